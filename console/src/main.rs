@@ -1,1 +1,44 @@
-fn main() {}
+//! `holdfast`: runs a sale, replays a shop's orders and measures, on a server of its own or on any other.
+
+mod bench;
+mod cleanup;
+mod replay;
+mod sale;
+mod server;
+
+use clap::{Parser, Subcommand};
+
+/// Runs sales, replays orders and measures Holdfast, the Redis module for a shop's busiest minute.
+#[derive(Parser)]
+#[command(name = "holdfast", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Open a pop-up store, let thousands of customers in, and prove that nothing was oversold.
+    Sale(sale::SaleArgs),
+    /// Feed a CSV of real order lines through a store and check every SKU's count afterwards.
+    Replay(replay::ReplayArgs),
+    /// Measure: ratios of one run on one machine.
+    Bench(bench::BenchArgs),
+}
+
+fn main() {
+    cleanup::install();
+    let outcome = match Cli::parse().command {
+        Command::Sale(args) => sale::run(args),
+        Command::Replay(args) => replay::run(args),
+        Command::Bench(args) => bench::run(args),
+    };
+    let code = match outcome {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("holdfast: {error:#}");
+            1
+        }
+    };
+    cleanup::exit(code);
+}
