@@ -2,9 +2,12 @@
 
 mod bench;
 mod cleanup;
+mod display;
 mod replay;
 mod sale;
 mod server;
+mod store;
+mod text;
 
 use clap::{Parser, Subcommand};
 

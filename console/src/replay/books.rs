@@ -1,0 +1,157 @@
+//! The replay's own books: what was received, sold and taken back, from the file and the server's yes or no alone.
+
+use std::collections::{BTreeMap, HashMap};
+
+/// Units of a SKU, by the replay's own count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Movement {
+    pub received: i64,
+    pub sold: i64,
+    pub returned: i64,
+}
+
+impl Movement {
+    /// What must be in the shop now.
+    pub fn on_hand(&self) -> i64 {
+        self.received - self.sold + self.returned
+    }
+}
+
+/// What an order can still give back of one SKU.
+#[derive(Debug)]
+struct Bought {
+    order: usize,
+    left: i64,
+}
+
+/// The books.
+#[derive(Debug)]
+pub struct Books {
+    movements: Vec<Movement>,
+    /// By customer and SKU, oldest purchase first.
+    bought: HashMap<(String, usize), Vec<Bought>>,
+}
+
+/// Units that go back, and into which orders.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Allocation {
+    /// (SKU, units) by order.
+    pub by_order: BTreeMap<usize, Vec<(usize, i64)>>,
+    /// Units that this customer never bought, or has given back before.
+    pub never_sold: i64,
+}
+
+impl Books {
+    /// Empty books for so many SKUs.
+    pub fn new(skus: usize) -> Books {
+        Books {
+            movements: vec![Movement::default(); skus],
+            bought: HashMap::new(),
+        }
+    }
+
+    /// Every SKU's movement.
+    pub fn movements(&self) -> &[Movement] {
+        &self.movements
+    }
+
+    /// Enters a delivery.
+    pub fn receive(&mut self, sku: usize, units: i64) {
+        self.movements[sku].received += units;
+    }
+
+    /// Enters an order that was placed and completed.
+    pub fn sell(&mut self, order: usize, customer: &str, items: &[(usize, i64)]) {
+        for &(sku, units) in items {
+            self.movements[sku].sold += units;
+            self.bought
+                .entry((customer.to_string(), sku))
+                .or_default()
+                .push(Bought { order, left: units });
+        }
+    }
+
+    /// Spreads a return over the customer's orders, newest first, and never more than was bought.
+    pub fn take_back(&mut self, customer: &str, items: &[(usize, i64)]) -> Allocation {
+        let mut allocation = Allocation::default();
+        for &(sku, units) in items {
+            allocation.never_sold +=
+                self.take_back_sku(customer, sku, units, &mut allocation.by_order);
+        }
+        allocation
+    }
+
+    fn take_back_sku(
+        &mut self,
+        customer: &str,
+        sku: usize,
+        units: i64,
+        by_order: &mut BTreeMap<usize, Vec<(usize, i64)>>,
+    ) -> i64 {
+        let mut wanted = units;
+        let purchases = self.bought.get_mut(&(customer.to_string(), sku));
+        for purchase in purchases.into_iter().flatten().rev() {
+            let taken = wanted.min(purchase.left);
+            if taken > 0 {
+                purchase.left -= taken;
+                wanted -= taken;
+                by_order
+                    .entry(purchase.order)
+                    .or_default()
+                    .push((sku, taken));
+            }
+        }
+        self.movements[sku].returned += units - wanted;
+        wanted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn books() -> Books {
+        let mut books = Books::new(2);
+        books.receive(0, 10);
+        books.receive(1, 4);
+        books.sell(0, "ann", &[(0, 3), (1, 4)]);
+        books.sell(1, "ann", &[(0, 2)]);
+        books.sell(2, "bob", &[(0, 5)]);
+        books
+    }
+
+    #[test]
+    fn takes_back_from_the_newest_order_first() {
+        let mut books = books();
+        let allocation = books.take_back("ann", &[(0, 4)]);
+        assert_eq!(
+            allocation.by_order,
+            BTreeMap::from([(1, vec![(0, 2)]), (0, vec![(0, 2)])])
+        );
+        assert_eq!(allocation.never_sold, 0);
+        assert_eq!(
+            books.movements()[0],
+            Movement {
+                received: 10,
+                sold: 10,
+                returned: 4
+            }
+        );
+        assert_eq!(books.movements()[0].on_hand(), 4);
+    }
+
+    #[test]
+    fn never_takes_back_more_than_was_bought() {
+        let mut books = books();
+        assert_eq!(books.take_back("ann", &[(0, 9)]).never_sold, 4);
+        assert_eq!(books.take_back("ann", &[(0, 1)]).never_sold, 1);
+        assert_eq!(
+            books.take_back("eve", &[(1, 1)]),
+            Allocation {
+                never_sold: 1,
+                ..Allocation::default()
+            }
+        );
+        assert_eq!(books.movements()[0].returned, 5);
+    }
+}

@@ -1,0 +1,419 @@
+//! Feeds invoices to the server in pipelines, and enters into the books what the server said yes to.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+use redis::{cmd, Cmd, Connection, Pipeline, RedisResult, Value};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::books::Books;
+use super::file::{Book, Invoice};
+use crate::store;
+
+/// Orders sent before their replies are read.
+const PIPELINE_ORDERS: usize = 64;
+/// Order lines sent before replies are read: a bound on what waits in the socket's buffers.
+const PIPELINE_LINES: usize = 4_000;
+/// What an order may have at most; a longer invoice becomes several orders.
+const ORDER_LINES_MAX: usize = 1_000;
+/// SKUs set or read in one round trip.
+const SKUS_PER_ROUND_TRIP: usize = 500;
+/// Complaints kept word for word; the others are only counted.
+const COMPLAINTS_KEPT: usize = 5;
+
+/// What came of it so far. Units and lines are those of the file.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub invoices: u64,
+    pub lines_read: u64,
+    pub orders: u64,
+    pub order_lines: u64,
+    pub units_sold: i64,
+    pub return_invoices: u64,
+    pub returned_orders: u64,
+    pub units_returned: i64,
+    /// Return lines of which at least a part was never sold to that customer.
+    pub never_sold_lines: u64,
+    pub never_sold_units: i64,
+    /// Of these, lines of returns that name no customer.
+    pub nameless_return_lines: u64,
+    pub adjustment_lines: u64,
+    pub adjustment_units: i64,
+    /// Orders placed in parts, as they had more lines than one order may.
+    pub invoices_split: u64,
+    /// Orders refused, by code: only where the stock was given (`--stock`).
+    pub refused: BTreeMap<String, u64>,
+    /// Replies that were not what had to come.
+    pub complaints: u64,
+    /// The first of them, word for word.
+    pub complaints_kept: Vec<String>,
+}
+
+impl Tally {
+    fn complain(&mut self, complaint: String) {
+        self.complaints += 1;
+        if self.complaints_kept.len() < COMPLAINTS_KEPT {
+            self.complaints_kept.push(complaint);
+        }
+    }
+}
+
+/// An order as it was sent.
+#[derive(Debug)]
+struct Order {
+    id: String,
+    customer: String,
+    items: Vec<(usize, i64)>,
+}
+
+/// What the next reply of the pipeline answers.
+#[derive(Debug)]
+enum Asked {
+    Place { order: usize },
+    Complete { order: usize },
+    Return { order: usize, units: i64 },
+}
+
+/// What an order carries as DATA.
+#[derive(Serialize)]
+struct OrderData<'a> {
+    date: &'a str,
+    country: &'a str,
+    total: Decimal,
+}
+
+/// Feeds one store.
+pub struct Feed<'a> {
+    connection: Connection,
+    store: &'a str,
+    book: &'a Book,
+    /// Refusals for want of stock are part of the game.
+    stock_is_short: bool,
+    pub books: Books,
+    pub tally: Tally,
+    orders: Vec<Order>,
+    pipeline: Pipeline,
+    asked: Vec<Asked>,
+    lines_waiting: usize,
+    customers_waiting: HashSet<String>,
+}
+
+impl<'a> Feed<'a> {
+    /// A feed for `store` with nothing in it yet.
+    pub fn new(
+        connection: Connection,
+        store: &'a str,
+        book: &'a Book,
+        stock_is_short: bool,
+    ) -> Feed<'a> {
+        Feed {
+            connection,
+            store,
+            book,
+            stock_is_short,
+            books: Books::new(book.skus.len()),
+            tally: Tally::default(),
+            orders: Vec::new(),
+            pipeline: Pipeline::new(),
+            asked: Vec::new(),
+            lines_waiting: 0,
+            customers_waiting: HashSet::new(),
+        }
+    }
+
+    /// The connection, for what is asked besides orders.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Receives `units` of each SKU (INV.SET).
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn receive(&mut self, units: &[i64]) -> Result<()> {
+        let skus: Vec<usize> = (0..units.len()).collect();
+        for chunk in skus.chunks(SKUS_PER_ROUND_TRIP) {
+            let mut pipeline = Pipeline::new();
+            for &sku in chunk {
+                pipeline.add_command(
+                    cmd("INV.SET")
+                        .arg(self.store)
+                        .arg(&self.book.skus[sku])
+                        .arg(units[sku])
+                        .to_owned(),
+                );
+            }
+            pipeline
+                .query::<()>(&mut self.connection)
+                .context("receiving stock with INV.SET")?;
+            for &sku in chunk {
+                self.books.receive(sku, units[sku]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends an invoice, or lets it wait for company until the pipeline is full.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub fn invoice(&mut self, invoice: &Invoice) -> Result<()> {
+        self.tally.invoices += 1;
+        self.tally.lines_read += u64::try_from(invoice.lines.len())?;
+        match invoice.is_return() {
+            true => self.take_back(invoice)?,
+            false => self.place(invoice)?,
+        }
+        if self.asked.len() >= 2 * PIPELINE_ORDERS || self.lines_waiting >= PIPELINE_LINES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, invoice: &Invoice) -> Result<()> {
+        let sold: Vec<_> = invoice.sold_lines().copied().collect();
+        if sold.len() < invoice.lines.len() {
+            let all: i64 = invoice.lines.iter().map(|line| line.quantity).sum();
+            let kept: i64 = sold.iter().map(|line| line.quantity).sum();
+            self.tally.adjustment_lines += u64::try_from(invoice.lines.len() - sold.len())?;
+            self.tally.adjustment_units += all - kept;
+        }
+        self.tally.invoices_split += u64::from(sold.len() > ORDER_LINES_MAX);
+        for (part, lines) in sold.chunks(ORDER_LINES_MAX).enumerate() {
+            let id = match part {
+                0 => invoice.id.clone(),
+                _ => format!("{}#{}", invoice.id, part + 1),
+            };
+            let total: Decimal = lines
+                .iter()
+                .map(|line| line.unit_price * Decimal::from(line.quantity))
+                .sum();
+            let data = OrderData {
+                date: &invoice.time,
+                country: &invoice.country,
+                total,
+            };
+            let items = lines.iter().map(|line| (line.sku, line.quantity)).collect();
+            let customer = customer_of(invoice);
+            self.place_order(
+                Order {
+                    id,
+                    customer,
+                    items,
+                },
+                &serde_json::to_string(&data)?,
+            );
+        }
+        Ok(())
+    }
+
+    fn place_order(&mut self, order: Order, data: &str) {
+        let place = self.orders.len();
+        let mut command = cmd("ORDER.PLACE");
+        command
+            .arg(self.store)
+            .arg(&order.id)
+            .arg(&order.customer)
+            .arg("DATA")
+            .arg(data);
+        self.add_items(&mut command, &order.items);
+        self.ask(command, Asked::Place { order: place });
+        let mut command = cmd("ORDER.COMPLETE");
+        command.arg(self.store).arg(&order.id);
+        self.ask(command, Asked::Complete { order: place });
+        self.lines_waiting += order.items.len();
+        self.customers_waiting.insert(order.customer.clone());
+        self.orders.push(order);
+    }
+
+    fn take_back(&mut self, invoice: &Invoice) -> Result<()> {
+        let customer = customer_of(invoice);
+        // What this customer may give back depends on replies that have not been read yet.
+        if self.customers_waiting.contains(&customer) {
+            self.flush()?;
+        }
+        self.tally.return_invoices += 1;
+        let mut by_order: BTreeMap<usize, Vec<(usize, i64)>> = BTreeMap::new();
+        for line in &invoice.lines {
+            if line.quantity >= 0 {
+                self.tally.adjustment_lines += 1;
+                self.tally.adjustment_units += line.quantity;
+                continue;
+            }
+            let allocation = self
+                .books
+                .take_back(&customer, &[(line.sku, -line.quantity)]);
+            if allocation.never_sold > 0 {
+                self.tally.never_sold_lines += 1;
+                self.tally.never_sold_units += allocation.never_sold;
+                self.tally.nameless_return_lines += u64::from(invoice.customer.is_empty());
+            }
+            for (order, items) in allocation.by_order {
+                by_order.entry(order).or_default().extend(items);
+            }
+        }
+        for (order, items) in by_order {
+            self.return_order(invoice, order, &items);
+        }
+        Ok(())
+    }
+
+    fn return_order(&mut self, invoice: &Invoice, order: usize, items: &[(usize, i64)]) {
+        let id = &self.orders[order].id;
+        let mut command = cmd("ORDER.RETURN");
+        command
+            .arg(self.store)
+            .arg(id)
+            .arg("REF")
+            .arg(format!("{}/{id}", invoice.id));
+        self.add_items(&mut command, items);
+        let units = items.iter().map(|(_, units)| units).sum();
+        self.ask(command, Asked::Return { order, units });
+        self.lines_waiting += items.len();
+    }
+
+    fn add_items(&self, command: &mut Cmd, items: &[(usize, i64)]) {
+        command.arg("ITEMS");
+        for &(sku, units) in items {
+            command.arg(&self.book.skus[sku]).arg(units);
+        }
+    }
+
+    fn ask(&mut self, command: Cmd, asked: Asked) {
+        self.pipeline.add_command(command);
+        self.asked.push(asked);
+    }
+
+    /// Sends what waits, and enters the replies.
+    ///
+    /// # Errors
+    /// When the connection fails, or the server leaves a reply out.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.asked.is_empty() {
+            return Ok(());
+        }
+        let pipeline = std::mem::take(&mut self.pipeline);
+        let asked = std::mem::take(&mut self.asked);
+        self.lines_waiting = 0;
+        self.customers_waiting.clear();
+        let replies: Vec<RedisResult<Value>> = pipeline
+            .clone()
+            .ignore_errors()
+            .query(&mut self.connection)
+            .context("sending orders")?;
+        if replies.len() != asked.len() {
+            bail!("{} commands got {} replies", asked.len(), replies.len());
+        }
+        let mut refused = HashSet::new();
+        for (asked, reply) in asked.into_iter().zip(replies) {
+            self.enter(&asked, reply, &mut refused);
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, asked: &Asked, reply: RedisResult<Value>, refused: &mut HashSet<usize>) {
+        match (asked, reply) {
+            (Asked::Place { .. }, Ok(_)) => {}
+            (Asked::Place { order }, Err(error))
+                if self.stock_is_short && store::code(&error) == "OUTOFSTOCK" =>
+            {
+                refused.insert(*order);
+                *self
+                    .tally
+                    .refused
+                    .entry(store::code(&error).to_string())
+                    .or_default() += 1;
+            }
+            // An order that was refused cannot be completed: that it is not there is what must come.
+            (Asked::Complete { order }, Err(error))
+                if refused.contains(order) && store::code(&error) == "NOORDER" => {}
+            (Asked::Complete { order }, Ok(_)) if !refused.contains(order) => {
+                self.enter_sale(*order)
+            }
+            (Asked::Return { units, .. }, Ok(Value::Int(put_back))) if put_back == *units => {
+                self.tally.returned_orders += 1;
+                self.tally.units_returned += units;
+            }
+            (asked, reply) => {
+                let reply =
+                    reply.map_or_else(|error| error.to_string(), |value| store::plain(&value));
+                let complaint = format!("{} got: {reply}", self.describe(asked));
+                self.tally.complain(complaint);
+            }
+        }
+    }
+
+    fn enter_sale(&mut self, place: usize) {
+        let order = &self.orders[place];
+        self.books.sell(place, &order.customer, &order.items);
+        self.tally.orders += 1;
+        self.tally.order_lines += order.items.len() as u64;
+        self.tally.units_sold += order.items.iter().map(|(_, units)| units).sum::<i64>();
+    }
+
+    fn describe(&self, asked: &Asked) -> String {
+        match asked {
+            Asked::Place { order } => {
+                format!("ORDER.PLACE {} {}", self.store, self.orders[*order].id)
+            }
+            Asked::Complete { order } => {
+                format!("ORDER.COMPLETE {} {}", self.store, self.orders[*order].id)
+            }
+            Asked::Return { order, units } => {
+                format!(
+                    "ORDER.RETURN {} {} of {units} units",
+                    self.store, self.orders[*order].id
+                )
+            }
+        }
+    }
+}
+
+/// Who bought it; an invoice that names nobody is a guest's, who is never seen again.
+fn customer_of(invoice: &Invoice) -> String {
+    match invoice.customer.as_str() {
+        "" => format!("guest-{}", invoice.id),
+        customer => customer.to_string(),
+    }
+}
+
+/// Units of each SKU that all orders of the book need together.
+pub fn units_needed(book: &Book) -> Vec<i64> {
+    let mut needed = vec![0; book.skus.len()];
+    for line in book.invoices.iter().flat_map(Invoice::sold_lines) {
+        needed[line.sku] += line.quantity;
+    }
+    needed
+}
+
+/// Holds orders back, so that no more are sent than asked for.
+#[derive(Debug)]
+pub struct Pace {
+    started: Instant,
+    per_second: f64,
+    sent: u64,
+}
+
+impl Pace {
+    /// At most so many a second.
+    pub fn new(per_second: f64) -> Pace {
+        Pace {
+            started: Instant::now(),
+            per_second,
+            sent: 0,
+        }
+    }
+
+    /// How long the next one has to wait; zero when it is due.
+    pub fn wait(&self) -> Duration {
+        let due = Duration::from_secs_f64(self.sent as f64 / self.per_second);
+        due.saturating_sub(self.started.elapsed())
+    }
+
+    /// Counts one that was sent.
+    pub fn count(&mut self) {
+        self.sent += 1;
+    }
+}

@@ -1,0 +1,287 @@
+//! The file: order lines as CSV, gathered into invoices.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{bail, Context, Result};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+
+/// The first two bytes of every gzip file.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// An invoice whose number starts so takes back what the customer bought.
+const RETURN_PREFIX: char = 'C';
+
+/// A day, `2010-12-01`: its text sorts as the days do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day(String);
+
+impl Day {
+    /// The day a time starts with, `2010-12-01 08:26:00`.
+    fn of(time: &str) -> Result<Day> {
+        time.get(..10).unwrap_or(time).parse()
+    }
+
+    /// The day's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Day {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Day> {
+        let right = text.len() == 10
+            && text.bytes().enumerate().all(|(index, byte)| match index {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+        if !right {
+            bail!("'{text}' is no day: wanted one like 2010-12-01");
+        }
+        Ok(Day(text.to_string()))
+    }
+}
+
+/// The days to take, both included; `None` is open.
+#[derive(Clone, Debug, Default)]
+pub struct Period {
+    pub from: Option<Day>,
+    pub to: Option<Day>,
+}
+
+impl Period {
+    fn contains(&self, day: &Day) -> bool {
+        self.from.as_ref().is_none_or(|from| day >= from)
+            && self.to.as_ref().is_none_or(|to| day <= to)
+    }
+}
+
+/// A line of the file, as its columns are named.
+#[derive(Debug, Deserialize)]
+struct Record {
+    invoice: String,
+    stock_code: String,
+    quantity: i64,
+    invoice_date: String,
+    unit_price: Decimal,
+    customer_id: String,
+    country: String,
+}
+
+/// A line of an invoice.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Index into [`Book::skus`].
+    pub sku: usize,
+    /// Units; negative in a return.
+    pub quantity: i64,
+    /// Price of one unit.
+    pub unit_price: Decimal,
+}
+
+/// An invoice: an order, or a return.
+#[derive(Debug)]
+pub struct Invoice {
+    pub id: String,
+    pub time: String,
+    pub country: String,
+    /// Empty where the file names none.
+    pub customer: String,
+    pub lines: Vec<Line>,
+}
+
+impl Invoice {
+    /// Whether it takes back what was bought before.
+    pub fn is_return(&self) -> bool {
+        self.id.starts_with(RETURN_PREFIX)
+    }
+
+    /// Lines a shop can sell. The others (a count corrected, breakage, a bad debt) are adjustments.
+    pub fn sold_lines(&self) -> impl Iterator<Item = &Line> {
+        let is_order = !self.is_return();
+        self.lines.iter().filter(move |line| {
+            is_order && line.quantity > 0 && !line.unit_price.is_sign_negative()
+        })
+    }
+}
+
+/// All that is in the file, in its order.
+#[derive(Debug, Default)]
+pub struct Book {
+    pub invoices: Vec<Invoice>,
+    /// Every stock code that occurs, in order of appearance.
+    pub skus: Vec<String>,
+    pub lines: u64,
+    pub first_day: Option<Day>,
+    pub last_day: Option<Day>,
+}
+
+impl Book {
+    /// Reads a CSV, compressed with gzip or not, and keeps the invoices of `period`. An invoice is of the day of its
+    /// first line, so that none is cut in two.
+    ///
+    /// # Errors
+    /// When the file cannot be read, lacks a column, or has a line that does not parse (the error names the line).
+    pub fn read(path: &Path, period: &Period) -> Result<Book> {
+        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+        let text = decompressed(file).with_context(|| format!("reading {}", path.display()))?;
+        let mut reader = csv::Reader::from_reader(text);
+        let mut gatherer = Gatherer::default();
+        for record in reader.deserialize::<Record>() {
+            let record = record.with_context(|| {
+                format!(
+                    "{}: wanted the columns invoice, stock_code, quantity, invoice_date, unit_price, customer_id and country",
+                    path.display()
+                )
+            })?;
+            gatherer.add(record, period)?;
+        }
+        Ok(gatherer.book)
+    }
+}
+
+fn decompressed(file: File) -> Result<Box<dyn Read>> {
+    let mut file = BufReader::new(file);
+    match file.fill_buf()?.starts_with(&GZIP_MAGIC) {
+        true => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file))),
+        false => Ok(Box::new(file)),
+    }
+}
+
+/// Puts lines together that belong together, also when other invoices stand between them.
+#[derive(Default)]
+struct Gatherer {
+    book: Book,
+    sku_of: HashMap<String, usize>,
+    /// Where an invoice is in the book; `None` when it is of another period.
+    invoice_of: HashMap<String, Option<usize>>,
+}
+
+impl Gatherer {
+    fn add(&mut self, record: Record, period: &Period) -> Result<()> {
+        let place = match self.invoice_of.get(&record.invoice) {
+            Some(place) => *place,
+            None => self.open_invoice(&record, period)?,
+        };
+        let Some(place) = place else { return Ok(()) };
+        let next = self.book.skus.len();
+        let sku = *self.sku_of.entry(record.stock_code.clone()).or_insert(next);
+        if sku == next {
+            self.book.skus.push(record.stock_code);
+        }
+        self.book.lines += 1;
+        let line = Line {
+            sku,
+            quantity: record.quantity,
+            unit_price: record.unit_price,
+        };
+        self.book.invoices[place].lines.push(line);
+        Ok(())
+    }
+
+    fn open_invoice(&mut self, record: &Record, period: &Period) -> Result<Option<usize>> {
+        let day =
+            Day::of(&record.invoice_date).with_context(|| format!("invoice {}", record.invoice))?;
+        let place = period.contains(&day).then_some(self.book.invoices.len());
+        self.invoice_of.insert(record.invoice.clone(), place);
+        if place.is_none() {
+            return Ok(None);
+        }
+        self.book.invoices.push(Invoice {
+            id: record.invoice.clone(),
+            time: record.invoice_date.clone(),
+            country: record.country.clone(),
+            customer: record.customer_id.clone(),
+            lines: Vec::new(),
+        });
+        let first = self.book.first_day.take();
+        self.book.first_day = Some(first.map_or(day.clone(), |first| first.min(day.clone())));
+        let last = self.book.last_day.take();
+        self.book.last_day = Some(last.map_or(day.clone(), |last| last.max(day)));
+        Ok(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const TEXT: &str = "invoice,stock_code,quantity,invoice_date,unit_price,customer_id,country\n\
+        1,A,2,2010-12-01 08:00:00,2.55,7,EIRE\n\
+        2,B,1,2010-12-01 08:01:00,1.00,,EIRE\n\
+        1,A,3,2010-12-02 00:00:00,2.55,7,EIRE\n\
+        3,B,-4,2010-12-02 09:00:00,0.0,,EIRE\n\
+        C4,A,-1,2010-12-03 09:00:00,2.55,7,EIRE\n";
+
+    fn read(bytes: &[u8], period: &Period) -> Result<Book> {
+        let mut file = tempfile::NamedTempFile::new().expect("a temp file");
+        file.write_all(bytes).expect("writing it");
+        Book::read(file.path(), period)
+    }
+
+    #[test]
+    fn gathers_the_lines_of_an_invoice() {
+        let book = read(TEXT.as_bytes(), &Period::default()).expect("a good file");
+        let lines: Vec<(&str, usize)> = book
+            .invoices
+            .iter()
+            .map(|i| (i.id.as_str(), i.lines.len()))
+            .collect();
+        assert_eq!(lines, [("1", 2), ("2", 1), ("3", 1), ("C4", 1)]);
+        assert_eq!(book.skus, ["A", "B"]);
+        assert_eq!(
+            book.invoices
+                .iter()
+                .map(|i| i.sold_lines().count())
+                .collect::<Vec<_>>(),
+            [2, 1, 0, 0]
+        );
+    }
+
+    #[test]
+    fn reads_gzip_as_well() {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(TEXT.as_bytes()).expect("packing");
+        let book =
+            read(&packer.finish().expect("packing"), &Period::default()).expect("a good file");
+        assert_eq!(book.lines, 5);
+    }
+
+    #[test]
+    fn a_period_cuts_no_invoice_in_two() {
+        let day = |text: &str| Some(text.parse().expect("a day"));
+        let first_day = Period {
+            from: None,
+            to: day("2010-12-01"),
+        };
+        let book = read(TEXT.as_bytes(), &first_day).expect("a good file");
+        assert_eq!(book.lines, 3);
+        let later = Period {
+            from: day("2010-12-02"),
+            to: None,
+        };
+        assert_eq!(read(TEXT.as_bytes(), &later).expect("a good file").lines, 2);
+    }
+
+    #[test]
+    fn an_error_names_the_line() {
+        let broken = TEXT.replace("B,1,", "B,one,");
+        let error = format!(
+            "{:#}",
+            read(broken.as_bytes(), &Period::default()).expect_err("no number")
+        );
+        assert!(error.contains("line: 3"), "{error}");
+    }
+
+    #[test]
+    fn a_day_is_a_day() {
+        assert!("2010-12-1".parse::<Day>().is_err());
+        assert!("yesterday!".parse::<Day>().is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! Numbers, durations and colours as people read them.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use crossterm::style::Stylize;
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(number: impl Into<i128>) -> String {
+    let number = number.into();
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
+    if number < 0 {
+        text.push('-');
+    }
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A measured time in the unit that suits it: `84 µs`, `1.2 ms`, `3.4 s`.
+pub fn measured(time: Duration) -> String {
+    let micros = time.as_micros();
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..100_000 => format!("{:.1} ms", time.as_secs_f64() * 1e3),
+        100_000..1_000_000 => format!("{:.0} ms", time.as_secs_f64() * 1e3),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
+/// A time on a clock: `01:05`, `1:02:03`.
+pub fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes:02}:{rest:02}"),
+        _ => format!("{hours}:{minutes:02}:{rest:02}"),
+    }
+}
+
+/// Colours for a terminal; plain text anywhere else, or where NO_COLOR asks for none.
+#[derive(Clone, Copy, Debug)]
+pub struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// Paint for standard output.
+    pub fn for_stdout() -> Paint {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Paint {
+            on: wanted && std::io::stdout().is_terminal(),
+        }
+    }
+
+    /// What the eye should find first.
+    pub fn strong(self, text: impl AsRef<str>) -> String {
+        self.apply(text.as_ref(), |text| text.bold().to_string())
+    }
+
+    /// What may stay in the background: labels.
+    pub fn quiet(self, text: impl AsRef<str>) -> String {
+        self.apply(text.as_ref(), |text| text.dark_grey().to_string())
+    }
+
+    /// All is well.
+    pub fn good(self, text: impl AsRef<str>) -> String {
+        self.apply(text.as_ref(), |text| text.green().to_string())
+    }
+
+    /// Worth a look, not wrong.
+    pub fn warm(self, text: impl AsRef<str>) -> String {
+        self.apply(text.as_ref(), |text| text.yellow().to_string())
+    }
+
+    /// Work under way.
+    pub fn cool(self, text: impl AsRef<str>) -> String {
+        self.apply(text.as_ref(), |text| text.cyan().to_string())
+    }
+
+    /// Something is wrong.
+    pub fn bad(self, text: impl AsRef<str>) -> String {
+        self.apply(text.as_ref(), |text| text.red().bold().to_string())
+    }
+
+    fn apply(self, text: &str, style: impl FnOnce(&str) -> String) -> String {
+        if self.on {
+            style(text)
+        } else {
+            text.to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_thousands() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(-1_234_567), "-1,234,567");
+    }
+
+    #[test]
+    fn picks_the_unit() {
+        assert_eq!(measured(Duration::from_micros(84)), "84 µs");
+        assert_eq!(measured(Duration::from_micros(1_240)), "1.2 ms");
+        assert_eq!(measured(Duration::from_millis(640)), "640 ms");
+        assert_eq!(measured(Duration::from_millis(3_400)), "3.4 s");
+    }
+
+    #[test]
+    fn tells_the_time() {
+        assert_eq!(clock(Duration::from_secs(65)), "01:05");
+        assert_eq!(clock(Duration::from_secs(3_723)), "1:02:03");
+    }
+}
