@@ -1,1 +1,2 @@
 //! Holdfast.
+mod engine;

@@ -24,21 +24,12 @@ impl Display {
         if in_place {
             let _ = crossterm::execute!(std::io::stdout(), cursor::Hide);
         }
-        Display {
-            in_place,
-            line_interval,
-            last: None,
-            lines_drawn: 0,
-        }
+        Display { in_place, line_interval, last: None, lines_drawn: 0 }
     }
 
     /// Whether it is time for the next picture or line.
     pub fn is_due(&self) -> bool {
-        let interval = if self.in_place {
-            PICTURE_INTERVAL
-        } else {
-            self.line_interval
-        };
+        let interval = if self.in_place { PICTURE_INTERVAL } else { self.line_interval };
         self.last.is_none_or(|last| last.elapsed() >= interval)
     }
 
@@ -61,8 +52,7 @@ impl Display {
 
     fn draw(&mut self, out: &mut impl Write, picture: &[String]) -> std::io::Result<()> {
         // A picture taller than the terminal would scroll, and never be found again: show its upper part.
-        let rows =
-            terminal::size().map_or(usize::MAX, |(_, rows)| usize::from(rows).saturating_sub(1));
+        let rows = terminal::size().map_or(usize::MAX, |(_, rows)| usize::from(rows).saturating_sub(1));
         let shown = &picture[..picture.len().min(rows)];
         self.rewind(out)?;
         // A long line is cut off rather than wrapped: wrapped lines would move everything under them.
@@ -71,11 +61,7 @@ impl Display {
             queue!(out, terminal::Clear(terminal::ClearType::UntilNewLine))?;
             writeln!(out, "{line}")?;
         }
-        queue!(
-            out,
-            terminal::Clear(terminal::ClearType::FromCursorDown),
-            terminal::EnableLineWrap
-        )?;
+        queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown), terminal::EnableLineWrap)?;
         self.lines_drawn = u16::try_from(shown.len()).unwrap_or(u16::MAX);
         out.flush()
     }
@@ -98,11 +84,7 @@ impl Display {
         let mut out = std::io::stdout().lock();
         self.rewind(&mut out)?;
         self.lines_drawn = 0;
-        queue!(
-            out,
-            terminal::Clear(terminal::ClearType::FromCursorDown),
-            cursor::Show
-        )?;
+        queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown), cursor::Show)?;
         out.flush()
     }
 }

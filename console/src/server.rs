@@ -134,10 +134,7 @@ impl Server {
     }
 
     fn spawn(options: &ServerOptions) -> Result<Server> {
-        let binary = options
-            .redis_server
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("redis-server"));
+        let binary = options.redis_server.clone().unwrap_or_else(|| PathBuf::from("redis-server"));
         let (dir, dir_is_temp) = match &options.dir {
             Some(dir) => (dir.clone(), false),
             None => (make_temp_dir()?, true),
@@ -154,13 +151,7 @@ impl Server {
             }
         };
         cleanup::register(child.id(), dir_is_temp.then(|| dir.clone()));
-        Ok(Server {
-            child: Some(child),
-            url: format!("redis://127.0.0.1:{port}"),
-            port,
-            dir,
-            dir_is_temp,
-        })
+        Ok(Server { child: Some(child), url: format!("redis://127.0.0.1:{port}"), port, dir, dir_is_temp })
     }
 
     fn wait_ready(&mut self) -> Result<()> {
@@ -173,10 +164,7 @@ impl Server {
             match ping(&client) {
                 Ok(()) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
-                    bail!(
-                        "redis-server was not ready after {} s: {error}",
-                        READY_DEADLINE.as_secs()
-                    )
+                    bail!("redis-server was not ready after {} s: {error}", READY_DEADLINE.as_secs())
                 }
                 Err(_) => std::thread::sleep(POLL_INTERVAL),
             }
@@ -198,10 +186,7 @@ impl Server {
         let log = fs::read_to_string(self.log_path()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
-        format!(
-            "redis-server did not start; the end of its log:\n{}",
-            shown.join("\n")
-        )
+        format!("redis-server did not start; the end of its log:\n{}", shown.join("\n"))
     }
 
     fn log_path(&self) -> PathBuf {
@@ -214,19 +199,13 @@ impl Server {
     }
 
     /// The port on 127.0.0.1.
-    #[allow(
-        dead_code,
-        reason = "for subcommands that drive redis-cli or redis-benchmark"
-    )]
+    #[allow(dead_code, reason = "for subcommands that drive redis-cli or redis-benchmark")]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The directory with the configuration, the log and whatever the server saves.
-    #[allow(
-        dead_code,
-        reason = "for subcommands that look at what the server saved"
-    )]
+    #[allow(dead_code, reason = "for subcommands that look at what the server saved")]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -241,10 +220,7 @@ impl Server {
     ///
     /// # Errors
     /// When the process cannot be waited for.
-    #[allow(
-        dead_code,
-        reason = "for subcommands that start a server again on what it saved"
-    )]
+    #[allow(dead_code, reason = "for subcommands that start a server again on what it saved")]
     pub fn stop(&mut self) -> Result<()> {
         let Some(child) = &mut self.child else {
             return Ok(());
@@ -253,12 +229,7 @@ impl Server {
         // SAFETY: a system call on a child that has not been reaped, so the id is still its own.
         unsafe { libc::kill(pid, libc::SIGTERM) };
         let deadline = Instant::now() + STOP_DEADLINE;
-        while child
-            .try_wait()
-            .context("waiting for redis-server")?
-            .is_none()
-            && Instant::now() < deadline
-        {
+        while child.try_wait().context("waiting for redis-server")?.is_none() && Instant::now() < deadline {
             std::thread::sleep(POLL_INTERVAL);
         }
         self.kill();
@@ -296,30 +267,22 @@ impl Drop for Server {
 
 fn ping(client: &redis::Client) -> redis::RedisResult<()> {
     let mut connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
-    redis::cmd("PING")
-        .query::<String>(&mut connection)
-        .map(drop)
+    redis::cmd("PING").query::<String>(&mut connection).map(drop)
 }
 
 fn make_temp_dir() -> Result<PathBuf> {
-    let dir = tempfile::Builder::new()
-        .prefix("holdfast-")
-        .tempdir()
-        .context("making a temp directory")?;
+    let dir = tempfile::Builder::new().prefix("holdfast-").tempdir().context("making a temp directory")?;
     Ok(dir.keep())
 }
 
 fn free_port() -> Result<u16> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
     Ok(listener.local_addr()?.port())
 }
 
 /// Settings go through a file: a path or value with blanks in it survives there, and the log names the line in error.
 fn write_config(dir: &Path, port: u16, options: &ServerOptions) -> Result<()> {
-    let dir_text = dir
-        .to_str()
-        .with_context(|| format!("the directory {} is not UTF-8", dir.display()))?;
+    let dir_text = dir.to_str().with_context(|| format!("the directory {} is not UTF-8", dir.display()))?;
     let mut lines = vec![
         "bind 127.0.0.1".to_string(),
         format!("port {port}"),
@@ -330,9 +293,7 @@ fn write_config(dir: &Path, port: u16, options: &ServerOptions) -> Result<()> {
         "logfile \"\"".to_string(),
     ];
     if let Some(module) = &options.module {
-        let module = module
-            .canonicalize()
-            .with_context(|| format!("no module at {}", module.display()))?;
+        let module = module.canonicalize().with_context(|| format!("no module at {}", module.display()))?;
         lines.push(format!("loadmodule \"{}\"", module.display()));
     }
     lines.extend(options.config.iter().cloned());
@@ -341,10 +302,7 @@ fn write_config(dir: &Path, port: u16, options: &ServerOptions) -> Result<()> {
 }
 
 fn spawn_process(binary: &Path, dir: &Path) -> Result<Child> {
-    let log = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(dir.join(LOG_FILE))?;
+    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join(LOG_FILE))?;
     Command::new(binary)
         .arg(dir.join(CONFIG_FILE))
         .stdin(Stdio::null())
@@ -355,10 +313,7 @@ fn spawn_process(binary: &Path, dir: &Path) -> Result<Child> {
         .process_group(0)
         .spawn()
         .with_context(|| {
-            format!(
-                "starting {} (set --redis-server, or install redis-server 7 or later)",
-                binary.display()
-            )
+            format!("starting {} (set --redis-server, or install redis-server 7 or later)", binary.display())
         })
 }
 
@@ -374,14 +329,8 @@ pub fn find_module(wanted: Option<&Path>) -> Result<PathBuf> {
     match candidates.iter().find(|path| path.is_file()) {
         Some(path) => Ok(path.clone()),
         None => {
-            let looked: Vec<String> = candidates
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
-            bail!(
-                "no module found; looked for {} (say where with --module or HOLDFAST_MODULE)",
-                looked.join(", ")
-            )
+            let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+            bail!("no module found; looked for {} (say where with --module or HOLDFAST_MODULE)", looked.join(", "))
         }
     }
 }
@@ -389,8 +338,5 @@ pub fn find_module(wanted: Option<&Path>) -> Result<PathBuf> {
 fn module_places() -> Result<Vec<PathBuf>> {
     let program = std::env::current_exe().context("asking for this program's own path")?;
     let beside = program.parent().unwrap_or(Path::new("."));
-    Ok(vec![
-        beside.join(MODULE_FILE),
-        beside.join("../lib").join(MODULE_FILE),
-    ])
+    Ok(vec![beside.join(MODULE_FILE), beside.join("../lib").join(MODULE_FILE)])
 }

@@ -23,19 +23,13 @@ impl FromRedisValue for SkuCounts {
             let missing = || ParsingError::from(format!("INV.GET replied no field {name}"));
             fields.get(name).copied().ok_or_else(missing)
         };
-        Ok(SkuCounts {
-            on_hand: field("on_hand")?,
-            held: field("held")?,
-            available: field("available")?,
-        })
+        Ok(SkuCounts { on_hand: field("on_hand")?, held: field("held")?, available: field("available")? })
     }
 }
 
 /// The name of a store's stream (`orders`, `complete` …): beside its key, in the key's hash slot.
 pub fn stream(store: &str, name: &str) -> String {
-    let tagged = store
-        .find('{')
-        .is_some_and(|open| store[open + 1..].find('}').is_some_and(|length| length > 0));
+    let tagged = store.find('{').is_some_and(|open| store[open + 1..].find('}').is_some_and(|length| length > 0));
     match tagged {
         true => format!("{store}:{name}"),
         false => format!("{{{store}}}:{name}"),
@@ -59,10 +53,7 @@ pub fn reply_was_lost(error: &RedisError) -> bool {
 pub fn audit_findings(reply: Value) -> Result<Vec<String>> {
     match reply {
         Value::Array(findings) | Value::Set(findings) => Ok(findings.iter().map(plain).collect()),
-        other => bail!(
-            "STORE.AUDIT replied {}, where an array was expected",
-            plain(&other)
-        ),
+        other => bail!("STORE.AUDIT replied {}, where an array was expected", plain(&other)),
     }
 }
 
@@ -73,14 +64,10 @@ pub fn plain(value: &Value) -> String {
         Value::Int(number) => number.to_string(),
         Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::SimpleString(text) => text.clone(),
-        Value::Array(items) | Value::Set(items) => {
-            items.iter().map(plain).collect::<Vec<_>>().join(" ")
-        }
+        Value::Array(items) | Value::Set(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
         Value::Map(pairs) => {
-            let pairs: Vec<String> = pairs
-                .iter()
-                .map(|(key, value)| format!("{}={}", plain(key), plain(value)))
-                .collect();
+            let pairs: Vec<String> =
+                pairs.iter().map(|(key, value)| format!("{}={}", plain(key), plain(value))).collect();
             pairs.join(" ")
         }
         other => format!("{other:?}"),
@@ -105,24 +92,19 @@ pub fn make_way(connection: &mut redis::Connection, store: &str, force: bool) ->
         }
         (_, true) => bail!("the key {store} is of type {kind}, no store: choose another with --store"),
     }
-    let streams = ["orders", "retry", "dead", "complete", "journal", "metrics"]
-        .map(|name| stream(store, name));
+    let streams = ["orders", "retry", "dead", "complete", "journal", "metrics"].map(|name| stream(store, name));
     let left: i64 = redis::cmd("EXISTS").arg(&streams).query(connection)?;
     match (left, force) {
         (0, _) => Ok(()),
         (_, true) => Ok(redis::cmd("UNLINK").arg(&streams).query(connection)?),
-        (_, false) => bail!(
-            "{left} streams of an earlier store {store} are there ({} …): remove them with --force",
-            streams[0]
-        ),
+        (_, false) => {
+            bail!("{left} streams of an earlier store {store} are there ({} …): remove them with --force", streams[0])
+        }
     }
 }
 
 fn require_module(connection: &mut redis::Connection) -> Result<()> {
-    let known: Vec<Value> = redis::cmd("COMMAND")
-        .arg("INFO")
-        .arg("STORE.SET")
-        .query(connection)?;
+    let known: Vec<Value> = redis::cmd("COMMAND").arg("INFO").arg("STORE.SET").query(connection)?;
     match known.first() {
         None | Some(Value::Nil) => {
             bail!("this server has not loaded Holdfast: it knows no command STORE.SET")
@@ -144,35 +126,15 @@ mod tests {
     #[test]
     fn counts_come_from_a_flat_array_too() {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let reply = vec![
-            text("on_hand"),
-            Value::Int(7),
-            text("held"),
-            Value::Int(2),
-            text("available"),
-            Value::Int(5),
-        ];
-        let counts =
-            SkuCounts::from_redis_value(Value::Array(reply)).expect("a map as RESP2 sends it");
-        assert_eq!(
-            counts,
-            SkuCounts {
-                on_hand: 7,
-                held: 2,
-                available: 5
-            }
-        );
+        let reply = vec![text("on_hand"), Value::Int(7), text("held"), Value::Int(2), text("available"), Value::Int(5)];
+        let counts = SkuCounts::from_redis_value(Value::Array(reply)).expect("a map as RESP2 sends it");
+        assert_eq!(counts, SkuCounts { on_hand: 7, held: 2, available: 5 });
     }
 
     #[test]
     fn audit_findings_are_lines() {
-        assert!(audit_findings(Value::Array(vec![]))
-            .expect("an array")
-            .is_empty());
-        let found = Value::Array(vec![Value::Array(vec![
-            Value::SimpleString("held".into()),
-            Value::Int(3),
-        ])]);
+        assert!(audit_findings(Value::Array(vec![])).expect("an array").is_empty());
+        let found = Value::Array(vec![Value::Array(vec![Value::SimpleString("held".into()), Value::Int(3)])]);
         assert_eq!(audit_findings(found).expect("an array"), ["held 3"]);
         assert!(audit_findings(Value::Int(1)).is_err());
     }

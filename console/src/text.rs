@@ -53,9 +53,7 @@ impl Paint {
     /// Paint for standard output.
     pub fn for_stdout() -> Paint {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Paint {
-            on: wanted && std::io::stdout().is_terminal(),
-        }
+        Paint { on: wanted && std::io::stdout().is_terminal() }
     }
 
     /// What the eye should find first.

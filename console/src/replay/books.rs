@@ -44,10 +44,7 @@ pub struct Allocation {
 impl Books {
     /// Empty books for so many SKUs.
     pub fn new(skus: usize) -> Books {
-        Books {
-            movements: vec![Movement::default(); skus],
-            bought: HashMap::new(),
-        }
+        Books { movements: vec![Movement::default(); skus], bought: HashMap::new() }
     }
 
     /// Every SKU's movement.
@@ -64,10 +61,7 @@ impl Books {
     pub fn sell(&mut self, order: usize, customer: &str, items: &[(usize, i64)]) {
         for &(sku, units) in items {
             self.movements[sku].sold += units;
-            self.bought
-                .entry((customer.to_string(), sku))
-                .or_default()
-                .push(Bought { order, left: units });
+            self.bought.entry((customer.to_string(), sku)).or_default().push(Bought { order, left: units });
         }
     }
 
@@ -75,8 +69,7 @@ impl Books {
     pub fn take_back(&mut self, customer: &str, items: &[(usize, i64)]) -> Allocation {
         let mut allocation = Allocation::default();
         for &(sku, units) in items {
-            allocation.never_sold +=
-                self.take_back_sku(customer, sku, units, &mut allocation.by_order);
+            allocation.never_sold += self.take_back_sku(customer, sku, units, &mut allocation.by_order);
         }
         allocation
     }
@@ -95,10 +88,7 @@ impl Books {
             if taken > 0 {
                 purchase.left -= taken;
                 wanted -= taken;
-                by_order
-                    .entry(purchase.order)
-                    .or_default()
-                    .push((sku, taken));
+                by_order.entry(purchase.order).or_default().push((sku, taken));
             }
         }
         self.movements[sku].returned += units - wanted;
@@ -124,19 +114,9 @@ mod tests {
     fn takes_back_from_the_newest_order_first() {
         let mut books = books();
         let allocation = books.take_back("ann", &[(0, 4)]);
-        assert_eq!(
-            allocation.by_order,
-            BTreeMap::from([(1, vec![(0, 2)]), (0, vec![(0, 2)])])
-        );
+        assert_eq!(allocation.by_order, BTreeMap::from([(1, vec![(0, 2)]), (0, vec![(0, 2)])]));
         assert_eq!(allocation.never_sold, 0);
-        assert_eq!(
-            books.movements()[0],
-            Movement {
-                received: 10,
-                sold: 10,
-                returned: 4
-            }
-        );
+        assert_eq!(books.movements()[0], Movement { received: 10, sold: 10, returned: 4 });
         assert_eq!(books.movements()[0].on_hand(), 4);
     }
 
@@ -145,13 +125,7 @@ mod tests {
         let mut books = books();
         assert_eq!(books.take_back("ann", &[(0, 9)]).never_sold, 4);
         assert_eq!(books.take_back("ann", &[(0, 1)]).never_sold, 1);
-        assert_eq!(
-            books.take_back("eve", &[(1, 1)]),
-            Allocation {
-                never_sold: 1,
-                ..Allocation::default()
-            }
-        );
+        assert_eq!(books.take_back("eve", &[(1, 1)]), Allocation { never_sold: 1, ..Allocation::default() });
         assert_eq!(books.movements()[0].returned, 5);
     }
 }

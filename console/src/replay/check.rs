@@ -35,19 +35,14 @@ pub fn check(
     let mut findings = Findings::default();
     check_counts(connection, name, skus, movements, &mut findings)?;
     check_queues(connection, name, orders, &mut findings)?;
-    let audit: Value = cmd("STORE.AUDIT")
-        .arg(name)
-        .query(connection)
-        .context("asking STORE.AUDIT")?;
+    let audit: Value = cmd("STORE.AUDIT").arg(name).query(connection).context("asking STORE.AUDIT")?;
     for line in store::audit_findings(audit)? {
         findings.disagreements.push(format!("STORE.AUDIT: {line}"));
     }
     let more = findings.disagreements.len().saturating_sub(SHOWN_MAX);
     if more > 0 {
         findings.disagreements.truncate(SHOWN_MAX);
-        findings
-            .disagreements
-            .push(format!("… and {} more", grouped(more as u64)));
+        findings.disagreements.push(format!("… and {} more", grouped(more as u64)));
     }
     Ok(findings)
 }
@@ -59,15 +54,9 @@ fn check_counts(
     movements: &[Movement],
     findings: &mut Findings,
 ) -> Result<()> {
-    for (skus, movements) in skus
-        .chunks(SKUS_PER_READ)
-        .zip(movements.chunks(SKUS_PER_READ))
-    {
-        let counts: Vec<Option<SkuCounts>> = cmd("INV.GET")
-            .arg(name)
-            .arg(skus)
-            .query(connection)
-            .context("reading counts with INV.GET")?;
+    for (skus, movements) in skus.chunks(SKUS_PER_READ).zip(movements.chunks(SKUS_PER_READ)) {
+        let counts: Vec<Option<SkuCounts>> =
+            cmd("INV.GET").arg(name).arg(skus).query(connection).context("reading counts with INV.GET")?;
         for (index, sku) in skus.iter().enumerate() {
             let counted = counts.get(index).copied().flatten();
             match disagreement(counted, &movements[index]) {
@@ -92,24 +81,12 @@ fn disagreement(counts: Option<SkuCounts>, movement: &Movement) -> Option<String
     }
 }
 
-fn check_queues(
-    connection: &mut Connection,
-    name: &str,
-    orders: u64,
-    findings: &mut Findings,
-) -> Result<()> {
-    for (stream, wanted) in [
-        ("orders", 0),
-        ("retry", 0),
-        ("dead", 0),
-        ("complete", orders),
-    ] {
+fn check_queues(connection: &mut Connection, name: &str, orders: u64, findings: &mut Findings) -> Result<()> {
+    for (stream, wanted) in [("orders", 0), ("retry", 0), ("dead", 0), ("complete", orders)] {
         let stream = store::stream(name, stream);
         let length: u64 = cmd("XLEN").arg(&stream).query(connection)?;
         if length != wanted {
-            findings
-                .disagreements
-                .push(format!("{stream} has {length} entries, wanted {wanted}"));
+            findings.disagreements.push(format!("{stream} has {length} entries, wanted {wanted}"));
         }
     }
     Ok(())
@@ -121,22 +98,10 @@ mod tests {
 
     #[test]
     fn a_wrong_count_is_found() {
-        let movement = Movement {
-            received: 10,
-            sold: 8,
-            returned: 1,
-        };
-        let counts = |on_hand, held| {
-            Some(SkuCounts {
-                on_hand,
-                held,
-                available: on_hand - held,
-            })
-        };
+        let movement = Movement { received: 10, sold: 8, returned: 1 };
+        let counts = |on_hand, held| Some(SkuCounts { on_hand, held, available: on_hand - held });
         assert_eq!(disagreement(counts(3, 0), &movement), None);
-        assert!(disagreement(counts(2, 0), &movement)
-            .expect("too few")
-            .contains("by the file on_hand 3"));
+        assert!(disagreement(counts(2, 0), &movement).expect("too few").contains("by the file on_hand 3"));
         assert!(disagreement(counts(3, 1), &movement).is_some());
         assert!(disagreement(None, &movement).is_some());
     }

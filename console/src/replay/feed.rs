@@ -102,12 +102,7 @@ pub struct Feed<'a> {
 
 impl<'a> Feed<'a> {
     /// A feed for `store` with nothing in it yet.
-    pub fn new(
-        connection: Connection,
-        store: &'a str,
-        book: &'a Book,
-        stock_is_short: bool,
-    ) -> Feed<'a> {
+    pub fn new(connection: Connection, store: &'a str, book: &'a Book, stock_is_short: bool) -> Feed<'a> {
         Feed {
             connection,
             store,
@@ -137,17 +132,10 @@ impl<'a> Feed<'a> {
         for chunk in skus.chunks(SKUS_PER_ROUND_TRIP) {
             let mut pipeline = Pipeline::new();
             for &sku in chunk {
-                pipeline.add_command(
-                    cmd("INV.SET")
-                        .arg(self.store)
-                        .arg(&self.book.skus[sku])
-                        .arg(units[sku])
-                        .to_owned(),
-                );
+                pipeline
+                    .add_command(cmd("INV.SET").arg(self.store).arg(&self.book.skus[sku]).arg(units[sku]).to_owned());
             }
-            pipeline
-                .query::<()>(&mut self.connection)
-                .context("receiving stock with INV.SET")?;
+            pipeline.query::<()>(&mut self.connection).context("receiving stock with INV.SET")?;
             for &sku in chunk {
                 self.books.receive(sku, units[sku]);
             }
@@ -186,25 +174,11 @@ impl<'a> Feed<'a> {
                 0 => invoice.id.clone(),
                 _ => format!("{}#{}", invoice.id, part + 1),
             };
-            let total: Decimal = lines
-                .iter()
-                .map(|line| line.unit_price * Decimal::from(line.quantity))
-                .sum();
-            let data = OrderData {
-                date: &invoice.time,
-                country: &invoice.country,
-                total,
-            };
+            let total: Decimal = lines.iter().map(|line| line.unit_price * Decimal::from(line.quantity)).sum();
+            let data = OrderData { date: &invoice.time, country: &invoice.country, total };
             let items = lines.iter().map(|line| (line.sku, line.quantity)).collect();
             let customer = customer_of(invoice);
-            self.place_order(
-                Order {
-                    id,
-                    customer,
-                    items,
-                },
-                &serde_json::to_string(&data)?,
-            );
+            self.place_order(Order { id, customer, items }, &serde_json::to_string(&data)?);
         }
         Ok(())
     }
@@ -212,12 +186,7 @@ impl<'a> Feed<'a> {
     fn place_order(&mut self, order: Order, data: &str) {
         let place = self.orders.len();
         let mut command = cmd("ORDER.PLACE");
-        command
-            .arg(self.store)
-            .arg(&order.id)
-            .arg(&order.customer)
-            .arg("DATA")
-            .arg(data);
+        command.arg(self.store).arg(&order.id).arg(&order.customer).arg("DATA").arg(data);
         self.add_items(&mut command, &order.items);
         self.ask(command, Asked::Place { order: place });
         let mut command = cmd("ORDER.COMPLETE");
@@ -242,9 +211,7 @@ impl<'a> Feed<'a> {
                 self.tally.adjustment_units += line.quantity;
                 continue;
             }
-            let allocation = self
-                .books
-                .take_back(&customer, &[(line.sku, -line.quantity)]);
+            let allocation = self.books.take_back(&customer, &[(line.sku, -line.quantity)]);
             if allocation.never_sold > 0 {
                 self.tally.never_sold_lines += 1;
                 self.tally.never_sold_units += allocation.never_sold;
@@ -263,11 +230,7 @@ impl<'a> Feed<'a> {
     fn return_order(&mut self, invoice: &Invoice, order: usize, items: &[(usize, i64)]) {
         let id = &self.orders[order].id;
         let mut command = cmd("ORDER.RETURN");
-        command
-            .arg(self.store)
-            .arg(id)
-            .arg("REF")
-            .arg(format!("{}/{id}", invoice.id));
+        command.arg(self.store).arg(id).arg("REF").arg(format!("{}/{id}", invoice.id));
         self.add_items(&mut command, items);
         let units = items.iter().map(|(_, units)| units).sum();
         self.ask(command, Asked::Return { order, units });
@@ -298,11 +261,8 @@ impl<'a> Feed<'a> {
         let asked = std::mem::take(&mut self.asked);
         self.lines_waiting = 0;
         self.customers_waiting.clear();
-        let replies: Vec<RedisResult<Value>> = pipeline
-            .clone()
-            .ignore_errors()
-            .query(&mut self.connection)
-            .context("sending orders")?;
+        let replies: Vec<RedisResult<Value>> =
+            pipeline.clone().ignore_errors().query(&mut self.connection).context("sending orders")?;
         if replies.len() != asked.len() {
             bail!("{} commands got {} replies", asked.len(), replies.len());
         }
@@ -316,29 +276,19 @@ impl<'a> Feed<'a> {
     fn enter(&mut self, asked: &Asked, reply: RedisResult<Value>, refused: &mut HashSet<usize>) {
         match (asked, reply) {
             (Asked::Place { .. }, Ok(_)) => {}
-            (Asked::Place { order }, Err(error))
-                if self.stock_is_short && store::code(&error) == "OUTOFSTOCK" =>
-            {
+            (Asked::Place { order }, Err(error)) if self.stock_is_short && store::code(&error) == "OUTOFSTOCK" => {
                 refused.insert(*order);
-                *self
-                    .tally
-                    .refused
-                    .entry(store::code(&error).to_string())
-                    .or_default() += 1;
+                *self.tally.refused.entry(store::code(&error).to_string()).or_default() += 1;
             }
             // An order that was refused cannot be completed: that it is not there is what must come.
-            (Asked::Complete { order }, Err(error))
-                if refused.contains(order) && store::code(&error) == "NOORDER" => {}
-            (Asked::Complete { order }, Ok(_)) if !refused.contains(order) => {
-                self.enter_sale(*order)
-            }
+            (Asked::Complete { order }, Err(error)) if refused.contains(order) && store::code(&error) == "NOORDER" => {}
+            (Asked::Complete { order }, Ok(_)) if !refused.contains(order) => self.enter_sale(*order),
             (Asked::Return { units, .. }, Ok(Value::Int(put_back))) if put_back == *units => {
                 self.tally.returned_orders += 1;
                 self.tally.units_returned += units;
             }
             (asked, reply) => {
-                let reply =
-                    reply.map_or_else(|error| error.to_string(), |value| store::plain(&value));
+                let reply = reply.map_or_else(|error| error.to_string(), |value| store::plain(&value));
                 let complaint = format!("{} got: {reply}", self.describe(asked));
                 self.tally.complain(complaint);
             }
@@ -362,10 +312,7 @@ impl<'a> Feed<'a> {
                 format!("ORDER.COMPLETE {} {}", self.store, self.orders[*order].id)
             }
             Asked::Return { order, units } => {
-                format!(
-                    "ORDER.RETURN {} {} of {units} units",
-                    self.store, self.orders[*order].id
-                )
+                format!("ORDER.RETURN {} {} of {units} units", self.store, self.orders[*order].id)
             }
         }
     }
@@ -399,11 +346,7 @@ pub struct Pace {
 impl Pace {
     /// At most so many a second.
     pub fn new(per_second: f64) -> Pace {
-        Pace {
-            started: Instant::now(),
-            per_second,
-            sent: 0,
-        }
+        Pace { started: Instant::now(), per_second, sent: 0 }
     }
 
     /// How long the next one has to wait; zero when it is due.

@@ -56,8 +56,7 @@ pub struct Period {
 
 impl Period {
     fn contains(&self, day: &Day) -> bool {
-        self.from.as_ref().is_none_or(|from| day >= from)
-            && self.to.as_ref().is_none_or(|to| day <= to)
+        self.from.as_ref().is_none_or(|from| day >= from) && self.to.as_ref().is_none_or(|to| day <= to)
     }
 }
 
@@ -104,9 +103,7 @@ impl Invoice {
     /// Lines a shop can sell. The others (a count corrected, breakage, a bad debt) are adjustments.
     pub fn sold_lines(&self) -> impl Iterator<Item = &Line> {
         let is_order = !self.is_return();
-        self.lines.iter().filter(move |line| {
-            is_order && line.quantity > 0 && !line.unit_price.is_sign_negative()
-        })
+        self.lines.iter().filter(move |line| is_order && line.quantity > 0 && !line.unit_price.is_sign_negative())
     }
 }
 
@@ -175,18 +172,13 @@ impl Gatherer {
             self.book.skus.push(record.stock_code);
         }
         self.book.lines += 1;
-        let line = Line {
-            sku,
-            quantity: record.quantity,
-            unit_price: record.unit_price,
-        };
+        let line = Line { sku, quantity: record.quantity, unit_price: record.unit_price };
         self.book.invoices[place].lines.push(line);
         Ok(())
     }
 
     fn open_invoice(&mut self, record: &Record, period: &Period) -> Result<Option<usize>> {
-        let day =
-            Day::of(&record.invoice_date).with_context(|| format!("invoice {}", record.invoice))?;
+        let day = Day::of(&record.invoice_date).with_context(|| format!("invoice {}", record.invoice))?;
         let place = period.contains(&day).then_some(self.book.invoices.len());
         self.invoice_of.insert(record.invoice.clone(), place);
         if place.is_none() {
@@ -228,54 +220,34 @@ mod tests {
     #[test]
     fn gathers_the_lines_of_an_invoice() {
         let book = read(TEXT.as_bytes(), &Period::default()).expect("a good file");
-        let lines: Vec<(&str, usize)> = book
-            .invoices
-            .iter()
-            .map(|i| (i.id.as_str(), i.lines.len()))
-            .collect();
+        let lines: Vec<(&str, usize)> = book.invoices.iter().map(|i| (i.id.as_str(), i.lines.len())).collect();
         assert_eq!(lines, [("1", 2), ("2", 1), ("3", 1), ("C4", 1)]);
         assert_eq!(book.skus, ["A", "B"]);
-        assert_eq!(
-            book.invoices
-                .iter()
-                .map(|i| i.sold_lines().count())
-                .collect::<Vec<_>>(),
-            [2, 1, 0, 0]
-        );
+        assert_eq!(book.invoices.iter().map(|i| i.sold_lines().count()).collect::<Vec<_>>(), [2, 1, 0, 0]);
     }
 
     #[test]
     fn reads_gzip_as_well() {
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packer.write_all(TEXT.as_bytes()).expect("packing");
-        let book =
-            read(&packer.finish().expect("packing"), &Period::default()).expect("a good file");
+        let book = read(&packer.finish().expect("packing"), &Period::default()).expect("a good file");
         assert_eq!(book.lines, 5);
     }
 
     #[test]
     fn a_period_cuts_no_invoice_in_two() {
         let day = |text: &str| Some(text.parse().expect("a day"));
-        let first_day = Period {
-            from: None,
-            to: day("2010-12-01"),
-        };
+        let first_day = Period { from: None, to: day("2010-12-01") };
         let book = read(TEXT.as_bytes(), &first_day).expect("a good file");
         assert_eq!(book.lines, 3);
-        let later = Period {
-            from: day("2010-12-02"),
-            to: None,
-        };
+        let later = Period { from: day("2010-12-02"), to: None };
         assert_eq!(read(TEXT.as_bytes(), &later).expect("a good file").lines, 2);
     }
 
     #[test]
     fn an_error_names_the_line() {
         let broken = TEXT.replace("B,1,", "B,one,");
-        let error = format!(
-            "{:#}",
-            read(broken.as_bytes(), &Period::default()).expect_err("no number")
-        );
+        let error = format!("{:#}", read(broken.as_bytes(), &Period::default()).expect_err("no number"));
         assert!(error.contains("line: 3"), "{error}");
     }
 

@@ -65,16 +65,10 @@ fn positive(text: &str) -> Result<f64> {
 /// # Errors
 /// When the file or the server cannot be used, or when the server's books disagree with the file.
 pub fn run(args: ReplayArgs) -> Result<()> {
-    let period = Period {
-        from: args.from.clone(),
-        to: args.to.clone(),
-    };
+    let period = Period { from: args.from.clone(), to: args.to.clone() };
     let book = Book::read(&args.file, &period)?;
     if book.invoices.is_empty() {
-        bail!(
-            "{} has no invoice in the days asked for",
-            args.file.display()
-        );
+        bail!("{} has no invoice in the days asked for", args.file.display());
     }
     let target = args.target.open(&[])?;
     let mut connection = redis::Client::open(target.url())?
@@ -90,13 +84,7 @@ pub fn run(args: ReplayArgs) -> Result<()> {
 
     let orders = feed.tally.orders;
     let movements = feed.books.movements().to_vec();
-    let findings = check::check(
-        feed.connection(),
-        &args.store,
-        &book.skus,
-        &movements,
-        orders,
-    )?;
+    let findings = check::check(feed.connection(), &args.store, &book.skus, &movements, orders)?;
     print_summary(&book, &feed.tally, &findings, took);
     verdict(&feed.tally, &findings)
 }
@@ -134,9 +122,7 @@ fn replay(feed: &mut Feed, args: &ReplayArgs, book: &Book) -> Result<()> {
         feed.invoice(invoice)?;
         if display.is_due() {
             let picture = || picture(book, &feed.tally, &invoice.time, started.elapsed());
-            display.show(picture, || {
-                line(book, &feed.tally, &invoice.time, started.elapsed())
-            })?;
+            display.show(picture, || line(book, &feed.tally, &invoice.time, started.elapsed()))?;
         }
     }
     feed.flush()?;
@@ -167,31 +153,13 @@ fn picture(book: &Book, tally: &Tally, time: &str, took: Duration) -> Vec<String
     let all = book.invoices.len();
     let done = usize::try_from(tally.invoices).unwrap_or(all);
     let filled = BAR_CELLS * done / all.max(1);
-    let bar = format!(
-        "{}{}",
-        paint.cool("█".repeat(filled)),
-        paint.quiet("░".repeat(BAR_CELLS - filled))
-    );
-    let number = |label: &str, count: i128| {
-        format!(
-            "  {}{:>12}",
-            paint.quiet(format!("{label:<16}")),
-            grouped(count)
-        )
-    };
+    let bar = format!("{}{}", paint.cool("█".repeat(filled)), paint.quiet("░".repeat(BAR_CELLS - filled)));
+    let number = |label: &str, count: i128| format!("  {}{:>12}", paint.quiet(format!("{label:<16}")), grouped(count));
     vec![
         String::new(),
-        format!(
-            "  {}  {}",
-            paint.strong("replaying orders"),
-            paint.quiet(time)
-        ),
+        format!("  {}  {}", paint.strong("replaying orders"), paint.quiet(time)),
         String::new(),
-        format!(
-            "  {bar}  {} of {} invoices",
-            grouped(done as u64),
-            grouped(all as u64)
-        ),
+        format!("  {bar}  {} of {} invoices", grouped(done as u64), grouped(all as u64)),
         String::new(),
         number("orders", tally.orders.into()),
         number("lines", tally.lines_read.into()),
@@ -204,12 +172,8 @@ fn picture(book: &Book, tally: &Tally, time: &str, took: Duration) -> Vec<String
 
 fn print_summary(book: &Book, tally: &Tally, findings: &Findings, took: Duration) {
     let paint = Paint::for_stdout();
-    let row =
-        |label: &str, text: String| println!("  {}{text}", paint.quiet(format!("{label:<15}")));
-    let day = |day: &Option<Day>| {
-        day.as_ref()
-            .map_or_else(String::new, |day| day.as_str().to_string())
-    };
+    let row = |label: &str, text: String| println!("  {}{text}", paint.quiet(format!("{label:<15}")));
+    let day = |day: &Option<Day>| day.as_ref().map_or_else(String::new, |day| day.as_str().to_string());
     println!();
     println!(
         "  {}",
@@ -230,14 +194,7 @@ fn print_summary(book: &Book, tally: &Tally, findings: &Findings, took: Duration
             grouped(book.skus.len() as u64)
         ),
     );
-    row(
-        "sold",
-        format!(
-            "{} units in {} lines, all completed",
-            grouped(tally.units_sold),
-            grouped(tally.order_lines)
-        ),
-    );
+    row("sold", format!("{} units in {} lines, all completed", grouped(tally.units_sold), grouped(tally.order_lines)));
     row(
         "returned",
         format!(
@@ -257,15 +214,8 @@ fn print_summary(book: &Book, tally: &Tally, findings: &Findings, took: Duration
             took.as_secs_f64()
         ),
     );
-    let right = format!(
-        "{} of {} SKUs",
-        grouped(findings.skus_right as u64),
-        grouped(book.skus.len() as u64)
-    );
-    row(
-        "on_hand",
-        format!("received - sold + returned, for {right}"),
-    );
+    let right = format!("{} of {} SKUs", grouped(findings.skus_right as u64), grouped(book.skus.len() as u64));
+    row("on_hand", format!("received - sold + returned, for {right}"));
     println!();
 }
 
@@ -292,10 +242,7 @@ fn print_left_out(tally: &Tally, row: &impl Fn(&str, String)) {
         );
     }
     if tally.invoices_split > 0 {
-        row(
-            "long invoices",
-            format!("{} became several orders", grouped(tally.invoices_split)),
-        );
+        row("long invoices", format!("{} became several orders", grouped(tally.invoices_split)));
     }
     for (code, count) in &tally.refused {
         row("refused", format!("{} orders, {code}", grouped(*count)));
@@ -305,10 +252,7 @@ fn print_left_out(tally: &Tally, row: &impl Fn(&str, String)) {
 fn verdict(tally: &Tally, findings: &Findings) -> Result<()> {
     let paint = Paint::for_stdout();
     if tally.complaints == 0 && findings.disagreements.is_empty() {
-        println!(
-            "  {} STORE.AUDIT is clean, and the server's counts are the file's",
-            paint.good("✓")
-        );
+        println!("  {} STORE.AUDIT is clean, and the server's counts are the file's", paint.good("✓"));
         println!();
         return Ok(());
     }

@@ -1,0 +1,122 @@
+//! The CPU time a server has used, to the nanosecond, as the kernel's scheduler counts it.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+
+/// How long a server that has answered everything may go on being busy.
+const IDLE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// CPU time since the process started, user and system together, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// The thread that executes commands.
+    pub main_ns: u64,
+    /// All threads: the main one, background I/O and whatever else lives in the process.
+    pub process_ns: u64,
+    /// Time the main thread was ready to run but had to wait for a core: a measure of who else is on the machine.
+    pub waited_ns: u64,
+}
+
+impl CpuTime {
+    /// Waits until the main thread sleeps (its counter is behind while it runs), then reads.
+    ///
+    /// # Errors
+    /// When the process is gone, never gets idle, or the kernel keeps no such counters.
+    pub fn when_idle(pid: u32) -> Result<CpuTime> {
+        let deadline = Instant::now() + IDLE_DEADLINE;
+        while !is_sleeping(pid)? {
+            if Instant::now() > deadline {
+                bail!("redis-server (process {pid}) was still busy after {} s", IDLE_DEADLINE.as_secs());
+            }
+            std::thread::yield_now();
+        }
+        CpuTime::now(pid)
+    }
+
+    /// Reads at once; up to a scheduler tick behind while the server is busy.
+    ///
+    /// # Errors
+    /// When the process is gone or the kernel keeps no such counters.
+    pub fn now(pid: u32) -> Result<CpuTime> {
+        let (main_ns, waited_ns) = schedstat(&format!("/proc/{pid}/task/{pid}"))?;
+        let mut process_ns = 0;
+        for task in fs::read_dir(format!("/proc/{pid}/task")).context("listing the server's threads")? {
+            // A thread may end between the listing and the reading; its time is then lost, and small.
+            process_ns += schedstat(&task?.path().to_string_lossy()).map_or(0, |(ran_ns, _)| ran_ns);
+        }
+        Ok(CpuTime { main_ns, process_ns, waited_ns })
+    }
+
+    /// What was used between `earlier` and this.
+    pub fn since(&self, earlier: CpuTime) -> CpuTime {
+        CpuTime {
+            main_ns: self.main_ns - earlier.main_ns,
+            process_ns: self.process_ns.saturating_sub(earlier.process_ns),
+            waited_ns: self.waited_ns - earlier.waited_ns,
+        }
+    }
+}
+
+/// Nanoseconds a task ran, and nanoseconds it waited for a core.
+fn schedstat(task_dir: &str) -> Result<(u64, u64)> {
+    let path = format!("{task_dir}/schedstat");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    parse_schedstat(&text).with_context(|| format!("{path} holds {text:?}"))
+}
+
+fn parse_schedstat(text: &str) -> Option<(u64, u64)> {
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn is_sleeping(pid: u32) -> Result<bool> {
+    let path = format!("/proc/{pid}/task/{pid}/stat");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    parse_state(&text).map(|state| state == 'S').with_context(|| format!("{path} holds {text:?}"))
+}
+
+/// The state comes after the program's name, which is in parentheses and may hold some itself.
+fn parse_state(stat: &str) -> Option<char> {
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use super::{parse_schedstat, parse_state, CpuTime};
+
+    #[test]
+    fn reads_what_the_kernel_writes() {
+        assert_eq!(parse_schedstat("123456 789 12\n"), Some((123_456, 789)));
+        assert_eq!(parse_schedstat("not numbers"), None);
+        assert_eq!(parse_state("42 (a (odd) name) S 1 42"), Some('S'));
+    }
+
+    #[test]
+    fn counts_what_a_thread_used() {
+        const BUSY: Duration = Duration::from_millis(60);
+        let pid = std::process::id();
+        let before = CpuTime::now(pid).unwrap();
+        let (spun, has_spun) = mpsc::channel();
+        let (let_go, may_end) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let start = Instant::now();
+            while start.elapsed() < BUSY {
+                std::hint::spin_loop();
+            }
+            spun.send(()).unwrap();
+            // A thread that has ended is counted no more: stay until it was read.
+            may_end.recv().unwrap();
+        });
+        has_spun.recv().unwrap();
+        let used = CpuTime::now(pid).unwrap().since(before);
+        let_go.send(()).unwrap();
+        thread.join().unwrap();
+        // Half of it: the thread may have had to share its core.
+        assert!(used.process_ns > 30_000_000, "{used:?}");
+    }
+}

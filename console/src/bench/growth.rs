@@ -1,0 +1,155 @@
+//! Growth from nothing to millions of open orders: does any command on the way stop the server?
+//!
+//! The same entries by bare XADD come first, as the measure of the machine's own noise: a server that has to wait for
+//! a core looks slow, whatever it runs.
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::lab::{Lab, LabOptions};
+use super::probe::{PingProbe, Waits};
+use super::report::{self, Bar};
+use super::workload::Case;
+
+/// No command may take longer, in microseconds.
+const SLOWEST_BAR_US: f64 = 5_000.0;
+/// The way is looked at in so many steps, to see where on it something was slow.
+const STEPS: u64 = 10;
+/// Commands in flight while filling.
+const FILL_PIPELINE: u64 = 64;
+/// The server keeps a histogram a command; its 100th percentile is the slowest one.
+const TRACK_SLOWEST: [&str; 2] = ["latency-tracking yes", "latency-tracking-info-percentiles 100"];
+const LATENCY_FIELD: &str = "latency_percentiles_usec_";
+
+/// One step of the way.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// Orders at its end.
+    orders: u64,
+    /// CPU of the main thread an order, microseconds.
+    cpu_us: f64,
+    /// The slowest command's name, as INFO latencystats has it.
+    slowest_command: String,
+    /// How long it ran by the server's clock, microseconds.
+    slowest_us: f64,
+    /// What a second client sending PING saw.
+    ping: Waits,
+    /// How long the main thread waited for a core, milliseconds.
+    waited_for_core_ms: f64,
+}
+
+/// The way with ORDER.PLACE, and with bare XADD for comparison.
+#[derive(Debug, Serialize)]
+pub struct GrowthResult {
+    place: Vec<Step>,
+    xadd: Vec<Step>,
+}
+
+/// Places `orders` open orders and watches.
+///
+/// # Errors
+/// When the server does not start or answers a command with an error.
+pub fn run(lab_options: &LabOptions, orders: u64) -> Result<GrowthResult> {
+    let xadd = grow(lab_options, Case::Xadd, orders)?;
+    let place = grow(lab_options, Case::Place, orders)?;
+    let result = GrowthResult { place, xadd };
+    print(&result, orders);
+    Ok(result)
+}
+
+fn grow(lab_options: &LabOptions, case: Case, orders: u64) -> Result<Vec<Step>> {
+    let mut lab = Lab::start(lab_options, &[case], &TRACK_SLOWEST)?;
+    case.prepare(&mut lab.control)?;
+    (0..STEPS).map(|step| grow_step(&mut lab, case, orders * step / STEPS, orders * (step + 1) / STEPS)).collect()
+}
+
+fn grow_step(lab: &mut Lab, case: Case, from: u64, to: u64) -> Result<Step> {
+    redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut lab.control)?;
+    let probe = PingProbe::start(lab.wire()?);
+    let before = lab.cpu_now()?;
+    lab.fill(case, from..to, FILL_PIPELINE)?;
+    let used = lab.cpu_now()?.since(before);
+    let ping = probe.stop()?;
+    let (slowest_command, slowest_us) = slowest_command(lab)?;
+    Ok(Step {
+        orders: to,
+        cpu_us: used.main_ns as f64 / 1e3 / (to - from).max(1) as f64,
+        slowest_command,
+        slowest_us,
+        ping,
+        waited_for_core_ms: used.waited_ns as f64 / 1e6,
+    })
+}
+
+/// The slowest command since CONFIG RESETSTAT, and its microseconds.
+fn slowest_command(lab: &mut Lab) -> Result<(String, f64)> {
+    let stats = lab.info("latencystats")?;
+    let slowest = stats.iter().filter_map(|(field, value)| parse_slowest(field, value));
+    slowest.max_by(|a, b| a.1.total_cmp(&b.1)).context("INFO latencystats names no command")
+}
+
+/// `latency_percentiles_usec_xadd` and `p100=1003.519`.
+fn parse_slowest(field: &str, value: &str) -> Option<(String, f64)> {
+    let command = field.strip_prefix(LATENCY_FIELD)?;
+    let us = value.trim().strip_prefix("p100=")?.parse().ok()?;
+    Some((command.to_string(), us))
+}
+
+fn print(result: &GrowthResult, orders: u64) {
+    println!(
+        "\ngrowth: from 0 to {} open orders, pipeline of {FILL_PIPELINE}, a second client sends PING each ms",
+        report::thousands(orders)
+    );
+    let cells = |step: &Step| {
+        [
+            format!("{:.2}", step.cpu_us),
+            format!("{} {}", step.slowest_command, report::ms(step.slowest_us as u64)),
+            report::ms(step.ping.max_us),
+            format!("{:.0} ms", step.waited_for_core_ms),
+        ]
+    };
+    let rows = result.place.iter().zip(&result.xadd).map(|(place, xadd)| {
+        let mut row = vec![report::thousands(place.orders)];
+        row.extend(cells(place));
+        row.extend(cells(xadd));
+        row
+    });
+    let header = [
+        "orders",
+        "µs CPU/order",
+        "slowest command",
+        "worst PING",
+        "no core for",
+        "XADD: µs CPU",
+        "slowest command",
+        "worst PING",
+        "no core for",
+    ];
+    println!("{}", report::table(&header, rows));
+}
+
+/// The bar for growth.
+pub fn bars(result: &GrowthResult) -> Vec<Bar> {
+    let slowest = |steps: &[Step]| steps.iter().map(|step| step.slowest_us).fold(0.0, f64::max);
+    let orders = result.place.last().map_or(0, |step| step.orders);
+    let (place, xadd) = (slowest(&result.place), slowest(&result.xadd));
+    vec![Bar {
+        work: format!("slowest command, 0 to {} open orders", report::thousands(orders)),
+        bar: format!("at most {}", report::ms(SLOWEST_BAR_US as u64)),
+        measured: format!("{} (bare XADD: {})", report::ms(place as u64), report::ms(xadd as u64)),
+        reached: place <= SLOWEST_BAR_US,
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_slowest;
+
+    #[test]
+    fn reads_the_slowest_of_a_command() {
+        let seen = parse_slowest("latency_percentiles_usec_order.place", "p100=1003.519\r");
+        assert_eq!(seen, Some(("order.place".to_string(), 1003.519)));
+        assert_eq!(parse_slowest("used_memory", "p100=1"), None);
+        assert_eq!(parse_slowest("latency_percentiles_usec_xadd", "p50=1.0"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! How fast an RDB with open orders loads: saved by one server, loaded by another, timed by that one's own log.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{ensure, Context, Result};
+use serde::Serialize;
+
+use super::lab::{Lab, LabOptions};
+use super::report::{self, Bar};
+use super::workload::{Case, ORDERS};
+
+/// Orders a second that are to be loaded.
+const LOAD_BAR_PER_S: f64 = 1_000_000.0;
+/// Commands in flight while filling.
+const FILL_PIPELINE: u64 = 64;
+/// Where a server's standard output goes, in its own directory.
+const LOG_FILE: &str = "redis.log";
+/// What the server logs when it has loaded an RDB, before the seconds it took.
+const LOADED_LINE: &str = "DB loaded from disk: ";
+
+/// Saving and loading one kind of data.
+#[derive(Debug, Serialize)]
+pub struct LoadResult {
+    case: Case,
+    orders: u64,
+    rdb_bytes: u64,
+    /// SAVE, by the wall clock.
+    save_s: f64,
+    /// Loading, by the server's log.
+    load_s: f64,
+}
+
+impl LoadResult {
+    fn orders_per_s(&self) -> f64 {
+        self.orders as f64 / self.load_s
+    }
+}
+
+/// Saves and loads `orders` open orders, and for comparison as many bare stream entries.
+///
+/// # Errors
+/// When a server does not start, answers a command with an error, or has not all orders after the load.
+pub fn run(lab_options: &LabOptions, orders: u64) -> Result<Vec<LoadResult>> {
+    // With an AOF the server would load that instead.
+    let lab_options = LabOptions { aof: super::Aof::No, ..lab_options.clone() };
+    let results: Result<Vec<LoadResult>> =
+        [Case::Xadd, Case::Place].iter().map(|&case| save_and_load(&lab_options, case, orders)).collect();
+    let results = results?;
+    print(&results);
+    Ok(results)
+}
+
+fn save_and_load(lab_options: &LabOptions, case: Case, orders: u64) -> Result<LoadResult> {
+    let mut first = Lab::start(lab_options, &[case], &[])?;
+    case.prepare(&mut first.control)?;
+    first.fill(case, 0..orders, FILL_PIPELINE)?;
+    let start = Instant::now();
+    redis::cmd("SAVE").exec(&mut first.control).context("SAVE")?;
+    let save_s = start.elapsed().as_secs_f64();
+    let dir = first.server.dir().to_path_buf();
+    let rdb_bytes = fs::metadata(dir.join("dump.rdb")).context("looking at the RDB")?.len();
+    // The first server stays until the end, since its directory goes with it; but it gives its memory back. With no
+    // save points set, FLUSHALL leaves the file alone.
+    redis::cmd("FLUSHALL").arg("SYNC").exec(&mut first.control)?;
+    let load_s = load(lab_options, case, &dir, orders)?;
+    Ok(LoadResult { case, orders, rdb_bytes, save_s, load_s })
+}
+
+/// Starts a server on the RDB in `dir`; the seconds it took to load it.
+fn load(lab_options: &LabOptions, case: Case, dir: &Path, orders: u64) -> Result<f64> {
+    // An empty log file name means standard output, which goes to the log in the new server's own directory.
+    let config = [format!("dir \"{}\"", dir.display()), "logfile \"\"".to_string()];
+    let mut lab = Lab::start(lab_options, &[case], &config.each_ref().map(String::as_str))?;
+    let entries: u64 = redis::cmd("XLEN").arg(ORDERS).query(&mut lab.control)?;
+    ensure!(entries == orders, "{entries} orders in {ORDERS} after the load, {orders} before");
+    let log = fs::read_to_string(lab.server.dir().join(LOG_FILE)).context("reading the server's log")?;
+    loaded_seconds(&log).with_context(|| format!("no {LOADED_LINE:?} in the server's log:\n{log}"))
+}
+
+fn loaded_seconds(log: &str) -> Option<f64> {
+    let (_, rest) = log.rsplit_once(LOADED_LINE)?;
+    rest.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn print(results: &[LoadResult]) {
+    println!("\nRDB: saved by one server, loaded by another");
+    let rows = results.iter().map(|result| {
+        vec![
+            result.case.label().to_string(),
+            report::thousands(result.orders),
+            format!("{:.1}", result.rdb_bytes as f64 / result.orders as f64),
+            format!("{:.2} s", result.save_s),
+            format!("{:.2} s", result.load_s),
+            report::thousands(result.orders_per_s() as u64),
+        ]
+    });
+    println!("{}", report::table(&["made by", "orders", "bytes/order", "save", "load", "orders/s"], rows));
+}
+
+/// The bar for loading.
+pub fn bars(results: &[LoadResult]) -> Vec<Bar> {
+    let per_s = |case| results.iter().find(|result| result.case == case).map_or(0.0, LoadResult::orders_per_s);
+    let (place, xadd) = (per_s(Case::Place), per_s(Case::Xadd));
+    vec![Bar {
+        work: "RDB load, open orders".to_string(),
+        bar: format!("at least {} orders/s", report::thousands(LOAD_BAR_PER_S as u64)),
+        measured: format!(
+            "{} orders/s (bare stream entries: {})",
+            report::thousands(place as u64),
+            report::thousands(xadd as u64)
+        ),
+        reached: place >= LOAD_BAR_PER_S,
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::loaded_seconds;
+
+    #[test]
+    fn finds_the_seconds_in_the_log() {
+        let log = "1:M 22 Nov * Done loading RDB, keys loaded: 2\n1:M 22 Nov * DB loaded from disk: 0.812 seconds\n";
+        assert_eq!(loaded_seconds(log), Some(0.812));
+        assert_eq!(loaded_seconds("1:M * Ready to accept connections"), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! A second client that sends PING every millisecond: how long does the server leave it waiting?
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, Result};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::wire::{encode, Wire};
+
+/// From one PING to the next; a late reply delays none but its own, since it counts in full.
+const INTERVAL: Duration = Duration::from_millis(1);
+/// The longest wait that is told apart, in microseconds: a minute.
+const MAX_US: u64 = 60_000_000;
+/// Digits that are kept of a wait.
+const PRECISION: u8 = 3;
+
+/// How long PING waited.
+#[derive(Clone, Debug, Serialize)]
+pub struct Waits {
+    /// PINGs sent.
+    pub count: u64,
+    /// The middle wait, microseconds.
+    pub p50_us: u64,
+    /// One in a hundred waited longer, microseconds.
+    pub p99_us: u64,
+    /// One in a thousand waited longer, microseconds.
+    pub p999_us: u64,
+    /// The longest wait, microseconds.
+    pub max_us: u64,
+}
+
+/// A thread that probes until it is told to stop.
+#[derive(Debug)]
+pub struct PingProbe {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Histogram<u64>>>,
+}
+
+impl PingProbe {
+    /// Starts to probe over a connection of its own.
+    pub fn start(wire: Wire) -> PingProbe {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        PingProbe { stop, thread: std::thread::spawn(move || probe(wire, &told)) }
+    }
+
+    /// Stops and sums up; a PING under way is waited for.
+    ///
+    /// # Errors
+    /// When the server stopped answering.
+    pub fn stop(self) -> Result<Waits> {
+        self.stop.store(true, Ordering::Relaxed);
+        let waits = self.thread.join().map_err(|_| anyhow!("the probing thread panicked"))??;
+        Ok(Waits {
+            count: waits.len(),
+            p50_us: waits.value_at_quantile(0.50),
+            p99_us: waits.value_at_quantile(0.99),
+            p999_us: waits.value_at_quantile(0.999),
+            max_us: waits.max(),
+        })
+    }
+}
+
+fn probe(mut wire: Wire, stop: &AtomicBool) -> Result<Histogram<u64>> {
+    let mut waits = Histogram::new_with_bounds(1, MAX_US, PRECISION)?;
+    let mut ping = Vec::new();
+    encode(&mut ping, &[b"PING"]);
+    let mut next = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        let sent = Instant::now();
+        wire.exchange(&ping, 1)?;
+        waits.saturating_record(u64::try_from(sent.elapsed().as_micros())?);
+        next = (next + INTERVAL).max(sent);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok(waits)
+}

@@ -1,0 +1,116 @@
+//! Deadlines: holds that expire, ended holds and orders and REFs that are forgotten. In slices, so that a million of
+//! them in one millisecond never stop the server.
+
+use super::customer::Change;
+use super::effects::{Effects, Event};
+use super::hold::HoldState;
+use super::journal::{Move, Why};
+use super::order::OrderState;
+use super::orders::Tallied;
+use super::store::Store;
+use super::types::{Ms, NIL};
+
+/// What is due, by slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// A live hold expires, an ended one is forgotten.
+    Hold(u32),
+    /// An ended order is forgotten.
+    Order(u32),
+    /// A REF is forgotten.
+    Ref(u32),
+}
+
+impl Store {
+    /// When something is due next.
+    #[inline]
+    pub fn next_due(&self) -> Option<Ms> {
+        self.due.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// When what ends now is forgotten.
+    pub(super) fn forget_at(&self) -> Ms {
+        self.now.saturating_add(self.settings.keep_ms)
+    }
+
+    /// Does what is due at `now`, earliest first, until about `budget` records and items have been worked on. Returns
+    /// whether anything was due.
+    pub fn sweep(&mut self, now: Ms, budget: u64, fx: &mut Effects) -> bool {
+        let now = self.stamp(now);
+        let mut spent = 0;
+        while spent < budget {
+            let Some(first) = self.due.first_entry() else { break };
+            if first.key().0 > now {
+                break;
+            }
+            let due = first.remove();
+            self.touch(now, fx);
+            spent += match due {
+                Due::Hold(slot) if self.holds.at(slot).is_live() => self.expire_hold(slot, fx),
+                Due::Hold(slot) => self.forget_hold(slot),
+                Due::Order(slot) => self.forget_order(slot),
+                Due::Ref(slot) => {
+                    self.remove_ref(slot);
+                    1
+                }
+            };
+        }
+        spent > 0
+    }
+
+    fn expire_hold(&mut self, slot: u32, fx: &mut Effects) -> u64 {
+        self.audit_hold(slot, -1);
+        let hold = self.holds.at(slot);
+        let (id, items) = (hold.id.clone(), hold.items.clone());
+        for item in items.iter().filter(|item| item.left > 0) {
+            self.move_stock(item.sku, Move::Free(item.left), Why::new("expire", &id), fx);
+        }
+        self.empty_hold(slot);
+        self.end_hold(slot, HoldState::Expired, 0);
+        self.audit_hold(slot, 1);
+        self.counters.expired = self.counters.expired.saturating_add(1);
+        fx.event(Event::HoldExpired);
+        1 + items.len() as u64
+    }
+
+    /// Forgets an ended hold. What was committed stays counted for the customer and as sold.
+    fn forget_hold(&mut self, slot: u32) -> u64 {
+        self.audit_hold(slot, -1);
+        let hold = self.remove_hold(slot);
+        let mut past = Tallied::new();
+        for item in hold.items.iter().filter(|item| item.committed > 0) {
+            self.skus.at_mut(item.sku).past += item.committed;
+            past.push((item.sku, 0, item.committed as i64));
+        }
+        self.change_customer(hold.customer, &Change { refs: -1, units: &past });
+        1 + hold.items.len() as u64
+    }
+
+    /// Forgets an ended order. What was sold stays counted for the customer and as sold.
+    fn forget_order(&mut self, slot: u32) -> u64 {
+        self.audit_order(slot, -1);
+        let state = self.orders.at(slot).state();
+        self.by_state[state as usize] -= 1;
+        let kept = self.kept_units(slot);
+        let order = self.remove_order(slot);
+        let mut past = Tallied::new();
+        if state == OrderState::Completed {
+            for (sku, qty) in kept.iter().copied().filter(|(_, qty)| *qty > 0) {
+                self.skus.at_mut(sku).past += qty;
+                past.push((sku, 0, qty as i64));
+            }
+        }
+        debug_assert!(order.customer != NIL);
+        self.change_customer(order.customer, &Change { refs: -1, units: &past });
+        1 + kept.len() as u64
+    }
+
+    /// What an order took and did not bring back, by SKU.
+    pub(super) fn kept_units(&self, slot: u32) -> Vec<(u32, u64)> {
+        let order = self.orders.at(slot);
+        let returned = self.extra(order).map_or(&[][..], |extra| &extra.returned);
+        let kept =
+            |(i, units): (usize, super::types::Units)| (units.sku, units.qty - returned.get(i).copied().unwrap_or(0));
+        order.items().enumerate().map(kept).collect()
+    }
+}

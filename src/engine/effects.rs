@@ -1,0 +1,79 @@
+//! What a call wants done outside: stream entries and keyspace events. Slots in here are good until the next call.
+
+use smallvec::SmallVec;
+
+use super::journal::Movement;
+use super::streams::EntryId;
+
+/// A keyspace event on the store's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    OrderPlaced,
+    OrderCompleted,
+    OrderCancelled,
+    OrderReturned,
+    HoldReserved,
+    HoldExtended,
+    HoldCommitted,
+    HoldReleased,
+    HoldExpired,
+    StockChanged,
+    StockLow,
+    StockOut,
+    StoreChanged,
+}
+
+impl Event {
+    /// The event's name, as subscribers see it.
+    pub fn name(self) -> &'static std::ffi::CStr {
+        match self {
+            Event::OrderPlaced => c"order.placed",
+            Event::OrderCompleted => c"order.completed",
+            Event::OrderCancelled => c"order.cancelled",
+            Event::OrderReturned => c"order.returned",
+            Event::HoldReserved => c"hold.reserved",
+            Event::HoldExtended => c"hold.extended",
+            Event::HoldCommitted => c"hold.committed",
+            Event::HoldReleased => c"hold.released",
+            Event::HoldExpired => c"hold.expired",
+            Event::StockChanged => c"stock.changed",
+            Event::StockLow => c"stock.low",
+            Event::StockOut => c"stock.out",
+            Event::StoreChanged => c"store.changed",
+        }
+    }
+}
+
+/// One thing to be done outside, in the order they happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Add the order's entry to `…:orders`.
+    Queued { order: u32, id: EntryId },
+    /// Take an entry out of `…:orders`.
+    Left { id: EntryId },
+    /// Add the order's entry to `…:complete` and trim it.
+    Completed { order: u32, id: EntryId },
+    /// Add a movement to `…:journal` and trim it.
+    Moved(Box<Movement>),
+    /// Tell subscribers.
+    Event(Event),
+}
+
+/// What a call has done: whether anything changed, and what is to be done outside.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Whether the state changed: only then is the call replicated.
+    pub changed: bool,
+    /// In order.
+    pub list: SmallVec<[Effect; 4]>,
+}
+
+impl Effects {
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.list.push(Effect::Event(event));
+    }
+}

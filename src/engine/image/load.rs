@@ -1,0 +1,390 @@
+//! Reading an image that anyone may have made.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::super::customer::{tallies, Change, Customer};
+use super::super::due::Due;
+use super::super::hold::{Hold, HoldItem, HoldState};
+use super::super::order::{Extra, Order, OrderState};
+use super::super::orders::Tallied;
+use super::super::packed::{take, take_bytes, take_u32};
+use super::super::refs::Ref;
+use super::super::settings::Field;
+use super::super::stock::Source;
+use super::super::store::{Counters, Store};
+use super::super::streams::EntryId;
+use super::super::types::{Ms, Units, UnitsList, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, NIL};
+use super::{Section, VERSION};
+
+/// Why an image is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corrupt(pub &'static str);
+
+impl std::fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "corrupt store image: {}", self.0)
+    }
+}
+
+type Loaded<T> = Result<T, Corrupt>;
+
+/// Puts a store together again, piece by piece.
+pub struct Loader {
+    store: Store,
+    section: Option<Section>,
+    pieces: u64,
+    sum: Xxh3,
+    /// Waiting orders by place, to be queued in that order at the end.
+    waiting: Vec<(u64, u32)>,
+}
+
+impl Loader {
+    /// A loader of a store whose hash tables are keyed by `seed`.
+    pub fn new(seed: u64) -> Self {
+        Loader { store: Store::new(seed), section: None, pieces: 0, sum: Xxh3::new(), waiting: Vec::new() }
+    }
+
+    /// Reads the next piece; the store, once it was the last.
+    pub fn piece(mut self, piece: &[u8]) -> Loaded<Result<Box<Store>, Loader>> {
+        let (tag, mut rest) = piece.split_first().ok_or(Corrupt("an empty piece"))?;
+        let section = Section::by_tag(*tag).ok_or(Corrupt("an unknown section"))?;
+        let in_order = match self.section {
+            None => section == Section::Head,
+            Some(last) => section > Section::Head && section >= last,
+        };
+        if !in_order {
+            return Err(Corrupt("a section out of order"));
+        }
+        self.section = Some(section);
+        if section == Section::End {
+            return self.end(rest).map(Ok);
+        }
+        self.pieces += 1;
+        self.sum.update(piece);
+        while !rest.is_empty() {
+            self.record(section, &mut rest)?;
+        }
+        Ok(Err(self))
+    }
+
+    fn record(&mut self, section: Section, rest: &mut &[u8]) -> Loaded<()> {
+        match section {
+            Section::Head => self.head(rest),
+            Section::Skus => self.sku(rest),
+            Section::Customers => self.customer(rest),
+            Section::Holds => self.hold(rest),
+            Section::Orders => self.order(rest),
+            Section::Refs => self.reference(rest),
+            Section::Sources => self.source(rest),
+            Section::End => Err(Corrupt("records behind the end")),
+        }
+    }
+
+    fn end(mut self, mut rest: &[u8]) -> Loaded<Box<Store>> {
+        let sum = self.sum.digest().to_le_bytes();
+        if take(&mut rest) != Some(self.pieces) || rest != sum {
+            return Err(Corrupt("the checksum does not fit"));
+        }
+        self.waiting.sort_unstable();
+        for (_, slot) in &self.waiting {
+            self.store.enqueue(*slot);
+        }
+        self.settle()?;
+        Ok(Box::new(self.store))
+    }
+
+    /// Sums that are only known at the end.
+    fn settle(&mut self) -> Loaded<()> {
+        let store = &mut self.store;
+        for slot in 0..store.skus.end() {
+            let sku = store.skus.at_mut(slot);
+            let known = |n: u64| n <= MAX_QUANTITY;
+            if !known(sku.on_hand + sku.sold) || !known(sku.held + sku.sold) {
+                return Err(Corrupt("a SKU's units do not add up"));
+            }
+            sku.received = (sku.on_hand + sku.sold) as i64;
+            store.totals.add(sku);
+        }
+        for (slot, customer) in store.customers.iter() {
+            let units = tallies(customer, store.many.get(&slot));
+            units.iter().try_fold(0, |total, (_, tally)| sum(total, tally.units))?;
+        }
+        Ok(())
+    }
+
+    fn head(&mut self, rest: &mut &[u8]) -> Loaded<()> {
+        if self.pieces > 1 || number(rest)? != VERSION {
+            return Err(Corrupt("a version this module does not know"));
+        }
+        let store = &mut self.store;
+        store.now = time(rest)?;
+        store.places = quantity(rest)?;
+        store.last.orders = entry(rest)?;
+        store.last.complete = entry(rest)?;
+        store.last.journal = entry(rest)?;
+        if number(rest)? != store.counters.all().len() as u64 {
+            return Err(Corrupt("another number of counters"));
+        }
+        let mut counters = store.counters.all();
+        for counter in &mut counters {
+            *counter = number(rest)?;
+        }
+        store.counters = Counters::from_all(counters);
+        for _ in 0..number(rest)? {
+            let field = Field::by_name(bytes(rest, 64)?).ok_or(Corrupt("an unknown setting"))?;
+            let value = quantity(rest)?;
+            if value < field.min() || field.is_switch() && value > 1 {
+                return Err(Corrupt("a setting out of range"));
+            }
+            store.settings.set(field, value);
+        }
+        Ok(())
+    }
+
+    fn sku(&mut self, rest: &mut &[u8]) -> Loaded<()> {
+        let id = id(rest)?;
+        if self.store.find_sku(id).is_some() {
+            return Err(Corrupt("a SKU twice"));
+        }
+        let slot = self.store.sku_or_new(id);
+        let sku = self.store.skus.at_mut(slot);
+        for field in [&mut sku.on_hand, &mut sku.safety, &mut sku.low, &mut sku.limit, &mut sku.past] {
+            *field = quantity(rest)?;
+        }
+        sku.sold = sku.past;
+        Ok(())
+    }
+
+    fn customer(&mut self, rest: &mut &[u8]) -> Loaded<()> {
+        let id = bytes(rest, MAX_ID_BYTES)?;
+        if id.is_empty() {
+            self.store.customers.append(None);
+            return Ok(());
+        }
+        if self.store.find_customer(id).is_some() {
+            return Err(Corrupt("a customer twice"));
+        }
+        let slot = self.store.customers.append(Some(Customer::new(id)));
+        self.store.index_customer(slot);
+        for _ in 0..number(rest)? {
+            let sku = self.sku_ref(rest)?;
+            let past = quantity(rest)? as i64;
+            self.store.change_customer(slot, &Change { refs: 1, units: &[(sku, past, past)] });
+            self.store.change_customer(slot, &Change { refs: -1, units: &[] });
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, rest: &mut &[u8]) -> Loaded<()> {
+        let id = id(rest)?;
+        if self.store.find_hold(id).is_some() {
+            return Err(Corrupt("a hold twice"));
+        }
+        let mut hold = Hold::new(id);
+        hold.customer = self.customer_ref(rest)?;
+        hold.state = HoldState::by_number(number(rest)?).ok_or(Corrupt("an unknown state of a hold"))?;
+        hold.place = self.place(rest)?;
+        for field in [&mut hold.ttl_ms, &mut hold.due, &mut hold.first_deadline, &mut hold.deadline, &mut hold.ended_at]
+        {
+            *field = number(rest)?;
+        }
+        hold.end_call = wide(rest)?;
+        let mut total = 0;
+        for _ in 0..count(rest)? {
+            let (sku, qty) = (self.sku_ref(rest)?, quantity(rest)?);
+            let (left, committed) = (quantity(rest)?, quantity(rest)?);
+            if left + committed > qty || left > 0 && !hold.is_live() {
+                return Err(Corrupt("a hold's units do not add up"));
+            }
+            total = sum(total, qty)?;
+            hold.items.push(HoldItem { sku, qty, left, committed });
+        }
+        if hold.is_live() && hold.due != hold.deadline {
+            return Err(Corrupt("a hold's deadline"));
+        }
+        self.add_hold(hold)
+    }
+
+    fn add_hold(&mut self, hold: Hold) -> Loaded<()> {
+        let mut tallied = Tallied::new();
+        for item in &hold.items {
+            let sku = self.store.skus.at_mut(item.sku);
+            sku.held = sum(sku.held, item.left)?;
+            sku.sold = sum(sku.sold, item.committed)?;
+            tallied.push((item.sku, (item.left + item.committed) as i64, 0));
+        }
+        self.store.live_holds += u64::from(hold.is_live());
+        let (customer, key) = (hold.customer, (hold.due, hold.place));
+        let slot = self.store.add_hold(hold);
+        self.store.change_customer(customer, &Change { refs: 1, units: &tallied });
+        self.due(key, Due::Hold(slot))
+    }
+
+    fn order(&mut self, rest: &mut &[u8]) -> Loaded<()> {
+        let (id, data) = (id(rest)?, bytes(rest, MAX_DATA_BYTES)?);
+        if self.store.find_order(id).is_some() {
+            return Err(Corrupt("an order twice"));
+        }
+        let customer = self.customer_ref(rest)?;
+        let state = OrderState::by_number(number(rest)?).ok_or(Corrupt("an unknown state of an order"))?;
+        if customer == NIL || !matches!(state, OrderState::Queued | OrderState::Completed | OrderState::Cancelled) {
+            return Err(Corrupt("an order that cannot be"));
+        }
+        let (place, entry) = (self.place(rest)?, entry(rest)?);
+        let (mut items, mut total) = (UnitsList::new(), 0);
+        for _ in 0..count(rest)? {
+            let units = Units { sku: self.sku_ref(rest)?, qty: quantity(rest)? };
+            total = sum(total, units.qty)?;
+            items.push(units);
+        }
+        let extra = if number(rest)? == 0 { None } else { Some(extra(rest, &items)?) };
+        if extra.as_ref().is_some_and(|e| e.ended_at > 0) == state.is_open() {
+            return Err(Corrupt("an order's end"));
+        }
+        let mut order = Order::new(id, &items, data);
+        order.place = place;
+        order.customer = customer;
+        order.set_entry(entry);
+        order.set_state(state);
+        self.add_order(order, &items, extra)
+    }
+
+    fn add_order(&mut self, mut order: Order, items: &UnitsList, extra: Option<Extra>) -> Loaded<()> {
+        let (state, place, customer) = (order.state(), order.place, order.customer);
+        let mut tallied = Tallied::new();
+        for (i, item) in items.iter().enumerate() {
+            let back = extra.as_ref().and_then(|e| e.returned.get(i).copied()).unwrap_or(0);
+            let sku = self.store.skus.at_mut(item.sku);
+            match state {
+                OrderState::Completed => sku.sold = sum(sku.sold, item.qty - back)?,
+                OrderState::Cancelled => continue,
+                _ => sku.held = sum(sku.held, item.qty)?,
+            }
+            tallied.push((item.sku, (item.qty - back) as i64, 0));
+        }
+        let forget_at = extra.as_ref().map_or(0, |e| e.forget_at);
+        if let Some(extra) = extra {
+            order.extra = self.store.extras.insert(extra);
+        }
+        let slot = self.store.add_order(order);
+        self.store.by_state[state as usize] += 1;
+        self.store.change_customer(customer, &Change { refs: 1, units: &tallied });
+        if state.is_open() {
+            self.waiting.push((place, slot));
+            Ok(())
+        } else {
+            self.due((forget_at, place), Due::Order(slot))
+        }
+    }
+
+    fn reference(&mut self, rest: &mut &[u8]) -> Loaded<()> {
+        let id = id(rest)?;
+        if self.store.find_ref(id).is_some() {
+            return Err(Corrupt("a REF twice"));
+        }
+        let mut reference = Ref::new(id, wide(rest)?, 0);
+        reference.place = self.place(rest)?;
+        reference.reply = number(rest)?;
+        reference.due = number(rest)?;
+        let key = (reference.due, reference.place);
+        let slot = self.store.add_ref(reference);
+        self.due(key, Due::Ref(slot))
+    }
+
+    fn source(&mut self, rest: &mut &[u8]) -> Loaded<()> {
+        let id = id(rest)?;
+        let source = Source { seq: quantity(rest)?, call: wide(rest)? };
+        match self.store.sources.insert(id.into(), source) {
+            None => Ok(()),
+            Some(_) => Err(Corrupt("a source twice")),
+        }
+    }
+
+    fn due(&mut self, key: (Ms, u64), due: Due) -> Loaded<()> {
+        match self.store.due.insert(key, due) {
+            None => Ok(()),
+            Some(_) => Err(Corrupt("a deadline twice")),
+        }
+    }
+
+    fn place(&self, rest: &mut &[u8]) -> Loaded<u64> {
+        number(rest).ok().filter(|place| *place <= self.store.places).ok_or(Corrupt("a place behind the last"))
+    }
+
+    fn sku_ref(&self, rest: &mut &[u8]) -> Loaded<u32> {
+        let slot = take_u32(rest).ok_or(Corrupt("a SKU's number"))?;
+        self.store.skus.get(slot).map(|_| slot).ok_or(Corrupt("a SKU that is not there"))
+    }
+
+    fn customer_ref(&self, rest: &mut &[u8]) -> Loaded<u32> {
+        let slot = take_u32(rest).ok_or(Corrupt("a customer's number"))?.wrapping_sub(1);
+        if slot == NIL || self.store.customers.get(slot).is_some() {
+            Ok(slot)
+        } else {
+            Err(Corrupt("a customer that is not there"))
+        }
+    }
+}
+
+fn extra(rest: &mut &[u8], items: &UnitsList) -> Loaded<Extra> {
+    let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.into());
+    let mut extra = Extra {
+        placed_at: Some(number(rest)?).filter(|at| *at > 0),
+        group: some(bytes(rest, MAX_ID_BYTES)?),
+        hold: some(bytes(rest, MAX_ID_BYTES)?),
+        ended_at: number(rest)?,
+        forget_at: number(rest)?,
+        complete: entry(rest)?,
+        note: bytes(rest, MAX_DATA_BYTES)?.into(),
+        ..Extra::default()
+    };
+    for i in 0..number(rest)? as usize {
+        let back = quantity(rest)?;
+        if items.get(i).is_none_or(|item| back > item.qty) {
+            return Err(Corrupt("more came back than was sold"));
+        }
+        extra.returned.push(back);
+    }
+    for _ in 0..number(rest)? {
+        extra.returns.push((number(rest)?, quantity(rest)?));
+    }
+    Ok(extra)
+}
+
+fn number(rest: &mut &[u8]) -> Loaded<u64> {
+    take(rest).ok_or(Corrupt("a number is cut off"))
+}
+
+fn quantity(rest: &mut &[u8]) -> Loaded<u64> {
+    number(rest).ok().filter(|n| *n <= MAX_QUANTITY).ok_or(Corrupt("a number past 2^53 - 1"))
+}
+
+fn time(rest: &mut &[u8]) -> Loaded<Ms> {
+    number(rest)
+}
+
+fn sum(a: u64, b: u64) -> Loaded<u64> {
+    a.checked_add(b).filter(|n| *n <= MAX_QUANTITY).ok_or(Corrupt("a sum past 2^53 - 1"))
+}
+
+fn count(rest: &mut &[u8]) -> Loaded<u64> {
+    number(rest).ok().filter(|n| (1..=MAX_ITEMS as u64).contains(n)).ok_or(Corrupt("too many items, or none"))
+}
+
+fn bytes<'a>(rest: &mut &'a [u8], most: usize) -> Loaded<&'a [u8]> {
+    take_bytes(rest).filter(|bytes| bytes.len() <= most).ok_or(Corrupt("bytes are cut off or too long"))
+}
+
+fn id<'a>(rest: &mut &'a [u8]) -> Loaded<&'a [u8]> {
+    bytes(rest, MAX_ID_BYTES).ok().filter(|id| !id.is_empty()).ok_or(Corrupt("an id"))
+}
+
+fn entry(rest: &mut &[u8]) -> Loaded<EntryId> {
+    Ok(EntryId { ms: number(rest)?, seq: take_u32(rest).ok_or(Corrupt("an entry's number"))? })
+}
+
+fn wide(rest: &mut &[u8]) -> Loaded<u128> {
+    let (n, after) = rest.split_first_chunk().ok_or(Corrupt("a fingerprint is cut off"))?;
+    *rest = after;
+    Ok(u128::from_le_bytes(*n))
+}

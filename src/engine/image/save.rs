@@ -1,0 +1,239 @@
+//! Writing an image.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::super::customer::tallies;
+use super::super::hold::Hold;
+use super::super::order::{Extra, Order};
+use super::super::packed::{put, put_bytes};
+use super::super::refs::Ref;
+use super::super::settings::FIELDS;
+use super::super::slab::Record;
+use super::super::store::Store;
+use super::super::streams::EntryId;
+use super::super::types::NIL;
+use super::{Section, PIECE_BYTES, VERSION};
+
+/// How a record names SKUs and customers: by slot in an image, by id in a digest (slots differ between servers).
+pub(in super::super) trait Names {
+    fn sku(&self, out: &mut Vec<u8>, slot: u32);
+    fn customer(&self, out: &mut Vec<u8>, slot: u32);
+}
+
+struct BySlot;
+
+impl Names for BySlot {
+    fn sku(&self, out: &mut Vec<u8>, slot: u32) {
+        put(out, u64::from(slot));
+    }
+
+    /// 0 is "none".
+    fn customer(&self, out: &mut Vec<u8>, slot: u32) {
+        put(out, u64::from(slot.wrapping_add(1)));
+    }
+}
+
+/// Names by id.
+pub(in super::super) struct ById<'a>(pub &'a Store);
+
+impl Names for ById<'_> {
+    fn sku(&self, out: &mut Vec<u8>, slot: u32) {
+        put_bytes(out, &self.0.skus.at(slot).id);
+    }
+
+    fn customer(&self, out: &mut Vec<u8>, slot: u32) {
+        put_bytes(out, if slot == NIL { b"" } else { self.0.customers.at(slot).id() });
+    }
+}
+
+/// Collects records into pieces.
+struct Pieces<'a> {
+    sink: &'a mut dyn FnMut(&[u8]),
+    piece: Vec<u8>,
+    section: Section,
+    count: u64,
+    sum: Xxh3,
+}
+
+impl Pieces<'_> {
+    fn start(&mut self, section: Section) {
+        self.hand_out();
+        self.section = section;
+    }
+
+    fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.piece.is_empty() {
+            self.piece.push(self.section as u8);
+        }
+        write(&mut self.piece);
+        if self.piece.len() >= PIECE_BYTES {
+            self.hand_out();
+        }
+    }
+
+    fn hand_out(&mut self) {
+        if self.piece.is_empty() {
+            return;
+        }
+        self.count += 1;
+        self.sum.update(&self.piece);
+        (self.sink)(&self.piece);
+        self.piece.clear();
+    }
+
+    fn end(mut self) {
+        self.start(Section::End);
+        let (count, sum) = (self.count, self.sum.digest());
+        self.record(|out| {
+            put(out, count);
+            out.extend_from_slice(&sum.to_le_bytes());
+        });
+        self.hand_out();
+    }
+}
+
+impl Store {
+    /// Hands the store out in pieces for [`super::Loader`] to read.
+    pub fn save(&self, sink: &mut dyn FnMut(&[u8])) {
+        let piece = Vec::with_capacity(PIECE_BYTES + 4096);
+        let mut pieces = Pieces { sink, piece, section: Section::Head, count: 0, sum: Xxh3::new() };
+        pieces.record(|out| {
+            put(out, VERSION);
+            self.write_head(out);
+        });
+        pieces.start(Section::Skus);
+        for (_, sku) in self.skus.iter() {
+            pieces.record(|out| {
+                put_bytes(out, &sku.id);
+                [sku.on_hand, sku.safety, sku.low, sku.limit, sku.past].map(|n| put(out, n));
+            });
+        }
+        pieces.start(Section::Customers);
+        for slot in 0..self.customers.end() {
+            pieces.record(|out| self.write_customer(out, slot));
+        }
+        pieces.start(Section::Holds);
+        for (_, hold) in self.holds.iter() {
+            pieces.record(|out| self.write_hold(out, hold, &BySlot));
+        }
+        pieces.start(Section::Orders);
+        for (_, order) in self.orders.iter() {
+            pieces.record(|out| self.write_order(out, order, &BySlot));
+        }
+        pieces.start(Section::Refs);
+        for (_, reference) in self.refs.iter() {
+            pieces.record(|out| write_ref(out, reference));
+        }
+        pieces.start(Section::Sources);
+        for (id, source) in &self.sources {
+            pieces.record(|out| {
+                put_bytes(out, id);
+                put(out, source.seq);
+                put_wide(out, source.call);
+            });
+        }
+        pieces.end();
+    }
+
+    pub(in super::super) fn write_head(&self, out: &mut Vec<u8>) {
+        put(out, self.now);
+        put(out, self.places);
+        for id in [self.last.orders, self.last.complete, self.last.journal] {
+            put_entry(out, id);
+        }
+        let counters = self.counters.all();
+        put(out, counters.len() as u64);
+        counters.map(|n| put(out, n));
+        // Settings by name: a later version may know more of them.
+        put(out, FIELDS.len() as u64);
+        for field in FIELDS {
+            put_bytes(out, field.name().as_bytes());
+            put(out, self.settings.get(*field));
+        }
+    }
+
+    /// A vacant slot is an empty id; of the tallies only the forgotten part.
+    fn write_customer(&self, out: &mut Vec<u8>, slot: u32) {
+        let customer = self.customers.at(slot);
+        if customer.next_vacant().is_some() {
+            return put_bytes(out, b"");
+        }
+        put_bytes(out, customer.id());
+        let past: Vec<_> =
+            tallies(customer, self.many.get(&slot)).into_iter().filter(|(_, tally)| tally.past > 0).collect();
+        put(out, past.len() as u64);
+        for (sku, tally) in past {
+            put(out, u64::from(sku));
+            put(out, tally.past);
+        }
+    }
+
+    pub(in super::super) fn write_hold(&self, out: &mut Vec<u8>, hold: &Hold, names: &impl Names) {
+        put_bytes(out, &hold.id);
+        names.customer(out, hold.customer);
+        put(out, hold.state as u64);
+        let times = [hold.ttl_ms, hold.due, hold.first_deadline, hold.deadline, hold.ended_at];
+        [hold.place].into_iter().chain(times).for_each(|n| put(out, n));
+        put_wide(out, hold.end_call);
+        put(out, hold.items.len() as u64);
+        for item in &hold.items {
+            names.sku(out, item.sku);
+            [item.qty, item.left, item.committed].map(|n| put(out, n));
+        }
+    }
+
+    pub(in super::super) fn write_order(&self, out: &mut Vec<u8>, order: &Order, names: &impl Names) {
+        let (items, data) = order.content();
+        put_bytes(out, order.id());
+        put_bytes(out, data);
+        names.customer(out, order.customer);
+        put(out, order.state() as u64);
+        put(out, order.place);
+        put_entry(out, order.entry());
+        put(out, items.clone().count() as u64);
+        for item in items {
+            names.sku(out, item.sku);
+            put(out, item.qty);
+        }
+        match self.extra(order) {
+            None => put(out, 0),
+            Some(extra) => {
+                put(out, 1);
+                write_extra(out, extra);
+            }
+        }
+    }
+}
+
+fn write_extra(out: &mut Vec<u8>, extra: &Extra) {
+    // Where a value can be missing, 0 or empty says so: none of them is ever 0 or empty.
+    put(out, extra.placed_at.unwrap_or(0));
+    put_bytes(out, extra.group.as_deref().unwrap_or_default());
+    put_bytes(out, extra.hold.as_deref().unwrap_or_default());
+    put(out, extra.ended_at);
+    put(out, extra.forget_at);
+    put_entry(out, extra.complete);
+    put_bytes(out, &extra.note);
+    put(out, extra.returned.len() as u64);
+    extra.returned.iter().for_each(|n| put(out, *n));
+    put(out, extra.returns.len() as u64);
+    for (at, units) in &extra.returns {
+        put(out, *at);
+        put(out, *units);
+    }
+}
+
+pub(in super::super) fn write_ref(out: &mut Vec<u8>, reference: &Ref) {
+    put_bytes(out, &reference.id);
+    put_wide(out, reference.call);
+    [reference.place, reference.reply, reference.due].map(|n| put(out, n));
+}
+
+fn put_entry(out: &mut Vec<u8>, id: EntryId) {
+    put(out, id.ms);
+    put(out, u64::from(id.seq));
+}
+
+fn put_wide(out: &mut Vec<u8>, n: u128) {
+    out.extend_from_slice(&n.to_le_bytes());
+}

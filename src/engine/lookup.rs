@@ -1,0 +1,212 @@
+//! From ids to slots, and the adding and removing of records.
+
+use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::customer::{units_in_all, units_of, Change, Customer, Tallies};
+use super::hold::Hold;
+use super::order::Order;
+use super::refs::Ref;
+use super::sku::Sku;
+use super::store::Store;
+use super::types::{Line, Units, UnitsList, MAX_QUANTITY, NIL};
+use super::Refusal;
+
+/// Up to this many lines are compared with each other to add up a SKU that is named twice.
+const FEW_LINES: usize = 16;
+
+impl Store {
+    #[inline]
+    pub(super) fn hash(&self, id: &[u8]) -> u64 {
+        xxh3_64_with_seed(id, self.seed)
+    }
+
+    #[inline]
+    pub(super) fn find_sku(&self, id: &[u8]) -> Option<u32> {
+        self.sku_index.find(self.hash(id), |slot| *self.skus.at(*slot).id == *id)
+    }
+
+    pub(super) fn sku_slot(&self, id: &[u8]) -> Result<u32, Refusal> {
+        self.find_sku(id).ok_or_else(|| Refusal::NoSku(id.into()))
+    }
+
+    pub(super) fn sku_or_new(&mut self, id: &[u8]) -> u32 {
+        if let Some(slot) = self.find_sku(id) {
+            return slot;
+        }
+        let slot = self.skus.insert(Sku::new(id));
+        let (seed, skus) = (self.seed, &self.skus);
+        self.sku_index.insert(xxh3_64_with_seed(id, seed), slot, |s| xxh3_64_with_seed(&skus.at(s).id, seed));
+        slot
+    }
+
+    #[inline]
+    pub(super) fn find_customer(&self, id: &[u8]) -> Option<u32> {
+        self.customer_index.find(self.hash(id), |slot| self.customers.at(*slot).id() == id)
+    }
+
+    pub(super) fn new_customer(&mut self, id: &[u8]) -> u32 {
+        let slot = self.customers.insert(Customer::new(id));
+        self.index_customer(slot);
+        slot
+    }
+
+    pub(super) fn index_customer(&mut self, slot: u32) {
+        let (seed, customers) = (self.seed, &self.customers);
+        let hash = xxh3_64_with_seed(customers.at(slot).id(), seed);
+        self.customer_index.insert(hash, slot, |s| xxh3_64_with_seed(customers.at(s).id(), seed));
+    }
+
+    /// Changes a customer (none where `slot` is [`NIL`]) and lets go of one that nothing needs any more.
+    pub(super) fn change_customer(&mut self, slot: u32, change: &Change<'_>) {
+        if slot == NIL {
+            return;
+        }
+        let customer = self.customers.at_mut(slot);
+        let needed = Tallies { customer, many: &mut self.many, slot }.change(change);
+        if !needed {
+            let hash = self.hash(self.customers.at(slot).id());
+            self.customer_index.remove(hash, slot);
+            self.customers.remove(slot);
+        }
+    }
+
+    #[inline]
+    pub(super) fn find_order(&self, id: &[u8]) -> Option<u32> {
+        self.order_index.find(self.hash(id), |slot| self.orders.at(*slot).id() == id)
+    }
+
+    pub(super) fn order_slot(&self, id: &[u8]) -> Result<u32, Refusal> {
+        self.find_order(id).ok_or_else(|| Refusal::NoOrder(id.into()))
+    }
+
+    pub(super) fn add_order(&mut self, order: Order) -> u32 {
+        let slot = self.orders.insert(order);
+        self.index_order(slot);
+        slot
+    }
+
+    pub(super) fn index_order(&mut self, slot: u32) {
+        let (seed, orders) = (self.seed, &self.orders);
+        let hash = xxh3_64_with_seed(orders.at(slot).id(), seed);
+        self.order_index.insert(hash, slot, |s| xxh3_64_with_seed(orders.at(s).id(), seed));
+    }
+
+    pub(super) fn remove_order(&mut self, slot: u32) -> Order {
+        let hash = self.hash(self.orders.at(slot).id());
+        self.order_index.remove(hash, slot);
+        let order = self.orders.remove(slot);
+        if order.extra != NIL {
+            self.extras.remove(order.extra);
+        }
+        order
+    }
+
+    #[inline]
+    pub(super) fn find_hold(&self, id: &[u8]) -> Option<u32> {
+        self.hold_index.find(self.hash(id), |slot| *self.holds.at(*slot).id == *id)
+    }
+
+    pub(super) fn hold_slot(&self, id: &[u8]) -> Result<u32, Refusal> {
+        self.find_hold(id).ok_or_else(|| Refusal::NoHold(id.into()))
+    }
+
+    pub(super) fn add_hold(&mut self, hold: Hold) -> u32 {
+        let slot = self.holds.insert(hold);
+        self.index_hold(slot);
+        slot
+    }
+
+    pub(super) fn index_hold(&mut self, slot: u32) {
+        let (seed, holds) = (self.seed, &self.holds);
+        let hash = xxh3_64_with_seed(&holds.at(slot).id, seed);
+        self.hold_index.insert(hash, slot, |s| xxh3_64_with_seed(&holds.at(s).id, seed));
+    }
+
+    pub(super) fn remove_hold(&mut self, slot: u32) -> Hold {
+        let hash = self.hash(&self.holds.at(slot).id);
+        self.hold_index.remove(hash, slot);
+        self.holds.remove(slot)
+    }
+
+    pub(super) fn find_ref(&self, id: &[u8]) -> Option<&Ref> {
+        let slot = self.ref_index.find(self.hash(id), |slot| *self.refs.at(*slot).id == *id)?;
+        Some(self.refs.at(slot))
+    }
+
+    pub(super) fn add_ref(&mut self, record: Ref) -> u32 {
+        let slot = self.refs.insert(record);
+        let (seed, refs) = (self.seed, &self.refs);
+        let hash = xxh3_64_with_seed(&refs.at(slot).id, seed);
+        self.ref_index.insert(hash, slot, |s| xxh3_64_with_seed(&refs.at(s).id, seed));
+        slot
+    }
+
+    pub(super) fn remove_ref(&mut self, slot: u32) {
+        let hash = self.hash(&self.refs.at(slot).id);
+        self.ref_index.remove(hash, slot);
+        self.refs.remove(slot);
+    }
+
+    /// The SKUs of the lines, the same SKU added up, in the order they are named first.
+    pub(super) fn resolve(&self, lines: &[Line<'_>]) -> Result<UnitsList, Refusal> {
+        let mut list = UnitsList::with_capacity(if lines.len() > 4 { lines.len() } else { 0 });
+        let mut seen = BTreeMap::new();
+        for line in lines {
+            let sku = self.sku_slot(line.sku)?;
+            let at = if lines.len() <= FEW_LINES {
+                list.iter().position(|units: &Units| units.sku == sku)
+            } else {
+                let next = list.len();
+                Some(*seen.entry(sku).or_insert(next)).filter(|at| *at < next)
+            };
+            match at {
+                None => list.push(Units { sku, qty: line.qty }),
+                Some(at) => list[at].qty = checked_sum(list[at].qty, line.qty, "qty")?,
+            }
+        }
+        Ok(list)
+    }
+
+    /// Whether every SKU has the units available.
+    pub(super) fn check_stock(&self, items: &[Units]) -> Result<(), Refusal> {
+        for item in items {
+            let sku = self.skus.at(item.sku);
+            let available = sku.available();
+            if available < item.qty as i64 {
+                return Err(Refusal::OutOfStock { sku: sku.id.clone(), wanted: item.qty, available });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the customer, at `slot` if it is known, may have the units on top of what it has, by the store's limit
+    /// and the SKUs'.
+    pub(super) fn check_limits(&self, slot: Option<u32>, customer: &[u8], items: &[Units]) -> Result<(), Refusal> {
+        let mut want = 0u64;
+        for item in items {
+            want = checked_sum(want, item.qty, "qty")?;
+            let limit = self.skus.at(item.sku).limit;
+            if limit > 0 {
+                let has = slot.map_or(0, |s| units_of(self.customers.at(s), self.many.get(&s), item.sku));
+                if has.saturating_add(item.qty) > limit {
+                    let sku = Some(self.skus.at(item.sku).id.clone());
+                    return Err(Refusal::Limit { customer: customer.into(), limit, has, sku });
+                }
+            }
+        }
+        let has = slot.map_or(0, |s| units_in_all(self.customers.at(s), self.many.get(&s)));
+        let limit = self.settings.limit;
+        if limit > 0 && has.saturating_add(want) > limit {
+            return Err(Refusal::Limit { customer: customer.into(), limit, has, sku: None });
+        }
+        checked_sum(has, want, "qty").map(drop)
+    }
+}
+
+/// A sum of quantities; past 2^53 - 1 it is refused.
+pub(super) fn checked_sum(a: u64, b: u64, name: &'static str) -> Result<u64, Refusal> {
+    a.checked_add(b).filter(|sum| *sum <= MAX_QUANTITY).ok_or_else(|| {
+        Refusal::argument(name, format!("adds up to {}, at most {MAX_QUANTITY}", u128::from(a) + u128::from(b)))
+    })
+}

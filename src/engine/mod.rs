@@ -1,0 +1,48 @@
+//! The store as a pure, deterministic state machine: (state, stamped command) → (state, reply, effects).
+//!
+//! Nothing in here knows Redis, reads a clock or draws a random number. A caller hands over the time with every call;
+//! the same calls with the same stamps lead to the same state on a primary, on a replica, in a log that is replayed and
+//! in a test. Every call first checks everything that can be refused, then changes the state in a way that cannot fail.
+#![forbid(unsafe_code)]
+
+mod audit;
+mod customer;
+mod digest;
+mod due;
+mod effects;
+mod hold;
+mod holds;
+mod image;
+mod index;
+mod journal;
+mod lookup;
+mod order;
+mod orders;
+mod packed;
+mod refs;
+mod refusal;
+mod settings;
+mod sku;
+mod slab;
+mod stock;
+mod store;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use audit::{Difference, AUDIT_SLICE};
+pub use effects::{Effect, Effects, Event};
+pub use hold::{HoldState, HoldView};
+pub use holds::{Close, Reserve};
+pub use image::{Corrupt, Loader};
+pub use journal::Movement;
+pub use order::{OrderState, OrderView};
+pub use orders::{Complete, Place, Take};
+pub use refusal::Refusal;
+pub use settings::{Field, Settings, FIELDS};
+pub use sku::SkuView;
+pub use stock::{Adjust, SetStock, Sync, Synced};
+pub use store::{Counters, Store, StoreInfo};
+pub use streams::{EntryId, StreamKind};
+pub use types::{Line, Ms, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY};

@@ -1,0 +1,259 @@
+//! The record of an order: 72 bytes and its slot in the index, for an open order with short ids and one item.
+
+use smallvec::SmallVec;
+
+use super::packed::{put, put_bytes, take, take_bytes, take_u32};
+use super::slab::Record;
+use super::streams::EntryId;
+use super::types::{Bytes, Ms, Units, NIL};
+
+/// Where an order is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum OrderState {
+    /// Waits for a worker.
+    Queued = 0,
+    /// A worker has it under a lease.
+    Claimed = 1,
+    /// Waits for its next attempt.
+    Retrying = 2,
+    /// Ran out of attempts; its units went back.
+    Dead = 3,
+    /// Done; its units are sold.
+    Completed = 4,
+    /// Cancelled; its units went back.
+    Cancelled = 5,
+}
+
+impl OrderState {
+    /// Every state, in the order STORE.INFO lists them.
+    pub const ALL: [OrderState; 6] = [
+        OrderState::Queued,
+        OrderState::Claimed,
+        OrderState::Retrying,
+        OrderState::Dead,
+        OrderState::Completed,
+        OrderState::Cancelled,
+    ];
+
+    /// The name clients see.
+    pub fn name(self) -> &'static str {
+        ["queued", "claimed", "retrying", "dead", "completed", "cancelled"][self as usize]
+    }
+
+    /// The state of a name, in any case.
+    pub fn by_name(name: &[u8]) -> Option<OrderState> {
+        Self::ALL.into_iter().find(|state| state.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    pub(super) fn by_number(number: u64) -> Option<OrderState> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// Whether the order still holds its units: waits or is being worked on.
+    pub fn is_open(self) -> bool {
+        matches!(self, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
+    }
+}
+
+/// The mark of a vacant slot, where a record has its state.
+const VACANT: u8 = u8::MAX;
+
+/// An order. `packed` holds its id, its items and its data; what few orders have is in [`Extra`].
+pub(super) struct Order {
+    packed: SmallVec<[u8; 24]>,
+    /// The number of the order in the store: the order of placing.
+    pub place: u64,
+    /// The id of its entry in `…:orders`.
+    entry_ms: Ms,
+    entry_seq: u32,
+    /// The slot of its customer.
+    pub customer: u32,
+    /// Neighbours in the queue of waiting orders.
+    pub prev: u32,
+    pub next: u32,
+    /// The slot of its [`Extra`], or [`NIL`].
+    pub extra: u32,
+    state: u8,
+}
+
+/// What an order has once it ended, or if it was placed with more than the usual.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Extra {
+    /// When it was placed, where that is not the time in its entry's id.
+    pub placed_at: Option<Ms>,
+    /// The group it belongs to.
+    pub group: Option<Bytes>,
+    /// The hold it was made from.
+    pub hold: Option<Bytes>,
+    /// When it ended; 0 while it is open.
+    pub ended_at: Ms,
+    /// When it is forgotten, once it ended.
+    pub forget_at: Ms,
+    /// The id of its entry in `…:complete`.
+    pub complete: EntryId,
+    /// The result it was completed with, or the reason it was cancelled for.
+    pub note: Bytes,
+    /// Units that came back, an item each in the order of the items; empty if none did.
+    pub returned: Vec<u64>,
+    /// When units came back, and how many.
+    pub returns: Vec<(Ms, u64)>,
+    /// The next vacant slot; only in vacant ones.
+    next_vacant: Option<u32>,
+}
+
+impl Default for Extra {
+    fn default() -> Self {
+        Extra {
+            placed_at: None,
+            group: None,
+            hold: None,
+            ended_at: 0,
+            forget_at: 0,
+            complete: EntryId::default(),
+            note: Bytes::default(),
+            returned: Vec::new(),
+            returns: Vec::new(),
+            next_vacant: None,
+        }
+    }
+}
+
+impl Record for Extra {
+    fn vacant(next: u32) -> Self {
+        Extra { next_vacant: Some(next), ..Extra::default() }
+    }
+
+    fn next_vacant(&self) -> Option<u32> {
+        self.next_vacant
+    }
+}
+
+impl Record for Order {
+    fn vacant(next: u32) -> Self {
+        Order {
+            packed: SmallVec::new(),
+            place: 0,
+            entry_ms: 0,
+            entry_seq: 0,
+            customer: NIL,
+            prev: NIL,
+            next,
+            extra: NIL,
+            state: VACANT,
+        }
+    }
+
+    fn next_vacant(&self) -> Option<u32> {
+        (self.state == VACANT).then_some(self.next)
+    }
+}
+
+impl Order {
+    pub fn new(id: &[u8], items: &[Units], data: &[u8]) -> Self {
+        let mut packed = SmallVec::new();
+        put_bytes(&mut packed, id);
+        put(&mut packed, items.len() as u64);
+        for item in items {
+            put(&mut packed, u64::from(item.sku));
+            put(&mut packed, item.qty);
+        }
+        packed.extend_from_slice(data);
+        // A spilled buffer has room to grow that an order never uses.
+        packed.shrink_to_fit();
+        Order {
+            packed,
+            place: 0,
+            entry_ms: 0,
+            entry_seq: 0,
+            customer: NIL,
+            prev: NIL,
+            next: NIL,
+            extra: NIL,
+            state: OrderState::Queued as u8,
+        }
+    }
+
+    #[inline]
+    pub fn id(&self) -> &[u8] {
+        take_bytes(&mut &self.packed[..]).unwrap_or_default()
+    }
+
+    /// The items and the data.
+    pub fn content(&self) -> (Items<'_>, &[u8]) {
+        let mut rest = &self.packed[..];
+        let _ = take_bytes(&mut rest);
+        let count = take(&mut rest).unwrap_or_default();
+        let items = Items { rest, left: count };
+        let mut after = items.clone();
+        while after.next().is_some() {}
+        (items, after.rest)
+    }
+
+    pub fn items(&self) -> Items<'_> {
+        self.content().0
+    }
+
+    pub fn data(&self) -> &[u8] {
+        self.content().1
+    }
+
+    pub fn state(&self) -> OrderState {
+        OrderState::by_number(u64::from(self.state)).unwrap_or(OrderState::Cancelled)
+    }
+
+    pub fn set_state(&mut self, state: OrderState) {
+        self.state = state as u8;
+    }
+
+    pub fn entry(&self) -> EntryId {
+        EntryId { ms: self.entry_ms, seq: self.entry_seq }
+    }
+
+    pub fn set_entry(&mut self, entry: EntryId) {
+        self.entry_ms = entry.ms;
+        self.entry_seq = entry.seq;
+    }
+}
+
+/// The items of an order, unpacked one by one.
+#[derive(Clone)]
+pub(super) struct Items<'a> {
+    rest: &'a [u8],
+    left: u64,
+}
+
+impl Iterator for Items<'_> {
+    type Item = Units;
+
+    fn next(&mut self) -> Option<Units> {
+        self.left = self.left.checked_sub(1)?;
+        Some(Units { sku: take_u32(&mut self.rest)?, qty: take(&mut self.rest)? })
+    }
+}
+
+/// What `ORDER.GET` shows of an order. Borrowed from the store.
+#[derive(Debug)]
+pub struct OrderView<'a> {
+    pub id: &'a [u8],
+    pub state: OrderState,
+    pub customer: &'a [u8],
+    pub group: &'a [u8],
+    /// The hold it was made from, or empty.
+    pub hold: &'a [u8],
+    pub data: &'a [u8],
+    /// SKU, units, units that came back.
+    pub items: Vec<(&'a [u8], u64, u64)>,
+    pub entry: EntryId,
+    pub placed_at: Ms,
+    /// 0 while it is open.
+    pub ended_at: Ms,
+    /// The id of its entry in `…:complete`, once completed.
+    pub complete: Option<EntryId>,
+    /// The result or the reason it ended with.
+    pub note: &'a [u8],
+    /// Whether it took, or takes, longer than `sla-ms`.
+    pub late: bool,
+    /// When units came back, and how many.
+    pub returns: &'a [(Ms, u64)],
+}

@@ -1,0 +1,423 @@
+//! Orders: `ORDER.PLACE`, `ORDER.COMPLETE`, `ORDER.CANCEL`, `ORDER.RETURN`, `ORDER.GET`, `ORDER.SCAN`.
+
+use smallvec::SmallVec;
+
+use super::customer::Change;
+use super::due::Due;
+use super::effects::{Effect, Effects, Event};
+use super::hold::HoldState;
+use super::journal::{Move, Why};
+use super::lookup::checked_sum;
+use super::order::{Order, OrderState, OrderView};
+use super::refs::fingerprint;
+use super::refusal::Shown;
+use super::settings::Window;
+use super::store::Store;
+use super::streams::{EntryId, StreamKind};
+use super::types::{Line, Ms, UnitsList, NIL};
+use super::Refusal;
+
+/// `ORDER.PLACE`.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub order: &'a [u8],
+    pub customer: &'a [u8],
+    pub group: Option<&'a [u8]>,
+    /// JSON, or empty.
+    pub data: &'a [u8],
+    pub take: Take<'a>,
+}
+
+/// Where an order's units come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Take<'a> {
+    /// From what is available.
+    Items(&'a [Line<'a>]),
+    /// From a hold, without letting go of them.
+    Hold(&'a [u8]),
+}
+
+/// `ORDER.COMPLETE`.
+#[derive(Clone, Copy, Debug)]
+pub struct Complete<'a> {
+    pub order: &'a [u8],
+    pub token: Option<u64>,
+    /// JSON, or empty.
+    pub result: &'a [u8],
+}
+
+/// Changes to a customer's tallies, one a SKU: units, and the forgotten part of them.
+pub(super) type Tallied = SmallVec<[(u32, i64, i64); 4]>;
+
+impl Store {
+    /// Places an order; replies the id of its entry in `…:orders`.
+    pub fn place(&mut self, now: Ms, place: &Place<'_>, fx: &mut Effects) -> Result<EntryId, Refusal> {
+        if let Some(slot) = self.find_order(place.order) {
+            return self.placed_before(slot, place);
+        }
+        let now = self.stamp(now);
+        let known = self.find_customer(place.customer);
+        match place.take {
+            Take::Items(lines) => {
+                let items = self.check_place(now, known, place, lines)?;
+                self.touch(now, fx);
+                let slot = self.new_order(place, known, &items, fx);
+                for item in &items {
+                    self.move_stock(item.sku, Move::Hold(item.qty), Why::new("place", place.order), fx);
+                }
+                let tallied: Tallied = items.iter().map(|item| (item.sku, item.qty as i64, 0)).collect();
+                Ok(self.finish_place(slot, &tallied, fx))
+            }
+            Take::Hold(hold) => {
+                let (hold_slot, items, tallied) = self.check_place_hold(now, known, place, hold)?;
+                self.touch(now, fx);
+                let slot = self.new_order(place, known, &items, fx);
+                self.extra_mut(slot).hold = Some(hold.into());
+                // The order is in the books before the hold leaves them, so that the customer is never let go of.
+                let entry = self.finish_place(slot, &tallied, fx);
+                self.audit_hold(hold_slot, -1);
+                self.empty_hold(hold_slot);
+                self.end_hold(hold_slot, HoldState::Ordered, 0);
+                self.audit_hold(hold_slot, 1);
+                Ok(entry)
+            }
+        }
+    }
+
+    /// The window, the limits and the stock, for an order of available units.
+    fn check_place(
+        &self,
+        now: Ms,
+        known: Option<u32>,
+        place: &Place<'_>,
+        lines: &[Line<'_>],
+    ) -> Result<UnitsList, Refusal> {
+        let items = self.resolve(lines)?;
+        self.check_window(now)?;
+        self.check_limits(known, place.customer, &items)?;
+        self.check_stock(&items)?;
+        Ok(items)
+    }
+
+    pub(super) fn check_window(&self, now: Ms) -> Result<(), Refusal> {
+        match self.settings.window(now) {
+            Window::Open => Ok(()),
+            Window::NotOpen => Err(Refusal::NotOpen { opens: self.settings.opens, now }),
+            Window::Closed => Err(Refusal::Closed { closes: self.settings.closes, now }),
+        }
+    }
+
+    /// A live hold of the same customer, or of nobody: then its units count for the customer from now on.
+    fn check_place_hold(
+        &self,
+        now: Ms,
+        known: Option<u32>,
+        place: &Place<'_>,
+        id: &[u8],
+    ) -> Result<(u32, UnitsList, Tallied), Refusal> {
+        let slot = self.hold_slot(id)?;
+        self.check_live(slot, now)?;
+        let hold = self.holds.at(slot);
+        let left = hold.items.iter().filter(|item| item.left > 0);
+        let items: UnitsList = left.map(|item| super::types::Units { sku: item.sku, qty: item.left }).collect();
+        if hold.customer == NIL {
+            self.check_limits(known, place.customer, &items)?;
+        } else if self.customers.at(hold.customer).id() != place.customer {
+            let owner = Shown(self.customers.at(hold.customer).id());
+            return Err(Refusal::Mismatch(format!("hold {} is of customer {owner}", Shown(id))));
+        }
+        let tallied = items.iter().map(|item| (item.sku, item.qty as i64, 0)).collect();
+        Ok((slot, items, tallied))
+    }
+
+    fn new_order(&mut self, place: &Place<'_>, known: Option<u32>, items: &UnitsList, fx: &mut Effects) -> u32 {
+        let entry = self.last.next(StreamKind::Orders, self.now);
+        let mut order = Order::new(place.order, items, place.data);
+        order.place = self.next_place();
+        order.set_entry(entry);
+        order.customer = known.unwrap_or_else(|| self.new_customer(place.customer));
+        let slot = self.add_order(order);
+        if entry.ms != self.now {
+            self.extra_mut(slot).placed_at = Some(self.now);
+        }
+        if let Some(group) = place.group {
+            self.extra_mut(slot).group = Some(group.into());
+        }
+        fx.push(Effect::Queued { order: slot, id: entry });
+        slot
+    }
+
+    fn finish_place(&mut self, slot: u32, tallied: &Tallied, fx: &mut Effects) -> EntryId {
+        self.by_state[OrderState::Queued as usize] += 1;
+        self.counters.placed = self.counters.placed.saturating_add(1);
+        self.enqueue(slot);
+        self.change_customer(self.orders.at(slot).customer, &Change { refs: 1, units: tallied });
+        self.audit_order(slot, 1);
+        fx.event(Event::OrderPlaced);
+        self.orders.at(slot).entry()
+    }
+
+    /// The first reply, if the order is known with the same content.
+    fn placed_before(&self, slot: u32, place: &Place<'_>) -> Result<EntryId, Refusal> {
+        let order = self.orders.at(slot);
+        let extra = self.extra(order);
+        let (items, data) = order.content();
+        let other =
+            |what: &str| Err(Refusal::Mismatch(format!("order {} was placed with another {what}", Shown(place.order))));
+        if self.customers.at(order.customer).id() != place.customer {
+            return other("customer");
+        }
+        if extra.and_then(|e| e.group.as_deref()) != place.group {
+            return other("GROUP");
+        }
+        if data != place.data {
+            return other("DATA");
+        }
+        let hold = extra.and_then(|e| e.hold.as_deref());
+        let same = match place.take {
+            Take::Hold(id) => hold == Some(id),
+            Take::Items(lines) => hold.is_none() && self.resolve(lines).is_ok_and(|l| items.eq(l.iter().copied())),
+        };
+        if same {
+            Ok(order.entry())
+        } else {
+            other("content")
+        }
+    }
+
+    /// Completes an order: its units are sold. Replies the id of its entry in `…:complete`.
+    pub fn complete(&mut self, now: Ms, complete: &Complete<'_>, fx: &mut Effects) -> Result<EntryId, Refusal> {
+        let slot = self.order_slot(complete.order)?;
+        if complete.token.is_some() {
+            return Err(Refusal::Fenced { current: 0 });
+        }
+        let order = self.orders.at(slot);
+        match order.state() {
+            OrderState::Completed => return self.completed_before(slot, complete),
+            state if !state.is_open() => return Err(Refusal::order_is(state)),
+            _ => {}
+        }
+        self.touch(now, fx);
+        self.audit_order(slot, -1);
+        let why = Why::new("complete", complete.order);
+        let units = self.move_items(slot, why, Move::Ship, fx);
+        let id = self.last.next(StreamKind::Complete, self.now);
+        let extra = self.extra_mut(slot);
+        extra.complete = id;
+        extra.note = complete.result.into();
+        self.end_order(slot, OrderState::Completed, fx);
+        self.audit_order(slot, 1);
+        self.counters.completed = self.counters.completed.saturating_add(1);
+        self.counters.units_sold = self.counters.units_sold.saturating_add(units);
+        fx.push(Effect::Completed { order: slot, id });
+        fx.event(Event::OrderCompleted);
+        Ok(id)
+    }
+
+    fn completed_before(&self, slot: u32, complete: &Complete<'_>) -> Result<EntryId, Refusal> {
+        match self.extra(self.orders.at(slot)) {
+            Some(extra) if *extra.note == *complete.result => Ok(extra.complete),
+            _ => {
+                let id = Shown(complete.order);
+                Err(Refusal::Mismatch(format!("order {id} was completed with another RESULT")))
+            }
+        }
+    }
+
+    /// Moves the stock of every item of an order; says how many units.
+    fn move_items(&mut self, slot: u32, why: Why<'_>, how: fn(u64) -> Move, fx: &mut Effects) -> u64 {
+        let items: UnitsList = self.orders.at(slot).items().collect();
+        for item in &items {
+            self.move_stock(item.sku, how(item.qty), why, fx);
+        }
+        items.iter().map(|item| item.qty).sum()
+    }
+
+    /// Takes an open order out of the queue and its stream, to be remembered for `keep-ms`.
+    fn end_order(&mut self, slot: u32, state: OrderState, fx: &mut Effects) {
+        self.dequeue(slot);
+        self.set_order_state(slot, state);
+        let (now, forget_at) = (self.now, self.forget_at());
+        let extra = self.extra_mut(slot);
+        extra.ended_at = now;
+        extra.forget_at = forget_at;
+        let order = self.orders.at(slot);
+        fx.push(Effect::Left { id: order.entry() });
+        let key = (forget_at, order.place);
+        self.due.insert(key, Due::Order(slot));
+    }
+
+    /// Cancels an open order; replies the units put back.
+    pub fn cancel(&mut self, now: Ms, id: &[u8], reason: &[u8], fx: &mut Effects) -> Result<u64, Refusal> {
+        let slot = self.order_slot(id)?;
+        let order = self.orders.at(slot);
+        match order.state() {
+            OrderState::Cancelled => return self.cancelled_before(slot, id, reason),
+            state if !state.is_open() => return Err(Refusal::order_is(state)),
+            _ => {}
+        }
+        self.touch(now, fx);
+        self.audit_order(slot, -1);
+        let why = Why { kind: "cancel", reference: id, reason };
+        let units = self.move_items(slot, why, Move::Free, fx);
+        let order = self.orders.at(slot);
+        let tallied: Tallied = order.items().map(|item| (item.sku, -(item.qty as i64), 0)).collect();
+        self.change_customer(order.customer, &Change { refs: 0, units: &tallied });
+        self.extra_mut(slot).note = reason.into();
+        self.end_order(slot, OrderState::Cancelled, fx);
+        self.audit_order(slot, 1);
+        self.counters.cancelled = self.counters.cancelled.saturating_add(1);
+        fx.event(Event::OrderCancelled);
+        Ok(units)
+    }
+
+    fn cancelled_before(&self, slot: u32, id: &[u8], reason: &[u8]) -> Result<u64, Refusal> {
+        let order = self.orders.at(slot);
+        match self.extra(order) {
+            Some(extra) if *extra.note == *reason => Ok(order.items().map(|item| item.qty).sum()),
+            _ => Err(Refusal::Mismatch(format!("order {} was cancelled with another REASON", Shown(id)))),
+        }
+    }
+
+    /// Puts units of a completed order back; replies how many.
+    pub fn return_units(
+        &mut self,
+        now: Ms,
+        id: &[u8],
+        reference: Option<&[u8]>,
+        lines: &[Line<'_>],
+        fx: &mut Effects,
+    ) -> Result<u64, Refusal> {
+        let numbers: Vec<_> = lines.iter().map(|line| line.qty.to_le_bytes()).collect();
+        let parts = lines.iter().zip(&numbers).flat_map(|(line, qty)| [line.sku, &qty[..]]);
+        let call = fingerprint([b"return", id].into_iter().chain(parts));
+        if let Some(reply) = self.replied(reference, call)? {
+            return Ok(reply);
+        }
+        let slot = self.order_slot(id)?;
+        let back = self.check_return(slot, lines)?;
+        self.touch(now, fx);
+        self.audit_order(slot, -1);
+        let mut tallied = Tallied::new();
+        for (item, sku, qty) in &back {
+            self.move_stock(*sku, Move::Return(*qty), Why::new("return", id), fx);
+            self.extra_mut(slot).returned[*item] += qty;
+            tallied.push((*sku, -(*qty as i64), 0));
+        }
+        let units = back.iter().map(|(_, _, qty)| qty).sum();
+        let now = self.now;
+        self.extra_mut(slot).returns.push((now, units));
+        self.change_customer(self.orders.at(slot).customer, &Change { refs: 0, units: &tallied });
+        self.audit_order(slot, 1);
+        self.counters.returned = self.counters.returned.saturating_add(units);
+        self.remember(reference, call, units);
+        fx.event(Event::OrderReturned);
+        Ok(units)
+    }
+
+    /// What comes back: the item's place in the order, its SKU and units. Also makes room to note it.
+    fn check_return(&mut self, slot: u32, lines: &[Line<'_>]) -> Result<Vec<(usize, u32, u64)>, Refusal> {
+        let order = self.orders.at(slot);
+        if order.state() != OrderState::Completed {
+            return Err(Refusal::order_is(order.state()));
+        }
+        let wanted = self.resolve(lines)?;
+        let items: Vec<_> = order.items().collect();
+        let by_sku: std::collections::BTreeMap<u32, usize> =
+            items.iter().enumerate().map(|(i, u)| (u.sku, i)).collect();
+        let returned = self.extra(order).map_or(&[][..], |extra| &extra.returned);
+        let mut back = Vec::with_capacity(wanted.len());
+        for units in &wanted {
+            let sku = self.skus.at(units.sku);
+            let had = by_sku.get(&units.sku).map_or(0, |i| items[*i].qty - returned.get(*i).copied().unwrap_or(0));
+            if had < units.qty {
+                let text = format!("order has {had} of {} to return, not {}", Shown(&sku.id), units.qty);
+                return Err(Refusal::BadState(text));
+            }
+            checked_sum(sku.on_hand, units.qty, "qty")?;
+            back.push((by_sku[&units.sku], units.sku, units.qty));
+        }
+        let count = items.len();
+        self.extra_mut(slot).returned.resize(count, 0);
+        Ok(back)
+    }
+
+    /// Everything known of an order.
+    pub fn order(&self, now: Ms, id: &[u8]) -> Option<OrderView<'_>> {
+        self.find_order(id).map(|slot| self.order_view(now, slot))
+    }
+
+    /// The order in a slot that an effect named.
+    pub fn order_view(&self, now: Ms, slot: u32) -> OrderView<'_> {
+        let order = self.orders.at(slot);
+        let extra = self.extra(order);
+        let returned = |i: usize| extra.and_then(|e| e.returned.get(i).copied()).unwrap_or(0);
+        let item = |(i, units): (usize, super::types::Units)| (&*self.skus.at(units.sku).id, units.qty, returned(i));
+        OrderView {
+            id: order.id(),
+            state: order.state(),
+            customer: self.customers.at(order.customer).id(),
+            group: extra.and_then(|e| e.group.as_deref()).unwrap_or_default(),
+            hold: extra.and_then(|e| e.hold.as_deref()).unwrap_or_default(),
+            data: order.data(),
+            items: order.items().enumerate().map(item).collect(),
+            entry: order.entry(),
+            placed_at: self.placed_at(order),
+            ended_at: extra.map_or(0, |e| e.ended_at),
+            complete: (order.state() == OrderState::Completed).then(|| extra.map(|e| e.complete)).flatten(),
+            note: extra.map_or(&[][..], |e| &e.note),
+            late: self.is_late(order, now),
+            returns: extra.map_or(&[][..], |e| &e.returns),
+        }
+    }
+
+    fn is_late(&self, order: &Order, now: Ms) -> bool {
+        let ended = self.extra(order).map_or(0, |extra| extra.ended_at);
+        let until = if ended == 0 { now } else { ended };
+        let sla_ms = self.settings.sla_ms;
+        sla_ms > 0 && until.saturating_sub(self.placed_at(order)) > sla_ms
+    }
+
+    /// Ids of orders from a cursor on, and the next cursor, 0 at the end. Looks at `count` orders, however many fit.
+    pub fn scan_orders(
+        &self,
+        now: Ms,
+        cursor: u64,
+        count: usize,
+        state: Option<OrderState>,
+        customer: Option<&[u8]>,
+        late: bool,
+    ) -> (u64, Vec<&[u8]>) {
+        let wanted = customer.map(|id| self.find_customer(id).unwrap_or(NIL));
+        let fits = |order: &&Order| {
+            state.is_none_or(|s| s == order.state())
+                && wanted.is_none_or(|c| c == order.customer)
+                && (!late || self.is_late(order, now))
+        };
+        super::stock::scan(cursor, count, self.orders.end(), |slot| {
+            self.orders.get(slot).filter(fits).map(|order| order.id())
+        })
+    }
+
+    /// Appends the items of the order in a slot as JSON: `[["sku-1",2],["sku-2",1]]`.
+    pub fn items_json(&self, slot: u32, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (i, item) in self.orders.at(slot).items().enumerate() {
+            out.extend_from_slice(if i == 0 { b"[" } else { b",[" });
+            json_string(&self.skus.at(item.sku).id, out);
+            out.push(b',');
+            out.extend_from_slice(itoa::Buffer::new().format(item.qty).as_bytes());
+            out.push(b']');
+        }
+        out.push(b']');
+    }
+}
+
+/// Appends an id as a JSON string. One that is not UTF-8 is written byte by byte, each as the character of its number.
+fn json_string(id: &[u8], out: &mut Vec<u8>) {
+    match std::str::from_utf8(id) {
+        Ok(text) => serde_json::to_writer(&mut *out, text),
+        Err(_) => serde_json::to_writer(&mut *out, &id.iter().map(|b| *b as char).collect::<String>()),
+    }
+    .expect("a string is written to memory");
+}

@@ -1,0 +1,110 @@
+//! Records in numbered slots, in chunks: growing never copies what is there, so it never stops the server.
+
+/// A record that can mark its slot as vacant and remember the next vacant one, so that no list of free slots is needed.
+pub(super) trait Record {
+    /// The mark that a vacant slot holds; `next` is the next vacant slot or [`super::types::NIL`].
+    fn vacant(next: u32) -> Self;
+    /// The next vacant slot if this slot is vacant, `None` if it holds a record.
+    fn next_vacant(&self) -> Option<u32>;
+}
+
+/// Slots a chunk. The first chunk grows by doubling, so that a small store stays small.
+const CHUNK: usize = 1024;
+
+use super::types::NIL;
+
+pub(super) struct Slab<T> {
+    chunks: Vec<Vec<T>>,
+    vacant: u32,
+    live: usize,
+}
+
+impl<T: Record> Slab<T> {
+    pub fn new() -> Self {
+        Slab { chunks: Vec::new(), vacant: NIL, live: 0 }
+    }
+
+    /// How many slots hold a record.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// One past the highest slot ever used.
+    pub fn end(&self) -> u32 {
+        match self.chunks.last() {
+            Some(last) => ((self.chunks.len() - 1) * CHUNK + last.len()) as u32,
+            None => 0,
+        }
+    }
+
+    pub fn insert(&mut self, record: T) -> u32 {
+        self.live += 1;
+        if self.vacant != NIL {
+            let slot = self.vacant;
+            let place = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
+            self.vacant = place.next_vacant().unwrap_or(NIL);
+            *place = record;
+            return slot;
+        }
+        self.push(record)
+    }
+
+    fn push(&mut self, record: T) -> u32 {
+        match self.chunks.last_mut() {
+            Some(last) if last.len() < CHUNK => last.push(record),
+            Some(_) => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(record);
+                self.chunks.push(chunk);
+            }
+            None => self.chunks.push(vec![record]),
+        }
+        self.end() - 1
+    }
+
+    /// Puts a record, or a vacant slot, behind the last slot: how an image is loaded, slot by slot.
+    pub fn append(&mut self, record: Option<T>) -> u32 {
+        match record {
+            Some(record) => {
+                self.live += 1;
+                self.push(record)
+            }
+            None => {
+                let slot = self.push(T::vacant(self.vacant));
+                self.vacant = slot;
+                slot
+            }
+        }
+    }
+
+    pub fn remove(&mut self, slot: u32) -> T {
+        let vacant = T::vacant(self.vacant);
+        let place = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
+        debug_assert!(place.next_vacant().is_none(), "slot {slot} is vacant already");
+        let record = std::mem::replace(place, vacant);
+        self.vacant = slot;
+        self.live -= 1;
+        record
+    }
+
+    /// The record of a slot that is known to hold one.
+    #[inline]
+    pub fn at(&self, slot: u32) -> &T {
+        &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    #[inline]
+    pub fn at_mut(&mut self, slot: u32) -> &mut T {
+        &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    /// The record of any slot number, if it holds one.
+    pub fn get(&self, slot: u32) -> Option<&T> {
+        let record = self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)?;
+        record.next_vacant().is_none().then_some(record)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> + '_ {
+        (0..self.end()).filter_map(|slot| self.get(slot).map(|record| (slot, record)))
+    }
+}

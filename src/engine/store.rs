@@ -1,0 +1,361 @@
+//! A store: what it holds, and the few ways in which its books change. Everything else is built from these.
+
+use std::collections::BTreeMap;
+
+use super::audit::Audit;
+use super::customer::{Customer, Many};
+use super::due::Due;
+use super::effects::{Effect, Effects, Event};
+use super::hold::Hold;
+use super::index::Index;
+use super::journal::{Move, Movement, Why};
+use super::order::{Extra, Order, OrderState};
+use super::refs::Ref;
+use super::settings::{Field, Settings};
+use super::sku::Sku;
+use super::slab::Slab;
+use super::stock::Source;
+use super::streams::{EntryId, LastIds, StreamKind};
+use super::types::{Bytes, Ms, NIL};
+use super::Refusal;
+
+/// What a store has counted since it was made. Saturating; none of them decides anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Orders placed.
+    pub placed: u64,
+    /// Orders completed.
+    pub completed: u64,
+    /// Orders cancelled.
+    pub cancelled: u64,
+    /// Units that came back from completed orders.
+    pub returned: u64,
+    /// Holds that expired.
+    pub expired: u64,
+    /// Units that left by completed orders and committed holds.
+    pub units_sold: u64,
+}
+
+impl Counters {
+    pub(super) fn all(&self) -> [u64; 6] {
+        [self.placed, self.completed, self.cancelled, self.returned, self.expired, self.units_sold]
+    }
+
+    pub(super) fn from_all(n: [u64; 6]) -> Self {
+        let [placed, completed, cancelled, returned, expired, units_sold] = n;
+        Counters { placed, completed, cancelled, returned, expired, units_sold }
+    }
+}
+
+/// Sums over all SKUs, kept as they change. 128 bits: each SKU may have 2^53 - 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub on_hand: u128,
+    pub held: u128,
+    pub sold: u128,
+    /// Of SKUs that have any available.
+    pub available: u128,
+}
+
+/// The waiting orders, first in first: a list through the orders themselves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queue {
+    pub head: u32,
+    pub tail: u32,
+}
+
+/// A shop, dark store, warehouse, or one sale: the value of one key.
+pub struct Store {
+    pub(super) settings: Settings,
+    /// The stamp of the last change. Time never steps back in a store.
+    pub(super) now: Ms,
+    /// Numbers holds, orders and REFs in the order they came.
+    pub(super) places: u64,
+    pub(super) last: LastIds,
+    pub(super) counters: Counters,
+    pub(super) totals: Totals,
+    pub(super) skus: Slab<Sku>,
+    pub(super) sku_index: Index,
+    pub(super) customers: Slab<Customer>,
+    pub(super) customer_index: Index,
+    pub(super) many: BTreeMap<u32, Many>,
+    pub(super) holds: Slab<Hold>,
+    pub(super) hold_index: Index,
+    pub(super) live_holds: u64,
+    pub(super) orders: Slab<Order>,
+    pub(super) order_index: Index,
+    pub(super) extras: Slab<Extra>,
+    pub(super) by_state: [u64; 6],
+    pub(super) queue: Queue,
+    pub(super) refs: Slab<Ref>,
+    pub(super) ref_index: Index,
+    pub(super) sources: BTreeMap<Bytes, Source>,
+    pub(super) due: BTreeMap<(Ms, u64), Due>,
+    pub(super) audit: Option<Box<Audit>>,
+    pub(super) seed: u64,
+}
+
+impl Store {
+    /// An empty store. `seed` keys the hash tables, so that nobody can choose ids that collide; it changes no result.
+    pub fn new(seed: u64) -> Self {
+        Store {
+            settings: Settings::default(),
+            now: 0,
+            places: 0,
+            last: LastIds::default(),
+            counters: Counters::default(),
+            totals: Totals::default(),
+            skus: Slab::new(),
+            sku_index: Index::new(),
+            customers: Slab::new(),
+            customer_index: Index::new(),
+            many: BTreeMap::new(),
+            holds: Slab::new(),
+            hold_index: Index::new(),
+            live_holds: 0,
+            orders: Slab::new(),
+            order_index: Index::new(),
+            extras: Slab::new(),
+            by_state: [0; 6],
+            queue: Queue { head: NIL, tail: NIL },
+            refs: Slab::new(),
+            ref_index: Index::new(),
+            sources: BTreeMap::new(),
+            due: BTreeMap::new(),
+            audit: None,
+            seed,
+        }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sets settings, all or none. Fields out of their range are refused.
+    pub fn configure(&mut self, now: Ms, fields: &[(Field, u64)], fx: &mut Effects) -> Result<(), Refusal> {
+        let mut settings = self.settings.clone();
+        for (field, value) in fields {
+            settings.set(*field, *value);
+        }
+        if settings.closes != 0 && settings.closes <= settings.opens {
+            let problem = format!("is {}, not after opens, {}", settings.closes, settings.opens);
+            return Err(Refusal::argument("closes", problem));
+        }
+        self.touch(now, fx);
+        self.settings = settings;
+        fx.event(Event::StoreChanged);
+        Ok(())
+    }
+
+    /// The time a call happens at: the caller's stamp, but never before what has happened already.
+    #[inline]
+    pub(super) fn stamp(&self, now: Ms) -> Ms {
+        now.max(self.now)
+    }
+
+    /// Past this point a call changes the store and cannot fail.
+    #[inline]
+    pub(super) fn touch(&mut self, now: Ms, fx: &mut Effects) {
+        self.now = self.stamp(now);
+        fx.changed = true;
+    }
+
+    pub(super) fn next_place(&mut self) -> u64 {
+        self.places += 1;
+        self.places
+    }
+
+    /// Moves the stock of one SKU and tells the journal and the subscribers. The sums were checked before.
+    pub(super) fn move_stock(&mut self, slot: u32, how: Move, why: Why<'_>, fx: &mut Effects) {
+        let sku = self.skus.at_mut(slot);
+        let (available, was_low) = (sku.available(), sku.is_low());
+        self.totals.take(sku);
+        let delta = sku.apply(how);
+        self.totals.add(sku);
+        if available > 0 && sku.available() <= 0 {
+            fx.event(Event::StockOut);
+        }
+        if sku.is_low() && !was_low {
+            fx.event(Event::StockLow);
+        }
+        if self.settings.journal > 0 {
+            let movement = Movement {
+                id: self.last.next(StreamKind::Journal, self.now),
+                kind: why.kind,
+                sku: sku.id.clone(),
+                delta,
+                on_hand: sku.on_hand,
+                held: sku.held,
+                reference: why.reference.into(),
+                reason: why.reason.into(),
+            };
+            fx.push(Effect::Moved(Box::new(movement)));
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, slot: u32) {
+        let tail = self.queue.tail;
+        let order = self.orders.at_mut(slot);
+        order.prev = tail;
+        order.next = NIL;
+        if tail == NIL {
+            self.queue.head = slot;
+        } else {
+            self.orders.at_mut(tail).next = slot;
+        }
+        self.queue.tail = slot;
+    }
+
+    pub(super) fn dequeue(&mut self, slot: u32) {
+        let order = self.orders.at(slot);
+        let (prev, next) = (order.prev, order.next);
+        if prev == NIL {
+            self.queue.head = next;
+        } else {
+            self.orders.at_mut(prev).next = next;
+        }
+        if next == NIL {
+            self.queue.tail = prev;
+        } else {
+            self.orders.at_mut(next).prev = prev;
+        }
+    }
+
+    pub(super) fn set_order_state(&mut self, slot: u32, state: OrderState) {
+        let order = self.orders.at_mut(slot);
+        self.by_state[order.state() as usize] -= 1;
+        self.by_state[state as usize] += 1;
+        order.set_state(state);
+    }
+
+    /// The extra of an order, made if it has none.
+    pub(super) fn extra_mut(&mut self, slot: u32) -> &mut Extra {
+        let order = self.orders.at_mut(slot);
+        if order.extra == NIL {
+            order.extra = self.extras.insert(Extra::default());
+        }
+        self.extras.at_mut(order.extra)
+    }
+
+    /// The extra of an order, if it has one.
+    pub(super) fn extra(&self, order: &Order) -> Option<&Extra> {
+        (order.extra != NIL).then(|| self.extras.at(order.extra))
+    }
+
+    pub(super) fn placed_at(&self, order: &Order) -> Ms {
+        self.extra(order).and_then(|extra| extra.placed_at).unwrap_or(order.entry().ms)
+    }
+
+    /// What `STORE.INFO` shows. Ages are as of `now`.
+    pub fn info(&self, now: Ms) -> StoreInfo {
+        let oldest = (self.queue.head != NIL).then(|| self.placed_at(self.orders.at(self.queue.head)));
+        StoreInfo {
+            skus: self.skus.len() as u64,
+            on_hand: self.totals.on_hand,
+            held: self.totals.held,
+            available: self.totals.available,
+            sold: self.totals.sold,
+            orders: self.by_state,
+            holds: self.live_holds,
+            customers: self.customers.len() as u64,
+            oldest_waiting_ms: oldest.map_or(0, |placed| now.saturating_sub(placed)),
+            next_due: self.next_due().unwrap_or(0),
+            counters: self.counters,
+        }
+    }
+
+    /// How much work freeing the store is, in allocations, roughly: what the server weighs before it frees in place.
+    pub fn weight(&self) -> usize {
+        1 + self.skus.len() + self.customers.len() + self.holds.len() + self.orders.len() + self.refs.len()
+    }
+
+    /// Orders that wait or are being worked on.
+    pub fn open_orders(&self) -> u64 {
+        OrderState::ALL.iter().filter(|state| state.is_open()).map(|state| self.by_state[*state as usize]).sum()
+    }
+
+    /// The id of the last entry of a stream.
+    pub fn last_entry(&self, kind: StreamKind) -> EntryId {
+        let mut last = self.last;
+        *last.of(kind)
+    }
+}
+
+impl Totals {
+    pub(super) fn take(&mut self, sku: &Sku) {
+        self.on_hand -= u128::from(sku.on_hand);
+        self.held -= u128::from(sku.held);
+        self.sold -= u128::from(sku.sold);
+        self.available -= u128::from(sku.available().max(0) as u64);
+    }
+
+    pub(super) fn add(&mut self, sku: &Sku) {
+        self.on_hand += u128::from(sku.on_hand);
+        self.held += u128::from(sku.held);
+        self.sold += u128::from(sku.sold);
+        self.available += u128::from(sku.available().max(0) as u64);
+    }
+}
+
+impl Sku {
+    /// Applies a move that was checked, and says by how much it moved.
+    fn apply(&mut self, how: Move) -> i64 {
+        match how {
+            Move::OnHand(delta) => {
+                self.on_hand = self.on_hand.saturating_add_signed(delta);
+                self.received += delta;
+                delta
+            }
+            Move::Hold(qty) => {
+                self.held += qty;
+                qty as i64
+            }
+            Move::Free(qty) => {
+                self.held -= qty;
+                -(qty as i64)
+            }
+            Move::Ship(qty) => {
+                // A count that came in below what was held: more units leave than were counted.
+                let uncounted = qty.saturating_sub(self.on_hand);
+                self.received += uncounted as i64;
+                self.on_hand = self.on_hand + uncounted - qty;
+                self.held -= qty;
+                self.sold += qty;
+                -(qty as i64)
+            }
+            Move::Return(qty) => {
+                self.on_hand += qty;
+                self.sold -= qty;
+                qty as i64
+            }
+        }
+    }
+}
+
+/// What `STORE.INFO` shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// SKUs.
+    pub skus: u64,
+    /// Units in the building.
+    pub on_hand: u128,
+    /// Units of live holds and open orders.
+    pub held: u128,
+    /// Units that can be sold.
+    pub available: u128,
+    /// Units sold, net of returns.
+    pub sold: u128,
+    /// Orders by state, in the order of [`OrderState::ALL`].
+    pub orders: [u64; 6],
+    /// Live holds.
+    pub holds: u64,
+    /// Customers with a hold, an order or units that count towards the limit.
+    pub customers: u64,
+    /// How long the oldest waiting order has waited; 0: none waits.
+    pub oldest_waiting_ms: Ms,
+    /// When something is due next; 0: nothing is.
+    pub next_due: Ms,
+    /// What was counted since the store was made.
+    pub counters: Counters,
+}

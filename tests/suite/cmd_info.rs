@@ -1,0 +1,274 @@
+//! What the server tells about the commands: COMMAND INFO, COMMAND DOCS, key specs, ACL, and replies in both protocols.
+
+use crate::common::{open_store, tests, Client, Reply, Server, ServerBinary};
+use std::collections::BTreeSet;
+
+tests![
+    every_command_has_its_arity_and_flags,
+    every_command_names_its_key,
+    every_command_is_documented,
+    arguments_are_documented,
+    nothing_is_undocumented,
+    acl_by_category_and_key,
+    commands_have_their_own_acl_category,
+    writes_that_need_memory_are_refused_without,
+    maps_are_maps_in_resp3_and_flat_in_resp2,
+];
+
+/// A command of the contract.
+struct Contract {
+    name: &'static str,
+    /// As COMMAND INFO counts: the name included, negative for "at least".
+    arity: i64,
+    writes: bool,
+    /// The keywords that its documentation must show.
+    tokens: &'static [&'static str],
+    /// A call that is long enough.
+    example: &'static str,
+}
+
+macro_rules! contract {
+    ($($name:literal $arity:literal $kind:ident [$($token:literal)*] $example:literal;)*) => {
+        &[$(Contract {
+            name: $name,
+            arity: $arity,
+            writes: stringify!($kind).as_bytes()[0] == b'w',
+            tokens: &[$($token),*],
+            example: concat!($name, " ", $example),
+        }),*]
+    };
+}
+
+const CONTRACT: &[Contract] = contract! {
+    "store.set" -4 write [] "popup limit 1";
+    "store.get" -2 read [] "popup";
+    "store.info" 2 read [] "popup";
+    "store.audit" 2 read [] "popup";
+    "store.repair" 2 write [] "popup";
+    "store.drop" 2 write [] "popup";
+    "inv.set" -4 write ["SAFETY" "LOW" "LIMIT"] "popup sku-1 5";
+    "inv.adjust" -4 write ["REASON" "REF"] "popup sku-1 5";
+    "inv.get" -3 read [] "popup sku-1";
+    "inv.scan" -3 read ["MATCH" "COUNT" "LOW"] "popup 0";
+    "inv.reserve" -6 write ["CUSTOMER" "TTL" "ITEMS"] "popup h-1 ITEMS sku-1 1";
+    "inv.extend" 4 write [] "popup h-1 1000";
+    "inv.commit" -3 write ["REF" "ITEMS"] "popup h-1";
+    "inv.release" -3 write ["REF" "ITEMS"] "popup h-1";
+    "inv.hold" 3 read [] "popup h-1";
+    "inv.holds" -3 read ["CUSTOMER" "COUNT"] "popup 0";
+    "inv.sync" -7 write ["ITEMS"] "popup erp 1 ITEMS sku-1 5";
+    "order.place" -6 write ["GROUP" "DATA" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
+    "order.complete" -3 write ["TOKEN" "RESULT"] "popup o-1";
+    "order.cancel" -3 write ["REASON"] "popup o-1";
+    "order.return" -6 write ["REF" "ITEMS"] "popup o-1 ITEMS sku-1 1";
+    "order.get" 3 read [] "popup o-1";
+    "order.scan" -3 read ["STATE" "CUSTOMER" "LATE" "COUNT"] "popup 0";
+};
+
+/// COMMAND INFO of one command: its ten elements.
+fn command_info(client: &mut Client, name: &str) -> Vec<Reply> {
+    let reply = client.get(format!("COMMAND INFO {name}"));
+    match &reply.array()[0] {
+        Reply::Nil => panic!("no command {name}"),
+        info => info.array().to_vec(),
+    }
+}
+
+fn every_command_has_its_arity_and_flags(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    for command in CONTRACT {
+        let info = command_info(&mut client, command.name);
+        assert_eq!(info[0].text(), command.name);
+        assert_eq!(info[1].int(), command.arity, "arity of {}", command.name);
+        let flags: BTreeSet<String> = info[2].texts().into_iter().collect();
+        assert!(flags.contains("module"), "{}: {flags:?}", command.name);
+        assert_eq!(flags.contains("write"), command.writes, "{}: {flags:?}", command.name);
+        assert_eq!(flags.contains("readonly"), !command.writes, "{}: {flags:?}", command.name);
+        let categories: BTreeSet<String> = info[6].texts().into_iter().collect();
+        let category = if command.writes { "@write" } else { "@read" };
+        assert!(categories.contains(category), "{}: {categories:?}", command.name);
+    }
+}
+
+fn every_command_names_its_key(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    for command in CONTRACT {
+        let info = command_info(&mut client, command.name);
+        let first_last_step = [info[3].int(), info[4].int(), info[5].int()];
+        assert_eq!(first_last_step, [1, 1, 1], "key of {}", command.name);
+        let reply = client.get(format!("COMMAND GETKEYSANDFLAGS {}", command.example));
+        let [key_and_flags] = reply.array() else {
+            panic!("{}: {reply:?}", command.name);
+        };
+        let [key, flags] = key_and_flags.array() else {
+            panic!("{}: {reply:?}", command.name);
+        };
+        assert_eq!(key.text(), "popup", "{}", command.name);
+        let flags = flags.texts();
+        let readonly = flags.iter().any(|flag| flag == "RO");
+        assert_eq!(readonly, !command.writes, "{}: {flags:?}", command.name);
+    }
+}
+
+/// COMMAND DOCS of one command.
+fn command_docs(client: &mut Client, name: &str) -> Reply {
+    client.get(format!("COMMAND DOCS {name}")).field(name)
+}
+
+fn every_command_is_documented(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut resp2 = server.client();
+    let mut resp3 = server.client().resp3();
+    for command in CONTRACT {
+        for client in [&mut resp2, &mut resp3] {
+            let docs = command_docs(client, command.name);
+            assert!(docs.field("summary").text().len() > 10, "{}: {docs:?}", command.name);
+            assert!(!docs.field("since").text().is_empty(), "{}: {docs:?}", command.name);
+            assert!(!docs.field("complexity").text().is_empty(), "{}: {docs:?}", command.name);
+            let key = &docs.field("arguments").array()[0];
+            assert_eq!(key.field("name").text(), "key", "{}", command.name);
+            assert_eq!(key.field("type").text(), "key", "{}", command.name);
+            assert_eq!(key.field("key_spec_index").int(), 0, "{}", command.name);
+        }
+    }
+}
+
+/// The keywords of a tree of documented arguments.
+fn tokens_of(arguments: &Reply, found: &mut BTreeSet<String>) {
+    for argument in arguments.array() {
+        for (name, value) in argument.pairs() {
+            match name.as_str() {
+                "token" => drop(found.insert(value.text())),
+                "arguments" => tokens_of(&value, found),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn arguments_are_documented(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    for command in CONTRACT {
+        let mut found = BTreeSet::new();
+        tokens_of(&command_docs(&mut client, command.name).field("arguments"), &mut found);
+        let missing: Vec<_> = command.tokens.iter().filter(|token| !found.contains(**token)).collect();
+        assert!(missing.is_empty(), "{}: {missing:?} missing in {found:?}", command.name);
+        if command.tokens.is_empty() {
+            assert!(found.is_empty(), "{}: {found:?} is not in the contract", command.name);
+        }
+    }
+}
+
+/// A command that the module adds is documented, whether this suite knows it or not.
+fn nothing_is_undocumented(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    let names = client.get("COMMAND LIST FILTERBY MODULE holdfast").texts();
+    let known: BTreeSet<&str> = CONTRACT.iter().map(|command| command.name).collect();
+    let there: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let missing: Vec<_> = known.difference(&there).collect();
+    assert!(missing.is_empty(), "commands {missing:?} are missing");
+    for name in there {
+        let docs = command_docs(&mut client, name);
+        assert!(!docs.field("summary").text().is_empty(), "{name}: {docs:?}");
+    }
+}
+
+fn acl_by_category_and_key(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut admin = server.client();
+    open_store(&mut admin, "popup", 5);
+    open_store(&mut admin, "other", 5);
+    admin.ok("ACL SETUSER reader on >secret ~popup +@read");
+    admin.ok("ACL SETUSER seller on >secret ~popup +@read +@write");
+    let mut reader = server.client();
+    reader.ok("AUTH reader secret");
+    let mut seller = server.client();
+    seller.ok("AUTH seller secret");
+    for command in CONTRACT.iter().filter(|command| command.writes) {
+        let reply = reader.call(command.example);
+        assert_eq!(reply.code(), "NOPERM", "{} as reader: {reply:?}", command.name);
+    }
+    for command in CONTRACT {
+        let elsewhere = command.example.replace("popup", "other");
+        let reply = seller.call(&elsewhere);
+        assert_eq!(reply.code(), "NOPERM", "{elsewhere}: {reply:?}");
+    }
+    assert_eq!(reader.get("INV.GET popup sku-1").array()[0].field("available").int(), 5);
+    seller.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
+    assert_eq!(reader.get("INV.GET popup sku-1").array()[0].field("available").int(), 3);
+}
+
+fn commands_have_their_own_acl_category(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    let reply = client.call("ACL CAT holdfast");
+    if !binary.has_acl_categories() {
+        assert!(reply.is_error(), "ACL CAT holdfast: {reply:?}");
+        return;
+    }
+    let members: BTreeSet<String> = reply.texts().into_iter().collect();
+    for command in CONTRACT {
+        assert!(members.contains(command.name), "{} is not in {members:?}", command.name);
+    }
+}
+
+/// What grows the store is refused under memory pressure; what sets units free is not.
+fn writes_that_need_memory_are_refused_without(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 5);
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    client.int("INV.RESERVE popup h-1 ITEMS sku-1 1");
+    client.ok("CONFIG SET maxmemory 1");
+    let growing = [
+        "STORE.SET popup limit 3",
+        "INV.SET popup sku-2 5",
+        "INV.RESERVE popup h-2 ITEMS sku-1 1",
+        "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1",
+        "INV.SYNC popup erp 1 ITEMS sku-2 5",
+    ];
+    for command in growing {
+        client.refused("OOM", command);
+    }
+    assert_eq!(client.int("INV.RELEASE popup h-1"), 0);
+    client.get("ORDER.CANCEL popup o-1");
+    assert_eq!(client.get("INV.GET popup sku-1").array()[0].field("available").int(), 5);
+}
+
+/// A RESP3 map, flattened as RESP2 has it, at any depth.
+fn flattened(reply: Reply) -> Reply {
+    match reply {
+        Reply::Map(pairs) => {
+            let both = |(key, value)| [flattened(key), flattened(value)];
+            Reply::Array(pairs.into_iter().flat_map(both).collect())
+        }
+        Reply::Array(items) | Reply::Set(items) => Reply::Array(items.into_iter().map(flattened).collect()),
+        other => other,
+    }
+}
+
+fn maps_are_maps_in_resp3_and_flat_in_resp2(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut resp2 = server.client();
+    let mut resp3 = server.client().resp3();
+    open_store(&mut resp2, "popup", 9);
+    resp2.int("INV.RESERVE popup h-1 CUSTOMER c-1 ITEMS sku-1 1");
+    resp2.text("ORDER.PLACE popup o-1 c-1 DATA {} ITEMS sku-1 2");
+    for command in ["STORE.GET popup", "STORE.GET popup limit paused", "INV.HOLD popup h-1", "ORDER.GET popup o-1"] {
+        let map = resp3.get(command);
+        assert!(matches!(map, Reply::Map(_)), "{command}: {map:?}");
+        assert_eq!(resp2.get(command), flattened(map), "{command}");
+    }
+    // Ages move on between two calls, so of STORE.INFO only the names are compared.
+    let map = resp3.get("STORE.INFO popup");
+    assert!(matches!(map, Reply::Map(_)), "STORE.INFO: {map:?}");
+    let names = |reply: &Reply| reply.pairs().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names(&resp2.get("STORE.INFO popup")), names(&map));
+    let items = resp3.get("INV.GET popup sku-1 sku-2");
+    assert!(matches!(items.array(), [Reply::Map(_), Reply::Nil]), "INV.GET: {items:?}");
+    assert_eq!(resp2.get("INV.GET popup sku-1 sku-2"), flattened(items));
+}

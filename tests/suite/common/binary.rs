@@ -1,0 +1,94 @@
+//! The servers of the matrix and the module they load.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+/// A server program that tests run on.
+#[derive(Debug)]
+pub struct ServerBinary {
+    path: PathBuf,
+    module: PathBuf,
+    label: String,
+    version: (u32, u32, u32),
+}
+
+impl ServerBinary {
+    /// The servers that `HOLDFAST_SERVERS` names, or `redis-server` from the PATH; the module of `HOLDFAST_MODULE`, or
+    /// the release build of this checkout.
+    ///
+    /// # Errors
+    /// A message that names the file, when the module is missing or a server does not run.
+    pub fn matrix() -> Result<Vec<Arc<ServerBinary>>, String> {
+        let module = module_path()?;
+        let paths = std::env::var("HOLDFAST_SERVERS").unwrap_or_default();
+        let mut paths: Vec<&str> = paths.split(':').filter(|path| !path.is_empty()).collect();
+        if paths.is_empty() {
+            paths.push("redis-server");
+        }
+        paths
+            .into_iter()
+            .map(|path| ServerBinary::probe(Path::new(path), &module).map(Arc::new))
+            .collect()
+    }
+
+    fn probe(path: &Path, module: &Path) -> Result<ServerBinary, String> {
+        let output = Command::new(path)
+            .arg("--version")
+            .output()
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // "Redis server v=7.0.15 sha=…", "Valkey server v=8.0.2 sha=…"
+        let (name, version) = text
+            .split_once(" server v=")
+            .map(|(name, rest)| (name, rest.split(' ').next().unwrap_or_default()))
+            .ok_or_else(|| format!("{}: not a server: {text:?}", path.display()))?;
+        let numbers: Vec<u32> = version.split('.').flat_map(str::parse).collect();
+        let &[major, minor, patch] = numbers.as_slice() else {
+            return Err(format!("{}: what version is {version:?}?", path.display()));
+        };
+        Ok(ServerBinary {
+            path: path.to_owned(),
+            module: module.to_owned(),
+            label: format!("{}-{version}", name.to_lowercase()),
+            version: (major, minor, patch),
+        })
+    }
+
+    /// The program.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The module it loads.
+    pub fn module(&self) -> &Path {
+        &self.module
+    }
+
+    /// Name and version, as in `redis-7.0.15`.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// True where a module can add an ACL category: Redis 7.4, Valkey 8.
+    pub fn has_acl_categories(&self) -> bool {
+        if self.label.starts_with("valkey") {
+            self.version >= (8, 0, 0)
+        } else {
+            self.version >= (7, 4, 0)
+        }
+    }
+}
+
+fn module_path() -> Result<PathBuf, String> {
+    let path = std::env::var_os("HOLDFAST_MODULE").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/libholdfast.so"),
+        PathBuf::from,
+    );
+    path.canonicalize().map_err(|error| {
+        format!(
+            "{}: {error} (build it with `cargo build --release`, or name it by HOLDFAST_MODULE)",
+            path.display()
+        )
+    })
+}

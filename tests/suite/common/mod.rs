@@ -1,0 +1,42 @@
+//! What every test uses: servers, clients, conditions to wait for, and readers of the store's streams.
+
+mod binary;
+pub mod cleanup;
+mod client;
+mod command;
+mod dump;
+mod resp;
+mod server;
+mod shop;
+mod stream;
+mod wait;
+
+pub use binary::ServerBinary;
+pub use client::Client;
+pub use command::{Arg, IntoCommand};
+pub use dump::{forge_payload, payload_body};
+pub use resp::Reply;
+pub use server::{free_port, Server};
+pub use shop::{assert_books_balance, open_store, server_now_ms, stock};
+pub use stream::{entries, ids_of, Entry};
+pub use wait::{wait_until, DEADLINE};
+
+/// A test: it gets the server binary it is to run on, and panics when it fails.
+pub type TestFn = fn(&ServerBinary);
+
+/// The table of a file's tests, by their names. A test that is not in it is dead code, and the build says so.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub const TESTS: &[(&str, crate::common::TestFn)] = &[$((stringify!($name), $name)),*];
+    };
+}
+pub(crate) use tests;
+
+/// A command of arguments of any kind (`&str`, bytes, integers): binary safe, where a plain string is split at spaces.
+macro_rules! cmd {
+    ($($arg:expr),+ $(,)?) => {{
+        use crate::common::Arg as _;
+        vec![$(($arg).to_arg()),+]
+    }};
+}
+pub(crate) use cmd;

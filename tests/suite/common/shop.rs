@@ -1,0 +1,34 @@
+//! A store to test with, and what must be true of every store.
+
+use super::client::Client;
+use super::resp::Reply;
+
+/// Opens the store `key` with one SKU `sku-1` of `on_hand` units. Metrics are off: they write once a second, and a test
+/// that compares digests wants nothing written but by its own commands.
+#[track_caller]
+pub fn open_store(client: &mut Client, key: &str, on_hand: i64) {
+    client.ok(format!("STORE.SET {key} metrics 0"));
+    assert_eq!(client.int(format!("INV.SET {key} sku-1 {on_hand}")), on_hand);
+}
+
+/// A SKU's (on_hand, held, available).
+#[track_caller]
+pub fn stock(client: &mut Client, key: &str, sku: &str) -> (i64, i64, i64) {
+    let reply = client.get(format!("INV.GET {key} {sku}"));
+    let number = |name| reply.array()[0].field(name).int();
+    (number("on_hand"), number("held"), number("available"))
+}
+
+/// The server's own clock, in Unix milliseconds.
+#[track_caller]
+pub fn server_now_ms(client: &mut Client) -> i64 {
+    let now = client.get("TIME").texts();
+    let part = |index: usize| now[index].parse::<i64>().expect("a number of TIME");
+    part(0) * 1000 + part(1) / 1000
+}
+
+/// Panics unless STORE.AUDIT finds nothing that disagrees.
+#[track_caller]
+pub fn assert_books_balance(client: &mut Client, key: &str) {
+    assert_eq!(client.get(format!("STORE.AUDIT {key}")), Reply::Array(Vec::new()), "audit of {key}");
+}

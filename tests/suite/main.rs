@@ -1,0 +1,78 @@
+//! Holdfast's integration tests: real servers, spoken to over a socket, with the module loaded.
+//!
+//! Every test runs once on every server of a matrix: `HOLDFAST_SERVERS` lists paths of server binaries, separated by
+//! `:` (`redis-server` from the PATH by default); `HOLDFAST_MODULE` names the module
+//! (`target/release/libholdfast.so` by default). A test is called `<server>::<file>::<name>`, so that the usual
+//! filters work: `cargo test --test suite -- redis-7.0.15::holds`.
+
+mod bad_input;
+mod cluster;
+mod cmd_info;
+mod common;
+mod crash;
+mod errors;
+mod holds;
+mod orders;
+mod persistence;
+mod race;
+mod replication;
+mod stock;
+mod store;
+mod streams;
+
+use common::{cleanup, ServerBinary, TestFn};
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// The files of the suite, each with its tests.
+const FILES: &[(&str, &[(&str, TestFn)])] = &[
+    ("bad_input", bad_input::TESTS),
+    ("cluster", cluster::TESTS),
+    ("cmd_info", cmd_info::TESTS),
+    ("crash", crash::TESTS),
+    ("errors", errors::TESTS),
+    ("holds", holds::TESTS),
+    ("orders", orders::TESTS),
+    ("persistence", persistence::TESTS),
+    ("race", race::TESTS),
+    ("replication", replication::TESTS),
+    ("stock", stock::TESTS),
+    ("store", store::TESTS),
+    ("streams", streams::TESTS),
+];
+
+/// One trial for every test on every server of the matrix.
+fn trials(binaries: &[Arc<ServerBinary>]) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for binary in binaries {
+        for (file, tests) in FILES {
+            for (name, test) in *tests {
+                let (binary, test) = (binary.clone(), *test);
+                trials.push(Trial::test(
+                    format!("{}::{file}::{name}", binary.label()),
+                    move || {
+                        test(&binary);
+                        Ok(())
+                    },
+                ));
+            }
+        }
+    }
+    trials
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let binaries = match ServerBinary::matrix() {
+        Ok(binaries) => binaries,
+        Err(message) => {
+            eprintln!("holdfast tests: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    cleanup::install();
+    let conclusion = libtest_mimic::run(&arguments, trials(&binaries));
+    cleanup::remove_run_dir();
+    conclusion.exit_code()
+}

@@ -1,0 +1,363 @@
+//! STORE.SET, GET, INFO, AUDIT, REPAIR and DROP.
+
+use crate::common::{
+    assert_books_balance, cmd, open_store, server_now_ms, stock, tests, wait_until, Client, IntoCommand, Reply, Server,
+    ServerBinary, DEADLINE,
+};
+
+tests![
+    set_makes_a_store_with_defaults,
+    get_of_named_fields,
+    set_is_all_or_nothing,
+    every_field_can_be_set,
+    paused_is_yes_or_no,
+    keywords_in_any_case,
+    window_opens_and_closes,
+    a_hold_taken_in_time_is_placed_after_closing,
+    limit_counts_holds_and_orders,
+    limit_counts_for_as_long_as_the_store_lives,
+    limit_of_a_sku,
+    a_hold_turned_into_an_order_counts_once,
+    history_caps_the_complete_stream,
+    audit_of_a_busy_store_is_clean,
+    drop_removes_store_and_streams,
+    drop_of_a_big_store_does_not_block,
+    drop_in_multi_runs_to_its_end,
+    stores_are_apart,
+];
+
+/// The fields of the contract and their defaults.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("opens", "0"),
+    ("closes", "0"),
+    ("limit", "0"),
+    ("hold-ms", "600000"),
+    ("lease-ms", "30000"),
+    ("attempts", "5"),
+    ("backoff-ms", "100"),
+    ("backoff-cap-ms", "60000"),
+    ("keep-ms", "86400000"),
+    ("sla-ms", "0"),
+    ("history", "100000"),
+    ("journal", "0"),
+    ("metrics", "7200"),
+    ("paused", "no"),
+];
+
+fn fields(client: &mut Client, command: &str) -> Vec<(String, String)> {
+    let pairs = client.get(command).pairs();
+    pairs.into_iter().map(|(name, value)| (name, value.text())).collect()
+}
+
+fn set_makes_a_store_with_defaults(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.refused("NOSTORE", "STORE.GET popup");
+    client.ok("STORE.SET popup limit 0");
+    assert_eq!(client.text("TYPE popup"), "holdstore");
+    let mut wanted: Vec<(String, String)> =
+        DEFAULTS.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let mut found = fields(&mut client, "STORE.GET popup");
+    wanted.sort();
+    found.sort();
+    assert_eq!(found, wanted);
+    assert_eq!(client.int("DBSIZE"), 1, "a new store has no streams yet");
+}
+
+fn get_of_named_fields(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.ok("STORE.SET popup limit 7 sla-ms 900000");
+    let found = fields(&mut client, "STORE.GET popup sla-ms limit");
+    let wanted = [("sla-ms", "900000"), ("limit", "7")].map(|(name, value)| (name.to_string(), value.to_string()));
+    assert_eq!(found, wanted);
+    client.refused_naming("ERR", "colour", "STORE.GET popup colour");
+}
+
+fn set_is_all_or_nothing(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.refused_naming("ERR", "hold-ms", "STORE.SET popup limit 3 hold-ms soon");
+    assert_eq!(client.int("EXISTS popup"), 0, "a refused STORE.SET makes no store");
+    client.ok("STORE.SET popup limit 3");
+    client.refused_naming("ERR", "colour", "STORE.SET popup limit 4 colour red");
+    client.refused("ERR", "STORE.SET popup limit 4 hold-ms");
+    assert_eq!(fields(&mut client, "STORE.GET popup limit")[0].1, "3");
+}
+
+fn every_field_can_be_set(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    for (index, (name, _)) in DEFAULTS.iter().enumerate().filter(|(_, (name, _))| *name != "paused") {
+        let value = 1000 + index;
+        client.ok(format!("STORE.SET popup {name} {value}"));
+        assert_eq!(fields(&mut client, &format!("STORE.GET popup {name}"))[0].1, value.to_string(), "{name}");
+        for bad in ["-1", "x", "1.5", "9007199254740992", "99999999999999999999999", ""] {
+            let command: Vec<Vec<u8>> =
+                ["STORE.SET", "popup", name, bad].iter().map(|word| word.as_bytes().to_vec()).collect();
+            client.refused_naming("ERR", name, command);
+        }
+    }
+    assert_eq!(fields(&mut client, "STORE.GET popup").len(), DEFAULTS.len());
+}
+
+fn paused_is_yes_or_no(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.ok("STORE.SET popup paused YES");
+    assert_eq!(fields(&mut client, "STORE.GET popup paused")[0].1, "yes");
+    client.refused_naming("ERR", "paused", "STORE.SET popup paused maybe");
+    client.ok("STORE.SET popup paused no");
+    assert_eq!(fields(&mut client, "STORE.GET popup paused")[0].1, "no");
+}
+
+fn keywords_in_any_case(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.ok("store.set popup LIMIT 5 Metrics 0");
+    assert_eq!(client.int("Inv.Set popup sku-1 9 safety 1 Low 2"), 8);
+    client.int("inv.reserve popup h-1 customer c-1 ttl 60000 items sku-1 1");
+    client.text("order.place popup o-1 c-1 data {} group g-1 items sku-1 1");
+    client.text("order.complete popup o-1 result {}");
+    assert_eq!(client.get("inv.scan popup 0 match sku* count 10").array()[1].texts(), ["sku-1"]);
+    assert_eq!(client.int("inv.commit popup h-1 ref r-1 Items sku-1 1"), 0);
+}
+
+fn window_opens_and_closes(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 5);
+    let now_ms = server_now_ms(&mut client);
+    client.ok(format!("STORE.SET popup opens {}", now_ms + 3_600_000));
+    let place = "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1";
+    let reserve = "INV.RESERVE popup h-1 ITEMS sku-1 1";
+    for command in [place, reserve] {
+        client.refused_naming("NOTOPEN", &format!("opens at {}", now_ms + 3_600_000), command);
+    }
+    client.ok(format!("STORE.SET popup opens {} closes {}", now_ms - 2000, now_ms - 1000));
+    for command in [place, reserve] {
+        client.refused_naming("CLOSED", &format!("closed at {}", now_ms - 1000), command);
+    }
+    client.ok(format!("STORE.SET popup closes {}", now_ms + 3_600_000));
+    client.text(place);
+    client.int(reserve);
+}
+
+fn a_hold_taken_in_time_is_placed_after_closing(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 5);
+    let expiry = client.int("INV.RESERVE popup h-1 ITEMS sku-1 2");
+    let placed = client.text("ORDER.PLACE popup o-0 c-1 ITEMS sku-1 1");
+    let now_ms = server_now_ms(&mut client);
+    client.ok(format!("STORE.SET popup closes {}", now_ms - 1));
+    client.refused("CLOSED", "INV.RESERVE popup h-2 ITEMS sku-1 1");
+    assert_eq!(client.int("INV.RESERVE popup h-1 ITEMS sku-1 2"), expiry, "a retry is answered after closing");
+    assert_eq!(client.text("ORDER.PLACE popup o-0 c-1 ITEMS sku-1 1"), placed, "a retry is answered after closing");
+    client.text("ORDER.PLACE popup o-1 c-1 HOLD h-1");
+    client.text("ORDER.COMPLETE popup o-1");
+    assert_books_balance(&mut client, "popup");
+}
+
+fn limit_counts_holds_and_orders(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 50);
+    client.ok("STORE.SET popup limit 3");
+    client.int("INV.RESERVE popup h-1 CUSTOMER c-1 ITEMS sku-1 1");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    let text = client.refused("LIMIT", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 2");
+    assert!(text.starts_with("LIMIT customer c-1 limit 3 has 2"), "{text}");
+    client.refused("LIMIT", "INV.RESERVE popup h-2 CUSTOMER c-1 ITEMS sku-1 2");
+    client.int("INV.RESERVE popup h-3 ITEMS sku-1 20");
+    client.text("ORDER.PLACE popup o-3 c-2 ITEMS sku-1 3");
+    client.text("ORDER.PLACE popup o-4 c-1 ITEMS sku-1 1");
+    client.refused("LIMIT", "ORDER.PLACE popup o-5 c-1 ITEMS sku-1 1");
+    client.int("INV.RELEASE popup h-1");
+    client.get("ORDER.CANCEL popup o-4");
+    client.text("ORDER.PLACE popup o-5 c-1 ITEMS sku-1 2");
+    client.refused("LIMIT", "ORDER.PLACE popup o-6 c-1 ITEMS sku-1 1");
+    client.text("ORDER.COMPLETE popup o-5");
+    client.refused("LIMIT", "ORDER.PLACE popup o-6 c-1 ITEMS sku-1 1");
+    client.get("ORDER.RETURN popup o-5 REF r-1 ITEMS sku-1 1");
+    client.text("ORDER.PLACE popup o-6 c-1 ITEMS sku-1 1");
+    assert_books_balance(&mut client, "popup");
+}
+
+/// A customer's units count longer than the order that took them is remembered.
+fn limit_counts_for_as_long_as_the_store_lives(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 50);
+    client.ok("STORE.SET popup limit 1 keep-ms 1");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    client.text("ORDER.COMPLETE popup o-1");
+    wait_until(DEADLINE, "the ended order is forgotten", || {
+        client.call("ORDER.GET popup o-1").is_error()
+    });
+    client.refused("LIMIT", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
+    client.text("ORDER.PLACE popup o-2 c-2 ITEMS sku-1 1");
+    assert_books_balance(&mut client, "popup");
+}
+
+fn limit_of_a_sku(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 50);
+    client.int("INV.SET popup rare 50 LIMIT 1");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS rare 1 sku-1 9");
+    client.refused("LIMIT", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1 rare 1");
+    client.refused("LIMIT", "INV.RESERVE popup h-2 CUSTOMER c-1 ITEMS rare 1");
+    client.refused("LIMIT", "ORDER.PLACE popup o-3 c-2 ITEMS rare 2");
+    client.refused("LIMIT", "ORDER.PLACE popup o-3 c-2 ITEMS rare 1 rare 1");
+    client.text("ORDER.PLACE popup o-3 c-2 ITEMS rare 1");
+    client.get("ORDER.CANCEL popup o-1");
+    client.text("ORDER.PLACE popup o-4 c-1 ITEMS rare 1");
+    assert_books_balance(&mut client, "popup");
+}
+
+fn a_hold_turned_into_an_order_counts_once(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 50);
+    client.ok("STORE.SET popup limit 1");
+    client.int("INV.RESERVE popup h-1 CUSTOMER c-1 ITEMS sku-1 1");
+    client.text("ORDER.PLACE popup o-1 c-1 HOLD h-1");
+    client.refused("LIMIT", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
+    // A hold of nobody counts for whoever orders it.
+    client.int("INV.RESERVE popup h-2 ITEMS sku-1 2");
+    client.refused("LIMIT", "ORDER.PLACE popup o-3 c-3 HOLD h-2");
+    client.get("ORDER.CANCEL popup o-1");
+    client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
+    assert_books_balance(&mut client, "popup");
+}
+
+fn history_caps_the_complete_stream(binary: &ServerBinary) {
+    const ORDERS: i64 = 1000;
+    const HISTORY: i64 = 10;
+    /// A capped stream may keep whole nodes: the default of `stream-node-max-entries`.
+    const NODE: i64 = 100;
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", ORDERS);
+    client.ok(format!("STORE.SET popup history {HISTORY}"));
+    for order in 0..ORDERS {
+        client.text(format!("ORDER.PLACE popup o-{order} c-{order} ITEMS sku-1 1"));
+        client.text(format!("ORDER.COMPLETE popup o-{order}"));
+    }
+    let length = client.int("XLEN {popup}:complete");
+    assert!((HISTORY..=HISTORY + NODE).contains(&length), "{length} entries with a history of {HISTORY}");
+    assert_eq!(client.int("XLEN {popup}:orders"), 0);
+}
+
+/// Reserves, places, completes, cancels, commits and returns in one store: some of everything.
+fn keep_busy(client: &mut Client, key: &str) {
+    for number in 0..200 {
+        let customer = number / 5 % 7;
+        match number % 5 {
+            0 => drop(client.int(format!("INV.RESERVE {key} h-{number} CUSTOMER c-{customer} ITEMS sku-1 1 sku-2 2"))),
+            1 => drop(client.text(format!("ORDER.PLACE {key} o-{number} c-{customer} HOLD h-{}", number - 1))),
+            2 => drop(client.text(format!("ORDER.PLACE {key} o-{number} c-{customer} ITEMS sku-1 3"))),
+            3 => drop(client.text(format!("ORDER.COMPLETE {key} o-{}", number - 2))),
+            _ => drop(client.get(format!("ORDER.CANCEL {key} o-{}", number - 2))),
+        }
+    }
+    client.int(format!("INV.RESERVE {key} h-last ITEMS sku-2 2"));
+    client.int(format!("INV.COMMIT {key} h-last ITEMS sku-2 1"));
+    client.get(format!("ORDER.RETURN {key} o-1 REF r-1 ITEMS sku-2 1"));
+}
+
+fn audit_of_a_busy_store_is_clean(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 5000);
+    client.int("INV.SET popup sku-2 5000 SAFETY 10");
+    keep_busy(&mut client, "popup");
+    let (on_hand, held, available) = stock(&mut client, "popup", "sku-2");
+    // 40 orders of a hold are completed, one unit was committed, one came back.
+    assert_eq!((on_hand, held, available), (5000 - 40 * 2 - 1 + 1, 1, 5000 - 80 - 1 - 10));
+    assert_books_balance(&mut client, "popup");
+    // On-hand counts may fall below what is held: that is no error in the books.
+    client.int("INV.RESERVE popup h-over ITEMS sku-1 100");
+    assert_eq!(client.int("INV.SET popup sku-1 3"), -97);
+    assert_books_balance(&mut client, "popup");
+}
+
+fn drop_removes_store_and_streams(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.refused("NOSTORE", "STORE.DROP popup");
+    open_store(&mut client, "popup", 5);
+    client.ok("STORE.SET popup journal 100");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
+    client.text("ORDER.COMPLETE popup o-1");
+    client.int("INV.RESERVE popup h-1 TTL 50 ITEMS sku-1 1");
+    client.ok("SET {popup}:mine untouched");
+    assert!(client.int("DBSIZE") >= 4);
+    client.get("STORE.DROP popup");
+    assert_eq!(client.get("KEYS *").texts(), ["{popup}:mine"]);
+    client.refused("NOSTORE", "STORE.INFO popup");
+    // A store of the same name begins anew, with nothing of the old one.
+    open_store(&mut client, "popup", 7);
+    client.refused("NOORDER", "ORDER.GET popup o-2");
+    client.text("ORDER.PLACE popup o-2 c-9 ITEMS sku-1 7");
+    assert_books_balance(&mut client, "popup");
+}
+
+fn drop_of_a_big_store_does_not_block(binary: &ServerBinary) {
+    const ORDERS: usize = 50_000;
+    const SLOWEST_US: i64 = 50_000;
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", ORDERS as i64);
+    let orders: Vec<_> = (0..ORDERS)
+        .map(|order| format!("ORDER.PLACE popup o-{order} c-{order} ITEMS sku-1 1").into_command())
+        .collect();
+    for part in orders.chunks(1000) {
+        assert!(client.pipeline(part).iter().all(|reply| !reply.is_error()));
+    }
+    client.ok(format!("CONFIG SET slowlog-log-slower-than {SLOWEST_US}"));
+    client.ok("SLOWLOG RESET");
+    client.get("STORE.AUDIT popup");
+    client.get("STORE.DROP popup");
+    assert_eq!(client.int("DBSIZE"), 0);
+    let slow = client.get("SLOWLOG GET");
+    let slow: Vec<&Reply> = slow.array().iter().filter(|entry| !entry.array()[3].texts().concat().contains("CONFIG")).collect();
+    assert!(slow.is_empty(), "over {SLOWEST_US} µs: {slow:?}");
+}
+
+fn drop_in_multi_runs_to_its_end(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 5);
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    client.ok("MULTI");
+    for command in ["STORE.AUDIT popup", "STORE.REPAIR popup", "STORE.DROP popup", "EXISTS popup {popup}:orders"] {
+        assert_eq!(client.text(command), "QUEUED");
+    }
+    let replies = client.get("EXEC");
+    let replies = replies.array();
+    assert_eq!(replies[0], Reply::Array(Vec::new()), "audit");
+    assert_eq!(replies[1].int(), 0, "repair");
+    assert!(!replies[2].is_error(), "drop: {:?}", replies[2]);
+    assert_eq!(replies[3].int(), 0, "keys after the drop");
+    open_store(&mut client, "popup", 5);
+    let script = "return {redis.call('STORE.AUDIT', KEYS[1]), redis.call('STORE.REPAIR', KEYS[1]), redis.call('STORE.DROP', KEYS[1])}";
+    client.get(cmd!["EVAL", script, 1, "popup"]);
+    assert_eq!(client.int("EXISTS popup"), 0);
+}
+
+fn stores_are_apart(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 5);
+    open_store(&mut client, "shop:{42}", 6);
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    client.text("ORDER.PLACE shop:{42} o-1 c-2 ITEMS sku-1 2");
+    assert_eq!(stock(&mut client, "popup", "sku-1"), (5, 1, 4));
+    assert_eq!(stock(&mut client, "shop:{42}", "sku-1"), (6, 2, 4));
+    let mut keys = client.get("KEYS *").texts();
+    keys.sort();
+    assert_eq!(keys, ["popup", "shop:{42}", "shop:{42}:orders", "{popup}:orders"]);
+}
