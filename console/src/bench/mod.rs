@@ -5,6 +5,7 @@
 
 mod cpu;
 mod cputime;
+mod due;
 mod growth;
 mod lab;
 mod load;
@@ -63,6 +64,9 @@ pub struct BenchArgs {
     /// growth: open orders at the end (the bar is about 5000000)
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     grow: u64,
+    /// due: holds
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    holds: u64,
 }
 
 /// What to measure.
@@ -74,6 +78,8 @@ enum What {
     Memory,
     /// The slowest command from 0 to millions of open orders
     Growth,
+    /// A million holds due in the same millisecond
+    Due,
     /// How fast an RDB loads
     Load,
     /// All of them
@@ -123,6 +129,11 @@ pub fn run(args: BenchArgs) -> Result<()> {
         let result = growth::run(&lab, args.grow)?;
         bars.extend(growth::bars(&result));
         parts.insert("growth".into(), serde_json::to_value(result)?);
+    }
+    if wanted(What::Due) {
+        let result = due::run(&lab, args.holds)?;
+        bars.extend(due::bars(&result));
+        parts.insert("due".into(), serde_json::to_value(result)?);
     }
     if wanted(What::Load) {
         let results = load::run(&lab, args.orders)?;
