@@ -127,7 +127,8 @@ fn every_command_is_documented(binary: &ServerBinary) {
             assert!(docs.field("summary").text().len() > 10, "{}: {docs:?}", command.name);
             assert!(!docs.field("since").text().is_empty(), "{}: {docs:?}", command.name);
             assert!(!docs.field("complexity").text().is_empty(), "{}: {docs:?}", command.name);
-            let key = &docs.field("arguments").array()[0];
+            let arguments = docs.field("arguments");
+            let key = &arguments.array()[0];
             assert_eq!(key.field("name").text(), "key", "{}", command.name);
             assert_eq!(key.field("type").text(), "key", "{}", command.name);
             assert_eq!(key.field("key_spec_index").int(), 0, "{}", command.name);

@@ -299,7 +299,8 @@ fn holds_scan(binary: &ServerBinary) {
     for options in ["", "COUNT 1", "COUNT 17", "COUNT 100000"] {
         assert_eq!(holds(&mut client, options), wanted, "{options}");
     }
-    let of_one: BTreeSet<String> = (0..300).filter(|number| number % 3 == 1).map(|number| format!("h-{number}")).collect();
+    let of_one: BTreeSet<String> =
+        (0..300).filter(|number| number % 3 == 1).map(|number| format!("h-{number}")).collect();
     assert_eq!(holds(&mut client, "CUSTOMER c-1 COUNT 17"), of_one);
     assert!(holds(&mut client, "CUSTOMER c-9").is_empty());
     client.refused("ERR", "INV.HOLDS popup x");

@@ -49,13 +49,10 @@ fn trials(binaries: &[Arc<ServerBinary>]) -> Vec<Trial> {
         for (file, tests) in FILES {
             for (name, test) in *tests {
                 let (binary, test) = (binary.clone(), *test);
-                trials.push(Trial::test(
-                    format!("{}::{file}::{name}", binary.label()),
-                    move || {
-                        test(&binary);
-                        Ok(())
-                    },
-                ));
+                trials.push(Trial::test(format!("{}::{file}::{name}", binary.label()), move || {
+                    test(&binary);
+                    Ok(())
+                }));
             }
         }
     }

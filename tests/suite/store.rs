@@ -192,9 +192,7 @@ fn limit_counts_for_as_long_as_the_store_lives(binary: &ServerBinary) {
     client.ok("STORE.SET popup limit 1 keep-ms 1");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     client.text("ORDER.COMPLETE popup o-1");
-    wait_until(DEADLINE, "the ended order is forgotten", || {
-        client.call("ORDER.GET popup o-1").is_error()
-    });
+    wait_until(DEADLINE, "the ended order is forgotten", || client.call("ORDER.GET popup o-1").is_error());
     client.refused("LIMIT", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     client.text("ORDER.PLACE popup o-2 c-2 ITEMS sku-1 1");
     assert_books_balance(&mut client, "popup");
@@ -323,7 +321,8 @@ fn drop_of_a_big_store_does_not_block(binary: &ServerBinary) {
     client.get("STORE.DROP popup");
     assert_eq!(client.int("DBSIZE"), 0);
     let slow = client.get("SLOWLOG GET");
-    let slow: Vec<&Reply> = slow.array().iter().filter(|entry| !entry.array()[3].texts().concat().contains("CONFIG")).collect();
+    let slow: Vec<&Reply> =
+        slow.array().iter().filter(|entry| !entry.array()[3].texts().concat().contains("CONFIG")).collect();
     assert!(slow.is_empty(), "over {SLOWEST_US} µs: {slow:?}");
 }
 

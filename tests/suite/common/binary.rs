@@ -26,17 +26,12 @@ impl ServerBinary {
         if paths.is_empty() {
             paths.push("redis-server");
         }
-        paths
-            .into_iter()
-            .map(|path| ServerBinary::probe(Path::new(path), &module).map(Arc::new))
-            .collect()
+        paths.into_iter().map(|path| ServerBinary::probe(Path::new(path), &module).map(Arc::new)).collect()
     }
 
     fn probe(path: &Path, module: &Path) -> Result<ServerBinary, String> {
-        let output = Command::new(path)
-            .arg("--version")
-            .output()
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let output =
+            Command::new(path).arg("--version").output().map_err(|error| format!("{}: {error}", path.display()))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // "Redis server v=7.0.15 sha=…", "Valkey server v=8.0.2 sha=…"
         let (name, version) = text
@@ -81,14 +76,9 @@ impl ServerBinary {
 }
 
 fn module_path() -> Result<PathBuf, String> {
-    let path = std::env::var_os("HOLDFAST_MODULE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/libholdfast.so"),
-        PathBuf::from,
-    );
+    let path = std::env::var_os("HOLDFAST_MODULE")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/libholdfast.so"), PathBuf::from);
     path.canonicalize().map_err(|error| {
-        format!(
-            "{}: {error} (build it with `cargo build --release`, or name it by HOLDFAST_MODULE)",
-            path.display()
-        )
+        format!("{}: {error} (build it with `cargo build --release`, or name it by HOLDFAST_MODULE)", path.display())
     })
 }

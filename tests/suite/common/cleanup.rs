@@ -19,10 +19,7 @@ fn servers() -> MutexGuard<'static, BTreeSet<i32>> {
 pub fn run_dir() -> &'static Path {
     static RUN_DIR: OnceLock<PathBuf> = OnceLock::new();
     RUN_DIR.get_or_init(|| {
-        let dir = tempfile::Builder::new()
-            .prefix("holdfast-suite-")
-            .tempdir()
-            .expect("a temporary folder for the run");
+        let dir = tempfile::Builder::new().prefix("holdfast-suite-").tempdir().expect("a temporary folder for the run");
         dir.keep()
     })
 }

@@ -49,9 +49,7 @@ pub trait IntoCommand {
 
 impl IntoCommand for &str {
     fn into_command(self) -> Vec<Vec<u8>> {
-        self.split_whitespace()
-            .map(|word| word.as_bytes().to_vec())
-            .collect()
+        self.split_whitespace().map(|word| word.as_bytes().to_vec()).collect()
     }
 }
 

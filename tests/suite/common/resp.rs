@@ -1,7 +1,7 @@
 //! Replies as they are on the wire: every type of RESP2 and RESP3 is kept apart, errors are bytes as sent.
 
 use std::fmt;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
 /// A reply of the server.
 #[derive(Clone, PartialEq)]
@@ -107,10 +107,9 @@ impl Reply {
     pub fn pairs(&self) -> Vec<(String, Reply)> {
         match self {
             Reply::Map(pairs) => pairs.iter().map(|(k, v)| (k.text(), v.clone())).collect(),
-            Reply::Array(items) if items.len() % 2 == 0 => items
-                .chunks_exact(2)
-                .map(|pair| (pair[0].text(), pair[1].clone()))
-                .collect(),
+            Reply::Array(items) if items.len() % 2 == 0 => {
+                items.chunks_exact(2).map(|pair| (pair[0].text(), pair[1].clone())).collect()
+            }
             other => panic!("wanted a map, got {other:?}"),
         }
     }
@@ -200,9 +199,8 @@ pub fn read_reply(reader: &mut impl BufRead) -> io::Result<Reply> {
         b'#' => Reply::Bool(rest == b"t"),
         b'_' => Reply::Nil,
         b'$' => read_bulk(reader, rest)?.map_or(Reply::Nil, Reply::Bulk),
-        b'=' => read_bulk(reader, rest)?.map_or(Reply::Nil, |bytes| {
-            Reply::Bulk(bytes.get(4..).unwrap_or_default().to_vec())
-        }),
+        b'=' => read_bulk(reader, rest)?
+            .map_or(Reply::Nil, |bytes| Reply::Bulk(bytes.get(4..).unwrap_or_default().to_vec())),
         b'*' | b'~' | b'>' | b'%' => read_aggregate(reader, kind, number(rest)?)?,
         _ => return Err(bad(format!("not RESP: {}", line.escape_ascii()))),
     })

@@ -87,9 +87,7 @@ impl Server {
     #[track_caller]
     pub fn wait_for_cluster(&self) {
         let mut client = self.client();
-        wait_until(DEADLINE, "the cluster is up", || {
-            client.text("CLUSTER INFO").contains("cluster_state:ok")
-        });
+        wait_until(DEADLINE, "the cluster is up", || client.text("CLUSTER INFO").contains("cluster_state:ok"));
     }
 
     /// Starts a replica of this server, and waits for its link.

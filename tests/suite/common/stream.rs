@@ -19,10 +19,7 @@ impl Entry {
             panic!("not an entry: {reply:?}");
         };
         let fields = fields.pairs().into_iter();
-        Entry {
-            id: id.text(),
-            fields: fields.map(|(name, value)| (name, value.bytes().to_vec())).collect(),
-        }
+        Entry { id: id.text(), fields: fields.map(|(name, value)| (name, value.bytes().to_vec())).collect() }
     }
 
     /// The names of its fields, in order.

@@ -13,10 +13,7 @@ const POLL: Duration = Duration::from_millis(1);
 pub fn wait_until(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(
-            start.elapsed() < deadline,
-            "waited {deadline:?} in vain until {what}"
-        );
+        assert!(start.elapsed() < deadline, "waited {deadline:?} in vain until {what}");
         std::thread::sleep(POLL);
     }
 }

@@ -1,0 +1,2 @@
+//! (being written)
+pub const TESTS: &[(&str, crate::common::TestFn)] = &[];
