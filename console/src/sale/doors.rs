@@ -1,0 +1,151 @@
+//! The doors of the shop: lets customers in as planned, sends for more when units come back late, and shows it all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use redis::aio::ConnectionManager;
+use redis::pipe;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::customer::Visit;
+use super::plan::{Customer, Habit};
+use super::shop::{Shop, SKU};
+use super::view::{Snapshot, View};
+use crate::display::Display;
+use crate::store::SkuCounts;
+
+/// Between two looks at the server.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two lines where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(3);
+/// From this part of the window on, more customers are sent for when those still to come are too few.
+const SEND_FOR_MORE_FROM: f64 = 0.6;
+/// At this part of the window all units should be sold.
+const SOLD_BY: f64 = 0.92;
+/// Of the customers still to come, this share is counted on to buy a unit.
+const COUNTED_ON: f64 = 0.7;
+/// How much faster than just in time late customers are sent for.
+const HASTE: f64 = 3.0;
+/// How long workers may take for what is left when the sale has ended.
+const AFTER_HOURS: Duration = Duration::from_secs(30);
+
+/// The doors.
+pub struct Doors {
+    shop: Arc<Shop>,
+    connection: ConnectionManager,
+    planned: std::vec::IntoIter<Customer>,
+    visits: JoinSet<()>,
+    next_number: u64,
+    view: View,
+    display: Display,
+    now: Snapshot,
+}
+
+impl Doors {
+    /// Doors for these customers.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn new(shop: &Arc<Shop>, planned: Vec<Customer>, view: View) -> Result<Doors> {
+        Ok(Doors {
+            shop: Arc::clone(shop),
+            connection: shop.own_connection().await?,
+            next_number: planned.len() as u64 + 1,
+            planned: planned.into_iter(),
+            visits: JoinSet::new(),
+            view,
+            display: Display::new(LINE_INTERVAL),
+            now: Snapshot::default(),
+        })
+    }
+
+    /// Lets everybody in, and returns when they have left and no order waits any more.
+    ///
+    /// # Errors
+    /// When the server can no longer be asked, or the display no longer be shown.
+    pub async fn run(mut self) -> Result<()> {
+        let mut look = tokio::time::interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next = self.planned.next();
+        while !self.is_over(next.is_none()) {
+            let arrives = next.map_or(Duration::ZERO, |customer| customer.arrives);
+            tokio::select! {
+                () = self.shop.until(arrives), if next.is_some() => {
+                    self.let_in(next.take());
+                    next = self.planned.next();
+                }
+                _ = look.tick() => self.look_around().await?,
+            }
+        }
+        self.show(true)?;
+        Ok(self.display.clear()?)
+    }
+
+    fn is_over(&self, all_came: bool) -> bool {
+        let elapsed = self.shop.elapsed();
+        let all_done = all_came && self.visits.is_empty() && self.now.waiting == 0 && self.shop.ledger().open() == 0;
+        let ends = self.shop.schedule.ends;
+        (all_done && elapsed >= ends) || elapsed >= ends + AFTER_HOURS
+    }
+
+    fn let_in(&mut self, customer: Option<Customer>) {
+        if let Some(customer) = customer {
+            self.visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
+        }
+    }
+
+    async fn look_around(&mut self) -> Result<()> {
+        while self.visits.try_join_next().is_some() {}
+        self.now = self.ask().await?;
+        for _ in 0..self.more_wanted() {
+            let arrives = self.shop.elapsed();
+            let customer = Customer { number: self.next_number, arrives, habit: Habit::Buys, patient: false };
+            self.next_number += 1;
+            self.shop.ledger().tally.came_for_returned_units += 1;
+            self.let_in(Some(customer));
+        }
+        self.view.notice(self.shop.elapsed(), &self.shop.ledger().tally);
+        self.show(false)
+    }
+
+    async fn ask(&mut self) -> Result<Snapshot> {
+        let mut commands = pipe();
+        commands.cmd("INV.GET").arg(&self.shop.name).arg(SKU).cmd("XLEN").arg(self.shop.stream("orders"));
+        let reply = commands.query_async(&mut self.connection).await;
+        let (counts, waiting): (Vec<Option<SkuCounts>>, i64) = match reply {
+            Ok(reply) => reply,
+            // A failover: keep the last picture, and look again.
+            Err(error) if super::shop::may_pass(&error) => return Ok(self.now),
+            Err(error) => return Err(error).context("looking at the shelf"),
+        };
+        let counts = counts.first().copied().flatten().context("the product is gone from the store")?;
+        Ok(Snapshot { left: counts.available, held: counts.held, waiting })
+    }
+
+    /// How many customers to send for now: those still to come may be too few for the units that came back.
+    fn more_wanted(&self) -> u64 {
+        let (elapsed, schedule) = (self.shop.elapsed(), self.shop.schedule);
+        if elapsed < schedule.at(SEND_FOR_MORE_FROM) || elapsed >= schedule.closes {
+            return 0;
+        }
+        let to_come = self.planned.as_slice().partition_point(|customer| customer.arrives < schedule.closes);
+        let missing = self.now.left as f64 - COUNTED_ON * to_come as f64;
+        if missing <= 0.0 {
+            return 0;
+        }
+        let looks_left = schedule.at(SOLD_BY).saturating_sub(elapsed).as_secs_f64() / LOOK_INTERVAL.as_secs_f64();
+        (missing * HASTE / looks_left.max(HASTE)).ceil() as u64
+    }
+
+    fn show(&mut self, last: bool) -> Result<()> {
+        if !last && !self.display.is_due() {
+            return Ok(());
+        }
+        let ledger = self.shop.ledger();
+        let at = self.shop.elapsed();
+        let (view, now) = (&self.view, self.now);
+        Ok(self.display.show(|| view.picture(at, now, &ledger), || view.line(at, now, &ledger))?)
+    }
+}

@@ -1,0 +1,271 @@
+//! The clients' own ledger: what the server acknowledged to them, kept apart from anything the server keeps.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+/// Longest time a histogram tells apart, in microseconds: an hour.
+const LATENCY_MAX_MICROS: u64 = 3_600_000_000;
+/// Significant digits of a histogram.
+const LATENCY_DIGITS: u8 = 3;
+/// Complaints kept word for word; the others are only counted.
+const COMPLAINTS_KEPT: usize = 5;
+
+/// Latencies, to be asked for percentiles.
+#[derive(Debug)]
+pub struct Latency(Histogram<u64>);
+
+impl Latency {
+    fn new() -> Latency {
+        let histogram = Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, LATENCY_DIGITS);
+        Latency(histogram.expect("bounds that are in order"))
+    }
+
+    fn record(&mut self, time: Duration) {
+        self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(LATENCY_MAX_MICROS));
+    }
+
+    /// The time that this share of all (0.5, 0.99) did not take longer than.
+    pub fn at(&self, share: f64) -> Duration {
+        Duration::from_micros(self.0.value_at_quantile(share))
+    }
+}
+
+/// What clients know of an order.
+#[derive(Debug)]
+struct Order {
+    customer: u64,
+    sent: Instant,
+    /// The first acknowledgement of ORDER.PLACE: the id of its entry in the stream.
+    entry: Option<String>,
+    /// It was sent at least once without a reply: it may be in the store though no reply says so.
+    unanswered: bool,
+    /// It is known to be in the store: acknowledged, or seen by a worker.
+    known: bool,
+    cancelled: bool,
+    completed: bool,
+}
+
+/// What is counted as it happens.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Customers who have come, planned or not.
+    pub arrived: u64,
+    /// Of these, those who heard that units had come back.
+    pub came_for_returned_units: u64,
+    /// Distinct orders that were acknowledged, or seen by a worker before their customer heard of it.
+    pub placed: u64,
+    pub cancelled: u64,
+    /// Cancellations refused, as the order had been completed.
+    pub too_late_to_cancel: u64,
+    pub completed: u64,
+    /// Orders a worker had taken up when their customer cancelled them.
+    pub cancelled_under_way: u64,
+    pub carts: u64,
+    pub carts_left: u64,
+    /// Orders sent again under the same id that got the first reply.
+    pub same_reply: u64,
+    /// Connections dropped before the reply to an order could be read.
+    pub replies_dropped: u64,
+    /// Commands sent again after a lost connection nobody planned.
+    pub connections_lost: u64,
+    /// Refusals by code.
+    pub refused: BTreeMap<String, u64>,
+    /// Things that must never happen.
+    pub complaints: u64,
+    /// The first of them, word for word.
+    pub complaints_kept: Vec<String>,
+}
+
+/// The ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    orders: HashMap<String, Order>,
+    pub tally: Tally,
+    pub placing: Latency,
+    pub fulfilling: Latency,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    pub fn new() -> Ledger {
+        Ledger { orders: HashMap::new(), tally: Tally::default(), placing: Latency::new(), fulfilling: Latency::new() }
+    }
+
+    /// Enters that a customer sends an order, for the first time or again.
+    pub fn sent(&mut self, order: &str, customer: u64) {
+        self.orders.entry(order.to_string()).or_insert_with(|| Order {
+            customer,
+            sent: Instant::now(),
+            entry: None,
+            unanswered: false,
+            known: false,
+            cancelled: false,
+            completed: false,
+        });
+    }
+
+    /// Enters that the reply to an order can never arrive.
+    pub fn unanswered(&mut self, order: &str) {
+        self.tally.replies_dropped += 1;
+        if let Some(known) = self.orders.get_mut(order) {
+            known.unanswered = true;
+        }
+    }
+
+    /// Enters that the server said yes to an order. A second yes must be the same as the first.
+    pub fn placed(&mut self, order: &str, entry: &str) {
+        let Some(known) = self.orders.get_mut(order) else {
+            return self.complain(format!("order {order} was acknowledged, and nobody sent it"));
+        };
+        match &known.entry {
+            None => {
+                known.entry = Some(entry.to_string());
+                self.tally.placed += u64::from(!std::mem::replace(&mut known.known, true));
+            }
+            Some(first) if first == entry => self.tally.same_reply += 1,
+            Some(first) => {
+                let complaint = format!("order {order} was acknowledged as {first}, and then as {entry}");
+                self.complain(complaint);
+            }
+        }
+    }
+
+    /// Enters a refusal. An order that was acknowledged before cannot be refused afterwards.
+    pub fn refused(&mut self, order: &str, code: &str, message: &str) {
+        if self.orders.get(order).is_some_and(|known| known.entry.is_some()) {
+            return self.complain(format!("order {order} was acknowledged, and then refused: {message}"));
+        }
+        self.count_refusal(code);
+    }
+
+    /// Counts a refusal.
+    pub fn count_refusal(&mut self, code: &str) {
+        *self.tally.refused.entry(code.to_string()).or_default() += 1;
+    }
+
+    /// Enters how long a placing took, whatever came of it.
+    pub fn placing_took(&mut self, time: Duration) {
+        self.placing.record(time);
+    }
+
+    /// Enters that the server cancelled an order.
+    pub fn cancelled(&mut self, order: &str) {
+        match self.orders.get_mut(order) {
+            Some(known) if !known.cancelled && !known.completed => {
+                known.cancelled = true;
+                self.tally.cancelled += 1;
+            }
+            _ => self.complain(format!("order {order} was cancelled, and had ended before or never been sent")),
+        }
+    }
+
+    /// Enters that the server completed an order.
+    pub fn completed(&mut self, order: &str) {
+        match self.orders.get_mut(order) {
+            Some(known) if !known.cancelled && !known.completed => {
+                known.completed = true;
+                self.tally.completed += 1;
+                // A worker can be faster than the reply to the customer.
+                self.tally.placed += u64::from(!std::mem::replace(&mut known.known, true));
+                let took = known.sent.elapsed();
+                self.fulfilling.record(took);
+            }
+            _ => self.complain(format!("order {order} was completed, and had ended before or never been sent")),
+        }
+    }
+
+    /// Notes what must never happen.
+    pub fn complain(&mut self, complaint: String) {
+        self.tally.complaints += 1;
+        if self.tally.complaints_kept.len() < COMPLAINTS_KEPT {
+            self.tally.complaints_kept.push(complaint);
+        }
+    }
+
+    /// Orders acknowledged that have not ended, as far as clients know.
+    pub fn open(&self) -> u64 {
+        self.tally.placed.saturating_sub(self.tally.completed + self.tally.cancelled)
+    }
+
+    /// Whether this order was completed, as the worker was told.
+    pub fn is_completed(&self, order: &str) -> bool {
+        self.orders.get(order).is_some_and(|known| known.completed)
+    }
+
+    /// The customer who sent this order.
+    pub fn customer_of(&self, order: &str) -> Option<u64> {
+        self.orders.get(order).map(|known| known.customer)
+    }
+
+    /// An order that was completed, to show what became of one.
+    pub fn an_order(&self) -> Option<&str> {
+        let completed = self.orders.iter().filter(|(_, order)| order.completed);
+        completed.max_by_key(|(_, order)| order.sent).map(|(id, _)| id.as_str())
+    }
+
+    /// Customers with more than one unit in orders that were completed.
+    pub fn customers_with_more_than_one(&self) -> u64 {
+        let mut units: HashMap<u64, u64> = HashMap::new();
+        for order in self.orders.values().filter(|order| order.completed) {
+            *units.entry(order.customer).or_default() += 1;
+        }
+        units.values().filter(|&&units| units > 1).count() as u64
+    }
+
+    /// Acknowledged orders that neither completed nor were cancelled; and orders that ended although every reply to
+    /// their customer was a refusal.
+    pub fn lost_and_invented(&self) -> (u64, u64) {
+        let count = |wanted: fn(&Order) -> bool| self.orders.values().filter(|order| wanted(order)).count() as u64;
+        let lost = count(|order| order.entry.is_some() && !order.completed && !order.cancelled);
+        let invented =
+            count(|order| order.entry.is_none() && !order.unanswered && (order.completed || order.cancelled));
+        (lost, invented)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_yes_must_be_the_first() {
+        let mut ledger = Ledger::new();
+        ledger.sent("o-1", 1);
+        ledger.placed("o-1", "5-0");
+        ledger.sent("o-1", 1);
+        ledger.placed("o-1", "5-0");
+        assert_eq!((ledger.tally.placed, ledger.tally.same_reply, ledger.tally.complaints), (1, 1, 0));
+        ledger.placed("o-1", "6-0");
+        ledger.refused("o-1", "OUTOFSTOCK", "OUTOFSTOCK …");
+        assert_eq!(ledger.tally.complaints, 2);
+    }
+
+    #[test]
+    fn an_order_ends_once() {
+        let mut ledger = Ledger::new();
+        ledger.sent("o-1", 1);
+        ledger.placed("o-1", "5-0");
+        ledger.cancelled("o-1");
+        ledger.completed("o-1");
+        assert_eq!((ledger.tally.cancelled, ledger.tally.completed, ledger.tally.complaints), (1, 0, 1));
+        assert_eq!(ledger.open(), 0);
+    }
+
+    #[test]
+    fn finds_what_was_lost_invented_or_given_twice() {
+        let mut ledger = Ledger::new();
+        for (order, customer) in [("o-1", 1), ("o-2", 1), ("o-3", 2), ("o-4", 3)] {
+            ledger.sent(order, customer);
+        }
+        for order in ["o-1", "o-2", "o-3"] {
+            ledger.placed(order, order);
+        }
+        for order in ["o-1", "o-2", "o-4"] {
+            ledger.completed(order);
+        }
+        assert_eq!(ledger.lost_and_invented(), (1, 1));
+        assert_eq!(ledger.customers_with_more_than_one(), 1);
+    }
+}

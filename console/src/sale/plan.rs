@@ -1,0 +1,226 @@
+//! The plan of a sale: when the window opens and closes, and who comes when, with which habits. One seed, one plan.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Distribution, Exp};
+
+/// Share of the customers who come for the opening; the others come evenly until the window closes.
+const RUSH_SHARE: f64 = 0.45;
+/// How fast the rush fades, as a part of the window: after this long it is down to a third.
+const RUSH_FADES: f64 = 0.08;
+/// Bisection steps that find a time in the arrival curve: 2^-40 of the window is under a microsecond.
+const BISECTION_STEPS: u32 = 40;
+/// From this part of the window on, nobody lets a cart expire or cancels: what they gave back could come too late to
+/// be sold again.
+const GIVE_BACK_UNTIL: f64 = 0.7;
+/// A cart is held for this part of the window.
+const CART_TTL: f64 = 0.1;
+/// Share of the customers who come when the window has closed.
+const STRAGGLER_SHARE: f64 = 0.004;
+
+/// When what happens, counted from the start of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    pub opens: Duration,
+    pub closes: Duration,
+    pub ends: Duration,
+}
+
+impl Schedule {
+    /// A sale that takes `total` in all: a little is left before the window for those who come too early, and a little
+    /// after it for those who come too late.
+    pub fn of(total: Duration) -> Schedule {
+        Schedule { opens: total.mul_f64(0.05), closes: total.mul_f64(0.97), ends: total }
+    }
+
+    /// How long the window is open.
+    pub fn window(&self) -> Duration {
+        self.closes - self.opens
+    }
+
+    /// The time at a part of the window, 0 when it opens, 1 when it closes.
+    pub fn at(&self, part: f64) -> Duration {
+        self.opens + self.window().mul_f64(part)
+    }
+
+    /// How long a cart is held.
+    pub fn cart_ttl(&self) -> Duration {
+        self.window().mul_f64(CART_TTL)
+    }
+}
+
+/// What a customer does in the shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Habit {
+    /// Places one order.
+    Buys,
+    /// Sends the same order twice (a doubled click, an impatient app).
+    SendsTwice,
+    /// Loses the connection before the reply, and sends the same order again.
+    LosesReply,
+    /// Orders, and tries a second order for another unit.
+    WantsAnother,
+    /// Puts the unit into a cart, thinks, and orders what is in the cart.
+    UsesCart,
+    /// Puts the unit into a cart and never comes back.
+    LeavesCart,
+    /// Comes back to the cart when it has expired, and orders then.
+    LateToCart,
+    /// Orders, and cancels soon after.
+    Cancels,
+    /// Orders, cancels, and orders again.
+    CancelsAndReturns,
+}
+
+/// Of a thousand customers, so many have the habit; the others just buy.
+const HABITS_PER_MILLE: [(Habit, u32); 8] = [
+    (Habit::SendsTwice, 50),
+    (Habit::LosesReply, 30),
+    (Habit::WantsAnother, 40),
+    (Habit::UsesCart, 100),
+    (Habit::LeavesCart, 35),
+    (Habit::LateToCart, 15),
+    (Habit::Cancels, 40),
+    (Habit::CancelsAndReturns, 15),
+];
+/// Of a thousand customers, so many come before the window opens.
+const EARLY_PER_MILLE: u32 = 30;
+/// Of a thousand customers who find the shop sold out, so many look in again later.
+const PATIENT_PER_MILLE: u32 = 300;
+
+/// Somebody who will come.
+#[derive(Clone, Copy, Debug)]
+pub struct Customer {
+    /// Names the customer: `c-17`.
+    pub number: u64,
+    /// From the start of the run.
+    pub arrives: Duration,
+    pub habit: Habit,
+    /// Looks in again when the shop is sold out.
+    pub patient: bool,
+}
+
+/// Everybody who will come, in order of arrival: about `expected` of them.
+pub fn customers(schedule: &Schedule, expected: u64, seed: u64) -> Vec<Customer> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut arrivals = arrivals(schedule, expected, &mut random);
+    arrivals.sort_unstable();
+    let customer = |(number, arrives): (usize, Duration)| {
+        let habit = habit(schedule, arrives, &mut random);
+        // Whoever gives units back does it early, or not at all: they do not look in again.
+        let patient = random.random_range(0..1_000) < PATIENT_PER_MILLE && !habit.gives_back();
+        Customer { number: number as u64 + 1, arrives, habit, patient }
+    };
+    arrivals.into_iter().enumerate().map(customer).collect()
+}
+
+fn arrivals(schedule: &Schedule, expected: u64, random: &mut StdRng) -> Vec<Duration> {
+    let mut arrivals = Vec::new();
+    // Exponential gaps in a time that runs as fast as customers come: a Poisson process along the arrival curve.
+    let gaps = Exp::new(1.0).expect("a rate above 0");
+    let mut come = gaps.sample(random);
+    while come < expected as f64 {
+        let early = random.random_range(0..1_000) < EARLY_PER_MILLE;
+        arrivals.push(match early {
+            true => schedule.opens.mul_f64(random.random::<f64>()),
+            false => schedule.at(part_when(come / expected as f64)),
+        });
+        come += gaps.sample(random);
+    }
+    let stragglers = (expected as f64 * STRAGGLER_SHARE).ceil() as u64;
+    let tail = schedule.ends - schedule.closes;
+    // Not in the first moment of the tail: the window closes by the server's clock.
+    arrivals.extend((0..stragglers).map(|_| schedule.closes + tail.mul_f64(random.random_range(0.2..0.9))));
+    arrivals
+}
+
+/// Share of the customers who have come at a part of the window.
+fn share_come(part: f64) -> f64 {
+    let rush = (1.0 - (-part / RUSH_FADES).exp()) / (1.0 - (-1.0 / RUSH_FADES).exp());
+    RUSH_SHARE * rush + (1.0 - RUSH_SHARE) * part
+}
+
+/// The part of the window at which this share of the customers has come.
+fn part_when(share: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..BISECTION_STEPS {
+        let middle = (low + high) / 2.0;
+        match share_come(middle) < share {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    high
+}
+
+fn habit(schedule: &Schedule, arrives: Duration, random: &mut StdRng) -> Habit {
+    let mut drawn = random.random_range(0..1_000);
+    for (habit, per_mille) in HABITS_PER_MILLE {
+        if drawn < per_mille {
+            return match habit.gives_back() && arrives > schedule.at(GIVE_BACK_UNTIL) {
+                true => Habit::Buys,
+                false => habit,
+            };
+        }
+        drawn -= per_mille;
+    }
+    Habit::Buys
+}
+
+impl Habit {
+    /// Whether units come back from such a customer.
+    fn gives_back(self) -> bool {
+        matches!(self, Habit::LeavesCart | Habit::LateToCart | Habit::Cancels | Habit::CancelsAndReturns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn one_seed_one_plan() {
+        let schedule = Schedule::of(MINUTE);
+        let plan = |seed| {
+            let all = customers(&schedule, 500, seed);
+            all.into_iter().map(|customer| (customer.arrives, customer.habit)).collect::<Vec<_>>()
+        };
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7), plan(8));
+    }
+
+    #[test]
+    fn customers_come_in_order_and_about_as_many_as_expected() {
+        let schedule = Schedule::of(MINUTE);
+        let all = customers(&schedule, 13_000, 1);
+        assert!((12_400..13_700).contains(&all.len()), "{}", all.len());
+        assert!(all.is_sorted_by_key(|customer| customer.arrives));
+        assert!(all.iter().all(|customer| customer.arrives < schedule.ends));
+        assert!(all[0].arrives < schedule.opens, "somebody is early");
+        assert!(all[all.len() - 1].arrives > schedule.closes, "somebody is late");
+    }
+
+    #[test]
+    fn the_opening_is_a_rush() {
+        let schedule = Schedule::of(MINUTE);
+        let all = customers(&schedule, 10_000, 3);
+        let between = |from, to| {
+            let (from, to) = (schedule.at(from), schedule.at(to));
+            all.iter().filter(|customer| (from..to).contains(&customer.arrives)).count()
+        };
+        assert!(between(0.0, 0.1) > 4 * between(0.5, 0.6));
+        assert!(between(0.9, 1.0) > 300, "and a tail to the end");
+    }
+
+    #[test]
+    fn nobody_gives_back_too_late() {
+        let schedule = Schedule::of(MINUTE);
+        let all = customers(&schedule, 20_000, 5);
+        let last = all.iter().filter(|customer| customer.habit.gives_back()).map(|customer| customer.arrives).max();
+        assert!(last.expect("some give back") <= schedule.at(GIVE_BACK_UNTIL));
+    }
+}

@@ -1,0 +1,256 @@
+//! The shop as its customers and workers reach it: the commands, sent again when a connection is lost, and every answer
+//! entered into the clients' ledger.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{cmd, Cmd, FromRedisValue, RedisError, RedisResult};
+
+use super::ledger::Ledger;
+use super::plan::Schedule;
+use crate::store;
+
+/// Customers share so many connections: what they send goes out in pipelines.
+const SHARED_CONNECTIONS: usize = 4;
+/// No reply for so long, and the connection counts as lost.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A command is sent again so often when connections are lost (a failover may take a while).
+const SEND_ATTEMPTS: u32 = 200;
+/// Between two attempts.
+const RESEND_INTERVAL: Duration = Duration::from_millis(100);
+/// Errors of a server that is loading, failing over or resharding: nothing was done, so ask again.
+const PASSING_CODES: [&str; 6] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
+/// Refusals that belong to a sale. Any other is a fault.
+const REFUSALS: [&str; 5] = ["NOTOPEN", "CLOSED", "OUTOFSTOCK", "LIMIT", "EXPIRED"];
+/// The one product on sale.
+pub const SKU: &str = "sneaker";
+
+/// Why the shop said no: one of the codes of a refusal, or `LOST` when it could not be asked at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(pub String);
+
+impl Refusal {
+    /// Whether it is this code.
+    pub fn is(&self, code: &str) -> bool {
+        self.0 == code
+    }
+}
+
+/// What an order is made of.
+#[derive(Clone, Copy, Debug)]
+pub enum Basket<'a> {
+    /// A unit off the shelf.
+    Unit,
+    /// What is in this cart.
+    Cart(&'a str),
+}
+
+/// The shop.
+pub struct Shop {
+    client: redis::Client,
+    connections: Vec<ConnectionManager>,
+    pub name: String,
+    pub schedule: Schedule,
+    pub seed: u64,
+    started: Instant,
+    ledger: Mutex<Ledger>,
+}
+
+impl Shop {
+    /// Connects to the server, and starts the clock.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn connect(url: &str, name: &str, schedule: Schedule, seed: u64) -> Result<Arc<Shop>> {
+        let client = redis::Client::open(url).with_context(|| format!("{url} is no address of a server"))?;
+        let mut connections = Vec::with_capacity(SHARED_CONNECTIONS);
+        for _ in 0..SHARED_CONNECTIONS {
+            connections.push(manager(&client).await?);
+        }
+        Ok(Arc::new(Shop {
+            client,
+            connections,
+            name: name.to_string(),
+            schedule,
+            seed,
+            started: Instant::now(),
+            ledger: Mutex::new(Ledger::new()),
+        }))
+    }
+
+    /// The clients' ledger.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the run has been going on.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Waits until a time of the run.
+    pub async fn until(&self, time: Duration) {
+        tokio::time::sleep_until((self.started + time).into()).await;
+    }
+
+    /// A connection of one's own.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn own_connection(&self) -> Result<ConnectionManager> {
+        manager(&self.client).await
+    }
+
+    /// The name of one of the store's streams.
+    pub fn stream(&self, name: &str) -> String {
+        store::stream(&self.name, name)
+    }
+
+    fn connection_of(&self, customer: u64) -> ConnectionManager {
+        // A customer keeps to one connection: what they send arrives in the order they sent it.
+        self.connections[customer as usize % self.connections.len()].clone()
+    }
+
+    /// Sends a command until its reply arrives. Sending it again is safe, as every write names its order or its hold.
+    ///
+    /// # Errors
+    /// What the server answers, or that it could not be reached for a long time.
+    pub async fn send<T: FromRedisValue>(&self, connection: &mut ConnectionManager, command: &Cmd) -> RedisResult<T> {
+        let mut attempt = 1;
+        loop {
+            match command.query_async(connection).await {
+                Err(error) if attempt < SEND_ATTEMPTS && may_pass(&error) => {
+                    self.ledger().tally.connections_lost += u64::from(attempt == 1);
+                    attempt += 1;
+                    tokio::time::sleep(RESEND_INTERVAL).await;
+                }
+                reply => return reply,
+            }
+        }
+    }
+
+    fn place_command(&self, order: &str, customer: u64, basket: Basket<'_>) -> Cmd {
+        let mut command = cmd("ORDER.PLACE");
+        command.arg(&self.name).arg(order).arg(customer_id(customer));
+        match basket {
+            Basket::Unit => command.arg("ITEMS").arg(SKU).arg(1),
+            Basket::Cart(hold) => command.arg("HOLD").arg(hold),
+        };
+        command
+    }
+
+    /// Places an order.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn place(&self, order: &str, customer: u64, basket: Basket<'_>) -> Result<(), Refusal> {
+        let command = self.place_command(order, customer, basket);
+        self.ledger().sent(order, customer);
+        let sent = Instant::now();
+        let reply: RedisResult<String> = self.send(&mut self.connection_of(customer), &command).await;
+        let mut ledger = self.ledger();
+        ledger.placing_took(sent.elapsed());
+        match reply {
+            Ok(entry) => {
+                ledger.placed(order, &entry);
+                Ok(())
+            }
+            Err(error) => {
+                let refusal = refusal(&mut ledger, &error, "ORDER.PLACE");
+                ledger.refused(order, &refusal.0, &error.to_string());
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Sends an order over a connection that is gone before the reply can be read: the order may have arrived, or not.
+    pub async fn place_and_vanish(&self, order: &str, customer: u64, patience: u32) {
+        self.ledger().sent(order, customer);
+        let Ok(mut connection) = self.client.get_multiplexed_async_connection().await else { return };
+        let command = self.place_command(order, customer, Basket::Unit);
+        tokio::select! {
+            biased;
+            _ = command.query_async::<String>(&mut connection) => {}
+            () = turns(patience) => {}
+        }
+        self.ledger().unanswered(order);
+    }
+
+    /// Puts a unit into a cart.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn reserve(&self, hold: &str, customer: u64) -> Result<(), Refusal> {
+        let mut command = cmd("INV.RESERVE");
+        let ttl_ms = u64::try_from(self.schedule.cart_ttl().as_millis()).unwrap_or(u64::MAX);
+        command.arg(&self.name).arg(hold).arg("CUSTOMER").arg(customer_id(customer)).arg("TTL").arg(ttl_ms);
+        command.arg("ITEMS").arg(SKU).arg(1);
+        let reply: RedisResult<i64> = self.send(&mut self.connection_of(customer), &command).await;
+        let mut ledger = self.ledger();
+        match reply {
+            Ok(_) => {
+                ledger.tally.carts += 1;
+                Ok(())
+            }
+            Err(error) => {
+                let refusal = refusal(&mut ledger, &error, "INV.RESERVE");
+                ledger.count_refusal(&refusal.0);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Cancels an order; tells whether it was still to be cancelled.
+    pub async fn cancel(&self, order: &str, customer: u64) -> bool {
+        let mut command = cmd("ORDER.CANCEL");
+        command.arg(&self.name).arg(order).arg("REASON").arg("changed my mind");
+        let reply: RedisResult<i64> = self.send(&mut self.connection_of(customer), &command).await;
+        let mut ledger = self.ledger();
+        match reply {
+            Ok(1) => {
+                ledger.cancelled(order);
+                return true;
+            }
+            Ok(units) => ledger.complain(format!("ORDER.CANCEL {order} put back {units} units, wanted 1")),
+            Err(error) if store::code(&error) == "BADSTATE" => ledger.tally.too_late_to_cancel += 1,
+            Err(error) => ledger.complain(format!("ORDER.CANCEL {order}: {error}")),
+        }
+        false
+    }
+}
+
+/// The name of a customer.
+pub fn customer_id(number: u64) -> String {
+    format!("c-{number}")
+}
+
+async fn manager(client: &redis::Client) -> Result<ConnectionManager> {
+    let config = ConnectionManagerConfig::new().set_response_timeout(Some(RESPONSE_TIMEOUT));
+    let address = client.get_connection_info().addr();
+    match ConnectionManager::new_with_config(client.clone(), config).await {
+        Ok(manager) => Ok(manager),
+        Err(error) => bail!("connecting to {address}: {error}"),
+    }
+}
+
+/// Whether the same command may well be answered in a moment.
+pub fn may_pass(error: &RedisError) -> bool {
+    store::reply_was_lost(error) || PASSING_CODES.contains(&store::code(error))
+}
+
+fn refusal(ledger: &mut Ledger, error: &RedisError, command: &str) -> Refusal {
+    let code = if store::reply_was_lost(error) { "LOST" } else { store::code(error) };
+    if !REFUSALS.contains(&code) {
+        ledger.complain(format!("{command}: {error}"));
+    }
+    Refusal(code.to_string())
+}
+
+/// Lets everybody else have so many turns.
+async fn turns(count: u32) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,250 @@
+//! What one sees of a sale while it runs.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::ledger::{Ledger, Tally};
+use super::plan::Schedule;
+use crate::text::{clock, grouped, measured, Paint};
+
+/// Cells of the bar of units, and of the line of placings over time.
+const WIDTH: usize = 60;
+/// Rates are over so long.
+const RATE_SPAN: Duration = Duration::from_secs(2);
+/// From nothing to the most.
+const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// What the server says right now, in units and orders.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Snapshot {
+    /// Units that can be bought.
+    pub left: i64,
+    /// Units in carts and in open orders.
+    pub held: i64,
+    /// Orders that wait or are being worked on.
+    pub waiting: i64,
+}
+
+/// Counts at a moment, to tell rates from.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moment {
+    at: Duration,
+    placed: u64,
+    completed: u64,
+}
+
+/// The view.
+#[derive(Debug)]
+pub struct View {
+    title: String,
+    schedule: Schedule,
+    units: i64,
+    recent: VecDeque<Moment>,
+    /// Orders placed in each cell's time.
+    placed_over_time: [u64; WIDTH],
+    placed_before: u64,
+}
+
+impl View {
+    /// A view of a sale of so many units.
+    pub fn new(store: &str, schedule: Schedule, units: i64) -> View {
+        View {
+            title: format!("pop-up store {store}: {} units, one a customer", grouped(units)),
+            schedule,
+            units,
+            recent: VecDeque::new(),
+            placed_over_time: [0; WIDTH],
+            placed_before: 0,
+        }
+    }
+
+    /// What is on sale, in a line.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Takes notice of the time.
+    pub fn notice(&mut self, at: Duration, tally: &Tally) {
+        self.placed_over_time[self.cell(at)] += tally.placed - self.placed_before;
+        self.placed_before = tally.placed;
+        self.recent.push_back(Moment { at, placed: tally.placed, completed: tally.completed });
+        while self.recent.front().is_some_and(|oldest| at.saturating_sub(oldest.at) > RATE_SPAN) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// The cell of the line of placings that a time falls into.
+    fn cell(&self, at: Duration) -> usize {
+        let share = at.as_secs_f64() / self.schedule.ends.as_secs_f64();
+        ((WIDTH as f64 * share) as usize).min(WIDTH - 1)
+    }
+
+    /// Orders placed and completed a second, lately.
+    fn rates(&self) -> (u64, u64) {
+        let (Some(first), Some(last)) = (self.recent.front(), self.recent.back()) else { return (0, 0) };
+        let seconds = (last.at - first.at).as_secs_f64().max(0.1);
+        let rate = |from: u64, to: u64| ((to - from) as f64 / seconds).round() as u64;
+        (rate(first.placed, last.placed), rate(first.completed, last.completed))
+    }
+
+    fn window(&self, at: Duration) -> String {
+        let seconds = |time: Duration| format!("{} s", time.as_secs_f64().ceil());
+        match at {
+            at if at < self.schedule.opens => format!("opens in {}", seconds(self.schedule.opens - at)),
+            at if at < self.schedule.closes => format!("open, closes in {}", seconds(self.schedule.closes - at)),
+            _ => "closed".to_string(),
+        }
+    }
+
+    /// One line, where there is no terminal.
+    pub fn line(&self, at: Duration, now: Snapshot, ledger: &Ledger) -> String {
+        let tally = &ledger.tally;
+        let (placed_rate, completed_rate) = self.rates();
+        format!(
+            "{}  {}  left {}  waiting {}  completed {}  cancelled {}  refused {}  orders/s {placed_rate} placed, \
+             {completed_rate} completed  placing p50 {} p99 {}  placed→completed p50 {} p99 {}",
+            clock(at),
+            self.window(at),
+            grouped(now.left),
+            grouped(now.waiting),
+            grouped(tally.completed),
+            grouped(tally.cancelled),
+            refusals(tally, " "),
+            measured(ledger.placing.at(0.5)),
+            measured(ledger.placing.at(0.99)),
+            measured(ledger.fulfilling.at(0.5)),
+            measured(ledger.fulfilling.at(0.99)),
+        )
+    }
+
+    /// The picture, on a terminal.
+    pub fn picture(&self, at: Duration, now: Snapshot, ledger: &Ledger) -> Vec<String> {
+        let paint = Paint::for_stdout();
+        let tally = &ledger.tally;
+        let (placed_rate, completed_rate) = self.rates();
+        let time = format!("{} of {}", clock(at), clock(self.schedule.ends));
+        let row = |label: &str, text: String| format!("  {}{text}", paint.quiet(format!("{label:<11}")));
+        vec![
+            String::new(),
+            format!("  {}", paint.strong(&self.title)),
+            format!("  {}{}", paint.quiet(format!("{time}   ")), self.window(at)),
+            String::new(),
+            format!("  {}", self.units_bar(paint, now, tally)),
+            format!("  {}", self.legend(paint, now, tally)),
+            String::new(),
+            format!("  {}", paint.cool(self.sparkline(at))),
+            row("orders/s", format!("{} placed   {} completed", grouped(placed_rate), grouped(completed_rate))),
+            String::new(),
+            row("customers", format!("{} came", grouped(tally.arrived))),
+            row(
+                "orders",
+                format!(
+                    "{} placed   {} cancelled   {} sent again, same reply",
+                    grouped(tally.placed),
+                    grouped(tally.cancelled),
+                    grouped(tally.same_reply)
+                ),
+            ),
+            row("carts", format!("{} filled   {} left to expire", grouped(tally.carts), grouped(tally.carts_left))),
+            row("refused", refusals(tally, "   ")),
+            String::new(),
+            row("", paint.quiet(format!("{:<22}{:>8}{:>10}", "", "p50", "p99"))),
+            row("latency", latency("placing", &ledger.placing)),
+            row("", latency("placed → completed", &ledger.fulfilling)),
+            String::new(),
+        ]
+    }
+
+    /// All units, by where they are.
+    fn units_bar(&self, paint: Paint, now: Snapshot, tally: &Tally) -> String {
+        let completed = tally.completed as i64;
+        let [done, waiting, carts] = self.cells([completed, completed + now.waiting, completed + now.held]);
+        format!(
+            "{}{}{}{}",
+            paint.good("█".repeat(done)),
+            paint.warm("▓".repeat(waiting.saturating_sub(done))),
+            paint.cool("▒".repeat(carts.saturating_sub(waiting.max(done)))),
+            paint.quiet("░".repeat(WIDTH - carts.max(waiting).max(done)))
+        )
+    }
+
+    fn cells<const N: usize>(&self, units: [i64; N]) -> [usize; N] {
+        units.map(|units| {
+            let share = units as f64 / self.units.max(1) as f64;
+            ((share * WIDTH as f64).round() as usize).min(WIDTH)
+        })
+    }
+
+    fn legend(&self, paint: Paint, now: Snapshot, tally: &Tally) -> String {
+        let carts = (now.held - now.waiting).max(0);
+        format!(
+            "{} {} completed   {} {} waiting   {} {} in carts   {} {} left",
+            paint.good("█"),
+            grouped(tally.completed),
+            paint.warm("▓"),
+            grouped(now.waiting),
+            paint.cool("▒"),
+            grouped(carts),
+            paint.quiet("░"),
+            grouped(now.left.max(0))
+        )
+    }
+
+    /// Orders placed over the time of the sale; what is to come is blank.
+    fn sparkline(&self, at: Duration) -> String {
+        let now = self.cell(at);
+        let most = self.placed_over_time.iter().copied().max().unwrap_or(0).max(1);
+        let level = |placed: u64| LEVELS[(placed * (LEVELS.len() as u64 - 1)).div_ceil(most) as usize];
+        self.placed_over_time.iter().take(now + 1).map(|&placed| level(placed)).collect()
+    }
+}
+
+fn latency(label: &str, latency: &super::ledger::Latency) -> String {
+    format!("{label:<22}{:>8}{:>10}", measured(latency.at(0.5)), measured(latency.at(0.99)))
+}
+
+/// Refusals by code, in one line.
+pub fn refusals(tally: &Tally, gap: &str) -> String {
+    match tally.refused.is_empty() {
+        true => "none".to_string(),
+        false => {
+            let each = tally.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
+            each.collect::<Vec<_>>().join(gap)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> View {
+        View::new("popup", Schedule::of(Duration::from_secs(60)), 100)
+    }
+
+    #[test]
+    fn the_bar_is_always_as_long() {
+        let tally = Tally { completed: 50, ..Tally::default() };
+        for (left, held, waiting) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
+            let bar = view().units_bar(Paint::for_stdout(), Snapshot { left, held, waiting }, &tally);
+            assert_eq!(bar.chars().filter(|cell| "█▓▒░".contains(*cell)).count(), WIDTH, "{bar}");
+        }
+    }
+
+    #[test]
+    fn rates_look_back_a_little() {
+        let mut view = view();
+        for second in 0..10_u64 {
+            let tally = Tally { placed: 100 * second, completed: 50 * second, ..Tally::default() };
+            view.notice(Duration::from_secs(second), &tally);
+        }
+        assert_eq!(view.rates(), (100, 50));
+        assert_eq!(view.placed_over_time.iter().sum::<u64>(), 900);
+    }
+
+    #[test]
+    fn the_window_is_told() {
+        assert_eq!(view().window(Duration::from_secs(1)), "opens in 2 s");
+        assert_eq!(view().window(Duration::from_secs(60)), "closed");
+    }
+}
