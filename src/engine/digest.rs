@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::customer::tallies;
 use super::image::ById;
-use super::packed::{put, put_bytes, zigzag};
+use super::packed::{put, put_all, put_bytes, zigzag};
 use super::store::Store;
 
 impl Store {
@@ -22,7 +22,7 @@ impl Store {
         for (_, sku) in self.skus.iter() {
             add(b's', &mut |out| {
                 put_bytes(out, &sku.id);
-                [sku.on_hand, sku.held, sku.safety, sku.low, sku.limit, sku.sold, sku.past].map(|n| put(out, n));
+                put_all(out, [sku.on_hand, sku.held, sku.safety, sku.low, sku.limit, sku.sold, sku.past]);
                 put(out, zigzag(sku.received));
             });
         }

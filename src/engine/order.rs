@@ -78,7 +78,7 @@ pub(super) struct Order {
 }
 
 /// What an order has once it ended, or if it was placed with more than the usual.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Extra {
     /// When it was placed, where that is not the time in its entry's id.
     pub placed_at: Option<Ms>,
@@ -99,24 +99,7 @@ pub(super) struct Extra {
     /// When units came back, and how many.
     pub returns: Vec<(Ms, u64)>,
     /// The next vacant slot; only in vacant ones.
-    next_vacant: Option<u32>,
-}
-
-impl Default for Extra {
-    fn default() -> Self {
-        Extra {
-            placed_at: None,
-            group: None,
-            hold: None,
-            ended_at: 0,
-            forget_at: 0,
-            complete: EntryId::default(),
-            note: Bytes::default(),
-            returned: Vec::new(),
-            returns: Vec::new(),
-            next_vacant: None,
-        }
-    }
+    pub(super) next_vacant: Option<u32>,
 }
 
 impl Record for Extra {

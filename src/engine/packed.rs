@@ -39,6 +39,11 @@ pub(super) fn put(out: &mut impl Out, mut n: u64) {
     out.byte(n as u8);
 }
 
+/// Appends integers one behind the other.
+pub(super) fn put_all(out: &mut impl Out, numbers: impl IntoIterator<Item = u64>) {
+    numbers.into_iter().for_each(|n| put(out, n));
+}
+
 /// Appends a length and the bytes.
 pub(super) fn put_bytes(out: &mut impl Out, bytes: &[u8]) {
     put(out, bytes.len() as u64);

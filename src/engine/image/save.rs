@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::super::customer::tallies;
 use super::super::hold::Hold;
 use super::super::order::{Extra, Order};
-use super::super::packed::{put, put_bytes};
+use super::super::packed::{put, put_all, put_bytes};
 use super::super::refs::Ref;
 use super::super::settings::FIELDS;
 use super::super::slab::Record;
@@ -105,7 +105,7 @@ impl Store {
         for (_, sku) in self.skus.iter() {
             pieces.record(|out| {
                 put_bytes(out, &sku.id);
-                [sku.on_hand, sku.safety, sku.low, sku.limit, sku.past].map(|n| put(out, n));
+                put_all(out, [sku.on_hand, sku.safety, sku.low, sku.limit, sku.past]);
             });
         }
         pieces.start(Section::Customers);
@@ -143,7 +143,7 @@ impl Store {
         }
         let counters = self.counters.all();
         put(out, counters.len() as u64);
-        counters.map(|n| put(out, n));
+        put_all(out, counters);
         // Settings by name: a later version may know more of them.
         put(out, FIELDS.len() as u64);
         for field in FIELDS {
@@ -173,12 +173,12 @@ impl Store {
         names.customer(out, hold.customer);
         put(out, hold.state as u64);
         let times = [hold.ttl_ms, hold.due, hold.first_deadline, hold.deadline, hold.ended_at];
-        [hold.place].into_iter().chain(times).for_each(|n| put(out, n));
+        put_all(out, [hold.place].into_iter().chain(times));
         put_wide(out, hold.end_call);
         put(out, hold.items.len() as u64);
         for item in &hold.items {
             names.sku(out, item.sku);
-            [item.qty, item.left, item.committed].map(|n| put(out, n));
+            put_all(out, [item.qty, item.left, item.committed]);
         }
     }
 
@@ -215,7 +215,7 @@ fn write_extra(out: &mut Vec<u8>, extra: &Extra) {
     put_entry(out, extra.complete);
     put_bytes(out, &extra.note);
     put(out, extra.returned.len() as u64);
-    extra.returned.iter().for_each(|n| put(out, *n));
+    put_all(out, extra.returned.iter().copied());
     put(out, extra.returns.len() as u64);
     for (at, units) in &extra.returns {
         put(out, *at);
@@ -226,7 +226,7 @@ fn write_extra(out: &mut Vec<u8>, extra: &Extra) {
 pub(in super::super) fn write_ref(out: &mut Vec<u8>, reference: &Ref) {
     put_bytes(out, &reference.id);
     put_wide(out, reference.call);
-    [reference.place, reference.reply, reference.due].map(|n| put(out, n));
+    put_all(out, [reference.place, reference.reply, reference.due]);
 }
 
 fn put_entry(out: &mut Vec<u8>, id: EntryId) {
