@@ -14,6 +14,8 @@ pub struct SkuCounts {
     pub held: i64,
     /// Units that can be sold now.
     pub available: i64,
+    /// Units in completed orders, less those that were returned.
+    pub sold: i64,
 }
 
 impl FromRedisValue for SkuCounts {
@@ -23,7 +25,12 @@ impl FromRedisValue for SkuCounts {
             let missing = || ParsingError::from(format!("INV.GET replied no field {name}"));
             fields.get(name).copied().ok_or_else(missing)
         };
-        Ok(SkuCounts { on_hand: field("on_hand")?, held: field("held")?, available: field("available")? })
+        Ok(SkuCounts {
+            on_hand: field("on_hand")?,
+            held: field("held")?,
+            available: field("available")?,
+            sold: field("sold")?,
+        })
     }
 }
 
@@ -126,9 +133,18 @@ mod tests {
     #[test]
     fn counts_come_from_a_flat_array_too() {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let reply = vec![text("on_hand"), Value::Int(7), text("held"), Value::Int(2), text("available"), Value::Int(5)];
+        let reply = vec![
+            text("on_hand"),
+            Value::Int(7),
+            text("held"),
+            Value::Int(2),
+            text("available"),
+            Value::Int(5),
+            text("sold"),
+            Value::Int(9),
+        ];
         let counts = SkuCounts::from_redis_value(Value::Array(reply)).expect("a map as RESP2 sends it");
-        assert_eq!(counts, SkuCounts { on_hand: 7, held: 2, available: 5 });
+        assert_eq!(counts, SkuCounts { on_hand: 7, held: 2, available: 5, sold: 9 });
     }
 
     #[test]

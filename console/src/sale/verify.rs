@@ -120,6 +120,7 @@ async fn check_counts(
     verdict.expect("INV.GET on_hand", counts.on_hand, units - completed);
     verdict.expect("INV.GET held", counts.held, 0);
     verdict.expect("INV.GET available", counts.available, units - completed);
+    verdict.expect("INV.GET sold", counts.sold, completed);
     Ok(())
 }
 
