@@ -15,7 +15,9 @@ mod holds;
 mod orders;
 mod persistence;
 mod race;
+mod replay;
 mod replication;
+mod sale;
 mod stock;
 mod store;
 mod streams;
@@ -36,7 +38,9 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("orders", orders::TESTS),
     ("persistence", persistence::TESTS),
     ("race", race::TESTS),
+    ("replay", replay::TESTS),
     ("replication", replication::TESTS),
+    ("sale", sale::TESTS),
     ("stock", stock::TESTS),
     ("store", store::TESTS),
     ("streams", streams::TESTS),

@@ -4,6 +4,7 @@ mod binary;
 pub mod cleanup;
 mod client;
 mod command;
+pub mod console;
 mod dump;
 mod resp;
 mod server;
