@@ -1,2 +1,349 @@
-//! (being written)
-pub const TESTS: &[(&str, crate::common::TestFn)] = &[];
+//! Clusters: streams in the slot of their store, and resharding under way, in which nothing is lost or doubled.
+
+use crate::common::{
+    assert_books_balance, cmd, entries, open_store, server_now_ms, stock, tests, wait_until, Client, IntoCommand,
+    Reply, Server, ServerBinary, DEADLINE,
+};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+tests![
+    commands_work_in_a_cluster,
+    no_key_is_made_in_another_slot,
+    a_store_on_another_node_is_moved,
+    resharding_store_first,
+    resharding_streams_first,
+    an_expiry_during_resharding_doubles_no_stream,
+    resharding_under_traffic,
+];
+
+const ORDERS: &str = "{popup}:orders";
+const COMPLETE: &str = "{popup}:complete";
+const JOURNAL: &str = "{popup}:journal";
+
+fn commands_work_in_a_cluster(binary: &ServerBinary) {
+    let server = Server::cluster(binary);
+    let mut client = server.client();
+    for key in ["popup", "shop:{42}", "{a}{b}", "plain:store:1"] {
+        open_store(&mut client, key, 10);
+        client.ok(format!("STORE.SET {key} journal 100"));
+        client.int(format!("INV.RESERVE {key} h-1 CUSTOMER c-1 ITEMS sku-1 2"));
+        client.text(format!("ORDER.PLACE {key} o-1 c-1 HOLD h-1"));
+        client.text(format!("ORDER.PLACE {key} o-2 c-1 ITEMS sku-1 1"));
+        client.text(format!("ORDER.COMPLETE {key} o-1"));
+        client.int(format!("ORDER.CANCEL {key} o-2"));
+        client.int(format!("INV.RESERVE {key} h-2 TTL 1 ITEMS sku-1 1"));
+        wait_until(DEADLINE, "the hold expires", || stock(&mut client, key, "sku-1").1 == 0);
+        assert_eq!(client.int(format!("STORE.REPAIR {key}")), 0);
+        assert_books_balance(&mut client, key);
+        assert_all_in_one_slot(&mut client);
+        client.get(format!("STORE.DROP {key}"));
+        assert_eq!(client.int("DBSIZE"), 0, "{key}");
+    }
+}
+
+/// Every key that there is lies in the one slot.
+#[track_caller]
+fn assert_all_in_one_slot(client: &mut Client) {
+    let keys = client.get("KEYS *");
+    let slots: BTreeSet<i64> =
+        keys.array().iter().map(|key| client.int(cmd!["CLUSTER", "KEYSLOT", key.bytes()])).collect();
+    assert!(slots.len() <= 1, "{keys:?} are in the slots {slots:?}");
+}
+
+fn no_key_is_made_in_another_slot(binary: &ServerBinary) {
+    let server = Server::cluster(binary);
+    let mut client = server.client();
+    let (mut taken, mut refused) = (0, 0);
+    for key in
+        ["{", "}", "{}", "}{", "a{b", "a}b", "{}x", "x{}", "a{b}c", "}a{", "{a", "a}", "{{a}}", "{a}{b}", "{}{a}"]
+    {
+        let reply = client.call(cmd!["INV.SET", key, "sku-1", 5]);
+        if reply.is_error() {
+            assert_eq!(reply.code(), "ERR", "{key}: {reply:?}");
+            assert_eq!(client.int("DBSIZE"), 0, "{key}");
+            refused += 1;
+            continue;
+        }
+        taken += 1;
+        client.ok(cmd!["STORE.SET", key, "journal", 10]);
+        client.text(cmd!["ORDER.PLACE", key, "o-1", "c-1", "ITEMS", "sku-1", 1]);
+        client.text(cmd!["ORDER.PLACE", key, "o-2", "c-1", "ITEMS", "sku-1", 1]);
+        client.text(cmd!["ORDER.COMPLETE", key, "o-1"]);
+        assert_all_in_one_slot(&mut client);
+        client.get(cmd!["STORE.DROP", key]);
+        assert_eq!(client.int("DBSIZE"), 0, "{key}");
+    }
+    assert!(taken >= 6 && refused >= 4, "{taken} taken, {refused} refused");
+}
+
+/// Two nodes of a cluster; the first has every slot at the start.
+struct Pair {
+    nodes: [Server; 2],
+    ids: [String; 2],
+}
+
+impl Pair {
+    fn start(binary: &ServerBinary) -> Pair {
+        let nodes = [Server::cluster(binary), Server::cluster_node(binary)];
+        let ids = [0, 1].map(|at: usize| nodes[at].client().text("CLUSTER MYID"));
+        let meet = format!("CLUSTER MEET 127.0.0.1 {} {}", nodes[1].port(), nodes[1].bus_port());
+        nodes[0].client().ok(meet);
+        nodes[1].wait_for_cluster();
+        for node in &nodes {
+            let mut client = node.client();
+            wait_until(DEADLINE, "the nodes know each other", || {
+                let known = client.text("CLUSTER NODES");
+                ids.iter().all(|id| known.contains(id)) && !known.contains("handshake")
+            });
+        }
+        Pair { nodes, ids }
+    }
+
+    fn client(&self, node: usize) -> Client {
+        self.nodes[node].client()
+    }
+
+    /// Opens the move of a slot from one node to the other.
+    fn begin_move(&self, slot: i64, from: usize) {
+        let to = 1 - from;
+        self.client(to).ok(format!("CLUSTER SETSLOT {slot} IMPORTING {}", self.ids[from]));
+        self.client(from).ok(format!("CLUSTER SETSLOT {slot} MIGRATING {}", self.ids[to]));
+    }
+
+    /// Moves one key.
+    #[track_caller]
+    fn move_key(&self, key: &str, from: usize) {
+        let port = self.nodes[1 - from].port();
+        self.client(from).ok(format!("MIGRATE 127.0.0.1 {port} {key} 0 5000"));
+    }
+
+    /// Gives the slot to the other node.
+    fn end_move(&self, slot: i64, from: usize) {
+        let owner = &self.ids[1 - from];
+        for node in [1 - from, from] {
+            self.client(node).ok(format!("CLUSTER SETSLOT {slot} NODE {owner}"));
+        }
+        for node in [0, 1] {
+            let mut client = self.client(node);
+            wait_until(DEADLINE, "the slot has its owner", || client.call("EXISTS popup").is_error() == (node == from));
+        }
+    }
+
+    /// No key is on both nodes.
+    #[track_caller]
+    fn assert_nothing_doubled(&self) {
+        let keys = [0, 1].map(|node| BTreeSet::from_iter(self.client(node).get("KEYS *").texts()));
+        let both: Vec<_> = keys[0].intersection(&keys[1]).collect();
+        assert!(both.is_empty(), "{both:?} are on both nodes");
+    }
+}
+
+fn a_store_on_another_node_is_moved(binary: &ServerBinary) {
+    let pair = Pair::start(binary);
+    open_store(&mut pair.client(0), "popup", 10);
+    let mut other = pair.client(1);
+    for command in
+        ["INV.SET popup sku-1 5", "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1", "INV.GET popup sku-1", "STORE.DROP popup"]
+    {
+        assert_eq!(other.call(command).code(), "MOVED", "{command}");
+    }
+    assert_eq!(other.int("DBSIZE"), 0);
+}
+
+/// A store with its streams on the first node: twenty orders, two of them completed. Gives its slot.
+fn open_shop(pair: &Pair) -> i64 {
+    let mut client = pair.client(0);
+    open_store(&mut client, "popup", 1000);
+    client.ok("STORE.SET popup journal 100");
+    for order in 0..20 {
+        client.text(format!("ORDER.PLACE popup o-{order} c-1 ITEMS sku-1 1"));
+    }
+    client.text("ORDER.COMPLETE popup o-0");
+    client.text("ORDER.COMPLETE popup o-1");
+    client.int("CLUSTER KEYSLOT popup")
+}
+
+/// What clients try while a slot is on its way; `round` makes the ids new.
+fn attempts(round: usize) -> Vec<String> {
+    vec![
+        format!("ORDER.PLACE popup new-{round} c-1 ITEMS sku-1 1"),
+        format!("ORDER.COMPLETE popup o-{}", 2 + round),
+        format!("ORDER.CANCEL popup o-{}", 10 + round),
+        format!("INV.RESERVE popup h-{round} TTL 3600000 ITEMS sku-1 1"),
+        "INV.ADJUST popup sku-1 1".to_string(),
+    ]
+}
+
+/// Sends the attempts to both nodes, as a client would that was sent there. Each is done, or refused with a redirection;
+/// gives those that were done.
+#[track_caller]
+fn try_everywhere(pair: &Pair, from: usize, round: usize) -> Vec<String> {
+    let mut done = Vec::new();
+    for command in attempts(round) {
+        let mut reply = pair.client(from).call(&command);
+        if reply.is_error() && reply.code() == "ASK" {
+            let mut target = pair.client(1 - from);
+            target.ok("ASKING");
+            reply = target.call(&command);
+        }
+        match reply.is_error() {
+            true => assert!(["ASK", "TRYAGAIN", "MOVED"].contains(&reply.code().as_str()), "{command}: {reply:?}"),
+            false => done.push(command),
+        }
+        pair.assert_nothing_doubled();
+    }
+    done
+}
+
+/// Moves the slot key by key, in this order, with clients trying at every step, and looks at the books at the end.
+fn reshard(binary: &ServerBinary, keys: [&str; 4]) {
+    let pair = Pair::start(binary);
+    let slot = open_shop(&pair);
+    pair.begin_move(slot, 0);
+    let mut done = try_everywhere(&pair, 0, 0);
+    assert_eq!(done.len(), attempts(0).len(), "nothing has moved yet: all work");
+    for (number, key) in keys.iter().enumerate() {
+        pair.move_key(key, 0);
+        done.extend(try_everywhere(&pair, 0, number + 1));
+    }
+    pair.end_move(slot, 0);
+    let mut client = pair.client(1);
+    assert_eq!(pair.client(0).int("DBSIZE"), 0);
+    // A second look at what was done: the same replies, nothing changed.
+    let idempotent = |command: &&String| !command.starts_with("INV.ADJUST");
+    let digest = client.digest();
+    done.iter().filter(idempotent).for_each(|command| drop(client.get(command)));
+    assert_eq!(client.digest(), digest);
+    let count = |verb: &str| done.iter().filter(|command| command.starts_with(verb)).count() as i64;
+    let (placed, completed, cancelled) = (count("ORDER.PLACE"), count("ORDER.COMPLETE"), count("ORDER.CANCEL"));
+    let open = 18 + placed - completed - cancelled;
+    assert_eq!(client.int(format!("XLEN {ORDERS}")), open);
+    assert_eq!(client.int(format!("XLEN {COMPLETE}")), 2 + completed);
+    let on_hand = 1000 - 2 - completed + count("INV.ADJUST");
+    let held = open + count("INV.RESERVE");
+    assert_eq!(stock(&mut client, "popup", "sku-1"), (on_hand, held, on_hand - held));
+    assert_eq!(client.int("STORE.REPAIR popup"), 0);
+    assert_books_balance(&mut client, "popup");
+}
+
+fn resharding_store_first(binary: &ServerBinary) {
+    reshard(binary, ["popup", ORDERS, COMPLETE, JOURNAL]);
+}
+
+fn resharding_streams_first(binary: &ServerBinary) {
+    reshard(binary, [ORDERS, JOURNAL, COMPLETE, "popup"]);
+}
+
+/// A deadline comes while the store and its journal are on different nodes: the units come back, no stream is made twice.
+fn an_expiry_during_resharding_doubles_no_stream(binary: &ServerBinary) {
+    for keys in [["popup", ORDERS, COMPLETE, JOURNAL], [JOURNAL, COMPLETE, ORDERS, "popup"]] {
+        let pair = Pair::start(binary);
+        let slot = open_shop(&pair);
+        let mut client = pair.client(0);
+        let deadline_ms = client.int("INV.RESERVE popup h-1 TTL 300 ITEMS sku-1 7");
+        pair.begin_move(slot, 0);
+        pair.move_key(keys[0], 0);
+        wait_until(DEADLINE, "the deadline has passed", || server_now_ms(&mut client) > deadline_ms + 30);
+        pair.assert_nothing_doubled();
+        keys[1..].iter().for_each(|key| pair.move_key(key, 0));
+        pair.end_move(slot, 0);
+        let mut client = pair.client(1);
+        wait_until(DEADLINE, "the units are back", || stock(&mut client, "popup", "sku-1").1 == 18);
+        assert_books_balance(&mut client, "popup");
+    }
+}
+
+/// Places, and completes every second order, through a client that follows redirections, until told to stop. Gives the
+/// orders that were acknowledged: all of them, and those completed.
+fn trade(port: u16, number: usize, stop: &AtomicBool) -> (Vec<String>, Vec<String>) {
+    let url = format!("redis://127.0.0.1:{port}/");
+    let cluster = redis::cluster::ClusterClientBuilder::new(vec![url]).retries(50).build().expect("a cluster client");
+    let mut connection = cluster.get_connection().expect("a connection to the cluster");
+    let mut call = |command: String| {
+        let words = command.as_str().into_command();
+        let mut cmd = redis::cmd(&String::from_utf8_lossy(&words[0]));
+        words[1..].iter().for_each(|word| drop(cmd.arg(word.as_slice())));
+        // Redirections and TRYAGAIN that outlast the client's own patience: a shop asks again.
+        let mut tries = 0;
+        loop {
+            match cmd.query::<redis::Value>(&mut connection) {
+                Ok(_) => return,
+                Err(error) => {
+                    tries += 1;
+                    let code = error.code().unwrap_or_default().to_string();
+                    let moving = ["TRYAGAIN", "ASK", "MOVED", "CLUSTERDOWN"].contains(&code.as_str());
+                    assert!(moving && tries < 200, "{command}: {error}");
+                }
+            }
+        }
+    };
+    let (mut placed, mut completed) = (Vec::new(), Vec::new());
+    for order in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let id = format!("t-{number}-{order}");
+        call(format!("ORDER.PLACE popup {id} c-{number} ITEMS sku-1 1"));
+        if order % 2 == 0 {
+            call(format!("ORDER.COMPLETE popup {id}"));
+            completed.push(id.clone());
+        }
+        placed.push(id);
+    }
+    (placed, completed)
+}
+
+/// Moves the slot with all its keys, as `redis-cli --cluster reshard` does.
+fn move_slot(pair: &Pair, slot: i64, from: usize) {
+    pair.begin_move(slot, from);
+    let mut client = pair.client(from);
+    loop {
+        let keys = client.get(format!("CLUSTER GETKEYSINSLOT {slot} 1"));
+        let [key] = keys.array() else { break };
+        pair.move_key(&key.text(), from);
+    }
+    pair.end_move(slot, from);
+}
+
+fn resharding_under_traffic(binary: &ServerBinary) {
+    const MOVES: usize = 6;
+    let pair = Pair::start(binary);
+    let mut client = pair.client(0);
+    open_store(&mut client, "popup", 1_000_000);
+    let slot = client.int("CLUSTER KEYSLOT popup");
+    let stop = AtomicBool::new(false);
+    let traded = thread::scope(|scope| {
+        let start = |number| {
+            let (stop, port) = (&stop, pair.nodes[0].port());
+            scope.spawn(move || trade(port, number, stop))
+        };
+        let threads: Vec<_> = (0..4).map(start).collect();
+        for round in 0..MOVES {
+            let mut owner = pair.client(round % 2);
+            let length = owner.int(format!("XLEN {ORDERS}"));
+            wait_until(DEADLINE, "there is traffic", || owner.int(format!("XLEN {ORDERS}")) > length + 20);
+            move_slot(&pair, slot, round % 2);
+            pair.assert_nothing_doubled();
+        }
+        stop.store(true, Ordering::SeqCst);
+        threads.into_iter().map(|thread| thread.join().expect("a trader")).collect::<Vec<_>>()
+    });
+    let placed: BTreeSet<String> = traded.iter().flat_map(|(placed, _)| placed.clone()).collect();
+    let completed: BTreeSet<String> = traded.iter().flat_map(|(_, completed)| completed.clone()).collect();
+    let mut client = pair.client(MOVES % 2);
+    let in_stream = |client: &mut Client, stream: &str| -> Vec<String> {
+        entries(client, stream).iter().map(|entry| entry.text("order")).collect()
+    };
+    let mut open = in_stream(&mut client, ORDERS);
+    open.sort();
+    assert_eq!(open, placed.difference(&completed).cloned().collect::<Vec<_>>());
+    let mut done = in_stream(&mut client, COMPLETE);
+    done.sort();
+    assert_eq!(done, completed.iter().cloned().collect::<Vec<_>>());
+    let (sold, open) = (completed.len() as i64, open.len() as i64);
+    assert_eq!(stock(&mut client, "popup", "sku-1"), (1_000_000 - sold, open, 1_000_000 - sold - open));
+    assert_eq!(client.call("STORE.REPAIR popup"), Reply::Int(0));
+    assert_books_balance(&mut client, "popup");
+}

@@ -1,2 +1,171 @@
-//! (being written)
-pub const TESTS: &[(&str, crate::common::TestFn)] = &[];
+//! kill -9 in the middle, again and again: with `appendfsync always` no acknowledged write is lost.
+
+use crate::common::{
+    assert_books_balance, entries, open_store, stock, tests, wait_until, Client, IntoCommand, Reply, Server,
+    ServerBinary, DEADLINE,
+};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+tests![
+    acknowledged_writes_survive_kill_9,
+    a_rewrite_killed_in_the_middle_loses_nothing,
+    a_torn_last_write_is_not_half_done
+];
+
+const ROUNDS: usize = 5;
+const CLIENTS: usize = 8;
+
+/// Acknowledged writes a round waits for before it kills.
+const WRITES_BEFORE_KILL: u64 = 400;
+
+/// Units of stock: more than all rounds can sell.
+const UNITS: i64 = 10_000_000;
+
+/// A write that was acknowledged, and its reply.
+type Acknowledged = (String, Reply);
+
+/// The writes of one client, in order: each order is placed, and then completed, cancelled or left.
+fn writes(round: usize, client: usize) -> impl Iterator<Item = String> {
+    (0..).flat_map(move |number| {
+        let order = format!("o-{round}-{client}-{number}");
+        let place = format!("ORDER.PLACE popup {order} c-{client} ITEMS sku-1 {}", 1 + number % 3);
+        let second = match number % 4 {
+            0 => format!("ORDER.COMPLETE popup {order} RESULT {number}"),
+            1 => format!("ORDER.CANCEL popup {order}"),
+            2 => format!("INV.RESERVE popup h-{order} TTL 3600000 ITEMS sku-1 1"),
+            _ => format!("INV.ADJUST popup sku-2 1 REF r-{order}"),
+        };
+        [place, second]
+    })
+}
+
+/// Writes until the server dies; gives what was acknowledged and the write that was on its way.
+fn write_until_death(
+    mut client: Client,
+    round: usize,
+    number: usize,
+    count: &AtomicU64,
+) -> (Vec<Acknowledged>, String) {
+    let mut acknowledged = Vec::new();
+    for command in writes(round, number) {
+        match client.try_call(&command) {
+            Ok(reply) => {
+                assert!(!reply.is_error(), "{command}: {reply:?}");
+                acknowledged.push((command, reply));
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(_) => return (acknowledged, command),
+        }
+    }
+    unreachable!("there is always another write");
+}
+
+/// Lets clients write, and kills the server once enough was acknowledged.
+fn write_and_kill(server: &mut Server, round: usize) -> Vec<(Vec<Acknowledged>, String)> {
+    let count = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let start = |number| {
+            let (client, count) = (server.client(), &count);
+            scope.spawn(move || write_until_death(client, round, number, count))
+        };
+        let threads: Vec<_> = (0..CLIENTS).map(start).collect();
+        wait_until(DEADLINE, "enough was written", || count.load(Ordering::SeqCst) >= WRITES_BEFORE_KILL);
+        server.kill9();
+        threads.into_iter().map(|thread| thread.join().expect("a writer")).collect()
+    })
+}
+
+/// Every acknowledged write is there: sent again, it gives its reply and changes nothing.
+fn assert_all_there(client: &mut Client, acknowledged: &[Acknowledged]) {
+    let digest = client.digest();
+    let commands: Vec<_> = acknowledged.iter().map(|(command, _)| command.into_command()).collect();
+    let replies = client.pipeline(&commands);
+    for ((command, wanted), found) in acknowledged.iter().zip(&replies) {
+        assert_eq!(found, wanted, "lost: {command}");
+    }
+    assert_eq!(client.digest(), digest, "an acknowledged write was not there, and was done a second time");
+}
+
+/// The stream has the open orders, each once, and the stock is what the orders and holds say.
+fn assert_consistent(client: &mut Client) {
+    assert_books_balance(client, "popup");
+    assert_eq!(client.int("STORE.REPAIR popup"), 0, "streams and store are one");
+    let orders = entries(client, "{popup}:orders");
+    let distinct: BTreeSet<String> = orders.iter().map(|entry| entry.text("order")).collect();
+    assert_eq!(distinct.len(), orders.len());
+    let (on_hand, held, available) = stock(client, "popup", "sku-1");
+    assert_eq!(available, on_hand - held);
+}
+
+fn acknowledged_writes_survive_kill_9(binary: &ServerBinary) {
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always", "auto-aof-rewrite-percentage 0"]);
+    let mut client = server.client();
+    open_store(&mut client, "popup", UNITS);
+    client.int("INV.SET popup sku-2 0");
+    let mut all: Vec<Acknowledged> = Vec::new();
+    for round in 0..ROUNDS {
+        let of_clients = write_and_kill(&mut server, round);
+        server.start_again();
+        let mut client = server.client();
+        for (acknowledged, in_flight) in of_clients {
+            all.extend(acknowledged);
+            // A client tries the write again whose reply it never got.
+            let reply = client.get(&in_flight);
+            all.push((in_flight, reply));
+        }
+        assert_all_there(&mut client, &all);
+        assert_consistent(&mut client);
+        let adjusted = all.iter().filter(|(command, _)| command.starts_with("INV.ADJUST")).count();
+        assert_eq!(stock(&mut client, "popup", "sku-2").0, adjusted as i64, "each adjustment was done once");
+    }
+}
+
+fn a_rewrite_killed_in_the_middle_loses_nothing(binary: &ServerBinary) {
+    for preamble in ["yes", "no"] {
+        let preamble = format!("aof-use-rdb-preamble {preamble}");
+        let mut server = Server::with(binary, &["appendonly yes", "appendfsync always", &preamble]);
+        let mut client = server.client();
+        open_store(&mut client, "popup", UNITS);
+        client.int("INV.SET popup sku-2 0");
+        let commands: Vec<_> = writes(0, 0).take(6000).map(|command| command.into_command()).collect();
+        assert!(client.pipeline(&commands).iter().all(|reply| !reply.is_error()));
+        client.get("BGREWRITEAOF");
+        let more: Vec<_> = writes(1, 0).take(100).map(|command| command.into_command()).collect();
+        assert!(client.pipeline(&more).iter().all(|reply| !reply.is_error()));
+        let digest = client.digest();
+        server.kill9();
+        server.start_again();
+        let mut client = server.client();
+        assert_eq!(client.digest(), digest, "{preamble}");
+        assert_consistent(&mut client);
+    }
+}
+
+/// A machine that dies while it writes leaves a torn last command: it is dropped whole, with the stream entry it made.
+fn a_torn_last_write_is_not_half_done(binary: &ServerBinary) {
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always", "aof-load-truncated yes"]);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 100);
+    for order in 0..20 {
+        client.text(format!("ORDER.PLACE popup o-{order} c-1 ITEMS sku-1 1"));
+    }
+    let digest = client.digest();
+    client.text("ORDER.PLACE popup o-torn c-1 ITEMS sku-1 5");
+    server.kill9();
+    let folder = std::fs::read_dir(server.dir().join("appendonlydir")).expect("the append-only folder");
+    let path = folder
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| path.to_string_lossy().ends_with(".incr.aof"))
+        .expect("the append-only file");
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("the append-only file");
+    let length = file.metadata().expect("its length").len();
+    file.set_len(length - 3).expect("cut");
+    drop(file);
+    server.start_again();
+    let mut client = server.client();
+    assert_eq!(client.digest(), digest);
+    client.refused("NOORDER", "ORDER.GET popup o-torn");
+    assert_consistent(&mut client);
+}

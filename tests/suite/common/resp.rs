@@ -236,3 +236,12 @@ pub fn encode(command: &[Vec<u8>]) -> Vec<u8> {
     }
     out
 }
+
+/// The commands in bytes of RESP, as an append-only file holds them; an incomplete one at the end is left out.
+pub fn read_commands(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    let mut commands = Vec::new();
+    while let Ok(Reply::Array(args)) = read_reply(&mut bytes) {
+        commands.push(args.iter().map(|arg| arg.bytes().to_vec()).collect());
+    }
+    commands
+}

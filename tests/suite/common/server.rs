@@ -36,12 +36,14 @@ pub struct Server {
     program: PathBuf,
     module: PathBuf,
     port: u16,
+    /// The port that nodes of a cluster talk to each other on.
+    bus_port: u16,
     dir: TempDir,
     child: Option<Child>,
 }
 
 /// A port that nobody listened on just now.
-pub fn free_port() -> u16 {
+fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
 }
@@ -79,8 +81,7 @@ impl Server {
     /// Starts a node of a cluster without slots.
     #[track_caller]
     pub fn cluster_node(binary: &ServerBinary) -> Server {
-        let bus = format!("cluster-port {}", free_port());
-        Server::with(binary, &["cluster-enabled yes", "cluster-node-timeout 5000", &bus])
+        Server::with(binary, &["cluster-enabled yes", "cluster-node-timeout 5000"])
     }
 
     /// Waits until the node sees a cluster that is up.
@@ -113,6 +114,7 @@ impl Server {
             program: binary.path().to_owned(),
             module: binary.module().to_owned(),
             port: free_port(),
+            bus_port: free_port(),
             dir,
             child: None,
         };
@@ -123,8 +125,9 @@ impl Server {
 
     fn write_config(&self, config: &[&str]) {
         let text = format!(
-            "{CONFIG}port {}\ndir {}\nloadmodule {}\n{}\n",
+            "{CONFIG}port {}\ncluster-port {}\ndir {}\nloadmodule {}\n{}\n",
             self.port,
+            self.bus_port,
             self.dir.path().display(),
             self.module.display(),
             config.join("\n")
@@ -224,6 +227,17 @@ impl Server {
     /// The port on the loopback.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port that nodes of a cluster talk to each other on.
+    pub fn bus_port(&self) -> u16 {
+        self.bus_port
+    }
+
+    /// The process id.
+    #[track_caller]
+    pub fn pid(&self) -> i32 {
+        self.child.as_ref().expect("a running server").id() as i32
     }
 
     /// The folder with its files.
