@@ -264,7 +264,9 @@ fn trade(port: u16, number: usize, stop: &AtomicBool) -> (Vec<String>, Vec<Strin
     let mut call = |command: String| {
         let words = command.as_str().into_command();
         let mut cmd = redis::cmd(&String::from_utf8_lossy(&words[0]));
-        words[1..].iter().for_each(|word| drop(cmd.arg(word.as_slice())));
+        for word in &words[1..] {
+            cmd.arg(word.as_slice());
+        }
         // Redirections and TRYAGAIN that outlast the client's own patience: a shop asks again.
         let mut tries = 0;
         loop {

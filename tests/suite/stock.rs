@@ -7,6 +7,7 @@ tests![
     set_makes_store_and_sku,
     set_is_absolute,
     set_below_what_is_held_breaks_no_hold,
+    on_hand_is_never_negative,
     safety_is_not_sold,
     adjust_adds_and_takes,
     adjust_with_a_ref_applies_once,
@@ -64,6 +65,27 @@ fn set_below_what_is_held_breaks_no_hold(binary: &ServerBinary) {
     assert_eq!(client.int("INV.RELEASE popup h-1"), 0);
     assert_eq!(stock(&mut client, "popup", "sku-1"), (2, 0, 2));
     assert_books_balance(&mut client, "popup");
+}
+
+/// More was promised than is there. Whether the promise is kept on paper or refused, no count falls below zero.
+fn on_hand_is_never_negative(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10);
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3");
+    client.int("INV.RESERVE popup h-1 ITEMS sku-1 3");
+    client.int("INV.SET popup sku-1 2");
+    for command in ["ORDER.COMPLETE popup o-1", "INV.COMMIT popup h-1 ITEMS sku-1 2", "INV.COMMIT popup h-1"] {
+        let before = stock(&mut client, "popup", "sku-1");
+        let reply = client.call(command);
+        let (on_hand, held, available) = stock(&mut client, "popup", "sku-1");
+        assert!(on_hand >= 0 && held >= 0, "{command}: {reply:?}, on_hand {on_hand}, held {held}");
+        assert_eq!(available, on_hand - held);
+        if reply.is_error() {
+            assert_eq!((on_hand, held, available), before, "{command}: {reply:?}");
+        }
+        assert_books_balance(&mut client, "popup");
+    }
 }
 
 fn safety_is_not_sold(binary: &ServerBinary) {

@@ -20,6 +20,8 @@ tests![
     a_hold_turned_into_an_order_counts_once,
     history_caps_the_complete_stream,
     audit_of_a_busy_store_is_clean,
+    info_counts_what_there_is,
+    info_tells_what_is_due_and_how_long_orders_wait,
     drop_removes_store_and_streams,
     drop_of_a_big_store_does_not_block,
     drop_in_multi_runs_to_its_end,
@@ -279,6 +281,41 @@ fn audit_of_a_busy_store_is_clean(binary: &ServerBinary) {
     client.int("INV.RESERVE popup h-over ITEMS sku-1 100");
     assert_eq!(client.int("INV.SET popup sku-1 3"), -97);
     assert_books_balance(&mut client, "popup");
+}
+
+fn info_counts_what_there_is(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 5000);
+    client.int("INV.SET popup sku-2 5000 SAFETY 10");
+    keep_busy(&mut client, "popup");
+    let info = client.get("STORE.INFO popup");
+    let number = |name| info.field(name).int();
+    let (one, two) = (stock(&mut client, "popup", "sku-1"), stock(&mut client, "popup", "sku-2"));
+    assert_eq!(number("skus"), 2);
+    assert_eq!([number("on_hand"), number("held"), number("available")], [one.0 + two.0, one.1 + two.1, one.2 + two.2]);
+    // Of each five: one order completed, one cancelled, the hold is the order's.
+    assert_eq!([number("queued"), number("completed"), number("cancelled")], [0, 40, 40]);
+    assert_eq!([number("holds"), number("customers")], [1, 7]);
+    assert_eq!(number("sold"), 40 * 3 + 1 - 1);
+    assert!(number("bytes") > 1000);
+    client.refused("NOSTORE", "STORE.INFO nothing");
+}
+
+fn info_tells_what_is_due_and_how_long_orders_wait(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10);
+    let info = |client: &mut Client, name: &str| client.get("STORE.INFO popup").field(name);
+    assert_eq!(info(&mut client, "oldest-waiting-ms").int(), 0);
+    assert_eq!(info(&mut client, "next-due"), Reply::Nil);
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    wait_until(DEADLINE, "the order has waited", || info(&mut client, "oldest-waiting-ms").int() >= 20);
+    let first_ms = client.int("INV.RESERVE popup h-1 TTL 60000 ITEMS sku-1 1");
+    client.int("INV.RESERVE popup h-2 TTL 70000 ITEMS sku-1 1");
+    assert_eq!(info(&mut client, "next-due").int(), first_ms);
+    client.text("ORDER.COMPLETE popup o-1");
+    assert_eq!(info(&mut client, "oldest-waiting-ms").int(), 0);
 }
 
 fn drop_removes_store_and_streams(binary: &ServerBinary) {

@@ -5,6 +5,7 @@ use super::cleanup;
 use super::client::Client;
 use super::resp::Reply;
 use super::wait::{wait_until, DEADLINE};
+use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -137,11 +138,13 @@ impl Server {
 
     /// Starts the process and waits until it answers; its log when it does not.
     fn launch(&mut self) -> Result<(), String> {
+        // A panic in the module is told on stderr.
+        let stderr = File::options().create(true).append(true).open(self.dir.path().join("server.err"));
         let child = Command::new(&self.program)
             .arg(self.dir.path().join("server.conf"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(stderr.expect("a file for stderr"))
             .spawn()
             .map_err(|error| format!("{}: {error}", self.program.display()))?;
         cleanup::started(child.id());
@@ -245,13 +248,18 @@ impl Server {
         self.dir.path()
     }
 
-    /// The last lines of the log.
+    /// What was said on stderr, and the last lines of the log.
     pub fn log_tail(&self) -> String {
-        let log = self.dir.path().join("server.log");
-        let log = std::fs::read(&log).unwrap_or_else(|error| error.to_string().into_bytes());
-        let log = String::from_utf8_lossy(&log);
+        let said = self.read("server.err");
+        let log = self.read("server.log");
         let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+        format!("{said}{}", lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"))
+    }
+
+    /// A file of the server's folder, or why there is none.
+    fn read(&self, name: &str) -> String {
+        let bytes = std::fs::read(self.dir.path().join(name)).unwrap_or_else(|error| error.to_string().into_bytes());
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
@@ -260,8 +268,7 @@ impl Drop for Server {
         let crashed = self.child.is_some() && self.has_ended();
         self.kill9();
         if crashed {
-            let log = std::fs::read(self.dir.path().join("server.log")).unwrap_or_default();
-            eprintln!("server crashed:\n{}", String::from_utf8_lossy(&log));
+            eprintln!("server crashed:\n{}{}", self.read("server.err"), self.read("server.log"));
             assert!(std::thread::panicking(), "the server crashed");
         }
     }
