@@ -342,6 +342,40 @@ impl Store {
         Ok(back)
     }
 
+    /// An entry of a stream got another id than the engine gave it, or was written back: later ids are past it.
+    pub fn reentry(&mut self, kind: StreamKind, order: Option<u32>, id: EntryId) {
+        let last = self.last.of(kind);
+        *last = id.max(*last);
+        match (kind, order) {
+            (StreamKind::Orders, Some(slot)) => {
+                let placed_at = self.placed_at(self.orders.at(slot));
+                if placed_at != id.ms {
+                    self.extra_mut(slot).placed_at = Some(placed_at);
+                }
+                self.orders.at_mut(slot).set_entry(id);
+            }
+            (StreamKind::Complete, Some(slot)) => self.extra_mut(slot).complete = id,
+            _ => {}
+        }
+    }
+
+    /// The slot of an order, for [`Store::reentry`].
+    pub fn order_at(&self, id: &[u8]) -> Option<u32> {
+        self.find_order(id)
+    }
+
+    /// Open orders with their entries, from a slot on: looks at `count` slots and says where to go on, 0 at the end.
+    pub fn open_orders_from(&self, from: u32, count: u32, found: &mut Vec<(EntryId, u32)>) -> u32 {
+        let to = from.saturating_add(count).min(self.orders.end());
+        let open = |slot| self.orders.get(slot).filter(|order| order.state().is_open()).map(|o| (o.entry(), slot));
+        found.extend((from..to).filter_map(open));
+        if to == self.orders.end() {
+            0
+        } else {
+            to
+        }
+    }
+
     /// Everything known of an order.
     pub fn order(&self, now: Ms, id: &[u8]) -> Option<OrderView<'_>> {
         self.find_order(id).map(|slot| self.order_view(now, slot))

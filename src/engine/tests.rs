@@ -1,1 +1,19 @@
+//! Tests of the engine: a concern a file, and a model, a generator and hostile input that know nothing of its insides.
 
+mod bounds;
+mod build;
+mod command;
+mod deadlines;
+mod events;
+mod holds;
+mod idempotency;
+mod journal;
+mod json;
+mod limits;
+mod orders;
+mod retention;
+mod shop;
+mod stock;
+mod stream_ids;
+mod sync;
+mod window;

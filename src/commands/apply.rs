@@ -1,0 +1,100 @@
+//! HOLDFAST.APPLY: a stamped command, as a primary replicates it and a log keeps it. Refused for everyone else.
+
+use crate::engine::{EntryId, Ms, Refusal, StreamKind};
+use crate::server::keys::write_store;
+use crate::server::register::{About, Access, Arg};
+use crate::server::streams::{kind_name, signal_modified, Streams};
+use crate::server::table::{find, Command};
+use crate::server::value::load_piece;
+use crate::server::{deadlines, wire, write, Call, Stop, Str};
+
+pub const APPLY: Command = Command {
+    about: About {
+        name: "HOLDFAST.APPLY",
+        summary: "A stamped command from a primary or a log; not for clients",
+        complexity: "That of the command",
+        since: "0.1.0",
+        flags: "write no-monitor",
+        acl: "admin dangerous",
+        arity: -4,
+        access: Access::Insert,
+        args: &[Arg::key(), Arg::integer("stamp"), Arg::text("command"), Arg::text("argument").opt().many()],
+    },
+    name: wire::APPLY,
+    run: apply,
+    internal: true,
+};
+
+fn apply(call: &Call<'_>) -> Result<(), Stop> {
+    if !call.ctx.is_replayed() {
+        let text = "ERR HOLDFAST.APPLY is what a primary sends its replicas and its log; call the command itself";
+        return Err(Stop::Server(text.into()));
+    }
+    let [stamp, name, rest @ ..] = call.rest else { return Err(malformed("arguments")) };
+    let stamp = stamp.integer().and_then(|n| Ms::try_from(n).ok()).ok_or_else(|| malformed("stamp"))?;
+    let call = Call { ctx: call.ctx, name: wire::APPLY, key: call.key, rest, stamp: Some(stamp) };
+    let result = match name.bytes() {
+        name if name == wire::SWEEP.to_bytes() => sweep(&call),
+        name if name == wire::REENTRY.to_bytes() => reentry(&call),
+        name if name == wire::LOAD.to_bytes() => load(&call),
+        name => match find(name).filter(|command| !command.internal) {
+            Some(command) => (command.run)(&call),
+            None => Err(malformed("command")),
+        },
+    };
+    if let Err(Stop::Refused(refusal)) = &result {
+        // The primary did it: a replica or a log that cannot has other books.
+        call.ctx.warn(&format!("a replicated {} was refused: {refusal}", name.bytes().escape_ascii()));
+    }
+    result
+}
+
+fn malformed(what: &str) -> Stop {
+    Stop::Server(format!("ERR HOLDFAST.APPLY with a {what} this version does not know"))
+}
+
+fn integer(arg: Option<&Str>) -> Result<u64, Stop> {
+    arg.and_then(|arg| arg.integer()).and_then(|n| u64::try_from(n).ok()).ok_or_else(|| malformed("number"))
+}
+
+fn sweep(call: &Call<'_>) -> Result<(), Stop> {
+    let budget = integer(call.rest.first())?;
+    let (_key, value) = write_store(call.ctx, call.key)?;
+    let value = value.ok_or(Refusal::NoStore)?;
+    write::sweep(call.ctx, call, value, call.now(), budget);
+    call.ctx.status(c"OK");
+    Ok(())
+}
+
+fn reentry(call: &Call<'_>) -> Result<(), Stop> {
+    let [stream, order, ms, seq] = call.rest else { return Err(malformed("REENTRY")) };
+    let kind = StreamKind::ALL.into_iter().find(|kind| kind_name(*kind).to_bytes() == stream.bytes());
+    let kind = kind.ok_or_else(|| malformed("stream"))?;
+    let id = EntryId::at_or_past(integer(Some(ms))?, integer(Some(seq))?);
+    let (_key, value) = write_store(call.ctx, call.key)?;
+    let value = value.ok_or(Refusal::NoStore)?;
+    let slot = match order.bytes() {
+        b"" => None,
+        id => Some(value.store.order_at(id).ok_or_else(|| Refusal::NoOrder(id.into()))?),
+    };
+    let mut streams = Streams::new(call.ctx, call.key, call.now(), false, None);
+    streams.reentry(&mut value.store, kind, slot, id);
+    streams.signal();
+    signal_modified(call.ctx, call.key);
+    call.ctx.status(c"OK");
+    Ok(())
+}
+
+fn load(call: &Call<'_>) -> Result<(), Stop> {
+    let [piece] = call.rest else { return Err(malformed("LOAD")) };
+    let loaded = load_piece(call.ctx.db(), call.key.bytes(), piece.bytes());
+    match loaded.map_err(|problem| Stop::Server(format!("ERR {problem}")))? {
+        Some(value) => {
+            write::replace(call, value);
+            deadlines::arm(call.ctx);
+        }
+        None => {}
+    }
+    call.ctx.status(c"OK");
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! INV.RESERVE, INV.EXTEND, INV.COMMIT, INV.RELEASE, INV.HOLD, INV.HOLDS: units set aside until a deadline.
+
+use super::args::{scan_count, Args};
+use super::reply::{field_int, field_text, field_time, scan};
+use crate::engine::{Close, HoldView, Refusal, Reserve};
+use crate::server::keys::read_store;
+use crate::server::register::{About, Access, Arg};
+use crate::server::table::Command;
+use crate::server::write::{write, Rule};
+use crate::server::{Call, Ctx, Stop};
+
+const ITEMS: Arg = Arg::block("items", &[Arg::text("sku"), Arg::integer("qty")]).with("ITEMS").many();
+
+pub const RESERVE: Command = Command {
+    about: About {
+        name: "INV.RESERVE",
+        summary: "Sets units aside for someone until a deadline, all items or none; replies when it expires",
+        complexity: "O(N*log(H)) with N items and H holds",
+        since: "0.1.0",
+        flags: "write deny-oom fast",
+        acl: "write fast",
+        arity: -6,
+        access: Access::Update,
+        args: &[
+            Arg::key(),
+            Arg::text("hold"),
+            Arg::text("customer").after("CUSTOMER"),
+            Arg::integer("ms").after("TTL"),
+            ITEMS,
+        ],
+    },
+    name: c"INV.RESERVE",
+    run: reserve,
+    internal: false,
+};
+
+fn reserve(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let hold = args.id("hold")?;
+    let (mut customer, mut ttl_ms) = (None, None);
+    while !args.keyword("ITEMS") {
+        if args.keyword("CUSTOMER") {
+            customer = Some(args.id("CUSTOMER")?);
+        } else if args.keyword("TTL") {
+            ttl_ms = Some(args.duration("TTL")?);
+        } else if args.more() {
+            args.unknown()?;
+        } else {
+            return Err(Refusal::argument("ITEMS", "is missing").into());
+        }
+    }
+    let items = args.items()?;
+    let reserve = Reserve { hold, customer, ttl_ms, items: &items };
+    let deadline = write(call, Rule::default(), |store, now, fx| store.reserve(now, &reserve, fx))?.reply;
+    call.ctx.int(deadline as i64);
+    Ok(())
+}
+
+pub const EXTEND: Command = Command {
+    about: About {
+        name: "INV.EXTEND",
+        summary: "Moves a hold's deadline to so many milliseconds from now, never earlier; replies it",
+        complexity: "O(log(H)) with H holds",
+        since: "0.1.0",
+        flags: "write deny-oom fast",
+        acl: "write fast",
+        arity: 4,
+        access: Access::Update,
+        args: &[Arg::key(), Arg::text("hold"), Arg::integer("ms")],
+    },
+    name: c"INV.EXTEND",
+    run: extend,
+    internal: false,
+};
+
+fn extend(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let (hold, ms) = (args.id("hold")?, args.duration("ms")?);
+    args.end()?;
+    let deadline = write(call, Rule::default(), |store, now, fx| store.extend(now, hold, ms, fx))?.reply;
+    call.ctx.int(deadline as i64);
+    Ok(())
+}
+
+const CLOSE_ARGS: &[Arg] = &[Arg::key(), Arg::text("hold"), Arg::text("id").after("REF"), ITEMS.opt()];
+
+pub const COMMIT: Command = Command {
+    about: About {
+        name: "INV.COMMIT",
+        summary: "Takes a hold's units, or some of them, out of on_hand: they are sold; replies the units left in it",
+        complexity: "O(N*log(H)) with N items and H holds",
+        since: "0.1.0",
+        flags: "write fast",
+        acl: "write fast",
+        arity: -3,
+        access: Access::Update,
+        args: CLOSE_ARGS,
+    },
+    name: c"INV.COMMIT",
+    run: |call| close(call, true),
+    internal: false,
+};
+
+pub const RELEASE: Command = Command {
+    about: About {
+        name: "INV.RELEASE",
+        summary: "Gives a hold's units, or some of them, back; replies the units left in it",
+        complexity: "O(N*log(H)) with N items and H holds",
+        since: "0.1.0",
+        flags: "write fast",
+        acl: "write fast",
+        arity: -3,
+        access: Access::Update,
+        args: CLOSE_ARGS,
+    },
+    name: c"INV.RELEASE",
+    run: |call| close(call, false),
+    internal: false,
+};
+
+fn close(call: &Call<'_>, commit: bool) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let hold = args.id("hold")?;
+    let (mut reference, mut items) = (None, None);
+    while args.more() {
+        if args.keyword("REF") {
+            reference = Some(args.id("REF")?);
+        } else if args.keyword("ITEMS") {
+            items = Some(args.items()?);
+        } else {
+            args.unknown()?;
+        }
+    }
+    let close = Close { hold, commit, reference, items: items.as_deref() };
+    let left = write(call, Rule::default(), |store, now, fx| store.close_hold(now, &close, fx))?.reply;
+    call.ctx.int(left as i64);
+    Ok(())
+}
+
+pub const HOLD: Command = Command {
+    about: About {
+        name: "INV.HOLD",
+        summary: "Everything known of a hold",
+        complexity: "O(N) with N items",
+        since: "0.1.0",
+        flags: "readonly fast",
+        acl: "read fast",
+        arity: 3,
+        access: Access::Read,
+        args: &[Arg::key(), Arg::text("hold")],
+    },
+    name: c"INV.HOLD",
+    run: hold,
+    internal: false,
+};
+
+fn hold(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let id = args.id("hold")?;
+    args.end()?;
+    let (_key, value) = read_store(call.ctx, call.key)?;
+    let view = value.store.hold(id).ok_or_else(|| Refusal::NoHold(id.into()))?;
+    reply_hold(call.ctx, &view);
+    Ok(())
+}
+
+fn reply_hold(ctx: Ctx, hold: &HoldView<'_>) {
+    ctx.map(7);
+    field_text(ctx, "hold", hold.id);
+    field_text(ctx, "state", hold.state.name().as_bytes());
+    field_text(ctx, "customer", hold.customer);
+    field_time(ctx, "expires-at", hold.deadline);
+    field_time(ctx, "ended-at", hold.ended_at);
+    field_int(ctx, "left", hold.left as i64);
+    ctx.bulk(b"items");
+    ctx.array(hold.items.len());
+    for (sku, qty, left, committed) in &hold.items {
+        ctx.map(4);
+        field_text(ctx, "sku", sku);
+        field_int(ctx, "qty", *qty as i64);
+        field_int(ctx, "left", *left as i64);
+        field_int(ctx, "committed", *committed as i64);
+    }
+}
+
+pub const HOLDS: Command = Command {
+    about: About {
+        name: "INV.HOLDS",
+        summary: "Goes through the live holds of a store, or of one customer",
+        complexity: "O(N) with COUNT N",
+        since: "0.1.0",
+        flags: "readonly",
+        acl: "read slow",
+        arity: -3,
+        access: Access::Read,
+        args: &[
+            Arg::key(),
+            Arg::integer("cursor"),
+            Arg::text("customer").after("CUSTOMER"),
+            Arg::integer("count").after("COUNT"),
+        ],
+    },
+    name: c"INV.HOLDS",
+    run: holds,
+    internal: false,
+};
+
+fn holds(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let cursor = args.cursor()?;
+    let (mut customer, mut count) = (None, None);
+    while args.more() {
+        if args.keyword("CUSTOMER") {
+            customer = Some(args.id("CUSTOMER")?);
+        } else if args.keyword("COUNT") {
+            count = Some(args.scan_count()?);
+        } else {
+            args.unknown()?;
+        }
+    }
+    let (_key, value) = read_store(call.ctx, call.key)?;
+    scan(call.ctx, value.store.scan_holds(cursor, scan_count(count), customer));
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! The commands: arguments → engine → reply. A file a family; each command's description stands with its code.
+//!
+//! [`TABLE`] is the one list of them: registration, COMMAND DOCS and `docs/commands.md` come from it.
+
+mod apply;
+mod args;
+mod docs;
+mod glob;
+mod holds;
+mod orders;
+mod reply;
+mod stock;
+mod store;
+
+use crate::server::table::Command;
+
+/// Every command, in the order of the reference.
+pub static TABLE: &[&Command] = &[
+    &store::SET,
+    &store::GET,
+    &store::INFO,
+    &store::AUDIT,
+    &store::REPAIR,
+    &store::DROP,
+    &stock::SET,
+    &stock::ADJUST,
+    &stock::GET,
+    &stock::SCAN,
+    &stock::SYNC,
+    &holds::RESERVE,
+    &holds::EXTEND,
+    &holds::COMMIT,
+    &holds::RELEASE,
+    &holds::HOLD,
+    &holds::HOLDS,
+    &orders::PLACE,
+    &orders::COMPLETE,
+    &orders::CANCEL,
+    &orders::RETURN,
+    &orders::GET,
+    &orders::SCAN,
+    &apply::APPLY,
+];

@@ -1,0 +1,300 @@
+//! ORDER.PLACE, ORDER.COMPLETE, ORDER.CANCEL, ORDER.RETURN, ORDER.GET, ORDER.SCAN.
+
+use super::args::{scan_count, Args};
+use super::reply::{entry, field_int, field_text, field_time, scan};
+use crate::engine::{Complete, OrderState, OrderView, Place, Refusal, StreamKind, Take, MAX_QUANTITY};
+use crate::server::keys::read_store;
+use crate::server::register::{About, Access, Arg};
+use crate::server::streams::PlacedWith;
+use crate::server::table::Command;
+use crate::server::write::{write, Rule};
+use crate::server::{Call, Ctx, Stop};
+
+const ITEMS: Arg = Arg::block("items", &[Arg::text("sku"), Arg::integer("qty")]).with("ITEMS").many();
+
+pub const PLACE: Command = Command {
+    about: About {
+        name: "ORDER.PLACE",
+        summary: "Places an order: checks window, limit and stock, takes the units, appends the entry, all or nothing",
+        complexity: "O(N) with N items",
+        since: "0.1.0",
+        flags: "write deny-oom fast",
+        acl: "write fast",
+        arity: -6,
+        access: Access::Update,
+        args: &[
+            Arg::key(),
+            Arg::text("order"),
+            Arg::text("customer"),
+            Arg::text("group").after("GROUP"),
+            Arg::text("json").after("DATA"),
+            Arg::one_of("units", &[ITEMS, Arg::text("hold").with("HOLD")]),
+        ],
+    },
+    name: c"ORDER.PLACE",
+    run: place,
+    internal: false,
+};
+
+fn place(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let ((order, order_str), (customer, customer_str)) = (args.id_str("order")?, args.id_str("customer")?);
+    let (mut group, mut data, mut data_str) = (None, &b""[..], None);
+    let items;
+    let take = loop {
+        if args.keyword("ITEMS") {
+            items = args.items()?;
+            break Take::Items(&items);
+        } else if args.keyword("HOLD") {
+            let hold = args.id("HOLD")?;
+            args.end()?;
+            break Take::Hold(hold);
+        } else if args.keyword("GROUP") {
+            group = Some(args.id("GROUP")?);
+        } else if args.keyword("DATA") {
+            let (json, string) = args.json("DATA")?;
+            (data, data_str) = (json, Some(string));
+        } else if args.more() {
+            args.unknown()?;
+        } else {
+            return Err(Refusal::argument("ITEMS", "or HOLD is missing").into());
+        }
+    };
+    let place = Place { order, customer, group, data, take };
+    let placed_with = PlacedWith { order: order_str, customer: customer_str, data: data_str };
+    let rule = Rule { makes: false, streams: &[StreamKind::Orders], placed_with: Some(&placed_with) };
+    let written = write(call, rule, |store, now, fx| store.place(now, &place, fx))?;
+    entry(call.ctx, written.entry());
+    Ok(())
+}
+
+pub const COMPLETE: Command = Command {
+    about: About {
+        name: "ORDER.COMPLETE",
+        summary: "Completes an order: its units are sold; replies the id of its entry in the stream of completed ones",
+        complexity: "O(N*log(E)) with N items and E ended orders",
+        since: "0.1.0",
+        flags: "write deny-oom fast",
+        acl: "write fast",
+        arity: -3,
+        access: Access::Update,
+        args: &[
+            Arg::key(),
+            Arg::text("order"),
+            Arg::integer("token").after("TOKEN"),
+            Arg::text("json").after("RESULT"),
+        ],
+    },
+    name: c"ORDER.COMPLETE",
+    run: complete,
+    internal: false,
+};
+
+fn complete(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let mut complete = Complete { order: args.id("order")?, token: None, result: b"" };
+    while args.more() {
+        if args.keyword("TOKEN") {
+            complete.token = Some(args.integer("TOKEN", 1, MAX_QUANTITY as i64)?.unsigned_abs());
+        } else if args.keyword("RESULT") {
+            complete.result = args.json("RESULT")?.0;
+        } else {
+            args.unknown()?;
+        }
+    }
+    let rule = Rule { streams: &[StreamKind::Orders, StreamKind::Complete], ..Rule::default() };
+    let written = write(call, rule, |store, now, fx| store.complete(now, &complete, fx))?;
+    entry(call.ctx, written.entry());
+    Ok(())
+}
+
+pub const CANCEL: Command = Command {
+    about: About {
+        name: "ORDER.CANCEL",
+        summary: "Cancels an open order; replies the units put back",
+        complexity: "O(N*log(E)) with N items and E ended orders",
+        since: "0.1.0",
+        flags: "write fast",
+        acl: "write fast",
+        arity: -3,
+        access: Access::Update,
+        args: &[Arg::key(), Arg::text("order"), Arg::text("reason").after("REASON")],
+    },
+    name: c"ORDER.CANCEL",
+    run: cancel,
+    internal: false,
+};
+
+fn cancel(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let order = args.id("order")?;
+    let reason = if args.keyword("REASON") { args.text("REASON")? } else { b"" };
+    args.end()?;
+    let rule = Rule { streams: &[StreamKind::Orders], ..Rule::default() };
+    let units = write(call, rule, |store, now, fx| store.cancel(now, order, reason, fx))?.reply;
+    call.ctx.int(units as i64);
+    Ok(())
+}
+
+pub const RETURN: Command = Command {
+    about: About {
+        name: "ORDER.RETURN",
+        summary: "Puts units of a completed order back, never more than it had; replies how many",
+        complexity: "O(N+M) with N items named and M of the order",
+        since: "0.1.0",
+        flags: "write fast",
+        acl: "write fast",
+        arity: -6,
+        access: Access::Update,
+        args: &[Arg::key(), Arg::text("order"), Arg::text("id").after("REF"), ITEMS],
+    },
+    name: c"ORDER.RETURN",
+    run: return_units,
+    internal: false,
+};
+
+fn return_units(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let order = args.id("order")?;
+    let reference = if args.keyword("REF") { Some(args.id("REF")?) } else { None };
+    if !args.keyword("ITEMS") {
+        args.unknown()?;
+    }
+    let items = args.items()?;
+    let run = |store: &mut crate::engine::Store, now, fx: &mut _| store.return_units(now, order, reference, &items, fx);
+    let units = write(call, Rule::default(), run)?.reply;
+    call.ctx.int(units as i64);
+    Ok(())
+}
+
+pub const GET: Command = Command {
+    about: About {
+        name: "ORDER.GET",
+        summary: "Everything known of an order, with its history",
+        complexity: "O(N) with N items and events",
+        since: "0.1.0",
+        flags: "readonly fast",
+        acl: "read fast",
+        arity: 3,
+        access: Access::Read,
+        args: &[Arg::key(), Arg::text("order")],
+    },
+    name: c"ORDER.GET",
+    run: get,
+    internal: false,
+};
+
+fn get(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let id = args.id("order")?;
+    args.end()?;
+    let (_key, value) = read_store(call.ctx, call.key)?;
+    let view = value.store.order(call.now(), id).ok_or_else(|| Refusal::NoOrder(id.into()))?;
+    reply_order(call.ctx, &view);
+    Ok(())
+}
+
+fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
+    ctx.map(14);
+    field_text(ctx, "order", order.id);
+    field_text(ctx, "state", order.state.name().as_bytes());
+    field_text(ctx, "customer", order.customer);
+    field_text(ctx, "group", order.group);
+    field_text(ctx, "hold", order.hold);
+    ctx.bulk(b"items");
+    ctx.array(order.items.len());
+    for (sku, qty, returned) in &order.items {
+        ctx.map(3);
+        field_text(ctx, "sku", sku);
+        field_int(ctx, "qty", *qty as i64);
+        field_int(ctx, "returned", *returned as i64);
+    }
+    field_text(ctx, "data", order.data);
+    ctx.bulk(b"entry");
+    entry(ctx, order.entry);
+    field_time(ctx, "placed-at", order.placed_at);
+    field_time(ctx, "ended-at", order.ended_at);
+    ctx.bulk(b"complete");
+    match order.complete {
+        Some(id) => entry(ctx, id),
+        None => ctx.null(),
+    }
+    field_text(ctx, if order.state == OrderState::Cancelled { "reason" } else { "result" }, order.note);
+    field_int(ctx, "late", i64::from(order.late));
+    reply_history(ctx, order);
+}
+
+/// What happened to the order, first to last: an event, its time, and what there is to say about it.
+fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
+    let ended = order.ended_at > 0;
+    ctx.bulk(b"history");
+    ctx.array(1 + usize::from(ended) + order.returns.len());
+    let event = |name: &str, at: u64| {
+        field_text(ctx, "event", name.as_bytes());
+        field_time(ctx, "at", at);
+    };
+    ctx.map(2);
+    event("placed", order.placed_at);
+    if ended {
+        ctx.map(2);
+        event(order.state.name(), order.ended_at);
+    }
+    for (at, units) in order.returns {
+        ctx.map(3);
+        event("returned", *at);
+        field_int(ctx, "units", *units as i64);
+    }
+}
+
+pub const SCAN: Command = Command {
+    about: About {
+        name: "ORDER.SCAN",
+        summary: "Goes through the orders of a store: of a state, of a customer, late ones",
+        complexity: "O(N) with COUNT N",
+        since: "0.1.0",
+        flags: "readonly",
+        acl: "read slow",
+        arity: -3,
+        access: Access::Read,
+        args: &[
+            Arg::key(),
+            Arg::integer("cursor"),
+            Arg::text("state").after("STATE"),
+            Arg::text("customer").after("CUSTOMER"),
+            Arg::word("late", "LATE"),
+            Arg::integer("count").after("COUNT"),
+        ],
+    },
+    name: c"ORDER.SCAN",
+    run: scan_orders,
+    internal: false,
+};
+
+fn scan_orders(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let cursor = args.cursor()?;
+    let (mut state, mut customer, mut late, mut count) = (None, None, false, None);
+    while args.more() {
+        if args.keyword("STATE") {
+            state = Some(order_state(args.text("STATE")?)?);
+        } else if args.keyword("CUSTOMER") {
+            customer = Some(args.id("CUSTOMER")?);
+        } else if args.keyword("LATE") {
+            late = true;
+        } else if args.keyword("COUNT") {
+            count = Some(args.scan_count()?);
+        } else {
+            args.unknown()?;
+        }
+    }
+    let (_key, value) = read_store(call.ctx, call.key)?;
+    scan(call.ctx, value.store.scan_orders(call.now(), cursor, scan_count(count), state, customer, late));
+    Ok(())
+}
+
+fn order_state(name: &[u8]) -> Result<OrderState, Refusal> {
+    OrderState::by_name(name).ok_or_else(|| {
+        let known = OrderState::ALL.map(OrderState::name).join(" ");
+        Refusal::argument("STATE", format!("is {}, one of {known} was wanted", super::args::shown(name)))
+    })
+}

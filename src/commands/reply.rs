@@ -1,0 +1,54 @@
+//! Replies that several commands share.
+
+use crate::engine::EntryId;
+use crate::server::Ctx;
+
+/// An entry's id, `ms-seq`.
+pub fn entry(ctx: Ctx, id: EntryId) {
+    let mut text: smallvec::SmallVec<[u8; 64]> = smallvec::SmallVec::new();
+    text.extend_from_slice(itoa::Buffer::new().format(id.ms).as_bytes());
+    text.push(b'-');
+    text.extend_from_slice(itoa::Buffer::new().format(id.seq).as_bytes());
+    ctx.bulk(&text);
+}
+
+/// A cursor and what was found: `[cursor, [id …]]`.
+pub fn scan(ctx: Ctx, (cursor, ids): (u64, Vec<&[u8]>)) {
+    ctx.array(2);
+    ctx.bulk(itoa::Buffer::new().format(cursor).as_bytes());
+    ctx.array(ids.len());
+    for id in ids {
+        ctx.bulk(id);
+    }
+}
+
+/// A pair of a map: a name and a number.
+pub fn field_int(ctx: Ctx, name: &str, value: i64) {
+    ctx.bulk(name.as_bytes());
+    ctx.int(value);
+}
+
+/// A pair of a map: a name and a string, nil where it is empty.
+pub fn field_text(ctx: Ctx, name: &str, value: &[u8]) {
+    ctx.bulk(name.as_bytes());
+    if value.is_empty() {
+        ctx.null();
+    } else {
+        ctx.bulk(value);
+    }
+}
+
+/// A pair of a map: a name and a time, nil where there is none yet.
+pub fn field_time(ctx: Ctx, name: &str, at: u64) {
+    ctx.bulk(name.as_bytes());
+    if at == 0 {
+        ctx.null();
+    } else {
+        ctx.int(at as i64);
+    }
+}
+
+/// A sum over SKUs, held to what a client's integer holds.
+pub fn saturated(sum: u128) -> i64 {
+    i64::try_from(sum).unwrap_or(i64::MAX)
+}

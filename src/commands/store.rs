@@ -1,0 +1,224 @@
+//! STORE.*: the store as a whole.
+
+use super::args::Args;
+use super::reply::{field_int, field_time, saturated};
+use crate::engine::{Field, OrderState, Refusal, Settings, StreamKind, FIELDS, MAX_QUANTITY};
+use crate::server::keys::{read_store, stream_name, write_store, Key};
+use crate::server::register::{About, Access, Arg};
+use crate::server::slices::{begin, Task};
+use crate::server::streams::signal_modified;
+use crate::server::table::Command;
+use crate::server::wire;
+use crate::server::write::{write, Rule};
+use crate::server::{Call, Ctx, Stop};
+
+pub const SET: Command = Command {
+    about: About {
+        name: "STORE.SET",
+        summary: "Sets fields of a store, which is made if there is none",
+        complexity: "O(N) with N fields",
+        since: "0.1.0",
+        flags: "write deny-oom fast",
+        acl: "write fast",
+        arity: -4,
+        access: Access::Insert,
+        args: &[Arg::key(), Arg::block("field-value", &[Arg::text("field"), Arg::text("value")]).many()],
+    },
+    name: c"STORE.SET",
+    run: set,
+    internal: false,
+};
+
+fn set(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let mut fields = Vec::with_capacity(FIELDS.len());
+    while args.more() {
+        let field = field(args.text("field")?)?;
+        fields.push((field, value(&mut args, field)?));
+    }
+    let rule = Rule { makes: true, ..Rule::default() };
+    write(call, rule, |store, now, fx| store.configure(now, &fields, fx))?;
+    call.ctx.status(c"OK");
+    Ok(())
+}
+
+fn field(name: &[u8]) -> Result<Field, Refusal> {
+    Field::by_name(name).ok_or_else(|| {
+        let known: Vec<_> = FIELDS.iter().map(|field| field.name()).collect();
+        Refusal::argument("field", format!("is {}, one of {} was wanted", super::args::shown(name), known.join(" ")))
+    })
+}
+
+fn value(args: &mut Args<'_>, field: Field) -> Result<u64, Refusal> {
+    if !field.is_switch() {
+        return args.integer(field.name(), field.min() as i64, MAX_QUANTITY as i64).map(i64::unsigned_abs);
+    }
+    let text = args.text(field.name())?;
+    match text.to_ascii_lowercase().as_slice() {
+        b"yes" => Ok(1),
+        b"no" => Ok(0),
+        _ => Err(Refusal::argument(field.name(), format!("is {}, yes or no was wanted", super::args::shown(text)))),
+    }
+}
+
+pub const GET: Command = Command {
+    about: About {
+        name: "STORE.GET",
+        summary: "Reads fields of a store, all of them if none is named",
+        complexity: "O(N) with N fields",
+        since: "0.1.0",
+        flags: "readonly fast",
+        acl: "read fast",
+        arity: -2,
+        access: Access::Read,
+        args: &[Arg::key(), Arg::text("field").opt().many()],
+    },
+    name: c"STORE.GET",
+    run: get,
+    internal: false,
+};
+
+fn get(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let mut fields = Vec::new();
+    while args.more() {
+        fields.push(field(args.text("field")?)?);
+    }
+    let (_key, value) = read_store(call.ctx, call.key)?;
+    let fields = if fields.is_empty() { FIELDS } else { &fields };
+    call.ctx.map(fields.len());
+    for field in fields {
+        setting(call.ctx, value.store.settings(), *field);
+    }
+    Ok(())
+}
+
+fn setting(ctx: Ctx, settings: &Settings, field: Field) {
+    let value = settings.get(field);
+    if field.is_switch() {
+        ctx.bulk(field.name().as_bytes());
+        ctx.bulk(if value == 0 { b"no" } else { b"yes" });
+    } else {
+        field_int(ctx, field.name(), value as i64);
+    }
+}
+
+pub const INFO: Command = Command {
+    about: About {
+        name: "STORE.INFO",
+        summary: "Totals of a store: stock, orders by state, holds, customers, what is due, memory",
+        complexity: "O(1)",
+        since: "0.1.0",
+        flags: "readonly fast",
+        acl: "read fast",
+        arity: 2,
+        access: Access::Read,
+        args: &[Arg::key()],
+    },
+    name: c"STORE.INFO",
+    run: info,
+    internal: false,
+};
+
+fn info(call: &Call<'_>) -> Result<(), Stop> {
+    let (_key, value) = read_store(call.ctx, call.key)?;
+    let (ctx, info) = (call.ctx, value.store.info(call.now()));
+    let stock = [("on_hand", info.on_hand), ("held", info.held), ("available", info.available), ("sold", info.sold)];
+    let counters = info.counters;
+    let counted = [
+        ("placed-total", counters.placed),
+        ("completed-total", counters.completed),
+        ("cancelled-total", counters.cancelled),
+        ("units-returned-total", counters.returned),
+        ("expired-total", counters.expired),
+        ("units-sold-total", counters.units_sold),
+    ];
+    ctx.map(6 + stock.len() + OrderState::ALL.len() + counted.len());
+    field_int(ctx, "skus", info.skus as i64);
+    stock.into_iter().for_each(|(name, sum)| field_int(ctx, name, saturated(sum)));
+    OrderState::ALL.into_iter().for_each(|state| field_int(ctx, state.name(), info.orders[state as usize] as i64));
+    field_int(ctx, "holds", info.holds as i64);
+    field_int(ctx, "customers", info.customers as i64);
+    field_int(ctx, "oldest-waiting-ms", info.oldest_waiting_ms as i64);
+    field_time(ctx, "next-due", info.next_due);
+    field_int(ctx, "bytes", value.bytes);
+    counted.into_iter().for_each(|(name, count)| field_int(ctx, name, count as i64));
+    Ok(())
+}
+
+pub const AUDIT: Command = Command {
+    about: About {
+        name: "STORE.AUDIT",
+        summary: "Recounts the books from holds and orders; lists what disagrees, nothing if they balance",
+        complexity: "O(N) with N holds, orders, SKUs and customers, in slices of about a millisecond",
+        since: "0.1.0",
+        flags: "readonly",
+        acl: "read slow",
+        arity: 2,
+        access: Access::Read,
+        args: &[Arg::key()],
+    },
+    name: c"STORE.AUDIT",
+    run: |call| begin(call, Task::Audit),
+    internal: false,
+};
+
+pub const REPAIR: Command = Command {
+    about: About {
+        name: "STORE.REPAIR",
+        summary: "Writes back to the stream of orders what an outsider removed; replies how many entries",
+        complexity: "O(N*log(M)) with N orders and M entries, in slices of about a millisecond",
+        since: "0.1.0",
+        flags: "write deny-oom",
+        acl: "write slow",
+        arity: 2,
+        access: Access::Update,
+        args: &[Arg::key()],
+    },
+    name: c"STORE.REPAIR",
+    run: |call| begin(call, Task::Repair),
+    internal: false,
+};
+
+pub const DROP: Command = Command {
+    about: About {
+        name: "STORE.DROP",
+        summary: "Removes a store and its streams; the memory is freed in the background",
+        complexity: "O(1), and O(N) in the background",
+        since: "0.1.0",
+        flags: "write",
+        acl: "write slow",
+        arity: 2,
+        access: Access::Delete,
+        args: &[Arg::key()],
+    },
+    name: c"STORE.DROP",
+    run: drop_store,
+    internal: false,
+};
+
+fn drop_store(call: &Call<'_>) -> Result<(), Stop> {
+    let (key, value) = write_store(call.ctx, call.key)?;
+    if value.is_none() {
+        return Err(Refusal::NoStore.into());
+    }
+    let now = call.now();
+    key.unlink();
+    drop(key);
+    signal_modified(call.ctx, call.key);
+    for kind in StreamKind::ALL {
+        let name = stream_name(call.key.bytes(), kind);
+        let stream = Key::open(call.ctx, name.get(), true).filter(Key::is_stream);
+        if let Some(stream) = stream {
+            stream.unlink();
+            drop(stream);
+            signal_modified(call.ctx, name.get());
+        }
+    }
+    if call.stamp.is_none() {
+        wire::replicate(call.ctx, call.key, now, call.name, call.rest);
+    }
+    call.ctx.notify_deleted(call.key);
+    call.ctx.status(c"OK");
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Ids of stream entries only grow, whatever the clock does.
+
+use super::super::effects::Effect;
+use super::super::settings::Field;
+use super::super::streams::{EntryId, StreamKind};
+use super::build::*;
+use super::shop::{Shop, START};
+
+/// The ids that the last call gave out, by stream.
+fn given(shop: &Shop) -> Vec<(StreamKind, EntryId)> {
+    let id = |effect: &Effect| match effect {
+        Effect::Queued { id, .. } => Some((StreamKind::Orders, *id)),
+        Effect::Completed { id, .. } => Some((StreamKind::Complete, *id)),
+        Effect::Moved(movement) => Some((StreamKind::Journal, movement.id)),
+        _ => None,
+    };
+    shop.fx.list.iter().filter_map(id).collect()
+}
+
+#[test]
+fn ids_grow_while_the_clock_stands_steps_back_and_after_a_load() {
+    let mut shop = Shop::with(&[("tea", 1_000_000), ("milk", 1_000_000)]);
+    shop.ok(configure(&[(Field::Journal, 10)]));
+    let mut last = [EntryId::default(); 3];
+    let steps: [i64; 8] = [0, 1, -500, 3, 0, -1, 10_000, -9_999];
+    for i in 0..200u64 {
+        shop.now = shop.now.saturating_add_signed(steps[i as usize % steps.len()]);
+        let id = format!("o{i}");
+        shop.ok(place(&id, "ann", &[("tea", 1), ("milk", 1)]));
+        let mut ids = given(&shop);
+        shop.ok(complete(&id));
+        ids.extend(given(&shop));
+        assert_eq!(ids.len(), 6);
+        for (kind, id) in ids {
+            let before = &mut last[StreamKind::ALL.iter().position(|k| *k == kind).unwrap()];
+            assert!(id > *before, "{kind:?}: {id} behind {before}");
+            *before = id;
+        }
+        for (kind, id) in StreamKind::ALL.iter().zip(&last) {
+            assert_eq!(shop.store.last_entry(*kind), *id);
+        }
+        if i % 50 == 49 {
+            shop.reload();
+        }
+    }
+}
+
+#[test]
+fn an_order_remembers_when_it_was_placed_also_where_its_entry_s_id_says_otherwise() {
+    let mut shop = Shop::with(&[("tea", 10)]);
+    shop.ok(place("a", "ann", &[("tea", 1)]));
+    shop.now -= 100;
+    // The store's time does not step back with the clock.
+    shop.ok(place("b", "ann", &[("tea", 1)]));
+    let placed = |shop: &Shop, id: &[u8]| {
+        let order = shop.store.order(shop.now, id).unwrap();
+        (order.placed_at, order.entry)
+    };
+    assert_eq!(placed(&shop, b"b"), (START, EntryId { ms: START, seq: 1 }));
+    shop.reload();
+    assert_eq!(placed(&shop, b"a"), (START, EntryId { ms: START, seq: 0 }));
+    // A stream that is ahead of the clock.
+    shop.store.last.orders = EntryId { ms: START + 5_000, seq: 3 };
+    shop.ok(place("c", "ann", &[("tea", 1)]));
+    assert_eq!(placed(&shop, b"c"), (START, EntryId { ms: START + 5_000, seq: 4 }));
+    shop.reload();
+    assert_eq!(placed(&shop, b"c"), (START, EntryId { ms: START + 5_000, seq: 4 }));
+}
+
+#[test]
+fn a_millisecond_that_is_full_flows_into_the_next() {
+    let full = EntryId { ms: 5, seq: u32::MAX };
+    assert_eq!(full.next(5), EntryId { ms: 6, seq: 0 });
+    assert_eq!(full.next(7), EntryId { ms: 7, seq: 0 });
+    assert_eq!(EntryId { ms: 5, seq: 1 }.next(4), EntryId { ms: 5, seq: 2 });
+    assert_eq!(EntryId::at_or_past(5, 7), EntryId { ms: 5, seq: 7 });
+    assert_eq!(EntryId::at_or_past(5, 1 << 32), EntryId { ms: 6, seq: 0 });
+    assert_eq!(full.to_string(), "5-4294967295");
+}

@@ -1,0 +1,54 @@
+//! One call of a command, as the commands see it.
+
+use std::ffi::CStr;
+
+use super::ctx::{Ctx, Str};
+use crate::engine::{Ms, Refusal};
+
+/// A call: whose, on which key, with what.
+pub struct Call<'a> {
+    pub ctx: Ctx,
+    /// The command's name, as it is replicated.
+    pub name: &'static CStr,
+    /// The store's key.
+    pub key: Str,
+    /// The arguments behind the key.
+    pub rest: &'a [Str],
+    /// The time the primary gave the call, where it is a replayed one.
+    pub stamp: Option<Ms>,
+}
+
+impl Call<'_> {
+    /// The time of the call: the primary's stamp, or the clock of this server, which is the primary.
+    pub fn now(&self) -> Ms {
+        self.stamp.unwrap_or_else(|| self.ctx.clock())
+    }
+}
+
+/// Why a call stops without a reply of its own.
+#[derive(Debug)]
+pub enum Stop {
+    /// The engine, or the reading of the arguments, refuses.
+    Refused(Refusal),
+    /// The server does: the text, code first.
+    Server(String),
+    /// The reply comes later, or has been given.
+    Replied,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Stop::Refused(refusal)
+    }
+}
+
+impl Stop {
+    /// Replies the error, if it is one.
+    pub fn reply(&self, ctx: Ctx) {
+        match self {
+            Stop::Refused(refusal) => ctx.error(&refusal.to_string()),
+            Stop::Server(text) => ctx.error(text),
+            Stop::Replied => {}
+        }
+    }
+}

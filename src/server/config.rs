@@ -1,0 +1,56 @@
+//! `CONFIG SET holdfast.*`. None of it changes what a replica computes: what matters there travels with the command.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use redis_module::raw;
+
+use super::ctx::{api, Ctx};
+
+/// The value behind `holdfast.sweep-slice`.
+static SWEEP_SLICE: AtomicI64 = AtomicI64::new(SWEEP_SLICE_DEFAULT);
+
+/// Records and items of due work in one slice. At about a microsecond each: two milliseconds.
+const SWEEP_SLICE_DEFAULT: i64 = 2_000;
+
+/// The smallest slice that still makes progress.
+const SWEEP_SLICE_MIN: i64 = 1;
+
+/// The largest slice: a tenth of a second or so, for those who want it.
+const SWEEP_SLICE_MAX: i64 = 100_000;
+
+/// Records and items of due work in one slice.
+pub fn sweep_slice() -> u64 {
+    SWEEP_SLICE.load(Ordering::Relaxed).unsigned_abs()
+}
+
+/// Registers the settings and reads those the server was started with.
+pub fn register(ctx: Ctx) -> bool {
+    // SAFETY: called while the module loads; the setting lives as long as the process.
+    unsafe {
+        let registered = api!(RedisModule_RegisterNumericConfig(
+            ctx.0,
+            c"sweep-slice".as_ptr(),
+            SWEEP_SLICE_DEFAULT,
+            raw::REDISMODULE_CONFIG_DEFAULT,
+            SWEEP_SLICE_MIN,
+            SWEEP_SLICE_MAX,
+            Some(get_slice),
+            Some(set_slice),
+            None,
+            std::ptr::null_mut(),
+        ));
+        registered == raw::REDISMODULE_OK as c_int
+            && api!(RedisModule_LoadConfigs(ctx.0)) == raw::REDISMODULE_OK as c_int
+    }
+}
+
+extern "C" fn get_slice(_: *const c_char, _: *mut c_void) -> i64 {
+    SWEEP_SLICE.load(Ordering::Relaxed)
+}
+
+extern "C" fn set_slice(_: *const c_char, value: i64, _: *mut c_void, _: *mut *mut raw::RedisModuleString) -> c_int {
+    // The server has checked the range.
+    SWEEP_SLICE.store(value, Ordering::Relaxed);
+    raw::REDISMODULE_OK as c_int
+}

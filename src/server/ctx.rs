@@ -1,0 +1,204 @@
+//! A command's context and its strings: replies, flags, notifications, in safe clothes.
+
+use std::ffi::{c_char, c_int, c_long, CStr, CString};
+
+use redis_module::raw;
+
+use crate::engine::Ms;
+
+/// Calls a function of the server's module API. All that the module uses exist since Redis 7.0; loading the module
+/// checks that they are there ([`super::register::check_api`]).
+macro_rules! api {
+    ($name:ident ( $($argument:expr),* $(,)? )) => {{
+        let function = raw::$name.expect(concat!(stringify!($name), " exists since Redis 7.0"));
+        function($($argument),*)
+    }};
+}
+pub(super) use api;
+
+/// A string of the server: an argument, a key's name.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Str(pub(super) *mut raw::RedisModuleString);
+
+impl Str {
+    /// Its bytes. They live as long as the string: for arguments, as long as the command runs.
+    pub fn bytes<'a>(self) -> &'a [u8] {
+        let mut len = 0;
+        // SAFETY: the pointer is a live string of the server; the server keeps it unchanged while a command runs.
+        unsafe {
+            let ptr = api!(RedisModule_StringPtrLen(self.0, &mut len));
+            std::slice::from_raw_parts(ptr.cast(), len)
+        }
+    }
+}
+
+impl Str {
+    /// Its value as an integer, read as the server reads integers; none if it is none.
+    pub fn integer(self) -> Option<i64> {
+        let mut n = 0;
+        // SAFETY: the pointer is a live string of the server.
+        let status = unsafe { api!(RedisModule_StringToLongLong(self.0, &mut n)) };
+        (status == raw::REDISMODULE_OK as c_int).then_some(n)
+    }
+}
+
+/// A string of our own, freed when it goes.
+pub struct OwnStr(Str);
+
+impl OwnStr {
+    /// A copy of `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        // SAFETY: the server copies `len` bytes; without a context the string is ours to free.
+        OwnStr(Str(unsafe { api!(RedisModule_CreateString(std::ptr::null_mut(), bytes.as_ptr().cast(), bytes.len())) }))
+    }
+
+    /// The string, for as long as `self` lives.
+    pub fn get(&self) -> Str {
+        self.0
+    }
+}
+
+impl Drop for OwnStr {
+    fn drop(&mut self) {
+        // SAFETY: made by `new` without a context, freed once.
+        unsafe { api!(RedisModule_FreeString(std::ptr::null_mut(), self.0 .0)) }
+    }
+}
+
+/// A context the server gave: of a command, a timer, an event.
+#[derive(Clone, Copy)]
+pub struct Ctx(pub(super) *mut raw::RedisModuleCtx);
+
+impl Ctx {
+    /// Wraps a context.
+    ///
+    /// # Safety
+    /// `raw` must be the context of the callback that is running, and not be used after it.
+    pub unsafe fn new(raw: *mut raw::RedisModuleCtx) -> Self {
+        Ctx(raw)
+    }
+
+    /// The server's clock, Unix milliseconds.
+    pub fn clock(self) -> Ms {
+        // SAFETY: takes nothing, reads the clock.
+        unsafe { api!(RedisModule_Milliseconds()) as Ms }
+    }
+
+    fn has(self, flag: u32) -> bool {
+        // SAFETY: the context is live.
+        unsafe { api!(RedisModule_GetContextFlags(self.0)) as u32 & flag != 0 }
+    }
+
+    /// Whether this server decides: it is no replica.
+    pub fn is_primary(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_MASTER)
+    }
+
+    /// Whether the command comes from the primary's stream or from the log that is being loaded.
+    pub fn is_replayed(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING)
+    }
+
+    /// Whether the server is part of a cluster.
+    pub fn in_cluster(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_CLUSTER)
+    }
+
+    /// Whether the caller must not be blocked: MULTI, Lua, a module's call.
+    pub fn denies_blocking(self) -> bool {
+        let flags = raw::REDISMODULE_CTX_FLAGS_DENY_BLOCKING
+            | raw::REDISMODULE_CTX_FLAGS_MULTI
+            | raw::REDISMODULE_CTX_FLAGS_LUA;
+        self.has(flags) || self.is_replayed()
+    }
+
+    /// The number of the selected database.
+    pub fn db(self) -> c_int {
+        // SAFETY: the context is live.
+        unsafe { api!(RedisModule_GetSelectedDb(self.0)) }
+    }
+
+    /// Selects a database, in a context of our own (timer, event).
+    pub fn select(self, db: c_int) -> bool {
+        // SAFETY: the context is live; the server checks the number.
+        unsafe { api!(RedisModule_SelectDb(self.0, db)) == raw::REDISMODULE_OK as c_int }
+    }
+
+    /// Writes a line to the server's log.
+    pub fn warn(self, text: &str) {
+        let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
+        // SAFETY: the format takes one string, which is there.
+        unsafe { api!(RedisModule_Log(self.0, c"warning".as_ptr(), c"%s".as_ptr(), text.as_ptr())) }
+    }
+
+    /// Tells subscribers of keyspace events about a key.
+    pub fn notify(self, class: c_int, event: &CStr, key: Str) {
+        // SAFETY: the strings live for the call.
+        unsafe {
+            api!(RedisModule_NotifyKeyspaceEvent(self.0, class, event.as_ptr(), key.0));
+        }
+    }
+
+    /// Tells subscribers that a key was deleted.
+    pub fn notify_deleted(self, key: Str) {
+        self.notify(raw::REDISMODULE_NOTIFY_GENERIC, c"del", key);
+    }
+
+    /// Replies an integer.
+    pub fn int(self, n: i64) {
+        // SAFETY: the context is live; so below.
+        unsafe {
+            api!(RedisModule_ReplyWithLongLong(self.0, n));
+        }
+    }
+
+    /// Replies a string.
+    pub fn bulk(self, bytes: &[u8]) {
+        // SAFETY: the server copies the bytes.
+        unsafe {
+            api!(RedisModule_ReplyWithStringBuffer(self.0, bytes.as_ptr().cast::<c_char>(), bytes.len()));
+        }
+    }
+
+    /// Replies a status, such as `OK`.
+    pub fn status(self, text: &CStr) {
+        // SAFETY: the server copies the text.
+        unsafe {
+            api!(RedisModule_ReplyWithSimpleString(self.0, text.as_ptr()));
+        }
+    }
+
+    /// Replies nil.
+    pub fn null(self) {
+        // SAFETY: the context is live.
+        unsafe {
+            api!(RedisModule_ReplyWithNull(self.0));
+        }
+    }
+
+    /// Begins an array of `len` elements.
+    pub fn array(self, len: usize) {
+        // SAFETY: the context is live.
+        unsafe {
+            api!(RedisModule_ReplyWithArray(self.0, len as c_long));
+        }
+    }
+
+    /// Begins a map of `len` pairs: with RESP2 a flat array.
+    pub fn map(self, len: usize) {
+        // SAFETY: the context is live.
+        unsafe {
+            api!(RedisModule_ReplyWithMap(self.0, len as c_long));
+        }
+    }
+
+    /// Replies an error; the text's first word is its code.
+    pub fn error(self, text: &str) {
+        let text = CString::new(text.replace(['\0', '\r', '\n'], " ")).unwrap_or_default();
+        // SAFETY: the server copies the text.
+        unsafe {
+            api!(RedisModule_ReplyWithError(self.0, text.as_ptr()));
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Keys: the store's own, and the names of the streams that live beside it.
+
+use redis_module::raw;
+use smallvec::SmallVec;
+
+use super::call::Stop;
+use super::ctx::{api, Ctx, OwnStr, Str};
+use super::value::{store_type, StoreValue};
+use crate::engine::{Refusal, StreamKind, MAX_ID_BYTES};
+
+/// The server's text for a key of another type.
+const WRONGTYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+
+/// An open key. Closing it wakes those who wait for a stream that was added to.
+pub struct Key(pub(super) *mut raw::RedisModuleKey);
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        // SAFETY: opened by `open`, closed once.
+        unsafe { api!(RedisModule_CloseKey(self.0)) }
+    }
+}
+
+impl Key {
+    /// Opens a key; for reading there is none if it is missing.
+    pub fn open(ctx: Ctx, name: Str, write: bool) -> Option<Key> {
+        let mode = if write { raw::REDISMODULE_READ | raw::REDISMODULE_WRITE } else { raw::REDISMODULE_READ };
+        // SAFETY: context and name are live.
+        let key = unsafe { api!(RedisModule_OpenKey(ctx.0, name.0, mode as i32)) };
+        (!key.is_null()).then_some(Key(key))
+    }
+
+    fn kind(&self) -> i32 {
+        // SAFETY: the key is open.
+        unsafe { api!(RedisModule_KeyType(self.0)) }
+    }
+
+    /// Whether nothing is there.
+    pub fn is_empty(&self) -> bool {
+        self.kind() == raw::REDISMODULE_KEYTYPE_EMPTY as i32
+    }
+
+    /// Whether a stream is there.
+    pub fn is_stream(&self) -> bool {
+        self.kind() == raw::REDISMODULE_KEYTYPE_STREAM as i32
+    }
+
+    /// Entries of a stream, elements of another type, 0 of nothing.
+    pub fn len(&self) -> u64 {
+        // SAFETY: the key is open.
+        unsafe { api!(RedisModule_ValueLength(self.0)) as u64 }
+    }
+
+    /// The store that is there, unless the key holds something else.
+    ///
+    /// # Safety
+    /// The value must not be reached by another way while the reference lives: one open key a store at a time.
+    pub unsafe fn store<'a>(&self) -> Option<&'a mut StoreValue> {
+        if self.kind() != raw::REDISMODULE_KEYTYPE_MODULE as i32
+            || api!(RedisModule_ModuleTypeGetType(self.0)) != store_type()
+        {
+            return None;
+        }
+        let value: *mut StoreValue = api!(RedisModule_ModuleTypeGetValue(self.0)).cast();
+        value.as_mut()
+    }
+
+    /// Puts a new store at an empty key.
+    pub fn set_store(&self, value: Box<StoreValue>) {
+        // SAFETY: the key is open for writing; the server owns the value from now on and frees it by the type's `free`.
+        unsafe {
+            api!(RedisModule_ModuleTypeSetValue(self.0, store_type(), Box::into_raw(value).cast()));
+        }
+    }
+
+    /// Removes the key; what it held is freed off the main thread where it is large.
+    pub fn unlink(&self) {
+        // SAFETY: the key is open for writing.
+        unsafe {
+            api!(RedisModule_UnlinkKey(self.0));
+        }
+    }
+}
+
+/// The store at a key, for reading. The key may be empty or of another type.
+pub fn read_store<'a>(ctx: Ctx, name: Str) -> Result<(Key, &'a mut StoreValue), Stop> {
+    check_name(name.bytes())?;
+    let key = Key::open(ctx, name, false).ok_or(Refusal::NoStore)?;
+    // SAFETY: the command opens the store once.
+    match unsafe { key.store() } {
+        Some(value) => Ok((key, value)),
+        None => Err(Stop::Server(WRONGTYPE.into())),
+    }
+}
+
+/// The store at a key, for writing; none if the key is empty.
+pub fn write_store<'a>(ctx: Ctx, name: Str) -> Result<(Key, Option<&'a mut StoreValue>), Stop> {
+    check_name(name.bytes())?;
+    let Some(key) = Key::open(ctx, name, true) else {
+        return Err(Refusal::NoStore.into());
+    };
+    if key.is_empty() {
+        return Ok((key, None));
+    }
+    // SAFETY: the command opens the store once.
+    match unsafe { key.store() } {
+        Some(value) => Ok((key, Some(value))),
+        None => Err(Stop::Server(WRONGTYPE.into())),
+    }
+}
+
+/// Refuses a key that has no streams in its own slot, or whose streams another store's key would share.
+pub fn check_new(ctx: Ctx, name: Str) -> Result<(), Stop> {
+    let bytes = name.bytes();
+    let twin = match bytes {
+        [b'{', inner @ .., b'}'] if !inner.contains(&b'{') => inner.to_vec(),
+        _ if tag(bytes).is_none() => [b"{", bytes, b"}"].concat(),
+        _ => return Ok(()),
+    };
+    let other = OwnStr::new(&twin);
+    // SAFETY: the twin is another key than the one being made.
+    let taken = Key::open(ctx, other.get(), false).is_some_and(|key| unsafe { key.store() }.is_some());
+    if taken {
+        let problem = format!("shares its streams with the store {}", twin.escape_ascii());
+        return Err(Refusal::argument("key", problem).into());
+    }
+    Ok(())
+}
+
+fn check_name(name: &[u8]) -> Result<(), Stop> {
+    if name.is_empty() || name.len() > MAX_ID_BYTES {
+        let problem = format!("is {} bytes, 1 to {MAX_ID_BYTES} were wanted", name.len());
+        return Err(Refusal::argument("key", problem).into());
+    }
+    if tag(name).is_none() && name.contains(&b'}') {
+        let problem = "has braces that would put its streams in another hash slot";
+        return Err(Refusal::argument("key", problem).into());
+    }
+    Ok(())
+}
+
+/// The hash tag of a key: what is between the first `{` and the first `}` behind it, if there is anything.
+fn tag(name: &[u8]) -> Option<&[u8]> {
+    let open = name.iter().position(|b| *b == b'{')?;
+    let len = name[open + 1..].iter().position(|b| *b == b'}')?;
+    (len > 0).then(|| &name[open + 1..open + 1 + len])
+}
+
+/// The key of a stream of the store `name`, in the store's slot: `{popup}:orders` for `popup`, `shop:{42}:orders` for
+/// `shop:{42}`.
+pub fn stream_name(name: &[u8], kind: StreamKind) -> OwnStr {
+    let mut key: SmallVec<[u8; 128]> = SmallVec::new();
+    if tag(name).is_some() {
+        key.extend_from_slice(name);
+    } else {
+        key.push(b'{');
+        key.extend_from_slice(name);
+        key.push(b'}');
+    }
+    key.extend_from_slice(kind.suffix().as_bytes());
+    OwnStr::new(&key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_whose_streams_would_leave_the_slot_are_refused() {
+        for good in [&b"popup"[..], b"shop:{42}", b"a{b", b"{x}", b"a{b}c", b"a{b}c}", b"{"] {
+            assert!(check_name(good).is_ok(), "{}", good.escape_ascii());
+        }
+        for bad in [&b""[..], b"}", b"}{", b"{}x", b"}a{", b"a}b", b"a{}b{c}", &[b'k'; 513]] {
+            assert!(check_name(bad).is_err(), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_tag_is_the_servers() {
+        assert_eq!(tag(b"shop:{42}:x{y}"), Some(&b"42"[..]));
+        assert_eq!(tag(b"a{}b{c}"), None);
+        assert_eq!(tag(b"}a{b"), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! Long work for a blocked caller, in slices: STORE.AUDIT and STORE.REPAIR.
+//!
+//! One job runs at a time, first come, first served; a tick of a timer works on it for a moment and lets the clients that
+//! wait go on. Inside MULTI and Lua, where nobody may be blocked, a job runs to its end at once.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::{c_int, c_void};
+use std::time::{Duration, Instant};
+
+use redis_module::raw;
+
+use super::call::{Call, Stop};
+use super::ctx::{api, Ctx, OwnStr, Str};
+use super::keys::{read_store, Key};
+use super::streams::{signal_modified, Streams};
+use super::value::StoreValue;
+use crate::engine::{Difference, Refusal, StreamKind, AUDIT_SLICE};
+
+/// How long a tick works on a job.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The pause between two ticks, milliseconds.
+const PAUSE_MS: i64 = 1;
+
+/// Orders whose entries one slice of a repair looks for.
+const REPAIR_SLICE: u32 = 200;
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Audit,
+    Repair,
+}
+
+/// What came out.
+enum Outcome {
+    Differences(Vec<Difference>),
+    Repaired(u64),
+    Failed(Stop),
+}
+
+struct Job {
+    client: *mut raw::RedisModuleBlockedClient,
+    task: Task,
+    db: c_int,
+    key: OwnStr,
+    uid: u64,
+    started: bool,
+    /// Repair: the next slot to look at, and entries written back.
+    slot: u32,
+    repaired: u64,
+}
+
+thread_local! {
+    /// Only the server's main thread uses it.
+    static JOBS: RefCell<VecDeque<Job>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Begins a task for the caller, who gets the reply when it is done.
+pub fn begin(call: &Call<'_>, task: Task) -> Result<(), Stop> {
+    let (key, value) = read_store(call.ctx, call.key)?;
+    let mut job = Job {
+        client: std::ptr::null_mut(),
+        task,
+        db: call.ctx.db(),
+        key: OwnStr::new(call.key.bytes()),
+        uid: value.uid,
+        started: false,
+        slot: 0,
+        repaired: 0,
+    };
+    drop(key);
+    if call.ctx.denies_blocking() {
+        let outcome = loop {
+            if let Some(outcome) = job.slice(call.ctx) {
+                break outcome;
+            }
+        };
+        reply(call.ctx, &outcome);
+        return Err(Stop::Replied);
+    }
+    // SAFETY: the context is a command's, which may block; the callbacks are functions of this module.
+    job.client = unsafe { api!(RedisModule_BlockClient(call.ctx.0, Some(on_reply), None, Some(free_outcome), 0)) };
+    let idle = JOBS.with_borrow_mut(|jobs| {
+        jobs.push_back(job);
+        jobs.len() == 1
+    });
+    if idle {
+        set_timer(call.ctx, 0);
+    }
+    Err(Stop::Replied)
+}
+
+fn set_timer(ctx: Ctx, wait_ms: i64) {
+    // SAFETY: the callback is a function of this module and takes no data.
+    unsafe { api!(RedisModule_CreateTimer(ctx.0, wait_ms, Some(tick), std::ptr::null_mut())) };
+}
+
+extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
+    // SAFETY: the context of this callback, used within it.
+    let ctx = unsafe { Ctx::new(ctx) };
+    let Some(mut job) = JOBS.with_borrow_mut(VecDeque::pop_front) else { return };
+    let started = Instant::now();
+    let outcome = loop {
+        match job.slice(ctx) {
+            None if started.elapsed() < TICK => {}
+            outcome => break outcome,
+        }
+    };
+    match outcome {
+        // SAFETY: the client was blocked by `begin`; the outcome is freed by `free_outcome`, also if it went away.
+        Some(outcome) => unsafe {
+            api!(RedisModule_UnblockClient(job.client, Box::into_raw(Box::new(outcome)).cast()));
+        },
+        None => JOBS.with_borrow_mut(|jobs| jobs.push_front(job)),
+    }
+    if JOBS.with_borrow(|jobs| !jobs.is_empty()) {
+        set_timer(ctx, PAUSE_MS);
+    }
+}
+
+impl Job {
+    /// One slice; the outcome once it is done.
+    fn slice(&mut self, ctx: Ctx) -> Option<Outcome> {
+        ctx.select(self.db);
+        let name = self.key.get();
+        let key = Key::open(ctx, name, self.task == Task::Repair);
+        // SAFETY: the job opens one store at a time.
+        let value = key.as_ref().and_then(|key| unsafe { key.store() }).filter(|value| value.uid == self.uid);
+        let Some(value) = value else {
+            return Some(Outcome::Failed(Refusal::NoStore.into()));
+        };
+        match self.task {
+            Task::Audit => self.audit(ctx, name, value),
+            Task::Repair => self.repair(ctx, name, value),
+        }
+    }
+
+    fn audit(&mut self, ctx: Ctx, name: Str, value: &mut StoreValue) -> Option<Outcome> {
+        if !std::mem::replace(&mut self.started, true) {
+            value.store.audit_start();
+        }
+        let mut differences = value.store.audit_slice(AUDIT_SLICE)?;
+        let open = value.store.open_orders();
+        let entries = stream_length(ctx, name, StreamKind::Orders);
+        if entries != open {
+            differences.push(Difference {
+                what: "stream",
+                id: (*b"orders").into(),
+                books: open as i64,
+                recount: entries as i64,
+            });
+        }
+        Some(Outcome::Differences(differences))
+    }
+
+    fn repair(&mut self, ctx: Ctx, name: Str, value: &mut StoreValue) -> Option<Outcome> {
+        if !ctx.is_primary() {
+            let text = "READONLY You can't write against a read only replica.";
+            return Some(Outcome::Failed(Stop::Server(text.into())));
+        }
+        let now = ctx.clock();
+        let mut streams = Streams::new(ctx, name, now, true, None);
+        if let Err(stop) = streams.check(StreamKind::Orders, &value.store) {
+            return Some(Outcome::Failed(stop));
+        }
+        let mut orders = Vec::new();
+        self.slot = value.store.open_orders_from(self.slot, REPAIR_SLICE, &mut orders);
+        // In the order of their entries, so that as many as possible get their ids back.
+        orders.retain(|(id, _)| !streams.has(StreamKind::Orders, *id));
+        orders.sort_unstable();
+        for (_, order) in &orders {
+            streams.write_back(&mut value.store, *order);
+        }
+        if !orders.is_empty() {
+            self.repaired += orders.len() as u64;
+            streams.signal();
+            signal_modified(ctx, name);
+        }
+        (self.slot == 0).then_some(Outcome::Repaired(self.repaired))
+    }
+}
+
+fn stream_length(ctx: Ctx, store: Str, kind: StreamKind) -> u64 {
+    let name = super::keys::stream_name(store.bytes(), kind);
+    Key::open(ctx, name.get(), false).filter(Key::is_stream).map_or(0, |key| key.len())
+}
+
+extern "C" fn on_reply(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw::RedisModuleString, _: c_int) -> c_int {
+    // SAFETY: the private data is the outcome that `tick` passed; the server frees it afterwards.
+    unsafe {
+        let outcome = api!(RedisModule_GetBlockedClientPrivateData(ctx)).cast::<Outcome>();
+        reply(Ctx::new(ctx), &*outcome);
+    }
+    raw::REDISMODULE_OK as c_int
+}
+
+extern "C" fn free_outcome(_: *mut raw::RedisModuleCtx, outcome: *mut c_void) {
+    // SAFETY: boxed by `tick`, freed once.
+    drop(unsafe { Box::from_raw(outcome.cast::<Outcome>()) });
+}
+
+fn reply(ctx: Ctx, outcome: &Outcome) {
+    match outcome {
+        Outcome::Repaired(entries) => ctx.int(*entries as i64),
+        Outcome::Failed(stop) => stop.reply(ctx),
+        Outcome::Differences(differences) => {
+            ctx.array(differences.len());
+            for difference in differences {
+                ctx.map(4);
+                ctx.bulk(b"what");
+                ctx.bulk(difference.what.as_bytes());
+                ctx.bulk(b"id");
+                ctx.bulk(&difference.id);
+                ctx.bulk(b"books");
+                ctx.int(difference.books);
+                ctx.bulk(b"recount");
+                ctx.int(difference.recount);
+            }
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The streams beside a store, written with the server's native calls.
+//!
+//! The engine says what to write and under which id ([`Effects`]). A stream an outsider has pushed ahead of the engine's
+//! ids takes the entry under its own next id, and the engine (and every replica) is told: a REENTRY.
+
+use std::ffi::{c_int, CStr};
+
+use redis_module::raw;
+
+use super::call::Stop;
+use super::ctx::{api, Ctx, OwnStr, Str};
+use super::keys::{stream_name, Key};
+use super::wire;
+use crate::engine::{Effect, Effects, EntryId, Movement, Ms, Store, StreamKind};
+
+/// The names of fields, made once.
+struct Names {
+    orders: [OwnStr; 4],
+    complete: [OwnStr; 6],
+    journal: [OwnStr; 7],
+    empty: OwnStr,
+}
+
+thread_local! {
+    /// Made when the first entry is written, on the server's main thread, which writes all of them.
+    static NAMES: Names = Names {
+        orders: ["order", "customer", "items", "data"].map(|name| OwnStr::new(name.as_bytes())),
+        complete: ["order", "customer", "items", "placed-at", "took-ms", "result"].map(|n| OwnStr::new(n.as_bytes())),
+        journal: ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"].map(|n| OwnStr::new(n.as_bytes())),
+        empty: OwnStr::new(b""),
+    };
+}
+
+/// Argument strings that say what an order's entry says: they save a copy each.
+#[derive(Clone, Copy)]
+pub struct PlacedWith {
+    pub order: Str,
+    pub customer: Str,
+    pub data: Option<Str>,
+}
+
+/// The streams of one store, each opened when it is needed.
+pub struct Streams<'a> {
+    ctx: Ctx,
+    store_key: Str,
+    stamp: Ms,
+    /// Whether this server decides; a replica does as it is told.
+    decides: bool,
+    open: [Option<(OwnStr, Key)>; 3],
+    /// The entry of an order that got another id than the engine gave it: both.
+    pub moved: Option<(EntryId, EntryId)>,
+    placed_with: Option<&'a PlacedWith>,
+}
+
+/// How adding an entry went.
+enum Added {
+    Yes,
+    /// The stream is ahead of the id.
+    Behind,
+    No,
+}
+
+impl<'a> Streams<'a> {
+    /// The streams of the store at `store_key`, for a call at `stamp`.
+    pub fn new(ctx: Ctx, store_key: Str, stamp: Ms, decides: bool, placed_with: Option<&'a PlacedWith>) -> Self {
+        Streams { ctx, store_key, stamp, decides, open: [None, None, None], moved: None, placed_with }
+    }
+
+    fn stream(&mut self, kind: StreamKind) -> &(OwnStr, Key) {
+        let (ctx, store_key) = (self.ctx, self.store_key);
+        self.open[kind as usize].get_or_insert_with(|| {
+            let name = stream_name(store_key.bytes(), kind);
+            let key = Key::open(ctx, name.get(), true).expect("a key opens for writing, there or not");
+            (name, key)
+        })
+    }
+
+    /// Refuses, before anything is changed, what could not be written: a key of another type, or in a cluster a stream
+    /// that has moved ahead of its store.
+    pub fn check(&mut self, kind: StreamKind, store: &Store) -> Result<(), Stop> {
+        let (ctx, store_key) = (self.ctx, self.store_key);
+        let (name, key) = self.stream(kind);
+        if key.is_stream() {
+            return Ok(());
+        }
+        if !key.is_empty() {
+            let name = name.get().bytes().escape_ascii();
+            return Err(Stop::Server(format!("WRONGTYPE {name} is not a stream, the store writes its entries there")));
+        }
+        let was_made = store.last_entry(kind) != EntryId::default();
+        if was_made && ctx.in_cluster() && !in_one_place(ctx, store_key, name.get()) {
+            return Err(Stop::Server("TRYAGAIN Multiple keys request during rehashing of slot".into()));
+        }
+        Ok(())
+    }
+
+    /// Writes what the engine wants written, and tells subscribers.
+    pub fn apply(&mut self, store: &mut Store, effects: &Effects) {
+        for effect in &effects.list {
+            match effect {
+                Effect::Queued { order, id } => self.queued(store, *order, *id),
+                Effect::Left { id } => self.remove(StreamKind::Orders, *id),
+                Effect::Completed { order, id } => self.completed(store, *order, *id),
+                Effect::Moved(movement) => self.journal(store, movement),
+                Effect::Event(event) => {
+                    self.ctx.notify(raw::REDISMODULE_NOTIFY_MODULE, event.name(), self.store_key);
+                }
+            }
+        }
+    }
+
+    fn queued(&mut self, store: &mut Store, order: u32, id: EntryId) {
+        let added = self.add_order(store, order, id);
+        self.settle(store, StreamKind::Orders, Some(order), id, added, |streams, store, id| {
+            streams.add_order(store, order, id)
+        });
+    }
+
+    /// Adds an order's entry to `…:orders`.
+    fn add_order(&mut self, store: &Store, order: u32, id: EntryId) -> Added {
+        let mut items = Vec::with_capacity(64);
+        store.items_json(order, &mut items);
+        let items = OwnStr::new(&items);
+        if let Some(with) = self.placed_with {
+            return NAMES.with(|names| {
+                let data = with.data.unwrap_or(names.empty.get());
+                self.add(StreamKind::Orders, id, &names.orders, &[with.order, with.customer, items.get(), data])
+            });
+        }
+        let view = store.order_view(self.stamp, order);
+        let [id_string, customer, data] = [view.id, view.customer, view.data].map(OwnStr::new);
+        NAMES.with(|names| {
+            let values = [id_string.get(), customer.get(), items.get(), data.get()];
+            self.add(StreamKind::Orders, id, &names.orders, &values)
+        })
+    }
+
+    fn completed(&mut self, store: &mut Store, order: u32, id: EntryId) {
+        let added = self.add_complete(store, order, id);
+        self.settle(store, StreamKind::Complete, Some(order), id, added, |streams, store, id| {
+            streams.add_complete(store, order, id)
+        });
+        self.trim(StreamKind::Complete, store.settings().history);
+    }
+
+    fn add_complete(&mut self, store: &Store, order: u32, id: EntryId) -> Added {
+        let mut items = Vec::with_capacity(64);
+        store.items_json(order, &mut items);
+        let view = store.order_view(self.stamp, order);
+        let took_ms = view.ended_at.saturating_sub(view.placed_at);
+        let (mut placed, mut took) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let numbers = [placed.format(view.placed_at).as_bytes(), took.format(took_ms).as_bytes()];
+        let values = [view.id, view.customer, &items, numbers[0], numbers[1], view.note].map(OwnStr::new);
+        NAMES.with(|names| self.add(StreamKind::Complete, id, &names.complete, &values.each_ref().map(OwnStr::get)))
+    }
+
+    fn journal(&mut self, store: &mut Store, movement: &Movement) {
+        let added = self.add_movement(movement, movement.id);
+        self.settle(store, StreamKind::Journal, None, movement.id, added, |streams, _, id| {
+            streams.add_movement(movement, id)
+        });
+        self.trim(StreamKind::Journal, store.settings().journal);
+    }
+
+    fn add_movement(&mut self, movement: &Movement, id: EntryId) -> Added {
+        let mut numbers = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
+        let [delta, on_hand, held] = &mut numbers;
+        let values = [
+            movement.kind.as_bytes(),
+            &movement.sku,
+            delta.format(movement.delta).as_bytes(),
+            on_hand.format(movement.on_hand).as_bytes(),
+            held.format(movement.held).as_bytes(),
+            &movement.reference,
+            &movement.reason,
+        ]
+        .map(OwnStr::new);
+        NAMES.with(|names| self.add(StreamKind::Journal, id, &names.journal, &values.each_ref().map(OwnStr::get)))
+    }
+
+    fn add<const N: usize>(&mut self, kind: StreamKind, id: EntryId, names: &[OwnStr; N], values: &[Str; N]) -> Added {
+        let ctx = self.ctx;
+        let (name, key) = self.stream(kind);
+        let mut pairs: smallvec::SmallVec<[*mut raw::RedisModuleString; 16]> = smallvec::SmallVec::new();
+        for (name, value) in names.iter().zip(values) {
+            pairs.push(name.get().0);
+            pairs.push(value.0);
+        }
+        let mut raw_id = raw::RedisModuleStreamID { ms: id.ms, seq: u64::from(id.seq) };
+        // SAFETY: the key is open for writing; the server copies the N pairs.
+        let status =
+            unsafe { api!(RedisModule_StreamAdd(key.0, 0, &mut raw_id, pairs.as_mut_ptr(), pairs.len() as i64 / 2)) };
+        if status == raw::REDISMODULE_OK as c_int {
+            ctx.notify(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", name.get());
+            return Added::Yes;
+        }
+        match std::io::Error::last_os_error().raw_os_error() {
+            Some(libc_edom) if libc_edom == EDOM => Added::Behind,
+            _ => Added::No,
+        }
+    }
+
+    /// Where the stream was ahead of the id, the primary adds the entry under the stream's next id and tells the engine
+    /// and the replicas; a replica waits to be told.
+    fn settle(
+        &mut self,
+        store: &mut Store,
+        kind: StreamKind,
+        order: Option<u32>,
+        id: EntryId,
+        added: Added,
+        again: impl Fn(&mut Self, &Store, EntryId) -> Added,
+    ) {
+        if !matches!(added, Added::Behind) || !self.decides {
+            return;
+        }
+        let Some(next) = self.next_id(kind) else {
+            return self
+                .ctx
+                .warn("a stream of a store cannot take entries any more: its last id is the largest there is");
+        };
+        let order_id = order.map(|slot| store.order_view(self.stamp, slot).id.to_vec()).unwrap_or_default();
+        wire::replicate_reentry(self.ctx, self.store_key, self.stamp, kind_name(kind), &order_id, (next.ms, next.seq));
+        store.reentry(kind, order, next);
+        again(self, store, next);
+        if kind == StreamKind::Orders || kind == StreamKind::Complete {
+            self.moved = Some((id, next));
+        }
+    }
+
+    /// The first id that the stream takes and the engine can hold, from the stream's own word.
+    fn next_id(&mut self, kind: StreamKind) -> Option<EntryId> {
+        let ctx = self.ctx;
+        let (name, _) = self.stream(kind);
+        let (ms, seq) = last_id(ctx, name.get())?;
+        match seq.checked_add(1) {
+            Some(seq) => Some(EntryId::at_or_past(ms, seq)).filter(|id| id.ms < Ms::MAX),
+            None => Some(EntryId { ms: ms.checked_add(1)?, seq: 0 }),
+        }
+    }
+
+    /// Writes an order's entry back under its id, or under the stream's next one.
+    pub fn write_back(&mut self, store: &mut Store, order: u32) {
+        let old = store.order_view(self.stamp, order).entry;
+        let id = match self.next_id(StreamKind::Orders) {
+            Some(next) if next > old => next,
+            _ => old,
+        };
+        let order_id = store.order_view(self.stamp, order).id.to_vec();
+        wire::replicate_reentry(
+            self.ctx,
+            self.store_key,
+            self.stamp,
+            kind_name(StreamKind::Orders),
+            &order_id,
+            (id.ms, id.seq),
+        );
+        self.reentry(store, StreamKind::Orders, Some(order), id);
+    }
+
+    /// Does what a REENTRY says.
+    pub fn reentry(&mut self, store: &mut Store, kind: StreamKind, order: Option<u32>, id: EntryId) {
+        store.reentry(kind, order, id);
+        match (kind, order) {
+            (StreamKind::Orders, Some(order)) => drop(self.add_order(store, order, id)),
+            (StreamKind::Complete, Some(order)) => drop(self.add_complete(store, order, id)),
+            // What a movement said is not kept: a replica whose journal was behind misses that entry's text, and takes
+            // the next one under the same id as its primary.
+            _ => {}
+        }
+    }
+
+    /// Whether an entry is there.
+    pub fn has(&mut self, kind: StreamKind, id: EntryId) -> bool {
+        let (_, key) = self.stream(kind);
+        if !key.is_stream() {
+            return false;
+        }
+        let mut from = raw::RedisModuleStreamID { ms: id.ms, seq: u64::from(id.seq) };
+        let mut to = from;
+        let mut found = raw::RedisModuleStreamID { ms: 0, seq: 0 };
+        let mut fields = 0;
+        // SAFETY: the key is open and a stream; the iterator is stopped before anything else is done with it.
+        unsafe {
+            if api!(RedisModule_StreamIteratorStart(key.0, 0, &mut from, &mut to)) != raw::REDISMODULE_OK as c_int {
+                return false;
+            }
+            let next = api!(RedisModule_StreamIteratorNextID(key.0, &mut found, &mut fields));
+            api!(RedisModule_StreamIteratorStop(key.0));
+            next == raw::REDISMODULE_OK as c_int
+        }
+    }
+
+    fn remove(&mut self, kind: StreamKind, id: EntryId) {
+        let ctx = self.ctx;
+        let (name, key) = self.stream(kind);
+        if !key.is_stream() {
+            return;
+        }
+        let mut id = raw::RedisModuleStreamID { ms: id.ms, seq: u64::from(id.seq) };
+        // SAFETY: the key is open for writing and a stream.
+        let removed = unsafe { api!(RedisModule_StreamDelete(key.0, &mut id)) };
+        if removed == raw::REDISMODULE_OK as c_int {
+            ctx.notify(raw::REDISMODULE_NOTIFY_STREAM, c"xdel", name.get());
+        }
+    }
+
+    fn trim(&mut self, kind: StreamKind, length: u64) {
+        let ctx = self.ctx;
+        let (name, key) = self.stream(kind);
+        if !key.is_stream() || key.len() <= length {
+            return;
+        }
+        // SAFETY: the key is open for writing and a stream.
+        let trimmed = unsafe { api!(RedisModule_StreamTrimByLength(key.0, 0, length as i64)) };
+        if trimmed > 0 {
+            ctx.notify(raw::REDISMODULE_NOTIFY_STREAM, c"xtrim", name.get());
+        }
+    }
+
+    /// Signals the streams that were written, for WATCH and client-side caching.
+    pub fn signal(&self) {
+        for (name, _) in self.open.iter().flatten() {
+            signal_modified(self.ctx, name.get());
+        }
+    }
+}
+
+/// errno for "the id is not greater than the last": the same on every Unix.
+const EDOM: i32 = 33;
+
+/// Tells the server that a key was changed.
+pub fn signal_modified(ctx: Ctx, key: Str) {
+    // SAFETY: context and name are live.
+    unsafe {
+        api!(RedisModule_SignalModifiedKey(ctx.0, key.0));
+    }
+}
+
+/// The name of a stream in a REENTRY.
+pub fn kind_name(kind: StreamKind) -> &'static CStr {
+    match kind {
+        StreamKind::Orders => c"orders",
+        StreamKind::Complete => c"complete",
+        StreamKind::Journal => c"journal",
+    }
+}
+
+/// Calls a command of the server on behalf of the caller; the reply is freed by the taker.
+fn call_with_keys(ctx: Ctx, command: &CStr, keys: &[Str]) -> *mut raw::RedisModuleCallReply {
+    // SAFETY: the format takes a vector of strings with its length.
+    unsafe {
+        let ptr: *const Str = keys.as_ptr();
+        api!(RedisModule_Call(ctx.0, command.as_ptr(), c"v".as_ptr(), ptr, keys.len()))
+    }
+}
+
+/// Whether this node serves both keys now. While their slot moves, the server itself says no as soon as one of them is
+/// not here.
+fn in_one_place(ctx: Ctx, store_key: Str, stream: Str) -> bool {
+    let reply = call_with_keys(ctx, c"EXISTS", &[store_key, stream]);
+    if reply.is_null() {
+        return false;
+    }
+    // SAFETY: the reply is ours to free.
+    unsafe { api!(RedisModule_FreeCallReply(reply)) };
+    true
+}
+
+/// The last id a stream ever gave, from XINFO STREAM; none if there is no stream.
+fn last_id(ctx: Ctx, stream: Str) -> Option<(u64, u64)> {
+    // SAFETY: the format takes a C string and a string; the reply and its parts are read before it is freed.
+    unsafe {
+        let reply = api!(RedisModule_Call(ctx.0, c"XINFO".as_ptr(), c"cs".as_ptr(), c"STREAM".as_ptr(), stream.0));
+        if reply.is_null() {
+            return None;
+        }
+        let pairs = api!(RedisModule_CallReplyLength(reply));
+        let text = |at: usize| {
+            let part = api!(RedisModule_CallReplyArrayElement(reply, at));
+            let mut len = 0;
+            let ptr =
+                if part.is_null() { std::ptr::null() } else { api!(RedisModule_CallReplyStringPtr(part, &mut len)) };
+            (!ptr.is_null()).then(|| std::slice::from_raw_parts(ptr.cast::<u8>(), len).to_vec())
+        };
+        let found =
+            (0..pairs).find(|at| text(*at).as_deref() == Some(b"last-generated-id")).and_then(|at| text(at + 1));
+        api!(RedisModule_FreeCallReply(reply));
+        let found = String::from_utf8(found?).ok()?;
+        let (ms, seq) = found.split_once('-')?;
+        Some((ms.parse().ok()?, seq.parse().ok()?))
+    }
+}

@@ -1,0 +1,275 @@
+//! The value of a store's key: the engine's store, and the server's callbacks for its type.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use redis_module::raw;
+
+use super::ctx::{api, Ctx, Str};
+use super::deadlines;
+use super::memory;
+use crate::engine::{Loader, Store};
+
+/// The name of the type; nine characters, as the server wants it.
+const TYPE_NAME: &std::ffi::CStr = c"holdstore";
+
+/// The version of how pieces are laid in an RDB file. What is in a piece has a version of its own, in the engine.
+const ENCODING: c_int = 1;
+
+static STORE_TYPE: AtomicPtr<raw::RedisModuleType> = AtomicPtr::new(std::ptr::null_mut());
+
+static NEXT_UID: AtomicU64 = AtomicU64::new(1);
+
+/// The type of a store's key, once the module is loaded.
+pub(super) fn store_type() -> *mut raw::RedisModuleType {
+    STORE_TYPE.load(Ordering::Relaxed)
+}
+
+/// A store and what the server's side knows of it.
+pub struct StoreValue {
+    /// Tells values apart, in this process.
+    pub uid: u64,
+    pub store: Store,
+    /// What the store takes, in bytes, as the server's allocator counts.
+    pub bytes: i64,
+    /// When the store is registered to be due, or 0.
+    pub due: u64,
+}
+
+impl StoreValue {
+    /// A value for a store; `bytes` is what the store takes already.
+    pub fn new(store: Store, bytes: i64) -> Box<Self> {
+        let uid = NEXT_UID.fetch_add(1, Ordering::Relaxed);
+        Box::new(StoreValue { uid, store, bytes, due: 0 })
+    }
+
+    /// An empty store.
+    pub fn empty() -> Box<Self> {
+        let before = memory::net();
+        let mut value = Self::new(Store::new(seed()), 0);
+        value.bytes = memory::net() - before;
+        value
+    }
+}
+
+/// A random key for the hash tables of a store.
+pub fn seed() -> u64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the server fills exactly these bytes.
+    unsafe { api!(RedisModule_GetRandomBytes(bytes.as_mut_ptr(), bytes.len())) };
+    u64::from_ne_bytes(bytes)
+}
+
+/// Registers the type.
+pub fn register(ctx: Ctx) -> bool {
+    let mut methods = raw::RedisModuleTypeMethods {
+        version: u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION),
+        rdb_load: Some(rdb_load),
+        rdb_save: Some(rdb_save),
+        aof_rewrite: Some(aof_rewrite),
+        mem_usage: None,
+        digest: Some(digest),
+        free: Some(free),
+        aux_load: None,
+        aux_save: None,
+        aux_save_triggers: 0,
+        free_effort: None,
+        unlink: None,
+        copy: None,
+        defrag: None,
+        mem_usage2: Some(mem_usage),
+        free_effort2: Some(free_effort),
+        unlink2: Some(unlink),
+        copy2: Some(copy),
+        aux_save2: None,
+    };
+    // SAFETY: called while the module loads; the server copies the methods.
+    let made = unsafe { api!(RedisModule_CreateDataType(ctx.0, TYPE_NAME.as_ptr(), ENCODING, &mut methods)) };
+    STORE_TYPE.store(made, Ordering::Relaxed);
+    !made.is_null()
+}
+
+/// The value behind a pointer the server kept for us.
+unsafe fn value_of<'a>(value: *const c_void) -> &'a StoreValue {
+    &*value.cast::<StoreValue>()
+}
+
+extern "C" fn rdb_save(io: *mut raw::RedisModuleIO, value: *mut c_void) {
+    // SAFETY: the server passes a value of this type, and a live io.
+    let value = unsafe { value_of(value) };
+    value.store.save(&mut |piece| unsafe {
+        api!(RedisModule_SaveStringBuffer(io, piece.as_ptr().cast(), piece.len()));
+    });
+}
+
+extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, encoding: c_int) -> *mut c_void {
+    // SAFETY: the server passes a live io.
+    let io = unsafe { Io::new(io) };
+    if encoding != ENCODING {
+        io.warn(&format!("a store of encoding {encoding}, this module reads {ENCODING}"));
+        return std::ptr::null_mut();
+    }
+    let before = memory::net();
+    match io.load() {
+        Ok(store) => {
+            let mut value = StoreValue::new(*store, 0);
+            value.bytes = memory::net() - before;
+            if let Some((db, key)) = io.place() {
+                deadlines::note(db, key, &mut value);
+            }
+            Box::into_raw(value).cast()
+        }
+        Err(problem) => {
+            io.warn(&problem);
+            std::ptr::null_mut()
+        }
+    }
+}
+
+/// What the server reads and writes a value through.
+struct Io(*mut raw::RedisModuleIO);
+
+impl Io {
+    /// # Safety
+    /// The io must be the one of the running callback.
+    unsafe fn new(io: *mut raw::RedisModuleIO) -> Self {
+        Io(io)
+    }
+
+    fn load(&self) -> Result<Box<Store>, String> {
+        let mut loader = Loader::new(seed());
+        loop {
+            match loader.piece(&self.piece()?).map_err(|corrupt| corrupt.to_string())? {
+                Ok(store) => return Ok(store),
+                Err(more) => loader = more,
+            }
+        }
+    }
+
+    fn piece(&self) -> Result<Vec<u8>, String> {
+        let mut len = 0;
+        // SAFETY: the io is live; on an error the server gives no buffer, otherwise one of `len` bytes that is ours.
+        unsafe {
+            let buffer = api!(RedisModule_LoadStringBuffer(self.0, &mut len));
+            if buffer.is_null() || api!(RedisModule_IsIOError(self.0)) != 0 {
+                return Err("a store is cut off".into());
+            }
+            let piece = std::slice::from_raw_parts(buffer.cast::<u8>(), len).to_vec();
+            api!(RedisModule_Free(buffer.cast()));
+            Ok(piece)
+        }
+    }
+
+    /// The database and key that the value is loaded into.
+    fn place(&self) -> Option<(c_int, Str)> {
+        // SAFETY: the io is live; the name lives as long.
+        unsafe {
+            let key = api!(RedisModule_GetKeyNameFromIO(self.0));
+            (!key.is_null()).then(|| (api!(RedisModule_GetDbIdFromIO(self.0)), Str(key.cast_mut())))
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        let text = std::ffi::CString::new(text).unwrap_or_default();
+        // SAFETY: the format takes one string, which is there.
+        unsafe { api!(RedisModule_LogIOError(self.0, c"warning".as_ptr(), c"%s".as_ptr(), text.as_ptr())) }
+    }
+}
+
+/// Writes the store to a log as calls of the internal command, a piece each: a store of any size, in bounded commands.
+extern "C" fn aof_rewrite(io: *mut raw::RedisModuleIO, key: *mut raw::RedisModuleString, value: *mut c_void) {
+    // SAFETY: the server passes a value of this type, its key and a live io.
+    let value = unsafe { value_of(value) };
+    value.store.save(&mut |piece| unsafe {
+        let name = super::wire::APPLY.as_ptr();
+        let load = super::wire::LOAD.as_ptr();
+        api!(RedisModule_EmitAOF(io, name, c"slcb".as_ptr(), key, 0i64, load, piece.as_ptr(), piece.len()));
+    });
+}
+
+thread_local! {
+    /// Stores whose pieces are coming from a log, by database and key.
+    static LOADING: RefCell<HashMap<(c_int, Vec<u8>), (Loader, i64)>> = RefCell::new(HashMap::new());
+}
+
+/// Takes the next piece of a store from a log; the store, once it is whole.
+pub fn load_piece(db: c_int, key: &[u8], piece: &[u8]) -> Result<Option<Box<StoreValue>>, String> {
+    LOADING.with_borrow_mut(|loading| {
+        let before = memory::net();
+        let (loader, bytes) = loading.remove(&(db, key.to_vec())).unwrap_or_else(|| (Loader::new(seed()), 0));
+        match loader.piece(piece).map_err(|corrupt| corrupt.to_string())? {
+            Ok(store) => {
+                let mut value = StoreValue::new(*store, 0);
+                value.bytes = bytes + memory::net() - before;
+                Ok(Some(value))
+            }
+            Err(more) => {
+                let bytes = bytes + memory::net() - before;
+                loading.insert((db, key.to_vec()), (more, bytes));
+                Ok(None)
+            }
+        }
+    })
+}
+
+/// Forgets stores of which only some pieces came.
+pub fn forget_pieces() {
+    LOADING.with_borrow_mut(HashMap::clear);
+}
+
+extern "C" fn digest(digest: *mut raw::RedisModuleDigest, value: *mut c_void) {
+    // SAFETY: the server passes a value of this type and a live digest; it copies the bytes.
+    let value = unsafe { value_of(value) };
+    let sum = value.store.digest().to_le_bytes();
+    unsafe {
+        api!(RedisModule_DigestAddStringBuffer(digest, sum.as_ptr().cast(), sum.len()));
+        api!(RedisModule_DigestEndSequence(digest));
+    }
+}
+
+extern "C" fn free(value: *mut c_void) {
+    // SAFETY: the pointer came from Box::into_raw and the server gives it up. It may be a thread of the server's own
+    // that frees: a value touches nothing that is shared.
+    drop(unsafe { Box::from_raw(value.cast::<StoreValue>()) });
+}
+
+extern "C" fn mem_usage(_: *mut raw::RedisModuleKeyOptCtx, value: *const c_void, _: usize) -> usize {
+    // SAFETY: the server passes a value of this type.
+    usize::try_from(unsafe { value_of(value) }.bytes).unwrap_or(0)
+}
+
+extern "C" fn free_effort(_: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) -> usize {
+    // SAFETY: the server passes a value of this type.
+    unsafe { value_of(value) }.store.weight()
+}
+
+extern "C" fn unlink(_: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) {
+    // SAFETY: the server passes a value of this type, on the main thread.
+    deadlines::forget(unsafe { value_of(value) }.uid);
+}
+
+extern "C" fn copy(ctx: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) -> *mut c_void {
+    // SAFETY: the server passes a value of this type.
+    let value = unsafe { value_of(value) };
+    let before = memory::net();
+    let mut loader = Some(Loader::new(seed()));
+    let mut made = None;
+    value.store.save(&mut |piece| match loader.take().map(|loader| loader.piece(piece)) {
+        Some(Ok(Ok(store))) => made = Some(store),
+        Some(Ok(Err(more))) => loader = Some(more),
+        _ => {}
+    });
+    let Some(store) = made else { return std::ptr::null_mut() };
+    let mut copy = StoreValue::new(*store, 0);
+    copy.bytes = memory::net() - before;
+    // SAFETY: the context and the name live for this call.
+    unsafe {
+        let key = api!(RedisModule_GetToKeyNameFromOptCtx(ctx));
+        if !key.is_null() {
+            deadlines::note(api!(RedisModule_GetToDbIdFromOptCtx(ctx)), Str(key.cast_mut()), &mut copy);
+        }
+    }
+    Box::into_raw(copy).cast()
+}

@@ -1,0 +1,80 @@
+//! What a primary sends its replicas and its log: `HOLDFAST.APPLY key stamp command [argument …]`.
+//!
+//! Every change is replicated as the client's command with the primary's time in front, never as its effects: a replica
+//! and a log that is replayed do the same work at the same time, streams included. The command is refused for clients,
+//! so that nobody can forge a stamp. Beside the client's commands it carries the three that only a primary or a rewritten
+//! log makes: SWEEP, REENTRY and LOAD.
+
+use std::ffi::CStr;
+
+use redis_module::raw;
+
+use super::ctx::{api, Ctx, Str};
+use crate::engine::Ms;
+
+/// The internal command.
+pub const APPLY: &CStr = c"HOLDFAST.APPLY";
+
+/// `SWEEP budget`: do what is due, about so much of it.
+pub const SWEEP: &CStr = c"SWEEP";
+
+/// `REENTRY stream order ms seq`: an entry got another id than the engine gave it, or was written back.
+pub const REENTRY: &CStr = c"REENTRY";
+
+/// `LOAD piece`: a piece of a whole store, in a rewritten log.
+pub const LOAD: &CStr = c"LOAD";
+
+/// Replicates a client's command with its stamp.
+pub fn replicate(ctx: Ctx, key: Str, stamp: Ms, name: &CStr, rest: &[Str]) {
+    // SAFETY: the format takes a string, an integer, a C string and a vector of strings with its length; `Str` is the
+    // pointer the server wants. The server retains what it needs.
+    unsafe {
+        let rest_ptr: *const Str = rest.as_ptr();
+        api!(RedisModule_Replicate(
+            ctx.0,
+            APPLY.as_ptr(),
+            c"slcv".as_ptr(),
+            key.0,
+            stamp as i64,
+            name.as_ptr(),
+            rest_ptr.cast::<*mut raw::RedisModuleString>(),
+            rest.len(),
+        ));
+    }
+}
+
+/// Replicates a slice of work on deadlines.
+pub fn replicate_sweep(ctx: Ctx, key: Str, stamp: Ms, budget: u64) {
+    // SAFETY: the format takes a string, an integer, a C string and an integer.
+    unsafe {
+        api!(RedisModule_Replicate(
+            ctx.0,
+            APPLY.as_ptr(),
+            c"slcl".as_ptr(),
+            key.0,
+            stamp as i64,
+            SWEEP.as_ptr(),
+            budget as i64,
+        ));
+    }
+}
+
+/// Replicates that an entry has another id. `order` is empty for an entry that is no order's.
+pub fn replicate_reentry(ctx: Ctx, key: Str, stamp: Ms, stream: &CStr, order: &[u8], id: (Ms, u32)) {
+    // SAFETY: the format takes a string, an integer, two C strings, a buffer with its length and two integers.
+    unsafe {
+        api!(RedisModule_Replicate(
+            ctx.0,
+            APPLY.as_ptr(),
+            c"slccbll".as_ptr(),
+            key.0,
+            stamp as i64,
+            REENTRY.as_ptr(),
+            stream.as_ptr(),
+            order.as_ptr(),
+            order.len(),
+            id.0 as i64,
+            i64::from(id.1),
+        ));
+    }
+}

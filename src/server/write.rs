@@ -1,0 +1,134 @@
+//! The write path: open the store, stamp, run the engine, write the streams, replicate.
+
+use super::call::{Call, Stop};
+use super::ctx::Ctx;
+use super::keys::{check_new, write_store, Key};
+use super::streams::{signal_modified, PlacedWith, Streams};
+use super::value::StoreValue;
+use super::{deadlines, memory, wire};
+use crate::engine::{Effects, EntryId, Ms, Refusal, Store, StreamKind};
+
+/// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
+const SWEEP_BEFORE: u64 = 64;
+
+/// What a write may do beside changing the store.
+#[derive(Clone, Copy, Default)]
+pub struct Rule<'a> {
+    /// Whether the store is made where there is none.
+    pub makes: bool,
+    /// The streams it may write, beside the journal.
+    pub streams: &'static [StreamKind],
+    /// The caller's strings for an order's entry.
+    pub placed_with: Option<&'a PlacedWith>,
+}
+
+/// A write's reply, and an entry's id that came out other than the engine gave it.
+pub struct Written<T> {
+    pub reply: T,
+    pub moved: Option<(EntryId, EntryId)>,
+}
+
+impl Written<EntryId> {
+    /// The id the entry has.
+    pub fn entry(&self) -> EntryId {
+        match self.moved {
+            Some((from, to)) if from == self.reply => to,
+            _ => self.reply,
+        }
+    }
+}
+
+/// Runs a change on the call's store. A refused one leaves everything as it was.
+pub fn write<T>(
+    call: &Call<'_>,
+    rule: Rule<'_>,
+    run: impl FnOnce(&mut Store, Ms, &mut Effects) -> Result<T, Refusal>,
+) -> Result<Written<T>, Stop> {
+    let (key, value) = write_store(call.ctx, call.key)?;
+    let now = call.now();
+    match value {
+        Some(value) => {
+            sweep_before(call, value, now)?;
+            change(call, rule, value, now, run)
+        }
+        None if rule.makes => {
+            check_new(call.ctx, call.key)?;
+            let mut value = StoreValue::empty();
+            let written = change(call, rule, &mut value, now, run)?;
+            key.set_store(value);
+            Ok(written)
+        }
+        None => Err(Refusal::NoStore.into()),
+    }
+}
+
+fn change<T>(
+    call: &Call<'_>,
+    rule: Rule<'_>,
+    value: &mut StoreValue,
+    now: Ms,
+    run: impl FnOnce(&mut Store, Ms, &mut Effects) -> Result<T, Refusal>,
+) -> Result<Written<T>, Stop> {
+    let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), rule.placed_with);
+    for kind in rule.streams {
+        streams.check(*kind, &value.store)?;
+    }
+    if value.store.settings().journal > 0 {
+        streams.check(StreamKind::Journal, &value.store)?;
+    }
+    let mut effects = Effects::default();
+    let before = memory::net();
+    let result = run(&mut value.store, now, &mut effects);
+    value.bytes += memory::net() - before;
+    let reply = result?;
+    if effects.changed {
+        if call.stamp.is_none() {
+            wire::replicate(call.ctx, call.key, now, call.name, call.rest);
+        }
+        finish(call, value, &mut streams, &effects);
+    }
+    Ok(Written { reply, moved: streams.moved })
+}
+
+fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, effects: &Effects) {
+    streams.apply(&mut value.store, effects);
+    streams.signal();
+    signal_modified(call.ctx, call.key);
+    deadlines::note_due(call.ctx, call.key, value);
+}
+
+/// What is due by now is done first, a bounded part of it, as a change of its own: a command that is refused afterwards
+/// has not changed anything.
+fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) -> Result<(), Stop> {
+    let due = value.store.next_due().is_some_and(|due| due <= now);
+    if due && call.stamp.is_none() && call.ctx.is_primary() {
+        sweep(call.ctx, call, value, now, SWEEP_BEFORE);
+    }
+    Ok(())
+}
+
+/// Does a slice of what is due in a store, on the primary, and replicates it. A journal whose key holds something else
+/// goes without the entries: a deadline cannot be refused.
+pub fn sweep(ctx: Ctx, call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
+    let mut effects = Effects::default();
+    let before = memory::net();
+    let done = value.store.sweep(now, budget, &mut effects);
+    value.bytes += memory::net() - before;
+    if !done {
+        return;
+    }
+    if call.stamp.is_none() {
+        wire::replicate_sweep(ctx, call.key, now, budget);
+    }
+    let mut streams = Streams::new(ctx, call.key, now, call.stamp.is_none(), None);
+    finish(call, value, &mut streams, &effects);
+}
+
+/// Puts a store in place of whatever is at a key: the end of a LOAD.
+pub fn replace(call: &Call<'_>, mut value: Box<StoreValue>) {
+    if let Some(key) = Key::open(call.ctx, call.key, true) {
+        key.unlink();
+        deadlines::note(call.ctx.db(), call.key, &mut value);
+        key.set_store(value);
+    }
+}
