@@ -168,12 +168,13 @@ impl Store {
             hold.items.iter().enumerate().map(|(i, item)| (item.sku, i)).collect();
         let mut units = Vec::with_capacity(lines.len());
         for wanted in self.resolve(lines)? {
-            let left = by_sku.get(&wanted.sku).map_or(0, |i| hold.items[*i].left);
+            let place = by_sku.get(&wanted.sku).copied();
+            let left = place.map_or(0, |i| hold.items[i].left);
             if left < wanted.qty {
                 let sku = Shown(&self.skus.at(wanted.sku).id);
                 return Err(Refusal::BadState(format!("hold has {left} of {sku} left, not {}", wanted.qty)));
             }
-            units.push((by_sku[&wanted.sku], wanted.qty));
+            units.extend(place.map(|i| (i, wanted.qty)));
         }
         Ok(units)
     }

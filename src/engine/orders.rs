@@ -329,13 +329,14 @@ impl Store {
         let mut back = Vec::with_capacity(wanted.len());
         for units in &wanted {
             let sku = self.skus.at(units.sku);
-            let had = by_sku.get(&units.sku).map_or(0, |i| items[*i].qty - returned.get(*i).copied().unwrap_or(0));
+            let place = by_sku.get(&units.sku).copied();
+            let had = place.map_or(0, |i| items[i].qty - returned.get(i).copied().unwrap_or(0));
             if had < units.qty {
                 let text = format!("order has {had} of {} to return, not {}", Shown(&sku.id), units.qty);
                 return Err(Refusal::BadState(text));
             }
             checked_sum(sku.on_hand, units.qty, "qty")?;
-            back.push((by_sku[&units.sku], units.sku, units.qty));
+            back.extend(place.map(|i| (i, units.sku, units.qty)));
         }
         let count = items.len();
         self.extra_mut(slot).returned.resize(count, 0);

@@ -196,7 +196,7 @@ impl Sync<'_> {
 /// One step of a cursor over slots: `count` slots from `cursor` on, those that `seen` gives something for.
 pub(super) fn scan<T>(cursor: u64, count: usize, end: u32, seen: impl Fn(u32) -> Option<T>) -> (u64, Vec<T>) {
     let from = cursor.min(u64::from(end)) as u32;
-    let to = (u64::from(from) + count as u64).min(u64::from(end)) as u32;
+    let to = u64::from(from).saturating_add(count as u64).min(u64::from(end)) as u32;
     let found = (from..to).filter_map(seen).collect();
     (if to == end { 0 } else { u64::from(to) }, found)
 }
