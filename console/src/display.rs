@@ -24,7 +24,9 @@ impl Display {
         if in_place {
             let _ = crossterm::execute!(std::io::stdout(), cursor::Hide);
         }
-        Display { in_place, line_interval, last: None, lines_drawn: 0 }
+        // A picture is wanted at once; the first line only when there is something to tell.
+        let last = (!in_place).then(Instant::now);
+        Display { in_place, line_interval, last, lines_drawn: 0 }
     }
 
     /// Whether it is time for the next picture or line.

@@ -19,7 +19,7 @@ use crate::store::SkuCounts;
 /// Between two looks at the server.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two lines where there is no terminal.
-const LINE_INTERVAL: Duration = Duration::from_secs(3);
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// From this part of the window on, more customers are sent for when those still to come are too few.
 const SEND_FOR_MORE_FROM: f64 = 0.6;
 /// At this part of the window all units should be sold.
@@ -37,6 +37,8 @@ pub struct Doors {
     connection: ConnectionManager,
     planned: std::vec::IntoIter<Customer>,
     visits: JoinSet<()>,
+    /// Visits of customers who were sent for.
+    late_visits: JoinSet<()>,
     next_number: u64,
     view: View,
     display: Display,
@@ -55,6 +57,7 @@ impl Doors {
             next_number: planned.len() as u64 + 1,
             planned: planned.into_iter(),
             visits: JoinSet::new(),
+            late_visits: JoinSet::new(),
             view,
             display: Display::new(LINE_INTERVAL),
             now: Snapshot::default(),
@@ -73,8 +76,9 @@ impl Doors {
             let arrives = next.map_or(Duration::ZERO, |customer| customer.arrives);
             tokio::select! {
                 () = self.shop.until(arrives), if next.is_some() => {
-                    self.let_in(next.take());
-                    next = self.planned.next();
+                    if let Some(customer) = std::mem::replace(&mut next, self.planned.next()) {
+                        self.visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
+                    }
                 }
                 _ = look.tick() => self.look_around().await?,
             }
@@ -85,29 +89,29 @@ impl Doors {
 
     fn is_over(&self, all_came: bool) -> bool {
         let elapsed = self.shop.elapsed();
-        let all_done = all_came && self.visits.is_empty() && self.now.waiting == 0 && self.shop.ledger().open() == 0;
+        let all_left = all_came && self.visits.is_empty() && self.late_visits.is_empty();
+        let all_done = all_left && self.now.waiting == 0 && self.shop.ledger().open() == 0;
         let ends = self.shop.schedule.ends;
         (all_done && elapsed >= ends) || elapsed >= ends + AFTER_HOURS
     }
 
-    fn let_in(&mut self, customer: Option<Customer>) {
-        if let Some(customer) = customer {
-            self.visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
-        }
-    }
-
     async fn look_around(&mut self) -> Result<()> {
-        while self.visits.try_join_next().is_some() {}
         self.now = self.ask().await?;
+        while self.visits.try_join_next().is_some() {}
+        while self.late_visits.try_join_next().is_some() {}
         for _ in 0..self.more_wanted() {
-            let arrives = self.shop.elapsed();
-            let customer = Customer { number: self.next_number, arrives, habit: Habit::Buys, patient: false };
-            self.next_number += 1;
-            self.shop.ledger().tally.came_for_returned_units += 1;
-            self.let_in(Some(customer));
+            self.send_for_one();
         }
         self.view.notice(self.shop.elapsed(), &self.shop.ledger().tally);
         self.show(false)
+    }
+
+    fn send_for_one(&mut self) {
+        let arrives = self.shop.elapsed();
+        let customer = Customer { number: self.next_number, arrives, habit: Habit::Buys, patient: false };
+        self.next_number += 1;
+        self.shop.ledger().tally.came_for_returned_units += 1;
+        self.late_visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
     }
 
     async fn ask(&mut self) -> Result<Snapshot> {
@@ -131,7 +135,8 @@ impl Doors {
             return 0;
         }
         let to_come = self.planned.as_slice().partition_point(|customer| customer.arrives < schedule.closes);
-        let missing = self.now.left as f64 - COUNTED_ON * to_come as f64;
+        let under_way = self.late_visits.len() as f64;
+        let missing = self.now.left as f64 - COUNTED_ON * to_come as f64 - under_way;
         if missing <= 0.0 {
             return 0;
         }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use crate::text::measured;
+
 /// Longest time a histogram tells apart, in microseconds: an hour.
 const LATENCY_MAX_MICROS: u64 = 3_600_000_000;
 /// Significant digits of a histogram.
@@ -26,9 +28,12 @@ impl Latency {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(LATENCY_MAX_MICROS));
     }
 
-    /// The time that this share of all (0.5, 0.99) did not take longer than.
-    pub fn at(&self, share: f64) -> Duration {
-        Duration::from_micros(self.0.value_at_quantile(share))
+    /// The time that this share of all (0.5, 0.99) did not take longer than; a dash when there is none yet.
+    pub fn at(&self, share: f64) -> String {
+        match self.0.is_empty() {
+            true => "–".to_string(),
+            false => measured(Duration::from_micros(self.0.value_at_quantile(share))),
+        }
     }
 }
 

@@ -4,13 +4,13 @@ use std::io::{BufRead, IsTerminal};
 
 use anyhow::{bail, Result};
 
-use super::ledger::Ledger;
+use super::ledger::{Latency, Ledger};
 use super::shop::Shop;
 use super::verify::Verdict;
 use super::view::refusals;
 use crate::cleanup;
 use crate::server::Server;
-use crate::text::{grouped, measured, Paint};
+use crate::text::{grouped, Paint};
 
 /// Prints what was sold and to whom, and what the checks say.
 ///
@@ -44,54 +44,53 @@ pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
 
 fn rows(ledger: &Ledger, seed: u64) -> Vec<(&'static str, String)> {
     let tally = &ledger.tally;
+    let count = |number: u64| grouped(number);
     let mut rows = vec![
-        (
-            "customers",
-            format!(
-                "{} came, {} of them as units came back late",
-                grouped(tally.arrived),
-                grouped(tally.came_for_returned_units)
-            ),
-        ),
+        ("customers", format!("{} came", count(tally.arrived))),
         (
             "orders",
             format!(
-                "{} placed, {} completed, {} cancelled and sold again",
-                grouped(tally.placed),
-                grouped(tally.completed),
-                grouped(tally.cancelled)
+                "{} placed, {} completed, {} cancelled and their units sold again",
+                count(tally.placed),
+                count(tally.completed),
+                count(tally.cancelled)
             ),
         ),
         (
             "cancelled",
             format!(
-                "{} while a worker was packing; {} came too late",
-                grouped(tally.cancelled_under_way),
-                grouped(tally.too_late_to_cancel)
+                "{} of them in a worker's hands; {} more came too late",
+                count(tally.cancelled_under_way),
+                count(tally.too_late_to_cancel)
             ),
         ),
-        ("carts", format!("{} filled, {} left to expire", grouped(tally.carts), grouped(tally.carts_left))),
         (
-            "sent again",
+            "carts",
             format!(
-                "{} under the same order id, each got its first reply; {} after a dropped connection",
-                grouped(tally.same_reply),
-                grouped(tally.replies_dropped)
+                "{} filled, {} left to expire and their units sold again",
+                count(tally.carts),
+                count(tally.carts_left)
             ),
         ),
+        ("sent twice", format!("{} under the same order id, each got the first reply", count(tally.same_reply))),
+        ("reply lost", format!("{} dropped the connection and sent the order again", count(tally.replies_dropped))),
         ("refused", refusals(tally, ", ")),
         ("placing", percentiles(&ledger.placing)),
         ("placed → completed", percentiles(&ledger.fulfilling)),
         ("seed", seed.to_string()),
     ];
+    if tally.came_for_returned_units > 0 {
+        let late = format!("{} sent for, as units were still to be had", count(tally.came_for_returned_units));
+        rows.insert(1, ("late customers", late));
+    }
     if tally.connections_lost > 0 {
-        rows.push(("connections lost", format!("{}, their commands sent again", grouped(tally.connections_lost))));
+        rows.push(("connections lost", format!("{}, their commands sent again", count(tally.connections_lost))));
     }
     rows
 }
 
-fn percentiles(latency: &super::ledger::Latency) -> String {
-    format!("p50 {}, p99 {}", measured(latency.at(0.5)), measured(latency.at(0.99)))
+fn percentiles(latency: &Latency) -> String {
+    format!("p50 {}, p99 {}", latency.at(0.5), latency.at(0.99))
 }
 
 fn agreements(ledger: &Ledger, verdict: &Verdict) -> Vec<String> {

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::ledger::{Ledger, Tally};
+use super::ledger::{Latency, Ledger, Tally};
 use super::plan::Schedule;
-use crate::text::{clock, grouped, measured, Paint};
+use crate::text::{clock, grouped, Paint};
 
 /// Cells of the bar of units, and of the line of placings over time.
 const WIDTH: usize = 60;
@@ -110,10 +110,10 @@ impl View {
             grouped(tally.completed),
             grouped(tally.cancelled),
             refusals(tally, " "),
-            measured(ledger.placing.at(0.5)),
-            measured(ledger.placing.at(0.99)),
-            measured(ledger.fulfilling.at(0.5)),
-            measured(ledger.fulfilling.at(0.99)),
+            ledger.placing.at(0.5),
+            ledger.placing.at(0.99),
+            ledger.fulfilling.at(0.5),
+            ledger.fulfilling.at(0.99),
         )
     }
 
@@ -199,8 +199,8 @@ impl View {
     }
 }
 
-fn latency(label: &str, latency: &super::ledger::Latency) -> String {
-    format!("{label:<22}{:>8}{:>10}", measured(latency.at(0.5)), measured(latency.at(0.99)))
+fn latency(label: &str, latency: &Latency) -> String {
+    format!("{label:<22}{:>8}{:>10}", latency.at(0.5), latency.at(0.99))
 }
 
 /// Refusals by code, in one line.
