@@ -1,6 +1,6 @@
 //! What `STORE.SET` sets.
 
-use super::types::Ms;
+use super::types::{Ms, MAX_QUANTITY};
 
 macro_rules! settings {
     ($($field:ident, $variant:ident, $name:literal, $default:literal, $min:literal, $doc:literal;)*) => {
@@ -31,7 +31,7 @@ macro_rules! settings {
                 match self { $(Field::$variant => $name,)* }
             }
 
-            /// The smallest value; the largest is 2^53 - 1 for all but `paused`.
+            /// The smallest value.
             pub fn min(self) -> u64 {
                 match self { $(Field::$variant => $min,)* }
             }
@@ -76,6 +76,15 @@ impl Field {
     /// The field of a name, in any case.
     pub fn by_name(name: &[u8]) -> Option<Field> {
         FIELDS.iter().copied().find(|f| f.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The largest value: 2^53 - 1 for all but `paused`.
+    pub fn max(self) -> u64 {
+        if self.is_switch() {
+            1
+        } else {
+            MAX_QUANTITY
+        }
     }
 
     /// `paused` is yes or no; every other field is an integer.

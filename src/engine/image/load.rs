@@ -133,7 +133,7 @@ impl Loader {
         for _ in 0..number(rest)? {
             let field = Field::by_name(bytes(rest, 64)?).ok_or(Corrupt("an unknown setting"))?;
             let value = quantity(rest)?;
-            if value < field.min() || field.is_switch() && value > 1 {
+            if !(field.min()..=field.max()).contains(&value) {
                 return Err(Corrupt("a setting out of range"));
             }
             store.settings.set(field, value);
