@@ -7,7 +7,7 @@ use super::packed::zigzag;
 use super::refs::{fingerprint, Ref};
 use super::refusal::Shown;
 use super::sku::{Sku, SkuView};
-use super::store::Store;
+use super::store::{Level, Store};
 use super::types::{Line, Ms, MAX_QUANTITY};
 use super::Refusal;
 
@@ -61,8 +61,9 @@ impl Store {
         self.check_count(set.sku, set.on_hand)?;
         self.touch(now, fx);
         let slot = self.sku_or_new(set.sku);
+        let before = self.skus.at(slot).level();
         self.change_marks(slot, set);
-        self.count_stock(slot, set.on_hand, Why::new("set", b""), fx);
+        self.count_stock(before, slot, set.on_hand, Why::new("set", b""), fx);
         Ok(self.skus.at(slot).available())
     }
 
@@ -81,9 +82,9 @@ impl Store {
         checked_sum(on_hand, sold, "on-hand and what was sold").map(drop)
     }
 
-    fn count_stock(&mut self, slot: u32, on_hand: u64, why: Why<'_>, fx: &mut Effects) {
+    fn count_stock(&mut self, before: Level, slot: u32, on_hand: u64, why: Why<'_>, fx: &mut Effects) {
         let delta = on_hand as i64 - self.skus.at(slot).on_hand as i64;
-        self.move_stock(slot, Move::OnHand(delta), why, fx);
+        self.move_stock_from(before, slot, Move::OnHand(delta), why, fx);
         fx.event(Event::StockChanged);
     }
 
@@ -134,7 +135,7 @@ impl Store {
         self.touch(now, fx);
         for count in sync.counts {
             let slot = self.sku_or_new(count.sku);
-            self.count_stock(slot, count.qty, Why::new("sync", sync.source), fx);
+            self.count_stock(self.skus.at(slot).level(), slot, count.qty, Why::new("sync", sync.source), fx);
         }
         self.sources.insert(sync.source.into(), Source { seq: sync.seq, call });
         Ok(Synced::Applied)

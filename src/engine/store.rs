@@ -136,6 +136,10 @@ impl Store {
     pub fn configure(&mut self, now: Ms, fields: &[(Field, u64)], fx: &mut Effects) -> Result<(), Refusal> {
         let mut settings = self.settings.clone();
         for (field, value) in fields {
+            let (min, max) = (field.min(), field.max());
+            if !(min..=max).contains(value) {
+                return Err(Refusal::argument(field.name(), format!("is {value}, {min} to {max} was wanted")));
+            }
             settings.set(*field, *value);
         }
         if settings.closes != 0 && settings.closes <= settings.opens {
@@ -168,17 +172,17 @@ impl Store {
 
     /// Moves the stock of one SKU and tells the journal and the subscribers. The sums were checked before.
     pub(super) fn move_stock(&mut self, slot: u32, how: Move, why: Why<'_>, fx: &mut Effects) {
+        let before = self.skus.at(slot).level();
+        self.move_stock_from(before, slot, how, why, fx);
+    }
+
+    /// The same, where the SKU's marks changed just now: `before` is its level before that.
+    pub(super) fn move_stock_from(&mut self, before: Level, slot: u32, how: Move, why: Why<'_>, fx: &mut Effects) {
         let sku = self.skus.at_mut(slot);
-        let (available, was_low) = (sku.available(), sku.is_low());
         self.totals.take(sku);
         let delta = sku.apply(how);
         self.totals.add(sku);
-        if available > 0 && sku.available() <= 0 {
-            fx.event(Event::StockOut);
-        }
-        if sku.is_low() && !was_low {
-            fx.event(Event::StockLow);
-        }
+        sku.level().tell(before, fx);
         if self.settings.journal > 0 {
             let movement = Movement {
                 id: self.last.next(StreamKind::Journal, self.now),
@@ -298,7 +302,29 @@ impl Totals {
     }
 }
 
+/// What subscribers are told about a SKU's stock: whether there is any to sell, and whether it is low.
+#[derive(Clone, Copy)]
+pub(super) struct Level {
+    out: bool,
+    low: bool,
+}
+
+impl Level {
+    fn tell(self, before: Level, fx: &mut Effects) {
+        if self.out && !before.out {
+            fx.event(Event::StockOut);
+        }
+        if self.low && !before.low {
+            fx.event(Event::StockLow);
+        }
+    }
+}
+
 impl Sku {
+    pub(super) fn level(&self) -> Level {
+        Level { out: self.available() <= 0, low: self.is_low() }
+    }
+
     /// Applies a move that was checked, and says by how much it moved.
     fn apply(&mut self, how: Move) -> i64 {
         match how {
