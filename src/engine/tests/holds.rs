@@ -50,9 +50,10 @@ fn a_sku_named_twice_is_added_up() {
     assert_eq!(shop.store.hold(b"h").unwrap().items, [(&b"tea"[..], 10, 10, 0), (&b"milk"[..], 1, 1, 0)]);
     // Long lists go another way through the engine than short ones.
     let mut long = vec![("milk", 1); 7];
-    long.extend([("tea", 0); 30]);
+    long.extend([("tea", 1); 30]);
+    shop.ok(set("tea", 40));
     shop.ok(reserve("long", &long));
-    assert_eq!(shop.store.hold(b"long").unwrap().items, [(&b"milk"[..], 7, 7, 0), (&b"tea"[..], 0, 0, 0)]);
+    assert_eq!(shop.store.hold(b"long").unwrap().items, [(&b"milk"[..], 7, 7, 0), (&b"tea"[..], 30, 30, 0)]);
 }
 
 #[test]
