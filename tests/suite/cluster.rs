@@ -297,6 +297,15 @@ fn trade(port: u16, number: usize, stop: &AtomicBool) -> (Vec<String>, Vec<Strin
     (placed, completed)
 }
 
+/// Lets the traders go home when the test fails, so that it ends.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Moves the slot with all its keys, as `redis-cli --cluster reshard` does.
 fn move_slot(pair: &Pair, slot: i64, from: usize) {
     pair.begin_move(slot, from);
@@ -317,6 +326,7 @@ fn resharding_under_traffic(binary: &ServerBinary) {
     let slot = client.int("CLUSTER KEYSLOT popup");
     let stop = AtomicBool::new(false);
     let traded = thread::scope(|scope| {
+        let _guard = StopOnPanic(&stop);
         let start = |number| {
             let (stop, port) = (&stop, pair.nodes[0].port());
             scope.spawn(move || trade(port, number, stop))

@@ -24,6 +24,7 @@ tests![
     repair_brings_back_what_is_missing,
     repair_finds_single_missing_entries,
     repair_leaves_a_whole_stream_alone,
+    audit_tells_what_an_outsider_did,
     foreign_entries_do_no_harm,
     an_entry_far_in_the_future_does_no_harm,
     a_stream_without_ids_left_does_no_harm,
@@ -392,6 +393,27 @@ fn repair_leaves_a_whole_stream_alone(binary: &ServerBinary) {
     assert_eq!(client.digest(), digest);
 }
 
+fn audit_tells_what_an_outsider_did(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    ten_orders(&mut client);
+    let differences = |client: &mut Client| client.get("STORE.AUDIT popup").array().len();
+    assert_eq!(differences(&mut client), 0);
+    let id = client.text(format!("XADD {ORDERS} * not an-order"));
+    assert_eq!(differences(&mut client), 1, "an entry too many");
+    client.int(format!("XDEL {ORDERS} {id}"));
+    assert_eq!(differences(&mut client), 0);
+    let first = entries(&mut client, ORDERS)[0].id.clone();
+    client.int(format!("XDEL {ORDERS} {first}"));
+    assert_eq!(differences(&mut client), 1, "an entry too few");
+    client.int("STORE.REPAIR popup");
+    assert_eq!(differences(&mut client), 0);
+    client.int(format!("DEL {ORDERS}"));
+    assert_eq!(differences(&mut client), 1, "no stream at all");
+    client.int("STORE.REPAIR popup");
+    assert_eq!(differences(&mut client), 0);
+}
+
 fn foreign_entries_do_no_harm(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
@@ -416,6 +438,8 @@ fn an_entry_far_in_the_future_does_no_harm(binary: &ServerBinary) {
     assert_eq!(ids.len(), 9, "{ids:?}");
     assert_eq!(client.int("XLEN {popup}:complete"), 2);
     assert_no_order_lost(&mut client);
+    assert_eq!(client.int(format!("XDEL {ORDERS} 9999999999999-7")), 1);
+    assert_eq!(client.int("STORE.REPAIR popup"), 0);
     assert_books_balance(&mut client, "popup");
 }
 

@@ -65,6 +65,11 @@ impl ServerBinary {
         &self.label
     }
 
+    /// True where a module's commands can be in the server's ACL categories: Redis 7.2, every Valkey.
+    pub fn has_command_categories(&self) -> bool {
+        self.version >= (7, 2, 0)
+    }
+
     /// True where a module can add an ACL category: Redis 7.4, Valkey 8.
     pub fn has_acl_categories(&self) -> bool {
         if self.label.starts_with("valkey") {

@@ -82,7 +82,9 @@ impl Server {
     /// Starts a node of a cluster without slots.
     #[track_caller]
     pub fn cluster_node(binary: &ServerBinary) -> Server {
-        Server::with(binary, &["cluster-enabled yes", "cluster-node-timeout 5000"])
+        // A node that gives its last slot away stays a master: tests move slots there and back.
+        let stays = "cluster-allow-replica-migration no";
+        Server::with(binary, &["cluster-enabled yes", "cluster-node-timeout 5000", stays])
     }
 
     /// Waits until the node sees a cluster that is up.
@@ -97,6 +99,10 @@ impl Server {
     pub fn replica(&self, binary: &ServerBinary) -> Server {
         let replica = Server::with(binary, &[&format!("replicaof 127.0.0.1 {}", self.port)]);
         replica.wait_for_link();
+        // A primary sends nothing before it has heard from its replica, which may take the replica a second.
+        let online = format!("port={},state=online", replica.port);
+        let mut client = self.client();
+        wait_until(DEADLINE, "the replica is online", || client.text("INFO replication").contains(&online));
         replica
     }
 
