@@ -1,15 +1,18 @@
 //! Tests of the engine: a concern a file, and a model, a generator and hostile input that know nothing of its insides.
 
+mod against_model;
 mod bounds;
 mod build;
 mod command;
 mod deadlines;
 mod events;
+mod generate;
 mod holds;
 mod idempotency;
 mod journal;
 mod json;
 mod limits;
+mod model;
 mod orders;
 mod retention;
 mod shop;

@@ -7,7 +7,7 @@ use super::super::refusal::Refusal;
 use super::super::settings::Field;
 use super::super::stock::{Adjust, SetStock, Sync, Synced};
 use super::super::store::Store;
-use super::super::streams::EntryId;
+use super::super::streams::{EntryId, StreamKind};
 use super::super::types::{Line, Ms};
 
 pub type Id = Vec<u8>;
@@ -19,17 +19,69 @@ pub type Lines = Vec<(Id, u64)>;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     Configure(Vec<(Field, u64)>),
-    SetStock { sku: Id, on_hand: u64, safety: Option<u64>, low: Option<u64>, limit: Option<u64> },
-    Adjust { sku: Id, delta: i64, reason: Id, reference: Option<Id> },
-    Sync { source: Id, seq: u64, counts: Lines },
-    Reserve { hold: Id, customer: Option<Id>, ttl_ms: Option<Ms>, items: Lines },
-    Extend { hold: Id, ms: Ms },
-    Close { hold: Id, commit: bool, reference: Option<Id>, items: Option<Lines> },
-    Place { order: Id, customer: Id, group: Option<Id>, data: Id, take: Source },
-    Complete { order: Id, token: Option<u64>, result: Id },
-    Cancel { order: Id, reason: Id },
-    Return { order: Id, reference: Option<Id>, items: Lines },
-    Sweep { budget: u64 },
+    SetStock {
+        sku: Id,
+        on_hand: u64,
+        safety: Option<u64>,
+        low: Option<u64>,
+        limit: Option<u64>,
+    },
+    Adjust {
+        sku: Id,
+        delta: i64,
+        reason: Id,
+        reference: Option<Id>,
+    },
+    Sync {
+        source: Id,
+        seq: u64,
+        counts: Lines,
+    },
+    Reserve {
+        hold: Id,
+        customer: Option<Id>,
+        ttl_ms: Option<Ms>,
+        items: Lines,
+    },
+    Extend {
+        hold: Id,
+        ms: Ms,
+    },
+    Close {
+        hold: Id,
+        commit: bool,
+        reference: Option<Id>,
+        items: Option<Lines>,
+    },
+    Place {
+        order: Id,
+        customer: Id,
+        group: Option<Id>,
+        data: Id,
+        take: Source,
+    },
+    Complete {
+        order: Id,
+        token: Option<u64>,
+        result: Id,
+    },
+    Cancel {
+        order: Id,
+        reason: Id,
+    },
+    Return {
+        order: Id,
+        reference: Option<Id>,
+        items: Lines,
+    },
+    Sweep {
+        budget: u64,
+    },
+    /// The entry of an open order got another id: its own again, or one `ahead_ms` past the stream's last.
+    Reentry {
+        order: Id,
+        ahead_ms: Option<Ms>,
+    },
 }
 
 /// Where an order's units come from.
@@ -72,6 +124,10 @@ impl Command {
             }
             Command::Reserve { .. } | Command::Extend { .. } | Command::Close { .. } => self.apply_hold(store, now, fx),
             Command::Sweep { budget } => Ok(Reply::Swept(store.sweep(now, *budget, fx))),
+            Command::Reentry { order, ahead_ms } => {
+                reenter(store, order, *ahead_ms, fx);
+                Ok(Reply::Nothing)
+            }
             _ => self.apply_order(store, now, fx),
         }
     }
@@ -133,6 +189,16 @@ impl Command {
             other => unreachable!("{other:?} is of no order"),
         }
     }
+}
+
+/// What the server does where a stream did not take the id it was given, or lost the entry.
+fn reenter(store: &mut Store, order: &[u8], ahead_ms: Option<Ms>, fx: &mut Effects) {
+    let Some(view) = store.order(0, order).filter(|order| order.state.is_open()) else { return };
+    let last = store.last_entry(StreamKind::Orders);
+    let id = ahead_ms.map_or(view.entry, |ms| EntryId { ms: last.ms + ms, seq: 0 });
+    let slot = store.order_at(order);
+    store.reentry(StreamKind::Orders, slot, id);
+    fx.changed = true;
 }
 
 /// The code of a refusal: the first word of its text.

@@ -1,0 +1,160 @@
+//! Random commands over so few ids that they keep running into each other.
+
+use proptest::collection::vec;
+use proptest::option::{self, weighted};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::settings::{Field, FIELDS};
+use super::super::types::MAX_QUANTITY;
+use super::command::{Command, Id, Lines, Source};
+use super::shop::START;
+
+/// One step of a test.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// The clock moves by so many milliseconds, also back, and a call is made.
+    Call(i64, Command),
+    /// The clock moves, and the call made so many calls ago is made again.
+    Again(i64, usize),
+    /// The store is saved, and the loaded one goes on.
+    Reload,
+}
+
+/// How many cases a property is tried on: `PROPTEST_CASES`, or what keeps a default run short.
+pub fn cases(default: u32) -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = default;
+    }
+    // A case that fails is printed, and becomes a test with a name.
+    config.failure_persistence = None;
+    config.max_shrink_iters = 20_000;
+    config
+}
+
+pub fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        12 => (clock(), command()).prop_map(|(ms, command)| Step::Call(ms, command)),
+        3 => (clock(), 1usize..6).prop_map(|(ms, back)| Step::Again(ms, back)),
+        1 => Just(Step::Reload),
+    ];
+    vec(step, 1..count)
+}
+
+fn clock() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => Just(0i64), 8 => 1i64..20, 2 => 20i64..500, 1 => -300i64..0]
+}
+
+/// Ids that are told apart, and one that is no text.
+fn id(names: &'static [&'static [u8]]) -> impl Strategy<Value = Id> {
+    select(names).prop_map(<[u8]>::to_vec)
+}
+
+pub fn sku() -> impl Strategy<Value = Id> {
+    id(&[b"tea", b"milk", b"jam", b"\xff\0"])
+}
+
+fn hold() -> impl Strategy<Value = Id> {
+    id(&[b"h1", b"h2", b"h3", b"h4"])
+}
+
+fn order() -> impl Strategy<Value = Id> {
+    id(&[b"o1", b"o2", b"o3", b"o4", b"o5"])
+}
+
+fn customer() -> impl Strategy<Value = Id> {
+    id(&[b"ann", b"bob", b"cyd"])
+}
+
+fn reference() -> impl Strategy<Value = Option<Id>> {
+    weighted(0.4, id(&[b"r1", b"r2", b"r3"]))
+}
+
+fn note() -> impl Strategy<Value = Id> {
+    id(&[b"", b"", b"{}", b"why"])
+}
+
+fn qty() -> impl Strategy<Value = u64> {
+    prop_oneof![30 => 1u64..5, 2 => 5u64..15, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
+}
+
+fn on_hand() -> impl Strategy<Value = u64> {
+    prop_oneof![20 => 0u64..16, 8 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
+}
+
+fn lines() -> impl Strategy<Value = Lines> {
+    vec((sku(), qty()), 1..4)
+}
+
+fn setting() -> impl Strategy<Value = (Field, u64)> {
+    let field = |name: &'static str| Field::by_name(name.as_bytes()).unwrap();
+    prop_oneof![
+        4 => (Just(field("limit")), select(vec![0, 0, 3, 6, 20, MAX_QUANTITY])),
+        2 => (Just(field("opens")), prop_oneof![Just(0), START..START + 600]),
+        2 => (Just(field("closes")), prop_oneof![2 => Just(0), 1 => START..START + 3_000]),
+        2 => (Just(field("hold-ms")), 1u64..200),
+        2 => (Just(field("keep-ms")), 1u64..400),
+        3 => (Just(field("journal")), select(vec![0, 0, 1, 100])),
+        1 => (Just(field("sla-ms")), 0u64..60),
+        1 => (select(FIELDS), select(vec![0, 1, 2, MAX_QUANTITY, MAX_QUANTITY + 1])),
+    ]
+}
+
+fn count() -> impl Strategy<Value = Command> {
+    let marks = (option::of(0u64..6), option::of(0u64..6), option::of(0u64..9));
+    let delta = prop_oneof![9 => -8i64..12, 1 => select(vec![MAX_QUANTITY as i64, -(MAX_QUANTITY as i64)])];
+    let delta = delta.prop_map(|delta| if delta == 0 { 1 } else { delta });
+    prop_oneof![
+        4 => (sku(), on_hand(), marks).prop_map(|(sku, on_hand, (safety, low, limit))| {
+            Command::SetStock { sku, on_hand, safety, low, limit }
+        }),
+        3 => (sku(), delta, note(), reference()).prop_map(|(sku, delta, reason, reference)| {
+            Command::Adjust { sku, delta, reason, reference }
+        }),
+        2 => (id(&[b"erp", b"wms"]), 1u64..7, vec((sku(), on_hand()), 1..3)).prop_map(|(source, seq, counts)| {
+            Command::Sync { source, seq, counts }
+        }),
+    ]
+}
+
+fn of_hold() -> impl Strategy<Value = Command> {
+    let ttl_ms = weighted(0.6, prop_oneof![9 => 1u64..200, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
+    prop_oneof![
+        5 => (hold(), option::of(customer()), ttl_ms, lines()).prop_map(|(hold, customer, ttl_ms, items)| {
+            Command::Reserve { hold, customer, ttl_ms, items }
+        }),
+        1 => (hold(), 1u64..300).prop_map(|(hold, ms)| Command::Extend { hold, ms }),
+        4 => (hold(), any::<bool>(), reference(), option::of(lines())).prop_map(|(hold, commit, reference, items)| {
+            Command::Close { hold, commit, reference, items }
+        }),
+    ]
+}
+
+fn of_order() -> impl Strategy<Value = Command> {
+    let take = prop_oneof![3 => lines().prop_map(Source::Items), 2 => hold().prop_map(Source::Hold)];
+    let group = weighted(0.2, id(&[b"g1", b"g2"]));
+    prop_oneof![
+        6 => (order(), customer(), group, note(), take).prop_map(|(order, customer, group, data, take)| {
+            Command::Place { order, customer, group, data, take }
+        }),
+        3 => (order(), weighted(0.05, 0u64..9), note()).prop_map(|(order, token, result)| {
+            Command::Complete { order, token, result }
+        }),
+        2 => (order(), note()).prop_map(|(order, reason)| Command::Cancel { order, reason }),
+        3 => (order(), reference(), lines()).prop_map(|(order, reference, items)| {
+            Command::Return { order, reference, items }
+        }),
+        1 => (order(), weighted(0.8, 1u64..50)).prop_map(|(order, ahead_ms)| Command::Reentry { order, ahead_ms }),
+    ]
+}
+
+pub fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        1 => vec(setting(), 1..3).prop_map(Command::Configure),
+        5 => count(),
+        8 => of_hold(),
+        10 => of_order(),
+        5 => prop_oneof![0u64..8, Just(u64::MAX)].prop_map(|budget| Command::Sweep { budget }),
+    ]
+}

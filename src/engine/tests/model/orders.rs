@@ -1,0 +1,207 @@
+//! The model's orders.
+
+use super::super::super::effects::Event;
+use super::super::super::hold::HoldState;
+use super::super::super::order::OrderState;
+use super::super::super::streams::EntryId;
+use super::super::command::{Command, Id, Lines, Reply, Source};
+use super::{next_entry, Model, Order, OrderItem, Outcome, Past, Told, MAX};
+
+impl Model {
+    pub(super) fn place(&mut self, id: &Id, customer: &Id, group: &Option<Id>, data: &Id, take: &Source) -> Outcome {
+        if let Some(order) = self.orders.get(id) {
+            let items = order.items.iter().map(|item| (item.sku.clone(), u128::from(item.qty)));
+            let taken = match take {
+                Source::Hold(hold) => order.hold.as_ref() == Some(hold),
+                Source::Items(lines) => order.hold.is_none() && self.merged(lines) == Ok(items.collect()),
+            };
+            let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
+            return if same { Ok(Reply::Entry(order.entry)) } else { Err(vec!["MISMATCH"]) };
+        }
+        let items = match take {
+            Source::Items(lines) => self.check_items(customer, lines)?,
+            Source::Hold(hold) => self.check_hold(customer, hold)?,
+        };
+        self.changed = true;
+        let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
+        let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0 };
+        let entry = next_entry(&mut self.last_orders, self.now);
+        let order = Order {
+            place: self.next_place(),
+            customer: customer.clone(),
+            group: group.clone(),
+            data: data.clone(),
+            hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
+            items: items.iter().map(item).collect(),
+            state: OrderState::Queued,
+            entry,
+            placed_at: self.now,
+            ended_at: 0,
+            forget_at: 0,
+            complete: None,
+            note: Vec::new(),
+            returns: Vec::new(),
+        };
+        self.orders.insert(id.clone(), order);
+        self.told.push(Told::Queued(id.clone(), entry));
+        match take {
+            Source::Hold(hold) => self.end_hold(hold, HoldState::Ordered),
+            Source::Items(_) => {
+                for (before, (_, qty)) in before.iter().zip(&items) {
+                    self.moved(before, "place", *qty as i64, id, b"");
+                }
+            }
+        }
+        self.counters[0] += 1;
+        self.told.push(Told::Event(Event::OrderPlaced));
+        Ok(Reply::Entry(entry))
+    }
+
+    fn check_items(&self, customer: &Id, lines: &Lines) -> Result<Vec<(Id, u128)>, Vec<&'static str>> {
+        let items = self.merged(lines)?;
+        let codes = [self.window(), self.limits(customer, &items), self.stock(&items)].concat();
+        if codes.is_empty() {
+            Ok(items)
+        } else {
+            Err(codes)
+        }
+    }
+
+    fn check_hold(&self, customer: &Id, id: &Id) -> Result<Vec<(Id, u128)>, Vec<&'static str>> {
+        let Some(hold) = self.holds.get(id) else { return Err(vec!["NOHOLD"]) };
+        if let Some(codes) = self.not_live(hold) {
+            return Err(codes);
+        }
+        let left = hold.items.iter().filter(|item| item.left > 0);
+        let items: Vec<_> = left.map(|item| (item.sku.clone(), u128::from(item.left))).collect();
+        let codes = match &hold.customer {
+            None => self.limits(customer, &items),
+            Some(owner) if owner == customer => Vec::new(),
+            Some(_) => vec!["MISMATCH"],
+        };
+        if codes.is_empty() {
+            Ok(items)
+        } else {
+            Err(codes)
+        }
+    }
+
+    /// Ends an order in a state; its units have to be moved by then.
+    fn end_order(&mut self, id: &Id, state: OrderState, note: &Id) {
+        let (now, forget_at) = (self.now, self.forget_at());
+        let order = self.orders.get_mut(id).unwrap();
+        order.state = state;
+        order.note = note.clone();
+        order.ended_at = now;
+        order.forget_at = forget_at;
+    }
+
+    pub(super) fn complete(&mut self, id: &Id, token: Option<u64>, result: &Id) -> Outcome {
+        let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
+        if token.is_some() {
+            return Err(vec!["FENCED"]);
+        }
+        match order.state {
+            OrderState::Completed if order.note == *result => return Ok(Reply::Entry(order.complete.unwrap())),
+            OrderState::Completed => return Err(vec!["MISMATCH"]),
+            state if !state.is_open() => return Err(vec!["BADSTATE"]),
+            _ => {}
+        }
+        self.changed = true;
+        let (items, left) = (order.items.clone(), order.entry);
+        let before = self.levels(items.iter().map(|item| item.sku.clone()));
+        for item in &items {
+            let books = self.skus.get_mut(&item.sku).unwrap();
+            books.on_hand = books.on_hand.saturating_sub(item.qty);
+            self.counters[5] += item.qty;
+        }
+        self.end_order(id, OrderState::Completed, result);
+        for (before, item) in before.iter().zip(&items) {
+            self.moved(before, "complete", -(item.qty as i64), id, b"");
+        }
+        let entry = next_entry(&mut self.last_complete, self.now);
+        self.orders.get_mut(id).unwrap().complete = Some(entry);
+        self.counters[1] += 1;
+        let told = [Told::Left(left), Told::Completed(id.clone(), entry), Told::Event(Event::OrderCompleted)];
+        self.told.extend(told);
+        Ok(Reply::Entry(entry))
+    }
+
+    pub(super) fn cancel(&mut self, id: &Id, reason: &Id) -> Outcome {
+        let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
+        let units = order.items.iter().map(|item| item.qty).sum();
+        match order.state {
+            OrderState::Cancelled if order.note == *reason => return Ok(Reply::Units(units)),
+            OrderState::Cancelled => return Err(vec!["MISMATCH"]),
+            state if !state.is_open() => return Err(vec!["BADSTATE"]),
+            _ => {}
+        }
+        self.changed = true;
+        let (items, left) = (order.items.clone(), order.entry);
+        let before = self.levels(items.iter().map(|item| item.sku.clone()));
+        self.end_order(id, OrderState::Cancelled, reason);
+        for (before, item) in before.iter().zip(&items) {
+            self.moved(before, "cancel", -(item.qty as i64), id, reason);
+        }
+        self.counters[2] += 1;
+        self.told.extend([Told::Left(left), Told::Event(Event::OrderCancelled)]);
+        Ok(Reply::Units(units))
+    }
+
+    pub(super) fn give_back(&mut self, command: &Command, id: &Id, reference: &Option<Id>, lines: &Lines) -> Outcome {
+        if let Some(replied) = self.replied(reference, command) {
+            return replied.map(Reply::Units);
+        }
+        let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
+        if order.state != OrderState::Completed {
+            return Err(vec!["BADSTATE"]);
+        }
+        let items = self.merged(lines)?;
+        let had = |sku: &Id| order.items.iter().find(|item| item.sku == *sku).map_or(0, |i| i.qty - i.returned);
+        if items.iter().any(|(sku, qty)| u128::from(had(sku)) < *qty) {
+            return Err(vec!["BADSTATE"]);
+        }
+        self.changed = true;
+        let (now, units) = (self.now, items.iter().map(|(_, qty)| *qty as u64).sum());
+        let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
+        let order = self.orders.get_mut(id).unwrap();
+        order.returns.push((now, units));
+        for (sku, qty) in &items {
+            order.items.iter_mut().find(|item| item.sku == *sku).unwrap().returned += *qty as u64;
+            self.skus.get_mut(sku).unwrap().on_hand += *qty as u64;
+        }
+        for (before, (_, qty)) in before.iter().zip(&items) {
+            self.moved(before, "return", *qty as i64, id, b"");
+        }
+        self.counters[3] += units;
+        self.remember(reference, command, units);
+        self.told.push(Told::Event(Event::OrderReturned));
+        Ok(Reply::Units(units))
+    }
+
+    pub(super) fn forget_order(&mut self, id: &Id) -> u64 {
+        let order = self.orders.remove(id).unwrap();
+        if order.state == OrderState::Completed {
+            for item in &order.items {
+                let (sku, customer) = (item.sku.clone(), Some(order.customer.clone()));
+                self.past.push(Past { sku, customer, units: item.qty - item.returned });
+            }
+        }
+        1 + order.items.len() as u64
+    }
+
+    /// The entry of an open order got another id: its own again, or one ahead of the stream's last.
+    pub(super) fn reentry(&mut self, id: &Id, ahead_ms: Option<u64>) -> Outcome {
+        let last = self.last_orders;
+        let Some(order) = self.orders.get_mut(id).filter(|order| order.state.is_open()) else {
+            return Ok(Reply::Nothing);
+        };
+        self.changed = true;
+        if let Some(ahead_ms) = ahead_ms {
+            assert!(u128::from(last.ms + ahead_ms) <= MAX);
+            order.entry = EntryId { ms: last.ms + ahead_ms, seq: 0 };
+            self.last_orders = self.last_orders.max(order.entry);
+        }
+        Ok(Reply::Nothing)
+    }
+}
