@@ -53,6 +53,20 @@ pub fn reply_was_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
 }
 
+/// The counts of STORE.INFO that must be these; a line for each that is not.
+///
+/// # Errors
+/// When the reply is no map of whole numbers.
+pub fn info_findings(reply: Value, wanted: &[(&str, i64)]) -> Result<Vec<String>> {
+    let info = HashMap::<String, i64>::from_redis_value(reply).context("reading the reply of STORE.INFO")?;
+    let finding = |&(field, wanted): &(&str, i64)| match info.get(field) {
+        Some(found) if *found == wanted => None,
+        Some(found) => Some(format!("STORE.INFO {field}: {found}, wanted {wanted}")),
+        None => Some(format!("STORE.INFO has no field {field}")),
+    };
+    Ok(wanted.iter().filter_map(finding).collect())
+}
+
 /// What STORE.AUDIT found: a line for each disagreement, none when the books balance.
 ///
 /// # Errors
@@ -145,6 +159,14 @@ mod tests {
         ];
         let counts = SkuCounts::from_redis_value(Value::Array(reply)).expect("a map as RESP2 sends it");
         assert_eq!(counts, SkuCounts { on_hand: 7, held: 2, available: 5, sold: 9 });
+    }
+
+    #[test]
+    fn info_is_compared_field_by_field() {
+        let reply = || Value::Map(vec![(Value::SimpleString("queued".into()), Value::Int(1))]);
+        assert!(info_findings(reply(), &[("queued", 1)]).expect("a map").is_empty());
+        let found = info_findings(reply(), &[("queued", 0), ("dead", 0)]).expect("a map");
+        assert_eq!(found, ["STORE.INFO queued: 1, wanted 0", "STORE.INFO has no field dead"]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub fn check(
     let mut findings = Findings::default();
     check_counts(connection, name, skus, movements, &mut findings)?;
     check_queues(connection, name, orders, &mut findings)?;
+    check_info(connection, name, movements, orders, &mut findings)?;
     let audit: Value = cmd("STORE.AUDIT").arg(name).query(connection).context("asking STORE.AUDIT")?;
     for line in store::audit_findings(audit)? {
         findings.disagreements.push(format!("STORE.AUDIT: {line}"));
@@ -90,6 +91,28 @@ fn check_queues(connection: &mut Connection, name: &str, orders: u64, findings: 
             findings.disagreements.push(format!("{stream} has {length} entries, wanted {wanted}"));
         }
     }
+    Ok(())
+}
+
+/// The store's own totals, and its orders by state.
+fn check_info(
+    connection: &mut Connection,
+    name: &str,
+    movements: &[Movement],
+    orders: u64,
+    findings: &mut Findings,
+) -> Result<()> {
+    let info: Value = cmd("STORE.INFO").arg(name).query(connection).context("asking STORE.INFO")?;
+    let total = |units: fn(&Movement) -> i64| movements.iter().map(units).sum::<i64>();
+    let wanted = [
+        ("skus", i64::try_from(movements.len())?),
+        ("on_hand", total(Movement::on_hand)),
+        ("held", 0),
+        ("sold", total(|movement| movement.sold - movement.returned)),
+        ("queued", 0),
+        ("completed", i64::try_from(orders)?),
+    ];
+    findings.disagreements.extend(store::info_findings(info, &wanted)?);
     Ok(())
 }
 

@@ -83,7 +83,6 @@ impl Doors {
                 _ = look.tick() => self.look_around().await?,
             }
         }
-        self.show(true)?;
         Ok(self.display.clear()?)
     }
 
@@ -103,7 +102,7 @@ impl Doors {
             self.send_for_one();
         }
         self.view.notice(self.shop.elapsed(), &self.shop.ledger().tally);
-        self.show(false)
+        self.show()
     }
 
     fn send_for_one(&mut self) {
@@ -144,8 +143,8 @@ impl Doors {
         (missing * HASTE / looks_left.max(HASTE)).ceil() as u64
     }
 
-    fn show(&mut self, last: bool) -> Result<()> {
-        if !last && !self.display.is_due() {
+    fn show(&mut self) -> Result<()> {
+        if !self.display.is_due() {
             return Ok(());
         }
         let ledger = self.shop.ledger();

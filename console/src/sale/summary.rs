@@ -98,7 +98,7 @@ fn agreements(ledger: &Ledger, verdict: &Verdict) -> Vec<String> {
         "STORE.AUDIT is clean: stock, holds, orders and queues add up".to_string(),
         format!("customers with more than one unit: {}", grouped(verdict.customers_with_more_than_one)),
         format!(
-            "the clients' own ledger agrees: each of {} acknowledged orders ended once, none was lost",
+            "the clients' own ledger agrees: {} orders, each ended once, none was lost",
             grouped(ledger.tally.placed)
         ),
     ]

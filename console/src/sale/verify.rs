@@ -73,6 +73,7 @@ pub async fn verify(shop: &Shop, units: i64) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let completed = read_completed(shop, &mut connection).await?;
     check_counts(shop, &mut connection, units, &mut verdict).await?;
+    check_info(shop, &mut connection, &mut verdict).await?;
     check_audit(shop, &mut connection, &mut verdict).await?;
     for stream in ["orders", "retry", "dead"] {
         let stream = shop.stream(stream);
@@ -121,6 +122,19 @@ async fn check_counts(
     verdict.expect("INV.GET held", counts.held, 0);
     verdict.expect("INV.GET available", counts.available, units - completed);
     verdict.expect("INV.GET sold", counts.sold, completed);
+    Ok(())
+}
+
+/// Orders by state and live holds, as the store counts them.
+async fn check_info(shop: &Shop, connection: &mut ConnectionManager, verdict: &mut Verdict) -> Result<()> {
+    let info: Value = cmd("STORE.INFO").arg(&shop.name).query_async(connection).await?;
+    let (completed, cancelled) = {
+        let ledger = shop.ledger();
+        (i64::try_from(ledger.tally.completed)?, i64::try_from(ledger.tally.cancelled)?)
+    };
+    let none_left = ["queued", "claimed", "retrying", "dead", "holds"].map(|state| (state, 0));
+    let ended = [("completed", completed), ("cancelled", cancelled)];
+    verdict.disagreements.extend(store::info_findings(info, &[&none_left[..], &ended[..]].concat())?);
     Ok(())
 }
 
