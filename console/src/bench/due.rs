@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::cputime::CpuTime;
 use super::lab::{Lab, LabOptions};
-use super::probe::{PingProbe, Waits};
+use super::probe::Waits;
 use super::report::{self, Bar};
 use super::wire::{encode, Wire};
 use super::workload::{customer_id, order_id, sku_id, Case, STORE};
@@ -69,7 +69,7 @@ pub fn run(lab_options: &LabOptions, holds: u64) -> Result<DueResult> {
     );
     let held = on_hand - available(&mut lab)?;
     ensure!(held == holds as i64, "{held} units are held, {holds} were reserved");
-    let quiet = PingProbe::start(lab.wire()?);
+    let quiet = lab.probe()?;
     sleep_until(deadline_ms - PROBE_AHEAD_MS);
     let quiet = quiet.stop()?;
     let watched = watch(&mut lab, deadline_ms, on_hand)?;
@@ -98,7 +98,7 @@ struct Watched {
 /// Looks at the stock until it is all back, while another client probes.
 fn watch(lab: &mut Lab, deadline_ms: u64, on_hand: i64) -> Result<Watched> {
     let before = lab.cpu()?;
-    let probe = PingProbe::start(lab.wire()?);
+    let probe = lab.probe()?;
     let least = available(lab)?;
     let mut first_back_ms = None;
     loop {

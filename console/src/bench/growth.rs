@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::lab::{Lab, LabOptions};
-use super::probe::{PingProbe, Waits};
+use super::probe::Waits;
 use super::report::{self, Bar};
 use super::workload::Case;
 
@@ -65,7 +65,7 @@ fn grow(lab_options: &LabOptions, case: Case, orders: u64) -> Result<Vec<Step>> 
 
 fn grow_step(lab: &mut Lab, case: Case, from: u64, to: u64) -> Result<Step> {
     redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut lab.control)?;
-    let probe = PingProbe::start(lab.wire()?);
+    let probe = lab.probe()?;
     let before = lab.cpu_now()?;
     lab.fill(case, from..to, FILL_PIPELINE)?;
     let used = lab.cpu_now()?.since(before);

@@ -7,6 +7,8 @@ use anyhow::{bail, Context, Result};
 use redis::Connection;
 
 use super::cputime::CpuTime;
+use super::probe::PingProbe;
+use super::realtime;
 use super::wire::Wire;
 use super::workload::{self, Case};
 use super::Aof;
@@ -24,6 +26,8 @@ pub struct LabOptions {
     pub target: TargetArgs,
     /// Whether the server keeps an append-only file.
     pub aof: Aof,
+    /// Whether the server and whoever probes it run with real-time priority.
+    pub realtime: bool,
 }
 
 impl LabOptions {
@@ -64,6 +68,7 @@ pub struct Lab {
     pub control: Connection,
     /// The SHA1 of the script that is compared with.
     pub script_sha: String,
+    realtime: bool,
 }
 
 impl Lab {
@@ -73,14 +78,18 @@ impl Lab {
     /// When the server does not start.
     pub fn start(options: &LabOptions, cases: &[Case], config: &[&str]) -> Result<Lab> {
         let with_module = cases.iter().any(|case| case.needs_module());
-        Lab::on(Server::start(&options.server_options(with_module, config)?)?)
+        let server = Server::start(&options.server_options(with_module, config)?)?;
+        if options.realtime {
+            realtime::favour(server.pid())?;
+        }
+        Lab::on(server, options.realtime)
     }
 
-    fn on(server: Server) -> Result<Lab> {
+    fn on(server: Server, realtime: bool) -> Result<Lab> {
         let client = redis::Client::open(server.url())?;
         let mut control = client.get_connection().context("connecting to the server under test")?;
         let script_sha = workload::load_script(&mut control).context("loading the script")?;
-        Ok(Lab { server, control, script_sha })
+        Ok(Lab { server, control, script_sha, realtime })
     }
 
     /// A connection to send load over.
@@ -89,6 +98,14 @@ impl Lab {
     /// When the server is gone.
     pub fn wire(&self) -> Result<Wire> {
         Wire::connect(self.server.port())
+    }
+
+    /// Starts to probe the server with PING.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub fn probe(&self) -> Result<PingProbe> {
+        Ok(PingProbe::start(self.wire()?, self.realtime))
     }
 
     /// The CPU time used so far, read when the server has nothing to do.
@@ -183,10 +200,11 @@ impl Lab {
         let aof = self.info_number("persistence", "aof_enabled")? == 1;
         let field = |section: &HashMap<String, String>, name: &str| section.get(name).cloned().unwrap_or_default();
         Ok(format!(
-            "redis-server {}, {}, {}; {}, {} cores, {}",
+            "redis-server {}, {}, {}{}; {}, {} cores, {}",
             field(&server, "redis_version"),
             field(&memory, "mem_allocator"),
             if aof { format!("AOF {}", appendfsync.join(" ")) } else { "no persistence".to_string() },
+            if self.realtime { ", real-time priority" } else { "" },
             cpu_model(),
             std::thread::available_parallelism().map_or(0, usize::from),
             field(&server, "os"),

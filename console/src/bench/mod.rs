@@ -11,6 +11,7 @@ mod lab;
 mod load;
 mod memory;
 mod probe;
+mod realtime;
 mod report;
 mod stats;
 mod wire;
@@ -46,6 +47,9 @@ pub struct BenchArgs {
     /// Whether the servers keep an append-only file
     #[arg(long, value_enum, default_value = "no")]
     aof: Aof,
+    /// Run the servers with real-time priority, against the noise of a busy machine (wants CAP_SYS_NICE)
+    #[arg(long)]
+    realtime: bool,
     /// cpu: the commands to compare
     #[arg(long, value_enum, value_delimiter = ',', default_value = "ping,xadd,place,reserve,lua")]
     cases: Vec<Case>,
@@ -106,6 +110,7 @@ pub fn run(args: BenchArgs) -> Result<()> {
     let lab = LabOptions {
         target: TargetArgs { url: None, module: args.module.clone(), redis_server: args.redis_server.clone() },
         aof: args.aof,
+        realtime: args.realtime,
     };
     let mut parts = Map::new();
     let mut bars: Vec<Bar> = Vec::new();

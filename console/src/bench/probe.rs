@@ -9,6 +9,7 @@ use anyhow::{anyhow, Result};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::realtime;
 use super::wire::{encode, Wire};
 
 /// From one PING to the next; a late reply delays none but its own, since it counts in full.
@@ -41,11 +42,11 @@ pub struct PingProbe {
 }
 
 impl PingProbe {
-    /// Starts to probe over a connection of its own.
-    pub fn start(wire: Wire) -> PingProbe {
+    /// Starts to probe over a connection of its own, with real-time priority if wanted.
+    pub fn start(wire: Wire, realtime: bool) -> PingProbe {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
-        PingProbe { stop, thread: std::thread::spawn(move || probe(wire, &told)) }
+        PingProbe { stop, thread: std::thread::spawn(move || probe(wire, realtime, &told)) }
     }
 
     /// Stops and sums up; a PING under way is waited for.
@@ -65,7 +66,10 @@ impl PingProbe {
     }
 }
 
-fn probe(mut wire: Wire, stop: &AtomicBool) -> Result<Histogram<u64>> {
+fn probe(mut wire: Wire, realtime: bool, stop: &AtomicBool) -> Result<Histogram<u64>> {
+    if realtime {
+        realtime::favour_this_thread()?;
+    }
     let mut waits = Histogram::new_with_bounds(1, MAX_US, PRECISION)?;
     let mut ping = Vec::new();
     encode(&mut ping, &[b"PING"]);
