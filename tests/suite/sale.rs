@@ -1,8 +1,10 @@
 //! A short pop-up sale, from the opening to the audit, as `holdfast sale` runs it.
 
-use crate::common::{assert_books_balance, console, stock, tests, Server, ServerBinary};
+use crate::common::{assert_books_balance, console, stock, tests, wait_until, Client, Server, ServerBinary, DEADLINE};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 
-tests![every_unit_is_sold_once];
+tests![every_unit_is_sold_once, crashes_of_the_server_lose_nothing, an_interrupt_leaves_nothing_behind];
 
 /// Long enough for carts to expire and units to be sold again.
 const SECONDS: &str = "8";
@@ -24,4 +26,46 @@ fn every_unit_is_sold_once(binary: &ServerBinary) {
     for code in ["NOTOPEN", "OUTOFSTOCK", "LIMIT", "CLOSED"] {
         assert!(run.stdout.contains(code), "nobody was refused with {code}:\n{}", run.stdout);
     }
+}
+
+fn crashes_of_the_server_lose_nothing(binary: &ServerBinary) {
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always"]);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let arguments = ["sale", "--url", &url, "--duration", "12", "--units", "600", "--seed", "5"];
+    let sale = console::start(binary, &arguments, &std::env::temp_dir());
+    for completed in [100, 250, 400] {
+        let mut client = server.client();
+        wait_until(DEADLINE, "orders are completed", || client.int("XLEN {popup}:complete") >= completed);
+        server.kill9();
+        server.start_again();
+    }
+    let run = sale.wait();
+    run.assert_success();
+    assert!(run.stdout.contains("sold 600 of 600, oversold 0"), "{}", run.stdout);
+    assert!(run.stdout.contains("connections lost"), "nobody noticed the crashes:\n{}", run.stdout);
+    assert_books_balance(&mut server.client(), "popup");
+}
+
+fn an_interrupt_leaves_nothing_behind(binary: &ServerBinary) {
+    let temp = tempfile::tempdir().expect("a folder");
+    let sale = console::start(binary, &["sale", "--duration", "600"], temp.path());
+    wait_until(DEADLINE, "the sale has opened its shop", || server_of(temp.path()).is_some_and(opened));
+    let port = server_of(temp.path()).expect("its port");
+    kill(Pid::from_raw(sale.pid()), Signal::SIGINT).expect("interrupted");
+    let run = sale.wait();
+    assert_eq!(run.code, Some(130), "{}{}", run.stdout, run.stderr);
+    assert!(Client::connect(port).is_err(), "the server is left");
+    assert_eq!(std::fs::read_dir(temp.path()).expect("the folder").count(), 0, "a folder is left");
+}
+
+/// The port of the server that a sale started in this folder, once its configuration is written.
+fn server_of(temp: &std::path::Path) -> Option<u16> {
+    let folder = std::fs::read_dir(temp).expect("the folder").next()?.expect("an entry");
+    let config = std::fs::read_to_string(folder.path().join("redis.conf")).ok()?;
+    config.lines().find_map(|line| line.strip_prefix("port ")?.parse().ok())
+}
+
+/// Whether the shop has opened: the server answers, and the store is there.
+fn opened(port: u16) -> bool {
+    Client::connect(port).is_ok_and(|mut client| client.int("EXISTS popup") == 1)
 }

@@ -1,7 +1,7 @@
 //! The program `holdfast`, as a person runs it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use super::binary::ServerBinary;
 
@@ -23,24 +23,63 @@ impl Run {
     }
 }
 
+/// The program while it runs. It is killed when the value is dropped before its end.
+pub struct Running(Option<Child>);
+
+impl Running {
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(mut self) -> Run {
+        let child = self.0.take().expect("it is waited for once");
+        let output = child.wait_with_output().expect("its output");
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Run { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// The process id.
+    #[track_caller]
+    pub fn pid(&self) -> i32 {
+        self.0.as_ref().expect("it runs").id() as i32
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // One that has just ended by itself is as good as killed.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// Runs `holdfast` with these arguments to its end; servers that it starts are those of the matrix.
 #[track_caller]
 pub fn holdfast(binary: &ServerBinary, arguments: &[&str]) -> Run {
+    start(binary, arguments, &std::env::temp_dir()).wait()
+}
+
+/// Starts `holdfast` with these arguments; what it makes for itself, it makes in `temp_dir`.
+#[track_caller]
+pub fn start(binary: &ServerBinary, arguments: &[&str], temp_dir: &Path) -> Running {
     let program = program();
-    let output = Command::new(&program)
+    let child = Command::new(&program)
         .args(arguments)
         .env("REDIS_SERVER", binary.path())
         .env("HOLDFAST_MODULE", binary.module())
+        .env("TMPDIR", temp_dir)
         .env_remove("DURATION")
-        .output()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap_or_else(|error| {
             panic!(
                 "{}: {error} (build it with `cargo build --release --workspace`, or name it by HOLDFAST_BIN)",
                 program.display()
             )
         });
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Run { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    Running(Some(child))
 }
 
 fn program() -> PathBuf {

@@ -19,7 +19,8 @@ const START_TRIES: u32 = 5;
 /// Lines of a server's log that a failed start shows.
 const LOG_LINES: usize = 40;
 
-/// What every server of the suite has in common. Later lines win, so a test's own come after.
+/// What every server of the suite has in common. Later lines win, so a test's own come after. A diskless sync would let
+/// a new replica wait for its first second to be over before it gets any command.
 const CONFIG: &str = "\
 bind 127.0.0.1
 daemonize no
@@ -27,8 +28,7 @@ logfile server.log
 save \"\"
 appendonly no
 enable-debug-command yes
-repl-diskless-sync yes
-repl-diskless-sync-delay 0
+repl-diskless-sync no
 ";
 
 /// A running server with the module loaded. It ends when the value is dropped; one that ended by itself before that
@@ -99,7 +99,6 @@ impl Server {
     pub fn replica(&self, binary: &ServerBinary) -> Server {
         let replica = Server::with(binary, &[&format!("replicaof 127.0.0.1 {}", self.port)]);
         replica.wait_for_link();
-        // A primary sends nothing before it has heard from its replica, which may take the replica a second.
         let online = format!("port={},state=online", replica.port);
         let mut client = self.client();
         wait_until(DEADLINE, "the replica is online", || client.text("INFO replication").contains(&online));
