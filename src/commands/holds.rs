@@ -77,7 +77,8 @@ fn extend(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (hold, ms) = (args.id("hold")?, args.duration("ms")?);
     args.end()?;
-    let deadline = write(call, Rule::default(), |store, now, fx| store.extend(now, hold, ms, fx))?.reply;
+    let rule = Rule { moves_nothing: true, ..Rule::default() };
+    let deadline = write(call, rule, |store, now, fx| store.extend(now, hold, ms, fx))?.reply;
     call.ctx.int(deadline as i64);
     Ok(())
 }

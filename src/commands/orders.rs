@@ -62,7 +62,7 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
     };
     let place = Place { order, customer, group, data, take };
     let placed_with = PlacedWith { order: order_str, customer: customer_str, data: data_str };
-    let rule = Rule { makes: false, streams: &[StreamKind::Orders], placed_with: Some(&placed_with) };
+    let rule = Rule { streams: &[StreamKind::Orders], placed_with: Some(&placed_with), ..Rule::default() };
     let written = write(call, rule, |store, now, fx| store.place(now, &place, fx))?;
     entry(call.ctx, written.entry());
     Ok(())

@@ -36,7 +36,7 @@ fn set(call: &Call<'_>) -> Result<(), Stop> {
         let field = field(args.text("field")?)?;
         fields.push((field, value(&mut args, field)?));
     }
-    let rule = Rule { makes: true, ..Rule::default() };
+    let rule = Rule { makes: true, moves_nothing: true, ..Rule::default() };
     write(call, rule, |store, now, fx| store.configure(now, &fields, fx))?;
     call.ctx.status(c"OK");
     Ok(())

@@ -98,6 +98,11 @@ impl Store {
         self.audit = Some(Box::default());
     }
 
+    /// Whether a recount is on its way.
+    pub fn auditing(&self) -> bool {
+        self.audit.is_some()
+    }
+
     /// Does one slice; the differences once it is done.
     pub fn audit_slice(&mut self, slice: u32) -> Option<Vec<Difference>> {
         let mut audit = self.audit.take()?;
@@ -179,10 +184,11 @@ impl Store {
     /// Whether a waiting order's neighbours in the queue know it, and were placed in that order.
     fn check_links(&self, audit: &mut Audit, slot: u32) {
         let Some(order) = self.orders.get(slot).filter(|order| order.state() == OrderState::Queued) else { return };
+        let queued = self.queued_as(order);
         let before = (order.prev == NIL && self.queue.head == slot)
-            || self.orders.get(order.prev).is_some_and(|prev| prev.next == slot && prev.place < order.place);
+            || self.orders.get(order.prev).is_some_and(|prev| prev.next == slot && self.queued_as(prev) < queued);
         let after = (order.next == NIL && self.queue.tail == slot)
-            || self.orders.get(order.next).is_some_and(|next| next.prev == slot && next.place > order.place);
+            || self.orders.get(order.next).is_some_and(|next| next.prev == slot && self.queued_as(next) > queued);
         audit.differ("queue", order.id(), i64::from(before) + i64::from(after), 2);
     }
 

@@ -24,6 +24,9 @@ pub(super) struct Customer {
     packed: SmallVec<[u8; 24]>,
 }
 
+/// Half a cache line: a flash sale has as many customers as orders.
+const _: () = assert!(size_of::<Customer>() == 32);
+
 /// A customer with more than [`FEW`] SKUs.
 pub(super) type Many = BTreeMap<u32, Tally>;
 

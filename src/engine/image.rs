@@ -8,7 +8,7 @@
 mod load;
 mod save;
 
-pub use load::{Corrupt, Loader};
+pub use load::Loader;
 pub(super) use save::{write_ref, ById};
 
 /// The version of the format, in the first piece. A loader reads its own version and all before it.

@@ -81,12 +81,14 @@ impl Index {
     }
 
     fn halves(full: &HashTable<u32>, bits: u32, hash_of: &impl Fn(u32) -> u64) -> (HashTable<u32>, HashTable<u32>) {
+        // The records are all over the memory: hashing them one by one would wait for each. Without what is done with the
+        // hash in between, the processor fetches many at a time.
+        let hashes: Vec<(u32, u64)> = full.iter().map(|slot| (*slot, hash_of(*slot))).collect();
         let mut low = HashTable::with_capacity(SEGMENT_MAX);
         let mut high = HashTable::with_capacity(SEGMENT_MAX);
-        for slot in full {
-            let hash = hash_of(*slot);
+        for (slot, hash) in hashes {
             let half = if hash >> DIRECTORY_SHIFT >> bits & 1 == 0 { &mut low } else { &mut high };
-            half.insert_unique(hash, *slot, |s| hash_of(*s));
+            half.insert_unique(hash, slot, |s| hash_of(*s));
         }
         (low, high)
     }

@@ -133,7 +133,6 @@ impl Store {
     fn new_order(&mut self, place: &Place<'_>, known: Option<u32>, items: &UnitsList, fx: &mut Effects) -> u32 {
         let entry = self.last.next(StreamKind::Orders, self.now);
         let mut order = Order::new(place.order, items, place.data);
-        order.place = self.next_place();
         order.set_entry(entry);
         order.customer = known.unwrap_or_else(|| self.new_customer(place.customer));
         let slot = self.add_order(order);
@@ -237,14 +236,13 @@ impl Store {
     fn end_order(&mut self, slot: u32, state: OrderState, fx: &mut Effects) {
         self.dequeue(slot);
         self.set_order_state(slot, state);
-        let (now, forget_at) = (self.now, self.forget_at());
+        let (now, forget_at, forget_place) = (self.now, self.forget_at(), self.next_place());
         let extra = self.extra_mut(slot);
         extra.ended_at = now;
         extra.forget_at = forget_at;
-        let order = self.orders.at(slot);
-        fx.push(Effect::Left { id: order.entry() });
-        let key = (forget_at, order.place);
-        self.due.insert(key, Due::Order(slot));
+        extra.forget_place = forget_place;
+        fx.push(Effect::Left { id: self.orders.at(slot).entry() });
+        self.due.insert((forget_at, forget_place), Due::Order(slot));
     }
 
     /// Cancels an open order; replies the units put back.
@@ -349,10 +347,11 @@ impl Store {
         *last = id.max(*last);
         match (kind, order) {
             (StreamKind::Orders, Some(slot)) => {
-                let placed_at = self.placed_at(self.orders.at(slot));
-                if placed_at != id.ms {
-                    self.extra_mut(slot).placed_at = Some(placed_at);
-                }
+                let order = self.orders.at(slot);
+                let (placed_at, queued_as) = (self.placed_at(order), self.queued_as(order));
+                let extra = self.extra_mut(slot);
+                extra.placed_at = Some(placed_at).filter(|at| *at != id.ms);
+                extra.queued_as = Some(queued_as).filter(|queued| *queued != id);
                 self.orders.at_mut(slot).set_entry(id);
             }
             (StreamKind::Complete, Some(slot)) => self.extra_mut(slot).complete = id,

@@ -37,6 +37,7 @@ macro_rules! settings {
             }
 
             /// What the field means, for the reference.
+            #[cfg(test)]
             pub fn doc(self) -> &'static str {
                 match self { $(Field::$variant => $doc,)* }
             }

@@ -69,7 +69,7 @@ pub struct Store {
     pub(super) settings: Settings,
     /// The stamp of the last change. Time never steps back in a store.
     pub(super) now: Ms,
-    /// Numbers holds, orders and REFs in the order they came.
+    /// Numbers holds, ended orders and REFs in the order they came.
     pub(super) places: u64,
     pub(super) last: LastIds,
     pub(super) counters: Counters,
@@ -249,6 +249,17 @@ impl Store {
 
     pub(super) fn placed_at(&self, order: &Order) -> Ms {
         self.extra(order).and_then(|extra| extra.placed_at).unwrap_or(order.entry().ms)
+    }
+
+    /// An order's place in the queue: the id its entry had when it was queued.
+    pub(super) fn queued_as(&self, order: &Order) -> EntryId {
+        self.extra(order).and_then(|extra| extra.queued_as).unwrap_or(order.entry())
+    }
+
+    /// The stamp of the last change; 0 before the first.
+    #[inline]
+    pub fn last_change(&self) -> Ms {
+        self.now
     }
 
     /// What `STORE.INFO` shows. Ages are as of `now`.

@@ -1,5 +1,8 @@
 //! Keys: the store's own, and the names of the streams that live beside it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use redis_module::raw;
 use smallvec::SmallVec;
 
@@ -146,9 +149,26 @@ fn tag(name: &[u8]) -> Option<&[u8]> {
     (len > 0).then(|| &name[open + 1..open + 1 + len])
 }
 
+thread_local! {
+    /// The names of the streams of the store that was used last: mostly it is the next one too.
+    static LAST: RefCell<(Vec<u8>, [Option<Rc<OwnStr>>; StreamKind::ALL.len()])> = const {
+        RefCell::new((Vec::new(), [const { None }; StreamKind::ALL.len()]))
+    };
+}
+
 /// The key of a stream of the store `name`, in the store's slot: `{popup}:orders` for `popup`, `shop:{42}:orders` for
 /// `shop:{42}`.
-pub fn stream_name(name: &[u8], kind: StreamKind) -> OwnStr {
+pub fn stream_name(name: &[u8], kind: StreamKind) -> Rc<OwnStr> {
+    LAST.with_borrow_mut(|(store, names)| {
+        if store != name {
+            name.clone_into(store);
+            *names = [const { None }; StreamKind::ALL.len()];
+        }
+        Rc::clone(names[kind as usize].get_or_insert_with(|| Rc::new(make_stream_name(name, kind))))
+    })
+}
+
+fn make_stream_name(name: &[u8], kind: StreamKind) -> OwnStr {
     let mut key: SmallVec<[u8; 128]> = SmallVec::new();
     if tag(name).is_some() {
         key.extend_from_slice(name);

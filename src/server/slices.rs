@@ -138,7 +138,8 @@ impl Job {
     }
 
     fn audit(&mut self, ctx: Ctx, name: Str, value: &mut StoreValue) -> Option<Outcome> {
-        if !std::mem::replace(&mut self.started, true) {
+        // A store has one recount: another caller's, inside MULTI or Lua, may have taken the place of ours.
+        if !std::mem::replace(&mut self.started, true) || !value.store.auditing() {
             value.store.audit_start();
         }
         let mut differences = value.store.audit_slice(AUDIT_SLICE)?;

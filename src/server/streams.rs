@@ -3,7 +3,9 @@
 //! The engine says what to write and under which id ([`Effects`]). A stream an outsider has pushed ahead of the engine's
 //! ids takes the entry under its own next id, and the engine (and every replica) is told: a REENTRY.
 
+use std::cell::RefCell;
 use std::ffi::{c_int, CStr};
+use std::rc::Rc;
 
 use redis_module::raw;
 
@@ -22,6 +24,9 @@ struct Names {
 }
 
 thread_local! {
+    /// Room for the items of an entry, kept from one to the next.
+    static ITEMS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+
     /// Made when the first entry is written, on the server's main thread, which writes all of them.
     static NAMES: Names = Names {
         orders: ["order", "customer", "items", "data"].map(|name| OwnStr::new(name.as_bytes())),
@@ -46,7 +51,8 @@ pub struct Streams<'a> {
     stamp: Ms,
     /// Whether this server decides; a replica does as it is told.
     decides: bool,
-    open: [Option<(OwnStr, Key)>; 3],
+    open: [Option<(Rc<OwnStr>, Key)>; StreamKind::ALL.len()],
+    left_out: [bool; StreamKind::ALL.len()],
     /// The entry of an order that got another id than the engine gave it: both.
     pub moved: Option<(EntryId, EntryId)>,
     placed_with: Option<&'a PlacedWith>,
@@ -63,10 +69,19 @@ enum Added {
 impl<'a> Streams<'a> {
     /// The streams of the store at `store_key`, for a call at `stamp`.
     pub fn new(ctx: Ctx, store_key: Str, stamp: Ms, decides: bool, placed_with: Option<&'a PlacedWith>) -> Self {
-        Streams { ctx, store_key, stamp, decides, open: [None, None, None], moved: None, placed_with }
+        Streams {
+            ctx,
+            store_key,
+            stamp,
+            decides,
+            open: [None, None, None],
+            left_out: [false; 3],
+            moved: None,
+            placed_with,
+        }
     }
 
-    fn stream(&mut self, kind: StreamKind) -> &(OwnStr, Key) {
+    fn stream(&mut self, kind: StreamKind) -> &(Rc<OwnStr>, Key) {
         let (ctx, store_key) = (self.ctx, self.store_key);
         self.open[kind as usize].get_or_insert_with(|| {
             let name = stream_name(store_key.bytes(), kind);
@@ -94,6 +109,11 @@ impl<'a> Streams<'a> {
         Ok(())
     }
 
+    /// Writes nothing to a stream from now on.
+    pub fn leave_out(&mut self, kind: StreamKind) {
+        self.left_out[kind as usize] = true;
+    }
+
     /// Writes what the engine wants written, and tells subscribers.
     pub fn apply(&mut self, store: &mut Store, effects: &Effects) {
         for effect in &effects.list {
@@ -101,6 +121,7 @@ impl<'a> Streams<'a> {
                 Effect::Queued { order, id } => self.queued(store, *order, *id),
                 Effect::Left { id } => self.remove(StreamKind::Orders, *id),
                 Effect::Completed { order, id } => self.completed(store, *order, *id),
+                Effect::Moved(_) if self.left_out[StreamKind::Journal as usize] => {}
                 Effect::Moved(movement) => self.journal(store, movement),
                 Effect::Event(event) => {
                     self.ctx.notify(raw::REDISMODULE_NOTIFY_MODULE, event.name(), self.store_key);
@@ -118,9 +139,11 @@ impl<'a> Streams<'a> {
 
     /// Adds an order's entry to `…:orders`.
     fn add_order(&mut self, store: &Store, order: u32, id: EntryId) -> Added {
-        let mut items = Vec::with_capacity(64);
-        store.items_json(order, &mut items);
-        let items = OwnStr::new(&items);
+        let items = ITEMS.with_borrow_mut(|items| {
+            items.clear();
+            store.items_json(order, items);
+            OwnStr::new(items)
+        });
         if let Some(with) = self.placed_with {
             return NAMES.with(|names| {
                 let data = with.data.unwrap_or(names.empty.get());

@@ -18,6 +18,8 @@ pub struct Rule<'a> {
     pub makes: bool,
     /// The streams it may write, beside the journal.
     pub streams: &'static [StreamKind],
+    /// Whether it moves no stock, so that nothing can be written to the journal.
+    pub moves_nothing: bool,
     /// The caller's strings for an order's entry.
     pub placed_with: Option<&'a PlacedWith>,
 }
@@ -45,6 +47,9 @@ pub fn write<T>(
     run: impl FnOnce(&mut Store, Ms, &mut Effects) -> Result<T, Refusal>,
 ) -> Result<Written<T>, Stop> {
     let (key, value) = write_store(call.ctx, call.key)?;
+    // What is replayed without a stamp happens at the time of the store's last change: no stamp is later.
+    let stamp = call.stamp.or_else(|| call.ctx.is_replayed().then_some(0));
+    let call = &Call { stamp, ..*call };
     let now = call.now();
     match value {
         Some(value) => {
@@ -73,17 +78,22 @@ fn change<T>(
     for kind in rule.streams {
         streams.check(*kind, &value.store)?;
     }
-    if value.store.settings().journal > 0 {
+    if value.store.settings().journal > 0 && !rule.moves_nothing {
         streams.check(StreamKind::Journal, &value.store)?;
     }
     let mut effects = Effects::default();
+    let last_change = value.store.last_change();
     let before = memory::net();
     let result = run(&mut value.store, now, &mut effects);
     value.bytes += memory::net() - before;
     let reply = result?;
     if effects.changed {
         if call.stamp.is_none() {
-            wire::replicate(call.ctx, call.key, now, call.name, call.rest);
+            if last_change == value.store.last_change() {
+                wire::replicate_verbatim(call.ctx);
+            } else {
+                wire::replicate(call.ctx, call.key, now, call.name, call.rest);
+            }
         }
         finish(call, value, &mut streams, &effects);
     }
@@ -107,8 +117,8 @@ fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) -> Result<(), 
     Ok(())
 }
 
-/// Does a slice of what is due in a store, on the primary, and replicates it. A journal whose key holds something else
-/// goes without the entries: a deadline cannot be refused.
+/// Does a slice of what is due in a store, on the primary, and replicates it. A journal whose key holds something else,
+/// or is on its way to another node, goes without the entries: a deadline cannot be refused.
 pub fn sweep(ctx: Ctx, call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
     let mut effects = Effects::default();
     let before = memory::net();
@@ -121,6 +131,9 @@ pub fn sweep(ctx: Ctx, call: &Call<'_>, value: &mut StoreValue, now: Ms, budget:
         wire::replicate_sweep(ctx, call.key, now, budget);
     }
     let mut streams = Streams::new(ctx, call.key, now, call.stamp.is_none(), None);
+    if value.store.settings().journal > 0 && streams.check(StreamKind::Journal, &value.store).is_err() {
+        streams.leave_out(StreamKind::Journal);
+    }
     finish(call, value, &mut streams, &effects);
 }
 

@@ -34,8 +34,8 @@ pub struct Loader {
     section: Option<Section>,
     pieces: u64,
     sum: Xxh3,
-    /// Waiting orders by place, to be queued in that order at the end.
-    waiting: Vec<(u64, u32)>,
+    /// Waiting orders by their place in the queue, to be queued in that order at the end.
+    waiting: Vec<(EntryId, u32)>,
 }
 
 impl Loader {
@@ -230,7 +230,7 @@ impl Loader {
         if customer == NIL || !matches!(state, OrderState::Queued | OrderState::Completed | OrderState::Cancelled) {
             return Err(Corrupt("an order that cannot be"));
         }
-        let (place, entry) = (self.place(rest)?, entry(rest)?);
+        let entry = entry(rest)?;
         let (mut items, mut total) = (UnitsList::new(), 0);
         for _ in 0..count(rest)? {
             let units = Units { sku: self.sku_ref(rest)?, qty: quantity(rest)? };
@@ -242,7 +242,6 @@ impl Loader {
             return Err(Corrupt("an order's end"));
         }
         let mut order = Order::new(id, &items, data);
-        order.place = place;
         order.customer = customer;
         order.set_entry(entry);
         order.set_state(state);
@@ -250,7 +249,7 @@ impl Loader {
     }
 
     fn add_order(&mut self, mut order: Order, items: &UnitsList, extra: Option<Extra>) -> Loaded<()> {
-        let (state, place, customer) = (order.state(), order.place, order.customer);
+        let (state, customer) = (order.state(), order.customer);
         let mut tallied = Tallied::new();
         for (i, item) in items.iter().enumerate() {
             let back = extra.as_ref().and_then(|e| e.returned.get(i).copied()).unwrap_or(0);
@@ -262,7 +261,8 @@ impl Loader {
             }
             tallied.push((item.sku, (item.qty - back) as i64, 0));
         }
-        let forget_at = extra.as_ref().map_or(0, |e| e.forget_at);
+        let forget = extra.as_ref().map_or((0, 0), |e| (e.forget_at, e.forget_place));
+        let queued_as = extra.as_ref().and_then(|e| e.queued_as).unwrap_or(order.entry());
         if let Some(extra) = extra {
             order.extra = self.store.extras.insert(extra);
         }
@@ -270,10 +270,10 @@ impl Loader {
         self.store.by_state[state as usize] += 1;
         self.store.change_customer(customer, &Change { refs: 1, units: &tallied });
         if state.is_open() {
-            self.waiting.push((place, slot));
+            self.waiting.push((queued_as, slot));
             Ok(())
         } else {
-            self.due((forget_at, place), Due::Order(slot))
+            self.due(forget, Due::Order(slot))
         }
     }
 
@@ -330,10 +330,12 @@ fn extra(rest: &mut &[u8], items: &UnitsList) -> Loaded<Extra> {
     let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.into());
     let mut extra = Extra {
         placed_at: Some(number(rest)?).filter(|at| *at > 0),
+        queued_as: Some(entry(rest)?).filter(|id| *id != EntryId::default()),
         group: some(bytes(rest, MAX_ID_BYTES)?),
         hold: some(bytes(rest, MAX_ID_BYTES)?),
         ended_at: number(rest)?,
         forget_at: number(rest)?,
+        forget_place: number(rest)?,
         complete: entry(rest)?,
         note: bytes(rest, MAX_DATA_BYTES)?.into(),
         ..Extra::default()

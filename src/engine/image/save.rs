@@ -188,7 +188,6 @@ impl Store {
         put_bytes(out, data);
         names.customer(out, order.customer);
         put(out, order.state() as u64);
-        put(out, order.place);
         put_entry(out, order.entry());
         put(out, items.clone().count() as u64);
         for item in items {
@@ -208,10 +207,12 @@ impl Store {
 fn write_extra(out: &mut Vec<u8>, extra: &Extra) {
     // Where a value can be missing, 0 or empty says so: none of them is ever 0 or empty.
     put(out, extra.placed_at.unwrap_or(0));
+    put_entry(out, extra.queued_as.unwrap_or_default());
     put_bytes(out, extra.group.as_deref().unwrap_or_default());
     put_bytes(out, extra.hold.as_deref().unwrap_or_default());
     put(out, extra.ended_at);
     put(out, extra.forget_at);
+    put(out, extra.forget_place);
     put_entry(out, extra.complete);
     put_bytes(out, &extra.note);
     put(out, extra.returned.len() as u64);

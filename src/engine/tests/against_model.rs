@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::effects::{Effect, Effects};
+use super::super::effects::Effects;
 use super::super::hold::HoldState;
 use super::super::order::OrderState;
 use super::super::settings::{Field, FIELDS};
@@ -13,8 +13,9 @@ use super::super::streams::StreamKind;
 use super::build::configure;
 use super::command::{code, Command, Id};
 use super::generate::{cases, steps, Step};
-use super::model::{Model, Told};
+use super::model::Model;
 use super::shop::{audited, loaded, saved, START};
+use super::told::{told, Told};
 
 /// A store and what it should be.
 struct Pair {
@@ -77,15 +78,7 @@ impl Pair {
 
     /// Streams, journal and events: each in order, on its own.
     fn compare_told(&self, fx: &Effects, wanted: &[Told], command: &Command) {
-        let id = |slot: u32| self.store.order_view(0, slot).id.to_vec();
-        let told = |effect: &Effect| match effect {
-            Effect::Queued { order, id: entry } => Told::Queued(id(*order), *entry),
-            Effect::Left { id } => Told::Left(*id),
-            Effect::Completed { order, id: entry } => Told::Completed(id(*order), *entry),
-            Effect::Moved(movement) => Told::Moved((**movement).clone()),
-            Effect::Event(event) => Told::Event(*event),
-        };
-        let told: Vec<_> = fx.list.iter().map(told).collect();
+        let told = told(&self.store, fx);
         let kinds: [fn(&&Told) -> bool; 3] = [
             |told| matches!(told, Told::Moved(_)),
             |told| matches!(told, Told::Event(_)),

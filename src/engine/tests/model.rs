@@ -14,18 +14,9 @@ use super::super::order::OrderState;
 use super::super::settings::Field;
 use super::super::streams::EntryId;
 use super::command::{Command, Id, Lines, Reply};
+use super::told::Told;
 
 const MAX: u128 = (1 << 53) - 1;
-
-/// Something a call wants done outside, orders named by id.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Told {
-    Queued(Id, EntryId),
-    Left(EntryId),
-    Completed(Id, EntryId),
-    Moved(Movement),
-    Event(Event),
-}
 
 /// What a call comes to: its reply, or the codes it may be refused with.
 pub type Outcome = Result<Reply, Vec<&'static str>>;
@@ -81,6 +72,7 @@ pub struct Order {
     pub placed_at: u64,
     pub ended_at: u64,
     pub forget_at: u64,
+    pub forget_place: u64,
     pub complete: Option<EntryId>,
     pub note: Id,
     pub returns: Vec<(u64, u64)>,
@@ -270,7 +262,7 @@ impl Model {
             dues.insert((due, hold.place), ('h', id.clone()));
         }
         for (id, order) in self.orders.iter().filter(|(_, order)| !order.state.is_open()) {
-            dues.insert((order.forget_at, order.place), ('o', id.clone()));
+            dues.insert((order.forget_at, order.forget_place), ('o', id.clone()));
         }
         for (id, reference) in &self.references {
             dues.insert((reference.forget_at, reference.place), ('r', id.clone()));

@@ -3,7 +3,8 @@
 use super::super::super::effects::Event;
 use super::super::super::hold::HoldState;
 use super::super::command::{Command, Id, Lines, Reply};
-use super::{Hold, HoldItem, Model, Outcome, Past, Told, MAX};
+use super::super::told::Told;
+use super::{Hold, HoldItem, Model, Outcome, Past, MAX};
 
 impl Model {
     pub(super) fn reserve(&mut self, id: &Id, customer: &Option<Id>, ttl_ms: Option<u64>, lines: &Lines) -> Outcome {

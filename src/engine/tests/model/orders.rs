@@ -5,7 +5,8 @@ use super::super::super::hold::HoldState;
 use super::super::super::order::OrderState;
 use super::super::super::streams::EntryId;
 use super::super::command::{Command, Id, Lines, Reply, Source};
-use super::{next_entry, Model, Order, OrderItem, Outcome, Past, Told, MAX};
+use super::super::told::Told;
+use super::{next_entry, Model, Order, OrderItem, Outcome, Past, MAX};
 
 impl Model {
     pub(super) fn place(&mut self, id: &Id, customer: &Id, group: &Option<Id>, data: &Id, take: &Source) -> Outcome {
@@ -38,6 +39,7 @@ impl Model {
             placed_at: self.now,
             ended_at: 0,
             forget_at: 0,
+            forget_place: 0,
             complete: None,
             note: Vec::new(),
             returns: Vec::new(),
@@ -88,12 +90,13 @@ impl Model {
 
     /// Ends an order in a state; its units have to be moved by then.
     fn end_order(&mut self, id: &Id, state: OrderState, note: &Id) {
-        let (now, forget_at) = (self.now, self.forget_at());
+        let (now, forget_at, forget_place) = (self.now, self.forget_at(), self.next_place());
         let order = self.orders.get_mut(id).unwrap();
         order.state = state;
         order.note = note.clone();
         order.ended_at = now;
         order.forget_at = forget_at;
+        order.forget_place = forget_place;
     }
 
     pub(super) fn complete(&mut self, id: &Id, token: Option<u64>, result: &Id) -> Outcome {

@@ -3,7 +3,8 @@
 use super::super::super::effects::Event;
 use super::super::super::stock::Synced;
 use super::super::command::{Command, Id, Lines, Reply};
-use super::{Model, Outcome, Told, MAX};
+use super::super::told::Told;
+use super::{Model, Outcome, MAX};
 
 impl Model {
     /// Whether a count and what was sold pass the largest sum.
