@@ -18,6 +18,7 @@ mod race;
 mod replay;
 mod replication;
 mod sale;
+mod slices;
 mod stock;
 mod store;
 mod streams;
@@ -41,6 +42,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("replay", replay::TESTS),
     ("replication", replication::TESTS),
     ("sale", sale::TESTS),
+    ("slices", slices::TESTS),
     ("stock", stock::TESTS),
     ("store", store::TESTS),
     ("streams", streams::TESTS),

@@ -1,10 +1,9 @@
 //! What survives: snapshots, append-only files, and the commands that move whole keys.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, open_store, server_now_ms, stock, tests, wait_until, Client, Reply, Server,
-    ServerBinary, DEADLINE,
+    assert_books_balance, cmd, entries, open_store, place_many, server_now_ms, stock, tests, wait_until, Client, Reply,
+    Server, ServerBinary, DEADLINE,
 };
-use std::ops::Range;
 
 tests![
     digest_tells_stores_apart,
@@ -393,35 +392,13 @@ fn flushall_disarms_everything(binary: &ServerBinary) {
     }
 }
 
-/// Places the orders of these numbers, of one item each, with 16-byte ids.
-fn place_many(client: &mut Client, numbers: Range<usize>) {
-    let all: Vec<usize> = numbers.collect();
-    for part in all.chunks(1000) {
-        let commands: Vec<_> = part
-            .iter()
-            .map(|number| {
-                cmd![
-                    "ORDER.PLACE",
-                    "popup",
-                    format!("order-{number:010}"),
-                    format!("buyer-{number:010}"),
-                    "ITEMS",
-                    "sku-1",
-                    1
-                ]
-            })
-            .collect();
-        assert!(client.pipeline(&commands).iter().all(|reply| !reply.is_error()));
-    }
-}
-
 fn unlink_of_a_big_store_does_not_block(binary: &ServerBinary) {
     const ORDERS: usize = 100_000;
     const SLOWEST_US: i64 = 5_000;
     let server = Server::start(binary);
     let mut client = server.client();
     open_store(&mut client, "popup", ORDERS as i64);
-    place_many(&mut client, 0..ORDERS);
+    place_many(&mut client, "popup", 0..ORDERS);
     client.ok(format!("CONFIG SET slowlog-log-slower-than {SLOWEST_US}"));
     client.ok("SLOWLOG RESET");
     assert_eq!(client.int("UNLINK popup"), 1);
@@ -438,14 +415,14 @@ fn memory_usage_is_what_memory_grows_by(binary: &ServerBinary) {
     let mut client = server.client();
     open_store(&mut client, "popup", ORDERS as i64);
     // The client's buffers have grown to their size before anything is measured.
-    place_many(&mut client, 0..2000);
+    place_many(&mut client, "popup", 0..2000);
     let used = |client: &mut Client| client.info("memory", "used_memory").parse::<f64>().expect("a number");
     let said = |client: &mut Client| {
         let of = |client: &mut Client, key: &str| client.int(format!("MEMORY USAGE {key} SAMPLES 0")) as f64;
         of(client, "popup") + of(client, "{popup}:orders")
     };
     let (used_before, said_before) = (used(&mut client), said(&mut client));
-    place_many(&mut client, 2000..ORDERS);
+    place_many(&mut client, "popup", 2000..ORDERS);
     let (grown, said) = (used(&mut client) - used_before, said(&mut client) - said_before);
     let ratio = said / grown;
     assert!((0.9..=1.1).contains(&ratio), "MEMORY USAGE grew by {said}, used_memory by {grown}: {ratio:.3}");

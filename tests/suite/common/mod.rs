@@ -18,7 +18,7 @@ pub use command::{Arg, IntoCommand};
 pub use dump::{forge_payload, payload_body};
 pub use resp::{read_commands, Reply};
 pub use server::Server;
-pub use shop::{assert_books_balance, open_store, server_now_ms, stock};
+pub use shop::{assert_books_balance, open_store, place_many, server_now_ms, stock};
 pub use stream::{entries, ids_of, Entry};
 pub use wait::{wait_until, DEADLINE};
 

@@ -1,7 +1,9 @@
 //! A store to test with, and what must be true of every store.
 
 use super::client::Client;
+use super::cmd;
 use super::resp::Reply;
+use std::ops::Range;
 
 /// Opens the store `key` with one SKU `sku-1` of `on_hand` units. Metrics are off: they write once a second, and a test
 /// that compares digests wants nothing written but by its own commands.
@@ -9,6 +11,23 @@ use super::resp::Reply;
 pub fn open_store(client: &mut Client, key: &str, on_hand: i64) {
     client.ok(format!("STORE.SET {key} metrics 0"));
     assert_eq!(client.int(format!("INV.SET {key} sku-1 {on_hand}")), on_hand);
+}
+
+/// Places the orders of these numbers, of one item each, with 16-byte ids.
+#[track_caller]
+pub fn place_many(client: &mut Client, key: &str, numbers: Range<usize>) {
+    /// Commands a pipeline carries.
+    const PIPELINE: usize = 1000;
+    let all: Vec<usize> = numbers.collect();
+    for part in all.chunks(PIPELINE) {
+        let place = |number: &usize| {
+            let (order, customer) = (format!("order-{number:010}"), format!("buyer-{number:010}"));
+            cmd!["ORDER.PLACE", key, order, customer, "ITEMS", "sku-1", 1]
+        };
+        let commands: Vec<_> = part.iter().map(place).collect();
+        let refused = client.pipeline(&commands).into_iter().find(Reply::is_error);
+        assert_eq!(refused, None);
+    }
 }
 
 /// A SKU's (on_hand, held, available).

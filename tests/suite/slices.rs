@@ -1,0 +1,274 @@
+//! Big work in slices: audits and repairs that let others work, whatever happens to the store meanwhile.
+
+use crate::common::{
+    assert_books_balance, cmd, entries, open_store, place_many, stock, tests, wait_until, Client, Reply, Server,
+    ServerBinary, DEADLINE,
+};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+tests![
+    an_audit_lets_others_work,
+    audits_under_traffic_are_clean,
+    repairs_under_traffic_double_nothing,
+    an_audit_in_multi_does_not_hang_another,
+    audits_wait_in_line,
+    a_store_that_goes_while_it_is_audited,
+    a_client_that_goes_while_it_waits,
+    a_primary_that_becomes_a_replica_while_it_audits,
+    reads_and_refusals_count_in_info,
+    the_slice_can_be_set,
+];
+
+/// Orders of a store that takes many slices.
+const MANY: usize = 100_000;
+
+/// How long a reply is waited for before looking at something else.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// A server with the store `popup` of many orders.
+fn big_store(binary: &ServerBinary) -> (Server, Client) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10_000_000);
+    place_many(&mut client, "popup", 0..MANY);
+    (server, client)
+}
+
+/// Sends an audit, and comes back once it is on its way in the server.
+fn start_audit(server: &Server, client: &mut Client, store: &str) -> Client {
+    let mut auditor = server.client();
+    auditor.send(format!("STORE.AUDIT {store}")).expect("sent");
+    wait_until(DEADLINE, "the audit is on its way", || {
+        client.info("clients", "blocked_clients") != "0" || !auditor.is_silent(MOMENT)
+    });
+    auditor
+}
+
+fn an_audit_lets_others_work(binary: &ServerBinary) {
+    let (server, mut client) = big_store(binary);
+    let mut auditor = start_audit(&server, &mut client, "popup");
+    let mut served = 0;
+    while auditor.is_silent(MOMENT) {
+        client.text(format!("ORDER.PLACE popup meanwhile-{served} c-1 ITEMS sku-1 1"));
+        served += 1;
+    }
+    assert_eq!(auditor.receive().expect("a reply"), Reply::Array(Vec::new()));
+    assert!(served >= 3, "{served} commands were served while {MANY} orders were recounted");
+}
+
+/// Trades until told to stop: places, completes, cancels, reserves, commits, releases, adjusts.
+fn trade(mut client: Client, number: usize, stop: &AtomicBool, trades: &AtomicU64) {
+    for round in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let id = format!("{number}-{round}");
+        client.text(format!("ORDER.PLACE popup t-{id} c-{} ITEMS sku-1 2", round % 50));
+        client.int(format!("INV.RESERVE popup h-{id} CUSTOMER c-{number} TTL 20 ITEMS sku-1 3"));
+        match round % 4 {
+            0 => drop(client.text(format!("ORDER.COMPLETE popup t-{id}"))),
+            1 => drop(client.int(format!("ORDER.CANCEL popup t-{id}"))),
+            // Its hold may have expired on a busy machine.
+            2 => drop(client.call(format!("INV.COMMIT popup h-{id} ITEMS sku-1 1"))),
+            _ => drop(client.call(format!("ORDER.PLACE popup x-{id} c-{number} HOLD h-{id}"))),
+        }
+        trades.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Runs `work` while others trade.
+fn under_traffic(server: &Server, work: impl FnOnce(&AtomicU64)) {
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let (stop, trades) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        for number in 0..4 {
+            let (client, stop, trades) = (server.client(), &stop, &trades);
+            scope.spawn(move || trade(client, number, stop, trades));
+        }
+        wait_until(DEADLINE, "there is traffic", || trades.load(Ordering::SeqCst) > 20);
+        work(&trades);
+    });
+}
+
+fn audits_under_traffic_are_clean(binary: &ServerBinary) {
+    const AUDITS: usize = 15;
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10_000_000);
+    client.ok("STORE.SET popup keep-ms 30");
+    place_many(&mut client, "popup", 0..MANY / 4);
+    under_traffic(&server, |trades| {
+        let before = trades.load(Ordering::SeqCst);
+        for _ in 0..AUDITS {
+            assert_books_balance(&mut client, "popup");
+        }
+        assert!(trades.load(Ordering::SeqCst) > before, "nobody traded during the audits");
+    });
+    assert_books_balance(&mut client, "popup");
+}
+
+fn repairs_under_traffic_double_nothing(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10_000_000);
+    place_many(&mut client, "popup", 0..3000);
+    under_traffic(&server, |_| {
+        for _ in 0..10 {
+            client.int("XTRIM {popup}:orders MAXLEN 1500");
+            assert!(client.int("STORE.REPAIR popup") > 0);
+        }
+        client.int("DEL {popup}:orders");
+        client.int("STORE.REPAIR popup");
+    });
+    client.int("STORE.REPAIR popup");
+    assert_eq!(client.int("STORE.REPAIR popup"), 0);
+    let orders = entries(&mut client, "{popup}:orders");
+    let distinct: BTreeSet<String> = orders.iter().map(|entry| entry.text("order")).collect();
+    assert_eq!(distinct.len(), orders.len(), "an order is in the stream twice");
+    let info = client.get("STORE.INFO popup");
+    assert_eq!(info.field("queued").int(), orders.len() as i64);
+    assert_books_balance(&mut client, "popup");
+}
+
+fn an_audit_in_multi_does_not_hang_another(binary: &ServerBinary) {
+    let (server, mut client) = big_store(binary);
+    let mut auditor = start_audit(&server, &mut client, "popup");
+    client.ok("MULTI");
+    client.text("STORE.AUDIT popup");
+    assert_eq!(client.get("EXEC"), Reply::Array(vec![Reply::Array(Vec::new())]));
+    assert_eq!(
+        client.get(cmd!["EVAL", "return redis.call('STORE.AUDIT', KEYS[1])", 1, "popup"]),
+        Reply::Array(Vec::new())
+    );
+    assert_eq!(auditor.receive().expect("a reply"), Reply::Array(Vec::new()));
+    assert_books_balance(&mut client, "popup");
+}
+
+fn audits_wait_in_line(binary: &ServerBinary) {
+    let (server, mut client) = big_store(binary);
+    open_store(&mut client, "other", 10);
+    let mut waiting: Vec<Client> = (0..6).map(|_| server.client()).collect();
+    for (number, client) in waiting.iter_mut().enumerate() {
+        let command = ["STORE.AUDIT popup", "STORE.AUDIT other", "STORE.REPAIR popup"][number % 3];
+        client.send(command).expect("sent");
+    }
+    for (number, client) in waiting.iter_mut().enumerate() {
+        let wanted = if number % 3 == 2 { Reply::Int(0) } else { Reply::Array(Vec::new()) };
+        assert_eq!(client.receive().expect("a reply"), wanted, "caller {number}");
+    }
+}
+
+/// Deleted, renamed, replaced, moved: the audit ends with an error or a result, and the next one works.
+fn a_store_that_goes_while_it_is_audited(binary: &ServerBinary) {
+    let ways = [
+        "UNLINK popup",
+        "DEL popup",
+        "RENAME popup elsewhere",
+        "MOVE popup 3",
+        "SWAPDB 0 3",
+        "FLUSHALL ASYNC",
+        "STORE.DROP popup",
+        "SET popup text",
+        "COPY other popup REPLACE",
+        "DEBUG RELOAD",
+    ];
+    let server = Server::start(binary);
+    let mut client = server.client();
+    for way in ways {
+        client.ok("FLUSHALL");
+        open_store(&mut client, "other", 10);
+        open_store(&mut client, "popup", MANY as i64);
+        place_many(&mut client, "popup", 0..MANY / 4);
+        let mut auditor = start_audit(&server, &mut client, "popup");
+        client.get(way);
+        match auditor.receive().expect("a reply") {
+            Reply::Error(text) => assert!(text.starts_with(b"NOSTORE"), "{way}: {}", text.escape_ascii()),
+            // Stores moved beside their streams have no streams where they are.
+            Reply::Array(_) => {}
+            other => panic!("{way}: {other:?}"),
+        }
+        client.ok("FLUSHALL");
+        open_store(&mut client, "popup", 10);
+        assert_books_balance(&mut client, "popup");
+    }
+}
+
+fn a_client_that_goes_while_it_waits(binary: &ServerBinary) {
+    let (server, mut client) = big_store(binary);
+    for _ in 0..3 {
+        let auditor = start_audit(&server, &mut client, "popup");
+        drop(auditor);
+    }
+    wait_until(DEADLINE, "nobody waits any more", || client.info("clients", "blocked_clients") == "0");
+    assert_books_balance(&mut client, "popup");
+    assert_eq!(stock(&mut client, "popup", "sku-1").1, MANY as i64);
+}
+
+fn a_primary_that_becomes_a_replica_while_it_audits(binary: &ServerBinary) {
+    let (server, mut client) = big_store(binary);
+    let primary = Server::start(binary);
+    open_store(&mut primary.client(), "popup", 7);
+    for command in ["STORE.AUDIT popup", "STORE.REPAIR popup"] {
+        let mut waiting = server.client();
+        waiting.send(command).expect("sent");
+        client.ok(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+        // The server turns blocked callers away, or answers them.
+        let _ = waiting.receive();
+        wait_until(DEADLINE, "the replica has its primary's store", || server.debug_digest() == primary.debug_digest());
+        client.ok("REPLICAOF NO ONE");
+        assert_books_balance(&mut client, "popup");
+        open_store(&mut client, "popup", 10_000_000);
+        place_many(&mut client, "popup", 0..MANY / 2);
+    }
+}
+
+fn reads_and_refusals_count_in_info(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10);
+    for _ in 0..3 {
+        client.refused("OUTOFSTOCK", "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 11");
+    }
+    client.refused("NOSKU", "ORDER.PLACE popup o-1 c-1 ITEMS sku-9 1");
+    let info = client.text("INFO holdfast");
+    for wanted in ["holdfast_outofstock:3", "holdfast_nosku:1", "holdfast_stores_with_deadlines:0"] {
+        assert!(info.lines().any(|line| line.trim() == wanted), "no {wanted} in {info}");
+    }
+    let due_ms = client.int("INV.RESERVE popup h-1 TTL 60000 ITEMS sku-1 1");
+    let info = client.text("INFO holdfast");
+    for wanted in ["holdfast_stores_with_deadlines:1".to_string(), format!("holdfast_next_due:{due_ms}")] {
+        assert!(info.lines().any(|line| line.trim() == wanted), "no {wanted} in {info}");
+    }
+}
+
+/// However small the slices are, everything that is due is done, and the replica's slices are the primary's.
+fn the_slice_can_be_set(binary: &ServerBinary) {
+    const HOLDS: usize = 500;
+    let server = Server::start(binary);
+    let replica = server.replica(binary);
+    let mut client = server.client();
+    assert_eq!(client.get("CONFIG GET holdfast.sweep-slice").field("holdfast.sweep-slice").text(), "2000");
+    client.ok("CONFIG SET holdfast.sweep-slice 1");
+    replica.client().ok("CONFIG SET holdfast.sweep-slice 77");
+    for bad in ["0", "-1", "x", "100001"] {
+        assert!(client.call(format!("CONFIG SET holdfast.sweep-slice {bad}")).is_error(), "{bad}");
+    }
+    open_store(&mut client, "popup", HOLDS as i64);
+    client.ok("STORE.SET popup journal 10000");
+    let reserve = |number| cmd!["INV.RESERVE", "popup", format!("h-{number}"), "TTL", 200, "ITEMS", "sku-1", 1];
+    let commands: Vec<_> = (0..HOLDS).map(reserve).collect();
+    assert!(client.pipeline(&commands).iter().all(|reply| !reply.is_error()));
+    wait_until(DEADLINE, "all units are back", || stock(&mut client, "popup", "sku-1").1 == 0);
+    assert_eq!(client.int("XLEN {popup}:journal"), 2 * HOLDS as i64);
+    wait_until(DEADLINE, "the replica is the same", || server.debug_digest() == replica.debug_digest());
+    assert_books_balance(&mut client, "popup");
+}
