@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh machine that has Rust, a C compiler, Python and apt:
+#   make run    sets up what is missing, builds, and sells a pop-up store out while you watch
+#   make test   sets up, builds, and tests everything
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+MODULE := target/release/libholdfast.so
+CONSOLE := target/release/holdfast
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help setup build run test lint deny docs bench clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: ## install what building and testing need and is missing: redis-server, libclang
+	@missing=(); \
+	command -v redis-server >/dev/null || missing+=(redis-server); \
+	ls /usr/lib/*/libclang*.so* /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || missing+=(libclang-dev); \
+	command -v cc >/dev/null || missing+=(build-essential); \
+	if [ $${#missing[@]} -gt 0 ]; then \
+	  echo "installing $${missing[*]}"; \
+	  $(SUDO) apt-get update -q; \
+	  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 $(SUDO) apt-get install -qy --no-install-recommends "$${missing[@]}"; \
+	fi
+
+build: setup ## build the module and the program holdfast
+	cargo build --release --locked --workspace
+
+run: build ## start redis-server with the module and sell a pop-up store out (DURATION=600 for ten minutes)
+	$(CONSOLE) sale
+
+test: build lint ## test everything: the engine, the module in real servers, the program
+	cargo test --locked --workspace --lib --bins
+	HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test '*'
+
+lint: setup ## formatting, clippy
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+deny: ## licences, advisories and sources of the dependencies (needs cargo-deny)
+	cargo deny check
+
+docs: ## write docs/commands.md from the table of commands
+	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference_is_what_the_table_says
+
+bench: build ## server CPU an operation, memory, growth, deadlines, loading: ratios of one run
+	$(CONSOLE) bench
+
+clean: ## remove what was built
+	cargo clean
