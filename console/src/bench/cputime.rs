@@ -8,6 +8,9 @@ use anyhow::{bail, Context, Result};
 /// How long a server that has answered everything may go on being busy.
 const IDLE_DEADLINE: Duration = Duration::from_secs(30);
 
+/// The kernel tells ticks of USER_HZ, which is 100 on every platform it is told on.
+const MS_A_TICK: u64 = 10;
+
 /// CPU time since the process started, user and system together, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
@@ -59,6 +62,23 @@ impl CpuTime {
     }
 }
 
+/// How long a hypervisor has kept the cores of this machine for others since boot, all cores together. Such time is
+/// counted as CPU time of whatever seemed to run, and looks like a stall: a measurement is as good as it is small.
+///
+/// # Errors
+/// When /proc/stat cannot be read.
+pub fn stolen() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
+    let ticks = parse_stolen(&text).context("/proc/stat tells no stolen time")?;
+    Ok(Duration::from_millis(ticks * MS_A_TICK))
+}
+
+/// The eighth number of the line of all cores.
+fn parse_stolen(stat: &str) -> Option<u64> {
+    let all = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    all.split_ascii_whitespace().nth(7)?.parse().ok()
+}
+
 /// Nanoseconds a task ran, and nanoseconds it waited for a core.
 fn schedstat(task_dir: &str) -> Result<(u64, u64)> {
     let path = format!("{task_dir}/schedstat");
@@ -87,12 +107,13 @@ mod tests {
     use std::sync::mpsc;
     use std::time::{Duration, Instant};
 
-    use super::{parse_schedstat, parse_state, CpuTime};
+    use super::{parse_schedstat, parse_state, parse_stolen, CpuTime};
 
     #[test]
     fn reads_what_the_kernel_writes() {
         assert_eq!(parse_schedstat("123456 789 12\n"), Some((123_456, 789)));
         assert_eq!(parse_schedstat("not numbers"), None);
+        assert_eq!(parse_stolen("cpu  1 2 3 4 5 6 7 88 9 10\ncpu0 1 2 3 4 5 6 7 44 9 10\n"), Some(88));
         assert_eq!(parse_state("42 (a (odd) name) S 1 42"), Some('S'));
     }
 

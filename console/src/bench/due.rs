@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{ensure, Context, Result};
 use serde::Serialize;
 
-use super::cputime::CpuTime;
+use super::cputime::{stolen, CpuTime};
 use super::lab::{Lab, LabOptions};
 use super::probe::Waits;
 use super::report::{self, Bar};
@@ -50,6 +50,8 @@ pub struct DueResult {
     all_back_ms: u64,
     /// CPU of the main thread a hold, microseconds, replies to INV.GET and PING included.
     cpu_us: f64,
+    /// How long the hypervisor kept cores for others meanwhile, milliseconds of one core.
+    stolen_ms: u64,
 }
 
 /// Reserves `holds` holds of one unit each for the same deadline, and waits for it.
@@ -72,6 +74,7 @@ pub fn run(lab_options: &LabOptions, holds: u64) -> Result<DueResult> {
     let quiet = lab.probe()?;
     sleep_until(deadline_ms - PROBE_AHEAD_MS);
     let quiet = quiet.stop()?;
+    let stolen_before = stolen()?;
     let watched = watch(&mut lab, deadline_ms, on_hand)?;
     let result = DueResult {
         holds,
@@ -81,6 +84,7 @@ pub fn run(lab_options: &LabOptions, holds: u64) -> Result<DueResult> {
         first_back_ms: watched.first_back_ms,
         all_back_ms: watched.all_back_ms,
         cpu_us: watched.used.main_ns as f64 / 1e3 / holds as f64,
+        stolen_ms: u64::try_from(stolen()?.saturating_sub(stolen_before).as_millis())?,
     };
     print(&result);
     Ok(result)
@@ -221,10 +225,11 @@ fn print(result: &DueResult) {
     let rows = [ping("before the deadline", &result.quiet), ping("from the deadline on", &result.ping)];
     println!("{}", report::table(&["PING", "count", "p50", "p99", "p99.9", "worst"], rows));
     println!(
-        "first unit back after {} ms, all after {} ms; {:.2} µs CPU a hold",
+        "first unit back after {} ms, all after {} ms; {:.2} µs CPU a hold; {} ms stolen",
         report::thousands(result.first_back_ms),
         report::thousands(result.all_back_ms),
-        result.cpu_us
+        result.cpu_us,
+        result.stolen_ms
     );
 }
 

@@ -6,6 +6,7 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::cputime::stolen;
 use super::lab::{Lab, LabOptions};
 use super::probe::Waits;
 use super::report::{self, Bar};
@@ -36,6 +37,8 @@ pub struct Step {
     ping: Waits,
     /// How long the main thread waited for a core, milliseconds.
     waited_for_core_ms: f64,
+    /// How long the hypervisor kept cores for others, milliseconds of one core.
+    stolen_ms: u64,
 }
 
 /// The way with ORDER.PLACE, and with bare XADD for comparison.
@@ -66,7 +69,7 @@ fn grow(lab_options: &LabOptions, case: Case, orders: u64) -> Result<Vec<Step>> 
 fn grow_step(lab: &mut Lab, case: Case, from: u64, to: u64) -> Result<Step> {
     redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut lab.control)?;
     let probe = lab.probe()?;
-    let before = lab.cpu_now()?;
+    let (before, stolen_before) = (lab.cpu_now()?, stolen()?);
     lab.fill(case, from..to, FILL_PIPELINE)?;
     let used = lab.cpu_now()?.since(before);
     let ping = probe.stop()?;
@@ -78,6 +81,7 @@ fn grow_step(lab: &mut Lab, case: Case, from: u64, to: u64) -> Result<Step> {
         slowest_us,
         ping,
         waited_for_core_ms: used.waited_ns as f64 / 1e6,
+        stolen_ms: u64::try_from(stolen()?.saturating_sub(stolen_before).as_millis())?,
     })
 }
 
@@ -105,7 +109,7 @@ fn print(result: &GrowthResult, orders: u64) {
             format!("{:.2}", step.cpu_us),
             format!("{} {}", step.slowest_command, report::ms(step.slowest_us as u64)),
             report::ms(step.ping.max_us),
-            format!("{:.0} ms", step.waited_for_core_ms),
+            format!("{:.0} + {} ms", step.waited_for_core_ms, step.stolen_ms),
         ]
     };
     let rows = result.place.iter().zip(&result.xadd).map(|(place, xadd)| {
@@ -119,11 +123,11 @@ fn print(result: &GrowthResult, orders: u64) {
         "µs CPU/order",
         "slowest command",
         "worst PING",
-        "no core for",
+        "waited + stolen",
         "XADD: µs CPU",
         "slowest command",
         "worst PING",
-        "no core for",
+        "waited + stolen",
     ];
     println!("{}", report::table(&header, rows));
 }

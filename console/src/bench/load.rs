@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{ensure, Context, Result};
 use serde::Serialize;
 
+use super::cputime::stolen;
 use super::lab::{Lab, LabOptions};
 use super::report::{self, Bar};
 use super::workload::{Case, ORDERS};
@@ -30,6 +31,8 @@ pub struct LoadResult {
     save_s: f64,
     /// Loading, by the server's log.
     load_s: f64,
+    /// How long the hypervisor kept cores for others while the second server started, milliseconds of one core.
+    stolen_ms: u64,
 }
 
 impl LoadResult {
@@ -64,8 +67,10 @@ fn save_and_load(lab_options: &LabOptions, case: Case, orders: u64) -> Result<Lo
     // The first server stays until the end, since its directory goes with it; but it gives its memory back. With no
     // save points set, FLUSHALL leaves the file alone.
     redis::cmd("FLUSHALL").arg("SYNC").exec(&mut first.control)?;
+    let stolen_before = stolen()?;
     let load_s = load(lab_options, case, &dir, orders)?;
-    Ok(LoadResult { case, orders, rdb_bytes, save_s, load_s })
+    let stolen_ms = u64::try_from(stolen()?.saturating_sub(stolen_before).as_millis())?;
+    Ok(LoadResult { case, orders, rdb_bytes, save_s, load_s, stolen_ms })
 }
 
 /// Starts a server on the RDB in `dir`; the seconds it took to load it.
@@ -94,9 +99,10 @@ fn print(results: &[LoadResult]) {
             format!("{:.2} s", result.save_s),
             format!("{:.2} s", result.load_s),
             report::thousands(result.orders_per_s() as u64),
+            format!("{} ms", result.stolen_ms),
         ]
     });
-    println!("{}", report::table(&["made by", "orders", "bytes/order", "save", "load", "orders/s"], rows));
+    println!("{}", report::table(&["made by", "orders", "bytes/order", "save", "load", "orders/s", "stolen"], rows));
 }
 
 /// The bar for loading.
