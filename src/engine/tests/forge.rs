@@ -1,0 +1,125 @@
+//! Images that nobody but a forger makes: cut, changed and put together anew, with a checksum that fits all the same.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::super::effects::Effects;
+use super::super::packed::put;
+use super::super::settings::Field;
+use super::super::store::Store;
+use super::build::*;
+use super::command::Command;
+use super::shop::{audited, loaded, saved, Shop};
+
+/// The tag of the last piece, as the format has it.
+const END: u8 = 8;
+
+/// An image's pieces without the last.
+pub fn body(store: &Store) -> Vec<Vec<u8>> {
+    let mut pieces = saved(store);
+    let end = pieces.pop().expect("an image has an end");
+    assert_eq!(end[0], END);
+    pieces
+}
+
+/// The pieces with an end whose count and checksum fit them.
+pub fn sealed(mut pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut end = vec![END];
+    put(&mut end, pieces.len() as u64);
+    end.extend_from_slice(&xxh3_64(&pieces.concat()).to_le_bytes());
+    pieces.push(end);
+    pieces
+}
+
+/// A store that has some of everything: every state of a hold and an order, vacant slots, feeds, REFs, forgotten sales.
+pub fn rich() -> Shop {
+    let mut shop = Shop::with(&[("tea", 200), ("milk", 90)]);
+    let settings = [(Field::KeepMs, 1_000), (Field::Limit, 150), (Field::Journal, 5), (Field::SlaMs, 3)];
+    shop.ok(configure(&settings));
+    shop.ok(place("past", "ann", &[("tea", 2), ("milk", 1)]));
+    shop.ok(complete("past"));
+    shop.ok(place("gone", "vacant", &[("tea", 1)]));
+    shop.ok(cancel("gone"));
+    shop.wait(1_000);
+    let script = [
+        set("jam", 7).safety(1).low(2).limit(4),
+        sync("erp", 6, &[("tea", 190), ("jam", 9)]),
+        adjust("milk", -3).note("broken").reference("r"),
+        place("done", "ann", &[("tea", 3), ("milk", 2)]).note("{}"),
+        complete("done").note("ok"),
+        give_back("done", &[("tea", 1)]).reference("back"),
+        give_back("done", &[("milk", 1)]),
+        place("no", "bob", &[("jam", 1)]),
+        cancel("no").note("why"),
+        place("waits", "bob", &[("tea", 4), ("jam", 2)]).group("g"),
+        reserve("live", &[("tea", 5), ("milk", 3)]).by("cyd"),
+        commit("live").of(&[("tea", 2)]),
+        reserve("free", &[("milk", 2)]).ttl(500),
+        reserve("sold", &[("milk", 2)]).by("dee"),
+        commit("sold"),
+        reserve("left", &[("tea", 1)]),
+        release("left"),
+        reserve("late", &[("tea", 1)]).ttl(1),
+        reserve("made", &[("tea", 6)]).by("ann"),
+        place_hold("of-hold", "ann", "made"),
+        Command::Reentry { order: b"of-hold".to_vec(), ahead_ms: Some(5) },
+    ];
+    script.into_iter().for_each(|command| drop(shop.changes(command)));
+    shop.wait(1);
+    shop
+}
+
+/// Whatever loads has to be a store like any other: its books balance, it takes commands, it can be saved and loaded
+/// again, and what is due gets done.
+pub fn live_on(mut store: Box<Store>, why: &str) {
+    assert_eq!(audited(&mut store, 1_000), [], "{why}");
+    let mut now = store.now.saturating_add(1);
+    for command in probes() {
+        let _ = command.apply(&mut store, now, &mut Effects::default());
+        now = now.saturating_add(1);
+    }
+    assert_eq!(audited(&mut store, 1_000), [], "{why}: after commands");
+    let again = loaded(&saved(&store), 3).unwrap_or_else(|corrupt| panic!("{why}: saved, and not loaded: {corrupt}"));
+    assert_eq!(again.digest(), store.digest(), "{why}: saved and loaded");
+    drain(store, now, why);
+}
+
+/// Calls that touch all that [`rich`] made.
+fn probes() -> Vec<Command> {
+    vec![
+        configure(&[(Field::KeepMs, 40), (Field::Opens, 0), (Field::Closes, 0), (Field::Limit, 0)]),
+        extend("live", 50_000),
+        extend("free", 50_000),
+        commit("free").of(&[("milk", 1)]).reference("p1"),
+        place("new", "dee", &[("tea", 1), ("milk", 1)]),
+        place_hold("new2", "cyd", "live"),
+        place_hold("new3", "eve", "free"),
+        reserve("new", &[("tea", 2), ("jam", 1)]).by("bob").ttl(2),
+        give_back("done", &[("tea", 1)]).reference("p2"),
+        give_back("done", &[("milk", 1), ("tea", 1)]),
+        give_back("done", &[("tea", 1)]).reference("back"),
+        complete("waits"),
+        cancel("of-hold"),
+        complete("new"),
+        give_back("waits", &[("jam", 2)]),
+        adjust("jam", 5).reference("r"),
+        sync("erp", 7, &[("milk", 4)]),
+        set("milk", 60).low(3),
+        release("new").of(&[("tea", 1)]),
+        sweep(5),
+        place("past", "vacant", &[("milk", 1)]),
+        complete("past"),
+    ]
+}
+
+/// Lets all that is due come due, in the end of time too, and audits what is left.
+fn drain(mut store: Box<Store>, now: u64, why: &str) {
+    let mut fx = Effects::default();
+    store.sweep(now, u64::MAX, &mut fx);
+    assert_eq!(audited(&mut store, 1_000), [], "{why}: after a sweep");
+    while store.sweep(u64::MAX, 1_000, &mut fx) {}
+    assert_eq!(audited(&mut store, 1_000), [], "{why}: after the last sweep");
+    let info = store.info(now);
+    assert_eq!((info.holds, info.next_due), (0, 0), "{why}: nothing is left that would be due");
+    assert_eq!(store.orders.len() as u64, store.open_orders(), "{why}: every ended order was forgotten");
+    assert_eq!((store.holds.len(), store.refs.len()), (0, 0), "{why}: every hold and REF was forgotten");
+}

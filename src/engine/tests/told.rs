@@ -1,0 +1,30 @@
+//! What calls tell, with orders named by id: slots differ between stores that are equal.
+
+use super::super::effects::{Effect, Effects, Event};
+use super::super::journal::Movement;
+use super::super::store::Store;
+use super::super::streams::EntryId;
+use super::command::Id;
+
+/// Something a call wants done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    Queued(Id, EntryId),
+    Left(EntryId),
+    Completed(Id, EntryId),
+    Moved(Movement),
+    Event(Event),
+}
+
+/// What the last call of a store tells.
+pub fn told(store: &Store, fx: &Effects) -> Vec<Told> {
+    let id = |slot: u32| store.order_view(0, slot).id.to_vec();
+    let told = |effect: &Effect| match effect {
+        Effect::Queued { order, id: entry } => Told::Queued(id(*order), *entry),
+        Effect::Left { id } => Told::Left(*id),
+        Effect::Completed { order, id: entry } => Told::Completed(id(*order), *entry),
+        Effect::Moved(movement) => Told::Moved((**movement).clone()),
+        Effect::Event(event) => Told::Event(*event),
+    };
+    fx.list.iter().map(told).collect()
+}
