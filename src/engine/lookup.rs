@@ -47,14 +47,10 @@ impl Store {
 
     pub(super) fn new_customer(&mut self, id: &[u8]) -> u32 {
         let slot = self.customers.insert(Customer::new(id));
-        self.index_customer(slot);
-        slot
-    }
-
-    pub(super) fn index_customer(&mut self, slot: u32) {
         let (seed, customers) = (self.seed, &self.customers);
-        let hash = xxh3_64_with_seed(customers.at(slot).id(), seed);
+        let hash = xxh3_64_with_seed(id, seed);
         self.customer_index.insert(hash, slot, |s| xxh3_64_with_seed(customers.at(s).id(), seed));
+        slot
     }
 
     /// Changes a customer (none where `slot` is [`NIL`]) and lets go of one that nothing needs any more.

@@ -62,21 +62,6 @@ impl<T: Record> Slab<T> {
         self.end() - 1
     }
 
-    /// Puts a record, or a vacant slot, behind the last slot: how an image is loaded, slot by slot.
-    pub fn append(&mut self, record: Option<T>) -> u32 {
-        match record {
-            Some(record) => {
-                self.live += 1;
-                self.push(record)
-            }
-            None => {
-                let slot = self.push(T::vacant(self.vacant));
-                self.vacant = slot;
-                slot
-            }
-        }
-    }
-
     pub fn remove(&mut self, slot: u32) -> T {
         let vacant = T::vacant(self.vacant);
         let place = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::super::customer::{tallies, Change, Customer};
+use super::super::customer::{tallies, units_of, Change};
 use super::super::due::Due;
 use super::super::hold::{Hold, HoldItem, HoldState};
 use super::super::order::{Extra, Order, OrderState};
@@ -15,6 +15,9 @@ use super::super::store::{Counters, Store};
 use super::super::streams::EntryId;
 use super::super::types::{Ms, Units, UnitsList, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, NIL};
 use super::{Section, VERSION};
+
+/// The most places an image may have given out: nobody lives to see as many again.
+const PLACES_MAX: u64 = MAX_QUANTITY / 2;
 
 /// Why an image is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +39,30 @@ pub struct Loader {
     sum: Xxh3,
     /// Waiting orders by their place in the queue, to be queued in that order at the end.
     waiting: Vec<(EntryId, u32)>,
+    /// The places of holds, ended orders and REFs: no two are the same.
+    places: Vec<u64>,
+    /// The slot of each customer, by the one it was saved with; [`NIL`] where there was none.
+    customers: Vec<u32>,
 }
 
 impl Loader {
     /// A loader of a store whose hash tables are keyed by `seed`.
     pub fn new(seed: u64) -> Self {
-        Loader { store: Store::new(seed), section: None, pieces: 0, sum: Xxh3::new(), waiting: Vec::new() }
+        Loader {
+            store: Store::new(seed),
+            section: None,
+            pieces: 0,
+            sum: Xxh3::new(),
+            waiting: Vec::new(),
+            places: Vec::new(),
+            customers: Vec::new(),
+        }
     }
 
     /// Reads the next piece; the store, once it was the last.
     pub fn piece(mut self, piece: &[u8]) -> Loaded<Result<Box<Store>, Loader>> {
-        let (tag, mut rest) = piece.split_first().ok_or(Corrupt("an empty piece"))?;
+        let (tag, mut rest) =
+            piece.split_first().filter(|(_, rest)| !rest.is_empty()).ok_or(Corrupt("an empty piece"))?;
         let section = Section::by_tag(*tag).ok_or(Corrupt("an unknown section"))?;
         let in_order = match self.section {
             None => section == Section::Head,
@@ -86,6 +102,11 @@ impl Loader {
             return Err(Corrupt("the checksum does not fit"));
         }
         self.waiting.sort_unstable();
+        self.places.sort_unstable();
+        if self.waiting.windows(2).any(|two| two[0].0 == two[1].0) || self.places.windows(2).any(|two| two[0] == two[1])
+        {
+            return Err(Corrupt("a place twice"));
+        }
         for (_, slot) in &self.waiting {
             self.store.enqueue(*slot);
         }
@@ -108,6 +129,9 @@ impl Loader {
         for (slot, customer) in store.customers.iter() {
             let units = tallies(customer, store.many.get(&slot));
             units.iter().try_fold(0, |total, (_, tally)| sum(total, tally.units))?;
+            if units.is_empty() && customer.open().refs == 0 {
+                return Err(Corrupt("a customer that nothing needs"));
+            }
         }
         Ok(())
     }
@@ -117,8 +141,9 @@ impl Loader {
             return Err(Corrupt("a version this module does not know"));
         }
         let store = &mut self.store;
-        store.now = time(rest)?;
-        store.places = quantity(rest)?;
+        store.now = quantity(rest)?;
+        // Those to come have to load as well.
+        store.places = quantity(rest).ok().filter(|places| *places <= PLACES_MAX).ok_or(Corrupt("too many places"))?;
         store.last.orders = entry(rest)?;
         store.last.complete = entry(rest)?;
         store.last.journal = entry(rest)?;
@@ -137,6 +162,10 @@ impl Loader {
                 return Err(Corrupt("a setting out of range"));
             }
             store.settings.set(field, value);
+        }
+        let window = (store.settings.opens, store.settings.closes);
+        if window.1 != 0 && window.1 <= window.0 || !rest.is_empty() {
+            return Err(Corrupt("a window that closes before it opens, or more than one head"));
         }
         Ok(())
     }
@@ -158,19 +187,20 @@ impl Loader {
     fn customer(&mut self, rest: &mut &[u8]) -> Loaded<()> {
         let id = bytes(rest, MAX_ID_BYTES)?;
         if id.is_empty() {
-            self.store.customers.append(None);
+            self.customers.push(NIL);
             return Ok(());
         }
         if self.store.find_customer(id).is_some() {
             return Err(Corrupt("a customer twice"));
         }
-        let slot = self.store.customers.append(Some(Customer::new(id)));
-        self.store.index_customer(slot);
+        let slot = self.store.new_customer(id);
+        self.customers.push(slot);
         for _ in 0..number(rest)? {
-            let sku = self.sku_ref(rest)?;
-            let past = quantity(rest)? as i64;
-            self.store.change_customer(slot, &Change { refs: 1, units: &[(sku, past, past)] });
-            self.store.change_customer(slot, &Change { refs: -1, units: &[] });
+            let (sku, past) = (self.sku_ref(rest)?, units(rest)? as i64);
+            if units_of(self.store.customers.at(slot), self.store.many.get(&slot), sku) > 0 {
+                return Err(Corrupt("a customer's SKU twice"));
+            }
+            self.store.change_customer(slot, &Change { refs: 0, units: &[(sku, past, past)] });
         }
         Ok(())
     }
@@ -186,12 +216,12 @@ impl Loader {
         hold.place = self.place(rest)?;
         for field in [&mut hold.ttl_ms, &mut hold.due, &mut hold.first_deadline, &mut hold.deadline, &mut hold.ended_at]
         {
-            *field = number(rest)?;
+            *field = time(rest)?;
         }
         hold.end_call = wide(rest)?;
         let mut total = 0;
         for _ in 0..count(rest)? {
-            let (sku, qty) = (self.sku_ref(rest)?, quantity(rest)?);
+            let (sku, qty) = (self.sku_ref(rest)?, units(rest)?);
             let (left, committed) = (quantity(rest)?, quantity(rest)?);
             if left + committed > qty || left > 0 && !hold.is_live() {
                 return Err(Corrupt("a hold's units do not add up"));
@@ -199,8 +229,8 @@ impl Loader {
             total = sum(total, qty)?;
             hold.items.push(HoldItem { sku, qty, left, committed });
         }
-        if hold.is_live() && hold.due != hold.deadline {
-            return Err(Corrupt("a hold's deadline"));
+        if hold.is_live() && (hold.due != hold.deadline || hold.left() == 0) {
+            return Err(Corrupt("a live hold's deadline, or its units"));
         }
         self.add_hold(hold)
     }
@@ -230,16 +260,24 @@ impl Loader {
         if customer == NIL || !matches!(state, OrderState::Queued | OrderState::Completed | OrderState::Cancelled) {
             return Err(Corrupt("an order that cannot be"));
         }
-        let entry = entry(rest)?;
+        let entry = entry_to(self.store.last.orders, rest)?;
         let (mut items, mut total) = (UnitsList::new(), 0);
         for _ in 0..count(rest)? {
-            let units = Units { sku: self.sku_ref(rest)?, qty: quantity(rest)? };
+            let units = Units { sku: self.sku_ref(rest)?, qty: units(rest)? };
             total = sum(total, units.qty)?;
             items.push(units);
         }
-        let extra = if number(rest)? == 0 { None } else { Some(extra(rest, &items)?) };
+        let extra = match number(rest)? {
+            0 => None,
+            1 => Some(self.extra(rest, &items)?),
+            _ => return Err(Corrupt("an order's extras")),
+        };
         if extra.as_ref().is_some_and(|e| e.ended_at > 0) == state.is_open() {
             return Err(Corrupt("an order's end"));
+        }
+        let came_back = |e: &Extra| !e.returned.is_empty() || !e.returns.is_empty();
+        if state != OrderState::Completed && extra.as_ref().is_some_and(came_back) {
+            return Err(Corrupt("units came back of an order that is not completed"));
         }
         let mut order = Order::new(id, &items, data);
         order.customer = customer;
@@ -273,6 +311,7 @@ impl Loader {
             self.waiting.push((queued_as, slot));
             Ok(())
         } else {
+            self.take_place(forget.1)?;
             self.due(forget, Due::Order(slot))
         }
     }
@@ -285,7 +324,7 @@ impl Loader {
         let mut reference = Ref::new(id, wide(rest)?, 0);
         reference.place = self.place(rest)?;
         reference.reply = number(rest)?;
-        reference.due = number(rest)?;
+        reference.due = time(rest)?;
         let key = (reference.due, reference.place);
         let slot = self.store.add_ref(reference);
         self.due(key, Due::Ref(slot))
@@ -307,8 +346,17 @@ impl Loader {
         }
     }
 
-    fn place(&self, rest: &mut &[u8]) -> Loaded<u64> {
-        number(rest).ok().filter(|place| *place <= self.store.places).ok_or(Corrupt("a place behind the last"))
+    fn place(&mut self, rest: &mut &[u8]) -> Loaded<u64> {
+        let place = number(rest)?;
+        self.take_place(place).map(|()| place)
+    }
+
+    fn take_place(&mut self, place: u64) -> Loaded<()> {
+        if !(1..=self.store.places).contains(&place) {
+            return Err(Corrupt("a place behind the last"));
+        }
+        self.places.push(place);
+        Ok(())
     }
 
     fn sku_ref(&self, rest: &mut &[u8]) -> Loaded<u32> {
@@ -317,40 +365,42 @@ impl Loader {
     }
 
     fn customer_ref(&self, rest: &mut &[u8]) -> Loaded<u32> {
-        let slot = take_u32(rest).ok_or(Corrupt("a customer's number"))?.wrapping_sub(1);
-        if slot == NIL || self.store.customers.get(slot).is_some() {
-            Ok(slot)
-        } else {
-            Err(Corrupt("a customer that is not there"))
+        match take_u32(rest).ok_or(Corrupt("a customer's number"))? {
+            0 => Ok(NIL),
+            n => {
+                let slot = self.customers.get(n as usize - 1).copied().filter(|slot| *slot != NIL);
+                slot.ok_or(Corrupt("a customer that is not there"))
+            }
         }
     }
-}
 
-fn extra(rest: &mut &[u8], items: &UnitsList) -> Loaded<Extra> {
-    let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.into());
-    let mut extra = Extra {
-        placed_at: Some(number(rest)?).filter(|at| *at > 0),
-        queued_as: Some(entry(rest)?).filter(|id| *id != EntryId::default()),
-        group: some(bytes(rest, MAX_ID_BYTES)?),
-        hold: some(bytes(rest, MAX_ID_BYTES)?),
-        ended_at: number(rest)?,
-        forget_at: number(rest)?,
-        forget_place: number(rest)?,
-        complete: entry(rest)?,
-        note: bytes(rest, MAX_DATA_BYTES)?.into(),
-        ..Extra::default()
-    };
-    for i in 0..number(rest)? as usize {
-        let back = quantity(rest)?;
-        if items.get(i).is_none_or(|item| back > item.qty) {
-            return Err(Corrupt("more came back than was sold"));
+    fn extra(&self, rest: &mut &[u8], items: &UnitsList) -> Loaded<Extra> {
+        let last = self.store.last;
+        let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.into());
+        let mut extra = Extra {
+            placed_at: Some(time(rest)?).filter(|at| *at > 0),
+            queued_as: Some(entry_to(last.orders, rest)?).filter(|id| *id != EntryId::default()),
+            group: some(bytes(rest, MAX_ID_BYTES)?),
+            hold: some(bytes(rest, MAX_ID_BYTES)?),
+            ended_at: time(rest)?,
+            forget_at: time(rest)?,
+            forget_place: quantity(rest)?,
+            complete: entry_to(last.complete, rest)?,
+            note: bytes(rest, MAX_DATA_BYTES)?.into(),
+            ..Extra::default()
+        };
+        for i in 0..number(rest)? as usize {
+            let back = quantity(rest)?;
+            if items.get(i).is_none_or(|item| back > item.qty) {
+                return Err(Corrupt("more came back than was sold"));
+            }
+            extra.returned.push(back);
         }
-        extra.returned.push(back);
+        for _ in 0..number(rest)? {
+            extra.returns.push((time(rest)?, quantity(rest)?));
+        }
+        Ok(extra)
     }
-    for _ in 0..number(rest)? {
-        extra.returns.push((number(rest)?, quantity(rest)?));
-    }
-    Ok(extra)
 }
 
 fn number(rest: &mut &[u8]) -> Loaded<u64> {
@@ -361,8 +411,14 @@ fn quantity(rest: &mut &[u8]) -> Loaded<u64> {
     number(rest).ok().filter(|n| *n <= MAX_QUANTITY).ok_or(Corrupt("a number past 2^53 - 1"))
 }
 
+/// Units of an item: one at least.
+fn units(rest: &mut &[u8]) -> Loaded<u64> {
+    quantity(rest).and_then(|n| if n > 0 { Ok(n) } else { Err(Corrupt("no units")) })
+}
+
+/// A time: at most the largest duration behind the largest `now`.
 fn time(rest: &mut &[u8]) -> Loaded<Ms> {
-    number(rest)
+    number(rest).ok().filter(|at| *at <= 2 * MAX_QUANTITY).ok_or(Corrupt("a time past all times"))
 }
 
 fn sum(a: u64, b: u64) -> Loaded<u64> {
@@ -383,6 +439,11 @@ fn id<'a>(rest: &mut &'a [u8]) -> Loaded<&'a [u8]> {
 
 fn entry(rest: &mut &[u8]) -> Loaded<EntryId> {
     Ok(EntryId { ms: number(rest)?, seq: take_u32(rest).ok_or(Corrupt("an entry's number"))? })
+}
+
+/// The id of an entry of a stream whose last one is known.
+fn entry_to(last: EntryId, rest: &mut &[u8]) -> Loaded<EntryId> {
+    entry(rest).and_then(|id| if id <= last { Ok(id) } else { Err(Corrupt("an entry behind the last")) })
 }
 
 fn wide(rest: &mut &[u8]) -> Loaded<u128> {
