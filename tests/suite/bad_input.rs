@@ -1,11 +1,10 @@
 //! Whatever a client sends, and whatever is in a payload: refused with nothing changed, and never a crash.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, forge_payload, open_store, payload_body, stock, tests, Client, IntoCommand,
-    Reply, Server, ServerBinary,
+    assert_books_balance, check, cmd, entries, forge_payload, open_store, payload_body, stock, tests, Client,
+    IntoCommand, Reply, Server, ServerBinary,
 };
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 tests![
     too_few_and_too_many_arguments,
@@ -380,17 +379,6 @@ fn command() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let key = prop_oneof![9 => Just(b"popup".to_vec()), 1 => word()];
     (prop::sample::select(names), key, prop::collection::vec(word(), 0..9))
         .prop_map(|(name, key, words)| [vec![name, key], words].concat())
-}
-
-/// Runs a property over `cases` cases, the same in every run.
-fn check<S: Strategy>(cases: u32, strategy: &S, property: impl Fn(S::Value)) {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let outcome = runner.run(strategy, |value| {
-        property(value);
-        Ok(())
-    });
-    outcome.unwrap_or_else(|error| panic!("{error}"));
 }
 
 fn random_commands_never_crash(binary: &ServerBinary) {

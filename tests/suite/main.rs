@@ -12,6 +12,7 @@ mod common;
 mod crash;
 mod errors;
 mod holds;
+mod model;
 mod orders;
 mod persistence;
 mod race;
@@ -36,6 +37,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("crash", crash::TESTS),
     ("errors", errors::TESTS),
     ("holds", holds::TESTS),
+    ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("persistence", persistence::TESTS),
     ("race", race::TESTS),

@@ -16,6 +16,8 @@ tests![
     promotion_arms_the_deadlines,
     scripts_and_transactions_replicate,
     idempotency_survives_a_failover,
+    a_failover_under_traffic_loses_nothing,
+    deadlines_wait_while_writes_are_paused,
     stamps_cannot_be_forged,
     deleted_and_renamed_stores_replicate,
 ];
@@ -239,6 +241,70 @@ fn idempotency_survives_a_failover(binary: &ServerBinary) {
     }
     assert_eq!(client.text("INV.SYNC popup erp 4 ITEMS sku-2 9"), "DUPLICATE");
     assert_eq!(client.digest(), digest, "retries change nothing");
+}
+
+/// Places orders and makes short holds on the primary until it is none any more; gives the orders acknowledged.
+fn place_until_demoted(mut client: Client) -> Vec<String> {
+    let mut placed = Vec::new();
+    for number in 0.. {
+        // A server that becomes a replica turns away those who waited for the end of its failover.
+        let mut done = |command: String| match client.call(&command) {
+            Reply::Error(text) => {
+                let turned_away = [b"READONLY".as_slice(), b"UNBLOCKED"].iter().any(|code| text.starts_with(code));
+                assert!(turned_away, "{command}: {}", text.escape_ascii());
+                false
+            }
+            _ => true,
+        };
+        if !done(format!("ORDER.PLACE popup f-{number} c-1 ITEMS sku-1 1")) {
+            return placed;
+        }
+        placed.push(format!("f-{number}"));
+        if !done(format!("INV.RESERVE popup fh-{number} TTL 5 ITEMS sku-1 1")) {
+            return placed;
+        }
+    }
+    unreachable!("there is always another order");
+}
+
+fn a_failover_under_traffic_loses_nothing(binary: &ServerBinary) {
+    let primary = Server::start(binary);
+    let replica = primary.replica(binary);
+    let mut client = primary.client();
+    open_shop(&mut client);
+    wait_for_same(&primary, &replica);
+    let placed = std::thread::scope(|scope| {
+        let trader = primary.client();
+        let trading = scope.spawn(move || place_until_demoted(trader));
+        wait_until(DEADLINE, "there is traffic", || client.int("XLEN {popup}:orders") > 100);
+        client.ok(format!("FAILOVER TO 127.0.0.1 {}", replica.port()));
+        wait_until(DEADLINE, "the replica is the primary", || replica.client().info("replication", "role") == "master");
+        trading.join().expect("the trader")
+    });
+    primary.wait_for_link();
+    let mut client = replica.client();
+    for order in &placed {
+        client.get(format!("ORDER.GET popup {order}"));
+    }
+    assert_eq!(client.int("XLEN {popup}:orders"), placed.len() as i64, "each order once");
+    let held = placed.len() as i64;
+    wait_until(DEADLINE, "the holds expire", || stock(&mut client, "popup", "sku-1").1 == held);
+    wait_for_same(&replica, &primary);
+    assert_books_balance(&mut client, "popup");
+}
+
+/// While writes are paused, as in a failover under way, a deadline changes nothing; afterwards it does.
+fn deadlines_wait_while_writes_are_paused(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10);
+    let deadline_ms = client.int("INV.RESERVE popup h-1 TTL 100 ITEMS sku-1 1");
+    client.ok("CLIENT PAUSE 60000 WRITE");
+    wait_until(DEADLINE, "the deadline has passed", || server_now_ms(&mut client) > deadline_ms + 50);
+    assert_eq!(stock(&mut client, "popup", "sku-1").1, 1);
+    client.ok("CLIENT UNPAUSE");
+    wait_until(DEADLINE, "the hold expires", || stock(&mut client, "popup", "sku-1").1 == 0);
+    assert_books_balance(&mut client, "popup");
 }
 
 /// The commands that the module itself writes to the append-only file: what a forger would send.

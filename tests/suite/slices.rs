@@ -18,7 +18,7 @@ tests![
     a_store_that_goes_while_it_is_audited,
     a_client_that_goes_while_it_waits,
     a_primary_that_becomes_a_replica_while_it_audits,
-    reads_and_refusals_count_in_info,
+    refusals_count_in_info,
     the_slice_can_be_set,
 ];
 
@@ -231,7 +231,7 @@ fn a_primary_that_becomes_a_replica_while_it_audits(binary: &ServerBinary) {
     }
 }
 
-fn reads_and_refusals_count_in_info(binary: &ServerBinary) {
+fn refusals_count_in_info(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
     open_store(&mut client, "popup", 10);

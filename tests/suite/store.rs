@@ -26,6 +26,7 @@ tests![
     drop_of_a_big_store_does_not_block,
     drop_in_multi_runs_to_its_end,
     stores_are_apart,
+    watch_sees_every_change,
 ];
 
 /// The fields of the contract and their defaults.
@@ -396,4 +397,35 @@ fn stores_are_apart(binary: &ServerBinary) {
     let mut keys = client.get("KEYS *").texts();
     keys.sort();
     assert_eq!(keys, ["popup", "shop:{42}", "shop:{42}:orders", "{popup}:orders"]);
+}
+
+/// WATCH on the store and on its streams notices commands and deadlines, and nothing that changed nothing.
+fn watch_sees_every_change(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let (mut client, mut other) = (server.client(), server.client());
+    open_store(&mut client, "popup", 10);
+    client.text("ORDER.PLACE popup o-0 c-1 ITEMS sku-1 1");
+    let mut survives = |key: &str, change: &mut dyn FnMut(&mut Client)| {
+        client.ok(format!("WATCH {key}"));
+        change(&mut other);
+        client.ok("MULTI");
+        client.text("PING");
+        client.get("EXEC") != Reply::Nil
+    };
+    let place = "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1";
+    assert!(!survives("popup", &mut |other| drop(other.text(place))), "an order");
+    assert!(survives("popup", &mut |other| drop(other.text(place))), "a retry");
+    assert!(survives("popup", &mut |other| drop(other.refused("NOORDER", "ORDER.CANCEL popup o-9"))), "a refusal");
+    assert!(survives("popup", &mut |other| drop(other.get("STORE.INFO popup"))), "a read");
+    assert!(!survives("{popup}:orders", &mut |other| drop(other.text("ORDER.COMPLETE popup o-1"))), "its stream");
+    assert!(!survives("{popup}:orders", &mut |other| drop(other.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1"))));
+    let expire = &mut |other: &mut Client| {
+        other.int("INV.RESERVE popup h-1 TTL 60 ITEMS sku-1 1");
+    };
+    assert!(!survives("popup", expire), "a hold");
+    let wait = &mut |other: &mut Client| {
+        wait_until(DEADLINE, "the hold expires", || stock(other, "popup", "sku-1").1 == 2);
+    };
+    assert!(!survives("popup", wait), "a deadline");
+    assert!(!survives("popup", &mut |other| drop(other.get("STORE.DROP popup"))), "a drop");
 }

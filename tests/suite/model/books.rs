@@ -1,0 +1,371 @@
+//! The model: what the contract says, in the plainest way there is.
+
+use super::calls::{Call, Items, SKUS};
+use crate::common::Reply;
+use std::collections::BTreeMap;
+
+/// What a call should be answered with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expected {
+    Int(i64),
+    /// A refusal, by its code.
+    Refused(&'static str),
+    /// A string that was given before.
+    Text(String),
+    /// A string, whatever it is.
+    NewText,
+    /// A time, whatever it is.
+    NewTime,
+    /// OK.
+    Done,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sku {
+    on_hand: i64,
+    held: i64,
+    sold: i64,
+}
+
+#[derive(Clone)]
+struct Hold {
+    customer: Option<u8>,
+    reserved: Items,
+    left: Items,
+    state: &'static str,
+    /// The call that ended it, without its REF.
+    ended_by: Option<Call>,
+    expires_at: Option<i64>,
+}
+
+#[derive(Clone)]
+struct Order {
+    customer: u8,
+    placed_by: Call,
+    items: Items,
+    returned: BTreeMap<usize, i64>,
+    state: &'static str,
+    result: Option<u8>,
+    /// Ids of its entries in `…:orders` and `…:complete`.
+    entry: Option<String>,
+    complete: Option<String>,
+}
+
+/// The books of one store.
+pub struct Books {
+    limit: i64,
+    skus: [Sku; SKUS.len()],
+    holds: BTreeMap<u8, Hold>,
+    orders: BTreeMap<u8, Order>,
+    /// Orders by the time they were placed.
+    placed: Vec<u8>,
+    refs: BTreeMap<u8, (Call, i64)>,
+    units: BTreeMap<u8, i64>,
+}
+
+fn total(items: &Items) -> i64 {
+    items.iter().map(|(_, units)| units).sum()
+}
+
+/// The units of a SKU among items.
+fn of(items: &Items, sku: usize) -> i64 {
+    items.iter().find(|(found, _)| *found == sku).map_or(0, |(_, units)| *units)
+}
+
+impl Books {
+    /// A store with so many units of each SKU.
+    pub fn new(units: i64) -> Books {
+        Books {
+            limit: 0,
+            skus: [Sku { on_hand: units, ..Sku::default() }; SKUS.len()],
+            holds: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            placed: Vec::new(),
+            refs: BTreeMap::new(),
+            units: BTreeMap::new(),
+        }
+    }
+
+    /// Does a call; says what it should be answered with.
+    pub fn apply(&mut self, call: &Call) -> Expected {
+        match call {
+            Call::Limit(limit) => {
+                self.limit = *limit;
+                Expected::Done
+            }
+            // Nothing more and nothing less is no adjustment.
+            Call::Adjust { delta: 0, .. } => Expected::Refused("ERR"),
+            Call::Adjust { sku, delta, reference } => self.with_reference(call, *reference, |books| {
+                let sku = &mut books.skus[*sku];
+                if sku.on_hand + delta < 0 {
+                    return Err("OUTOFSTOCK");
+                }
+                sku.on_hand += delta;
+                Ok((sku.on_hand, true))
+            }),
+            Call::Close { reference, .. } => self.with_reference(call, *reference, |books| books.close(call)),
+            Call::Return { order, reference, items } => {
+                self.with_reference(call, *reference, |books| books.give_back(*order, items).map(|units| (units, true)))
+            }
+            Call::Reserve { hold, customer, items } => self.reserve(*hold, *customer, items),
+            Call::Place { order, .. } | Call::PlaceHold { order, .. } => self.place(*order, call),
+            Call::Complete { order, result } => self.complete(*order, *result),
+            Call::Cancel { order } => self.cancel(*order).map_or_else(Expected::Refused, Expected::Int),
+        }
+    }
+
+    /// Notes what only the server knows: times and ids of entries.
+    pub fn learn(&mut self, call: &Call, reply: &Reply) {
+        match (call, reply) {
+            (Call::Reserve { hold, .. }, Reply::Int(time)) => {
+                self.holds.get_mut(hold).and_then(|hold| hold.expires_at.get_or_insert(*time).checked_add(0));
+            }
+            (Call::Place { order, .. } | Call::PlaceHold { order, .. }, Reply::Bulk(_)) => {
+                self.orders.get_mut(order).map(|order| order.entry.get_or_insert(reply.text()).len());
+            }
+            (Call::Complete { order, .. }, Reply::Bulk(_)) => {
+                self.orders.get_mut(order).map(|order| order.complete.get_or_insert(reply.text()).len());
+            }
+            _ => {}
+        }
+    }
+
+    /// A REF answers the same call with its first reply, and no other call. It is remembered with a call that changed
+    /// something: `run` gives the reply and whether it did.
+    fn with_reference(
+        &mut self,
+        call: &Call,
+        reference: Option<u8>,
+        run: impl FnOnce(&mut Books) -> Result<(i64, bool), &'static str>,
+    ) -> Expected {
+        if let Some((known, reply)) = reference.and_then(|reference| self.refs.get(&reference)) {
+            return if known == call { Expected::Int(*reply) } else { Expected::Refused("MISMATCH") };
+        }
+        let reply = run(self);
+        if let (Some(reference), Ok((reply, true))) = (reference, reply) {
+            self.refs.insert(reference, (call.clone(), reply));
+        }
+        reply.map_or_else(Expected::Refused, |(reply, _)| Expected::Int(reply))
+    }
+
+    /// Whether a customer may have more, and whether that is there.
+    fn check(&self, customer: Option<u8>, items: &Items) -> Result<(), &'static str> {
+        self.check_limit(customer, items)?;
+        let short = |(sku, units): &(usize, i64)| self.skus[*sku].on_hand - self.skus[*sku].held < *units;
+        if items.iter().any(short) {
+            return Err("OUTOFSTOCK");
+        }
+        Ok(())
+    }
+
+    fn check_limit(&self, customer: Option<u8>, items: &Items) -> Result<(), &'static str> {
+        let has = customer.and_then(|customer| self.units.get(&customer)).unwrap_or(&0);
+        if customer.is_some() && self.limit > 0 && has + total(items) > self.limit {
+            return Err("LIMIT");
+        }
+        Ok(())
+    }
+
+    /// Counts units for a customer, if there is one.
+    fn count(&mut self, customer: Option<u8>, units: i64) {
+        if let Some(customer) = customer {
+            *self.units.entry(customer).or_default() += units;
+        }
+    }
+
+    fn hold_units(&mut self, items: &Items, sign: i64) {
+        items.iter().for_each(|(sku, units)| self.skus[*sku].held += sign * units);
+    }
+
+    fn sell_units(&mut self, items: &Items) {
+        for (sku, units) in items {
+            let sku = &mut self.skus[*sku];
+            (sku.on_hand, sku.held, sku.sold) = (sku.on_hand - units, sku.held - units, sku.sold + units);
+        }
+    }
+
+    fn reserve(&mut self, id: u8, customer: Option<u8>, items: &Items) -> Expected {
+        if let Some(hold) = self.holds.get(&id) {
+            let same = hold.customer == customer && hold.reserved == *items;
+            return match hold.expires_at.filter(|_| same) {
+                Some(time) => Expected::Int(time),
+                None => Expected::Refused("MISMATCH"),
+            };
+        }
+        if let Err(code) = self.check(customer, items) {
+            return Expected::Refused(code);
+        }
+        self.hold_units(items, 1);
+        self.count(customer, total(items));
+        let (reserved, left) = (items.clone(), items.clone());
+        self.holds.insert(id, Hold { customer, reserved, left, state: "live", ended_by: None, expires_at: None });
+        Expected::NewTime
+    }
+
+    /// COMMIT or RELEASE: units left, and whether that changed anything; or why not.
+    fn close(&mut self, call: &Call) -> Result<(i64, bool), &'static str> {
+        let Call::Close { hold: id, commit, items, .. } = call else { unreachable!("a call of another kind") };
+        let bare = Call::Close { hold: *id, commit: *commit, reference: None, items: items.clone() };
+        let hold = self.holds.get(id).cloned().ok_or("NOHOLD")?;
+        let ends_as = if *commit { "committed" } else { "released" };
+        if hold.state == ends_as && (items.is_none() || hold.ended_by.as_ref() == Some(&bare)) {
+            return Ok((0, false));
+        }
+        if hold.state != "live" {
+            return Err("BADSTATE");
+        }
+        let closed = items.clone().unwrap_or_else(|| hold.left.clone());
+        if closed.iter().any(|(sku, units)| of(&hold.left, *sku) < *units) {
+            return Err("BADSTATE");
+        }
+        if *commit {
+            self.sell_units(&closed);
+        } else {
+            self.hold_units(&closed, -1);
+            self.count(hold.customer, -total(&closed));
+        }
+        let hold = self.holds.get_mut(id).expect("it is there");
+        hold.left.iter_mut().for_each(|(sku, units)| *units -= of(&closed, *sku));
+        let left = total(&hold.left);
+        if left == 0 {
+            (hold.state, hold.ended_by) = (ends_as, Some(bare));
+        }
+        Ok((left, true))
+    }
+
+    fn place(&mut self, id: u8, call: &Call) -> Expected {
+        if let Some(order) = self.orders.get(&id) {
+            return match order.entry.clone().filter(|_| order.placed_by == *call) {
+                Some(entry) => Expected::Text(entry),
+                None => Expected::Refused("MISMATCH"),
+            };
+        }
+        let taken = match call {
+            Call::Place { customer, items, .. } => self.take_items(*customer, items),
+            Call::PlaceHold { customer, hold, .. } => self.take_hold(*customer, *hold),
+            _ => unreachable!("a call of another kind"),
+        };
+        let (customer, items) = match taken {
+            Ok(taken) => taken,
+            Err(code) => return Expected::Refused(code),
+        };
+        let placed_by = call.clone();
+        let order = Order {
+            customer,
+            placed_by,
+            items,
+            returned: BTreeMap::new(),
+            state: "queued",
+            result: None,
+            entry: None,
+            complete: None,
+        };
+        self.orders.insert(id, order);
+        self.placed.push(id);
+        Expected::NewText
+    }
+
+    fn take_items(&mut self, customer: u8, items: &Items) -> Result<(u8, Items), &'static str> {
+        self.check(Some(customer), items)?;
+        self.hold_units(items, 1);
+        self.count(Some(customer), total(items));
+        Ok((customer, items.clone()))
+    }
+
+    fn take_hold(&mut self, customer: u8, id: u8) -> Result<(u8, Items), &'static str> {
+        let hold = self.holds.get(&id).cloned().ok_or("NOHOLD")?;
+        if hold.state != "live" {
+            return Err("BADSTATE");
+        }
+        let items: Items = hold.left.into_iter().filter(|(_, units)| *units > 0).collect();
+        match hold.customer {
+            Some(owner) if owner != customer => return Err("MISMATCH"),
+            Some(_) => {}
+            None => {
+                self.check_limit(Some(customer), &items)?;
+                self.count(Some(customer), total(&items));
+            }
+        }
+        let hold = self.holds.get_mut(&id).expect("it is there");
+        hold.state = "ordered";
+        hold.left.iter_mut().for_each(|(_, units)| *units = 0);
+        Ok((customer, items))
+    }
+
+    fn complete(&mut self, id: u8, result: Option<u8>) -> Expected {
+        let Some(order) = self.orders.get_mut(&id) else { return Expected::Refused("NOORDER") };
+        match order.state {
+            "queued" => {}
+            "completed" if order.result == result => {
+                return order.complete.clone().map_or(Expected::NewText, Expected::Text)
+            }
+            "completed" => return Expected::Refused("MISMATCH"),
+            _ => return Expected::Refused("BADSTATE"),
+        }
+        (order.state, order.result) = ("completed", result);
+        let items = order.items.clone();
+        self.sell_units(&items);
+        Expected::NewText
+    }
+
+    fn cancel(&mut self, id: u8) -> Result<i64, &'static str> {
+        let order = self.orders.get_mut(&id).ok_or("NOORDER")?;
+        let units = total(&order.items);
+        match order.state {
+            "queued" => order.state = "cancelled",
+            "cancelled" => return Ok(units),
+            _ => return Err("BADSTATE"),
+        }
+        let (customer, items) = (order.customer, order.items.clone());
+        self.hold_units(&items, -1);
+        self.count(Some(customer), -units);
+        Ok(units)
+    }
+
+    fn give_back(&mut self, id: u8, items: &Items) -> Result<i64, &'static str> {
+        let order = self.orders.get_mut(&id).ok_or("NOORDER")?;
+        let rest = |sku: usize| of(&order.items, sku) - order.returned.get(&sku).unwrap_or(&0);
+        if order.state != "completed" || items.iter().any(|(sku, units)| rest(*sku) < *units) {
+            return Err("BADSTATE");
+        }
+        for (sku, units) in items {
+            *order.returned.entry(*sku).or_default() += units;
+            let sku = &mut self.skus[*sku];
+            (sku.on_hand, sku.sold) = (sku.on_hand + units, sku.sold - units);
+        }
+        let customer = order.customer;
+        self.count(Some(customer), -total(items));
+        Ok(total(items))
+    }
+
+    fn sku(&self, name: &str) -> Sku {
+        self.skus[SKUS.iter().position(|sku| *sku == name).expect("a SKU of the model")]
+    }
+
+    /// A SKU's (on_hand, held, available).
+    pub fn stock(&self, name: &str) -> (i64, i64, i64) {
+        let sku = self.sku(name);
+        (sku.on_hand, sku.held, sku.on_hand - sku.held)
+    }
+
+    /// Units of a SKU that were sold and not returned.
+    pub fn sold(&self, name: &str) -> i64 {
+        self.sku(name).sold
+    }
+
+    /// Every order and its state.
+    pub fn orders(&self) -> impl Iterator<Item = (String, &'static str)> + '_ {
+        self.orders.iter().map(|(id, order)| (format!("o-{id}"), order.state))
+    }
+
+    /// Every hold, its state and the units left in it.
+    pub fn holds(&self) -> impl Iterator<Item = (String, &'static str, i64)> + '_ {
+        self.holds.iter().map(|(id, hold)| (format!("h-{id}"), hold.state, total(&hold.left)))
+    }
+
+    /// The orders that wait, in the order placed, each with the id of its entry.
+    pub fn waiting(&self) -> Vec<(String, String)> {
+        let open = self.placed.iter().map(|id| (id, &self.orders[id])).filter(|(_, order)| order.state == "queued");
+        open.map(|(id, order)| (format!("o-{id}"), order.entry.clone().unwrap_or_default())).collect()
+    }
+}

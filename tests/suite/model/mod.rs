@@ -1,0 +1,109 @@
+//! Random calls, checked one by one against a model of the contract: a few dozen lines of maps that know no server.
+//!
+//! After each run the server is asked for everything the model knows; a restored copy and a replica must agree with it.
+
+mod books;
+mod calls;
+
+use crate::common::{
+    assert_books_balance, check, cmd, entries, stock, tests, wait_until, Client, IntoCommand, Server, ServerBinary,
+    DEADLINE,
+};
+use books::{Books, Expected};
+use calls::{call, Call, SKUS};
+
+tests![random_calls_do_what_the_model_does];
+
+/// Runs, and calls in each.
+const RUNS: u32 = 60;
+const CALLS: usize = 120;
+
+/// Units of each SKU at the start: few, so that they run out.
+const UNITS: i64 = 12;
+
+fn random_calls_do_what_the_model_does(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let replica = server.replica(binary);
+    let strategy = proptest::collection::vec(call(), CALLS);
+    check(RUNS, &strategy, |calls| run(&server, &replica, &calls));
+}
+
+/// One run on a fresh store.
+fn run(server: &Server, replica: &Server, calls: &[Call]) {
+    let mut client = server.client();
+    client.ok("FLUSHALL");
+    client.ok("STORE.SET popup metrics 0 journal 1000");
+    for sku in SKUS {
+        client.int(format!("INV.SET popup {sku} {UNITS}"));
+    }
+    let mut books = Books::new(UNITS);
+    for call in calls {
+        let command = call.command();
+        let expected = books.apply(call);
+        let reply = client.call(command.as_str().into_command());
+        books.learn(call, &reply);
+        assert!(expected.fits(&reply), "{command}: {reply:?}, the model has {expected:?}");
+    }
+    compare(&mut client, &books);
+    let payload = client.get("DUMP popup").bytes().to_vec();
+    client.ok(cmd!["RESTORE", "copy", 0, payload]);
+    assert_eq!(client.digest_value("copy"), client.digest_value("popup"), "a restored copy is the same");
+    let mut reader = replica.client();
+    wait_until(DEADLINE, "the replica has the same digest", || reader.digest() == client.digest());
+}
+
+/// Everything the model knows, asked of the server.
+fn compare(client: &mut Client, books: &Books) {
+    for sku in SKUS {
+        assert_eq!(stock(client, "popup", sku), books.stock(sku), "{sku}");
+        let sold = client.get(format!("INV.GET popup {sku}")).array()[0].field("sold").int();
+        assert_eq!(sold, books.sold(sku), "sold of {sku}");
+    }
+    for (order, state) in books.orders() {
+        assert_eq!(client.get(format!("ORDER.GET popup {order}")).field("state").text(), state, "{order}");
+    }
+    for (hold, state, left) in books.holds() {
+        let found = client.get(format!("INV.HOLD popup {hold}"));
+        assert_eq!((found.field("state").text().as_str(), found.field("left").int()), (state, left), "{hold}");
+    }
+    let stream = entries(client, "{popup}:orders");
+    let waiting: Vec<(String, String)> = stream.iter().map(|entry| (entry.text("order"), entry.id.clone())).collect();
+    assert_eq!(waiting, books.waiting(), "first in, first out");
+    assert_books_balance(client, "popup");
+    assert_eq!(client.int("STORE.REPAIR popup"), 0);
+    journal_adds_up(client, books);
+}
+
+/// The journal alone tells the stock: its deltas add up to what is there.
+fn journal_adds_up(client: &mut Client, books: &Books) {
+    let journal = entries(client, "{popup}:journal");
+    for sku in SKUS {
+        let (mut on_hand, mut held) = (0, 0);
+        for entry in journal.iter().filter(|entry| entry.text("sku") == sku) {
+            let delta: i64 = entry.text("delta").parse().expect("a number");
+            match entry.text("kind").as_str() {
+                "set" | "adjust" | "sync" | "return" => on_hand += delta,
+                "commit" | "complete" => (on_hand, held) = (on_hand + delta, held + delta),
+                _ => held += delta,
+            }
+            let said = [entry.text("on-hand"), entry.text("held")];
+            assert_eq!(said, [on_hand.to_string(), held.to_string()], "{entry:?}");
+        }
+        assert_eq!((on_hand, held), (books.stock(sku).0, books.stock(sku).1), "{sku}");
+    }
+}
+
+impl Expected {
+    /// Whether a reply is what the model expects.
+    fn fits(&self, reply: &crate::common::Reply) -> bool {
+        use crate::common::Reply;
+        match (self, reply) {
+            (Expected::Int(number), Reply::Int(found)) => number == found,
+            (Expected::Refused(code), Reply::Error(_)) => reply.code() == *code,
+            (Expected::Text(text), Reply::Bulk(found)) => text.as_bytes() == found,
+            (Expected::NewText, Reply::Bulk(_)) | (Expected::NewTime, Reply::Int(_)) => true,
+            (Expected::Done, Reply::Status(text)) => text == b"OK",
+            _ => false,
+        }
+    }
+}
