@@ -39,9 +39,29 @@ fn main() {
     let code = match outcome {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("holdfast: {error:#}");
+            eprintln!("holdfast: {}", told(&error));
             1
         }
     };
     cleanup::exit(code);
+}
+
+/// An error with its causes, each said once: some errors repeat their cause in their own text.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
+        true => text,
+        false if text.is_empty() => cause,
+        false => format!("{text}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("refused").context("connecting: refused").context("opening");
+        assert_eq!(told(&error), "opening: connecting: refused");
+    }
 }

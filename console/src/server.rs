@@ -84,6 +84,17 @@ impl Target {
         }
     }
 
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the address is none, or nobody answers there.
+    pub fn connect(&self) -> Result<redis::Connection> {
+        let url = self.url();
+        let client = redis::Client::open(url)
+            .with_context(|| format!("'{url}' is no address of a server: wanted redis://host:port"))?;
+        client.get_connection().with_context(|| format!("connecting to {url}"))
+    }
+
     /// The server, when it is our own.
     pub fn own(&self) -> Option<&Server> {
         match self {
@@ -199,19 +210,16 @@ impl Server {
     }
 
     /// The port on 127.0.0.1.
-    #[allow(dead_code, reason = "for subcommands that drive redis-cli or redis-benchmark")]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The directory with the configuration, the log and whatever the server saves.
-    #[allow(dead_code, reason = "for subcommands that look at what the server saved")]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// The process id, 0 once stopped.
-    #[allow(dead_code, reason = "for subcommands that read the process's CPU time")]
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
     }

@@ -71,9 +71,7 @@ pub fn run(args: ReplayArgs) -> Result<()> {
         bail!("{} has no invoice in the days asked for", args.file.display());
     }
     let target = args.target.open(&[])?;
-    let mut connection = redis::Client::open(target.url())?
-        .get_connection()
-        .with_context(|| format!("connecting to {}", target.url()))?;
+    let mut connection = target.connect()?;
     store::make_way(&mut connection, &args.store, args.force)?;
 
     let mut feed = Feed::new(connection, &args.store, &book, args.stock.is_some());
@@ -198,7 +196,7 @@ fn print_summary(book: &Book, tally: &Tally, findings: &Findings, took: Duration
     row(
         "returned",
         format!(
-            "{} units to {} orders, by {} return invoices",
+            "{} units to {} orders ({} return invoices)",
             grouped(tally.units_returned),
             grouped(tally.returned_orders),
             grouped(tally.return_invoices)
@@ -224,7 +222,7 @@ fn print_left_out(tally: &Tally, row: &impl Fn(&str, String)) {
         row(
             "never sold",
             format!(
-                "{} units in {} return lines ({} of them name no customer): not bought in these days, so not returned",
+                "{} units in {} return lines: not bought before ({} lines name nobody)",
                 grouped(tally.never_sold_units),
                 grouped(tally.never_sold_lines),
                 grouped(tally.nameless_return_lines)
@@ -235,7 +233,7 @@ fn print_left_out(tally: &Tally, row: &impl Fn(&str, String)) {
         row(
             "adjustments",
             format!(
-                "{} lines that sell nothing (counts corrected, breakage; {} units): skipped",
+                "{} lines skipped: counts corrected, breakage ({} units)",
                 grouped(tally.adjustment_lines),
                 grouped(tally.adjustment_units)
             ),

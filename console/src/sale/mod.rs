@@ -90,9 +90,7 @@ pub fn run(args: SaleArgs) -> Result<()> {
     let seed = args.seed.unwrap_or_else(|| rand::rng().random_range(1..1_000_000));
     let plan = plan::customers(&schedule, args.expected_customers(), seed);
     let (shop, verdict) = runtime.block_on(async {
-        let mut connection = redis::Client::open(target.url())?
-            .get_connection()
-            .with_context(|| format!("connecting to {}", target.url()))?;
+        let mut connection = target.connect()?;
         store::make_way(&mut connection, &args.store, args.force)?;
         let shop = Shop::connect(target.url(), &args.store, schedule, seed).await?;
         open(&mut connection, &shop, args.units)?;
