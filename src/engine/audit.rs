@@ -4,12 +4,15 @@
 //! taken out before and put back in after the change, so that at every moment the recount is that of the slots so far.
 //! When all are counted, every SKU and customer can be compared, in slices again.
 
+use std::ops::Range;
+
+use super::due::Due;
 use super::order::OrderState;
 use super::store::Store;
 use super::types::NIL;
 
-/// Records one slice looks at: well under a millisecond of work.
-pub const AUDIT_SLICE: u32 = 2_000;
+/// Records one slice looks at: under a millisecond of work, also where every lookup misses the caches.
+pub const AUDIT_SLICE: u32 = 1_000;
 
 /// More differences than this are counted, not listed.
 const DIFFERENCES_MAX: usize = 1_000;
@@ -17,7 +20,8 @@ const DIFFERENCES_MAX: usize = 1_000;
 /// One thing on which the books and the recount disagree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What was compared: `on_hand`, `held`, `sold`, `customer`, `customer by SKU`, `orders`, `holds`, `queue`, `stream`.
+    /// What was compared: `on_hand`, `held`, `sold`, `customer`, `customer by SKU`, `orders`, `holds`, `queue`,
+    /// `due`, `index`, `stream`.
     pub what: &'static str,
     /// Of which SKU, customer, state or stream.
     pub id: Box<[u8]>,
@@ -54,6 +58,7 @@ impl BySlot {
 pub(super) struct Audit {
     holds_counted: u32,
     orders_counted: u32,
+    refs_checked: u32,
     skus_compared: u32,
     customers_compared: u32,
     /// Held and sold units of a SKU.
@@ -92,6 +97,13 @@ impl Audit {
     }
 }
 
+/// The next slots to look at, behind those that are done.
+fn next_slots(done: &mut u32, end: u32, slice: u32) -> Option<Range<u32>> {
+    let from = *done;
+    *done = from.max(from.saturating_add(slice).min(end));
+    (from < end).then_some(from..*done)
+}
+
 impl Store {
     /// Starts a recount; one that was on its way is given up.
     pub fn audit_start(&mut self) {
@@ -106,27 +118,23 @@ impl Store {
     /// Does one slice; the differences once it is done.
     pub fn audit_slice(&mut self, slice: u32) -> Option<Vec<Difference>> {
         let mut audit = self.audit.take()?;
-        if audit.holds_counted < self.holds.end() {
-            let to = (audit.holds_counted + slice).min(self.holds.end());
-            for slot in audit.holds_counted..to {
+        if let Some(slots) = next_slots(&mut audit.holds_counted, self.holds.end(), slice) {
+            for slot in slots {
                 self.count_hold(&mut audit, slot, 1);
+                self.check_hold(&mut audit, slot);
             }
-            audit.holds_counted = to;
-        } else if audit.orders_counted < self.orders.end() {
-            let to = (audit.orders_counted + slice).min(self.orders.end());
-            for slot in audit.orders_counted..to {
+        } else if let Some(slots) = next_slots(&mut audit.orders_counted, self.orders.end(), slice) {
+            for slot in slots {
                 self.count_order(&mut audit, slot, 1);
+                self.check_order(&mut audit, slot);
                 self.check_links(&mut audit, slot);
             }
-            audit.orders_counted = to;
-        } else if audit.skus_compared < self.skus.end() {
-            let to = (audit.skus_compared + slice).min(self.skus.end());
-            (audit.skus_compared..to).for_each(|slot| self.compare_sku(&mut audit, slot));
-            audit.skus_compared = to;
-        } else if audit.customers_compared < self.customers.end() {
-            let to = (audit.customers_compared + slice).min(self.customers.end());
-            (audit.customers_compared..to).for_each(|slot| self.compare_customer(&mut audit, slot));
-            audit.customers_compared = to;
+        } else if let Some(slots) = next_slots(&mut audit.refs_checked, self.refs.end(), slice) {
+            slots.for_each(|slot| self.check_ref(&mut audit, slot));
+        } else if let Some(slots) = next_slots(&mut audit.skus_compared, self.skus.end(), slice) {
+            slots.for_each(|slot| self.compare_sku(&mut audit, slot));
+        } else if let Some(slots) = next_slots(&mut audit.customers_compared, self.customers.end(), slice) {
+            slots.for_each(|slot| self.compare_customer(&mut audit, slot));
         } else {
             self.compare_counts(&mut audit);
             return Some(audit.differences);
@@ -181,6 +189,32 @@ impl Store {
         }
     }
 
+    /// Whether a hold is found by its id, and is due when it says.
+    fn check_hold(&self, audit: &mut Audit, slot: u32) {
+        let Some(hold) = self.holds.get(slot) else { return };
+        let due = self.due.get(&(hold.due, hold.place)) == Some(&Due::Hold(slot));
+        audit.differ("index", &hold.id, i64::from(self.find_hold(&hold.id) == Some(slot)), 1);
+        audit.differ("due", &hold.id, i64::from(due), 1);
+    }
+
+    /// Whether an order is found by its id, its customer is there, and it is due when it says, once it ended.
+    fn check_order(&self, audit: &mut Audit, slot: u32) {
+        let Some(order) = self.orders.get(slot) else { return };
+        audit.differ("index", order.id(), i64::from(self.find_order(order.id()) == Some(slot)), 1);
+        audit.differ("customer", order.id(), i64::from(self.customers.get(order.customer).is_some()), 1);
+        if !order.state().is_open() {
+            let key = self.extra(order).map_or((0, 0), |extra| (extra.forget_at, extra.forget_place));
+            audit.differ("due", order.id(), i64::from(self.due.get(&key) == Some(&Due::Order(slot))), 1);
+        }
+    }
+
+    /// Whether a REF is due when it says.
+    fn check_ref(&self, audit: &mut Audit, slot: u32) {
+        let Some(reference) = self.refs.get(slot) else { return };
+        let due = self.due.get(&(reference.due, reference.place)) == Some(&Due::Ref(slot));
+        audit.differ("due", &reference.id, i64::from(due), 1);
+    }
+
     /// Whether a waiting order's neighbours in the queue know it, and were placed in that order.
     fn check_links(&self, audit: &mut Audit, slot: u32) {
         let Some(order) = self.orders.get(slot).filter(|order| order.state() == OrderState::Queued) else { return };
@@ -225,5 +259,12 @@ impl Store {
         }
         let recount = audit.live_holds;
         audit.differ("holds", b"live", self.live_holds as i64, recount);
+        // Every hold, ended order and REF is due once, and nothing else is.
+        let ended = self.orders.len() as u64 - self.open_orders();
+        let recount = self.holds.len() as i64 + ended as i64 + self.refs.len() as i64;
+        audit.differ("due", b"", self.due.len() as i64, recount);
+        let waits = i64::from(self.by_state[OrderState::Queued as usize] > 0);
+        audit.differ("queue", b"", i64::from(self.queue.head != NIL), waits);
+        audit.differ("queue", b"", i64::from(self.queue.tail != NIL), waits);
     }
 }
