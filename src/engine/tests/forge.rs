@@ -63,7 +63,9 @@ pub fn rich() -> Shop {
         place_hold("of-hold", "ann", "made"),
         Command::Reentry { order: b"of-hold".to_vec(), ahead_ms: Some(5) },
     ];
-    script.into_iter().for_each(|command| drop(shop.changes(command)));
+    for command in script {
+        shop.changes(command);
+    }
     shop.wait(1);
     shop
 }
