@@ -140,9 +140,9 @@ fn books(ctx: Ctx, sku: &SkuView) {
     field_int(ctx, "held", sku.held as i64);
     field_int(ctx, "safety", sku.safety as i64);
     field_int(ctx, "low", sku.low as i64);
-    field_int(ctx, "limit", sku.limit as i64);
     field_int(ctx, "available", sku.available);
     field_int(ctx, "sold", sku.sold as i64);
+    field_int(ctx, "limit", sku.limit as i64);
 }
 
 pub const SCAN: Command = Command {
