@@ -127,4 +127,50 @@ mod tests {
         }
         assert_eq!(index.find(42, |s| *s == 2_999), Some(2_999));
     }
+
+    /// Entries that are looked at again, by their hash, while one is added: what a step moves.
+    fn moved_by(index: &mut Index, slot: u32) -> usize {
+        let moved = std::cell::Cell::new(0);
+        index.insert(hash(slot), slot, |s| {
+            moved.set(moved.get() + 1);
+            hash(s)
+        });
+        moved.get()
+    }
+
+    #[test]
+    fn no_insert_of_a_million_moves_more_than_a_table_or_two() {
+        let mut index = Index::new();
+        let (mut most, mut all, mut directory) = (0, 0, 0);
+        for slot in 0..1_000_000 {
+            let moved = moved_by(&mut index, slot);
+            most = most.max(moved);
+            all += moved;
+            // Where the directory doubles, its numbers are copied: few for the tables there are.
+            if index.directory.len() > directory {
+                directory = index.directory.len();
+                assert!(directory <= 16 * index.segments.len(), "{directory} for {} tables", index.segments.len());
+            }
+        }
+        assert!(most <= 2 * SEGMENT_MAX, "one insert moved {most}");
+        assert!(all < 4_000_000, "a million inserts moved {all}");
+        let least = index.segments.iter().map(|s| s.table.len()).min();
+        assert!(least > Some(SEGMENT_MAX / 8), "tables split evenly, none is left with {least:?}");
+    }
+
+    #[test]
+    fn coming_and_going_neither_moves_nor_grows_more() {
+        // A queue that stands at 20,000 while 300,000 pass through it.
+        let (standing, mut most) = (20_000, 0);
+        let mut index = Index::new();
+        for slot in 0..300_000 {
+            most = most.max(moved_by(&mut index, slot));
+            if slot >= standing {
+                index.remove(hash(slot - standing), slot - standing);
+            }
+        }
+        assert!(most <= 2 * SEGMENT_MAX, "one insert moved {most}");
+        let (tables, room) = (index.segments.len(), index.segments.iter().map(|s| s.table.capacity()).sum::<usize>());
+        assert!(tables < 100 && room < 8 * standing as usize, "{tables} tables with room for {room}");
+    }
 }

@@ -93,3 +93,66 @@ impl<T: Record> Slab<T> {
         (0..self.end()).filter_map(|slot| self.get(slot).map(|record| (slot, record)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sku::Sku;
+    use super::*;
+
+    struct Number {
+        number: u64,
+        vacant: Option<u32>,
+    }
+
+    impl Record for Number {
+        fn vacant(next: u32) -> Self {
+            Number { number: 0, vacant: Some(next) }
+        }
+
+        fn next_vacant(&self) -> Option<u32> {
+            self.vacant
+        }
+    }
+
+    fn number(number: u64) -> Number {
+        Number { number, vacant: None }
+    }
+
+    #[test]
+    fn growing_to_a_million_moves_nothing_but_a_small_first_chunk() {
+        let mut slab = Slab::new();
+        let mut places = Vec::new();
+        for n in 0..1_000_000u64 {
+            let slot = slab.insert(number(n));
+            assert_eq!(u64::from(slot), n);
+            if n >= CHUNK as u64 && n % 1_000 == 0 {
+                places.push((slot, std::ptr::from_ref(slab.at(slot))));
+            }
+        }
+        assert!(places.iter().all(|(slot, place)| std::ptr::eq(slab.at(*slot), *place)));
+        assert_eq!((slab.len(), slab.end()), (1_000_000, 1_000_000));
+    }
+
+    #[test]
+    fn vacant_slots_are_used_again_last_first_before_new_ones() {
+        let mut slab = Slab::new();
+        for n in 0..3_000u32 {
+            assert_eq!(slab.insert(number(n.into())), n);
+        }
+        for slot in [5, 2_999, 1_024] {
+            assert_eq!(slab.remove(slot).number, u64::from(slot));
+            assert!(slab.get(slot).is_none());
+        }
+        assert_eq!((slab.len(), slab.end(), slab.iter().count()), (2_997, 3_000, 2_997));
+        assert_eq!([7, 8, 9, 10].map(|n| slab.insert(number(n))), [1_024, 2_999, 5, 3_000]);
+        assert_eq!(slab.at(5).number, 9);
+        assert!(slab.get(3_001).is_none() && slab.get(NIL).is_none());
+    }
+
+    #[test]
+    fn a_small_slab_is_small() {
+        let mut slab = Slab::new();
+        slab.insert(Sku::new(b"tea"));
+        assert!(slab.chunks[0].capacity() < 8);
+    }
+}
