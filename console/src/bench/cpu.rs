@@ -106,7 +106,6 @@ impl Encoded {
 /// When the server does not start or answers a command with an error.
 pub fn run(lab_options: &LabOptions, options: &CpuOptions) -> Result<Vec<PipelineResult>> {
     let mut lab = Lab::start(lab_options, &options.cases, &[])?;
-    println!("server: {}", lab.conditions()?);
     options.pipelines.iter().map(|&pipeline| measure_pipeline(&mut lab, options, pipeline)).collect()
 }
 

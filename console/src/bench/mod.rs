@@ -25,7 +25,7 @@ use serde_json::{json, Map, Value};
 
 use crate::server::TargetArgs;
 use cpu::CpuOptions;
-use lab::LabOptions;
+use lab::{Lab, LabOptions};
 use report::Bar;
 use workload::Case;
 
@@ -112,7 +112,9 @@ pub fn run(args: BenchArgs) -> Result<()> {
         aof: args.aof,
         realtime: args.realtime,
     };
-    let mut parts = Map::new();
+    let conditions = Lab::start(&lab, &[], &[])?.conditions()?;
+    println!("{conditions}");
+    let mut parts = Map::from_iter([("conditions".to_string(), Value::from(conditions))]);
     let mut bars: Vec<Bar> = Vec::new();
     if wanted(What::Cpu) {
         let options = CpuOptions {
