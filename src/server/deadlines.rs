@@ -24,6 +24,10 @@ const STORES_A_TICK: usize = 64;
 /// How long the timer waits before it looks again while writes are paused (a failover in progress), milliseconds.
 const PAUSED_MS: i64 = 10;
 
+/// The longest the timer is set for, milliseconds; then it is set again. Redis 7.0 computes a repeated wait in 32-bit
+/// microseconds (ae.c, processTimeEvents): past 35 minutes it overflows, and the event loop spins or sleeps too long.
+const LONGEST_WAIT_MS: i64 = 60_000;
+
 struct Place {
     db: c_int,
     key: Box<[u8]>,
@@ -137,6 +141,7 @@ pub fn arm(ctx: Ctx) {
 }
 
 fn set_timer(ctx: Ctx, at: Ms, wait_ms: i64) {
+    let wait_ms = wait_ms.min(LONGEST_WAIT_MS);
     // SAFETY: the callback is a function of this module, which is never unloaded; it takes no data.
     let timer = unsafe { api!(RedisModule_CreateTimer(ctx.0, wait_ms, Some(tick), std::ptr::null_mut())) };
     DEADLINES.with_borrow_mut(|deadlines| deadlines.armed = Some((at, timer)));
