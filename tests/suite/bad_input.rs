@@ -2,7 +2,7 @@
 
 use crate::common::{
     assert_books_balance, check, cmd, entries, forge_payload, open_store, payload_body, stock, tests, Client,
-    IntoCommand, Reply, Server, ServerBinary,
+    IntoCommand, Reply, Server, ServerBinary, DEADLINE,
 };
 use proptest::prelude::*;
 
@@ -13,6 +13,7 @@ tests![
     times_at_the_bounds,
     ids_at_the_bounds,
     keys_with_awkward_braces,
+    a_store_renamed_to_awkward_braces,
     json_that_is_none,
     a_thousand_items_in_one_order,
     huge_arguments,
@@ -203,6 +204,23 @@ fn keys_with_awkward_braces(binary: &ServerBinary) {
         }
         assert_eq!(client.int("DBSIZE"), 0, "{key}");
     }
+}
+
+/// RENAME puts a store where no command would have made it: it works again once it is renamed back, and its deadlines
+/// write no stream that is in another slot.
+fn a_store_renamed_to_awkward_braces(binary: &ServerBinary) {
+    let (_server, mut client) = shop(binary);
+    client.ok("STORE.SET popup journal 10");
+    let deadline_ms = client.int("INV.RESERVE popup h-1 TTL 100 ITEMS sku-1 4");
+    client.ok("RENAME popup a}b");
+    client.refused_naming("ERR", "key", "ORDER.PLACE a}b o-1 c-1 ITEMS sku-1 1");
+    wait_until(DEADLINE, "the deadline has passed", || server_now_ms(&mut client) > deadline_ms + 50);
+    let mut keys = client.get("KEYS *").texts();
+    keys.sort();
+    assert_eq!(keys, ["a}b", "{popup}:journal"]);
+    client.ok("RENAME a}b popup");
+    wait_until(DEADLINE, "the units are back", || stock(&mut client, "popup", "sku-1").1 == 0);
+    assert_books_balance(&mut client, "popup");
 }
 
 fn json_that_is_none(binary: &ServerBinary) {

@@ -11,7 +11,9 @@ use std::thread;
 tests![
     commands_work_in_a_cluster,
     no_key_is_made_in_another_slot,
+    a_restored_store_makes_no_key_in_another_slot,
     a_store_on_another_node_is_moved,
+    a_drop_during_resharding_leaves_nothing,
     resharding_store_first,
     resharding_streams_first,
     an_expiry_during_resharding_doubles_no_stream,
@@ -76,6 +78,35 @@ fn no_key_is_made_in_another_slot(binary: &ServerBinary) {
         assert_eq!(client.int("DBSIZE"), 0, "{key}");
     }
     assert!(taken >= 6 && refused >= 4, "{taken} taken, {refused} refused");
+}
+
+/// RESTORE puts a store where no command would have made it. Whatever it does there, its streams stay out of other slots.
+fn a_restored_store_makes_no_key_in_another_slot(binary: &ServerBinary) {
+    let server = Server::cluster(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10);
+    client.ok("STORE.SET popup journal 10");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    client.int("INV.RESERVE popup h-1 TTL 150 ITEMS sku-1 1");
+    let payload = client.get("DUMP popup").bytes().to_vec();
+    client.get("STORE.DROP popup");
+    let key = "a}b";
+    client.ok(cmd!["RESTORE", key, 0, payload]);
+    let commands = [
+        "ORDER.PLACE KEY o-2 c-1 ITEMS sku-1 1",
+        "ORDER.COMPLETE KEY o-1",
+        "STORE.REPAIR KEY",
+        "INV.ADJUST KEY sku-1 1",
+    ];
+    for command in commands {
+        client.call(command.replace("KEY", key));
+        assert_all_in_one_slot(&mut client);
+    }
+    let now_ms = server_now_ms(&mut client);
+    wait_until(DEADLINE, "the hold's deadline has passed", || server_now_ms(&mut client) > now_ms + 200);
+    assert_all_in_one_slot(&mut client);
+    assert_eq!(client.int(cmd!["UNLINK", key]), 1);
+    assert_eq!(client.int("DBSIZE"), 0);
 }
 
 /// Two nodes of a cluster; the first has every slot at the start.
@@ -252,6 +283,36 @@ fn an_expiry_during_resharding_doubles_no_stream(binary: &ServerBinary) {
         let mut client = pair.client(1);
         wait_until(DEADLINE, "the units are back", || stock(&mut client, "popup", "sku-1").1 == 18);
         assert_books_balance(&mut client, "popup");
+    }
+}
+
+/// STORE.DROP while the store and its streams are on different nodes: refused for now, or done whole.
+fn a_drop_during_resharding_leaves_nothing(binary: &ServerBinary) {
+    for keys in [["popup", ORDERS, COMPLETE, JOURNAL], [ORDERS, JOURNAL, COMPLETE, "popup"]] {
+        let pair = Pair::start(binary);
+        let slot = open_shop(&pair);
+        pair.begin_move(slot, 0);
+        pair.move_key(keys[0], 0);
+        let mut holder = pair.client(usize::from(keys[0] == "popup"));
+        if keys[0] == "popup" {
+            holder.ok("ASKING");
+        }
+        let reply = holder.call("STORE.DROP popup");
+        if reply.is_error() {
+            assert!(["ASK", "TRYAGAIN"].contains(&reply.code().as_str()), "{reply:?}");
+        }
+        for key in &keys[1..] {
+            if pair.client(0).text(format!("TYPE {key}")) != "none" {
+                pair.move_key(key, 0);
+            }
+        }
+        pair.end_move(slot, 0);
+        let mut client = pair.client(1);
+        if reply.is_error() {
+            assert_books_balance(&mut client, "popup");
+            client.get("STORE.DROP popup");
+        }
+        assert_eq!(client.get("KEYS *").texts(), Vec::<String>::new(), "STORE.DROP said {reply:?}, and this is left");
     }
 }
 

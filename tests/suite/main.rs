@@ -14,6 +14,7 @@ mod errors;
 mod holds;
 mod model;
 mod orders;
+mod outsiders;
 mod persistence;
 mod race;
 mod replay;
@@ -39,6 +40,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("holds", holds::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
+    ("outsiders", outsiders::TESTS),
     ("persistence", persistence::TESTS),
     ("race", race::TESTS),
     ("replay", replay::TESTS),

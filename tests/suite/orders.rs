@@ -24,6 +24,7 @@ tests![
     get_tells_the_whole_history,
     scan_by_state_and_customer,
     scan_of_late_orders,
+    scan_keeps_what_stays_while_others_come_and_go,
     binary_ids_go_through,
     groups_are_kept,
     entry_ids_only_grow,
@@ -335,6 +336,42 @@ fn scan_of_late_orders(binary: &ServerBinary) {
     client.ok("STORE.SET popup sla-ms 1");
     let both = BTreeSet::from(["o-1".to_string(), "o-2".to_string()]);
     wait_until(DEADLINE, "both are late", || scan(&mut client, "LATE") == both);
+}
+
+/// Others are placed, ended and forgotten while a scan is under way: places in the store are used again and again.
+fn scan_keeps_what_stays_while_others_come_and_go(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 1_000_000);
+    client.ok("STORE.SET popup keep-ms 1");
+    let stays: BTreeSet<String> = (0..300).map(|number| format!("stays-{number}")).collect();
+    for (number, order) in stays.iter().enumerate() {
+        client.text(format!("ORDER.PLACE popup {order} c-1 ITEMS sku-1 1"));
+        client.int(format!("INV.RESERVE popup {order} CUSTOMER c-1 ITEMS sku-1 1"));
+        // Holes between what stays.
+        client.text(format!("ORDER.PLACE popup hole-{number} c-2 ITEMS sku-1 1"));
+        client.int(format!("ORDER.CANCEL popup hole-{number}"));
+    }
+    for scan in ["ORDER.SCAN popup", "INV.HOLDS popup"] {
+        let (mut cursor, mut found, mut come) = ("0".to_string(), BTreeSet::new(), 0);
+        loop {
+            let reply = client.get(format!("{scan} {cursor} COUNT 10"));
+            found.extend(reply.array()[1].texts());
+            cursor = reply.array()[0].text();
+            if cursor == "0" {
+                break;
+            }
+            for _ in 0..if come < 2000 { 40 } else { 0 } {
+                come += 1;
+                client.text(format!("ORDER.PLACE popup {cursor}-{come} c-3 ITEMS sku-1 1"));
+                client.int(format!("INV.RESERVE popup {cursor}-{come} TTL 1 ITEMS sku-1 1"));
+                client.int(format!("ORDER.CANCEL popup {cursor}-{come}"));
+            }
+        }
+        let missed: Vec<_> = stays.difference(&found).collect();
+        assert!(missed.is_empty(), "{scan} missed {missed:?}");
+    }
+    assert_books_balance(&mut client, "popup");
 }
 
 fn binary_ids_go_through(binary: &ServerBinary) {

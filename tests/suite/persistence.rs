@@ -23,6 +23,7 @@ tests![
     flushall_disarms_everything,
     unlink_of_a_big_store_does_not_block,
     memory_usage_is_what_memory_grows_by,
+    what_is_forgotten_gives_its_memory_back,
 ];
 
 /// A store with something of everything: settings, stock, live and ended holds, orders in every state, REFs, a source.
@@ -393,7 +394,7 @@ fn flushall_disarms_everything(binary: &ServerBinary) {
 }
 
 fn unlink_of_a_big_store_does_not_block(binary: &ServerBinary) {
-    const ORDERS: usize = 100_000;
+    const ORDERS: usize = 50_000;
     const SLOWEST_US: i64 = 5_000;
     let server = Server::start(binary);
     let mut client = server.client();
@@ -410,7 +411,7 @@ fn unlink_of_a_big_store_does_not_block(binary: &ServerBinary) {
 }
 
 fn memory_usage_is_what_memory_grows_by(binary: &ServerBinary) {
-    const ORDERS: usize = 100_000;
+    const ORDERS: usize = 50_000;
     let server = Server::start(binary);
     let mut client = server.client();
     open_store(&mut client, "popup", ORDERS as i64);
@@ -426,4 +427,30 @@ fn memory_usage_is_what_memory_grows_by(binary: &ServerBinary) {
     let (grown, said) = (used(&mut client) - used_before, said(&mut client) - said_before);
     let ratio = said / grown;
     assert!((0.9..=1.1).contains(&ratio), "MEMORY USAGE grew by {said}, used_memory by {grown}: {ratio:.3}");
+}
+
+/// A store that sells the same volume again and again, and forgets what ended, grows no further.
+fn what_is_forgotten_gives_its_memory_back(binary: &ServerBinary) {
+    const ORDERS: usize = 5000;
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", (ORDERS * 10) as i64);
+    client.ok("STORE.SET popup keep-ms 1 history 10");
+    let mut bytes = Vec::new();
+    for _ in 0..5 {
+        place_many(&mut client, "popup", 0..ORDERS);
+        for from in (0..ORDERS).step_by(1000) {
+            let complete = |number| cmd!["ORDER.COMPLETE", "popup", format!("order-{number:010}")];
+            let commands: Vec<_> = (from..from + 1000).map(complete).collect();
+            assert!(client.pipeline(&commands).iter().all(|reply| !reply.is_error()));
+        }
+        let first = "ORDER.GET popup order-0000000000";
+        let last = format!("ORDER.GET popup order-{:010}", ORDERS - 1);
+        for order in [first, &last] {
+            wait_until(DEADLINE, "ended orders are forgotten", || client.call(order).is_error());
+        }
+        bytes.push(client.get("STORE.INFO popup").field("bytes").int());
+    }
+    assert!(bytes[4] <= bytes[1] + bytes[1] / 10, "bytes after each round: {bytes:?}");
+    assert_books_balance(&mut client, "popup");
 }

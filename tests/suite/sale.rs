@@ -4,7 +4,12 @@ use crate::common::{assert_books_balance, console, stock, tests, wait_until, Cli
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
-tests![every_unit_is_sold_once, crashes_of_the_server_lose_nothing, an_interrupt_leaves_nothing_behind];
+tests![
+    every_unit_is_sold_once,
+    crashes_of_the_server_lose_nothing,
+    stock_that_somebody_else_adds_is_told,
+    an_interrupt_leaves_nothing_behind,
+];
 
 /// Long enough for carts to expire and units to be sold again.
 const SECONDS: &str = "8";
@@ -44,6 +49,20 @@ fn crashes_of_the_server_lose_nothing(binary: &ServerBinary) {
     assert!(run.stdout.contains("sold 600 of 600, oversold 0"), "{}", run.stdout);
     assert!(run.stdout.contains("connections lost"), "nobody noticed the crashes:\n{}", run.stdout);
     assert_books_balance(&mut server.client(), "popup");
+}
+
+fn stock_that_somebody_else_adds_is_told(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let sale =
+        console::start(binary, &["sale", "--url", &url, "--duration", "6", "--units", "200"], &std::env::temp_dir());
+    let mut client = server.client();
+    wait_until(DEADLINE, "units are sold", || client.int("XLEN {popup}:complete") > 0);
+    client.int("INV.ADJUST popup sneaker 3");
+    let run = sale.wait();
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    assert!(run.stdout.contains("sold 203 of 200, oversold 3"), "{}", run.stdout);
+    assert!(run.stdout.contains("units sold: 203, wanted 200"), "{}", run.stdout);
 }
 
 fn an_interrupt_leaves_nothing_behind(binary: &ServerBinary) {

@@ -23,7 +23,7 @@ tests![
 ];
 
 /// Orders of a store that takes many slices.
-const MANY: usize = 100_000;
+const MANY: usize = 60_000;
 
 /// How long a reply is waited for before looking at something else.
 const MOMENT: Duration = Duration::from_millis(1);
