@@ -1,8 +1,8 @@
 //! Whatever a client sends, and whatever is in a payload: refused with nothing changed, and never a crash.
 
 use crate::common::{
-    assert_books_balance, check, cmd, entries, forge_payload, open_store, payload_body, stock, tests, Client,
-    IntoCommand, Reply, Server, ServerBinary, DEADLINE,
+    assert_books_balance, check, cmd, entries, forge_payload, open_store, payload_body, server_now_ms, stock, tests,
+    wait_until, Client, IntoCommand, Reply, Server, ServerBinary, DEADLINE,
 };
 use proptest::prelude::*;
 
