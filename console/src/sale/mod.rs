@@ -35,6 +35,8 @@ const CUSTOMERS_PER_UNIT: f64 = 1.3;
 const PACKING_PART_OF_WINDOW: f64 = 0.22;
 /// The server of a sale writes its file of commands once a second, as a shop's would.
 const SERVER_CONFIG: [&str; 2] = ["appendonly yes", "appendfsync everysec"];
+/// The stream of completed orders keeps this many more than twice the units: oversold units must show.
+const HISTORY_SPARE: i64 = 1_000;
 /// Bounds of the options.
 const UNITS_MAX: i64 = 10_000_000;
 const CUSTOMERS_MAX: u64 = 50_000_000;
@@ -118,9 +120,9 @@ fn open(connection: &mut redis::Connection, shop: &Shop, units: i64) -> Result<(
         .arg(at_ms(shop.schedule.opens)?)
         .arg("closes")
         .arg(at_ms(shop.schedule.closes)?)
-        // Every completed order stays in the stream, to be counted in the end.
+        // Every completed order stays in the stream, to be counted in the end: also those there must not be.
         .arg("history")
-        .arg(units + 1)
+        .arg(2 * units + HISTORY_SPARE)
         .query::<()>(connection)
         .context("making the store with STORE.SET")?;
     let available: i64 = cmd("INV.SET").arg(&shop.name).arg(SKU).arg(units).query(connection).context("INV.SET")?;
