@@ -1,7 +1,6 @@
 //! What the streams tell of an order's items.
 
 use super::super::effects::Effect;
-use super::build::*;
 use super::command::{Command, Source};
 use super::shop::Shop;
 
