@@ -67,7 +67,7 @@ fn sweep(call: &Call<'_>) -> Result<(), Stop> {
 }
 
 fn reentry(call: &Call<'_>) -> Result<(), Stop> {
-    let [stream, order, ms, seq] = call.rest else { return Err(malformed("REENTRY")) };
+    let [stream, order, ms, seq, values @ ..] = call.rest else { return Err(malformed("REENTRY")) };
     let kind = StreamKind::ALL.into_iter().find(|kind| kind_name(*kind).to_bytes() == stream.bytes());
     let kind = kind.ok_or_else(|| malformed("stream"))?;
     let id = EntryId::at_or_past(integer(Some(ms))?, integer(Some(seq))?);
@@ -78,7 +78,7 @@ fn reentry(call: &Call<'_>) -> Result<(), Stop> {
         id => Some(value.store.order_at(id).ok_or_else(|| Refusal::NoOrder(id.into()))?),
     };
     let mut streams = Streams::new(call.ctx, call.key, call.now(), false, None);
-    streams.reentry(&mut value.store, kind, slot, id);
+    streams.reentry(&mut value.store, kind, slot, id, values);
     streams.signal();
     signal_modified(call.ctx, call.key);
     call.ctx.status(c"OK");
@@ -88,12 +88,9 @@ fn reentry(call: &Call<'_>) -> Result<(), Stop> {
 fn load(call: &Call<'_>) -> Result<(), Stop> {
     let [piece] = call.rest else { return Err(malformed("LOAD")) };
     let loaded = load_piece(call.ctx.db(), call.key.bytes(), piece.bytes());
-    match loaded.map_err(|problem| Stop::Server(format!("ERR {problem}")))? {
-        Some(value) => {
-            write::replace(call, value);
-            deadlines::arm(call.ctx);
-        }
-        None => {}
+    if let Some(value) = loaded.map_err(|problem| Stop::Server(format!("ERR {problem}")))? {
+        write::replace(call, value);
+        deadlines::arm(call.ctx);
     }
     call.ctx.status(c"OK");
     Ok(())

@@ -2,11 +2,11 @@
 
 use super::args::Args;
 use super::reply::{field_int, field_time, saturated};
-use crate::engine::{Field, OrderState, Refusal, Settings, StreamKind, FIELDS, MAX_QUANTITY};
-use crate::server::keys::{read_store, stream_name, write_store, Key};
+use crate::engine::{Field, OrderState, Refusal, Settings, FIELDS, MAX_QUANTITY};
+use crate::server::keys::{read_store, write_store};
 use crate::server::register::{About, Access, Arg};
 use crate::server::slices::{begin, Task};
-use crate::server::streams::signal_modified;
+use crate::server::streams::{signal_modified, Streams};
 use crate::server::table::Command;
 use crate::server::wire;
 use crate::server::write::{write, Rule};
@@ -199,24 +199,14 @@ pub const DROP: Command = Command {
 
 fn drop_store(call: &Call<'_>) -> Result<(), Stop> {
     let (key, value) = write_store(call.ctx, call.key)?;
-    if value.is_none() {
-        return Err(Refusal::NoStore.into());
-    }
-    let now = call.now();
+    let value = value.ok_or(Refusal::NoStore)?;
+    let stamp = call.now();
+    Streams::new(call.ctx, call.key, stamp, call.stamp.is_none(), None).unlink(&value.store)?;
     key.unlink();
     drop(key);
     signal_modified(call.ctx, call.key);
-    for kind in StreamKind::ALL {
-        let name = stream_name(call.key.bytes(), kind);
-        let stream = Key::open(call.ctx, name.get(), true).filter(Key::is_stream);
-        if let Some(stream) = stream {
-            stream.unlink();
-            drop(stream);
-            signal_modified(call.ctx, name.get());
-        }
-    }
-    if call.stamp.is_none() {
-        wire::replicate(call.ctx, call.key, now, call.name, call.rest);
+    if call.stamp.is_none() && !call.ctx.is_replayed() {
+        wire::replicate(call.ctx, call.key, stamp, call.name, call.rest);
     }
     call.ctx.notify_deleted(call.key);
     call.ctx.status(c"OK");

@@ -130,6 +130,11 @@ pub fn check_new(ctx: Ctx, name: Str) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Whether the streams of a store at this key would be in its slot. RENAME and RESTORE can put one where they are not.
+pub fn has_streams(name: &[u8]) -> bool {
+    check_name(name).is_ok()
+}
+
 fn check_name(name: &[u8]) -> Result<(), Stop> {
     if name.is_empty() || name.len() > MAX_ID_BYTES {
         let problem = format!("is {} bytes, 1 to {MAX_ID_BYTES} were wanted", name.len());
@@ -149,22 +154,27 @@ fn tag(name: &[u8]) -> Option<&[u8]> {
     (len > 0).then(|| &name[open + 1..open + 1 + len])
 }
 
+/// The names of the streams of one store, made when they are asked for.
+struct StreamNames {
+    store: Vec<u8>,
+    names: [Option<Rc<OwnStr>>; StreamKind::ALL.len()],
+}
+
 thread_local! {
-    /// The names of the streams of the store that was used last: mostly it is the next one too.
-    static LAST: RefCell<(Vec<u8>, [Option<Rc<OwnStr>>; StreamKind::ALL.len()])> = const {
-        RefCell::new((Vec::new(), [const { None }; StreamKind::ALL.len()]))
+    /// The names of the store that was used last: mostly it is the next one too.
+    static LAST: RefCell<StreamNames> = const {
+        RefCell::new(StreamNames { store: Vec::new(), names: [const { None }; StreamKind::ALL.len()] })
     };
 }
 
 /// The key of a stream of the store `name`, in the store's slot: `{popup}:orders` for `popup`, `shop:{42}:orders` for
 /// `shop:{42}`.
 pub fn stream_name(name: &[u8], kind: StreamKind) -> Rc<OwnStr> {
-    LAST.with_borrow_mut(|(store, names)| {
-        if store != name {
-            name.clone_into(store);
-            *names = [const { None }; StreamKind::ALL.len()];
+    LAST.with_borrow_mut(|last| {
+        if last.store != name {
+            *last = StreamNames { store: name.to_vec(), names: [const { None }; StreamKind::ALL.len()] };
         }
-        Rc::clone(names[kind as usize].get_or_insert_with(|| Rc::new(make_stream_name(name, kind))))
+        Rc::clone(last.names[kind as usize].get_or_insert_with(|| Rc::new(make_stream_name(name, kind))))
     })
 }
 

@@ -104,7 +104,30 @@ impl<'a> Streams<'a> {
         }
         let was_made = store.last_entry(kind) != EntryId::default();
         if was_made && ctx.in_cluster() && !in_one_place(ctx, store_key, name.get()) {
-            return Err(Stop::Server("TRYAGAIN Multiple keys request during rehashing of slot".into()));
+            return Err(Stop::Server(TRYAGAIN.into()));
+        }
+        Ok(())
+    }
+
+    /// Removes the streams with everything in them. Keys of another type are not the store's: they stay.
+    ///
+    /// # Errors
+    /// TRYAGAIN, with nothing removed, if in a cluster one of them is on another node than the store.
+    pub fn unlink(&mut self, store: &Store) -> Result<(), Stop> {
+        for kind in StreamKind::ALL {
+            if let Err(Stop::Server(text)) = self.check(kind, store) {
+                if text == TRYAGAIN {
+                    return Err(Stop::Server(text));
+                }
+            }
+        }
+        for (name, key) in self.open.iter_mut().filter_map(Option::take) {
+            if key.is_stream() {
+                key.unlink();
+                drop(key);
+                signal_modified(self.ctx, name.get());
+                self.ctx.notify_deleted(name.get());
+            }
         }
         Ok(())
     }
@@ -132,9 +155,7 @@ impl<'a> Streams<'a> {
 
     fn queued(&mut self, store: &mut Store, order: u32, id: EntryId) {
         let added = self.add_order(store, order, id);
-        self.settle(store, StreamKind::Orders, Some(order), id, added, |streams, store, id| {
-            streams.add_order(store, order, id)
-        });
+        self.settle_order(store, StreamKind::Orders, order, id, &added);
     }
 
     /// Adds an order's entry to `…:orders`.
@@ -160,9 +181,7 @@ impl<'a> Streams<'a> {
 
     fn completed(&mut self, store: &mut Store, order: u32, id: EntryId) {
         let added = self.add_complete(store, order, id);
-        self.settle(store, StreamKind::Complete, Some(order), id, added, |streams, store, id| {
-            streams.add_complete(store, order, id)
-        });
+        self.settle_order(store, StreamKind::Complete, order, id, &added);
         self.trim(StreamKind::Complete, store.settings().history);
     }
 
@@ -178,27 +197,18 @@ impl<'a> Streams<'a> {
     }
 
     fn journal(&mut self, store: &mut Store, movement: &Movement) {
-        let added = self.add_movement(movement, movement.id);
-        self.settle(store, StreamKind::Journal, None, movement.id, added, |streams, _, id| {
-            streams.add_movement(movement, id)
-        });
+        let values = movement_values(movement);
+        let values = values.each_ref().map(OwnStr::get);
+        let added = self.add_movement(movement.id, &values);
+        if let Some(next) = self.settle(store, StreamKind::Journal, movement.id, &added) {
+            self.replicate_reentry(StreamKind::Journal, b"", next, &values);
+            self.reentry(store, StreamKind::Journal, None, next, &values);
+        }
         self.trim(StreamKind::Journal, store.settings().journal);
     }
 
-    fn add_movement(&mut self, movement: &Movement, id: EntryId) -> Added {
-        let mut numbers = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
-        let [delta, on_hand, held] = &mut numbers;
-        let values = [
-            movement.kind.as_bytes(),
-            &movement.sku,
-            delta.format(movement.delta).as_bytes(),
-            on_hand.format(movement.on_hand).as_bytes(),
-            held.format(movement.held).as_bytes(),
-            &movement.reference,
-            &movement.reason,
-        ]
-        .map(OwnStr::new);
-        NAMES.with(|names| self.add(StreamKind::Journal, id, &names.journal, &values.each_ref().map(OwnStr::get)))
+    fn add_movement(&mut self, id: EntryId, values: &[Str; 7]) -> Added {
+        NAMES.with(|names| self.add(StreamKind::Journal, id, &names.journal, values))
     }
 
     fn add<const N: usize>(&mut self, kind: StreamKind, id: EntryId, names: &[OwnStr; N], values: &[Str; N]) -> Added {
@@ -223,32 +233,31 @@ impl<'a> Streams<'a> {
         }
     }
 
-    /// Where the stream was ahead of the id, the primary adds the entry under the stream's next id and tells the engine
-    /// and the replicas; a replica waits to be told.
-    fn settle(
-        &mut self,
-        store: &mut Store,
-        kind: StreamKind,
-        order: Option<u32>,
-        id: EntryId,
-        added: Added,
-        again: impl Fn(&mut Self, &Store, EntryId) -> Added,
-    ) {
+    /// Where the stream was ahead of the id: the id that the primary adds the entry under instead. A replica waits to be
+    /// told.
+    fn settle(&mut self, store: &Store, kind: StreamKind, id: EntryId, added: &Added) -> Option<EntryId> {
         if !matches!(added, Added::Behind) || !self.decides {
-            return;
+            return None;
         }
-        let Some(next) = self.next_id(kind) else {
-            return self
-                .ctx
-                .warn("a stream of a store cannot take entries any more: its last id is the largest there is");
-        };
-        let order_id = order.map(|slot| store.order_view(self.stamp, slot).id.to_vec()).unwrap_or_default();
-        wire::replicate_reentry(self.ctx, self.store_key, self.stamp, kind_name(kind), &order_id, (next.ms, next.seq));
-        store.reentry(kind, order, next);
-        again(self, store, next);
-        if kind == StreamKind::Orders || kind == StreamKind::Complete {
+        let next = self.next_id(kind).filter(|next| *next > id.max(store.last_entry(kind)));
+        if next.is_none() {
+            self.ctx.warn("a stream of a store cannot take entries any more: its last id is the largest there is");
+        }
+        next
+    }
+
+    /// The same for an order's entry: tells the engine and the replicas.
+    fn settle_order(&mut self, store: &mut Store, kind: StreamKind, order: u32, id: EntryId, added: &Added) {
+        if let Some(next) = self.settle(store, kind, id, added) {
+            let order_id = store.order_view(self.stamp, order).id.to_vec();
+            self.replicate_reentry(kind, &order_id, next, &[]);
+            self.reentry(store, kind, Some(order), next, &[]);
             self.moved = Some((id, next));
         }
+    }
+
+    fn replicate_reentry(&self, kind: StreamKind, order: &[u8], id: EntryId, values: &[Str]) {
+        wire::replicate_reentry(self.ctx, self.store_key, self.stamp, kind_name(kind), order, id, values);
     }
 
     /// The first id that the stream takes and the engine can hold, from the stream's own word.
@@ -264,31 +273,31 @@ impl<'a> Streams<'a> {
 
     /// Writes an order's entry back under its id, or under the stream's next one.
     pub fn write_back(&mut self, store: &mut Store, order: u32) {
-        let old = store.order_view(self.stamp, order).entry;
+        let view = store.order_view(self.stamp, order);
+        let (old, order_id) = (view.entry, view.id.to_vec());
         let id = match self.next_id(StreamKind::Orders) {
             Some(next) if next > old => next,
             _ => old,
         };
-        let order_id = store.order_view(self.stamp, order).id.to_vec();
-        wire::replicate_reentry(
-            self.ctx,
-            self.store_key,
-            self.stamp,
-            kind_name(StreamKind::Orders),
-            &order_id,
-            (id.ms, id.seq),
-        );
-        self.reentry(store, StreamKind::Orders, Some(order), id);
+        self.replicate_reentry(StreamKind::Orders, &order_id, id, &[]);
+        self.reentry(store, StreamKind::Orders, Some(order), id, &[]);
     }
 
     /// Does what a REENTRY says.
-    pub fn reentry(&mut self, store: &mut Store, kind: StreamKind, order: Option<u32>, id: EntryId) {
+    pub fn reentry(&mut self, store: &mut Store, kind: StreamKind, order: Option<u32>, id: EntryId, values: &[Str]) {
         store.reentry(kind, order, id);
         match (kind, order) {
             (StreamKind::Orders, Some(order)) => drop(self.add_order(store, order, id)),
-            (StreamKind::Complete, Some(order)) => drop(self.add_complete(store, order, id)),
-            // What a movement said is not kept: a replica whose journal was behind misses that entry's text, and takes
-            // the next one under the same id as its primary.
+            (StreamKind::Complete, Some(order)) => {
+                self.add_complete(store, order, id);
+                self.trim(kind, store.settings().history);
+            }
+            (StreamKind::Journal, None) => {
+                if let Ok(values) = values.try_into() {
+                    self.add_movement(id, values);
+                }
+                self.trim(kind, store.settings().journal);
+            }
             _ => {}
         }
     }
@@ -347,6 +356,25 @@ impl<'a> Streams<'a> {
             signal_modified(self.ctx, name.get());
         }
     }
+}
+
+/// What the server says itself when keys of one command are on two nodes.
+const TRYAGAIN: &str = "TRYAGAIN Multiple keys request during rehashing of slot";
+
+/// What a journal's entry says.
+fn movement_values(movement: &Movement) -> [OwnStr; 7] {
+    let mut numbers = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
+    let [delta, on_hand, held] = &mut numbers;
+    [
+        movement.kind.as_bytes(),
+        &movement.sku,
+        delta.format(movement.delta).as_bytes(),
+        on_hand.format(movement.on_hand).as_bytes(),
+        held.format(movement.held).as_bytes(),
+        &movement.reference,
+        &movement.reason,
+    ]
+    .map(OwnStr::new)
 }
 
 /// errno for "the id is not greater than the last": the same on every Unix.

@@ -189,9 +189,12 @@ extern "C" fn aof_rewrite(io: *mut raw::RedisModuleIO, key: *mut raw::RedisModul
     });
 }
 
+/// Stores whose pieces are coming, by database and key, and the bytes they take so far.
+type Loading = HashMap<(c_int, Vec<u8>), (Loader, i64)>;
+
 thread_local! {
-    /// Stores whose pieces are coming from a log, by database and key.
-    static LOADING: RefCell<HashMap<(c_int, Vec<u8>), (Loader, i64)>> = RefCell::new(HashMap::new());
+    /// What is coming from a log, or from a primary.
+    static LOADING: RefCell<Loading> = RefCell::new(HashMap::new());
 }
 
 /// Takes the next piece of a store from a log; the store, once it is whole.

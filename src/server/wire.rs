@@ -12,7 +12,7 @@ use std::ffi::CStr;
 use redis_module::raw;
 
 use super::ctx::{api, Ctx, Str};
-use crate::engine::Ms;
+use crate::engine::{EntryId, Ms};
 
 /// The internal command.
 pub const APPLY: &CStr = c"HOLDFAST.APPLY";
@@ -20,7 +20,8 @@ pub const APPLY: &CStr = c"HOLDFAST.APPLY";
 /// `SWEEP budget`: do what is due, about so much of it.
 pub const SWEEP: &CStr = c"SWEEP";
 
-/// `REENTRY stream order ms seq`: an entry got another id than the engine gave it, or was written back.
+/// `REENTRY stream order ms seq [value …]`: an entry got another id than the engine gave it, or was written back. An entry
+/// that is no order's carries its values: nothing else knows them any more.
 pub const REENTRY: &CStr = c"REENTRY";
 
 /// `LOAD piece`: a piece of a whole store, in a rewritten log.
@@ -69,22 +70,25 @@ pub fn replicate_sweep(ctx: Ctx, key: Str, stamp: Ms, budget: u64) {
     }
 }
 
-/// Replicates that an entry has another id. `order` is empty for an entry that is no order's.
-pub fn replicate_reentry(ctx: Ctx, key: Str, stamp: Ms, stream: &CStr, order: &[u8], id: (Ms, u32)) {
-    // SAFETY: the format takes a string, an integer, two C strings, a buffer with its length and two integers.
+/// Replicates that an entry has another id. `order` is empty for an entry that is no order's, which has `values`.
+pub fn replicate_reentry(ctx: Ctx, key: Str, stamp: Ms, stream: &CStr, order: &[u8], id: EntryId, values: &[Str]) {
+    // SAFETY: the format takes a string, an integer, two C strings, a buffer with its length, two integers and a vector
+    // of strings with its length; `Str` is the pointer the server wants.
     unsafe {
         api!(RedisModule_Replicate(
             ctx.0,
             APPLY.as_ptr(),
-            c"slccbll".as_ptr(),
+            c"slccbllv".as_ptr(),
             key.0,
             stamp as i64,
             REENTRY.as_ptr(),
             stream.as_ptr(),
             order.as_ptr(),
             order.len(),
-            id.0 as i64,
-            i64::from(id.1),
+            id.ms as i64,
+            i64::from(id.seq),
+            values.as_ptr().cast::<*mut raw::RedisModuleString>(),
+            values.len(),
         ));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Stop};
 use super::ctx::Ctx;
-use super::keys::{check_new, write_store, Key};
+use super::keys::{check_new, has_streams, write_store, Key};
 use super::streams::{signal_modified, PlacedWith, Streams};
 use super::value::StoreValue;
 use super::{deadlines, memory, wire};
@@ -131,7 +131,8 @@ pub fn sweep(ctx: Ctx, call: &Call<'_>, value: &mut StoreValue, now: Ms, budget:
         wire::replicate_sweep(ctx, call.key, now, budget);
     }
     let mut streams = Streams::new(ctx, call.key, now, call.stamp.is_none(), None);
-    if value.store.settings().journal > 0 && streams.check(StreamKind::Journal, &value.store).is_err() {
+    let journal = value.store.settings().journal > 0;
+    if journal && (!has_streams(call.key.bytes()) || streams.check(StreamKind::Journal, &value.store).is_err()) {
         streams.leave_out(StreamKind::Journal);
     }
     finish(call, value, &mut streams, &effects);
