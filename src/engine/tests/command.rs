@@ -77,7 +77,8 @@ pub enum Command {
     Sweep {
         budget: u64,
     },
-    /// The entry of an open order got another id: its own again, or one `ahead_ms` past the stream's last.
+    /// The entry of an order, that of its end once it is completed, got another id: its own again, or one `ahead_ms` past
+    /// the stream's last.
     Reentry {
         order: Id,
         ahead_ms: Option<Ms>,
@@ -193,11 +194,14 @@ impl Command {
 
 /// What the server does where a stream did not take the id it was given, or lost the entry.
 fn reenter(store: &mut Store, order: &[u8], ahead_ms: Option<Ms>, fx: &mut Effects) {
-    let Some(view) = store.order(0, order).filter(|order| order.state.is_open()) else { return };
-    let last = store.last_entry(StreamKind::Orders);
-    let id = ahead_ms.map_or(view.entry, |ms| EntryId { ms: last.ms + ms, seq: 0 });
-    let slot = store.order_at(order);
-    store.reentry(StreamKind::Orders, slot, id);
+    let Some(view) = store.order(0, order) else { return };
+    let (kind, own) = match view.complete {
+        Some(complete) => (StreamKind::Complete, complete),
+        None if view.state.is_open() => (StreamKind::Orders, view.entry),
+        None => return,
+    };
+    let id = ahead_ms.map_or(own, |ms| EntryId { ms: store.last_entry(kind).ms + ms, seq: 0 });
+    store.reentry(kind, store.order_at(order), id);
     fx.changed = true;
 }
 

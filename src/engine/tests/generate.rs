@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::{self, weighted};
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 use super::super::settings::{Field, FIELDS};
 use super::super::types::MAX_QUANTITY;
@@ -83,8 +83,19 @@ fn on_hand() -> impl Strategy<Value = u64> {
     prop_oneof![20 => 0u64..16, 8 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
 }
 
+/// SKUs of long carts: more than the engine compares with each other, and than it keeps packed for a customer.
+const WIDE: [&[u8]; 24] = [
+    b"w0", b"w1", b"w2", b"w3", b"w4", b"w5", b"w6", b"w7", b"w8", b"w9", b"w10", b"w11", b"w12", b"w13", b"w14",
+    b"w15", b"w16", b"w17", b"w18", b"w19", b"w20", b"w21", b"w22", b"w23",
+];
+
+fn wide(least: usize, units: std::ops::Range<u64>) -> impl Strategy<Value = Lines> {
+    let names = subsequence(WIDE.to_vec(), least..=WIDE.len());
+    (names, units).prop_map(|(names, units)| names.into_iter().map(|name| (name.to_vec(), units)).collect())
+}
+
 fn lines() -> impl Strategy<Value = Lines> {
-    vec((sku(), qty()), 1..4)
+    prop_oneof![12 => vec((sku(), qty()), 1..4), 1 => wide(1, 1..3)]
 }
 
 fn setting() -> impl Strategy<Value = (Field, u64)> {
@@ -111,6 +122,9 @@ fn count() -> impl Strategy<Value = Command> {
         }),
         3 => (sku(), delta, note(), reference()).prop_map(|(sku, delta, reason, reference)| {
             Command::Adjust { sku, delta, reason, reference }
+        }),
+        1 => (1u64..9, wide(24, 10..40)).prop_map(|(seq, counts)| {
+            Command::Sync { source: b"wide".to_vec(), seq, counts }
         }),
         2 => (id(&[b"erp", b"wms"]), 1u64..7, vec((sku(), on_hand()), 1..3)).prop_map(|(source, seq, counts)| {
             Command::Sync { source, seq, counts }

@@ -6,7 +6,7 @@ use super::super::super::order::OrderState;
 use super::super::super::streams::EntryId;
 use super::super::command::{Command, Id, Lines, Reply, Source};
 use super::super::told::Told;
-use super::{next_entry, Model, Order, OrderItem, Outcome, Past, MAX};
+use super::{next_entry, Model, Order, OrderItem, Outcome, Past};
 
 impl Model {
     pub(super) fn place(&mut self, id: &Id, customer: &Id, group: &Option<Id>, data: &Id, take: &Source) -> Outcome {
@@ -193,17 +193,18 @@ impl Model {
         1 + order.items.len() as u64
     }
 
-    /// The entry of an open order got another id: its own again, or one ahead of the stream's last.
+    /// The entry of an order, or that of its end, got another id: its own again, or one ahead of the stream's last.
     pub(super) fn reentry(&mut self, id: &Id, ahead_ms: Option<u64>) -> Outcome {
-        let last = self.last_orders;
-        let Some(order) = self.orders.get_mut(id).filter(|order| order.state.is_open()) else {
+        let Some(order) = self.orders.get_mut(id).filter(|order| order.state != OrderState::Cancelled) else {
             return Ok(Reply::Nothing);
         };
         self.changed = true;
-        if let Some(ahead_ms) = ahead_ms {
-            assert!(u128::from(last.ms + ahead_ms) <= MAX);
-            order.entry = EntryId { ms: last.ms + ahead_ms, seq: 0 };
-            self.last_orders = self.last_orders.max(order.entry);
+        let Some(ahead_ms) = ahead_ms else { return Ok(Reply::Nothing) };
+        let last = if order.state.is_open() { &mut self.last_orders } else { &mut self.last_complete };
+        *last = EntryId { ms: last.ms + ahead_ms, seq: 0 };
+        match &mut order.complete {
+            Some(complete) => *complete = *last,
+            None => order.entry = *last,
         }
         Ok(Reply::Nothing)
     }
