@@ -5,6 +5,7 @@ use crate::common::{
     DEADLINE,
 };
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 tests![
     reserve_sets_units_aside,
@@ -26,6 +27,7 @@ tests![
     extended_hold_outlives_its_first_deadline,
     many_holds_due_at_once,
     expired_units_are_sold_again,
+    a_deadline_far_ahead_costs_nothing,
 ];
 
 /// The guarantee: units are sellable again this long after the deadline, at the latest.
@@ -409,4 +411,31 @@ fn expired_units_are_sold_again(binary: &ServerBinary) {
     client.refused("EXPIRED", "INV.COMMIT popup h-1");
     assert_eq!(stock(&mut client, "popup", "sku-1"), (1, 1, 0));
     assert_books_balance(&mut client, "popup");
+}
+
+/// A timer set far ahead must not make the server look at it all the time.
+fn a_deadline_far_ahead_costs_nothing(binary: &ServerBinary) {
+    const WATCH: Duration = Duration::from_millis(400);
+    /// A server that spins takes most of the time it is watched; one that idles, a few milliseconds.
+    const IDLE_CPU_S: f64 = 0.08;
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10);
+    let cpu_s = |client: &mut Client| {
+        let part = |client: &mut Client, name| client.info("cpu", name).parse::<f64>().expect("seconds");
+        part(client, "used_cpu_user") + part(client, "used_cpu_sys")
+    };
+    for ttl_ms in [3_600_000_i64, 30 * 86_400_000, 100_000_000_000_000] {
+        client.int(format!("INV.RESERVE popup h-{ttl_ms} TTL {ttl_ms} ITEMS sku-1 1"));
+        // The timer goes off for a hold that is due soon, and is set again for the one far ahead.
+        client.int(format!("INV.RESERVE popup soon-{ttl_ms} TTL 5 ITEMS sku-1 1"));
+        wait_until(DEADLINE, "the hold expires", || stock(&mut client, "popup", "sku-1").1 == 1);
+        let (before_s, start) = (cpu_s(&mut client), Instant::now());
+        while start.elapsed() < WATCH {
+            assert!(client.is_silent(WATCH - start.elapsed().min(WATCH - Duration::from_millis(1))));
+        }
+        let used_s = cpu_s(&mut client) - before_s;
+        assert!(used_s < IDLE_CPU_S, "{used_s:.3} s of CPU in {WATCH:?} with nothing to do but a hold of {ttl_ms} ms");
+        client.int(format!("INV.RELEASE popup h-{ttl_ms}"));
+    }
 }
