@@ -3,14 +3,15 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::super::effects::Effects;
 use super::super::hold::HoldState;
 use super::super::order::OrderState;
 use super::super::packed::{put, put_bytes};
 use super::super::store::Store;
 use super::super::types::MAX_QUANTITY;
 use super::forge::{body, live_on, rich, sealed};
-use super::generate::cases;
-use super::shop::{loaded, saved};
+use super::generate::{cases, steps, Step};
+use super::shop::{loaded, saved, START};
 
 /// Loads pieces; what loads has to live on. Says whether it loaded.
 fn tried(pieces: &[Vec<u8>], why: &str) -> bool {
@@ -117,17 +118,27 @@ fn slots_that_are_named_and_vacant_take_no_memory() {
 proptest! {
     #![proptest_config(cases(400))]
 
-    /// Bytes changed, cut out, doubled and moved within the records.
+    /// Bytes changed, cut out, doubled and moved within the records; what loads goes on with random commands.
     #[test]
     fn an_image_that_is_cut_up_and_put_together_is_refused_or_lives(
-        edits in proptest::collection::vec((any::<Index>(), any::<Index>(), 0usize..12, 0u8..5, any::<u8>()), 1..4)
+        edits in proptest::collection::vec((any::<Index>(), any::<Index>(), 0usize..12, 0u8..5, any::<u8>()), 1..4),
+        steps in steps(30),
     ) {
         let mut pieces = body(&rich().store);
         for (piece, at, len, kind, byte) in edits {
             let piece = piece.index(pieces.len());
             edit(&mut pieces[piece], at, len, kind, byte);
         }
-        tried(&sealed(pieces), "edited");
+        if let Ok(mut store) = loaded(&sealed(pieces), 5) {
+            let mut now = START;
+            for step in &steps {
+                if let Step::Call(ms, command) = step {
+                    now = now.saturating_add_signed(*ms);
+                    let _ = command.apply(&mut store, now, &mut Effects::default());
+                }
+            }
+            live_on(store, "edited");
+        }
     }
 }
 
