@@ -12,6 +12,7 @@ pub const APPLY: Command = Command {
     about: About {
         name: "HOLDFAST.APPLY",
         summary: "A stamped command from a primary or a log; not for clients",
+        reply: "that of the command",
         complexity: "That of the command",
         since: "0.1.0",
         flags: "write no-monitor",

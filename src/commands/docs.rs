@@ -28,9 +28,8 @@ mod tests {
     }
 
     fn reference() -> String {
-        let mut out = String::from(
-            "# Commands\n\nWritten from the table of commands (`make docs`). Replies and errors: see the README.\n",
-        );
+        let mut out =
+            String::from("# Commands\n\nWritten from the table of commands (`make docs`). Errors: see the README.\n");
         for command in TABLE.iter().filter(|command| !command.internal) {
             let about = &command.about;
             let args: Vec<_> = about.args.iter().map(syntax).collect();
@@ -42,8 +41,8 @@ mod tests {
                 Access::Delete => "removes the store",
             };
             out.push_str(&format!(
-                "{}.\n\n- complexity: {}\n- flags: {}; ACL categories: {} holdfast\n- key: {key}\n- since: {}\n",
-                about.summary, about.complexity, about.flags, about.acl, about.since
+                "{}.\n\n- reply: {}\n- complexity: {}\n- flags: {}; ACL categories: {} holdfast\n- key: {key}\n- since: {}\n",
+                about.summary, about.reply, about.complexity, about.flags, about.acl, about.since
             ));
         }
         out.push_str("\n## Fields of STORE.SET\n\n| field | default | least | meaning |\n|---|---|---|---|\n");

@@ -9,12 +9,11 @@ use crate::server::table::Command;
 use crate::server::write::{write, Rule};
 use crate::server::{Call, Ctx, Stop};
 
-const ITEMS: Arg = Arg::block("items", &[Arg::text("sku"), Arg::integer("qty")]).with("ITEMS").many();
-
 pub const RESERVE: Command = Command {
     about: About {
         name: "INV.RESERVE",
         summary: "Sets units aside for someone until a deadline, all items or none; replies when it expires",
+        reply: "when it expires, Unix milliseconds",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",
         flags: "write deny-oom fast",
@@ -26,7 +25,7 @@ pub const RESERVE: Command = Command {
             Arg::text("hold"),
             Arg::text("customer").after("CUSTOMER"),
             Arg::integer("ms").after("TTL"),
-            ITEMS,
+            Arg::items(),
         ],
     },
     name: c"INV.RESERVE",
@@ -60,6 +59,7 @@ pub const EXTEND: Command = Command {
     about: About {
         name: "INV.EXTEND",
         summary: "Moves a hold's deadline to so many milliseconds from now, never earlier; replies it",
+        reply: "when it expires now, Unix milliseconds",
         complexity: "O(log(H)) with H holds",
         since: "0.1.0",
         flags: "write deny-oom fast",
@@ -83,12 +83,13 @@ fn extend(call: &Call<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-const CLOSE_ARGS: &[Arg] = &[Arg::key(), Arg::text("hold"), Arg::text("id").after("REF"), ITEMS.opt()];
+const CLOSE_ARGS: &[Arg] = &[Arg::key(), Arg::text("hold"), Arg::text("id").after("REF"), Arg::items().opt()];
 
 pub const COMMIT: Command = Command {
     about: About {
         name: "INV.COMMIT",
         summary: "Takes a hold's units, or some of them, out of on_hand: they are sold; replies the units left in it",
+        reply: "the units left in the hold",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",
         flags: "write fast",
@@ -106,6 +107,7 @@ pub const RELEASE: Command = Command {
     about: About {
         name: "INV.RELEASE",
         summary: "Gives a hold's units, or some of them, back; replies the units left in it",
+        reply: "the units left in the hold",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",
         flags: "write fast",
@@ -142,6 +144,7 @@ pub const HOLD: Command = Command {
     about: About {
         name: "INV.HOLD",
         summary: "Everything known of a hold",
+        reply: "a map: `hold` `state` (live committed released expired ordered) `customer` `expires-at` `ended-at` `left` `items` (maps: `sku` `qty` `left` `committed`)",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "readonly fast",
@@ -188,6 +191,7 @@ pub const HOLDS: Command = Command {
     about: About {
         name: "INV.HOLDS",
         summary: "Goes through the live holds of a store, or of one customer",
+        reply: "the next cursor (0 at the end) and an array of hold ids",
         complexity: "O(N) with COUNT N",
         since: "0.1.0",
         flags: "readonly",

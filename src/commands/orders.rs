@@ -10,12 +10,11 @@ use crate::server::table::Command;
 use crate::server::write::{write, Rule};
 use crate::server::{Call, Ctx, Stop};
 
-const ITEMS: Arg = Arg::block("items", &[Arg::text("sku"), Arg::integer("qty")]).with("ITEMS").many();
-
 pub const PLACE: Command = Command {
     about: About {
         name: "ORDER.PLACE",
         summary: "Places an order: checks window, limit and stock, takes the units, appends the entry, all or nothing",
+        reply: "the id of its entry in `…:orders`",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write deny-oom fast",
@@ -28,7 +27,7 @@ pub const PLACE: Command = Command {
             Arg::text("customer"),
             Arg::text("group").after("GROUP"),
             Arg::text("json").after("DATA"),
-            Arg::one_of("units", &[ITEMS, Arg::text("hold").with("HOLD")]),
+            Arg::one_of("units", &[Arg::items(), Arg::text("hold").with("HOLD")]),
         ],
     },
     name: c"ORDER.PLACE",
@@ -72,6 +71,7 @@ pub const COMPLETE: Command = Command {
     about: About {
         name: "ORDER.COMPLETE",
         summary: "Completes an order: its units are sold; replies the id of its entry in the stream of completed ones",
+        reply: "the id of its entry in `…:complete`",
         complexity: "O(N*log(E)) with N items and E ended orders",
         since: "0.1.0",
         flags: "write deny-oom fast",
@@ -112,6 +112,7 @@ pub const CANCEL: Command = Command {
     about: About {
         name: "ORDER.CANCEL",
         summary: "Cancels an open order; replies the units put back",
+        reply: "the units put back",
         complexity: "O(N*log(E)) with N items and E ended orders",
         since: "0.1.0",
         flags: "write fast",
@@ -140,13 +141,14 @@ pub const RETURN: Command = Command {
     about: About {
         name: "ORDER.RETURN",
         summary: "Puts units of a completed order back, never more than it had; replies how many",
+        reply: "the units put back",
         complexity: "O(N+M) with N items named and M of the order",
         since: "0.1.0",
         flags: "write fast",
         acl: "write fast",
         arity: -6,
         access: Access::Update,
-        args: &[Arg::key(), Arg::text("order"), Arg::text("id").after("REF"), ITEMS],
+        args: &[Arg::key(), Arg::text("order"), Arg::text("id").after("REF"), Arg::items()],
     },
     name: c"ORDER.RETURN",
     run: return_units,
@@ -171,6 +173,7 @@ pub const GET: Command = Command {
     about: About {
         name: "ORDER.GET",
         summary: "Everything known of an order, with its history",
+        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` `entry` `placed-at` `ended-at` `complete` `result` (or `reason`) `late` (0 or 1) `history` (maps: `event` `at` …); nil for what there is not",
         complexity: "O(N) with N items and events",
         since: "0.1.0",
         flags: "readonly fast",
@@ -250,6 +253,7 @@ pub const SCAN: Command = Command {
     about: About {
         name: "ORDER.SCAN",
         summary: "Goes through the orders of a store: of a state, of a customer, late ones",
+        reply: "the next cursor (0 at the end) and an array of order ids",
         complexity: "O(N) with COUNT N",
         since: "0.1.0",
         flags: "readonly",

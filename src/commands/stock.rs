@@ -14,6 +14,7 @@ pub const SET: Command = Command {
     about: About {
         name: "INV.SET",
         summary: "Sets the count of a SKU; makes store and SKU; replies what is available",
+        reply: "the units available, negative when the count is below what is held",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "write deny-oom fast",
@@ -59,6 +60,7 @@ pub const ADJUST: Command = Command {
     about: About {
         name: "INV.ADJUST",
         summary: "Adds to or takes from the count of a SKU, never below 0; replies on_hand",
+        reply: "on_hand",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "write deny-oom fast",
@@ -104,6 +106,7 @@ pub const GET: Command = Command {
     about: About {
         name: "INV.GET",
         summary: "The books of SKUs: a map each, nil for one that is not known",
+        reply: "an array of maps: `on_hand` `held` `safety` `low` `available` `sold` `limit` (units); nil for a SKU that is not known",
         complexity: "O(N) with N SKUs",
         since: "0.1.0",
         flags: "readonly fast",
@@ -149,6 +152,7 @@ pub const SCAN: Command = Command {
     about: About {
         name: "INV.SCAN",
         summary: "Goes through the SKUs of a store",
+        reply: "the next cursor (0 at the end) and an array of SKUs",
         complexity: "O(N) with COUNT N",
         since: "0.1.0",
         flags: "readonly",
@@ -194,6 +198,7 @@ pub const SYNC: Command = Command {
     about: About {
         name: "INV.SYNC",
         summary: "Applies counts from an outside system's numbered feed, each number once and in order",
+        reply: "APPLIED, or DUPLICATE for a number that was applied before",
         complexity: "O(N) with N SKUs",
         since: "0.1.0",
         flags: "write deny-oom",

@@ -16,6 +16,7 @@ pub const SET: Command = Command {
     about: About {
         name: "STORE.SET",
         summary: "Sets fields of a store, which is made if there is none",
+        reply: "OK",
         complexity: "O(N) with N fields",
         since: "0.1.0",
         flags: "write deny-oom fast",
@@ -65,6 +66,7 @@ pub const GET: Command = Command {
     about: About {
         name: "STORE.GET",
         summary: "Reads fields of a store, all of them if none is named",
+        reply: "a map of the fields: integers, `paused` yes or no",
         complexity: "O(N) with N fields",
         since: "0.1.0",
         flags: "readonly fast",
@@ -107,6 +109,7 @@ pub const INFO: Command = Command {
     about: About {
         name: "STORE.INFO",
         summary: "Totals of a store: stock, orders by state, holds, customers, what is due, memory",
+        reply: "a map: `skus`; `on_hand` `held` `available` `sold` over all SKUs (units); orders by state, `queued` to `cancelled`; live `holds`; `customers`; `oldest-waiting-ms`; `next-due` (time or nil); `bytes`; and what was counted since the store was made, `…-total`",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "readonly fast",
@@ -150,6 +153,7 @@ pub const AUDIT: Command = Command {
     about: About {
         name: "STORE.AUDIT",
         summary: "Recounts the books from holds and orders; lists what disagrees, nothing if they balance",
+        reply: "an array of maps `what` `id` `books` `recount`; empty when the books balance",
         complexity: "O(N) with N holds, orders, SKUs and customers, in slices of about a millisecond",
         since: "0.1.0",
         flags: "readonly",
@@ -167,6 +171,7 @@ pub const REPAIR: Command = Command {
     about: About {
         name: "STORE.REPAIR",
         summary: "Writes back to the stream of orders what an outsider removed; replies how many entries",
+        reply: "how many entries it wrote back",
         complexity: "O(N*log(M)) with N orders and M entries, in slices of about a millisecond",
         since: "0.1.0",
         flags: "write deny-oom",
@@ -184,6 +189,7 @@ pub const DROP: Command = Command {
     about: About {
         name: "STORE.DROP",
         summary: "Removes a store and its streams; the memory is freed in the background",
+        reply: "OK",
         complexity: "O(1), and O(N) in the background",
         since: "0.1.0",
         flags: "write",

@@ -71,6 +71,12 @@ impl Arg {
         Arg { parts, ..Arg::of(name, Kind::OneOf) }
     }
 
+    /// `ITEMS sku qty [sku qty …]`.
+    pub const fn items() -> Arg {
+        const PAIR: &[Arg] = &[Arg::text("sku"), Arg::integer("qty")];
+        Arg::block("items", PAIR).with("ITEMS").many()
+    }
+
     /// Behind a keyword.
     pub const fn with(self, token: &'static str) -> Arg {
         Arg { token: Some(token), ..self }
@@ -97,6 +103,8 @@ pub struct About {
     /// The name, in capitals.
     pub name: &'static str,
     pub summary: &'static str,
+    /// What it replies, in Markdown, for the reference.
+    pub reply: &'static str,
     pub complexity: &'static str,
     pub since: &'static str,
     /// As RM_CreateCommand takes them: `write deny-oom fast`.
