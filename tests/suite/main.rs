@@ -3,7 +3,8 @@
 //! Every test runs once on every server of a matrix: `HOLDFAST_SERVERS` lists paths of server binaries, separated by
 //! `:` (`redis-server` from the PATH by default); `HOLDFAST_MODULE` names the module
 //! (`target/release/libholdfast.so` by default). A test is called `<server>::<file>::<name>`, so that the usual
-//! filters work: `cargo test --test suite -- redis-7.0.15::holds`.
+//! filters work: `cargo test --test suite -- redis-7.0.15::holds`. `HOLDFAST_SEED` is a number that makes other random
+//! cases; what they are is the same for the same number.
 
 mod bad_input;
 mod cluster;

@@ -180,7 +180,9 @@ impl Books {
     fn sell_units(&mut self, items: &Items) {
         for (sku, units) in items {
             let sku = &mut self.skus[*sku];
-            (sku.on_hand, sku.held, sku.sold) = (sku.on_hand - units, sku.held - units, sku.sold + units);
+            // A count may have been corrected to less than was promised: what is sold all the same leaves nothing there.
+            sku.on_hand = (sku.on_hand - units).max(0);
+            (sku.held, sku.sold) = (sku.held - units, sku.sold + units);
         }
     }
 

@@ -83,7 +83,7 @@ fn journal_adds_up(client: &mut Client, books: &Books) {
             let delta: i64 = entry.text("delta").parse().expect("a number");
             match entry.text("kind").as_str() {
                 "set" | "adjust" | "sync" | "return" => on_hand += delta,
-                "commit" | "complete" => (on_hand, held) = (on_hand + delta, held + delta),
+                "commit" | "complete" => (on_hand, held) = ((on_hand + delta).max(0), held + delta),
                 _ => held += delta,
             }
             let said = [entry.text("on-hand"), entry.text("held")];
