@@ -38,12 +38,11 @@ pub fn bars_table(bars: &[Bar]) -> Table {
 /// `n` with its digits in groups of three.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(digit);
+    let (head, groups) = digits.split_at((digits.len() - 1) % 3 + 1);
+    let mut out = head.to_string();
+    for group in groups.as_bytes().chunks(3) {
+        out.push(',');
+        out.extend(group.iter().map(|digit| char::from(*digit)));
     }
     out
 }
