@@ -146,7 +146,7 @@ impl<'a> Args<'a> {
 
     fn pairs(&mut self, min: i64) -> Result<Lines<'a>, Refusal> {
         let words = self.rest.len();
-        if words == 0 || words % 2 != 0 || words / 2 > MAX_ITEMS {
+        if words == 0 || !words.is_multiple_of(2) || words / 2 > MAX_ITEMS {
             let problem = format!("has {words} words, 1 to {MAX_ITEMS} pairs of a SKU and a number were wanted");
             return Err(Refusal::argument("ITEMS", problem));
         }
