@@ -12,8 +12,9 @@ pub const MAX_QUANTITY: u64 = (1 << 53) - 1;
 /// The longest id (store key, SKU, hold, order, customer, group, worker, source, REF), in bytes.
 pub const MAX_ID_BYTES: usize = 512;
 
-/// The most `sku qty` pairs one command may carry. It bounds the time one command can take.
-pub const MAX_ITEMS: usize = 10_000;
+/// The most `sku qty` pairs one command may carry. It bounds the time one command can take: 2,000 SKUs of 512 bytes, the
+/// worst there is, take about as long as a slice of due work may.
+pub const MAX_ITEMS: usize = 2_000;
 
 /// The longest `DATA`, `RESULT` or `REASON`, in bytes: 1 MiB.
 pub const MAX_DATA_BYTES: usize = 1 << 20;
