@@ -449,6 +449,12 @@ impl Store {
 
 /// Appends an id as a JSON string. One that is not UTF-8 is written byte by byte, each as the character of its number.
 fn json_string(id: &[u8], out: &mut Vec<u8>) {
+    // Nearly every SKU there is: nothing to escape.
+    if id.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')) {
+        out.push(b'"');
+        out.extend_from_slice(id);
+        return out.push(b'"');
+    }
     match std::str::from_utf8(id) {
         Ok(text) => serde_json::to_writer(&mut *out, text),
         Err(_) => serde_json::to_writer(&mut *out, &id.iter().map(|b| *b as char).collect::<String>()),
