@@ -62,7 +62,7 @@ fn sweep(call: &Call<'_>) -> Result<(), Stop> {
     let budget = integer(call.rest.first())?;
     let (_key, value) = write_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;
-    write::sweep(call.ctx, call, value, call.now(), budget);
+    write::sweep(call, value, call.now(), budget);
     call.ctx.status(c"OK");
     Ok(())
 }

@@ -43,12 +43,12 @@ impl From<Refusal> for Stop {
 }
 
 impl Stop {
-    /// Replies the error, if it is one.
-    pub fn reply(&self, ctx: Ctx) {
+    /// The error's text, code first, if it is one.
+    pub fn text(&self) -> Option<String> {
         match self {
-            Stop::Refused(refusal) => ctx.error(&refusal.to_string()),
-            Stop::Server(text) => ctx.error(text),
-            Stop::Replied => {}
+            Stop::Refused(refusal) => Some(refusal.to_string()),
+            Stop::Server(text) => Some(text.clone()),
+            Stop::Replied => None,
         }
     }
 }

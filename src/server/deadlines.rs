@@ -183,7 +183,7 @@ fn sweep_store(ctx: Ctx, uid: u64, now: Ms, budget: u64) -> bool {
         return false;
     };
     let call = Call { ctx, name: NO_COMMAND, key: name.get(), rest: &[], stamp: None };
-    write::sweep(ctx, &call, value, now, budget);
+    write::sweep(&call, value, now, budget);
     DEADLINES.with_borrow_mut(|deadlines| deadlines.sweeps += 1);
     note(db, name.get(), value);
     value.due != 0 && value.due <= now

@@ -205,7 +205,7 @@ extern "C" fn free_outcome(_: *mut raw::RedisModuleCtx, outcome: *mut c_void) {
 fn reply(ctx: Ctx, outcome: &Outcome) {
     match outcome {
         Outcome::Repaired(entries) => ctx.int(*entries as i64),
-        Outcome::Failed(stop) => stop.reply(ctx),
+        Outcome::Failed(stop) => ctx.error(&stop.text().unwrap_or_default()),
         Outcome::Differences(differences) => {
             ctx.array(differences.len());
             for difference in differences {

@@ -45,13 +45,10 @@ unsafe extern "C" fn entry<const I: usize>(
 }
 
 fn refuse(ctx: Ctx, stop: &Stop) {
-    let text = match stop {
-        Stop::Refused(refusal) => refusal.to_string(),
-        Stop::Server(text) => text.clone(),
-        Stop::Replied => return,
-    };
-    info::count_refusal(&text);
-    ctx.error(&text);
+    if let Some(text) = stop.text() {
+        info::count_refusal(&text);
+        ctx.error(&text);
+    }
 }
 
 /// Places in the table there are functions for.

@@ -1,7 +1,6 @@
 //! The write path: open the store, stamp, run the engine, write the streams, replicate.
 
 use super::call::{Call, Stop};
-use super::ctx::Ctx;
 use super::keys::{check_new, has_streams, write_store, Key};
 use super::streams::{signal_modified, PlacedWith, Streams};
 use super::value::StoreValue;
@@ -53,7 +52,7 @@ pub fn write<T>(
     let now = call.now();
     match value {
         Some(value) => {
-            sweep_before(call, value, now)?;
+            sweep_before(call, value, now);
             change(call, rule, value, now, run)
         }
         None if rule.makes => {
@@ -109,17 +108,16 @@ fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, ef
 
 /// What is due by now is done first, a bounded part of it, as a change of its own: a command that is refused afterwards
 /// has not changed anything.
-fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) -> Result<(), Stop> {
+fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) {
     let due = value.store.next_due().is_some_and(|due| due <= now);
     if due && call.stamp.is_none() && call.ctx.is_primary() {
-        sweep(call.ctx, call, value, now, SWEEP_BEFORE);
+        sweep(call, value, now, SWEEP_BEFORE);
     }
-    Ok(())
 }
 
 /// Does a slice of what is due in a store, on the primary, and replicates it. A journal whose key holds something else,
 /// or is on its way to another node, goes without the entries: a deadline cannot be refused.
-pub fn sweep(ctx: Ctx, call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
+pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
     let mut effects = Effects::default();
     let before = memory::net();
     let done = value.store.sweep(now, budget, &mut effects);
@@ -128,9 +126,9 @@ pub fn sweep(ctx: Ctx, call: &Call<'_>, value: &mut StoreValue, now: Ms, budget:
         return;
     }
     if call.stamp.is_none() {
-        wire::replicate_sweep(ctx, call.key, now, budget);
+        wire::replicate_sweep(call.ctx, call.key, now, budget);
     }
-    let mut streams = Streams::new(ctx, call.key, now, call.stamp.is_none(), None);
+    let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
     let journal = value.store.settings().journal > 0;
     if journal && (!has_streams(call.key.bytes()) || streams.check(StreamKind::Journal, &value.store).is_err()) {
         streams.leave_out(StreamKind::Journal);
