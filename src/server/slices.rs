@@ -13,7 +13,7 @@ use redis_module::raw;
 use super::call::{Call, Stop};
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::{read_store, Key};
-use super::streams::{signal_modified, Streams};
+use super::streams::{kind_name, signal_modified, Streams};
 use super::value::StoreValue;
 use crate::engine::{Difference, Refusal, StreamKind, AUDIT_SLICE};
 
@@ -47,7 +47,8 @@ struct Job {
     key: OwnStr,
     uid: u64,
     started: bool,
-    /// Repair: the next slot to look at, and entries written back.
+    /// Repair: the stream it is at, the next slot to look at, and entries written back.
+    list: usize,
     slot: u32,
     repaired: u64,
 }
@@ -67,6 +68,7 @@ pub fn begin(call: &Call<'_>, task: Task) -> Result<(), Stop> {
         key: OwnStr::new(call.key.bytes()),
         uid: value.uid,
         started: false,
+        list: 0,
         slot: 0,
         repaired: 0,
     };
@@ -143,15 +145,13 @@ impl Job {
             value.store.audit_start();
         }
         let mut differences = value.store.audit_slice(AUDIT_SLICE)?;
-        let open = value.store.open_orders();
-        let entries = stream_length(ctx, name, StreamKind::Orders);
-        if entries != open {
-            differences.push(Difference {
-                what: "stream",
-                id: (*b"orders").into(),
-                books: open as i64,
-                recount: entries as i64,
-            });
+        for kind in StreamKind::ALL {
+            let Some(books) = value.store.entries(kind) else { continue };
+            let entries = stream_length(ctx, name, kind);
+            if entries != books {
+                let id = kind_name(kind).to_bytes().into();
+                differences.push(Difference { what: "stream", id, books: books as i64, recount: entries as i64 });
+            }
         }
         Some(Outcome::Differences(differences))
     }
@@ -163,25 +163,38 @@ impl Job {
         }
         let now = ctx.clock();
         let mut streams = Streams::new(ctx, name, now, true, None);
-        if let Err(stop) = streams.check(StreamKind::Orders, &value.store) {
-            return Some(Outcome::Failed(stop));
-        }
-        let mut orders = Vec::new();
-        self.slot = value.store.open_orders_from(self.slot, REPAIR_SLICE, &mut orders);
-        // In the order of their entries, so that as many as possible get their ids back.
-        orders.retain(|(id, _)| !streams.has(StreamKind::Orders, *id));
-        orders.sort_unstable();
-        for (_, order) in &orders {
-            streams.write_back(&mut value.store, *order);
-        }
-        if !orders.is_empty() {
-            self.repaired += orders.len() as u64;
+        let kind = LISTS[self.list];
+        // A stream that never was has nothing to write back: it is not made.
+        if value.store.entries(kind) != Some(0) {
+            if let Err(stop) = streams.check(kind, &value.store) {
+                return Some(Outcome::Failed(stop));
+            }
+            self.write_back(&mut streams, value, kind);
             streams.signal();
             signal_modified(ctx, name);
+        } else {
+            self.slot = 0;
         }
-        (self.slot == 0).then_some(Outcome::Repaired(self.repaired))
+        self.list += usize::from(self.slot == 0);
+        (self.list == LISTS.len()).then_some(Outcome::Repaired(self.repaired))
+    }
+
+    /// Writes back what is missing of the next orders' entries.
+    fn write_back(&mut self, streams: &mut Streams<'_>, value: &mut StoreValue, kind: StreamKind) {
+        let mut orders = Vec::new();
+        self.slot = value.store.entries_from(kind, self.slot, REPAIR_SLICE, &mut orders);
+        // In the order of their entries, so that as many as possible get their ids back.
+        orders.retain(|(id, _)| !streams.has(kind, *id));
+        orders.sort_unstable();
+        for order in &orders {
+            streams.write_back(&mut value.store, kind, *order);
+        }
+        self.repaired += orders.len() as u64;
     }
 }
+
+/// The streams a repair goes through.
+const LISTS: [StreamKind; 3] = [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead];
 
 fn stream_length(ctx: Ctx, store: Str, kind: StreamKind) -> u64 {
     let name = super::keys::stream_name(store.bytes(), kind);

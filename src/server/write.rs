@@ -17,6 +17,8 @@ pub struct Rule<'a> {
     pub makes: bool,
     /// The streams it may write, beside the journal.
     pub streams: &'static [StreamKind],
+    /// The streams it may take an entry out of: they matter only once they were made.
+    pub leaves: &'static [StreamKind],
     /// Whether it moves no stock, so that nothing can be written to the journal.
     pub moves_nothing: bool,
     /// The caller's strings for an order's entry.
@@ -77,6 +79,11 @@ fn change<T>(
     for kind in rule.streams {
         streams.check(*kind, &value.store)?;
     }
+    for kind in rule.leaves {
+        if call.ctx.in_cluster() && value.store.last_entry(*kind) != EntryId::default() {
+            streams.check(*kind, &value.store)?;
+        }
+    }
     if value.store.settings().journal > 0 && !rule.moves_nothing {
         streams.check(StreamKind::Journal, &value.store)?;
     }
@@ -115,8 +122,8 @@ fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) {
     }
 }
 
-/// Does a slice of what is due in a store, on the primary, and replicates it. A journal whose key holds something else,
-/// or is on its way to another node, goes without the entries: a deadline cannot be refused.
+/// Does a slice of what is due in a store, on the primary, and replicates it. A stream whose key holds something else, or
+/// is on its way to another node, goes without the entries: a deadline cannot be refused.
 pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
     let mut effects = Effects::default();
     let before = memory::net();
@@ -129,9 +136,10 @@ pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
         wire::replicate_sweep(call.ctx, call.key, now, budget);
     }
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
-    let journal = value.store.settings().journal > 0;
-    if journal && (!has_streams(call.key.bytes()) || streams.check(StreamKind::Journal, &value.store).is_err()) {
-        streams.leave_out(StreamKind::Journal);
+    for kind in effects.streams() {
+        if !has_streams(call.key.bytes()) || streams.check(kind, &value.store).is_err() {
+            streams.leave_out(kind);
+        }
     }
     finish(call, value, &mut streams, &effects);
 }
