@@ -51,4 +51,4 @@ pub use stock::{Adjust, SetStock, Sync, Synced};
 pub use store::Store;
 pub use streams::{EntryId, StreamKind};
 pub use types::{Line, Ms, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY};
-pub use work::{Advance, Claim, Fail, Failure, CLAIM_MAX, YIELD_MAX};
+pub use work::{Advance, Claim, ClaimView, Fail, CLAIM_MAX};

@@ -332,6 +332,7 @@ pub struct OrderView<'a> {
     pub step: &'a [u8],
     pub version: u64,
     /// The id of its entry in `…:retry` or `…:dead`, if it has one.
+    #[cfg_attr(not(test), allow(dead_code))]
     pub side: Option<EntryId>,
     /// What happened between its placing and its end, first to last.
     pub history: Vec<Happening<'a>>,

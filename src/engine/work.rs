@@ -1,6 +1,7 @@
 //! Orders at work: `ORDER.CLAIM`, `ORDER.RENEW`, `ORDER.YIELD`, `ORDER.FAIL`, `ORDER.REDRIVE`, `ORDER.ADVANCE`, and what
 //! happens when a lease ends or a retry is due.
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::customer::Change;
@@ -543,6 +544,43 @@ impl Store {
     fn handed_out_with(&self, slot: u32, worker: &[u8]) -> Option<u32> {
         let token = self.extra(self.orders.at(slot))?.next_token;
         self.workers.at(self.find_worker(worker)?).claims.get(&token).copied()
+    }
+}
+
+/// An order as it is handed to a worker. Borrowed from the store.
+#[derive(Debug)]
+pub struct ClaimView<'a> {
+    pub order: &'a [u8],
+    pub token: u64,
+    /// The attempt this is; 1 is the first.
+    pub attempt: u64,
+    pub customer: &'a [u8],
+    /// SKU, units.
+    pub items: SmallVec<[(&'a [u8], u64); 4]>,
+    /// JSON, or empty.
+    pub data: &'a [u8],
+    pub placed_at: Ms,
+    /// When its lease ends.
+    pub deadline: Ms,
+}
+
+impl Store {
+    /// The claimed order in a slot, as its worker sees it.
+    pub fn claimed(&self, slot: u32) -> ClaimView<'_> {
+        let order = self.orders.at(slot);
+        let (items, data) = order.content();
+        let work = self.extra(order).map(|extra| (extra.token, u64::from(extra.attempts) + 1, extra.due_at));
+        let (token, attempt, deadline) = work.unwrap_or_default();
+        ClaimView {
+            order: order.id(),
+            token,
+            attempt,
+            customer: self.customers.at(order.customer).id(),
+            items: items.map(|item| (&*self.skus.at(item.sku).id, item.qty)).collect(),
+            data,
+            placed_at: self.placed_at(order),
+            deadline,
+        }
     }
 }
 

@@ -33,7 +33,6 @@ const PAUSED_MS: i64 = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// Orders to work on.
-    #[allow(dead_code)]
     Claim { worker: Vec<u8>, count: usize, lease_ms: Option<Ms> },
     /// The lock.
     Lock { owner: Vec<u8>, ttl_ms: Ms },
@@ -45,7 +44,7 @@ impl Ask {
     /// anything by now: compare the value's uid.
     fn serve(&self) -> Option<Serve> {
         match self {
-            Ask::Claim { .. } => None,
+            Ask::Claim { .. } => Some(super::claims::serve),
             Ask::Lock { .. } => None,
         }
     }
@@ -172,6 +171,12 @@ pub fn wait(call: &Call<'_>, uid: u64, ask: Ask, timeout_ms: Ms) -> Stop {
 #[inline]
 pub fn anybody(uid: u64) -> bool {
     WAITING.get() > 0 && LINE.with_borrow(|line| line.of(uid).next().is_some())
+}
+
+/// Whether nobody waits for anything.
+#[inline]
+pub fn nobody() -> bool {
+    WAITING.get() == 0
 }
 
 /// How many wait for the value. Takes time in proportion to that.

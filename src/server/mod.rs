@@ -4,6 +4,7 @@
 //! command (deadlines, slices of long work, persistence, events) starts in here too and works on the engine's store.
 
 pub mod call;
+pub mod claims;
 pub mod config;
 pub mod ctx;
 pub mod deadlines;

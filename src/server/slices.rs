@@ -1,4 +1,4 @@
-//! Long work for a blocked caller, in slices: STORE.AUDIT and STORE.REPAIR.
+//! Long work for a blocked caller, in slices: STORE.AUDIT, STORE.REPAIR, ORDER.REDRIVE ALL.
 //!
 //! One job runs at a time, first come, first served; a tick of a timer works on it for a moment and lets the clients that
 //! wait go on. Inside MULTI and Lua, where nobody may be blocked, a job runs to its end at once.
@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use redis_module::raw;
@@ -15,6 +16,7 @@ use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::{read_store, Key};
 use super::streams::{kind_name, signal_modified, Streams};
 use super::value::StoreValue;
+use super::write::{write, Rule};
 use crate::engine::{Difference, Refusal, StreamKind, AUDIT_SLICE};
 
 /// How long a tick works on a job.
@@ -26,17 +28,29 @@ const PAUSE_MS: i64 = 1;
 /// Orders whose entries one slice of a repair looks for.
 const REPAIR_SLICE: u32 = 200;
 
+/// Dead orders that one slice of a redrive looks at.
+const REDRIVE_SLICE: usize = 100;
+
+/// Whether an order that died of this reason is wanted.
+type Wanted = Rc<dyn Fn(&[u8]) -> bool>;
+
 /// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Task {
     Audit,
     Repair,
+    /// Queues dead orders anew until so many are.
+    Redrive {
+        wanted: Wanted,
+        count: u64,
+    },
 }
 
 /// What came out.
 enum Outcome {
     Differences(Vec<Difference>),
-    Repaired(u64),
+    /// How many were written back, or queued anew.
+    Count(u64),
     Failed(Stop),
 }
 
@@ -51,6 +65,9 @@ struct Job {
     list: usize,
     slot: u32,
     repaired: u64,
+    /// Redrive: the place among the dead it has come to, and orders queued anew.
+    place: u64,
+    queued: u64,
 }
 
 thread_local! {
@@ -71,6 +88,8 @@ pub fn begin(call: &Call<'_>, task: Task) -> Result<(), Stop> {
         list: 0,
         slot: 0,
         repaired: 0,
+        place: 0,
+        queued: 0,
     };
     drop(key);
     if call.ctx.denies_blocking() {
@@ -127,16 +146,43 @@ impl Job {
     fn slice(&mut self, ctx: Ctx) -> Option<Outcome> {
         ctx.select(self.db);
         let name = self.key.get();
-        let key = Key::open(ctx, name, self.task == Task::Repair);
+        let key = Key::open(ctx, name, !matches!(self.task, Task::Audit));
         // SAFETY: the job opens one store at a time.
         let value = key.as_ref().and_then(|key| unsafe { key.store() }).filter(|value| value.uid == self.uid);
         let Some(value) = value else {
             return Some(Outcome::Failed(Refusal::NoStore.into()));
         };
-        match self.task {
+        match self.task.clone() {
             Task::Audit => self.audit(ctx, name, value),
             Task::Repair => self.repair(ctx, name, value),
+            Task::Redrive { wanted, count } => {
+                let (next, ids) = value.store.dead_from(self.place, REDRIVE_SLICE, |reason| wanted(reason));
+                let ids: Vec<_> = ids.into_iter().map(OwnStr::new).collect();
+                self.place = next;
+                drop(key);
+                self.redrive(ctx, name, &ids, count)
+            }
         }
+    }
+
+    /// Queues these dead orders anew, each as a command of its own: what stays dead is in nobody's log.
+    fn redrive(&mut self, ctx: Ctx, name: Str, ids: &[OwnStr], count: u64) -> Option<Outcome> {
+        if !ctx.is_primary() {
+            return Some(Outcome::Failed(Stop::Server(READONLY.into())));
+        }
+        let rule =
+            Rule { streams: &[StreamKind::Orders], leaves: &[StreamKind::Dead], stamped: true, ..Rule::default() };
+        for id in ids.iter().map(OwnStr::get) {
+            if self.queued == count {
+                break;
+            }
+            let call = Call { ctx, name: c"ORDER.REDRIVE", key: name, rest: &[id], stamp: None };
+            match write(&call, rule, |store, now, fx| store.redrive(now, id.bytes(), fx)) {
+                Ok(written) => self.queued += u64::from(written.reply),
+                Err(stop) => return Some(Outcome::Failed(stop)),
+            }
+        }
+        (self.place == 0 || self.queued == count).then_some(Outcome::Count(self.queued))
     }
 
     fn audit(&mut self, ctx: Ctx, name: Str, value: &mut StoreValue) -> Option<Outcome> {
@@ -158,8 +204,7 @@ impl Job {
 
     fn repair(&mut self, ctx: Ctx, name: Str, value: &mut StoreValue) -> Option<Outcome> {
         if !ctx.is_primary() {
-            let text = "READONLY You can't write against a read only replica.";
-            return Some(Outcome::Failed(Stop::Server(text.into())));
+            return Some(Outcome::Failed(Stop::Server(READONLY.into())));
         }
         let now = ctx.clock();
         let mut streams = Streams::new(ctx, name, now, true, None);
@@ -176,7 +221,7 @@ impl Job {
             self.slot = 0;
         }
         self.list += usize::from(self.slot == 0);
-        (self.list == LISTS.len()).then_some(Outcome::Repaired(self.repaired))
+        (self.list == LISTS.len()).then_some(Outcome::Count(self.repaired))
     }
 
     /// Writes back what is missing of the next orders' entries.
@@ -192,6 +237,9 @@ impl Job {
         self.repaired += orders.len() as u64;
     }
 }
+
+/// What the server says itself to a write on a replica.
+const READONLY: &str = "READONLY You can't write against a read only replica.";
 
 /// The streams a repair goes through.
 const LISTS: [StreamKind; 3] = [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead];
@@ -217,7 +265,7 @@ extern "C" fn free_outcome(_: *mut raw::RedisModuleCtx, outcome: *mut c_void) {
 
 fn reply(ctx: Ctx, outcome: &Outcome) {
     match outcome {
-        Outcome::Repaired(entries) => ctx.int(*entries as i64),
+        Outcome::Count(entries) => ctx.int(*entries as i64),
         Outcome::Failed(stop) => ctx.error(&stop.text().unwrap_or_default()),
         Outcome::Differences(differences) => {
             ctx.array(differences.len());

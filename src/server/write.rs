@@ -4,7 +4,7 @@ use super::call::{Call, Stop};
 use super::keys::{check_new, has_streams, write_store, Key};
 use super::streams::{signal_modified, PlacedWith, Streams};
 use super::value::StoreValue;
-use super::{deadlines, memory, wire};
+use super::{deadlines, line, memory, wire};
 use crate::engine::{Effects, EntryId, Ms, Refusal, Store, StreamKind};
 
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
@@ -21,6 +21,8 @@ pub struct Rule<'a> {
     pub leaves: &'static [StreamKind],
     /// Whether it moves no stock, so that nothing can be written to the journal.
     pub moves_nothing: bool,
+    /// Whether it is no client's command as it came, so that it has to be replicated with its stamp.
+    pub stamped: bool,
     /// The caller's strings for an order's entry.
     pub placed_with: Option<&'a PlacedWith>,
 }
@@ -95,7 +97,7 @@ fn change<T>(
     let reply = result?;
     if effects.changed {
         if call.stamp.is_none() {
-            if last_change == value.store.last_change() {
+            if last_change == value.store.last_change() && !rule.stamped {
                 wire::replicate_verbatim(call.ctx);
             } else {
                 wire::replicate(call.ctx, call.key, now, call.name, call.rest);
@@ -106,11 +108,15 @@ fn change<T>(
     Ok(Written { reply, moved: streams.moved })
 }
 
-fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, effects: &Effects) {
+/// Does what a change wants done outside.
+pub fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, effects: &Effects) {
     streams.apply(&mut value.store, effects);
     streams.signal();
     signal_modified(call.ctx, call.key);
     deadlines::note_due(call.ctx, call.key, value);
+    if line::anybody(value.uid) && value.store.has_work() {
+        line::schedule(call.ctx, value.uid);
+    }
 }
 
 /// What is due by now is done first, a bounded part of it, as a change of its own: a command that is refused afterwards
