@@ -12,7 +12,7 @@ use super::super::types::NIL;
 use super::build::*;
 use super::command::Command;
 use super::forge::rich;
-use super::generate::{cases, steps, Step};
+use super::generate::{cases, opening, steps, Step};
 use super::shop::{audited, loaded, saved, Shop, START};
 
 /// Does a slice of the audit that is on its way, or starts one. Says whether one was done.
@@ -38,11 +38,12 @@ proptest! {
         slices in proptest::collection::vec(1u32..4, 300),
     ) {
         let (mut store, mut now, mut calls) = (Box::new(Store::new(1)), START, Vec::<Command>::new());
-        let short = configure(&[(Field::KeepMs, 100), (Field::HoldMs, 60)]);
-        short.apply(&mut store, now, &mut Effects::default()).unwrap();
+        for command in opening() {
+            command.apply(&mut store, now, &mut Effects::default()).unwrap();
+        }
         for (step, slice) in steps.iter().zip(slices) {
             let (ms, command) = match step {
-                Step::Call(ms, command) => (*ms, command.clone()),
+                Step::Call(ms, command) => (*ms, command.clone().aimed(&store)),
                 Step::Again(ms, _) if calls.is_empty() => (*ms, sweep(2)),
                 Step::Again(ms, back) => (*ms, calls[calls.len().saturating_sub(*back)].clone()),
                 Step::Reload => {

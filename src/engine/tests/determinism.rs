@@ -5,9 +5,8 @@ use proptest::prelude::*;
 use super::super::effects::Effects;
 use super::super::settings::Field;
 use super::super::store::Store;
-use super::build::configure;
 use super::command::{Command, Reply};
-use super::generate::{cases, steps, Step};
+use super::generate::{cases, opening, steps, Step};
 use super::shop::{loaded, saved, START};
 use super::told::{told, Told};
 
@@ -36,7 +35,7 @@ impl Primary {
     fn new() -> Primary {
         let store = Box::new(Store::new(11));
         let mut primary = Primary { store, now: START, calls: Vec::new(), log: Vec::new(), images: Vec::new() };
-        primary.call(configure(&[(Field::KeepMs, 150), (Field::HoldMs, 60), (Field::Journal, 9)]));
+        opening().into_iter().for_each(|command| primary.call(command));
         primary
     }
 
@@ -56,7 +55,7 @@ impl Primary {
         match step {
             Step::Call(ms, command) => {
                 self.now = self.now.saturating_add_signed(*ms);
-                self.call(command.clone());
+                self.call(command.clone().aimed(&self.store));
             }
             Step::Again(ms, back) => {
                 self.now = self.now.saturating_add_signed(*ms);
@@ -108,10 +107,11 @@ fn the_seed_of_the_hash_tables_shows_nowhere() {
     let list = proptest::strategy::ValueTree::current(&tree);
     let images = [1u64, 2, u64::MAX].map(|seed| {
         let (mut store, mut now) = (Store::new(seed), START);
-        for step in &list {
+        let opening = opening().into_iter().map(|command| Step::Call(0, command));
+        for step in &opening.chain(list.iter().cloned()).collect::<Vec<_>>() {
             if let Step::Call(ms, command) = step {
                 now = now.saturating_add_signed(*ms);
-                let _ = command.apply(&mut store, now, &mut Effects::default());
+                let _ = command.clone().aimed(&store).apply(&mut store, now, &mut Effects::default());
             }
         }
         saved(&store)

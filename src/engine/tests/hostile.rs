@@ -134,7 +134,7 @@ proptest! {
             for step in &steps {
                 if let Step::Call(ms, command) = step {
                     now = now.saturating_add_signed(*ms);
-                    let _ = command.apply(&mut store, now, &mut Effects::default());
+                    let _ = command.clone().aimed(&store).apply(&mut store, now, &mut Effects::default());
                 }
             }
             live_on(store, "edited");
