@@ -10,6 +10,7 @@ pub mod deadlines;
 pub mod events;
 pub mod info;
 pub mod keys;
+pub mod line;
 pub mod memory;
 pub mod register;
 pub mod slices;
