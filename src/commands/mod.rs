@@ -7,6 +7,7 @@ mod args;
 mod docs;
 mod glob;
 mod holds;
+mod locks;
 mod orders;
 mod reply;
 mod stock;
@@ -39,5 +40,9 @@ pub static TABLE: &[&Command] = &[
     &orders::RETURN,
     &orders::GET,
     &orders::SCAN,
+    &locks::ACQUIRE,
+    &locks::RENEW,
+    &locks::RELEASE,
+    &locks::GET,
     &apply::APPLY,
 ];

@@ -9,9 +9,6 @@
 //! The server's own lists of clients blocked on keys are not used: they wake all callers at once, and say nothing when
 //! a key goes.
 
-// Until the commands that wait are all there.
-#![allow(dead_code)]
-
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_int, c_void};
@@ -21,10 +18,14 @@ use redis_module::raw;
 
 use super::call::{Call, Stop};
 use super::ctx::{api, Ctx, OwnStr, Str};
+use super::locks;
 use crate::engine::Ms;
 
 /// Callers that one tick of the timer answers at most; then the clients that wait for the server have their turn.
 const ANSWERS_A_TICK: usize = 512;
+
+/// Callers that are looked at, at most, for one who stands in the line twice.
+const LOOK_MOST: usize = 1_000;
 
 /// How long the timer waits before it looks again while writes are paused (a failover in progress), milliseconds.
 const PAUSED_MS: i64 = 10;
@@ -46,7 +47,7 @@ impl Ask {
     fn serve(&self) -> Option<Serve> {
         match self {
             Ask::Claim { .. } => None,
-            Ask::Lock { .. } => None,
+            Ask::Lock { .. } => Some(locks::serve),
         }
     }
 
@@ -189,6 +190,19 @@ pub fn answer_first(uid: u64, answer: Answer) {
     if let Some(waiter) = LINE.with_borrow_mut(|line| line.remove_first(uid)) {
         waiter.answer(answer);
     }
+}
+
+/// Answers those in the line who ask for the same thing, one answer each, and says how many were. Only the first
+/// [`LOOK_MOST`] callers are looked at.
+pub fn answer_like(uid: u64, same: impl Fn(&Ask) -> bool, answer: impl Fn() -> Answer) -> usize {
+    let like: Vec<Waiter> = LINE.with_borrow_mut(|line| {
+        let like = line.of(uid).take(LOOK_MOST).filter(|(_, waiter)| same(&waiter.ask));
+        let places: Vec<_> = like.map(|(place, _)| *place).collect();
+        places.into_iter().filter_map(|place| line.remove(place)).collect()
+    });
+    let answered = like.len();
+    like.into_iter().for_each(|waiter| waiter.answer(answer()));
+    answered
 }
 
 impl Waiter {

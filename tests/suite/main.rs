@@ -13,6 +13,7 @@ mod common;
 mod crash;
 mod errors;
 mod holds;
+mod locks;
 mod model;
 mod orders;
 mod outsiders;
@@ -39,6 +40,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("crash", crash::TESTS),
     ("errors", errors::TESTS),
     ("holds", holds::TESTS),
+    ("locks", locks::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
