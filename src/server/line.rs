@@ -106,6 +106,8 @@ struct Line {
     next_place: u64,
     /// Values whose lines are to be served.
     scheduled: BTreeSet<u64>,
+    /// The one that was served last: the next has its turn before those in front of it.
+    served: u64,
     undelivered: Vec<Later>,
     armed: bool,
 }
@@ -143,6 +145,14 @@ impl Line {
         self.remove(place)
     }
 
+    fn next_scheduled(&mut self) -> Option<u64> {
+        let behind = self.scheduled.range(self.served.saturating_add(1)..).next();
+        let next = behind.or(self.scheduled.first()).copied()?;
+        self.scheduled.remove(&next);
+        self.served = next;
+        Some(next)
+    }
+
     fn remove_client(&mut self, client: Client) -> Option<Waiter> {
         self.places.get(&client).copied().and_then(|place| self.remove(place))
     }
@@ -153,16 +163,14 @@ impl Line {
 /// command ends with what this gives: its reply comes later.
 pub fn wait(call: &Call<'_>, uid: u64, ask: Ask, timeout_ms: Ms) -> Stop {
     let timeout_ms = i64::try_from(timeout_ms).unwrap_or(i64::MAX);
-    let block = |reply, timeout, free| {
-        // SAFETY: the context is a command's, which may block; the callbacks are functions of this module, which is never
-        // unloaded.
-        unsafe {
-            let client = api!(RedisModule_BlockClient(call.ctx.0, reply, timeout, free, timeout_ms));
-            api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
-            client
-        }
+    let (reply, timeout, free) = (on_reply as _, on_timeout as _, free_answer as _);
+    // SAFETY: the context is a command's, which may block; the callbacks are functions of this module, which is never
+    // unloaded.
+    let client = unsafe {
+        let client = api!(RedisModule_BlockClient(call.ctx.0, Some(reply), Some(timeout), Some(free), timeout_ms));
+        api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
+        client
     };
-    let client = block(Some(on_reply), Some(on_timeout), Some(free_answer));
     let key = Rc::new(OwnStr::new(call.key.bytes()));
     let waiter = Waiter { client, db: call.ctx.db(), key, ask: Rc::new(ask) };
     LINE.with_borrow_mut(|line| line.push(uid, waiter));
@@ -280,7 +288,7 @@ extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
 
 fn serve_scheduled(ctx: Ctx) {
     let mut left = ANSWERS_A_TICK;
-    while let Some(uid) = LINE.with_borrow_mut(|line| line.scheduled.pop_first()) {
+    while let Some(uid) = LINE.with_borrow_mut(Line::next_scheduled) {
         left -= serve(ctx, uid, left).min(left);
         if left == 0 {
             // This line may not be exhausted, and others have not been looked at.
