@@ -17,6 +17,7 @@ mod errors;
 mod fleet;
 mod groups;
 mod holds;
+mod locks;
 mod model;
 mod orders;
 mod outsiders;
@@ -48,6 +49,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("fleet", fleet::TESTS),
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
+    ("locks", locks::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
