@@ -17,6 +17,7 @@ mod image;
 mod journal;
 mod json;
 mod limits;
+mod liveness;
 mod model;
 mod orders;
 mod retention;
