@@ -17,6 +17,7 @@ mod image;
 mod journal;
 mod json;
 mod limits;
+mod liveness;
 mod locks;
 mod model;
 mod orders;

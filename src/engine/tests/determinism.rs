@@ -154,11 +154,47 @@ fn a_digest_tells_apart_whatever_differs() {
         vec![sync("wms", 1, &[("tea", 9)])],
         vec![set("tea", 9), configure(&[(Field::Limit, 1)])],
     ];
+    let placed = || vec![set("tea", 9), place("o", "ann", &[("tea", 1)])];
+    let worked = |work: &[Command]| [placed(), vec![claim("w", 1)], work.to_vec()].concat();
+    let scripts = scripts.into_iter().chain([
+        worked(&[]),
+        [placed(), vec![claim("v", 1)]].concat(),
+        [placed(), vec![claim("w", 1).lease(29_999)]].concat(),
+        // The same lease, asked for: a RENEW that names none goes by that.
+        [placed(), vec![claim("w", 1).lease(30_000)]].concat(),
+        worked(&[yield_all("w")]),
+        worked(&[yield_all("w"), claim("w", 1)]),
+        worked(&[renew("o", 0).lease(30_001)]),
+        worked(&[advance("o", "picked")]),
+        worked(&[advance("o", "packed")]),
+        worked(&[advance("o", "picked").token(0)]),
+        worked(&[advance("o", "picked"), advance("o", "packed"), advance("o", "picked")]),
+        worked(&[fail("o").after(5)]),
+        worked(&[fail("o").after(6)]),
+        worked(&[fail("o").after(5).note("x")]),
+        worked(&[fail("o").after(5).token(0)]),
+        worked(&[fail("o").after(0), sweep(1)]),
+        worked(&[fail("o").after(0), sweep(1), claim("w", 1)]),
+        worked(&[fail("o").after(5), fail("o").after(5).note("x")]),
+        worked(&[fail("o")]),
+        worked(&[fail("o").fatal()]),
+        worked(&[fail("o").fatal().note("x")]),
+        worked(&[fail("o").fatal().token(0)]),
+        worked(&[fail("o").fatal(), redrive("o")]),
+        worked(&[fail("o").fatal(), redrive("o"), claim("w", 1), fail("o").fatal(), redrive("o")]),
+        worked(&[fail("o").fatal(), cancel("o")]),
+        worked(&[cancel("o")]),
+        worked(&[complete("o")]),
+        worked(&[complete("o").token(0)]),
+        [worked(&[]), vec![place("p", "ann", &[("tea", 1)]), complete("o"), claim("w", 1)]].concat(),
+        [worked(&[]), vec![place("p", "ann", &[("tea", 1)]), complete_and_claim("o", "w")]].concat(),
+    ]);
     let mut seen = std::collections::BTreeMap::new();
     for script in scripts {
         let mut shop = super::shop::Shop::new();
         for command in &script {
-            shop.changes(command.clone());
+            let command = command.clone().aimed(&shop.store);
+            shop.changes(command);
         }
         // What ends in the same books by another way is the same only if every record is.
         if let Some(other) = seen.insert(shop.store.digest(), script.clone()) {
