@@ -10,8 +10,9 @@ use super::packed::{put, put_all, put_bytes, take, take_bytes};
 use super::refusal::Refusal;
 use super::types::{Bytes, Ms, MAX_ID_BYTES, MAX_QUANTITY};
 
-/// How long a lock that nobody holds is kept, milliseconds since its last change: one that is taken again and again is
-/// not made anew each time, and LOCK.GET can say for a while that it was there.
+/// How long a lock that nobody holds is kept, milliseconds since its last change. One that is taken again and again is
+/// not made anew each time; and its slot takes the last token along to another node of a cluster, whose clock may lag by
+/// that much and whose floor knows nothing of it.
 pub const LINGER_MS: Ms = 60_000;
 
 /// Tokens of one millisecond of the clock: that many owners a millisecond, for hours, before tokens run ahead of it.

@@ -18,6 +18,7 @@ tests![
     resharding_streams_first,
     an_expiry_during_resharding_doubles_no_stream,
     resharding_under_traffic,
+    a_lock_moves_with_its_slot,
 ];
 
 const ORDERS: &str = "{popup}:orders";
@@ -428,4 +429,28 @@ fn resharding_under_traffic(binary: &ServerBinary) {
     assert_eq!(stock(&mut client, "popup", "sku-1"), (1_000_000 - sold, open, 1_000_000 - sold - open));
     assert_eq!(client.call("STORE.REPAIR popup"), Reply::Int(0));
     assert_books_balance(&mut client, "popup");
+}
+
+/// Who waits when the slot moves is sent away, asks again, and learns where; the holder goes on under its token.
+fn a_lock_moves_with_its_slot(binary: &ServerBinary) {
+    let pair = Pair::start(binary);
+    let mut client = pair.client(0);
+    let token = client.int("LOCK.ACQUIRE popup ann 600000");
+    let mut bob = pair.client(0);
+    bob.send("LOCK.ACQUIRE popup bob 600000 WAIT 0").expect("sent");
+    wait_until(DEADLINE, "bob waits", || client.get("LOCK.GET popup").field("waiting").int() == 1);
+    let slot = client.int("CLUSTER KEYSLOT popup");
+    pair.begin_move(slot, 0);
+    pair.move_key("popup", 0);
+    assert_eq!(bob.receive().expect("a reply"), Reply::Nil);
+    assert_eq!(bob.call("LOCK.ACQUIRE popup bob 600000 WAIT 0").code(), "ASK");
+    pair.end_move(slot, 0);
+    assert_eq!(bob.call("LOCK.ACQUIRE popup bob 600000 WAIT 0").code(), "MOVED");
+    let (mut client, mut bob) = (pair.client(1), pair.client(1));
+    assert_eq!(client.get("LOCK.ACQUIRE popup bob 600000"), Reply::Nil);
+    bob.send("LOCK.ACQUIRE popup bob 600000 WAIT 0").expect("sent");
+    wait_until(DEADLINE, "bob waits again", || client.get("LOCK.GET popup").field("waiting").int() == 1);
+    assert_eq!(client.int(format!("LOCK.RELEASE popup {token}")), 1);
+    assert!(bob.receive().expect("a reply").int() > token);
+    pair.assert_nothing_doubled();
 }
