@@ -206,9 +206,9 @@ impl Groups {
     /// Looks at every order anew: those that were not open join the end, those that are not any more leave.
     fn look(&mut self, store: &Store, now: u64) {
         let ids = store.scan_orders(now, 0, 1_000, None, None, false).1;
-        let mut open: Vec<_> = ids.iter().filter_map(|id| store.order(now, id)).filter(|v| v.state.is_open()).collect();
-        // One call makes at most one order more: which of two is first never has to be asked of their entries.
-        open.sort_by_key(|view| !self.knows(view.id));
+        // One call makes at most one order more: which of two came first never has to be asked of the store.
+        let known = ids.iter().filter_map(|id| store.order(now, id));
+        let open: Vec<_> = known.filter(|view| view.state.is_open()).collect();
         for waiting in self.waiting.values_mut() {
             waiting.retain(|id| open.iter().any(|view| view.id == *id));
         }
@@ -224,10 +224,6 @@ impl Groups {
             assert_eq!(before, None, "two of one group are in hand");
             assert_eq!(self.waiting[view.group][0], view.id, "not the first of its group is in hand");
         }
-    }
-
-    fn knows(&self, id: &[u8]) -> bool {
-        self.waiting.values().flatten().any(|known| known == id)
     }
 }
 
