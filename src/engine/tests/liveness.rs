@@ -83,8 +83,9 @@ impl Shift {
         let claim = Command::Claim { worker: b"back".to_vec(), count: 3, lease_ms: Some(20) };
         let Ok(Reply::Claimed(claimed)) = self.call(claim) else { panic!("a claim was refused") };
         for (i, (order, token)) in claimed.into_iter().enumerate() {
+            let turn = (token + i as u64) % (fails + 2);
             let token = Some(token);
-            let command = match (token.unwrap_or(0) + i as u64) % (fails + 2) {
+            let command = match turn {
                 0 => Command::Fail { order, token, reason: Vec::new(), after_ms: None, fatal: false },
                 // This one is never heard of again: its lease ends.
                 1 if fails > 0 => continue,
@@ -161,7 +162,7 @@ proptest! {
 fn try_old_tokens(shift: &mut Shift) {
     let digest = shift.store.digest();
     let from = shift.tokens.len().saturating_sub(8);
-    for (token, order) in shift.tokens[from..].to_vec() {
+    for (token, order) in shift.tokens[from..].iter().cloned() {
         let current = shift.store.order(shift.now, &order).map_or(0, |view| view.token);
         if current == token {
             continue;
