@@ -288,7 +288,9 @@ fn ready_orders_that_are_wrong_are_found() {
     all_found(
         &["queue"],
         vec![
-            Box::new(|store| drop(store.ready.pop_first())),
+            Box::new(|store| {
+                store.ready.pop_first();
+            }),
             Box::new(|store| store.ready.clear()),
             // One at another's place, one at two places, one that a worker has, one that is not the first of its group.
             Box::new(|store| {
@@ -300,9 +302,15 @@ fn ready_orders_that_are_wrong_are_found() {
                 store.ready.insert(place.next(0), slot);
                 store.orders.at_mut(slot).seat = Seat::Away;
             }),
-            Box::new(|store| drop(store.ready.insert(EntryId { ms: 1, seq: 1 }, of(store, "back")))),
-            Box::new(|store| drop(store.ready.insert(EntryId { ms: 1, seq: 1 }, of(store, "taken")))),
-            Box::new(|store| drop(store.ready.insert(EntryId { ms: 1, seq: 1 }, of(store, "g2")))),
+            Box::new(|store| {
+                store.ready.insert(EntryId { ms: 1, seq: 1 }, of(store, "back"));
+            }),
+            Box::new(|store| {
+                store.ready.insert(EntryId { ms: 1, seq: 1 }, of(store, "taken"));
+            }),
+            Box::new(|store| {
+                store.ready.insert(EntryId { ms: 1, seq: 1 }, of(store, "g2"));
+            }),
             Box::new(|store| store.offer(of(store, "taken"))),
             Box::new(|store| store.orders.at_mut(of(store, "g2")).seat = Seat::Ready),
             Box::new(|store| store.orders.at_mut(of(store, "back")).seat = Seat::Behind),
@@ -321,9 +329,15 @@ fn due_retries_that_are_wrong_are_found() {
                 let ((at, place), slot) = store.retries.pop_first().unwrap();
                 store.retries.insert((at + 1, place), slot);
             }),
-            Box::new(|store| drop(store.retries.insert((1, 1), of(store, "due")))),
-            Box::new(|store| drop(store.retries.insert((1, 1), of(store, "backs")))),
-            Box::new(|store| drop(store.retries.insert((1, 1), of(store, "worked")))),
+            Box::new(|store| {
+                store.retries.insert((1, 1), of(store, "due"));
+            }),
+            Box::new(|store| {
+                store.retries.insert((1, 1), of(store, "backs"));
+            }),
+            Box::new(|store| {
+                store.retries.insert((1, 1), of(store, "worked"));
+            }),
             Box::new(|store| store.unseat(of(store, "due"))),
         ],
     );
@@ -350,9 +364,15 @@ fn what_would_never_be_late_is_found() {
             }),
             Box::new(|store| store.orders.at_mut(of(store, "g1")).late = false),
             Box::new(|store| store.orders.at_mut(of(store, "g4")).late = true),
-            Box::new(|store| drop(store.aging.insert((1, EntryId::default()), of(store, "g1")))),
-            Box::new(|store| drop(store.aging.insert((1, EntryId::default()), of(store, "g4")))),
-            Box::new(|store| drop(store.aging.insert((1, EntryId::default()), of(store, "dies")))),
+            Box::new(|store| {
+                store.aging.insert((1, EntryId::default()), of(store, "g1"));
+            }),
+            Box::new(|store| {
+                store.aging.insert((1, EntryId::default()), of(store, "g4"));
+            }),
+            Box::new(|store| {
+                store.aging.insert((1, EntryId::default()), of(store, "dies"));
+            }),
         ],
     );
 }
@@ -367,8 +387,12 @@ fn dead_orders_that_are_wrong_are_found() {
                 let (place, slot) = store.dead.pop_first().unwrap();
                 store.dead.insert(place + 1, slot);
             }),
-            Box::new(|store| drop(store.dead.insert(1, of(store, "waits")))),
-            Box::new(|store| drop(store.dead.insert(1, of(store, "dies")))),
+            Box::new(|store| {
+                store.dead.insert(1, of(store, "waits"));
+            }),
+            Box::new(|store| {
+                store.dead.insert(1, of(store, "dies"));
+            }),
         ],
     );
 }
@@ -383,7 +407,9 @@ fn workers_that_are_wrong_are_found() {
     all_found(
         &["worker"],
         vec![
-            Box::new(move |store| drop(store.workers.at_mut(worker(store, "w2")).claims.pop_first())),
+            Box::new(move |store| {
+                store.workers.at_mut(worker(store, "w2")).claims.pop_first();
+            }),
             Box::new(move |store| in_hand(store, worker(store, "w2"), of(store, "waits"))),
             Box::new(move |store| in_hand(store, worker(store, "w4"), of(store, "taken"))),
             // Another's order, another's token.
@@ -406,7 +432,9 @@ fn workers_that_are_wrong_are_found() {
         store.worker_index.remove(hash, store.find_worker(b"w2").unwrap());
     };
     assert_eq!(found(lost), ["index w2 0/1"]);
-    let idle = found(|store| drop(store.worker_or_new(b"idle")));
+    let idle = found(|store| {
+        store.worker_or_new(b"idle");
+    });
     assert_eq!(idle, ["index idle 0/1"]);
 }
 

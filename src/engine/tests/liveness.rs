@@ -83,8 +83,9 @@ impl Shift {
         let claim = Command::Claim { worker: b"back".to_vec(), count: 3, lease_ms: Some(20) };
         let Ok(Reply::Claimed(claimed)) = self.call(claim) else { panic!("a claim was refused") };
         for (i, (order, token)) in claimed.into_iter().enumerate() {
+            let turn = (token + i as u64) % (fails + 2);
             let token = Some(token);
-            let command = match (token.unwrap_or(0) + i as u64) % (fails + 2) {
+            let command = match turn {
                 0 => Command::Fail { order, token, reason: Vec::new(), after_ms: None, fatal: false },
                 // This one is never heard of again: its lease ends.
                 1 if fails > 0 => continue,
@@ -161,7 +162,7 @@ proptest! {
 fn try_old_tokens(shift: &mut Shift) {
     let digest = shift.store.digest();
     let from = shift.tokens.len().saturating_sub(8);
-    for (token, order) in shift.tokens[from..].to_vec() {
+    for (token, order) in shift.tokens[from..].iter().cloned() {
         let current = shift.store.order(shift.now, &order).map_or(0, |view| view.token);
         if current == token {
             continue;
@@ -206,9 +207,9 @@ impl Groups {
     /// Looks at every order anew: those that were not open join the end, those that are not any more leave.
     fn look(&mut self, store: &Store, now: u64) {
         let ids = store.scan_orders(now, 0, 1_000, None, None, false).1;
-        let mut open: Vec<_> = ids.iter().filter_map(|id| store.order(now, id)).filter(|v| v.state.is_open()).collect();
-        // One call makes at most one order more: which of two is first never has to be asked of their entries.
-        open.sort_by_key(|view| !self.knows(view.id));
+        // One call makes at most one order more: which of two came first never has to be asked of the store.
+        let known = ids.iter().filter_map(|id| store.order(now, id));
+        let open: Vec<_> = known.filter(|view| view.state.is_open()).collect();
         for waiting in self.waiting.values_mut() {
             waiting.retain(|id| open.iter().any(|view| view.id == *id));
         }
@@ -224,10 +225,6 @@ impl Groups {
             assert_eq!(before, None, "two of one group are in hand");
             assert_eq!(self.waiting[view.group][0], view.id, "not the first of its group is in hand");
         }
-    }
-
-    fn knows(&self, id: &[u8]) -> bool {
-        self.waiting.values().flatten().any(|known| known == id)
     }
 }
 
