@@ -365,12 +365,15 @@ impl<'a> Streams<'a> {
         }
     }
 
+    /// Holds a stream to at most `length` entries. Trimmed one by one, each trim would walk over all that were trimmed
+    /// from the same node before: so a few more go at once, and then none for a while.
     fn trim(&mut self, kind: StreamKind, length: u64) {
         let ctx = self.ctx;
         let (name, key) = self.stream(kind);
         if !key.is_stream() || key.len() <= length {
             return;
         }
+        let length = length - (length / TRIM_PART).min(TRIM_MOST);
         // SAFETY: the key is open for writing and a stream.
         let trimmed = unsafe { api!(RedisModule_StreamTrimByLength(key.0, 0, length as i64)) };
         if trimmed > 0 {
@@ -404,6 +407,12 @@ fn movement_values(movement: &Movement) -> [OwnStr; 7] {
     ]
     .map(OwnStr::new)
 }
+
+/// A stream that is full is trimmed by one in so many of its entries …
+const TRIM_PART: u64 = 16;
+
+/// … and by no more than these, at once.
+const TRIM_MOST: u64 = 64;
 
 /// errno for "the id is not greater than the last": the same on every Unix.
 const EDOM: i32 = 33;

@@ -1,8 +1,8 @@
 //! STORE.SET, GET, INFO, AUDIT, REPAIR and DROP.
 
 use crate::common::{
-    assert_books_balance, cmd, open_store, server_now_ms, stock, tests, wait_until, Client, IntoCommand, Reply, Server,
-    ServerBinary, DEADLINE,
+    assert_books_balance, cmd, entries, open_store, server_now_ms, stock, tests, wait_until, Client, IntoCommand,
+    Reply, Server, ServerBinary, DEADLINE,
 };
 
 tests![
@@ -236,8 +236,6 @@ fn a_hold_turned_into_an_order_counts_once(binary: &ServerBinary) {
 fn history_caps_the_complete_stream(binary: &ServerBinary) {
     const ORDERS: i64 = 1000;
     const HISTORY: i64 = 10;
-    /// A capped stream may keep whole nodes: the default of `stream-node-max-entries`.
-    const NODE: i64 = 100;
     let server = Server::start(binary);
     let mut client = server.client();
     open_store(&mut client, "popup", ORDERS);
@@ -246,9 +244,19 @@ fn history_caps_the_complete_stream(binary: &ServerBinary) {
         client.text(format!("ORDER.PLACE popup o-{order} c-{order} ITEMS sku-1 1"));
         client.text(format!("ORDER.COMPLETE popup o-{order}"));
     }
-    let length = client.int("XLEN {popup}:complete");
-    assert!((HISTORY..=HISTORY + NODE).contains(&length), "{length} entries with a history of {HISTORY}");
+    assert_eq!(client.int("XLEN {popup}:complete"), HISTORY);
     assert_eq!(client.int("XLEN {popup}:orders"), 0);
+    // A long one is trimmed by a few entries at once.
+    client.ok("STORE.SET popup history 400");
+    for order in ORDERS..2 * ORDERS {
+        client.int("INV.ADJUST popup sku-1 1");
+        client.text(format!("ORDER.PLACE popup o-{order} c-{order} ITEMS sku-1 1"));
+        client.text(format!("ORDER.COMPLETE popup o-{order}"));
+    }
+    let length = client.int("XLEN {popup}:complete");
+    assert!((375..=400).contains(&length), "{length} entries with a history of 400");
+    let last = entries(&mut client, "{popup}:complete").pop().expect("an entry");
+    assert_eq!(last.text("order"), format!("o-{}", 2 * ORDERS - 1));
 }
 
 /// Reserves, places, completes, cancels, commits and returns in one store: some of everything.
