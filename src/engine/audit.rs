@@ -73,6 +73,8 @@ pub(super) struct Audit {
     aging_checked: Option<(Ms, EntryId)>,
     dead_checked: Option<u64>,
     workers_checked: u32,
+    /// The last claim checked of the worker at hand.
+    claims_checked: Option<u64>,
     by_state: [i64; 6],
     /// Orders that have a deadline.
     due_orders: i64,
@@ -156,8 +158,8 @@ impl Store {
             }
         } else if let Some(slots) = next_slots(&mut audit.refs_checked, self.refs.end(), slice) {
             slots.for_each(|slot| self.check_ref(&mut audit, slot));
-        } else if let Some(slots) = next_slots(&mut audit.workers_checked, self.workers.end(), slice) {
-            slots.for_each(|slot| self.check_claims(&mut audit, slot));
+        } else if audit.workers_checked < self.workers.end() {
+            self.check_workers(&mut audit, slice as usize);
         } else if self.check_lines(&mut audit, slice as usize) {
             // The next slice goes on from there.
         } else if let Some(slots) = next_slots(&mut audit.skus_compared, self.skus.end(), slice) {
@@ -308,16 +310,32 @@ impl Store {
         before && after
     }
 
-    /// Whether everything a worker has in hand is a claimed order under that token.
-    fn check_claims(&self, audit: &mut Audit, slot: u32) {
-        let Some(worker) = self.workers.get(slot) else { return };
-        let known = self.find_worker(&worker.id) == Some(slot) && !worker.claims.is_empty();
-        audit.differ("index", &worker.id, i64::from(known), 1);
-        let is_claimed = |token: u64, order: u32| {
-            self.orders.get(order).and_then(|order| self.extra(order)).is_some_and(|extra| extra.token == token)
-        };
-        let strays = worker.claims.iter().filter(|(token, order)| !is_claimed(**token, **order)).count();
-        audit.differ("worker", &worker.id, strays as i64, 0);
+    /// Goes on with the workers and what they have in hand: one of them may have more than a slice looks at.
+    fn check_workers(&self, audit: &mut Audit, slice: usize) {
+        let mut left = slice;
+        while left > 0 && audit.workers_checked < self.workers.end() {
+            let looked = self.check_claims(audit, left);
+            if looked == 0 {
+                audit.workers_checked += 1;
+                audit.claims_checked = None;
+            }
+            left -= looked.max(1);
+        }
+    }
+
+    /// Whether what the worker at hand has is a claimed order each, under that token. Says how many it looked at.
+    fn check_claims(&self, audit: &mut Audit, slice: usize) -> usize {
+        let Some(worker) = self.workers.get(audit.workers_checked) else { return 0 };
+        if audit.claims_checked.is_none() {
+            let known = self.find_worker(&worker.id) == Some(audit.workers_checked) && !worker.claims.is_empty();
+            audit.differ("index", &worker.id, i64::from(known), 1);
+        }
+        let claims = next_entries(&worker.claims, &mut audit.claims_checked, slice);
+        let extra = |slot: u32| self.orders.get(slot).and_then(|order| self.extra(order));
+        for stray in strays(&claims, |token, slot| extra(slot).is_some_and(|extra| extra.token == token)) {
+            audit.differ("worker", self.orders.get(stray).map_or(b"", Order::id), 1, 0);
+        }
+        claims.len()
     }
 
     /// Whether what stands among the ready, the due retries, the ageing and the dead belongs there. Says whether there

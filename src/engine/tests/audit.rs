@@ -485,3 +485,25 @@ fn work_in_a_slice_of_one_order_is_audited_while_it_goes_on() {
         while !audit_on(&mut shop.store, 7) {}
     }
 }
+
+#[test]
+fn a_worker_with_many_orders_in_hand_is_audited_in_slices_too() {
+    let (mut store, mut fx) = (Store::new(1), Effects::default());
+    set("tea", 10_000).apply(&mut store, START, &mut fx).unwrap();
+    for i in 0..3_000 {
+        place(&format!("o{i}"), "ann", &[("tea", 1)]).apply(&mut store, START, &mut fx).unwrap();
+    }
+    for _ in 0..3 {
+        claim("w", 1_000).apply(&mut store, START, &mut fx).unwrap();
+    }
+    let slices = |store: &mut Store| {
+        store.audit_start();
+        std::iter::from_fn(|| store.audit_slice(100).is_none().then_some(())).count()
+    };
+    // The orders themselves, what the worker has, and what gets late: thirty slices each.
+    assert!(slices(&mut store) > 90);
+    let lost = store.find_order(b"o1500").unwrap();
+    store.extra_mut(lost).token += 1;
+    let names: Vec<_> = audited(&mut store, 100).into_iter().map(|d| (d.what, d.id)).collect();
+    assert_eq!(names, vec![("worker", Box::from(&b"o1500"[..])); 2], "by its own word, and by the worker's");
+}

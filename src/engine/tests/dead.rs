@@ -212,3 +212,22 @@ fn a_dead_order_blocks_nobody_of_its_group() {
     shop.ok(complete("b"));
     assert_eq!(shop.claims("w", 1), ["a"]);
 }
+
+#[test]
+fn a_redriven_order_knows_nothing_of_failures_before() {
+    let mut shop = Shop::with(&[("tea", 10)]);
+    shop.ok(configure(&[(Field::Attempts, 1), (Field::LeaseMs, 10)]));
+    shop.ok(place("o", "ann", &[("tea", 3)]));
+    shop.claims("w", 1);
+    let old = shop.token("o");
+    shop.ok(fail("o").token(old));
+    shop.ok(redrive("o"));
+    assert_eq!(shop.refused(fail("o").token(old)), "FENCED current token 0, nobody has the order: it is queued");
+    shop.ok(fail("o"));
+    shop.ok(redrive("o"));
+    shop.claims("w", 1);
+    shop.wait(10);
+    // It died of its lease this time: that was no failure that could be repeated.
+    assert_eq!(shop.refused(fail("o")), "BADSTATE order is dead");
+    assert_eq!(shop.story("o").last().unwrap(), "dead: lease ended");
+}

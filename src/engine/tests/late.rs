@@ -127,3 +127,37 @@ fn what_is_due_comes_before_what_is_late_in_the_same_millisecond() {
     assert_eq!(shop.events(), [Event::OrderLeaseEnded, Event::OrderDead], "it died before it was late");
     assert_eq!(late(&shop), 0);
 }
+
+#[test]
+fn a_redriven_order_is_late_by_its_age_and_not_by_its_place_in_the_queue() {
+    let mut shop = shop();
+    shop.ok(place("old", "ann", &[("tea", 1)]));
+    shop.now += 50;
+    shop.ok(place("new", "ann", &[("tea", 1)]));
+    shop.ok(fail("old").fatal());
+    shop.ok(redrive("old"));
+    for reload in [false, true] {
+        if reload {
+            shop.reload();
+        }
+        assert_eq!(shop.store.next_due(), Some(START + 101));
+    }
+    shop.wait(51);
+    assert_eq!((late(&shop), shop.store.next_due()), (1, Some(START + 151)));
+    assert_eq!(shop.claims("w", 2), ["new", "old"]);
+}
+
+#[test]
+fn an_order_that_was_late_is_not_counted_again_behind_one_that_was_not_yet() {
+    let mut shop = shop();
+    shop.ok(place("a", "ann", &[("tea", 1)]));
+    shop.ok(place("b", "ann", &[("tea", 1)]));
+    shop.now += 101;
+    // A slice that gets no further than the first.
+    shop.ok(sweep(1));
+    shop.ok(fail("a").fatal());
+    shop.ok(redrive("a"));
+    shop.reload();
+    shop.wait(0);
+    assert_eq!((late(&shop), shop.store.next_due()), (2, None));
+}

@@ -5,6 +5,7 @@ use super::super::settings::Field;
 use super::super::streams::{EntryId, StreamKind};
 use super::build::*;
 use super::shop::{Shop, START};
+use super::told::Told;
 
 /// The ids that the last call gave out, by stream.
 fn given(shop: &Shop) -> Vec<(StreamKind, EntryId)> {
@@ -76,4 +77,68 @@ fn a_millisecond_that_is_full_flows_into_the_next() {
     assert_eq!(EntryId::at_or_past(5, 7), EntryId { ms: 5, seq: 7 });
     assert_eq!(EntryId::at_or_past(5, 1 << 32), EntryId { ms: 6, seq: 0 });
     assert_eq!(full.to_string(), "5-4294967295");
+}
+
+#[test]
+fn ids_of_retries_and_dead_orders_grow_too() {
+    let mut shop = Shop::with(&[("tea", 1_000)]);
+    shop.ok(place("o", "ann", &[("tea", 1)]));
+    let (mut retry, mut dead) = (EntryId::default(), EntryId::default());
+    for i in 0..60u64 {
+        shop.now = shop.now.saturating_add_signed([0, 7, -30][i as usize % 3]);
+        shop.ok(fail("o").after(0));
+        shop.wait(0);
+        let id = shop.order("o").side.unwrap();
+        assert!(id > retry, "{id} behind {retry}");
+        retry = id;
+        shop.ok(fail("o").fatal());
+        let id = shop.order("o").side.unwrap();
+        assert!(id > dead, "{id} behind {dead}");
+        dead = id;
+        shop.ok(redrive("o"));
+        assert_eq!(shop.store.last_entry(StreamKind::Retry), retry);
+        assert_eq!(shop.store.last_entry(StreamKind::Dead), dead);
+        if i % 20 == 19 {
+            shop.reload();
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_got_another_id_leaves_its_stream_under_that() {
+    let mut shop = Shop::with(&[("tea", 10)]);
+    shop.ok(place("o", "ann", &[("tea", 1)]));
+    shop.ok(fail("o").after(0));
+    shop.wait(0);
+    let slot = shop.store.order_at(b"o");
+    let far = |ms: u64| EntryId { ms: START + ms, seq: 9 };
+    shop.store.reentry(StreamKind::Retry, slot, far(500));
+    shop.store.reentry(StreamKind::Orders, slot, far(700));
+    shop.reload();
+    shop.ok(fail("o").fatal());
+    let left = [Told::Left(StreamKind::Retry, far(500)), Told::Left(StreamKind::Orders, far(700))];
+    assert_eq!(shop.told()[..2], left);
+    let slot = shop.store.order_at(b"o");
+    shop.store.reentry(StreamKind::Dead, slot, far(900));
+    shop.reload();
+    shop.ok(redrive("o"));
+    assert_eq!(shop.told()[0], Told::Left(StreamKind::Dead, far(900)));
+    // Later ids are past those.
+    assert_eq!(shop.order("o").entry, EntryId { ms: START + 700, seq: 10 });
+}
+
+#[test]
+fn an_order_whose_entry_got_another_id_keeps_its_place_in_the_queue() {
+    let mut shop = Shop::with(&[("tea", 10)]);
+    for id in ["a", "b", "c"] {
+        shop.ok(place(id, "ann", &[("tea", 1)]));
+    }
+    shop.ok(reentry("a", 50));
+    for reload in [false, true] {
+        if reload {
+            shop.reload();
+        }
+        assert_eq!(shop.claims("w", 9), ["a", "b", "c"]);
+        shop.ok(yield_all("w"));
+    }
 }
