@@ -6,6 +6,7 @@ use crate::server::register::{About, Access, Arg};
 use crate::server::streams::{kind_name, signal_modified, Streams};
 use crate::server::table::{find, Command};
 use crate::server::value::load_piece;
+use crate::server::write::Rule;
 use crate::server::{deadlines, wire, write, Call, Stop, Str};
 
 pub const APPLY: Command = Command {
@@ -36,6 +37,7 @@ fn apply(call: &Call<'_>) -> Result<(), Stop> {
     let call = Call { ctx: call.ctx, name: wire::APPLY, key: call.key, rest, stamp: Some(stamp) };
     let result = match name.bytes() {
         name if name == wire::SWEEP.to_bytes() => sweep(&call),
+        name if name == wire::TAKE_BACK.to_bytes() => take_back(&call),
         name if name == wire::REENTRY.to_bytes() => reentry(&call),
         name if name == wire::LOAD.to_bytes() => load(&call),
         name => match find(name).filter(|command| !command.internal) {
@@ -63,6 +65,15 @@ fn sweep(call: &Call<'_>) -> Result<(), Stop> {
     let (_key, value) = write_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;
     write::sweep(call, value, call.now(), budget);
+    call.ctx.status(c"OK");
+    Ok(())
+}
+
+fn take_back(call: &Call<'_>) -> Result<(), Stop> {
+    let [order, token] = call.rest else { return Err(malformed("TAKEBACK")) };
+    let token = integer(Some(token))?;
+    let rule = Rule { moves_nothing: true, ..Rule::default() };
+    write::write(call, rule, |store, now, fx| store.take_back(now, order.bytes(), token, fx))?;
     call.ctx.status(c"OK");
     Ok(())
 }

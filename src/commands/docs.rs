@@ -73,10 +73,15 @@ mod tests {
     fn arity_fits_the_arguments() {
         for command in TABLE {
             let least: usize = command.about.args.iter().map(least).sum::<usize>() + 1;
-            let exact = command.about.args.iter().all(|arg| !arg.optional && !arg.multiple);
+            let exact = command.about.args.iter().all(fixed);
             let arity = if exact { least as i32 } else { -(least as i32) };
             assert_eq!(command.about.arity, arity, "{}", command.about.name);
         }
+    }
+
+    /// Whether an argument is always as many words.
+    fn fixed(arg: &Arg) -> bool {
+        !arg.optional && !arg.multiple && arg.parts.iter().all(fixed)
     }
 
     /// The fewest words an argument can be.

@@ -11,6 +11,7 @@ mod orders;
 mod reply;
 mod stock;
 mod store;
+mod work;
 
 use crate::server::table::Command;
 
@@ -34,9 +35,15 @@ pub static TABLE: &[&Command] = &[
     &holds::HOLD,
     &holds::HOLDS,
     &orders::PLACE,
+    &work::CLAIM,
     &orders::COMPLETE,
+    &work::FAIL,
+    &work::RENEW,
+    &work::YIELD,
+    &work::ADVANCE,
     &orders::CANCEL,
     &orders::RETURN,
+    &work::REDRIVE,
     &orders::GET,
     &orders::SCAN,
     &apply::APPLY,

@@ -1,13 +1,15 @@
-//! ORDER.PLACE, ORDER.COMPLETE, ORDER.CANCEL, ORDER.RETURN, ORDER.GET, ORDER.SCAN.
+//! ORDER.PLACE, ORDER.COMPLETE, ORDER.CANCEL, ORDER.RETURN, ORDER.GET, ORDER.SCAN. The workers' commands: [`super::work`].
 
 use super::args::{scan_count, Args};
 use super::reply::{entry, field_int, field_text, field_time, scan};
-use crate::engine::{Complete, OrderState, OrderView, Place, Refusal, StreamKind, Take, MAX_QUANTITY};
+use super::work::token;
+use crate::engine::{Claim, Complete, Happening, OrderState, OrderView, Place, Refusal, StreamKind, Take};
+use crate::server::claims::{self, serve_first};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg};
 use crate::server::streams::PlacedWith;
 use crate::server::table::Command;
-use crate::server::write::{write, Rule};
+use crate::server::write::{write, Rule, Written};
 use crate::server::{Call, Ctx, Stop};
 
 pub const PLACE: Command = Command {
@@ -70,8 +72,8 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
 pub const COMPLETE: Command = Command {
     about: About {
         name: "ORDER.COMPLETE",
-        summary: "Completes an order: its units are sold; replies the id of its entry in the stream of completed ones",
-        reply: "the id of its entry in `…:complete`",
+        summary: "Completes an order: its units are sold; can hand the worker the next one in the same round trip",
+        reply: "the id of its entry in `…:complete`; with CLAIM an array of that and the next order, as ORDER.CLAIM replies it, or nil",
         complexity: "O(N*log(E)) with N items and E ended orders",
         since: "0.1.0",
         flags: "write deny-oom fast",
@@ -83,6 +85,7 @@ pub const COMPLETE: Command = Command {
             Arg::text("order"),
             Arg::integer("token").after("TOKEN"),
             Arg::text("json").after("RESULT"),
+            Arg::block("claim", &[Arg::text("worker").with("CLAIM"), Arg::integer("lease-ms").after("LEASE")]).opt(),
         ],
     },
     name: c"ORDER.COMPLETE",
@@ -93,26 +96,45 @@ pub const COMPLETE: Command = Command {
 fn complete(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let mut complete = Complete { order: args.id("order")?, token: None, result: b"" };
+    let mut claim = None;
     while args.more() {
         if args.keyword("TOKEN") {
-            complete.token = Some(args.integer("TOKEN", 1, MAX_QUANTITY as i64)?.unsigned_abs());
+            complete.token = Some(token(&mut args)?);
         } else if args.keyword("RESULT") {
             complete.result = args.json("RESULT")?.0;
+        } else if args.keyword("CLAIM") {
+            let worker = args.id("worker")?;
+            let lease_ms = if args.keyword("LEASE") { Some(args.duration("LEASE")?) } else { None };
+            claim = Some(Claim { worker, count: 1, lease_ms });
         } else {
             args.unknown()?;
         }
     }
-    let rule = Rule { streams: &[StreamKind::Orders, StreamKind::Complete], ..Rule::default() };
-    let written = write(call, rule, |store, now, fx| store.complete(now, &complete, fx))?;
-    entry(call.ctx, written.entry());
+    let streams = &[StreamKind::Orders, StreamKind::Complete];
+    let rule = Rule { streams, leaves: &[StreamKind::Retry], ..Rule::default() };
+    let Some(claim) = claim else {
+        let written = write(call, rule, |store, now, fx| store.complete(now, &complete, fx))?;
+        entry(call.ctx, written.entry());
+        return Ok(());
+    };
+    serve_first(call);
+    let Written { reply: (id, next), moved } =
+        write(call, rule, |store, now, fx| store.complete_and_claim(now, &complete, &claim, fx))?;
+    let (_key, value) = read_store(call.ctx, call.key)?;
+    call.ctx.array(2);
+    entry(call.ctx, Written { reply: id, moved }.entry());
+    match next {
+        Some(slot) => claims::reply(call.ctx, &value.store.claimed(slot)),
+        None => call.ctx.null(),
+    }
     Ok(())
 }
 
 pub const CANCEL: Command = Command {
     about: About {
         name: "ORDER.CANCEL",
-        summary: "Cancels an open order; replies the units put back",
-        reply: "the units put back",
+        summary: "Cancels an open or dead order; replies the units put back",
+        reply: "the units put back: 0 of a dead order, whose units went back when it died",
         complexity: "O(N*log(E)) with N items and E ended orders",
         since: "0.1.0",
         flags: "write fast",
@@ -131,7 +153,8 @@ fn cancel(call: &Call<'_>) -> Result<(), Stop> {
     let order = args.id("order")?;
     let reason = if args.keyword("REASON") { args.text("REASON")? } else { b"" };
     args.end()?;
-    let rule = Rule { streams: &[StreamKind::Orders], ..Rule::default() };
+    let leaves = &[StreamKind::Retry, StreamKind::Dead];
+    let rule = Rule { streams: &[StreamKind::Orders], leaves, ..Rule::default() };
     let units = write(call, rule, |store, now, fx| store.cancel(now, order, reason, fx))?.reply;
     call.ctx.int(units as i64);
     Ok(())
@@ -173,7 +196,7 @@ pub const GET: Command = Command {
     about: About {
         name: "ORDER.GET",
         summary: "Everything known of an order, with its history",
-        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` `entry` `placed-at` `ended-at` `complete` `result` (or `reason`) `late` (0 or 1) `history` (maps: `event` `at` …); nil for what there is not",
+        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` `entry` `placed-at` `ended-at` `complete` `result` (or `reason`: of the cancel or the last failure) `late` (0 or 1) `attempts` (failed ones) `worker` `token` `due` (the end of the lease, or the retry) `step` `version` (of the step) `history` (maps: `event` `at` …, the last 100); nil for what there is not",
         complexity: "O(N) with N items and events",
         since: "0.1.0",
         flags: "readonly fast",
@@ -198,7 +221,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
 }
 
 fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
-    ctx.map(14);
+    ctx.map(20);
     field_text(ctx, "order", order.id);
     field_text(ctx, "state", order.state.name().as_bytes());
     field_text(ctx, "customer", order.customer);
@@ -222,30 +245,84 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
         Some(id) => entry(ctx, id),
         None => ctx.null(),
     }
-    field_text(ctx, if order.state == OrderState::Cancelled { "reason" } else { "result" }, order.note);
+    let of_failure = matches!(order.state, OrderState::Cancelled | OrderState::Retrying | OrderState::Dead);
+    field_text(
+        ctx,
+        if of_failure || order.attempts > 0 && order.ended_at == 0 { "reason" } else { "result" },
+        order.note,
+    );
     field_int(ctx, "late", i64::from(order.late));
+    reply_work(ctx, order);
     reply_history(ctx, order);
+}
+
+/// How far the work on an order is.
+fn reply_work(ctx: Ctx, order: &OrderView<'_>) {
+    let claimed = order.state == OrderState::Claimed;
+    field_int(ctx, "attempts", i64::from(order.attempts));
+    field_text(ctx, "worker", order.worker);
+    field_time(ctx, "token", if claimed { order.token } else { 0 });
+    field_time(ctx, "due", order.due);
+    field_text(ctx, "step", order.step);
+    field_int(ctx, "version", order.version as i64);
 }
 
 /// What happened to the order, first to last: an event, its time, and what there is to say about it.
 fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
-    let ended = order.ended_at > 0;
+    let (ended, lost) = (order.ended_at > 0, order.history_lost > 0);
     ctx.bulk(b"history");
-    ctx.array(1 + usize::from(ended) + order.returns.len());
-    let event = |name: &str, at: u64| {
-        field_text(ctx, "event", name.as_bytes());
-        field_time(ctx, "at", at);
-    };
-    ctx.map(2);
-    event("placed", order.placed_at);
+    ctx.array(1 + usize::from(lost) + order.history.len() + usize::from(ended) + order.returns.len());
+    begin_event(ctx, "placed", order.placed_at, 0);
+    if lost {
+        begin_event(ctx, "forgotten", order.placed_at, 1);
+        field_int(ctx, "events", order.history_lost as i64);
+    }
+    order.history.iter().for_each(|happening| reply_happening(ctx, happening));
     if ended {
-        ctx.map(2);
-        event(order.state.name(), order.ended_at);
+        begin_event(ctx, order.state.name(), order.ended_at, 0);
     }
     for (at, units) in order.returns {
-        ctx.map(3);
-        event("returned", *at);
+        begin_event(ctx, "returned", *at, 1);
         field_int(ctx, "units", *units as i64);
+    }
+}
+
+/// Begins an event with so many fields beside its name and time.
+fn begin_event(ctx: Ctx, name: &str, at: u64, fields: usize) {
+    ctx.map(2 + fields);
+    field_text(ctx, "event", name.as_bytes());
+    field_time(ctx, "at", at);
+}
+
+fn reply_happening(ctx: Ctx, happening: &Happening<'_>) {
+    match *happening {
+        Happening::Claimed { at, worker, token, attempt } => {
+            begin_event(ctx, "claimed", at, 3);
+            field_text(ctx, "worker", worker);
+            field_int(ctx, "token", token as i64);
+            field_int(ctx, "attempt", attempt as i64);
+        }
+        Happening::Failed { at, attempt, due, reason } => {
+            begin_event(ctx, "failed", at, 3);
+            field_int(ctx, "attempt", attempt as i64);
+            field_time(ctx, "due", due);
+            field_text(ctx, "reason", reason);
+        }
+        Happening::LeaseEnded { at, attempt } => {
+            begin_event(ctx, "lease-ended", at, 1);
+            field_int(ctx, "attempt", attempt as i64);
+        }
+        Happening::Yielded { at } => begin_event(ctx, "yielded", at, 0),
+        Happening::Dead { at, reason } => {
+            begin_event(ctx, "dead", at, 1);
+            field_text(ctx, "reason", reason);
+        }
+        Happening::Redriven { at } => begin_event(ctx, "redriven", at, 0),
+        Happening::Step { at, step, version } => {
+            begin_event(ctx, "step", at, 2);
+            field_text(ctx, "step", step);
+            field_int(ctx, "version", version as i64);
+        }
     }
 }
 

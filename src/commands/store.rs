@@ -109,7 +109,7 @@ pub const INFO: Command = Command {
     about: About {
         name: "STORE.INFO",
         summary: "Totals of a store: stock, orders by state, holds, customers, what is due, memory",
-        reply: "a map: `skus`; `on_hand` `held` `available` `sold` over all SKUs (units); orders by state, `queued` to `cancelled`; live `holds`; `customers`; `oldest-waiting-ms`; `next-due` (time or nil); `bytes`; and what was counted since the store was made, `…-total`",
+        reply: "a map: `skus`; `on_hand` `held` `available` `sold` over all SKUs (units); orders by state, `queued` to `cancelled`; live `holds`; `workers` with orders in hand; `customers`; `oldest-waiting-ms` (how long ago the order that is next was placed); `next-due` (time or nil); `bytes`; and what was counted since the store was made, `…-total`",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "readonly fast",
@@ -135,12 +135,20 @@ fn info(call: &Call<'_>) -> Result<(), Stop> {
         ("units-returned-total", counters.returned),
         ("expired-total", counters.expired),
         ("units-sold-total", counters.units_sold),
+        ("claimed-total", counters.claimed),
+        ("failed-total", counters.failed),
+        ("leases-ended-total", counters.lapsed),
+        ("retried-total", counters.retried),
+        ("dead-total", counters.dead),
+        ("redriven-total", counters.redriven),
+        ("late-total", counters.late),
     ];
-    ctx.map(6 + stock.len() + OrderState::ALL.len() + counted.len());
+    ctx.map(7 + stock.len() + OrderState::ALL.len() + counted.len());
     field_int(ctx, "skus", info.skus as i64);
     stock.into_iter().for_each(|(name, sum)| field_int(ctx, name, saturated(sum)));
     OrderState::ALL.into_iter().for_each(|state| field_int(ctx, state.name(), info.orders[state as usize] as i64));
     field_int(ctx, "holds", info.holds as i64);
+    field_int(ctx, "workers", info.workers as i64);
     field_int(ctx, "customers", info.customers as i64);
     field_int(ctx, "oldest-waiting-ms", info.oldest_waiting_ms as i64);
     field_time(ctx, "next-due", info.next_due);
@@ -170,7 +178,7 @@ pub const AUDIT: Command = Command {
 pub const REPAIR: Command = Command {
     about: About {
         name: "STORE.REPAIR",
-        summary: "Writes back to the stream of orders what an outsider removed; replies how many entries",
+        summary: "Writes back to the streams of orders, retries and dead letters what an outsider removed",
         reply: "how many entries it wrote back",
         complexity: "O(N*log(M)) with N orders and M entries, in slices of about a millisecond",
         since: "0.1.0",

@@ -4,12 +4,14 @@
 //! taken out before and put back in after the change, so that at every moment the recount is that of the slots so far.
 //! When all are counted, every SKU and customer can be compared, in slices again.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
 
 use super::due::Due;
-use super::order::OrderState;
-use super::store::Store;
-use super::types::NIL;
+use super::order::{Order, OrderState, Seat};
+use super::store::{Queue, Store};
+use super::streams::EntryId;
+use super::types::{Ms, NIL};
 
 /// Records one slice looks at: under a millisecond of work, also where every lookup misses the caches.
 pub const AUDIT_SLICE: u32 = 1_000;
@@ -20,8 +22,8 @@ const DIFFERENCES_MAX: usize = 1_000;
 /// One thing on which the books and the recount disagree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What was compared: `on_hand`, `held`, `sold`, `customer`, `customer by SKU`, `orders`, `holds`, `queue`,
-    /// `due`, `index`, `stream`.
+    /// What was compared: `on_hand`, `held`, `sold`, `customer`, `customer by SKU`, `orders`, `holds`, `queue`, `group`,
+    /// `worker`, `late`, `due`, `index`, `stream`.
     pub what: &'static str,
     /// Of which SKU, customer, state or stream.
     pub id: Box<[u8]>,
@@ -65,7 +67,17 @@ pub(super) struct Audit {
     skus: BySlot,
     /// Units of a customer, and a sum that tells its SKUs apart.
     customers: BySlot,
+    /// The last entry checked of the ready orders, the due retries, the ageing and the dead, each sorted by its own key.
+    ready_checked: Option<EntryId>,
+    retries_checked: Option<(Ms, u64)>,
+    aging_checked: Option<(Ms, EntryId)>,
+    dead_checked: Option<u64>,
+    workers_checked: u32,
     by_state: [i64; 6],
+    /// Orders that have a deadline.
+    due_orders: i64,
+    /// Orders that have an entry in `…:retry`.
+    retry_entries: i64,
     live_holds: i64,
     differences: Vec<Difference>,
 }
@@ -95,6 +107,14 @@ impl Audit {
             self.differences.push(Difference { what, id: id.into(), books, recount });
         }
     }
+}
+
+/// The next entries of a map to look at, behind the last that is done.
+fn next_entries<K: Ord + Copy>(map: &BTreeMap<K, u32>, done: &mut Option<K>, slice: usize) -> Vec<(K, u32)> {
+    let from = done.map_or(Bound::Unbounded, Bound::Excluded);
+    let list: Vec<_> = map.range((from, Bound::Unbounded)).take(slice).map(|(key, slot)| (*key, *slot)).collect();
+    *done = list.last().map(|(key, _)| *key).or(*done);
+    list
 }
 
 /// The next slots to look at, behind those that are done.
@@ -127,10 +147,14 @@ impl Store {
             for slot in slots {
                 self.count_order(&mut audit, slot, 1);
                 self.check_order(&mut audit, slot);
-                self.check_links(&mut audit, slot);
+                self.check_seat(&mut audit, slot);
             }
         } else if let Some(slots) = next_slots(&mut audit.refs_checked, self.refs.end(), slice) {
             slots.for_each(|slot| self.check_ref(&mut audit, slot));
+        } else if let Some(slots) = next_slots(&mut audit.workers_checked, self.workers.end(), slice) {
+            slots.for_each(|slot| self.check_claims(&mut audit, slot));
+        } else if self.check_lines(&mut audit, slice as usize) {
+            // The next slice goes on from there.
         } else if let Some(slots) = next_slots(&mut audit.skus_compared, self.skus.end(), slice) {
             slots.for_each(|slot| self.compare_sku(&mut audit, slot));
         } else if let Some(slots) = next_slots(&mut audit.customers_compared, self.customers.end(), slice) {
@@ -179,6 +203,10 @@ impl Store {
         let Some(order) = self.orders.get(slot) else { return };
         let state = order.state();
         audit.by_state[state as usize] += sign;
+        if let Some(extra) = self.extra(order) {
+            audit.due_orders += sign * i64::from(extra.due_at != 0);
+            audit.retry_entries += sign * i64::from(extra.retry.is_some());
+        }
         for (sku, kept) in self.kept_units(slot) {
             let kept = sign * kept as i64;
             match state {
@@ -197,15 +225,38 @@ impl Store {
         audit.differ("due", &hold.id, i64::from(due), 1);
     }
 
-    /// Whether an order is found by its id, its customer is there, and it is due when it says, once it ended.
+    /// Whether an order is found by its id, its customer is there, and it is due when it says.
     fn check_order(&self, audit: &mut Audit, slot: u32) {
         let Some(order) = self.orders.get(slot) else { return };
         audit.differ("index", order.id(), i64::from(self.find_order(order.id()) == Some(slot)), 1);
         audit.differ("customer", order.id(), i64::from(self.customers.get(order.customer).is_some()), 1);
-        if !order.state().is_open() {
-            let key = self.extra(order).map_or((0, 0), |extra| (extra.forget_at, extra.forget_place));
-            audit.differ("due", order.id(), i64::from(self.due.get(&key) == Some(&Due::Order(slot))), 1);
-        }
+        let extra = self.extra(order);
+        let key = extra.map_or((0, 0), |extra| (extra.due_at, extra.due_place));
+        let due = match order.state() {
+            OrderState::Queued => key == (0, 0),
+            OrderState::Dead => self.dead.get(&key.1) == Some(&slot),
+            OrderState::Retrying if key == (0, 0) => extra.is_some_and(|extra| extra.retry.is_some()),
+            _ => self.due.get(&key) == Some(&Due::Order(slot)),
+        };
+        audit.differ("due", order.id(), i64::from(due), 1);
+        self.check_worker(audit, order, slot);
+        self.check_age(audit, order, slot);
+    }
+
+    /// Whether a claimed order is in the hands of its worker, and no other is in anybody's.
+    fn check_worker(&self, audit: &mut Audit, order: &Order, slot: u32) {
+        let claim = self.extra(order).and_then(|extra| Some((extra.worker?, extra.token)));
+        let held = claim.and_then(|(worker, token)| self.workers.get(worker)?.claims.get(&token)) == Some(&slot);
+        let wanted = order.state() == OrderState::Claimed;
+        audit.differ("worker", order.id(), i64::from(held), i64::from(wanted));
+    }
+
+    /// Whether an open order that was not late so far will be found when it is.
+    fn check_age(&self, audit: &mut Audit, order: &Order, slot: u32) {
+        let age = (self.placed_at(order), self.queued_as(order));
+        let noted = self.aging.get(&age) == Some(&slot);
+        let wanted = order.state().is_open() && !order.late && order.seat != Seat::Line;
+        audit.differ("late", order.id(), i64::from(noted), i64::from(wanted));
     }
 
     /// Whether a REF is due when it says.
@@ -215,15 +266,72 @@ impl Store {
         audit.differ("due", &reference.id, i64::from(due), 1);
     }
 
-    /// Whether a waiting order's neighbours in the queue know it, and were placed in that order.
-    fn check_links(&self, audit: &mut Audit, slot: u32) {
-        let Some(order) = self.orders.get(slot).filter(|order| order.state() == OrderState::Queued) else { return };
+    /// Whether an order stands where it should: one that waits in the line, among the ready, among the due retries or
+    /// behind the first of its group, and no other anywhere.
+    fn check_seat(&self, audit: &mut Audit, slot: u32) {
+        let Some(order) = self.orders.get(slot) else { return };
+        let extra = self.extra(order);
+        let (group, retry) = (self.group_of(order), extra.and_then(|extra| extra.retry));
+        let waits = match order.state() {
+            OrderState::Queued => true,
+            OrderState::Retrying => extra.is_some_and(|extra| extra.due_at == 0),
+            _ => false,
+        };
+        let turn = group.is_none_or(|group| self.groups.at(group).queue.head == slot);
+        let seated = match order.seat {
+            Seat::Away => !waits,
+            Seat::Line => waits && group.is_none() && self.is_linked(&self.queue, slot),
+            Seat::Ready => waits && turn && retry.is_none() && self.ready.get(&self.queued_as(order)) == Some(&slot),
+            Seat::Retry => waits && turn && retry.is_some_and(|place| self.retries.get(&place) == Some(&slot)),
+            Seat::Behind => waits && !turn,
+        };
+        audit.differ("queue", order.id(), i64::from(seated), 1);
+        if let Some(group) = group.filter(|_| order.state().is_open()) {
+            let linked = self.is_linked(&self.groups.at(group).queue, slot);
+            audit.differ("group", order.id(), i64::from(linked), 1);
+        }
+    }
+
+    /// Whether an order's neighbours in a queue know it, and were placed in that order.
+    fn is_linked(&self, queue: &Queue, slot: u32) -> bool {
+        let order = self.orders.at(slot);
         let queued = self.queued_as(order);
-        let before = (order.prev == NIL && self.queue.head == slot)
+        let before = (order.prev == NIL && queue.head == slot)
             || self.orders.get(order.prev).is_some_and(|prev| prev.next == slot && self.queued_as(prev) < queued);
-        let after = (order.next == NIL && self.queue.tail == slot)
+        let after = (order.next == NIL && queue.tail == slot)
             || self.orders.get(order.next).is_some_and(|next| next.prev == slot && self.queued_as(next) > queued);
-        audit.differ("queue", order.id(), i64::from(before) + i64::from(after), 2);
+        before && after
+    }
+
+    /// Whether everything a worker has in hand is a claimed order under that token.
+    fn check_claims(&self, audit: &mut Audit, slot: u32) {
+        let Some(worker) = self.workers.get(slot) else { return };
+        let known = self.find_worker(&worker.id) == Some(slot) && !worker.claims.is_empty();
+        audit.differ("index", &worker.id, i64::from(known), 1);
+        let is_claimed = |token: u64, order: u32| {
+            self.orders.get(order).and_then(|order| self.extra(order)).is_some_and(|extra| extra.token == token)
+        };
+        let strays = worker.claims.iter().filter(|(token, order)| !is_claimed(**token, **order)).count();
+        audit.differ("worker", &worker.id, strays as i64, 0);
+    }
+
+    /// Whether what stands among the ready, the due retries, the ageing and the dead belongs there. Says whether there
+    /// was any to look at.
+    fn check_lines(&self, audit: &mut Audit, slice: usize) -> bool {
+        let ready = next_entries(&self.ready, &mut audit.ready_checked, slice);
+        let retries = next_entries(&self.retries, &mut audit.retries_checked, slice);
+        let aging = next_entries(&self.aging, &mut audit.aging_checked, slice);
+        let dead = next_entries(&self.dead, &mut audit.dead_checked, slice);
+        let looked = ready.len() + retries.len() + aging.len() + dead.len();
+        let seated = |slot: u32, seat: Seat| self.orders.get(slot).is_some_and(|order| order.seat == seat);
+        let open = |slot: u32| self.orders.get(slot).is_some_and(|order| order.state().is_open() && !order.late);
+        let died = |slot: u32| self.orders.get(slot).is_some_and(|order| order.state() == OrderState::Dead);
+        let strays = ready.iter().filter(|(_, slot)| !seated(*slot, Seat::Ready)).count()
+            + retries.iter().filter(|(_, slot)| !seated(*slot, Seat::Retry)).count();
+        audit.differ("queue", b"", strays as i64, 0);
+        audit.differ("late", b"", aging.iter().filter(|(_, slot)| !open(*slot)).count() as i64, 0);
+        audit.differ("due", b"dead", dead.iter().filter(|(_, slot)| !died(*slot)).count() as i64, 0);
+        looked > 0
     }
 
     fn compare_sku(&self, audit: &mut Audit, slot: u32) {
@@ -259,12 +367,13 @@ impl Store {
         }
         let recount = audit.live_holds;
         audit.differ("holds", b"live", self.live_holds as i64, recount);
-        // Every hold, ended order and REF is due once, and nothing else is.
-        let ended = self.orders.len() as u64 - self.open_orders();
-        let recount = self.holds.len() as i64 + ended as i64 + self.refs.len() as i64;
+        // Every hold, every order with a deadline and every REF is due once, and nothing else is.
+        let recount = self.holds.len() as i64 + audit.due_orders + self.refs.len() as i64;
         audit.differ("due", b"", self.due.len() as i64, recount);
-        let waits = i64::from(self.by_state[OrderState::Queued as usize] > 0);
-        audit.differ("queue", b"", i64::from(self.queue.head != NIL), waits);
-        audit.differ("queue", b"", i64::from(self.queue.tail != NIL), waits);
+        audit.differ("stream", b"retry", self.retry_entries as i64, audit.retry_entries);
+        audit.differ("orders", b"dead letters", self.dead.len() as i64, audit.by_state[OrderState::Dead as usize]);
+        let stands = |slot: u32| slot == NIL || self.orders.get(slot).is_some_and(|order| order.seat == Seat::Line);
+        audit.differ("queue", b"", i64::from(stands(self.queue.head)), 1);
+        audit.differ("queue", b"", i64::from(stands(self.queue.tail)), 1);
     }
 }

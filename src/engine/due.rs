@@ -1,5 +1,5 @@
-//! Deadlines: holds that expire, ended holds and orders and REFs that are forgotten. In slices, so that a million of
-//! them in one millisecond never stop the server.
+//! Deadlines: holds that expire, leases that end, retries that come due, orders that get late, ended holds and orders and
+//! REFs that are forgotten. In slices, so that a million of them in one millisecond never stop the server.
 
 use super::customer::Change;
 use super::effects::{Effects, Event};
@@ -15,7 +15,7 @@ use super::types::{Ms, NIL};
 pub(super) enum Due {
     /// A live hold expires, an ended one is forgotten.
     Hold(u32),
-    /// An ended order is forgotten.
+    /// The lease of a claimed order ends, the retry of a failed one is due, an ended one is forgotten.
     Order(u32),
     /// A REF is forgotten.
     Ref(u32),
@@ -25,7 +25,11 @@ impl Store {
     /// When something is due next.
     #[inline]
     pub fn next_due(&self) -> Option<Ms> {
-        self.due.first_key_value().map(|((due, _), _)| *due)
+        let due = self.due.first_key_value().map(|((due, _), _)| *due);
+        match self.next_late() {
+            None => due,
+            Some((late, _)) => Some(due.map_or(late, |due| due.min(late))),
+        }
     }
 
     /// When what ends now is forgotten.
@@ -39,23 +43,40 @@ impl Store {
         let now = self.stamp(now);
         let mut spent = 0;
         while spent < budget {
-            let Some(first) = self.due.first_entry() else { break };
-            if first.key().0 > now {
-                break;
-            }
-            let due = first.remove();
-            self.touch(now, fx);
-            spent += match due {
-                Due::Hold(slot) if self.holds.at(slot).is_live() => self.expire_hold(slot, fx),
-                Due::Hold(slot) => self.forget_hold(slot),
-                Due::Order(slot) => self.forget_order(slot),
-                Due::Ref(slot) => {
-                    self.remove_ref(slot);
+            let late = self.next_late().filter(|(late, _)| *late <= now);
+            let due = self.due.first_key_value().map(|((due, _), _)| *due).filter(|due| *due <= now);
+            spent += match (due, late) {
+                (due, Some((late, slot))) if due.is_none_or(|due| late < due) => {
+                    self.touch(now, fx);
+                    self.mark_late(slot, fx);
                     1
                 }
+                (Some(_), _) => {
+                    self.touch(now, fx);
+                    self.first_due(fx)
+                }
+                (None, _) => break,
             };
         }
         spent > 0
+    }
+
+    /// Does what is due first; says how many records and items that were.
+    fn first_due(&mut self, fx: &mut Effects) -> u64 {
+        match self.due.pop_first() {
+            None => 1,
+            Some((_, Due::Hold(slot))) if self.holds.at(slot).is_live() => self.expire_hold(slot, fx),
+            Some((_, Due::Hold(slot))) => self.forget_hold(slot),
+            Some((_, Due::Order(slot))) => match self.orders.at(slot).state() {
+                OrderState::Claimed => self.end_lease(slot, fx),
+                OrderState::Retrying => self.retry_due(slot, fx),
+                _ => self.forget_order(slot),
+            },
+            Some((_, Due::Ref(slot))) => {
+                self.remove_ref(slot);
+                1
+            }
+        }
     }
 
     fn expire_hold(&mut self, slot: u32, fx: &mut Effects) -> u64 {
@@ -92,6 +113,9 @@ impl Store {
         let state = self.orders.at(slot).state();
         self.by_state[state as usize] -= 1;
         let kept = self.kept_units(slot);
+        if let Some(group) = self.group_of(self.orders.at(slot)) {
+            self.leave_group(group);
+        }
         let order = self.remove_order(slot);
         let mut past = Tallied::new();
         if state == OrderState::Completed {

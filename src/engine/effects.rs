@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::journal::Movement;
-use super::streams::EntryId;
+use super::streams::{EntryId, StreamKind};
 
 /// A keyspace event on the store's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,16 @@ pub enum Event {
     OrderCompleted,
     OrderCancelled,
     OrderReturned,
+    OrderClaimed,
+    OrderRenewed,
+    OrderYielded,
+    OrderLeaseEnded,
+    OrderFailed,
+    OrderRetry,
+    OrderDead,
+    OrderRedriven,
+    OrderAdvanced,
+    OrderLate,
     HoldReserved,
     HoldExtended,
     HoldCommitted,
@@ -31,6 +41,16 @@ impl Event {
             Event::OrderCompleted => c"order.completed",
             Event::OrderCancelled => c"order.cancelled",
             Event::OrderReturned => c"order.returned",
+            Event::OrderClaimed => c"order.claimed",
+            Event::OrderRenewed => c"order.renewed",
+            Event::OrderYielded => c"order.yielded",
+            Event::OrderLeaseEnded => c"order.lease-ended",
+            Event::OrderFailed => c"order.failed",
+            Event::OrderRetry => c"order.retry",
+            Event::OrderDead => c"order.dead",
+            Event::OrderRedriven => c"order.redriven",
+            Event::OrderAdvanced => c"order.advanced",
+            Event::OrderLate => c"order.late",
             Event::HoldReserved => c"hold.reserved",
             Event::HoldExtended => c"hold.extended",
             Event::HoldCommitted => c"hold.committed",
@@ -49,8 +69,12 @@ impl Event {
 pub enum Effect {
     /// Add the order's entry to `…:orders`.
     Queued { order: u32, id: EntryId },
-    /// Take an entry out of `…:orders`.
-    Left { id: EntryId },
+    /// Take an entry out of a stream.
+    Left { kind: StreamKind, id: EntryId },
+    /// Add the order's entry to `…:retry`.
+    Retry { order: u32, id: EntryId },
+    /// Add the order's entry to `…:dead`.
+    Died { order: u32, id: EntryId },
     /// Add the order's entry to `…:complete` and trim it.
     Completed { order: u32, id: EntryId },
     /// Add a movement to `…:journal` and trim it.
@@ -69,6 +93,26 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// The streams that are written, each once.
+    pub fn streams(&self) -> SmallVec<[StreamKind; StreamKind::ALL.len()]> {
+        let mut kinds = SmallVec::new();
+        for effect in &self.list {
+            let kind = match effect {
+                Effect::Queued { .. } => StreamKind::Orders,
+                Effect::Left { kind, .. } => *kind,
+                Effect::Retry { .. } => StreamKind::Retry,
+                Effect::Died { .. } => StreamKind::Dead,
+                Effect::Completed { .. } => StreamKind::Complete,
+                Effect::Moved(_) => StreamKind::Journal,
+                Effect::Event(_) => continue,
+            };
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        kinds
+    }
+
     pub(super) fn push(&mut self, effect: Effect) {
         self.list.push(effect);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::crew::{Group, Worker};
 use super::customer::{units_in_all, units_of, Change, Customer, Tallies};
 use super::hold::Hold;
 use super::order::Order;
@@ -64,6 +65,58 @@ impl Store {
             let hash = self.hash(self.customers.at(slot).id());
             self.customer_index.remove(hash, slot);
             self.customers.remove(slot);
+        }
+    }
+
+    pub(super) fn find_group(&self, id: &[u8]) -> Option<u32> {
+        self.group_index.find(self.hash(id), |slot| *self.groups.at(*slot).id == *id)
+    }
+
+    /// A group, made if it is new, that one more order names.
+    pub(super) fn name_group(&mut self, id: &[u8]) -> u32 {
+        let slot = self.find_group(id).unwrap_or_else(|| {
+            let slot = self.groups.insert(Group::new(id));
+            let (seed, groups) = (self.seed, &self.groups);
+            self.group_index.insert(xxh3_64_with_seed(id, seed), slot, |s| xxh3_64_with_seed(&groups.at(s).id, seed));
+            slot
+        });
+        self.groups.at_mut(slot).refs += 1;
+        slot
+    }
+
+    /// One order less names the group; lets go of one that none names.
+    pub(super) fn leave_group(&mut self, slot: u32) {
+        let group = self.groups.at_mut(slot);
+        group.refs -= 1;
+        if group.refs == 0 {
+            let hash = self.hash(&self.groups.at(slot).id);
+            self.group_index.remove(hash, slot);
+            self.groups.remove(slot);
+        }
+    }
+
+    pub(super) fn find_worker(&self, id: &[u8]) -> Option<u32> {
+        self.worker_index.find(self.hash(id), |slot| *self.workers.at(*slot).id == *id)
+    }
+
+    pub(super) fn worker_or_new(&mut self, id: &[u8]) -> u32 {
+        if let Some(slot) = self.find_worker(id) {
+            return slot;
+        }
+        let slot = self.workers.insert(Worker::new(id));
+        let (seed, workers) = (self.seed, &self.workers);
+        self.worker_index.insert(xxh3_64_with_seed(id, seed), slot, |s| xxh3_64_with_seed(&workers.at(s).id, seed));
+        slot
+    }
+
+    /// Takes a claim off a worker; lets go of one that has nothing in hand.
+    pub(super) fn take_claim(&mut self, slot: u32, token: u64) {
+        let worker = self.workers.at_mut(slot);
+        worker.claims.remove(&token);
+        if worker.claims.is_empty() {
+            let hash = self.hash(&self.workers.at(slot).id);
+            self.worker_index.remove(hash, slot);
+            self.workers.remove(slot);
         }
     }
 

@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod crew;
 mod customer;
 mod digest;
 mod due;
 mod effects;
+mod history;
 mod hold;
 mod holds;
 mod image;
@@ -19,6 +21,7 @@ mod lookup;
 mod order;
 mod orders;
 mod packed;
+mod queue;
 mod refs;
 mod refusal;
 mod settings;
@@ -30,9 +33,11 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod types;
+mod work;
 
 pub use audit::{Difference, AUDIT_SLICE};
 pub use effects::{Effect, Effects};
+pub use history::Happening;
 pub use hold::HoldView;
 pub use holds::{Close, Reserve};
 pub use image::Loader;
@@ -46,3 +51,4 @@ pub use stock::{Adjust, SetStock, Sync, Synced};
 pub use store::Store;
 pub use streams::{EntryId, StreamKind};
 pub use types::{Line, Ms, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY};
+pub use work::{Advance, Claim, ClaimView, Fail, CLAIM_MAX};

@@ -3,6 +3,7 @@
 
 use smallvec::SmallVec;
 
+use super::history::{Happening, History};
 use super::packed::{put, put_bytes, take, take_bytes, take_u32};
 use super::slab::Record;
 use super::streams::EntryId;
@@ -57,6 +58,23 @@ impl OrderState {
     }
 }
 
+/// Where an order stands on its way to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Seat {
+    /// Nowhere: a worker has it, its retry is not due yet, or it is not open.
+    Away = 0,
+    /// In the line of those that came and wait.
+    Line = 1,
+    /// Among those that are handed out by their place in the queue, and are not in the line: first of their group, given
+    /// back, redriven.
+    Ready = 2,
+    /// Among the due retries.
+    Retry = 3,
+    /// Behind the first of its group.
+    Behind = 4,
+}
+
 /// The mark of a vacant slot, where a record has its state.
 const VACANT: u8 = u8::MAX;
 
@@ -68,43 +86,96 @@ pub(super) struct Order {
     entry_seq: u32,
     /// The slot of its customer.
     pub customer: u32,
-    /// Neighbours in the queue of waiting orders.
+    /// Neighbours in the line of waiting orders, or in the order's group.
     pub prev: u32,
     pub next: u32,
     /// The slot of its [`Extra`], or [`NIL`].
     pub extra: u32,
     state: u8,
+    pub seat: Seat,
+    /// Whether it was counted as late.
+    pub late: bool,
 }
 
 /// The bar of 200 bytes an open order, and one cache line a look-up, hang on this.
 const _: () = assert!(size_of::<Order>() == 64);
 
-/// What an order has once it ended, or if it was placed with more than the usual.
+/// What an order has once a worker had it or it ended, or if it was placed with more than the usual.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Extra {
     /// When it was placed, where that is not the time in its entry's id.
     pub placed_at: Option<Ms>,
     /// The id its entry had when it was queued, where it has another one now: its place in the queue.
     pub queued_as: Option<EntryId>,
-    /// The group it belongs to.
-    pub group: Option<Bytes>,
+    /// What ORDER.PLACE replied, where the order was redriven since and has another entry.
+    pub first_entry: Option<EntryId>,
+    /// The slot of the group it belongs to.
+    pub group: Option<u32>,
     /// The hold it was made from.
     pub hold: Option<Bytes>,
-    /// When it ended; 0 while it is open.
+    /// When it ended; 0 while it is open or dead.
     pub ended_at: Ms,
-    /// When it is forgotten, once it ended, and its number among all that is.
-    pub forget_at: Ms,
-    pub forget_place: u64,
+    /// When its lease ends, its retry is due, or it is forgotten; 0: nothing of that. And its number among all that is
+    /// due; of a dead order, its number among the dead.
+    pub due_at: Ms,
+    pub due_place: u64,
     /// The id of its entry in `…:complete`.
     pub complete: EntryId,
-    /// The result it was completed with, or the reason it was cancelled for.
+    /// The result it was completed with, the reason it was cancelled for or failed for last.
     pub note: Bytes,
     /// Units that came back, an item each in the order of the items; empty if none did.
     pub returned: Vec<u64>,
     /// When units came back, and how many.
     pub returns: Vec<(Ms, u64)>,
+    /// The token of the claim it is under, or that completed it; 0: none.
+    pub token: u64,
+    /// The slot of the worker that has it.
+    pub worker: Option<u32>,
+    /// The lease the worker asked for; 0: the store's.
+    pub lease_ms: Ms,
+    /// Attempts that failed, by ORDER.FAIL or the end of a lease.
+    pub attempts: u32,
+    /// Its place among the due retries, once its retry was due, until that one failed too.
+    pub retry: Option<(Ms, u64)>,
+    /// The id of its entry in `…:retry` while it has a place there, or in `…:dead`.
+    pub side: EntryId,
+    /// What happened to it between its placing and its end.
+    pub history: History,
+    /// The last ORDER.FAIL and its reply.
+    pub failed: Option<Box<Failed>>,
+    /// The step of fulfilment it is at.
+    pub step: Option<Box<Step>>,
+    /// The token that its completion handed out to the same worker; 0: none.
+    pub next_token: u64,
+    /// How often it was redriven.
+    pub redrives: u32,
+    /// Whether it was dead when it was cancelled: no units were put back then.
+    pub was_dead: bool,
     /// The next vacant slot; only in vacant ones.
     pub(super) next_vacant: Option<u32>,
+}
+
+/// What ORDER.FAIL was called with and replied.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Failed {
+    /// 0: without one.
+    pub token: u64,
+    /// The fingerprint of the call.
+    pub call: u128,
+    /// The attempt that failed.
+    pub attempt: u32,
+    /// When the retry is due; 0: the order is dead.
+    pub due: Ms,
+}
+
+/// A step of fulfilment, as ORDER.ADVANCE set it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    pub name: Bytes,
+    /// Counts the steps of the order.
+    pub version: u64,
+    /// The fingerprint of the call.
+    pub call: u128,
 }
 
 impl Record for Extra {
@@ -128,6 +199,8 @@ impl Record for Order {
             next,
             extra: NIL,
             state: VACANT,
+            seat: Seat::Away,
+            late: false,
         }
     }
 
@@ -157,12 +230,19 @@ impl Order {
             next: NIL,
             extra: NIL,
             state: OrderState::Queued as u8,
+            seat: Seat::Away,
+            late: false,
         }
     }
 
     #[inline]
     pub fn id(&self) -> &[u8] {
         take_bytes(&mut &self.packed[..]).unwrap_or_default()
+    }
+
+    /// Bytes of the id, the items and the data.
+    pub fn packed_bytes(&self) -> usize {
+        self.packed.len()
     }
 
     /// The items and the data.
@@ -240,6 +320,24 @@ pub struct OrderView<'a> {
     pub note: &'a [u8],
     /// Whether it took, or takes, longer than `sla-ms`.
     pub late: bool,
+    /// Attempts that failed.
+    pub attempts: u32,
+    /// The worker that has it, or empty.
+    pub worker: &'a [u8],
+    /// The token of the claim it is under; 0: none.
+    pub token: u64,
+    /// When its lease ends, or its retry is due; 0: neither.
+    pub due: Ms,
+    /// The step it is at, or empty, and how many there were.
+    pub step: &'a [u8],
+    pub version: u64,
+    /// The id of its entry in `…:retry` or `…:dead`, if it has one.
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub side: Option<EntryId>,
+    /// What happened between its placing and its end, first to last.
+    pub history: Vec<Happening<'a>>,
+    /// Earlier happenings that are forgotten.
+    pub history_lost: u64,
     /// When units came back, and how many.
     pub returns: &'a [(Ms, u64)],
 }

@@ -1,9 +1,9 @@
-//! Orders: `ORDER.PLACE`, `ORDER.COMPLETE`, `ORDER.CANCEL`, `ORDER.RETURN`, `ORDER.GET`, `ORDER.SCAN`.
+//! Orders: `ORDER.PLACE`, `ORDER.COMPLETE`, `ORDER.CANCEL`, `ORDER.RETURN`, `ORDER.GET`, `ORDER.SCAN`. What workers do
+//! with them in between is in [`super::work`].
 
 use smallvec::SmallVec;
 
 use super::customer::Change;
-use super::due::Due;
 use super::effects::{Effect, Effects, Event};
 use super::hold::HoldState;
 use super::journal::{Move, Why};
@@ -140,7 +140,8 @@ impl Store {
             self.extra_mut(slot).placed_at = Some(self.now);
         }
         if let Some(group) = place.group {
-            self.extra_mut(slot).group = Some(group.into());
+            let group = self.name_group(group);
+            self.extra_mut(slot).group = Some(group);
         }
         fx.push(Effect::Queued { order: slot, id: entry });
         slot
@@ -166,7 +167,7 @@ impl Store {
         if self.customers.at(order.customer).id() != place.customer {
             return other("customer");
         }
-        if extra.and_then(|e| e.group.as_deref()) != place.group {
+        if extra.and_then(|e| e.group).map(|group| &*self.groups.at(group).id) != place.group {
             return other("GROUP");
         }
         if data != place.data {
@@ -178,7 +179,7 @@ impl Store {
             Take::Items(lines) => hold.is_none() && self.resolve(lines).is_ok_and(|l| items.eq(l.iter().copied())),
         };
         if same {
-            Ok(order.entry())
+            Ok(extra.and_then(|e| e.first_entry).unwrap_or(order.entry()))
         } else {
             other("content")
         }
@@ -187,9 +188,7 @@ impl Store {
     /// Completes an order: its units are sold. Replies the id of its entry in `…:complete`.
     pub fn complete(&mut self, now: Ms, complete: &Complete<'_>, fx: &mut Effects) -> Result<EntryId, Refusal> {
         let slot = self.order_slot(complete.order)?;
-        if complete.token.is_some() {
-            return Err(Refusal::Fenced { current: 0 });
-        }
+        self.check_token(slot, complete.token)?;
         let order = self.orders.at(slot);
         match order.state() {
             OrderState::Completed => return self.completed_before(slot, complete),
@@ -201,10 +200,12 @@ impl Store {
         let why = Why::new("complete", complete.order);
         let units = self.move_items(slot, why, Move::Ship, fx);
         let id = self.last.next(StreamKind::Complete, self.now);
+        self.take_off(slot, fx);
         let extra = self.extra_mut(slot);
         extra.complete = id;
         extra.note = complete.result.into();
-        self.end_order(slot, OrderState::Completed, fx);
+        extra.token = complete.token.unwrap_or(0);
+        self.end_order(slot, OrderState::Completed);
         self.audit_order(slot, 1);
         self.counters.completed = self.counters.completed.saturating_add(1);
         self.counters.units_sold = self.counters.units_sold.saturating_add(units);
@@ -224,7 +225,7 @@ impl Store {
     }
 
     /// Moves the stock of every item of an order; says how many units.
-    fn move_items(&mut self, slot: u32, why: Why<'_>, how: fn(u64) -> Move, fx: &mut Effects) -> u64 {
+    pub(super) fn move_items(&mut self, slot: u32, why: Why<'_>, how: fn(u64) -> Move, fx: &mut Effects) -> u64 {
         let items: UnitsList = self.orders.at(slot).items().collect();
         for item in &items {
             self.move_stock(item.sku, how(item.qty), why, fx);
@@ -232,37 +233,36 @@ impl Store {
         items.iter().map(|item| item.qty).sum()
     }
 
-    /// Takes an open order out of the queue and its stream, to be remembered for `keep-ms`.
-    fn end_order(&mut self, slot: u32, state: OrderState, fx: &mut Effects) {
-        self.dequeue(slot);
+    /// Ends an order that is in no line any more, to be remembered for `keep-ms`.
+    fn end_order(&mut self, slot: u32, state: OrderState) {
         self.set_order_state(slot, state);
-        let (now, forget_at, forget_place) = (self.now, self.forget_at(), self.next_place());
-        let extra = self.extra_mut(slot);
-        extra.ended_at = now;
-        extra.forget_at = forget_at;
-        extra.forget_place = forget_place;
-        fx.push(Effect::Left { id: self.orders.at(slot).entry() });
-        self.due.insert((forget_at, forget_place), Due::Order(slot));
+        let (now, forget_at) = (self.now, self.forget_at());
+        self.extra_mut(slot).ended_at = now;
+        self.set_order_due(slot, forget_at);
     }
 
-    /// Cancels an open order; replies the units put back.
+    /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already).
     pub fn cancel(&mut self, now: Ms, id: &[u8], reason: &[u8], fx: &mut Effects) -> Result<u64, Refusal> {
         let slot = self.order_slot(id)?;
-        let order = self.orders.at(slot);
-        match order.state() {
+        let state = self.orders.at(slot).state();
+        match state {
             OrderState::Cancelled => return self.cancelled_before(slot, id, reason),
-            state if !state.is_open() => return Err(Refusal::order_is(state)),
+            OrderState::Completed => return Err(Refusal::order_is(state)),
             _ => {}
         }
         self.touch(now, fx);
         self.audit_order(slot, -1);
-        let why = Why { kind: "cancel", reference: id, reason };
-        let units = self.move_items(slot, why, Move::Free, fx);
-        let order = self.orders.at(slot);
-        let tallied: Tallied = order.items().map(|item| (item.sku, -(item.qty as i64), 0)).collect();
-        self.change_customer(order.customer, &Change { refs: 0, units: &tallied });
+        let mut units = 0;
+        if state == OrderState::Dead {
+            self.leave_dead(slot, fx);
+            self.extra_mut(slot).was_dead = true;
+        } else {
+            units = self.move_items(slot, Why { kind: "cancel", reference: id, reason }, Move::Free, fx);
+            self.tally_items(slot, -1);
+            self.take_off(slot, fx);
+        }
         self.extra_mut(slot).note = reason.into();
-        self.end_order(slot, OrderState::Cancelled, fx);
+        self.end_order(slot, OrderState::Cancelled);
         self.audit_order(slot, 1);
         self.counters.cancelled = self.counters.cancelled.saturating_add(1);
         fx.event(Event::OrderCancelled);
@@ -272,6 +272,7 @@ impl Store {
     fn cancelled_before(&self, slot: u32, id: &[u8], reason: &[u8]) -> Result<u64, Refusal> {
         let order = self.orders.at(slot);
         match self.extra(order) {
+            Some(extra) if *extra.note == *reason && extra.was_dead => Ok(0),
             Some(extra) if *extra.note == *reason => Ok(order.items().map(|item| item.qty).sum()),
             _ => Err(Refusal::Mismatch(format!("order {} was cancelled with another REASON", Shown(id)))),
         }
@@ -355,6 +356,7 @@ impl Store {
                 self.orders.at_mut(slot).set_entry(id);
             }
             (StreamKind::Complete, Some(slot)) => self.extra_mut(slot).complete = id,
+            (StreamKind::Retry | StreamKind::Dead, Some(slot)) => self.extra_mut(slot).side = id,
             _ => {}
         }
     }
@@ -364,15 +366,27 @@ impl Store {
         self.find_order(id)
     }
 
-    /// Open orders with their entries, from a slot on: looks at `count` slots and says where to go on, 0 at the end.
-    pub fn open_orders_from(&self, from: u32, count: u32, found: &mut Vec<(EntryId, u32)>) -> u32 {
+    /// Orders with the entries they have to have in a stream, from a slot on: looks at `count` slots and says where to go
+    /// on, 0 at the end.
+    pub fn entries_from(&self, kind: StreamKind, from: u32, count: u32, found: &mut Vec<(EntryId, u32)>) -> u32 {
         let to = from.saturating_add(count).min(self.orders.end());
-        let open = |slot| self.orders.get(slot).filter(|order| order.state().is_open()).map(|o| (o.entry(), slot));
-        found.extend((from..to).filter_map(open));
+        let entry = |slot| Some((self.entry_in(kind, self.orders.get(slot)?)?, slot));
+        found.extend((from..to).filter_map(entry));
         if to == self.orders.end() {
             0
         } else {
             to
+        }
+    }
+
+    /// The entry an order has to have in a stream of orders.
+    fn entry_in(&self, kind: StreamKind, order: &Order) -> Option<EntryId> {
+        let extra = self.extra(order);
+        match kind {
+            StreamKind::Orders => order.state().is_open().then(|| order.entry()),
+            StreamKind::Retry => extra.filter(|extra| extra.retry.is_some()).map(|extra| extra.side),
+            StreamKind::Dead => extra.filter(|_| order.state() == OrderState::Dead).map(|extra| extra.side),
+            StreamKind::Complete | StreamKind::Journal => None,
         }
     }
 
@@ -391,7 +405,7 @@ impl Store {
             id: order.id(),
             state: order.state(),
             customer: self.customers.at(order.customer).id(),
-            group: extra.and_then(|e| e.group.as_deref()).unwrap_or_default(),
+            group: extra.and_then(|e| e.group).map_or(b"", |group| &self.groups.at(group).id),
             hold: extra.and_then(|e| e.hold.as_deref()).unwrap_or_default(),
             data: order.data(),
             items: order.items().enumerate().map(item).collect(),
@@ -402,6 +416,15 @@ impl Store {
             note: extra.map_or(&[][..], |e| &e.note),
             late: self.is_late(order, now),
             returns: extra.map_or(&[][..], |e| &e.returns),
+            attempts: extra.map_or(0, |e| e.attempts),
+            worker: extra.and_then(|e| e.worker).map_or(b"", |worker| &self.workers.at(worker).id),
+            token: extra.map_or(0, |e| e.token),
+            due: extra.filter(|_| order.state().is_open()).map_or(0, |e| e.due_at),
+            step: extra.and_then(|e| e.step.as_ref()).map_or(b"", |step| &step.name),
+            version: extra.and_then(|e| e.step.as_ref()).map_or(0, |step| step.version),
+            side: extra.map(|e| e.side).filter(|id| *id != EntryId::default()),
+            history: extra.map_or_else(Vec::new, |e| e.history.list()),
+            history_lost: extra.map_or(0, |e| e.history.lost()),
         }
     }
 

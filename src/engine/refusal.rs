@@ -30,8 +30,8 @@ pub enum Refusal {
     BadState(String),
     /// The id is known with other content; the text names the id and what differs.
     Mismatch(String),
-    /// The worker's lease passed on: the token is not the current one.
-    Fenced { current: u64 },
+    /// The worker's lease passed on: the token is not the current one. 0: there is none, the order is in another state.
+    Fenced { current: u64, state: OrderState },
     /// A numbered feed skipped ahead.
     Gap { expected: u64 },
     /// An argument does not fit: its name, and what is wrong with it.
@@ -77,8 +77,10 @@ impl fmt::Display for Refusal {
             Refusal::Expired { hold, at } => write!(f, "EXPIRED hold {} expired at {at}", Shown(hold)),
             Refusal::BadState(text) => write!(f, "BADSTATE {text}"),
             Refusal::Mismatch(text) => write!(f, "MISMATCH {text}"),
-            Refusal::Fenced { current: 0 } => write!(f, "FENCED no current token, the order is not claimed"),
-            Refusal::Fenced { current } => write!(f, "FENCED current token {current}"),
+            Refusal::Fenced { current: 0, state } => {
+                write!(f, "FENCED current token 0, nobody has the order: it is {}", state.name())
+            }
+            Refusal::Fenced { current, .. } => write!(f, "FENCED current token {current}"),
             Refusal::Gap { expected } => write!(f, "GAP expected {expected}"),
             Refusal::Argument { name, problem } => write!(f, "ERR {name} {problem}"),
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::audit::Audit;
+use super::crew::{Group, Worker};
 use super::customer::{Customer, Many};
 use super::due::Due;
 use super::effects::{Effect, Effects, Event};
@@ -34,16 +35,62 @@ pub struct Counters {
     pub expired: u64,
     /// Units that left by completed orders and committed holds.
     pub units_sold: u64,
+    /// Orders handed to workers.
+    pub claimed: u64,
+    /// Attempts that ended with ORDER.FAIL.
+    pub failed: u64,
+    /// Attempts that ended with their lease.
+    pub lapsed: u64,
+    /// Retries that came due.
+    pub retried: u64,
+    /// Orders that ran out of attempts.
+    pub dead: u64,
+    /// Dead orders that were queued anew.
+    pub redriven: u64,
+    /// Orders that were late.
+    pub late: u64,
 }
 
 impl Counters {
-    pub(super) fn all(&self) -> [u64; 6] {
-        [self.placed, self.completed, self.cancelled, self.returned, self.expired, self.units_sold]
+    /// How many there are.
+    pub(super) const COUNT: usize = 13;
+
+    pub(super) fn all(&self) -> [u64; Self::COUNT] {
+        [
+            self.placed,
+            self.completed,
+            self.cancelled,
+            self.returned,
+            self.expired,
+            self.units_sold,
+            self.claimed,
+            self.failed,
+            self.lapsed,
+            self.retried,
+            self.dead,
+            self.redriven,
+            self.late,
+        ]
     }
 
-    pub(super) fn from_all(n: [u64; 6]) -> Self {
-        let [placed, completed, cancelled, returned, expired, units_sold] = n;
-        Counters { placed, completed, cancelled, returned, expired, units_sold }
+    pub(super) fn from_all(n: [u64; Self::COUNT]) -> Self {
+        let [placed, completed, cancelled, returned, expired, units_sold, rest @ ..] = n;
+        let [claimed, failed, lapsed, retried, dead, redriven, late] = rest;
+        Counters {
+            placed,
+            completed,
+            cancelled,
+            returned,
+            expired,
+            units_sold,
+            claimed,
+            failed,
+            lapsed,
+            retried,
+            dead,
+            redriven,
+            late,
+        }
     }
 }
 
@@ -57,8 +104,8 @@ pub(super) struct Totals {
     pub available: u128,
 }
 
-/// The waiting orders, first in first: a list through the orders themselves.
-#[derive(Clone, Copy, Debug)]
+/// Orders, first in first: a list through the orders themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Queue {
     pub head: u32,
     pub tail: u32,
@@ -86,7 +133,26 @@ pub struct Store {
     pub(super) order_index: Index,
     pub(super) extras: Slab<Extra>,
     pub(super) by_state: [u64; 6],
+    /// The line of waiting orders.
     pub(super) queue: Queue,
+    /// The first order in the line that was not late so far.
+    pub(super) late_from: u32,
+    /// Orders to be handed out that are not in the line, by their place in the queue.
+    pub(super) ready: BTreeMap<EntryId, u32>,
+    /// Due retries, by when they were due and their number.
+    pub(super) retries: BTreeMap<(Ms, u64), u32>,
+    /// Open orders that are not in the line and were not late so far, by age.
+    pub(super) aging: BTreeMap<(Ms, EntryId), u32>,
+    /// Dead orders, as they died.
+    pub(super) dead: BTreeMap<u64, u32>,
+    pub(super) groups: Slab<Group>,
+    pub(super) group_index: Index,
+    pub(super) workers: Slab<Worker>,
+    pub(super) worker_index: Index,
+    /// The last token that was handed out.
+    pub(super) last_token: u64,
+    /// Entries that are in `…:retry`.
+    pub(super) retry_entries: u64,
     pub(super) refs: Slab<Ref>,
     pub(super) ref_index: Index,
     pub(super) sources: BTreeMap<Bytes, Source>,
@@ -117,7 +183,18 @@ impl Store {
             order_index: Index::new(),
             extras: Slab::new(),
             by_state: [0; 6],
-            queue: Queue { head: NIL, tail: NIL },
+            queue: Queue::EMPTY,
+            late_from: NIL,
+            ready: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            aging: BTreeMap::new(),
+            dead: BTreeMap::new(),
+            groups: Slab::new(),
+            group_index: Index::new(),
+            workers: Slab::new(),
+            worker_index: Index::new(),
+            last_token: 0,
+            retry_entries: 0,
             refs: Slab::new(),
             ref_index: Index::new(),
             sources: BTreeMap::new(),
@@ -198,34 +275,6 @@ impl Store {
         }
     }
 
-    pub(super) fn enqueue(&mut self, slot: u32) {
-        let tail = self.queue.tail;
-        let order = self.orders.at_mut(slot);
-        order.prev = tail;
-        order.next = NIL;
-        if tail == NIL {
-            self.queue.head = slot;
-        } else {
-            self.orders.at_mut(tail).next = slot;
-        }
-        self.queue.tail = slot;
-    }
-
-    pub(super) fn dequeue(&mut self, slot: u32) {
-        let order = self.orders.at(slot);
-        let (prev, next) = (order.prev, order.next);
-        if prev == NIL {
-            self.queue.head = next;
-        } else {
-            self.orders.at_mut(prev).next = next;
-        }
-        if next == NIL {
-            self.queue.tail = prev;
-        } else {
-            self.orders.at_mut(next).prev = prev;
-        }
-    }
-
     pub(super) fn set_order_state(&mut self, slot: u32, state: OrderState) {
         let order = self.orders.at_mut(slot);
         self.by_state[order.state() as usize] -= 1;
@@ -264,7 +313,7 @@ impl Store {
 
     /// What `STORE.INFO` shows. Ages are as of `now`.
     pub fn info(&self, now: Ms) -> StoreInfo {
-        let oldest = (self.queue.head != NIL).then(|| self.placed_at(self.orders.at(self.queue.head)));
+        let oldest = self.next_order().map(|slot| self.placed_at(self.orders.at(slot)));
         StoreInfo {
             skus: self.skus.len() as u64,
             on_hand: self.totals.on_hand,
@@ -273,6 +322,7 @@ impl Store {
             sold: self.totals.sold,
             orders: self.by_state,
             holds: self.live_holds,
+            workers: self.workers.len() as u64,
             customers: self.customers.len() as u64,
             oldest_waiting_ms: oldest.map_or(0, |placed| now.saturating_sub(placed)),
             next_due: self.next_due().unwrap_or(0),
@@ -288,6 +338,16 @@ impl Store {
     /// Orders that wait or are being worked on.
     pub fn open_orders(&self) -> u64 {
         OrderState::ALL.iter().filter(|state| state.is_open()).map(|state| self.by_state[*state as usize]).sum()
+    }
+
+    /// How many entries a stream that lists orders has to have.
+    pub fn entries(&self, kind: StreamKind) -> Option<u64> {
+        match kind {
+            StreamKind::Orders => Some(self.open_orders()),
+            StreamKind::Retry => Some(self.retry_entries),
+            StreamKind::Dead => Some(self.dead.len() as u64),
+            StreamKind::Complete | StreamKind::Journal => None,
+        }
     }
 
     /// The id of the last entry of a stream.
@@ -387,9 +447,11 @@ pub struct StoreInfo {
     pub orders: [u64; 6],
     /// Live holds.
     pub holds: u64,
+    /// Workers that have orders in hand.
+    pub workers: u64,
     /// Customers with a hold, an order or units that count towards the limit.
     pub customers: u64,
-    /// How long the oldest waiting order has waited; 0: none waits.
+    /// How long ago the order that is handed out next was placed; 0: none waits.
     pub oldest_waiting_ms: Ms,
     /// When something is due next; 0: nothing is.
     pub next_due: Ms,

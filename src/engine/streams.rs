@@ -11,6 +11,10 @@ pub enum StreamKind {
     Complete,
     /// Movements of stock.
     Journal,
+    /// Orders whose retry is due.
+    Retry,
+    /// Orders that ran out of attempts.
+    Dead,
 }
 
 impl StreamKind {
@@ -20,11 +24,14 @@ impl StreamKind {
             StreamKind::Orders => ":orders",
             StreamKind::Complete => ":complete",
             StreamKind::Journal => ":journal",
+            StreamKind::Retry => ":retry",
+            StreamKind::Dead => ":dead",
         }
     }
 
     /// Every kind there is.
-    pub const ALL: [StreamKind; 3] = [StreamKind::Orders, StreamKind::Complete, StreamKind::Journal];
+    pub const ALL: [StreamKind; 5] =
+        [StreamKind::Orders, StreamKind::Complete, StreamKind::Journal, StreamKind::Retry, StreamKind::Dead];
 }
 
 /// The id of a stream entry, `ms-seq`.
@@ -69,6 +76,8 @@ pub(super) struct LastIds {
     pub orders: EntryId,
     pub complete: EntryId,
     pub journal: EntryId,
+    pub retry: EntryId,
+    pub dead: EntryId,
 }
 
 impl LastIds {
@@ -77,6 +86,8 @@ impl LastIds {
             StreamKind::Orders => &mut self.orders,
             StreamKind::Complete => &mut self.complete,
             StreamKind::Journal => &mut self.journal,
+            StreamKind::Retry => &mut self.retry,
+            StreamKind::Dead => &mut self.dead,
         }
     }
 

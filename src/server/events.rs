@@ -7,6 +7,7 @@ use redis_module::raw;
 use super::ctx::{api, Ctx, Str};
 use super::deadlines;
 use super::keys::Key;
+use super::line;
 use super::value::forget_pieces;
 
 /// Subscribes to everything that moves a store or decides who acts on deadlines.
@@ -50,6 +51,7 @@ extern "C" fn flushed(_: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub
         // SAFETY: the server passes this structure with this event.
         let info = unsafe { &*data.cast::<raw::RedisModuleFlushInfoV1>() };
         deadlines::forget_db(info.dbnum);
+        line::leave_db(info.dbnum);
     }
 }
 
@@ -57,6 +59,9 @@ extern "C" fn swapped(_: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, _: 
     // SAFETY: the server passes this structure with this event.
     let info = unsafe { &*data.cast::<raw::RedisModuleSwapDbInfoV1>() };
     deadlines::swap_dbs(info.dbnum_first, info.dbnum_second);
+    // Who waits named a database: what is there now is something else.
+    line::leave_db(info.dbnum_first);
+    line::leave_db(info.dbnum_second);
 }
 
 /// A store that was renamed, moved, copied or restored is registered under its new name. Nothing is written in here.

@@ -4,12 +4,14 @@
 //! command (deadlines, slices of long work, persistence, events) starts in here too and works on the engine's store.
 
 pub mod call;
+pub mod claims;
 pub mod config;
 pub mod ctx;
 pub mod deadlines;
 pub mod events;
 pub mod info;
 pub mod keys;
+pub mod line;
 pub mod memory;
 pub mod register;
 pub mod slices;

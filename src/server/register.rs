@@ -87,6 +87,11 @@ impl Arg {
         self.with(token).opt()
     }
 
+    /// Not optional: of a word.
+    pub const fn required(self) -> Arg {
+        Arg { optional: false, ..self }
+    }
+
     pub const fn opt(self) -> Arg {
         Arg { optional: true, ..self }
     }
@@ -172,6 +177,10 @@ pub fn check_api(ctx: Ctx) -> bool {
         RedisModule_AvoidReplicaTraffic,
         RedisModule_GetDbIdFromIO,
         RedisModule_SignalModifiedKey,
+        RedisModule_BlockClient,
+        RedisModule_UnblockClient,
+        RedisModule_SetDisconnectCallback,
+        RedisModule_GetBlockedClientHandle,
     ];
     let missing: Vec<_> = names.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
     if !missing.is_empty() {

@@ -1,4 +1,4 @@
-//! Long work for a blocked caller, in slices: STORE.AUDIT and STORE.REPAIR.
+//! Long work for a blocked caller, in slices: STORE.AUDIT, STORE.REPAIR, ORDER.REDRIVE ALL.
 //!
 //! One job runs at a time, first come, first served; a tick of a timer works on it for a moment and lets the clients that
 //! wait go on. Inside MULTI and Lua, where nobody may be blocked, a job runs to its end at once.
@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use redis_module::raw;
@@ -13,8 +14,9 @@ use redis_module::raw;
 use super::call::{Call, Stop};
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::{read_store, Key};
-use super::streams::{signal_modified, Streams};
+use super::streams::{kind_name, signal_modified, Streams};
 use super::value::StoreValue;
+use super::write::{write, Rule};
 use crate::engine::{Difference, Refusal, StreamKind, AUDIT_SLICE};
 
 /// How long a tick works on a job.
@@ -26,17 +28,29 @@ const PAUSE_MS: i64 = 1;
 /// Orders whose entries one slice of a repair looks for.
 const REPAIR_SLICE: u32 = 200;
 
+/// Dead orders that one slice of a redrive looks at.
+const REDRIVE_SLICE: usize = 100;
+
+/// Whether an order that died of this reason is wanted.
+type Wanted = Rc<dyn Fn(&[u8]) -> bool>;
+
 /// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Task {
     Audit,
     Repair,
+    /// Queues dead orders anew until so many are.
+    Redrive {
+        wanted: Wanted,
+        count: u64,
+    },
 }
 
 /// What came out.
 enum Outcome {
     Differences(Vec<Difference>),
-    Repaired(u64),
+    /// How many were written back, or queued anew.
+    Count(u64),
     Failed(Stop),
 }
 
@@ -47,9 +61,13 @@ struct Job {
     key: OwnStr,
     uid: u64,
     started: bool,
-    /// Repair: the next slot to look at, and entries written back.
+    /// Repair: the stream it is at, the next slot to look at, and entries written back.
+    list: usize,
     slot: u32,
     repaired: u64,
+    /// Redrive: the place among the dead it has come to, and orders queued anew.
+    place: u64,
+    queued: u64,
 }
 
 thread_local! {
@@ -67,8 +85,11 @@ pub fn begin(call: &Call<'_>, task: Task) -> Result<(), Stop> {
         key: OwnStr::new(call.key.bytes()),
         uid: value.uid,
         started: false,
+        list: 0,
         slot: 0,
         repaired: 0,
+        place: 0,
+        queued: 0,
     };
     drop(key);
     if call.ctx.denies_blocking() {
@@ -125,16 +146,43 @@ impl Job {
     fn slice(&mut self, ctx: Ctx) -> Option<Outcome> {
         ctx.select(self.db);
         let name = self.key.get();
-        let key = Key::open(ctx, name, self.task == Task::Repair);
+        let key = Key::open(ctx, name, !matches!(self.task, Task::Audit));
         // SAFETY: the job opens one store at a time.
         let value = key.as_ref().and_then(|key| unsafe { key.store() }).filter(|value| value.uid == self.uid);
         let Some(value) = value else {
             return Some(Outcome::Failed(Refusal::NoStore.into()));
         };
-        match self.task {
+        match self.task.clone() {
             Task::Audit => self.audit(ctx, name, value),
             Task::Repair => self.repair(ctx, name, value),
+            Task::Redrive { wanted, count } => {
+                let (next, ids) = value.store.dead_from(self.place, REDRIVE_SLICE, |reason| wanted(reason));
+                let ids: Vec<_> = ids.into_iter().map(OwnStr::new).collect();
+                self.place = next;
+                drop(key);
+                self.redrive(ctx, name, &ids, count)
+            }
         }
+    }
+
+    /// Queues these dead orders anew, each as a command of its own: what stays dead is in nobody's log.
+    fn redrive(&mut self, ctx: Ctx, name: Str, ids: &[OwnStr], count: u64) -> Option<Outcome> {
+        if !ctx.is_primary() {
+            return Some(Outcome::Failed(Stop::Server(READONLY.into())));
+        }
+        let rule =
+            Rule { streams: &[StreamKind::Orders], leaves: &[StreamKind::Dead], stamped: true, ..Rule::default() };
+        for id in ids.iter().map(OwnStr::get) {
+            if self.queued == count {
+                break;
+            }
+            let call = Call { ctx, name: c"ORDER.REDRIVE", key: name, rest: &[id], stamp: None };
+            match write(&call, rule, |store, now, fx| store.redrive(now, id.bytes(), fx)) {
+                Ok(written) => self.queued += u64::from(written.reply),
+                Err(stop) => return Some(Outcome::Failed(stop)),
+            }
+        }
+        (self.place == 0 || self.queued == count).then_some(Outcome::Count(self.queued))
     }
 
     fn audit(&mut self, ctx: Ctx, name: Str, value: &mut StoreValue) -> Option<Outcome> {
@@ -143,45 +191,58 @@ impl Job {
             value.store.audit_start();
         }
         let mut differences = value.store.audit_slice(AUDIT_SLICE)?;
-        let open = value.store.open_orders();
-        let entries = stream_length(ctx, name, StreamKind::Orders);
-        if entries != open {
-            differences.push(Difference {
-                what: "stream",
-                id: (*b"orders").into(),
-                books: open as i64,
-                recount: entries as i64,
-            });
+        for kind in StreamKind::ALL {
+            let Some(books) = value.store.entries(kind) else { continue };
+            let entries = stream_length(ctx, name, kind);
+            if entries != books {
+                let id = kind_name(kind).to_bytes().into();
+                differences.push(Difference { what: "stream", id, books: books as i64, recount: entries as i64 });
+            }
         }
         Some(Outcome::Differences(differences))
     }
 
     fn repair(&mut self, ctx: Ctx, name: Str, value: &mut StoreValue) -> Option<Outcome> {
         if !ctx.is_primary() {
-            let text = "READONLY You can't write against a read only replica.";
-            return Some(Outcome::Failed(Stop::Server(text.into())));
+            return Some(Outcome::Failed(Stop::Server(READONLY.into())));
         }
         let now = ctx.clock();
         let mut streams = Streams::new(ctx, name, now, true, None);
-        if let Err(stop) = streams.check(StreamKind::Orders, &value.store) {
-            return Some(Outcome::Failed(stop));
-        }
-        let mut orders = Vec::new();
-        self.slot = value.store.open_orders_from(self.slot, REPAIR_SLICE, &mut orders);
-        // In the order of their entries, so that as many as possible get their ids back.
-        orders.retain(|(id, _)| !streams.has(StreamKind::Orders, *id));
-        orders.sort_unstable();
-        for (_, order) in &orders {
-            streams.write_back(&mut value.store, *order);
-        }
-        if !orders.is_empty() {
-            self.repaired += orders.len() as u64;
+        let kind = LISTS[self.list];
+        // A stream that never was has nothing to write back: it is not made.
+        if value.store.entries(kind) != Some(0) {
+            if let Err(stop) = streams.check(kind, &value.store) {
+                return Some(Outcome::Failed(stop));
+            }
+            self.write_back(&mut streams, value, kind);
             streams.signal();
             signal_modified(ctx, name);
+        } else {
+            self.slot = 0;
         }
-        (self.slot == 0).then_some(Outcome::Repaired(self.repaired))
+        self.list += usize::from(self.slot == 0);
+        (self.list == LISTS.len()).then_some(Outcome::Count(self.repaired))
+    }
+
+    /// Writes back what is missing of the next orders' entries.
+    fn write_back(&mut self, streams: &mut Streams<'_>, value: &mut StoreValue, kind: StreamKind) {
+        let mut orders = Vec::new();
+        self.slot = value.store.entries_from(kind, self.slot, REPAIR_SLICE, &mut orders);
+        // In the order of their entries, so that as many as possible get their ids back.
+        orders.retain(|(id, _)| !streams.has(kind, *id));
+        orders.sort_unstable();
+        for order in &orders {
+            streams.write_back(&mut value.store, kind, *order);
+        }
+        self.repaired += orders.len() as u64;
     }
 }
+
+/// What the server says itself to a write on a replica.
+const READONLY: &str = "READONLY You can't write against a read only replica.";
+
+/// The streams a repair goes through.
+const LISTS: [StreamKind; 3] = [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead];
 
 fn stream_length(ctx: Ctx, store: Str, kind: StreamKind) -> u64 {
     let name = super::keys::stream_name(store.bytes(), kind);
@@ -204,7 +265,7 @@ extern "C" fn free_outcome(_: *mut raw::RedisModuleCtx, outcome: *mut c_void) {
 
 fn reply(ctx: Ctx, outcome: &Outcome) {
     match outcome {
-        Outcome::Repaired(entries) => ctx.int(*entries as i64),
+        Outcome::Count(entries) => ctx.int(*entries as i64),
         Outcome::Failed(stop) => ctx.error(&stop.text().unwrap_or_default()),
         Outcome::Differences(differences) => {
             ctx.array(differences.len());

@@ -20,6 +20,8 @@ struct Names {
     orders: [OwnStr; 4],
     complete: [OwnStr; 6],
     journal: [OwnStr; 7],
+    retry: [OwnStr; 3],
+    dead: [OwnStr; 3],
     empty: OwnStr,
 }
 
@@ -32,6 +34,8 @@ thread_local! {
         orders: ["order", "customer", "items", "data"].map(|name| OwnStr::new(name.as_bytes())),
         complete: ["order", "customer", "items", "placed-at", "took-ms", "result"].map(|n| OwnStr::new(n.as_bytes())),
         journal: ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"].map(|n| OwnStr::new(n.as_bytes())),
+        retry: ["order", "attempt", "reason"].map(|name| OwnStr::new(name.as_bytes())),
+        dead: ["order", "attempts", "reason"].map(|name| OwnStr::new(name.as_bytes())),
         empty: OwnStr::new(b""),
     };
 }
@@ -74,8 +78,8 @@ impl<'a> Streams<'a> {
             store_key,
             stamp,
             decides,
-            open: [None, None, None],
-            left_out: [false; 3],
+            open: [const { None }; StreamKind::ALL.len()],
+            left_out: [false; StreamKind::ALL.len()],
             moved: None,
             placed_with,
         }
@@ -142,8 +146,11 @@ impl<'a> Streams<'a> {
         for effect in &effects.list {
             match effect {
                 Effect::Queued { order, id } => self.queued(store, *order, *id),
-                Effect::Left { id } => self.remove(StreamKind::Orders, *id),
+                Effect::Left { kind, .. } if self.left_out[*kind as usize] => {}
+                Effect::Left { kind, id } => self.remove(*kind, *id),
                 Effect::Completed { order, id } => self.completed(store, *order, *id),
+                Effect::Retry { order, id } => self.listed(store, StreamKind::Retry, *order, *id),
+                Effect::Died { order, id } => self.listed(store, StreamKind::Dead, *order, *id),
                 Effect::Moved(_) if self.left_out[StreamKind::Journal as usize] => {}
                 Effect::Moved(movement) => self.journal(store, movement),
                 Effect::Event(event) => {
@@ -176,6 +183,27 @@ impl<'a> Streams<'a> {
         NAMES.with(|names| {
             let values = [id_string.get(), customer.get(), items.get(), data.get()];
             self.add(StreamKind::Orders, id, &names.orders, &values)
+        })
+    }
+
+    /// Lists an order in `…:retry` or `…:dead`.
+    fn listed(&mut self, store: &mut Store, kind: StreamKind, order: u32, id: EntryId) {
+        if !self.left_out[kind as usize] {
+            let added = self.add_listed(store, kind, order, id);
+            self.settle_order(store, kind, order, id, &added);
+        }
+    }
+
+    /// Adds an order's entry to `…:retry`, which tells the attempt that is due, or `…:dead`, which tells those it had.
+    fn add_listed(&mut self, store: &Store, kind: StreamKind, order: u32, id: EntryId) -> Added {
+        let view = store.order_view(self.stamp, order);
+        let next = u64::from(kind == StreamKind::Retry);
+        let mut attempt = itoa::Buffer::new();
+        let attempt = attempt.format(u64::from(view.attempts) + next).as_bytes();
+        let values = [view.id, attempt, view.note].map(OwnStr::new);
+        NAMES.with(|names| {
+            let fields = if kind == StreamKind::Retry { &names.retry } else { &names.dead };
+            self.add(kind, id, fields, &values.each_ref().map(OwnStr::get))
         })
     }
 
@@ -271,16 +299,15 @@ impl<'a> Streams<'a> {
         }
     }
 
-    /// Writes an order's entry back under its id, or under the stream's next one.
-    pub fn write_back(&mut self, store: &mut Store, order: u32) {
-        let view = store.order_view(self.stamp, order);
-        let (old, order_id) = (view.entry, view.id.to_vec());
-        let id = match self.next_id(StreamKind::Orders) {
+    /// Writes an order's entry in a stream of orders back under its id, or under the stream's next one.
+    pub fn write_back(&mut self, store: &mut Store, kind: StreamKind, (old, order): (EntryId, u32)) {
+        let order_id = store.order_view(self.stamp, order).id.to_vec();
+        let id = match self.next_id(kind) {
             Some(next) if next > old => next,
             _ => old,
         };
-        self.replicate_reentry(StreamKind::Orders, &order_id, id, &[]);
-        self.reentry(store, StreamKind::Orders, Some(order), id, &[]);
+        self.replicate_reentry(kind, &order_id, id, &[]);
+        self.reentry(store, kind, Some(order), id, &[]);
     }
 
     /// Does what a REENTRY says.
@@ -288,6 +315,7 @@ impl<'a> Streams<'a> {
         store.reentry(kind, order, id);
         match (kind, order) {
             (StreamKind::Orders, Some(order)) => drop(self.add_order(store, order, id)),
+            (StreamKind::Retry | StreamKind::Dead, Some(order)) => drop(self.add_listed(store, kind, order, id)),
             (StreamKind::Complete, Some(order)) => {
                 self.add_complete(store, order, id);
                 self.trim(kind, store.settings().history);
@@ -394,6 +422,8 @@ pub fn kind_name(kind: StreamKind) -> &'static CStr {
         StreamKind::Orders => c"orders",
         StreamKind::Complete => c"complete",
         StreamKind::Journal => c"journal",
+        StreamKind::Retry => c"retry",
+        StreamKind::Dead => c"dead",
     }
 }
 

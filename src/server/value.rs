@@ -9,6 +9,7 @@ use redis_module::raw;
 
 use super::ctx::{api, Ctx, Str};
 use super::deadlines;
+use super::line;
 use super::memory;
 use crate::engine::{Loader, Store};
 
@@ -21,6 +22,11 @@ const ENCODING: c_int = 1;
 static STORE_TYPE: AtomicPtr<raw::RedisModuleType> = AtomicPtr::new(std::ptr::null_mut());
 
 static NEXT_UID: AtomicU64 = AtomicU64::new(1);
+
+/// A number that no other value of this process has, of whatever type.
+pub(super) fn next_uid() -> u64 {
+    NEXT_UID.fetch_add(1, Ordering::Relaxed)
+}
 
 /// The type of a store's key, once the module is loaded.
 pub(super) fn store_type() -> *mut raw::RedisModuleType {
@@ -41,8 +47,7 @@ pub struct StoreValue {
 impl StoreValue {
     /// A value for a store; `bytes` is what the store takes already.
     pub fn new(store: Store, bytes: i64) -> Box<Self> {
-        let uid = NEXT_UID.fetch_add(1, Ordering::Relaxed);
-        Box::new(StoreValue { uid, store, bytes, due: 0 })
+        Box::new(StoreValue { uid: next_uid(), store, bytes, due: 0 })
     }
 
     /// An empty store.
@@ -250,7 +255,9 @@ extern "C" fn free_effort(_: *mut raw::RedisModuleKeyOptCtx, value: *const c_voi
 
 extern "C" fn unlink(_: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) {
     // SAFETY: the server passes a value of this type, on the main thread.
-    deadlines::forget(unsafe { value_of(value) }.uid);
+    let uid = unsafe { value_of(value) }.uid;
+    deadlines::forget(uid);
+    line::leave(uid);
 }
 
 extern "C" fn copy(ctx: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) -> *mut c_void {

@@ -20,6 +20,9 @@ pub const APPLY: &CStr = c"HOLDFAST.APPLY";
 /// `SWEEP budget`: do what is due, about so much of it.
 pub const SWEEP: &CStr = c"SWEEP";
 
+/// `TAKEBACK order token`: a caller went away before it got the order it was handed.
+pub const TAKE_BACK: &CStr = c"TAKEBACK";
+
 /// `REENTRY stream order ms seq [value …]`: an entry got another id than the engine gave it, or was written back. An entry
 /// that is no order's carries its values: nothing else knows them any more.
 pub const REENTRY: &CStr = c"REENTRY";

@@ -4,7 +4,7 @@ use super::call::{Call, Stop};
 use super::keys::{check_new, has_streams, write_store, Key};
 use super::streams::{signal_modified, PlacedWith, Streams};
 use super::value::StoreValue;
-use super::{deadlines, memory, wire};
+use super::{deadlines, line, memory, wire};
 use crate::engine::{Effects, EntryId, Ms, Refusal, Store, StreamKind};
 
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
@@ -17,8 +17,12 @@ pub struct Rule<'a> {
     pub makes: bool,
     /// The streams it may write, beside the journal.
     pub streams: &'static [StreamKind],
+    /// The streams it may take an entry out of: they matter only once they were made.
+    pub leaves: &'static [StreamKind],
     /// Whether it moves no stock, so that nothing can be written to the journal.
     pub moves_nothing: bool,
+    /// Whether it is no client's command as it came, so that it has to be replicated with its stamp.
+    pub stamped: bool,
     /// The caller's strings for an order's entry.
     pub placed_with: Option<&'a PlacedWith>,
 }
@@ -77,6 +81,11 @@ fn change<T>(
     for kind in rule.streams {
         streams.check(*kind, &value.store)?;
     }
+    for kind in rule.leaves {
+        if call.ctx.in_cluster() && value.store.last_entry(*kind) != EntryId::default() {
+            streams.check(*kind, &value.store)?;
+        }
+    }
     if value.store.settings().journal > 0 && !rule.moves_nothing {
         streams.check(StreamKind::Journal, &value.store)?;
     }
@@ -88,7 +97,7 @@ fn change<T>(
     let reply = result?;
     if effects.changed {
         if call.stamp.is_none() {
-            if last_change == value.store.last_change() {
+            if last_change == value.store.last_change() && !rule.stamped {
                 wire::replicate_verbatim(call.ctx);
             } else {
                 wire::replicate(call.ctx, call.key, now, call.name, call.rest);
@@ -99,11 +108,15 @@ fn change<T>(
     Ok(Written { reply, moved: streams.moved })
 }
 
-fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, effects: &Effects) {
+/// Does what a change wants done outside.
+pub fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, effects: &Effects) {
     streams.apply(&mut value.store, effects);
     streams.signal();
     signal_modified(call.ctx, call.key);
     deadlines::note_due(call.ctx, call.key, value);
+    if line::anybody(value.uid) && value.store.has_work() {
+        line::schedule(call.ctx, value.uid);
+    }
 }
 
 /// What is due by now is done first, a bounded part of it, as a change of its own: a command that is refused afterwards
@@ -115,8 +128,8 @@ fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) {
     }
 }
 
-/// Does a slice of what is due in a store, on the primary, and replicates it. A journal whose key holds something else,
-/// or is on its way to another node, goes without the entries: a deadline cannot be refused.
+/// Does a slice of what is due in a store, on the primary, and replicates it. A stream whose key holds something else, or
+/// is on its way to another node, goes without the entries: a deadline cannot be refused.
 pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
     let mut effects = Effects::default();
     let before = memory::net();
@@ -129,9 +142,10 @@ pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
         wire::replicate_sweep(call.ctx, call.key, now, budget);
     }
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
-    let journal = value.store.settings().journal > 0;
-    if journal && (!has_streams(call.key.bytes()) || streams.check(StreamKind::Journal, &value.store).is_err()) {
-        streams.leave_out(StreamKind::Journal);
+    for kind in effects.streams() {
+        if !has_streams(call.key.bytes()) || streams.check(kind, &value.store).is_err() {
+            streams.leave_out(kind);
+        }
     }
     finish(call, value, &mut streams, &effects);
 }

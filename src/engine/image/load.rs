@@ -4,8 +4,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::super::customer::{tallies, units_of, Change};
 use super::super::due::Due;
+use super::super::history::{History, HAPPENINGS_MAX};
 use super::super::hold::{Hold, HoldItem, HoldState};
-use super::super::order::{Extra, Order, OrderState};
+use super::super::order::{Extra, Failed, Order, OrderState, Seat, Step};
 use super::super::orders::Tallied;
 use super::super::packed::{take, take_bytes, take_u32};
 use super::super::refs::Ref;
@@ -37,10 +38,12 @@ pub struct Loader {
     section: Option<Section>,
     pieces: u64,
     sum: Xxh3,
-    /// Waiting orders by their place in the queue, to be queued in that order at the end.
-    waiting: Vec<(EntryId, u32)>,
-    /// The places of holds, ended orders and REFs: no two are the same.
+    /// Open orders by their place in the queue, to be seated in that order at the end.
+    open: Vec<(EntryId, u32)>,
+    /// The places of holds, REFs and orders that are due, ended or dead: no two are the same.
     places: Vec<u64>,
+    /// The tokens of claimed orders: no two are the same.
+    tokens: Vec<u64>,
     /// The slot of each customer, by the one it was saved with; [`NIL`] where there was none.
     customers: Vec<u32>,
 }
@@ -53,8 +56,9 @@ impl Loader {
             section: None,
             pieces: 0,
             sum: Xxh3::new(),
-            waiting: Vec::new(),
+            open: Vec::new(),
             places: Vec::new(),
+            tokens: Vec::new(),
             customers: Vec::new(),
         }
     }
@@ -101,17 +105,51 @@ impl Loader {
         if take(&mut rest) != Some(self.pieces) || rest != sum {
             return Err(Corrupt("the checksum does not fit"));
         }
-        self.waiting.sort_unstable();
+        self.open.sort_unstable();
         self.places.sort_unstable();
-        if self.waiting.windows(2).any(|two| two[0].0 == two[1].0) || self.places.windows(2).any(|two| two[0] == two[1])
-        {
-            return Err(Corrupt("a place twice"));
+        self.tokens.sort_unstable();
+        let twice = |list: &[u64]| list.windows(2).any(|two| two[0] == two[1]);
+        if self.open.windows(2).any(|two| two[0].0 == two[1].0) || twice(&self.places) || twice(&self.tokens) {
+            return Err(Corrupt("a place or a token twice"));
         }
-        for (_, slot) in &self.waiting {
-            self.store.enqueue(*slot);
-        }
+        self.seat();
         self.settle()?;
         Ok(Box::new(self.store))
+    }
+
+    /// Seats the open orders, in the order of their places in the queue.
+    fn seat(&mut self) {
+        let store = &mut self.store;
+        let mut last_placed = 0;
+        for (_, slot) in &self.open {
+            let order = store.orders.at(*slot);
+            let (placed_at, group) = (store.placed_at(order), store.group_of(order));
+            // The line is sorted by age, and those that were late come first in it; others stand beside it.
+            let in_line = order.state() == OrderState::Queued && placed_at >= last_placed;
+            let in_line = in_line && !(order.late && store.late_from != NIL);
+            match group {
+                Some(group) => store.join_group(group, *slot),
+                None if in_line => {
+                    last_placed = placed_at;
+                    store.join_line(*slot);
+                }
+                None => {}
+            }
+        }
+        for (_, slot) in &self.open {
+            let order = store.orders.at_mut(*slot);
+            if order.seat == Seat::Line {
+                continue;
+            }
+            order.seat = Seat::Away;
+            let backoff = order.state() == OrderState::Retrying && order.extra != NIL;
+            let backoff = backoff && store.extras.at(order.extra).due_at > 0;
+            let waits = order.state() != OrderState::Claimed && !backoff;
+            store.age(*slot);
+            if waits {
+                store.offer(*slot);
+            }
+        }
     }
 
     /// Sums that are only known at the end.
@@ -147,6 +185,9 @@ impl Loader {
         store.last.orders = entry(rest)?;
         store.last.complete = entry(rest)?;
         store.last.journal = entry(rest)?;
+        store.last.retry = entry(rest)?;
+        store.last.dead = entry(rest)?;
+        store.last_token = quantity(rest)?;
         if number(rest)? != store.counters.all().len() as u64 {
             return Err(Corrupt("another number of counters"));
         }
@@ -257,9 +298,10 @@ impl Loader {
         }
         let customer = self.customer_ref(rest)?;
         let state = OrderState::by_number(number(rest)?).ok_or(Corrupt("an unknown state of an order"))?;
-        if customer == NIL || !matches!(state, OrderState::Queued | OrderState::Completed | OrderState::Cancelled) {
-            return Err(Corrupt("an order that cannot be"));
+        if customer == NIL {
+            return Err(Corrupt("an order of nobody"));
         }
+        let late = flag(rest)?;
         let entry = entry_to(self.store.last.orders, rest)?;
         let (mut items, mut total) = (UnitsList::new(), 0);
         for _ in 0..count(rest)? {
@@ -267,26 +309,23 @@ impl Loader {
             total = sum(total, units.qty)?;
             items.push(units);
         }
-        let extra = match number(rest)? {
-            0 => None,
-            1 => Some(self.extra(rest, &items)?),
-            _ => return Err(Corrupt("an order's extras")),
+        let (extra, worker) = match flag(rest)? {
+            false => (None, &b""[..]),
+            true => self.extra(rest, state, &items).map(|(extra, worker)| (Some(extra), worker))?,
         };
-        if extra.as_ref().is_some_and(|e| e.ended_at > 0) == state.is_open() {
-            return Err(Corrupt("an order's end"));
-        }
-        let came_back = |e: &Extra| !e.returned.is_empty() || !e.returns.is_empty();
-        if state != OrderState::Completed && extra.as_ref().is_some_and(came_back) {
-            return Err(Corrupt("units came back of an order that is not completed"));
+        match &extra {
+            Some(extra) => check_extra(state, extra, worker)?,
+            None => check_extra(state, &Extra::default(), worker)?,
         }
         let mut order = Order::new(id, &items, data);
         order.customer = customer;
         order.set_entry(entry);
         order.set_state(state);
-        self.add_order(order, &items, extra)
+        order.late = late;
+        self.add_order(order, &items, extra, worker)
     }
 
-    fn add_order(&mut self, mut order: Order, items: &UnitsList, extra: Option<Extra>) -> Loaded<()> {
+    fn add_order(&mut self, mut order: Order, items: &UnitsList, extra: Option<Extra>, worker: &[u8]) -> Loaded<()> {
         let (state, customer) = (order.state(), order.customer);
         let mut tallied = Tallied::new();
         for (i, item) in items.iter().enumerate() {
@@ -294,12 +333,11 @@ impl Loader {
             let sku = self.store.skus.at_mut(item.sku);
             match state {
                 OrderState::Completed => sku.sold = sum(sku.sold, item.qty - back)?,
-                OrderState::Cancelled => continue,
-                _ => sku.held = sum(sku.held, item.qty)?,
+                state if state.is_open() => sku.held = sum(sku.held, item.qty)?,
+                _ => continue,
             }
             tallied.push((item.sku, (item.qty - back) as i64, 0));
         }
-        let forget = extra.as_ref().map_or((0, 0), |e| (e.forget_at, e.forget_place));
         let queued_as = extra.as_ref().and_then(|e| e.queued_as).unwrap_or(order.entry());
         if let Some(extra) = extra {
             order.extra = self.store.extras.insert(extra);
@@ -308,12 +346,37 @@ impl Loader {
         self.store.by_state[state as usize] += 1;
         self.store.change_customer(customer, &Change { refs: 1, units: &tallied });
         if state.is_open() {
-            self.waiting.push((queued_as, slot));
-            Ok(())
-        } else {
-            self.take_place(forget.1)?;
-            self.due(forget, Due::Order(slot))
+            self.open.push((queued_as, slot));
         }
+        self.add_work(slot, state, worker)
+    }
+
+    /// What an order is in beside its queue: a worker's hands, the deadlines, the dead.
+    fn add_work(&mut self, slot: u32, state: OrderState, worker: &[u8]) -> Loaded<()> {
+        let at = self.store.orders.at(slot).extra;
+        if at == NIL {
+            return Ok(());
+        }
+        let extra = self.store.extras.at(at);
+        let (token, key, retry) = (extra.token, (extra.due_at, extra.due_place), extra.retry);
+        if state == OrderState::Claimed {
+            let worker = self.store.worker_or_new(worker);
+            self.store.workers.at_mut(worker).claims.insert(token, slot);
+            self.store.extras.at_mut(at).worker = Some(worker);
+            self.tokens.push(token);
+        }
+        if let Some((_, place)) = retry {
+            self.store.retry_entries += 1;
+            self.take_place(place)?;
+        }
+        if state == OrderState::Dead {
+            self.take_place(key.1)?;
+            self.store.dead.insert(key.1, slot);
+        } else if key.0 > 0 {
+            self.take_place(key.1)?;
+            self.due(key, Due::Order(slot))?;
+        }
+        Ok(())
     }
 
     fn reference(&mut self, rest: &mut &[u8]) -> Loaded<()> {
@@ -374,32 +437,104 @@ impl Loader {
         }
     }
 
-    fn extra(&self, rest: &mut &[u8], items: &UnitsList) -> Loaded<Extra> {
+    /// The extra of an order, and the id of the worker that has it.
+    fn extra<'a>(&mut self, rest: &mut &'a [u8], state: OrderState, items: &UnitsList) -> Loaded<(Extra, &'a [u8])> {
         let last = self.store.last;
-        let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.into());
+        let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
         let mut extra = Extra {
             placed_at: Some(time(rest)?).filter(|at| *at > 0),
-            queued_as: Some(entry_to(last.orders, rest)?).filter(|id| *id != EntryId::default()),
-            group: some(bytes(rest, MAX_ID_BYTES)?),
-            hold: some(bytes(rest, MAX_ID_BYTES)?),
-            ended_at: time(rest)?,
-            forget_at: time(rest)?,
-            forget_place: quantity(rest)?,
-            complete: entry_to(last.complete, rest)?,
-            note: bytes(rest, MAX_DATA_BYTES)?.into(),
+            queued_as: some(entry_to(last.orders, rest)?),
+            first_entry: some(entry_to(last.orders, rest)?),
             ..Extra::default()
         };
-        for i in 0..number(rest)? as usize {
-            let back = quantity(rest)?;
-            if items.get(i).is_none_or(|item| back > item.qty) {
-                return Err(Corrupt("more came back than was sold"));
-            }
-            extra.returned.push(back);
+        let (group, hold) = (bytes(rest, MAX_ID_BYTES)?, bytes(rest, MAX_ID_BYTES)?);
+        extra.group = (!group.is_empty()).then(|| self.store.name_group(group));
+        extra.hold = (!hold.is_empty()).then(|| hold.into());
+        extra.ended_at = time(rest)?;
+        extra.due_at = time(rest)?;
+        extra.due_place = quantity(rest)?;
+        extra.complete = entry_to(last.complete, rest)?;
+        extra.note = bytes(rest, MAX_DATA_BYTES)?.into();
+        extra.token = self.token(rest)?;
+        let worker = bytes(rest, MAX_ID_BYTES)?;
+        extra.lease_ms = quantity(rest)?;
+        extra.attempts = take_u32(rest).ok_or(Corrupt("a number of attempts"))?;
+        extra.retry = Some((time(rest)?, quantity(rest)?)).filter(|retry| *retry != (0, 0));
+        extra.side = entry_to(if state == OrderState::Dead { last.dead } else { last.retry }, rest)?;
+        let (packed, lost) = (bytes(rest, MAX_HISTORY_BYTES)?, number(rest)?);
+        extra.history = History::from_packed(packed, lost).ok_or(Corrupt("a history"))?;
+        extra.failed = if flag(rest)? { Some(Box::new(self.failed(rest)?)) } else { None };
+        extra.step = if flag(rest)? { Some(Box::new(step(rest)?)) } else { None };
+        extra.next_token = self.token(rest)?;
+        extra.redrives = take_u32(rest).ok_or(Corrupt("a number of redrives"))?;
+        extra.was_dead = flag(rest)?;
+        returns(rest, items, &mut extra)?;
+        Ok((extra, worker))
+    }
+
+    fn failed(&self, rest: &mut &[u8]) -> Loaded<Failed> {
+        let (token, attempt) = (self.token(rest)?, take_u32(rest).ok_or(Corrupt("a number of attempts"))?);
+        Ok(Failed { token, attempt, due: time(rest)?, call: wide(rest)? })
+    }
+
+    fn token(&self, rest: &mut &[u8]) -> Loaded<u64> {
+        number(rest).ok().filter(|n| *n <= self.store.last_token).ok_or(Corrupt("a token behind the last"))
+    }
+}
+
+/// The most a history can take: every happening with the longest ids.
+const MAX_HISTORY_BYTES: usize = HAPPENINGS_MAX as usize * (MAX_ID_BYTES + 64);
+
+fn step(rest: &mut &[u8]) -> Loaded<Step> {
+    Ok(Step { name: id(rest)?.into(), version: number(rest)?, call: wide(rest)? })
+}
+
+fn returns(rest: &mut &[u8], items: &UnitsList, extra: &mut Extra) -> Loaded<()> {
+    for i in 0..number(rest)? as usize {
+        let back = quantity(rest)?;
+        if items.get(i).is_none_or(|item| back > item.qty) {
+            return Err(Corrupt("more came back than was sold"));
         }
-        for _ in 0..number(rest)? {
-            extra.returns.push((time(rest)?, quantity(rest)?));
-        }
-        Ok(extra)
+        extra.returned.push(back);
+    }
+    for _ in 0..number(rest)? {
+        extra.returns.push((time(rest)?, quantity(rest)?));
+    }
+    Ok(())
+}
+
+/// Whether what an order has fits its state.
+fn check_extra(state: OrderState, extra: &Extra, worker: &[u8]) -> Loaded<()> {
+    let due = extra.due_at > 0;
+    let fits = match state {
+        OrderState::Queued => !due && extra.due_place == 0 && extra.token == 0 && extra.retry.is_none(),
+        OrderState::Claimed => due && extra.token > 0,
+        OrderState::Retrying => extra.token == 0 && due != extra.retry.is_some() && due == (extra.due_place > 0),
+        OrderState::Dead => !due && extra.due_place > 0 && extra.token == 0 && extra.retry.is_none(),
+        OrderState::Completed => due && extra.retry.is_none(),
+        OrderState::Cancelled => due && extra.token == 0 && extra.retry.is_none(),
+    };
+    let in_side = extra.side != EntryId::default();
+    let ended = matches!(state, OrderState::Completed | OrderState::Cancelled);
+    let came_back = !extra.returned.is_empty() || !extra.returns.is_empty();
+    if !fits
+        || worker.is_empty() == (state == OrderState::Claimed)
+        || in_side != (extra.retry.is_some() || state == OrderState::Dead)
+        || (extra.ended_at > 0) != ended
+        || came_back && state != OrderState::Completed
+        || extra.was_dead && state != OrderState::Cancelled
+    {
+        return Err(Corrupt("an order that cannot be"));
+    }
+    Ok(())
+}
+
+/// Yes or no.
+fn flag(rest: &mut &[u8]) -> Loaded<bool> {
+    match number(rest)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Corrupt("a switch that is neither on nor off")),
     }
 }
 

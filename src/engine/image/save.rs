@@ -138,9 +138,10 @@ impl Store {
     pub(in super::super) fn write_head(&self, out: &mut Vec<u8>) {
         put(out, self.now);
         put(out, self.places);
-        for id in [self.last.orders, self.last.complete, self.last.journal] {
+        for id in [self.last.orders, self.last.complete, self.last.journal, self.last.retry, self.last.dead] {
             put_entry(out, id);
         }
+        put(out, self.last_token);
         let counters = self.counters.all();
         put(out, counters.len() as u64);
         put_all(out, counters);
@@ -188,6 +189,7 @@ impl Store {
         put_bytes(out, data);
         names.customer(out, order.customer);
         put(out, order.state() as u64);
+        put(out, u64::from(order.late));
         put_entry(out, order.entry());
         put(out, items.clone().count() as u64);
         for item in items {
@@ -198,23 +200,46 @@ impl Store {
             None => put(out, 0),
             Some(extra) => {
                 put(out, 1);
-                write_extra(out, extra);
+                self.write_extra(out, extra);
+                write_returns(out, extra);
             }
         }
     }
+
+    fn write_extra(&self, out: &mut Vec<u8>, extra: &Extra) {
+        // Where a value can be missing, 0 or empty says so: none of them is ever 0 or empty.
+        put(out, extra.placed_at.unwrap_or(0));
+        put_entry(out, extra.queued_as.unwrap_or_default());
+        put_entry(out, extra.first_entry.unwrap_or_default());
+        put_bytes(out, extra.group.map_or(b"", |group| &self.groups.at(group).id));
+        put_bytes(out, extra.hold.as_deref().unwrap_or_default());
+        put_all(out, [extra.ended_at, extra.due_at, extra.due_place]);
+        put_entry(out, extra.complete);
+        put_bytes(out, &extra.note);
+        put(out, extra.token);
+        put_bytes(out, extra.worker.map_or(b"", |worker| &self.workers.at(worker).id));
+        put_all(out, [extra.lease_ms, u64::from(extra.attempts)]);
+        let retry = extra.retry.unwrap_or_default();
+        put_all(out, [retry.0, retry.1]);
+        put_entry(out, extra.side);
+        put_bytes(out, extra.history.packed());
+        put(out, extra.history.lost());
+        put(out, u64::from(extra.failed.is_some()));
+        if let Some(failed) = &extra.failed {
+            put_all(out, [failed.token, u64::from(failed.attempt), failed.due]);
+            put_wide(out, failed.call);
+        }
+        put(out, u64::from(extra.step.is_some()));
+        if let Some(step) = &extra.step {
+            put_bytes(out, &step.name);
+            put(out, step.version);
+            put_wide(out, step.call);
+        }
+        put_all(out, [extra.next_token, u64::from(extra.redrives), u64::from(extra.was_dead)]);
+    }
 }
 
-fn write_extra(out: &mut Vec<u8>, extra: &Extra) {
-    // Where a value can be missing, 0 or empty says so: none of them is ever 0 or empty.
-    put(out, extra.placed_at.unwrap_or(0));
-    put_entry(out, extra.queued_as.unwrap_or_default());
-    put_bytes(out, extra.group.as_deref().unwrap_or_default());
-    put_bytes(out, extra.hold.as_deref().unwrap_or_default());
-    put(out, extra.ended_at);
-    put(out, extra.forget_at);
-    put(out, extra.forget_place);
-    put_entry(out, extra.complete);
-    put_bytes(out, &extra.note);
+fn write_returns(out: &mut Vec<u8>, extra: &Extra) {
     put(out, extra.returned.len() as u64);
     put_all(out, extra.returned.iter().copied());
     put(out, extra.returns.len() as u64);

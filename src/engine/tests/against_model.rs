@@ -166,7 +166,7 @@ impl Pair {
         let counted = info.counters.all();
         assert_eq!(counted, model.counters, "placed, completed, cancelled, returned, expired, units sold");
         let last = StreamKind::ALL.map(|kind| self.store.last_entry(kind));
-        assert_eq!(last, [model.last_orders, model.last_complete, model.last_journal]);
+        assert_eq!(last[..3], [model.last_orders, model.last_complete, model.last_journal]);
     }
 }
 

@@ -203,11 +203,14 @@ fn a_queue_that_is_broken_is_found() {
             store.orders.at_mut(slot).next = slot;
         }),
         // Taken out of the queue, and nowhere else.
-        Box::new(move |store| store.dequeue(second(store))),
+        Box::new(move |store| {
+            let s = second(store);
+            store.unseat(s)
+        }),
         // The right orders in the wrong order.
         Box::new(move |store| {
             let slot = first(store);
-            store.dequeue(slot);
+            store.unseat(slot);
             store.enqueue(slot);
         }),
     ];

@@ -244,15 +244,15 @@ fn an_order_that_cannot_be_is_refused() {
     refused("the place of a hold", |store| {
         let place = store.holds.at(store.find_hold(b"live").unwrap()).place;
         let slot = slot(store, b"done");
-        store.extra_mut(slot).forget_place = place;
+        store.extra_mut(slot).due_place = place;
     });
     refused("a place that nothing has had yet", |store| {
         let slot = slot(store, b"done");
-        store.extra_mut(slot).forget_place = store.places + 1;
+        store.extra_mut(slot).due_place = store.places + 1;
     });
     refused("place 0", |store| {
         let slot = slot(store, b"done");
-        store.extra_mut(slot).forget_place = 0;
+        store.extra_mut(slot).due_place = 0;
     });
     refused("the end of an order that waits", |store| {
         let slot = slot(store, b"waits");

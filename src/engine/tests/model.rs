@@ -109,7 +109,7 @@ pub struct Model {
     pub last_complete: EntryId,
     pub last_journal: EntryId,
     /// placed, completed, cancelled, returned, expired, units sold.
-    pub counters: [u64; 6],
+    pub counters: [u64; 13],
     /// What the call at hand tells.
     told: Vec<Told>,
     changed: bool,

@@ -3,14 +3,16 @@
 use super::super::effects::{Effect, Effects, Event};
 use super::super::journal::Movement;
 use super::super::store::Store;
-use super::super::streams::EntryId;
+use super::super::streams::{EntryId, StreamKind};
 use super::command::Id;
 
 /// Something a call wants done outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     Queued(Id, EntryId),
-    Left(EntryId),
+    Left(StreamKind, EntryId),
+    Retry(Id, EntryId),
+    Died(Id, EntryId),
     Completed(Id, EntryId),
     Moved(Movement),
     Event(Event),
@@ -21,7 +23,9 @@ pub fn told(store: &Store, fx: &Effects) -> Vec<Told> {
     let id = |slot: u32| store.order_view(0, slot).id.to_vec();
     let told = |effect: &Effect| match effect {
         Effect::Queued { order, id: entry } => Told::Queued(id(*order), *entry),
-        Effect::Left { id } => Told::Left(*id),
+        Effect::Left { kind, id } => Told::Left(*kind, *id),
+        Effect::Retry { order, id: entry } => Told::Retry(id(*order), *entry),
+        Effect::Died { order, id: entry } => Told::Died(id(*order), *entry),
         Effect::Completed { order, id: entry } => Told::Completed(id(*order), *entry),
         Effect::Moved(movement) => Told::Moved((**movement).clone()),
         Effect::Event(event) => Told::Event(*event),

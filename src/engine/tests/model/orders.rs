@@ -3,7 +3,7 @@
 use super::super::super::effects::Event;
 use super::super::super::hold::HoldState;
 use super::super::super::order::OrderState;
-use super::super::super::streams::EntryId;
+use super::super::super::streams::{EntryId, StreamKind};
 use super::super::command::{Command, Id, Lines, Reply, Source};
 use super::super::told::Told;
 use super::{next_entry, Model, Order, OrderItem, Outcome, Past};
@@ -125,7 +125,11 @@ impl Model {
         let entry = next_entry(&mut self.last_complete, self.now);
         self.orders.get_mut(id).unwrap().complete = Some(entry);
         self.counters[1] += 1;
-        let told = [Told::Left(left), Told::Completed(id.clone(), entry), Told::Event(Event::OrderCompleted)];
+        let told = [
+            Told::Left(StreamKind::Orders, left),
+            Told::Completed(id.clone(), entry),
+            Told::Event(Event::OrderCompleted),
+        ];
         self.told.extend(told);
         Ok(Reply::Entry(entry))
     }
@@ -147,7 +151,7 @@ impl Model {
             self.moved(before, "cancel", -(item.qty as i64), id, reason);
         }
         self.counters[2] += 1;
-        self.told.extend([Told::Left(left), Told::Event(Event::OrderCancelled)]);
+        self.told.extend([Told::Left(StreamKind::Orders, left), Told::Event(Event::OrderCancelled)]);
         Ok(Reply::Units(units))
     }
 

@@ -1,0 +1,284 @@
+//! ORDER.CLAIM, ORDER.RENEW, ORDER.YIELD, ORDER.FAIL, ORDER.REDRIVE, ORDER.ADVANCE: what workers do with orders.
+
+use std::rc::Rc;
+
+use super::args::Args;
+use super::glob;
+use super::reply::{field_int, field_text, field_time};
+use crate::engine::{Advance, Claim, Fail, Refusal, StreamKind, CLAIM_MAX, MAX_QUANTITY};
+use crate::server::claims::{reply, serve_first};
+use crate::server::keys::read_store;
+use crate::server::line::{self, Ask};
+use crate::server::register::{About, Access, Arg};
+use crate::server::slices::{begin, Task};
+use crate::server::table::Command;
+use crate::server::write::{write, Rule};
+use crate::server::{Call, Stop};
+
+/// What changes no stock and writes no stream.
+const QUIET: Rule<'_> =
+    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, placed_with: None };
+
+pub const CLAIM: Command = Command {
+    about: About {
+        name: "ORDER.CLAIM",
+        summary: "Hands orders to a worker under a lease: due retries first, then first in, first out; can wait for some",
+        reply: "an array of maps `order` `token` `attempt` `customer` `items` (an array of `[sku, qty]`) `data` (nil if none) `placed-at` `deadline`; empty if there is none within BLOCK, or at once inside MULTI and Lua. At most 1,000 orders, or some 4 MiB of data, whatever COUNT says. BLOCK 0 waits for ever",
+        complexity: "O(N*log(M)) with N orders handed out and M at work, however many wait",
+        since: "0.1.0",
+        flags: "write",
+        acl: "write slow blocking",
+        arity: -3,
+        access: Access::Update,
+        args: &[
+            Arg::key(),
+            Arg::text("worker"),
+            Arg::integer("count").after("COUNT"),
+            Arg::integer("lease-ms").after("LEASE"),
+            Arg::integer("block-ms").after("BLOCK"),
+        ],
+    },
+    name: c"ORDER.CLAIM",
+    run: claim,
+    internal: false,
+};
+
+fn claim(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let mut claim = Claim { worker: args.id("worker")?, count: 1, lease_ms: None };
+    let mut block_ms = None;
+    while args.more() {
+        if args.keyword("COUNT") {
+            claim.count = args.quantity("COUNT")?.min(CLAIM_MAX as u64) as usize;
+        } else if args.keyword("LEASE") {
+            claim.lease_ms = Some(args.duration("LEASE")?);
+        } else if args.keyword("BLOCK") {
+            block_ms = Some(args.count("BLOCK")?);
+        } else {
+            args.unknown()?;
+        }
+    }
+    serve_first(call);
+    let slots = write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx))?.reply;
+    let (_key, value) = read_store(call.ctx, call.key)?;
+    if let (true, Some(block_ms), false) = (slots.is_empty(), block_ms, call.ctx.denies_blocking()) {
+        let ask = Ask::Claim { worker: claim.worker.to_vec(), count: claim.count, lease_ms: claim.lease_ms };
+        return Err(line::wait(call, value.uid, ask, block_ms));
+    }
+    call.ctx.array(slots.len());
+    slots.into_iter().for_each(|slot| reply(call.ctx, &value.store.claimed(slot)));
+    Ok(())
+}
+
+/// A token, as a worker got it.
+pub fn token(args: &mut Args<'_>) -> Result<u64, Refusal> {
+    args.integer("TOKEN", 1, MAX_QUANTITY as i64).map(i64::unsigned_abs)
+}
+
+pub const RENEW: Command = Command {
+    about: About {
+        name: "ORDER.RENEW",
+        summary: "Makes the lease of a claimed order longer, never shorter",
+        reply: "when the lease ends. Without LEASE it is as long, from now, as the one the claim asked for",
+        complexity: "O(log(M)) with M deadlines",
+        since: "0.1.0",
+        flags: "write fast",
+        acl: "write fast",
+        arity: -5,
+        access: Access::Update,
+        args: &[
+            Arg::key(),
+            Arg::text("order"),
+            Arg::integer("token").with("TOKEN"),
+            Arg::integer("lease-ms").after("LEASE"),
+        ],
+    },
+    name: c"ORDER.RENEW",
+    run: renew,
+    internal: false,
+};
+
+fn renew(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let order = args.id("order")?;
+    if !args.keyword("TOKEN") {
+        args.unknown()?;
+    }
+    let token = token(&mut args)?;
+    let lease_ms = if args.keyword("LEASE") { Some(args.duration("LEASE")?) } else { None };
+    args.end()?;
+    let deadline = write(call, QUIET, |store, now, fx| store.renew(now, order, token, lease_ms, fx))?.reply;
+    call.ctx.int(deadline as i64);
+    Ok(())
+}
+
+pub const YIELD: Command = Command {
+    about: About {
+        name: "ORDER.YIELD",
+        summary: "Gives a worker's orders back to their old places, uncounted as attempts: a worker that shuts down",
+        reply: "how many orders it gave back: all it had, at most 10,000 a call",
+        complexity: "O(N*log(M)) with N orders of the worker and M that wait or have a deadline",
+        since: "0.1.0",
+        flags: "write",
+        acl: "write slow",
+        arity: 3,
+        access: Access::Update,
+        args: &[Arg::key(), Arg::text("worker")],
+    },
+    name: c"ORDER.YIELD",
+    run: yield_all,
+    internal: false,
+};
+
+fn yield_all(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let worker = args.id("worker")?;
+    args.end()?;
+    let orders = write(call, QUIET, |store, now, fx| Ok(store.yield_all(now, worker, fx)))?.reply;
+    call.ctx.int(orders as i64);
+    Ok(())
+}
+
+pub const FAIL: Command = Command {
+    about: About {
+        name: "ORDER.FAIL",
+        summary: "An attempt failed: the order is retried after a backoff, or dead past its attempts or with FATAL",
+        reply: "a map `state` (`retrying` or `dead`) `attempt` (the one that failed; 1 is the first) `due` (when the retry is due; nil if dead)",
+        complexity: "O(N+log(M)) with N items, if it dies, and M deadlines",
+        since: "0.1.0",
+        flags: "write deny-oom fast",
+        acl: "write fast",
+        arity: -3,
+        access: Access::Update,
+        args: &[
+            Arg::key(),
+            Arg::text("order"),
+            Arg::integer("token").after("TOKEN"),
+            Arg::text("reason").after("REASON"),
+            Arg::integer("ms").after("AFTER"),
+            Arg::word("fatal", "FATAL"),
+        ],
+    },
+    name: c"ORDER.FAIL",
+    run: fail,
+    internal: false,
+};
+
+fn fail(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let mut fail = Fail { order: args.id("order")?, token: None, reason: b"", after_ms: None, fatal: false };
+    while args.more() {
+        if args.keyword("TOKEN") {
+            fail.token = Some(token(&mut args)?);
+        } else if args.keyword("REASON") {
+            fail.reason = args.text("REASON")?;
+        } else if args.keyword("AFTER") {
+            fail.after_ms = Some(args.count("AFTER")?);
+        } else if args.keyword("FATAL") {
+            fail.fatal = true;
+        } else {
+            args.unknown()?;
+        }
+    }
+    let leaves = &[StreamKind::Orders, StreamKind::Retry];
+    let rule = Rule { streams: &[StreamKind::Dead], leaves, ..Rule::default() };
+    let failure = write(call, rule, |store, now, fx| store.fail(now, &fail, fx))?.reply;
+    call.ctx.map(3);
+    field_text(call.ctx, "state", failure.state.name().as_bytes());
+    field_int(call.ctx, "attempt", i64::from(failure.attempt));
+    field_time(call.ctx, "due", failure.due);
+    Ok(())
+}
+
+pub const REDRIVE: Command = Command {
+    about: About {
+        name: "ORDER.REDRIVE",
+        summary: "Queues a dead order anew, or all of them, or those that died of a reason: each takes its units again",
+        reply: "how many took their units again; one whose stock is gone, or whose customer has bought up to the limit since, stays dead. ALL goes through the dead as they died; REASON is a pattern as KEYS takes it; COUNT ends it once so many are queued",
+        complexity: "O(N) with N items; ALL: with all dead orders and their items, in slices of about a millisecond",
+        since: "0.1.0",
+        flags: "write deny-oom",
+        acl: "write slow",
+        arity: -3,
+        access: Access::Update,
+        args: &[Arg::key(), Arg::one_of("which", &[Arg::text("order"), ALL])],
+    },
+    name: c"ORDER.REDRIVE",
+    run: redrive,
+    internal: false,
+};
+
+/// `ALL [REASON glob] [COUNT n]`.
+const ALL: Arg = Arg::block(
+    "all",
+    &[
+        Arg::word("all", "ALL").required(),
+        Arg { kind: crate::server::register::Kind::Pattern, ..Arg::text("pattern").after("REASON") },
+        Arg::integer("count").after("COUNT"),
+    ],
+);
+
+fn redrive(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    if !args.keyword("ALL") {
+        let order = args.id("order")?;
+        args.end()?;
+        let rule = Rule { streams: &[StreamKind::Orders], leaves: &[StreamKind::Dead], ..Rule::default() };
+        let queued = write(call, rule, |store, now, fx| store.redrive(now, order, fx))?.reply;
+        call.ctx.int(i64::from(queued));
+        return Ok(());
+    }
+    let (mut pattern, mut count) = (None, MAX_QUANTITY);
+    while args.more() {
+        if args.keyword("REASON") {
+            pattern = Some(glob::compile(args.text("REASON")?)?);
+        } else if args.keyword("COUNT") {
+            count = args.quantity("COUNT")?;
+        } else {
+            args.unknown()?;
+        }
+    }
+    let wanted = move |reason: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.is_match(reason));
+    begin(call, Task::Redrive { wanted: Rc::new(wanted), count })
+}
+
+pub const ADVANCE: Command = Command {
+    about: About {
+        name: "ORDER.ADVANCE",
+        summary: "Brings an open order to a step of fulfilment, stamped with its time; FROM makes it conditional",
+        reply: "how many steps the order has been at",
+        complexity: "O(1)",
+        since: "0.1.0",
+        flags: "write deny-oom fast",
+        acl: "write fast",
+        arity: -4,
+        access: Access::Update,
+        args: &[
+            Arg::key(),
+            Arg::text("order"),
+            Arg::text("step"),
+            Arg::text("step").after("FROM"),
+            Arg::integer("token").after("TOKEN"),
+        ],
+    },
+    name: c"ORDER.ADVANCE",
+    run: advance,
+    internal: false,
+};
+
+fn advance(call: &Call<'_>) -> Result<(), Stop> {
+    let mut args = Args::new(call);
+    let mut advance = Advance { order: args.id("order")?, step: args.id("step")?, from: None, token: None };
+    while args.more() {
+        if args.keyword("FROM") {
+            advance.from = Some(args.id("FROM")?);
+        } else if args.keyword("TOKEN") {
+            advance.token = Some(token(&mut args)?);
+        } else {
+            args.unknown()?;
+        }
+    }
+    let version = write(call, QUIET, |store, now, fx| store.advance(now, &advance, fx))?.reply;
+    call.ctx.int(version as i64);
+    Ok(())
+}
