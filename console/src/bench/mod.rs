@@ -73,7 +73,7 @@ pub struct BenchArgs {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "holdfast,holdfast-next,lua,streams,holdfast-node,bullmq"
+        default_value = "ping,holdfast,holdfast-next,lua,streams,holdfast-node,bullmq"
     )]
     flows: Vec<Flow>,
     /// life: orders of a flow in a round (a quarter of it one at a time, a fifth with BullMQ)

@@ -5,7 +5,7 @@
 use std::sync::mpsc::{channel, Sender};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{anyhow, Context, Result};
 use hdrhistogram::Histogram;
 use rand::RngExt;
 use serde::Serialize;
@@ -142,31 +142,40 @@ pub fn run(lab_options: &LabOptions, wakes: u64) -> Result<WakeResult> {
 }
 
 fn turn(lab: &Lab, way: Way, wakes: u64, waits: &mut Histogram<u64>) -> Result<()> {
-    let mut waker = lab.wire()?;
+    let (mut waker, favoured) = (lab.wire()?, lab.realtime());
+    let worker = start_worker(lab, way, wakes)?;
+    // A thread of its own, so that its priority is nobody else's.
+    std::thread::scope(|scope| {
+        let waker = scope.spawn(move || {
+            if favoured {
+                realtime::favour_this_thread()?;
+            }
+            wake_all(way, &mut waker, wakes, waits, worker)
+        });
+        waker.join().map_err(|_| anyhow!("the waking thread panicked"))?
+    })
+}
+
+/// What tells when the worker has begun to wait, and then when it has read what it was given.
+type WorkerTells = Box<dyn Fn() -> Result<Instant> + Send>;
+
+fn start_worker(lab: &Lab, way: Way, wakes: u64) -> Result<WorkerTells> {
     if way == Way::Ping {
-        return wake_all(way, &mut waker, wakes, waits, || Ok(Instant::now()));
+        return Ok(Box::new(|| Ok(Instant::now())));
     }
-    let (worker, favoured) = (lab.wire()?, lab.realtime());
+    let (wire, favoured) = (lab.wire()?, lab.realtime());
     let (tell, told) = channel();
     std::thread::spawn(move || {
-        if let Err(error) = work(way, worker, wakes + WARM_UP, favoured, &tell) {
+        if let Err(error) = work(way, wire, wakes + WARM_UP, favoured, &tell) {
             // Nobody may listen any more: then there was another error before.
             let _ = tell.send(Err(error));
         }
     });
-    wake_all(way, &mut waker, wakes, waits, || told.recv().context("the worker ended")?)
+    Ok(Box::new(move || told.recv().context("the worker ended")?))
 }
 
 /// Wakes the worker again and again, at moments of no pattern, and records how long each took.
-///
-/// `worker` tells when the worker has begun to wait, and then when it has read what it was given.
-fn wake_all(
-    way: Way,
-    wire: &mut Wire,
-    wakes: u64,
-    waits: &mut Histogram<u64>,
-    worker: impl Fn() -> Result<Instant>,
-) -> Result<()> {
+fn wake_all(way: Way, wire: &mut Wire, wakes: u64, waits: &mut Histogram<u64>, worker: WorkerTells) -> Result<()> {
     let mut random = rand::rng();
     let mut command = Vec::new();
     for n in 0..wakes + WARM_UP {

@@ -35,6 +35,8 @@ const COMPLETE_SCRIPT: &str = include_str!("complete.lua");
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flow {
+    /// As many PINGs: what the way to the server and back costs alone
+    Ping,
     /// ORDER.PLACE, ORDER.CLAIM, ORDER.COMPLETE
     Holdfast,
     /// ORDER.PLACE, ORDER.COMPLETE … CLAIM: the next order comes with the reply
@@ -53,6 +55,7 @@ impl Flow {
     /// How it is called in a table.
     pub fn label(self) -> &'static str {
         match self {
+            Flow::Ping => "as many PINGs",
             Flow::Holdfast => "Holdfast",
             Flow::HoldfastNext => "Holdfast, COMPLETE … CLAIM",
             Flow::Lua => "Lua scripts",
@@ -75,7 +78,7 @@ impl Flow {
         match self {
             Flow::Holdfast | Flow::HoldfastNext | Flow::HoldfastNode => Case::Place.prepare(server),
             Flow::Lua => Case::Lua.prepare(server),
-            Flow::Bullmq => Case::Ping.prepare(server),
+            Flow::Ping | Flow::Bullmq => Case::Ping.prepare(server),
             Flow::Streams => {
                 Case::Xadd.prepare(server)?;
                 redis::cmd("XGROUP").arg("CREATE").arg(ORDERS).arg(GROUP).arg("$").arg("MKSTREAM").exec(server)
@@ -89,6 +92,7 @@ impl Flow {
     /// When they were not, or the server refuses a command.
     pub fn verify(self, server: &mut Connection, orders: u64) -> Result<()> {
         let counts = match self {
+            Flow::Ping => return Ok(()),
             Flow::Holdfast | Flow::HoldfastNext | Flow::HoldfastNode => count_store(server),
             Flow::Lua => count_scripts(server),
             Flow::Streams => count_stream(server),
@@ -173,13 +177,17 @@ impl Scripts {
 /// What a worker needs to complete what it has claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Held {
-    /// The order's id; of a stream, the entry's.
+    /// The order's id; of a stream, the entry's; of PING, nothing.
     id: Vec<u8>,
-    /// The fencing token; of a stream, nothing.
+    /// The fencing token; of a stream and of PING, nothing.
     token: Vec<u8>,
 }
 
 impl Held {
+    fn nothing() -> Held {
+        Held { id: Vec::new(), token: Vec::new() }
+    }
+
     fn of_order(order: &Reply) -> Result<Held> {
         Ok(Held { id: order.field("order")?.bytes().into_owned(), token: order.field("token")?.bytes().into_owned() })
     }
@@ -232,6 +240,7 @@ impl<'a> WireLives<'a> {
         self.commands.clear();
         for n in first..first + count {
             match self.flow {
+                Flow::Ping => Case::Ping.encode(n, "", &mut self.commands),
                 Flow::Lua => workload::encode_script(&self.scripts.place, n, Some(QUEUE_LIST), &mut self.commands),
                 Flow::Streams => Case::Xadd.encode(n, "", &mut self.commands),
                 _ => Case::Place.encode(n, "", &mut self.commands),
@@ -246,6 +255,7 @@ impl<'a> WireLives<'a> {
         encode_claim(self.flow, self.scripts, count, &mut self.commands);
         let replies = self.wire.call(&self.commands, 1)?;
         let held: Vec<Held> = match self.flow {
+            Flow::Ping => vec![Held::nothing(); usize::try_from(count)?],
             Flow::Streams => Held::of_streams(&replies[0]),
             _ => replies[0].elements().iter().map(Held::of_order).collect::<Result<_>>()?,
         };
@@ -273,6 +283,7 @@ fn encode_claim(flow: Flow, scripts: &Scripts, count: u64, out: &mut Vec<u8>) {
     let count = count.to_string();
     let count = count.as_bytes();
     match flow {
+        Flow::Ping => encode(out, &[b"PING"]),
         Flow::Streams => {
             let orders = ORDERS.as_bytes();
             encode(
@@ -292,6 +303,10 @@ fn encode_claim(flow: Flow, scripts: &Scripts, count: u64, out: &mut Vec<u8>) {
 /// Appends what completes an order; how many commands that are.
 fn encode_complete(flow: Flow, scripts: &Scripts, held: &Held, out: &mut Vec<u8>) -> u64 {
     match flow {
+        Flow::Ping => {
+            encode(out, &[b"PING"]);
+            1
+        }
         Flow::Streams => {
             encode(out, &[b"XACK", ORDERS.as_bytes(), GROUP.as_bytes(), &held.id]);
             encode(out, &[b"XDEL", ORDERS.as_bytes(), &held.id]);
