@@ -4,6 +4,7 @@
 //! This file is the table of contents: what the server is told when it loads the module.
 //! - [`commands::TABLE`]: the commands, a file a family under `commands/`
 //! - [`server::value`]: the key's type, its persistence
+//! - [`server::locks`]: the other type, for LOCK.*
 //! - [`server::config`]: the settings `holdfast.*`
 //! - [`server::info`]: `INFO holdfast`
 //! - [`server::events`], [`server::deadlines`]: what happens without a command
@@ -15,7 +16,7 @@ mod server;
 
 use redis_module::{redis_module, Context, RedisString, Status};
 use server::memory::ServerAlloc;
-use server::{config, deadlines, events, info, register, table, value, Ctx};
+use server::{config, deadlines, events, info, locks, register, table, value, Ctx};
 
 /// The version MODULE LIST shows: 10000 × major + 100 × minor + patch.
 const VERSION: i32 = 100;
@@ -31,6 +32,7 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
     register::set_options(ctx);
     register::category(ctx);
     let loaded = value::register(ctx)
+        && locks::register(ctx)
         && table::register(ctx, commands::TABLE)
         && config::register(ctx)
         && info::register(ctx)

@@ -7,7 +7,7 @@ use crate::server::streams::{kind_name, signal_modified, Streams};
 use crate::server::table::{find, Command};
 use crate::server::value::load_piece;
 use crate::server::write::Rule;
-use crate::server::{deadlines, wire, write, Call, Stop, Str};
+use crate::server::{deadlines, locks, wire, write, Call, Stop, Str};
 
 pub const APPLY: Command = Command {
     about: About {
@@ -40,6 +40,8 @@ fn apply(call: &Call<'_>) -> Result<(), Stop> {
         name if name == wire::TAKE_BACK.to_bytes() => take_back(&call),
         name if name == wire::REENTRY.to_bytes() => reentry(&call),
         name if name == wire::LOAD.to_bytes() => load(&call),
+        name if name == wire::LOCK_SWEEP.to_bytes() => locks::apply_sweep(&call),
+        name if name == wire::LOCK_LOAD.to_bytes() => locks::apply_load(&call),
         name => match find(name).filter(|command| !command.internal) {
             Some(command) => (command.run)(&call),
             None => Err(malformed("command")),

@@ -34,11 +34,12 @@ mod tests {
             let about = &command.about;
             let args: Vec<_> = about.args.iter().map(syntax).collect();
             out.push_str(&format!("\n## {}\n\n```\n{} {}\n```\n\n", about.name, about.name, args.join(" ")));
+            let what = if about.name.starts_with("LOCK.") { "lock" } else { "store" };
             let key = match about.access {
-                Access::Read => "reads the store",
-                Access::Update => "changes the store",
-                Access::Insert => "changes the store, makes it if there is none",
-                Access::Delete => "removes the store",
+                Access::Read => format!("reads the {what}"),
+                Access::Update => format!("changes the {what}"),
+                Access::Insert => format!("changes the {what}, makes it if there is none"),
+                Access::Delete => format!("removes the {what}"),
             };
             out.push_str(&format!(
                 "{}.\n\n- reply: {}\n- complexity: {}\n- flags: {}; ACL categories: {} holdfast\n- key: {key}\n- since: {}\n",

@@ -7,6 +7,7 @@ mod args;
 mod docs;
 mod glob;
 mod holds;
+mod locks;
 mod orders;
 mod reply;
 mod stock;
@@ -46,5 +47,9 @@ pub static TABLE: &[&Command] = &[
     &work::REDRIVE,
     &orders::GET,
     &orders::SCAN,
+    &locks::ACQUIRE,
+    &locks::RENEW,
+    &locks::RELEASE,
+    &locks::GET,
     &apply::APPLY,
 ];

@@ -117,6 +117,11 @@ fn next_entries<K: Ord + Copy>(map: &BTreeMap<K, u32>, done: &mut Option<K>, sli
     list
 }
 
+/// The slots of entries of a map that do not belong there.
+fn strays<K: Copy>(entries: &[(K, u32)], belongs: impl Fn(K, u32) -> bool) -> Vec<u32> {
+    entries.iter().filter(|(key, slot)| !belongs(*key, *slot)).map(|(_, slot)| *slot).collect()
+}
+
 /// The next slots to look at, behind those that are done.
 fn next_slots(done: &mut u32, end: u32, slice: u32) -> Option<Range<u32>> {
     let from = *done;
@@ -323,15 +328,41 @@ impl Store {
         let aging = next_entries(&self.aging, &mut audit.aging_checked, slice);
         let dead = next_entries(&self.dead, &mut audit.dead_checked, slice);
         let looked = ready.len() + retries.len() + aging.len() + dead.len();
-        let seated = |slot: u32, seat: Seat| self.orders.get(slot).is_some_and(|order| order.seat == seat);
-        let open = |slot: u32| self.orders.get(slot).is_some_and(|order| order.state().is_open() && !order.late);
-        let died = |slot: u32| self.orders.get(slot).is_some_and(|order| order.state() == OrderState::Dead);
-        let strays = ready.iter().filter(|(_, slot)| !seated(*slot, Seat::Ready)).count()
-            + retries.iter().filter(|(_, slot)| !seated(*slot, Seat::Retry)).count();
-        audit.differ("queue", b"", strays as i64, 0);
-        audit.differ("late", b"", aging.iter().filter(|(_, slot)| !open(*slot)).count() as i64, 0);
-        audit.differ("due", b"dead", dead.iter().filter(|(_, slot)| !died(*slot)).count() as i64, 0);
+        let strays = [
+            ("queue", strays(&ready, |place, slot| self.is_ready(slot, place))),
+            ("queue", strays(&retries, |place, slot| self.is_retry(slot, place))),
+            ("late", strays(&aging, |age, slot| self.is_aging(slot, age))),
+            ("due", strays(&dead, |place, slot| self.is_dead(slot, place))),
+        ];
+        for (what, list) in strays {
+            for slot in list {
+                audit.differ(what, self.orders.get(slot).map_or(b"", Order::id), 1, 0);
+            }
+        }
         looked > 0
+    }
+
+    /// Whether an order is ready, at that place in the queue.
+    fn is_ready(&self, slot: u32, place: EntryId) -> bool {
+        self.orders.get(slot).is_some_and(|order| order.seat == Seat::Ready && self.queued_as(order) == place)
+    }
+
+    /// Whether an order is a due retry, at that place among them.
+    fn is_retry(&self, slot: u32, place: (Ms, u64)) -> bool {
+        let retry = |order: &Order| self.extra(order).and_then(|extra| extra.retry);
+        self.orders.get(slot).is_some_and(|order| order.seat == Seat::Retry && retry(order) == Some(place))
+    }
+
+    /// Whether an order is open and not late, at that age.
+    fn is_aging(&self, slot: u32, age: (Ms, EntryId)) -> bool {
+        let open = |order: &Order| order.state().is_open() && !order.late;
+        self.orders.get(slot).is_some_and(|order| open(order) && (self.placed_at(order), self.queued_as(order)) == age)
+    }
+
+    /// Whether an order is dead, at that place among them.
+    fn is_dead(&self, slot: u32, place: u64) -> bool {
+        let died = |order: &Order| self.extra(order).map(|extra| extra.due_place);
+        self.orders.get(slot).is_some_and(|order| order.state() == OrderState::Dead && died(order) == Some(place))
     }
 
     fn compare_sku(&self, audit: &mut Audit, slot: u32) {

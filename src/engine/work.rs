@@ -319,8 +319,7 @@ impl Store {
         }
         self.check_token(slot, fail.token)?;
         self.check_open(slot)?;
-        let longest = fail.after_ms.unwrap_or(self.settings.backoff_cap_ms);
-        checked_sum(self.stamp(now), longest, if fail.after_ms.is_some() { "AFTER" } else { "backoff-cap-ms" })?;
+        checked_sum(self.stamp(now), fail.after_ms.unwrap_or(0), "AFTER")?;
         self.touch(now, fx);
         self.audit_order(slot, -1);
         let failure = self.end_attempt(slot, fail, fx);
@@ -340,7 +339,7 @@ impl Store {
         let attempt = extra.attempts;
         let dies = fail.fatal || u64::from(attempt) >= attempts;
         let wait_ms = fail.after_ms.unwrap_or_else(|| self.backoff_ms(fail.order, attempt));
-        let (at, due) = (self.now, if dies { 0 } else { self.now.saturating_add(wait_ms) });
+        let (at, due) = (self.now, if dies { 0 } else { self.now.saturating_add(wait_ms).min(MAX_QUANTITY) });
         let happening = Happening::Failed { at, attempt: u64::from(attempt), due, reason: fail.reason };
         self.extra_mut(slot).history.push(happening);
         self.counters.failed = self.counters.failed.saturating_add(1);
@@ -529,9 +528,10 @@ impl Store {
         fx: &mut Effects,
     ) -> Result<(EntryId, Option<u32>), Refusal> {
         self.check_claim(now, claim)?;
-        let id = self.complete(now, complete, fx)?;
         let slot = self.order_slot(complete.order)?;
-        if !fx.changed {
+        let before = self.orders.at(slot).state() == OrderState::Completed;
+        let id = self.complete(now, complete, fx)?;
+        if before {
             return Ok((id, self.handed_out_with(slot, claim.worker)));
         }
         let next = self.claim(now, claim, fx)?.first().copied();

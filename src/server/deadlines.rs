@@ -14,6 +14,7 @@ use super::call::Call;
 use super::config;
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::Key;
+use super::locks;
 use super::value::StoreValue;
 use super::write;
 use crate::engine::Ms;
@@ -73,9 +74,14 @@ impl Deadlines {
 /// Registers a store that was loaded, copied, renamed or moved, wherever it is now.
 pub fn note(db: c_int, key: Str, value: &mut StoreValue) {
     value.due = value.store.next_due().unwrap_or(0);
-    DEADLINES.with_borrow_mut(|deadlines| match value.due {
-        0 => deadlines.remove(value.uid),
-        due => deadlines.set(value.uid, db, key.bytes(), due),
+    set_due(value.uid, db, key.bytes(), value.due);
+}
+
+/// Registers when a value, of whatever type, is due next; 0 if it is not.
+pub(super) fn set_due(uid: u64, db: c_int, key: &[u8], due: Ms) {
+    DEADLINES.with_borrow_mut(|deadlines| match due {
+        0 => deadlines.remove(uid),
+        due => deadlines.set(uid, db, key, due),
     });
 }
 
@@ -175,7 +181,13 @@ extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
 fn sweep_store(ctx: Ctx, uid: u64, now: Ms, budget: u64) -> bool {
     let place = DEADLINES.with_borrow(|d| d.stores.get(&uid).map(|place| (place.db, OwnStr::new(&place.key))));
     let Some((db, name)) = place else { return false };
-    let key = ctx.select(db).then(|| Key::open(ctx, name.get(), true)).flatten();
+    if !ctx.select(db) {
+        return false;
+    }
+    if locks::sweep_due(ctx, name.get(), uid, now) {
+        return false;
+    }
+    let key = Key::open(ctx, name.get(), true);
     // SAFETY: the tick opens one store at a time.
     let value = key.as_ref().and_then(|key| unsafe { key.store() }).filter(|value| value.uid == uid);
     let Some(value) = value else {

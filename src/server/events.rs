@@ -8,6 +8,7 @@ use super::ctx::{api, Ctx, Str};
 use super::deadlines;
 use super::keys::Key;
 use super::line;
+use super::locks;
 use super::value::forget_pieces;
 
 /// Subscribes to everything that moves a store or decides who acts on deadlines.
@@ -39,6 +40,9 @@ extern "C" fn role_changed(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEve
 /// No timer fires while loading: what was loaded is armed at its end.
 extern "C" fn loading(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub: u64, _: *mut c_void) {
     let over = [raw::REDISMODULE_SUBEVENT_LOADING_ENDED, raw::REDISMODULE_SUBEVENT_LOADING_FAILED];
+    if sub == raw::REDISMODULE_SUBEVENT_LOADING_REPL_START {
+        locks::forget_floor();
+    }
     if over.contains(&sub) {
         forget_pieces();
         // SAFETY: the context of this callback, used within it.
@@ -82,6 +86,9 @@ extern "C" fn key_moved(
         // SAFETY: the only reference to the store in this callback.
         if let Some(value) = unsafe { key.store() } {
             deadlines::note(ctx.db(), name, value);
+            drop(key);
+            deadlines::arm(ctx);
+        } else if locks::moved(ctx, name, &key) {
             drop(key);
             deadlines::arm(ctx);
         }

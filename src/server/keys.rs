@@ -12,7 +12,7 @@ use super::value::{store_type, StoreValue};
 use crate::engine::{Refusal, StreamKind, MAX_ID_BYTES};
 
 /// The server's text for a key of another type.
-const WRONGTYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+pub(super) const WRONGTYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
 
 /// An open key. Closing it wakes those who wait for a stream that was added to.
 pub struct Key(pub(super) *mut raw::RedisModuleKey);

@@ -9,9 +9,6 @@
 //! The server's own lists of clients blocked on keys are not used: they wake all callers at once, and say nothing when
 //! a key goes.
 
-// Until the commands that wait are all there.
-#![allow(dead_code)]
-
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_int, c_void};
@@ -21,10 +18,14 @@ use redis_module::raw;
 
 use super::call::{Call, Stop};
 use super::ctx::{api, Ctx, OwnStr, Str};
+use super::{claims, locks};
 use crate::engine::Ms;
 
 /// Callers that one tick of the timer answers at most; then the clients that wait for the server have their turn.
 const ANSWERS_A_TICK: usize = 512;
+
+/// Callers that are looked at, at most, for one who stands in the line twice.
+const LOOK_MOST: usize = 1_000;
 
 /// How long the timer waits before it looks again while writes are paused (a failover in progress), milliseconds.
 const PAUSED_MS: i64 = 10;
@@ -44,8 +45,8 @@ impl Ask {
     /// anything by now: compare the value's uid.
     fn serve(&self) -> Option<Serve> {
         match self {
-            Ask::Claim { .. } => Some(super::claims::serve),
-            Ask::Lock { .. } => None,
+            Ask::Claim { .. } => Some(claims::serve),
+            Ask::Lock { .. } => Some(locks::serve),
         }
     }
 
@@ -104,6 +105,8 @@ struct Line {
     next_place: u64,
     /// Values whose lines are to be served.
     scheduled: BTreeSet<u64>,
+    /// The one that was served last: the next has its turn before those in front of it.
+    served: u64,
     undelivered: Vec<Later>,
     armed: bool,
 }
@@ -141,6 +144,14 @@ impl Line {
         self.remove(place)
     }
 
+    fn next_scheduled(&mut self) -> Option<u64> {
+        let behind = self.scheduled.range(self.served.saturating_add(1)..).next();
+        let next = behind.or(self.scheduled.first()).copied()?;
+        self.scheduled.remove(&next);
+        self.served = next;
+        Some(next)
+    }
+
     fn remove_client(&mut self, client: Client) -> Option<Waiter> {
         self.places.get(&client).copied().and_then(|place| self.remove(place))
     }
@@ -151,16 +162,14 @@ impl Line {
 /// command ends with what this gives: its reply comes later.
 pub fn wait(call: &Call<'_>, uid: u64, ask: Ask, timeout_ms: Ms) -> Stop {
     let timeout_ms = i64::try_from(timeout_ms).unwrap_or(i64::MAX);
-    let block = |reply, timeout, free| {
-        // SAFETY: the context is a command's, which may block; the callbacks are functions of this module, which is never
-        // unloaded.
-        unsafe {
-            let client = api!(RedisModule_BlockClient(call.ctx.0, reply, timeout, free, timeout_ms));
-            api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
-            client
-        }
+    let (reply, timeout, free) = (on_reply as _, on_timeout as _, free_answer as _);
+    // SAFETY: the context is a command's, which may block; the callbacks are functions of this module, which is never
+    // unloaded.
+    let client = unsafe {
+        let client = api!(RedisModule_BlockClient(call.ctx.0, Some(reply), Some(timeout), Some(free), timeout_ms));
+        api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
+        client
     };
-    let client = block(Some(on_reply), Some(on_timeout), Some(free_answer));
     let key = Rc::new(OwnStr::new(call.key.bytes()));
     let waiter = Waiter { client, db: call.ctx.db(), key, ask: Rc::new(ask) };
     LINE.with_borrow_mut(|line| line.push(uid, waiter));
@@ -173,15 +182,15 @@ pub fn anybody(uid: u64) -> bool {
     WAITING.get() > 0 && LINE.with_borrow(|line| line.of(uid).next().is_some())
 }
 
+/// How many wait for the value. Takes time in proportion to that.
+pub fn count(uid: u64) -> usize {
+    LINE.with_borrow(|line| line.of(uid).count())
+}
+
 /// Whether nobody waits for anything.
 #[inline]
 pub fn nobody() -> bool {
     WAITING.get() == 0
-}
-
-/// How many wait for the value. Takes time in proportion to that.
-pub fn count(uid: u64) -> usize {
-    LINE.with_borrow(|line| line.of(uid).count())
 }
 
 /// What the first in the line asks for.
@@ -194,6 +203,19 @@ pub fn answer_first(uid: u64, answer: Answer) {
     if let Some(waiter) = LINE.with_borrow_mut(|line| line.remove_first(uid)) {
         waiter.answer(answer);
     }
+}
+
+/// Answers those in the line who ask for the same thing, one answer each, and says how many were. Only the first
+/// [`LOOK_MOST`] callers are looked at.
+pub fn answer_like(uid: u64, same: impl Fn(&Ask) -> bool, answer: impl Fn() -> Answer) -> usize {
+    let like: Vec<Waiter> = LINE.with_borrow_mut(|line| {
+        let like = line.of(uid).take(LOOK_MOST).filter(|(_, waiter)| same(&waiter.ask));
+        let places: Vec<_> = like.map(|(place, _)| *place).collect();
+        places.into_iter().filter_map(|place| line.remove(place)).collect()
+    });
+    let answered = like.len();
+    like.into_iter().for_each(|waiter| waiter.answer(answer()));
+    answered
 }
 
 impl Waiter {
@@ -271,7 +293,7 @@ extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
 
 fn serve_scheduled(ctx: Ctx) {
     let mut left = ANSWERS_A_TICK;
-    while let Some(uid) = LINE.with_borrow_mut(|line| line.scheduled.pop_first()) {
+    while let Some(uid) = LINE.with_borrow_mut(Line::next_scheduled) {
         left -= serve(ctx, uid, left).min(left);
         if left == 0 {
             // This line may not be exhausted, and others have not been looked at.

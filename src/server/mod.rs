@@ -12,6 +12,7 @@ pub mod events;
 pub mod info;
 pub mod keys;
 pub mod line;
+pub mod locks;
 pub mod memory;
 pub mod register;
 pub mod slices;

@@ -134,12 +134,12 @@ extern "C" fn rdb_load(io: *mut raw::RedisModuleIO, encoding: c_int) -> *mut c_v
 }
 
 /// What the server reads and writes a value through.
-struct Io(*mut raw::RedisModuleIO);
+pub(super) struct Io(*mut raw::RedisModuleIO);
 
 impl Io {
     /// # Safety
     /// The io must be the one of the running callback.
-    unsafe fn new(io: *mut raw::RedisModuleIO) -> Self {
+    pub(super) unsafe fn new(io: *mut raw::RedisModuleIO) -> Self {
         Io(io)
     }
 
@@ -153,13 +153,14 @@ impl Io {
         }
     }
 
-    fn piece(&self) -> Result<Vec<u8>, String> {
+    /// The next string.
+    pub(super) fn piece(&self) -> Result<Vec<u8>, String> {
         let mut len = 0;
         // SAFETY: the io is live; on an error the server gives no buffer, otherwise one of `len` bytes that is ours.
         unsafe {
             let buffer = api!(RedisModule_LoadStringBuffer(self.0, &mut len));
             if buffer.is_null() || api!(RedisModule_IsIOError(self.0)) != 0 {
-                return Err("a store is cut off".into());
+                return Err("a value is cut off".into());
             }
             let piece = std::slice::from_raw_parts(buffer.cast::<u8>(), len).to_vec();
             api!(RedisModule_Free(buffer.cast()));
@@ -168,7 +169,7 @@ impl Io {
     }
 
     /// The database and key that the value is loaded into.
-    fn place(&self) -> Option<(c_int, Str)> {
+    pub(super) fn place(&self) -> Option<(c_int, Str)> {
         // SAFETY: the io is live; the name lives as long.
         unsafe {
             let key = api!(RedisModule_GetKeyNameFromIO(self.0));
@@ -176,7 +177,8 @@ impl Io {
         }
     }
 
-    fn warn(&self, text: &str) {
+    /// Says in the log what is wrong with a value.
+    pub(super) fn warn(&self, text: &str) {
         let text = std::ffi::CString::new(text).unwrap_or_default();
         // SAFETY: the format takes one string, which is there.
         unsafe { api!(RedisModule_LogIOError(self.0, c"warning".as_ptr(), c"%s".as_ptr(), text.as_ptr())) }

@@ -4,8 +4,8 @@
 //! and a log that is replayed do the same work at the same time, streams included. A change in the same millisecond as
 //! the store's last one goes as the client wrote it: replayed without a stamp, a command happens at the time of the
 //! store's last change, which every image carries. Under load that is nearly all of them, and it costs nothing where
-//! nobody listens. HOLDFAST.APPLY is refused for clients, so that nobody can forge a stamp. Beside the client's commands it carries the three that only a primary or a rewritten
-//! log makes: SWEEP, REENTRY and LOAD.
+//! nobody listens. HOLDFAST.APPLY is refused for clients, so that nobody can forge a stamp. Beside the client's commands it carries those that only a primary or a rewritten
+//! log makes: SWEEP, REENTRY, LOAD, and LOCKSWEEP and LOCKLOAD for locks.
 
 use std::ffi::CStr;
 
@@ -29,6 +29,12 @@ pub const REENTRY: &CStr = c"REENTRY";
 
 /// `LOAD piece`: a piece of a whole store, in a rewritten log.
 pub const LOAD: &CStr = c"LOAD";
+
+/// `LOCKSWEEP`: end the lease of a lock that is due, or remove a lock that is idle.
+pub const LOCK_SWEEP: &CStr = c"LOCKSWEEP";
+
+/// `LOCKLOAD image floor`: a whole lock, in a rewritten log, and the highest token of any.
+pub const LOCK_LOAD: &CStr = c"LOCKLOAD";
 
 /// Replicates the client's command as it came: it happens at the time of the store's last change.
 pub fn replicate_verbatim(ctx: Ctx) {

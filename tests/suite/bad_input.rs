@@ -61,6 +61,12 @@ const CALLS: &[&str] = &[
     "ORDER.COMPLETE popup o-1",
     "ORDER.CANCEL popup o-1",
     "ORDER.RETURN popup o-1 ITEMS sku-1 1",
+    "ORDER.CLAIM popup w-1",
+    "ORDER.RENEW popup o-1 TOKEN 1",
+    "ORDER.YIELD popup w-1",
+    "ORDER.FAIL popup o-1",
+    "ORDER.REDRIVE popup o-1",
+    "ORDER.ADVANCE popup o-1 packed",
     "ORDER.GET popup o-1",
     "ORDER.SCAN popup 0",
 ];
@@ -435,6 +441,12 @@ fn payload(client: &mut Client) -> Vec<u8> {
         "ORDER.COMPLETE popup o-2 RESULT {}",
         "ORDER.RETURN popup o-2 REF r-3 ITEMS sku-1 1",
         "ORDER.CANCEL popup o-3",
+        "ORDER.PLACE popup w-1 c-4 GROUP g-1 ITEMS sku-1 1",
+        "ORDER.CLAIM popup worker COUNT 1 LEASE 90000000",
+        "ORDER.ADVANCE popup w-1 packed",
+        "ORDER.FAIL popup w-1 REASON r AFTER 90000000",
+        "ORDER.FAIL popup o-4 REASON r FATAL",
+        "STORE.SET popup sla-ms 90000000",
     ] {
         client.get(call);
     }

@@ -18,11 +18,13 @@ tests![
     resharding_streams_first,
     an_expiry_during_resharding_doubles_no_stream,
     resharding_under_traffic,
+    a_lock_moves_with_its_slot,
 ];
 
 const ORDERS: &str = "{popup}:orders";
 const COMPLETE: &str = "{popup}:complete";
 const JOURNAL: &str = "{popup}:journal";
+const DEAD: &str = "{popup}:dead";
 
 fn commands_work_in_a_cluster(binary: &ServerBinary) {
     let server = Server::cluster(binary);
@@ -35,6 +37,10 @@ fn commands_work_in_a_cluster(binary: &ServerBinary) {
         client.text(format!("ORDER.PLACE {key} o-2 c-1 ITEMS sku-1 1"));
         client.text(format!("ORDER.COMPLETE {key} o-1"));
         client.int(format!("ORDER.CANCEL {key} o-2"));
+        client.text(format!("ORDER.PLACE {key} o-3 c-1 ITEMS sku-1 1"));
+        client.get(format!("ORDER.FAIL {key} o-3 AFTER 0"));
+        client.get(format!("ORDER.CLAIM {key} w-1 BLOCK 20000"));
+        client.get(format!("ORDER.FAIL {key} o-3 FATAL"));
         client.int(format!("INV.RESERVE {key} h-2 TTL 1 ITEMS sku-1 1"));
         wait_until(DEADLINE, "the hold expires", || stock(&mut client, key, "sku-1").1 == 0);
         assert_eq!(client.int(format!("STORE.REPAIR {key}")), 0);
@@ -204,6 +210,8 @@ fn attempts(round: usize) -> Vec<String> {
         format!("ORDER.CANCEL popup o-{}", 10 + round),
         format!("INV.RESERVE popup h-{round} TTL 3600000 ITEMS sku-1 1"),
         "INV.ADJUST popup sku-1 1".to_string(),
+        format!("ORDER.FAIL popup o-{} REASON lost FATAL", [8, 9, 16, 17, 18, 19][round]),
+        format!("ORDER.CLAIM popup w-{round} LEASE 3600000"),
     ]
 }
 
@@ -229,7 +237,7 @@ fn try_everywhere(pair: &Pair, from: usize, round: usize) -> Vec<String> {
 }
 
 /// Moves the slot key by key, in this order, with clients trying at every step, and looks at the books at the end.
-fn reshard(binary: &ServerBinary, keys: [&str; 4]) {
+fn reshard(binary: &ServerBinary, keys: [&str; 5]) {
     let pair = Pair::start(binary);
     let slot = open_shop(&pair);
     pair.begin_move(slot, 0);
@@ -243,14 +251,16 @@ fn reshard(binary: &ServerBinary, keys: [&str; 4]) {
     let mut client = pair.client(1);
     assert_eq!(pair.client(0).int("DBSIZE"), 0);
     // A second look at what was done: the same replies, nothing changed.
-    let idempotent = |command: &&String| !command.starts_with("INV.ADJUST");
+    let idempotent = |command: &&String| !["INV.ADJUST", "ORDER.CLAIM"].iter().any(|verb| command.starts_with(verb));
     let digest = client.digest();
     done.iter().filter(idempotent).for_each(|command| drop(client.get(command)));
     assert_eq!(client.digest(), digest);
     let count = |verb: &str| done.iter().filter(|command| command.starts_with(verb)).count() as i64;
     let (placed, completed, cancelled) = (count("ORDER.PLACE"), count("ORDER.COMPLETE"), count("ORDER.CANCEL"));
-    let open = 18 + placed - completed - cancelled;
+    let dead = count("ORDER.FAIL");
+    let open = 18 + placed - completed - cancelled - dead;
     assert_eq!(client.int(format!("XLEN {ORDERS}")), open);
+    assert_eq!(client.int(format!("XLEN {DEAD}")), dead);
     assert_eq!(client.int(format!("XLEN {COMPLETE}")), 2 + completed);
     let on_hand = 1000 - 2 - completed + count("INV.ADJUST");
     let held = open + count("INV.RESERVE");
@@ -260,11 +270,11 @@ fn reshard(binary: &ServerBinary, keys: [&str; 4]) {
 }
 
 fn resharding_store_first(binary: &ServerBinary) {
-    reshard(binary, ["popup", ORDERS, COMPLETE, JOURNAL]);
+    reshard(binary, ["popup", ORDERS, COMPLETE, JOURNAL, DEAD]);
 }
 
 fn resharding_streams_first(binary: &ServerBinary) {
-    reshard(binary, [ORDERS, JOURNAL, COMPLETE, "popup"]);
+    reshard(binary, [DEAD, ORDERS, JOURNAL, COMPLETE, "popup"]);
 }
 
 /// A deadline comes while the store and its journal are on different nodes: the units come back, no stream is made twice.
@@ -419,4 +429,28 @@ fn resharding_under_traffic(binary: &ServerBinary) {
     assert_eq!(stock(&mut client, "popup", "sku-1"), (1_000_000 - sold, open, 1_000_000 - sold - open));
     assert_eq!(client.call("STORE.REPAIR popup"), Reply::Int(0));
     assert_books_balance(&mut client, "popup");
+}
+
+/// Who waits when the slot moves is sent away, asks again, and learns where; the holder goes on under its token.
+fn a_lock_moves_with_its_slot(binary: &ServerBinary) {
+    let pair = Pair::start(binary);
+    let mut client = pair.client(0);
+    let token = client.int("LOCK.ACQUIRE popup ann 600000");
+    let mut bob = pair.client(0);
+    bob.send("LOCK.ACQUIRE popup bob 600000 WAIT 0").expect("sent");
+    wait_until(DEADLINE, "bob waits", || client.get("LOCK.GET popup").field("waiting").int() == 1);
+    let slot = client.int("CLUSTER KEYSLOT popup");
+    pair.begin_move(slot, 0);
+    pair.move_key("popup", 0);
+    assert_eq!(bob.receive().expect("a reply"), Reply::Nil);
+    assert_eq!(bob.call("LOCK.ACQUIRE popup bob 600000 WAIT 0").code(), "ASK");
+    pair.end_move(slot, 0);
+    assert_eq!(bob.call("LOCK.ACQUIRE popup bob 600000 WAIT 0").code(), "MOVED");
+    let (mut client, mut bob) = (pair.client(1), pair.client(1));
+    assert_eq!(client.get("LOCK.ACQUIRE popup bob 600000"), Reply::Nil);
+    bob.send("LOCK.ACQUIRE popup bob 600000 WAIT 0").expect("sent");
+    wait_until(DEADLINE, "bob waits again", || client.get("LOCK.GET popup").field("waiting").int() == 1);
+    assert_eq!(client.int(format!("LOCK.RELEASE popup {token}")), 1);
+    assert!(bob.receive().expect("a reply").int() > token);
+    pair.assert_nothing_doubled();
 }

@@ -63,6 +63,10 @@ const CONTRACT: &[Contract] = contract! {
     "order.return" -6 write ["REF" "ITEMS"] "popup o-1 ITEMS sku-1 1";
     "order.get" 3 read [] "popup o-1";
     "order.scan" -3 read ["STATE" "CUSTOMER" "LATE" "COUNT"] "popup 0";
+    "lock.acquire" -4 write ["WAIT"] "popup owner-1 1000";
+    "lock.renew" 4 write [] "popup 1 1000";
+    "lock.release" 3 write [] "popup 1";
+    "lock.get" 2 read [] "popup";
 };
 
 /// COMMAND INFO of one command: its ten elements.

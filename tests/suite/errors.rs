@@ -48,6 +48,13 @@ const ON_A_STORE: &[&str] = &[
     "ORDER.COMPLETE popup o-1",
     "ORDER.CANCEL popup o-1",
     "ORDER.RETURN popup o-1 ITEMS sku-1 1",
+    "ORDER.CLAIM popup w-1",
+    "ORDER.RENEW popup o-1 TOKEN 1",
+    "ORDER.YIELD popup w-1",
+    "ORDER.FAIL popup o-1",
+    "ORDER.REDRIVE popup o-1",
+    "ORDER.REDRIVE popup ALL",
+    "ORDER.ADVANCE popup o-1 packed",
     "ORDER.GET popup o-1",
     "ORDER.SCAN popup 0",
 ];

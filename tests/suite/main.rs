@@ -7,12 +7,17 @@
 //! cases; what they are is the same for the same number.
 
 mod bad_input;
+mod blocking;
+mod claims;
 mod cluster;
 mod cmd_info;
 mod common;
 mod crash;
 mod errors;
+mod fleet;
+mod groups;
 mod holds;
+mod locks;
 mod model;
 mod orders;
 mod outsiders;
@@ -20,6 +25,7 @@ mod persistence;
 mod race;
 mod replay;
 mod replication;
+mod retries;
 mod sale;
 mod slices;
 mod stock;
@@ -34,11 +40,16 @@ use std::sync::Arc;
 /// The files of the suite, each with its tests.
 const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("bad_input", bad_input::TESTS),
+    ("blocking", blocking::TESTS),
+    ("claims", claims::TESTS),
     ("cluster", cluster::TESTS),
     ("cmd_info", cmd_info::TESTS),
     ("crash", crash::TESTS),
     ("errors", errors::TESTS),
+    ("fleet", fleet::TESTS),
+    ("groups", groups::TESTS),
     ("holds", holds::TESTS),
+    ("locks", locks::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
@@ -46,6 +57,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("race", race::TESTS),
     ("replay", replay::TESTS),
     ("replication", replication::TESTS),
+    ("retries", retries::TESTS),
     ("sale", sale::TESTS),
     ("slices", slices::TESTS),
     ("stock", stock::TESTS),
@@ -71,6 +83,9 @@ fn trials(binaries: &[Arc<ServerBinary>]) -> Vec<Trial> {
 }
 
 fn main() -> ExitCode {
+    if fleet::is_worker() {
+        return fleet::work();
+    }
     let arguments = Arguments::from_args();
     let binaries = match ServerBinary::matrix() {
         Ok(binaries) => binaries,

@@ -1,8 +1,8 @@
 //! What survives: snapshots, append-only files, and the commands that move whole keys.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, open_store, place_many, server_now_ms, stock, tests, wait_until, Client, Reply,
-    Server, ServerBinary, DEADLINE,
+    assert_books_balance, claim, cmd, entries, open_store, place_many, server_now_ms, stock, tests, wait_until, Client,
+    Reply, Server, ServerBinary, DEADLINE,
 };
 
 tests![
@@ -49,6 +49,32 @@ fn open_full_store(client: &mut Client, key: &str) {
     }
     client.int(format!("ORDER.RETURN {key} o-3 REF ret-3 ITEMS sku-1 1"));
     client.text(cmd!["ORDER.PLACE", key, b"\0\xff", b"\r\n", "ITEMS", b"\0odd\xff", 2]);
+    put_to_work(client, key);
+}
+
+/// Orders in workers' hands, in backoff, due again, dead and redriven.
+fn put_to_work(client: &mut Client, key: &str) {
+    let retries = client.int(format!("XLEN {}", stream(key, "retry")));
+    for number in 0..8 {
+        client.text(format!("ORDER.PLACE {key} w-{number} c-w GROUP w-{} ITEMS sku-1 1", number % 3));
+    }
+    claim(client, format!("ORDER.CLAIM {key} worker-1 COUNT 4 LEASE 3600000"));
+    client.get(format!("ORDER.FAIL {key} w-3 REASON later AFTER 3600000"));
+    client.get(format!("ORDER.FAIL {key} w-4 REASON never FATAL"));
+    client.get(format!("ORDER.FAIL {key} w-5 REASON never FATAL"));
+    client.int(format!("ORDER.REDRIVE {key} w-5"));
+    client.int(format!("ORDER.ADVANCE {key} w-6 packed"));
+    client.get(format!("ORDER.FAIL {key} w-0 REASON soon AFTER 1"));
+    wait_until(DEADLINE, "the retry is due", || client.int(format!("XLEN {}", stream(key, "retry"))) > retries);
+}
+
+/// The key of a stream of a store.
+fn stream(key: &str, name: &str) -> String {
+    if key.contains('{') {
+        format!("{key}:{name}")
+    } else {
+        format!("{{{key}}}:{name}")
+    }
 }
 
 fn digest_tells_stores_apart(binary: &ServerBinary) {
@@ -67,6 +93,13 @@ fn digest_tells_stores_apart(binary: &ServerBinary) {
         "ORDER.COMPLETE popup o-1",
         "ORDER.RETURN popup o-1 REF r-1 ITEMS sku-1 1",
         "INV.SYNC popup erp 1 ITEMS sku-1 11",
+        "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1",
+        "ORDER.ADVANCE popup o-2 picked",
+        "ORDER.CLAIM popup w-1 LEASE 3600000",
+        "ORDER.YIELD popup w-1",
+        "ORDER.FAIL popup o-2 AFTER 3600000",
+        "ORDER.FAIL popup o-2 FATAL",
+        "ORDER.REDRIVE popup o-2",
     ] {
         client.get(command);
         let digest = client.digest_value("popup");
@@ -246,7 +279,8 @@ fn dump_and_restore(binary: &ServerBinary) {
     assert_eq!(other.get("INV.GET popup sku-1 sku-2"), client.get("INV.GET popup sku-1 sku-2"));
     // The streams were not restored: repair writes them.
     let open = client.int("XLEN {popup}:orders");
-    assert_eq!(other.int("STORE.REPAIR popup"), open);
+    let listed = client.int("XLEN {popup}:retry") + client.int("XLEN {popup}:dead");
+    assert_eq!(other.int("STORE.REPAIR popup"), open + listed);
     assert_eq!(other.int("XLEN {popup}:orders"), open);
     assert_books_balance(&mut other, "popup");
     client.ok(cmd!["RESTORE", "popup", 0, &payload, "REPLACE"]);
@@ -283,9 +317,10 @@ fn rename_keeps_everything(binary: &ServerBinary) {
     open_full_store(&mut client, "popup");
     let digest = client.digest_value("popup");
     let open = client.int("XLEN {popup}:orders");
+    let listed = client.int("XLEN {popup}:retry") + client.int("XLEN {popup}:dead");
     client.ok("RENAME popup other");
     assert_eq!(client.digest_value("other"), digest);
-    assert_eq!(client.int("STORE.REPAIR other"), open, "streams are found by the store's name");
+    assert_eq!(client.int("STORE.REPAIR other"), open + listed, "streams are found by the store's name");
     client.text("ORDER.COMPLETE other o-0");
     assert_eq!(client.int("XLEN {other}:orders"), open - 1);
     assert_eq!(client.int("XLEN {popup}:orders"), open);
@@ -298,7 +333,8 @@ fn move_and_swapdb_keep_everything(binary: &ServerBinary) {
     let mut client = server.client();
     open_full_store(&mut client, "popup");
     let digest = client.digest_value("popup");
-    for key in ["popup", "{popup}:orders", "{popup}:complete", "{popup}:journal"] {
+    for key in ["", ":orders", ":complete", ":journal", ":retry", ":dead"] {
+        let key = if key.is_empty() { "popup".to_owned() } else { format!("{{popup}}{key}") };
         assert_eq!(client.int(format!("MOVE {key} 3")), 1, "{key}");
     }
     client.refused("NOSTORE", "STORE.INFO popup");

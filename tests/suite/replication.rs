@@ -1,8 +1,8 @@
 //! Replicas: the same state to the byte of DEBUG DIGEST, deadlines acted on by the primary alone, no forged stamps.
 
 use crate::common::{
-    assert_books_balance, cmd, open_store, read_commands, server_now_ms, stock, tests, wait_until, Client, Reply,
-    Server, ServerBinary, DEADLINE,
+    assert_books_balance, claim, claim_one, cmd, open_store, read_commands, server_now_ms, stock, tests, wait_until,
+    Client, Reply, Server, ServerBinary, DEADLINE,
 };
 use nix::sys::signal::{kill, Signal};
 
@@ -16,6 +16,8 @@ tests![
     promotion_arms_the_deadlines,
     scripts_and_transactions_replicate,
     idempotency_survives_a_failover,
+    a_promoted_replica_goes_on_with_leases_and_backoffs,
+    tokens_grow_over_a_failover_that_lost_writes,
     a_failover_under_traffic_loses_nothing,
     deadlines_wait_while_writes_are_paused,
     stamps_cannot_be_forged,
@@ -36,6 +38,34 @@ fn trade(client: &mut Client, tag: &str, count: usize) {
             4 => drop(client.int(format!("ORDER.CANCEL popup {tag}o-{number}"))),
             _ => drop(client.int(format!("INV.ADJUST popup sku-2 1 REF {tag}r-{number}"))),
         }
+        toil(client, tag, number);
+    }
+}
+
+/// What workers do, one of its kinds a number: orders `{tag}w-…` in groups, claimed, failed, yielded, dead, redriven.
+fn toil(client: &mut Client, tag: &str, number: usize) {
+    let order = format!("{tag}w-{number}");
+    client.text(format!("ORDER.PLACE popup {order} c-w GROUP g-{} ITEMS sku-1 1", number % 5));
+    let claimed = claim(client, format!("ORDER.CLAIM popup w-{} COUNT 2 LEASE 3600000", number % 4));
+    for (at, claimed) in claimed.iter().enumerate() {
+        let (order, token) = (&claimed.order, claimed.token);
+        match (number + at) % 6 {
+            0 => drop(client.get(format!("ORDER.FAIL popup {order} TOKEN {token} REASON r-{number} AFTER 3600000"))),
+            1 => drop(client.get(format!("ORDER.FAIL popup {order} TOKEN {token} REASON boom FATAL"))),
+            2 => drop(client.int(format!("ORDER.RENEW popup {order} TOKEN {token} LEASE 7200000"))),
+            3 => drop(client.get(format!("ORDER.COMPLETE popup {order} TOKEN {token} CLAIM w-9 LEASE 3600000"))),
+            4 => drop(client.int(format!("ORDER.ADVANCE popup {order} packed TOKEN {token}"))),
+            _ => {
+                client.int(format!("ORDER.YIELD popup w-{}", number % 4));
+                break;
+            }
+        }
+    }
+    match number % 40 {
+        7 => drop(client.int("ORDER.REDRIVE popup ALL COUNT 3")),
+        21 => drop(client.int("ORDER.YIELD popup w-9")),
+        33 => drop(client.get(format!("ORDER.FAIL popup {order} AFTER 1"))),
+        _ => {}
     }
 }
 
@@ -241,6 +271,58 @@ fn idempotency_survives_a_failover(binary: &ServerBinary) {
     }
     assert_eq!(client.text("INV.SYNC popup erp 4 ITEMS sku-2 9"), "DUPLICATE");
     assert_eq!(client.digest(), digest, "retries change nothing");
+}
+
+fn a_promoted_replica_goes_on_with_leases_and_backoffs(binary: &ServerBinary) {
+    let mut primary = Server::start(binary);
+    let replica = primary.replica(binary);
+    let mut client = primary.client();
+    open_shop(&mut client);
+    client.ok("STORE.SET popup attempts 9");
+    for order in ["a", "b", "c", "d"] {
+        client.text(format!("ORDER.PLACE popup {order} c-1 ITEMS sku-1 1"));
+    }
+    let short = claim_one(&mut client, "ORDER.CLAIM popup dies LEASE 300");
+    let long = claim_one(&mut client, "ORDER.CLAIM popup lives LEASE 3600000");
+    let retry_ms = client.get("ORDER.FAIL popup c AFTER 300").field("due").int();
+    wait_for_same(&primary, &replica);
+    primary.kill9();
+    let mut client = replica.client();
+    client.ok("REPLICAOF NO ONE");
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        let claimed = claim_one(&mut client, "ORDER.CLAIM popup w BLOCK 20000 LEASE 3600000");
+        assert!(claimed.token > long.token, "{claimed:?}");
+        assert!(claimed.order == "d" || server_now_ms(&mut client) >= retry_ms.min(short.deadline));
+        orders.push((claimed.order, claimed.attempt));
+    }
+    orders.sort();
+    assert_eq!(orders, [("a".into(), 2), ("c".into(), 2), ("d".into(), 1)]);
+    client.refused("FENCED", format!("ORDER.COMPLETE popup a TOKEN {}", short.token));
+    client.text(format!("ORDER.COMPLETE popup b TOKEN {}", long.token));
+    assert_books_balance(&mut client, "popup");
+}
+
+fn tokens_grow_over_a_failover_that_lost_writes(binary: &ServerBinary) {
+    let mut primary = Server::start(binary);
+    let replica = primary.replica(binary);
+    let mut client = primary.client();
+    open_shop(&mut client);
+    for order in ["a", "b", "c"] {
+        client.text(format!("ORDER.PLACE popup {order} c-1 ITEMS sku-1 1"));
+    }
+    wait_for_same(&primary, &replica);
+    // What the old primary hands out from now on never reaches the new one.
+    replica.client().ok("REPLICAOF NO ONE");
+    let lost = claim(&mut client, "ORDER.CLAIM popup w COUNT 3 LEASE 3600000");
+    primary.kill9();
+    let mut client = replica.client();
+    let again = claim(&mut client, "ORDER.CLAIM popup w-2 COUNT 3 LEASE 3600000");
+    assert_eq!((lost.len(), again.len()), (3, 3));
+    assert!(again.iter().all(|claimed| claimed.token > lost[2].token), "{again:?} after {lost:?}");
+    for claimed in &lost {
+        client.refused("FENCED", format!("ORDER.COMPLETE popup {} TOKEN {}", claimed.order, claimed.token));
+    }
 }
 
 /// Places orders and makes short holds on the primary until it is none any more; gives the orders acknowledged.

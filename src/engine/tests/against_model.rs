@@ -6,14 +6,13 @@ use proptest::prelude::*;
 
 use super::super::effects::Effects;
 use super::super::hold::HoldState;
-use super::super::order::OrderState;
-use super::super::settings::{Field, FIELDS};
+use super::super::order::{OrderState, OrderView};
+use super::super::settings::FIELDS;
 use super::super::store::Store;
-use super::super::streams::StreamKind;
-use super::build::configure;
+use super::super::streams::{EntryId, StreamKind};
 use super::command::{code, Command, Id};
-use super::generate::{cases, steps, Step};
-use super::model::Model;
+use super::generate::{cases, opening, steps, Step};
+use super::model::{Model, Order};
 use super::shop::{audited, loaded, saved, START};
 use super::told::{told, Told};
 
@@ -26,10 +25,9 @@ struct Pair {
 }
 
 impl Pair {
-    /// Deadlines and `keep-ms` so short that a run sees many of each.
     fn new() -> Pair {
         let mut pair = Pair { store: Box::new(Store::new(1)), model: Model::default(), now: START, calls: Vec::new() };
-        pair.call(configure(&[(Field::KeepMs, 200), (Field::HoldMs, 60), (Field::Journal, 9)]));
+        opening().into_iter().for_each(|command| pair.call(command));
         pair
     }
 
@@ -37,7 +35,7 @@ impl Pair {
         match step {
             Step::Call(ms, command) => {
                 self.now = self.now.saturating_add_signed(*ms);
-                self.call(command.clone());
+                self.call(command.clone().aimed(&self.store));
             }
             Step::Again(ms, back) => {
                 self.now = self.now.saturating_add_signed(*ms);
@@ -57,6 +55,7 @@ impl Pair {
         let before = self.store.digest();
         let mut fx = Effects::default();
         let reply = command.apply(&mut self.store, self.now, &mut fx);
+        self.model.replied = reply.clone().ok();
         let (outcome, told, changed) = self.model.apply(self.now, &command);
         match (&reply, &outcome) {
             (Ok(reply), Ok(wanted)) => assert_eq!(reply, wanted, "the reply of {command:?}"),
@@ -143,9 +142,47 @@ impl Pair {
             let until = if wanted.ended_at > 0 { wanted.ended_at } else { self.now };
             let sla_ms = self.model.setting("sla-ms");
             assert_eq!(order.late, sla_ms > 0 && until.saturating_sub(wanted.placed_at) > sla_ms);
+            let counted = self.store.orders.at(self.store.find_order(id).unwrap()).late;
+            assert_eq!(counted, wanted.late, "whether {id:?} was counted as late");
+            Self::compare_work(&order, wanted);
         }
         let (_, ids) = self.store.scan_orders(self.now, 0, 1_000, None, None, false);
         assert_eq!(set(ids), self.model.orders.keys().cloned().collect());
+        let (after, dead) = self.store.dead_from(0, 1_000, |_| true);
+        assert_eq!((after, dead.into_iter().map(<[u8]>::to_vec).collect()), (0, self.model.dead()));
+        self.compare_entries();
+    }
+
+    /// What workers did with an order.
+    fn compare_work(order: &OrderView<'_>, wanted: &Order) {
+        let claim = (order.token, order.worker, u64::from(order.attempts));
+        assert_eq!(claim, (wanted.token, wanted.worker.as_deref().unwrap_or_default(), wanted.attempts));
+        let due = wanted.due.filter(|_| wanted.state.is_open()).map_or(0, |(due, _)| due);
+        assert_eq!((order.due, order.side), (due, wanted.side), "{:?}", order.id);
+        let (step, version) = wanted.step.as_ref().map_or((&[][..], 0), |(step, version, _)| (step, *version));
+        assert_eq!((order.step, order.version), (step, version));
+        let lost = wanted.history.len().saturating_sub(100);
+        let history: Vec<_> = order.history.iter().map(|happening| format!("{happening:?}")).collect();
+        assert_eq!((order.history_lost, &history[..]), (lost as u64, &wanted.history[lost..]));
+    }
+
+    /// The entries that the streams of orders have to have: what a repair goes by.
+    fn compare_entries(&self) {
+        let open = |order: &&Order| order.state.is_open();
+        let retry = |order: &&Order| order.state.is_open() && order.side.is_some();
+        let dead = |order: &&Order| order.state == OrderState::Dead;
+        let orders = || self.model.orders.values();
+        let wanted: [(StreamKind, BTreeSet<EntryId>); 3] = [
+            (StreamKind::Orders, orders().filter(open).map(|order| order.entry).collect()),
+            (StreamKind::Retry, orders().filter(retry).filter_map(|order| order.side).collect()),
+            (StreamKind::Dead, orders().filter(dead).filter_map(|order| order.side).collect()),
+        ];
+        for (kind, entries) in wanted {
+            let mut found = Vec::new();
+            assert_eq!(self.store.entries_from(kind, 0, 1_000, &mut found), 0);
+            assert_eq!(self.store.entries(kind), Some(found.len() as u64), "{kind:?}");
+            assert_eq!(found.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>(), entries, "{kind:?}");
+        }
     }
 
     fn compare_info(&self) {
@@ -160,13 +197,18 @@ impl Pair {
         assert_eq!(info.orders.to_vec(), OrderState::ALL.iter().map(in_state).collect::<Vec<_>>());
         let live = model.holds.values().filter(|hold| hold.state == HoldState::Live).count();
         assert_eq!((info.holds, info.customers), (live as u64, model.customers() as u64));
-        let first = model.orders.values().filter(|o| o.state.is_open()).min_by_key(|order| order.place);
-        assert_eq!(info.oldest_waiting_ms, first.map_or(0, |order| self.now.saturating_sub(order.placed_at)));
+        assert_eq!(info.workers, model.workers() as u64);
+        let next = model.next_order().map(|id| self.now.saturating_sub(model.orders[&id].placed_at));
+        assert_eq!(info.oldest_waiting_ms, next.unwrap_or(0));
+        let work = next.is_some() && model.setting("paused") == 0;
+        assert_eq!(self.store.has_work(), work, "whether a worker gets an order");
         assert_eq!((info.next_due, self.store.next_due()), (model.next_due().unwrap_or(0), model.next_due()));
         let counted = info.counters.all();
-        assert_eq!(counted, model.counters, "placed, completed, cancelled, returned, expired, units sold");
+        assert_eq!(counted, model.counters, "counters");
+        assert_eq!(self.store.last_token, model.last_token);
         let last = StreamKind::ALL.map(|kind| self.store.last_entry(kind));
-        assert_eq!(last[..3], [model.last_orders, model.last_complete, model.last_journal]);
+        let lasts = [model.last_orders, model.last_complete, model.last_journal, model.last_retry, model.last_dead];
+        assert_eq!(last, lasts);
     }
 }
 
@@ -189,23 +231,33 @@ proptest! {
 #[test]
 fn random_commands_reach_every_outcome() {
     // A generator that only ever bores the engine would prove nothing: over a few hundred runs it has to see every
-    // refusal there is and every state of a hold and an order.
+    // refusal there is, every state of a hold and an order, every place an order can stand at, and every event.
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut codes, mut states) = (BTreeSet::new(), BTreeSet::new());
+    let (mut codes, mut states, mut events) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for _ in 0..200 {
         let list = steps(160).new_tree(&mut runner).unwrap().current();
         let (mut store, mut now) = (Store::new(1), START);
+        let list = opening().into_iter().map(|command| Step::Call(0, command)).chain(list);
         for step in list {
             let Step::Call(ms, command) = step else { continue };
             now = now.saturating_add_signed(ms);
-            codes.extend(command.apply(&mut store, now, &mut Effects::default()).err().map(|refusal| code(&refusal)));
-            states.extend(store.orders.iter().map(|(_, order)| order.state().name()));
-            states.extend(store.holds.iter().map(|(_, hold)| hold.state.name()));
+            let mut fx = Effects::default();
+            codes.extend(command.aimed(&store).apply(&mut store, now, &mut fx).err().map(|refusal| code(&refusal)));
+            states.extend(store.orders.iter().map(|(_, order)| order.state().name().to_string()));
+            states.extend(store.orders.iter().map(|(_, order)| format!("{:?}", order.seat)));
+            states.extend(store.holds.iter().map(|(_, hold)| hold.state.name().to_string()));
+            events.extend(told(&store, &fx).into_iter().filter_map(|told| match told {
+                Told::Event(event) => event.name().to_str().ok(),
+                _ => None,
+            }));
         }
     }
+    let joined = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(" ");
     let all = "BADSTATE CLOSED ERR EXPIRED FENCED GAP LIMIT MISMATCH NOHOLD NOORDER NOSKU NOTOPEN OUTOFSTOCK";
-    assert_eq!(codes.into_iter().collect::<Vec<_>>().join(" "), all);
-    let all = "cancelled committed completed expired live ordered queued released";
-    assert_eq!(states.into_iter().collect::<Vec<_>>().join(" "), all);
+    assert_eq!(joined(codes), all);
+    let seats = "Away Behind Line Ready Retry";
+    let all = "cancelled claimed committed completed dead expired live ordered queued released retrying";
+    assert_eq!(joined(states), format!("{seats} {all}"));
+    assert_eq!(events.len(), 23, "{events:?}");
 }

@@ -61,6 +61,43 @@ pub fn give_back(order: &str, items: &[(&str, u64)]) -> Command {
     Command::Return { order: order.into(), reference: None, items: lines(items) }
 }
 
+pub fn claim(worker: &str, count: usize) -> Command {
+    Command::Claim { worker: worker.into(), count, lease_ms: None }
+}
+
+pub fn renew(order: &str, token: u64) -> Command {
+    Command::Renew { order: order.into(), token, lease_ms: None }
+}
+
+pub fn yield_all(worker: &str) -> Command {
+    Command::Yield { worker: worker.into() }
+}
+
+pub fn take_back(order: &str, token: u64) -> Command {
+    Command::TakeBack { order: order.into(), token }
+}
+
+pub fn fail(order: &str) -> Command {
+    Command::Fail { order: order.into(), token: None, reason: Vec::new(), after_ms: None, fatal: false }
+}
+
+pub fn redrive(order: &str) -> Command {
+    Command::Redrive { order: order.into() }
+}
+
+pub fn advance(order: &str, step: &str) -> Command {
+    Command::Advance { order: order.into(), step: step.into(), from: None, token: None }
+}
+
+pub fn complete_and_claim(order: &str, worker: &str) -> Command {
+    let (order, worker) = (order.into(), worker.into());
+    Command::CompleteAndClaim { order, token: None, result: Vec::new(), worker, lease_ms: None }
+}
+
+pub fn reentry(order: &str, ahead_ms: u64) -> Command {
+    Command::Reentry { order: order.into(), side: false, ahead_ms: Some(ahead_ms) }
+}
+
 pub fn sweep(budget: u64) -> Command {
     Command::Sweep { budget }
 }
@@ -102,12 +139,14 @@ impl Command {
         })
     }
 
-    /// The reason of an adjustment or a cancel, the data of an order, the result it is completed with.
+    /// The reason of an adjustment, a failure or a cancel, the data of an order, the result it is completed with.
     pub fn note(self, text: &str) -> Command {
         self.with(|command| match command {
             Command::Adjust { reason: note, .. }
             | Command::Cancel { reason: note, .. }
+            | Command::Fail { reason: note, .. }
             | Command::Place { data: note, .. }
+            | Command::CompleteAndClaim { result: note, .. }
             | Command::Complete { result: note, .. } => std::mem::replace(note, text.into()).is_empty(),
             _ => false,
         })
@@ -122,7 +161,40 @@ impl Command {
 
     pub fn token(self, number: u64) -> Command {
         self.with(|command| match command {
-            Command::Complete { token, .. } => token.replace(number).is_none(),
+            Command::Complete { token, .. }
+            | Command::CompleteAndClaim { token, .. }
+            | Command::Fail { token, .. }
+            | Command::Advance { token, .. } => token.replace(number).is_none(),
+            _ => false,
+        })
+    }
+
+    pub fn lease(self, ms: u64) -> Command {
+        self.with(|command| match command {
+            Command::Claim { lease_ms, .. }
+            | Command::Renew { lease_ms, .. }
+            | Command::CompleteAndClaim { lease_ms, .. } => lease_ms.replace(ms).is_none(),
+            _ => false,
+        })
+    }
+
+    pub fn after(self, ms: u64) -> Command {
+        self.with(|command| match command {
+            Command::Fail { after_ms, .. } => after_ms.replace(ms).is_none(),
+            _ => false,
+        })
+    }
+
+    pub fn fatal(self) -> Command {
+        self.with(|command| match command {
+            Command::Fail { fatal, .. } => !std::mem::replace(fatal, true),
+            _ => false,
+        })
+    }
+
+    pub fn from(self, step: &str) -> Command {
+        self.with(|command| match command {
+            Command::Advance { from, .. } => from.replace(step.into()).is_none(),
             _ => false,
         })
     }

@@ -1,7 +1,9 @@
 //! Every call of the engine as a value: what tests make up, log, replay and hand to the model.
 
 use super::super::effects::Effects;
+use super::super::history::Happening;
 use super::super::holds::{Close, Reserve};
+use super::super::order::OrderState;
 use super::super::orders::{Complete, Place, Take};
 use super::super::refusal::Refusal;
 use super::super::settings::Field;
@@ -9,6 +11,7 @@ use super::super::stock::{Adjust, SetStock, Sync, Synced};
 use super::super::store::Store;
 use super::super::streams::{EntryId, StreamKind};
 use super::super::types::{Line, Ms};
+use super::super::work::{Advance, Claim, Fail, Failure};
 
 pub type Id = Vec<u8>;
 
@@ -74,16 +77,63 @@ pub enum Command {
         reference: Option<Id>,
         items: Lines,
     },
+    Claim {
+        worker: Id,
+        count: usize,
+        lease_ms: Option<Ms>,
+    },
+    Renew {
+        order: Id,
+        token: u64,
+        lease_ms: Option<Ms>,
+    },
+    Yield {
+        worker: Id,
+    },
+    TakeBack {
+        order: Id,
+        token: u64,
+    },
+    Fail {
+        order: Id,
+        token: Option<u64>,
+        reason: Id,
+        after_ms: Option<Ms>,
+        fatal: bool,
+    },
+    Redrive {
+        order: Id,
+    },
+    Advance {
+        order: Id,
+        step: Id,
+        from: Option<Id>,
+        token: Option<u64>,
+    },
+    CompleteAndClaim {
+        order: Id,
+        token: Option<u64>,
+        result: Id,
+        worker: Id,
+        lease_ms: Option<Ms>,
+    },
     Sweep {
         budget: u64,
     },
-    /// The entry of an order, that of its end once it is completed, got another id: its own again, or one `ahead_ms` past
-    /// the stream's last.
+    /// An entry of an order got another id: its own again, or one `ahead_ms` past the stream's last. That of its end once
+    /// it is completed, that in `…:dead` once it is dead, else the one in `…:orders`, or in `…:retry` on the `side`.
     Reentry {
         order: Id,
+        side: bool,
         ahead_ms: Option<Ms>,
     },
 }
+
+/// Orders that stand for any, see [`Command::aimed`].
+const ANY: [&[u8]; 4] = [b"o5", b"o6", b"o7", b"o8"];
+
+/// Tokens below this stand for one that the order was claimed under.
+const TOKENS_MEANT: u64 = 100;
 
 /// Where an order's units come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +156,17 @@ pub enum Reply {
     Time(Ms),
     Entry(EntryId),
     Synced(Synced),
+    /// Orders that were handed out, each with its token.
+    Claimed(Vec<(Id, u64)>),
+    /// How many orders were given back.
+    Yielded(u64),
+    Failed(Failure),
+    /// Whether a dead order took its units again.
+    Redriven(bool),
+    /// How many steps an order has been at.
+    Version(u64),
+    /// The entry of a completed order, and the next one with its token.
+    Next(EntryId, Option<(Id, u64)>),
     /// Whether anything was due.
     Swept(bool),
 }
@@ -125,12 +186,54 @@ impl Command {
             }
             Command::Reserve { .. } | Command::Extend { .. } | Command::Close { .. } => self.apply_hold(store, now, fx),
             Command::Sweep { budget } => Ok(Reply::Swept(store.sweep(now, *budget, fx))),
-            Command::Reentry { order, ahead_ms } => {
-                reenter(store, order, *ahead_ms, fx);
+            Command::Reentry { order, side, ahead_ms } => {
+                reenter(store, order, *side, *ahead_ms, fx);
                 Ok(Reply::Nothing)
             }
-            _ => self.apply_order(store, now, fx),
+            Command::Place { .. } | Command::Complete { .. } | Command::Cancel { .. } | Command::Return { .. } => {
+                self.apply_order(store, now, fx)
+            }
+            Command::Claim { .. } | Command::Yield { .. } | Command::CompleteAndClaim { .. } => {
+                self.apply_worker(store, now, fx)
+            }
+            _ => self.apply_work(store, now, fx),
         }
+    }
+
+    /// The same command, aimed at what there is: at an order in the state it is meant for, where its own is one of those
+    /// that stand for any; and under a token of one of its claims, 0 the last, 1 the one before, where it names a small
+    /// one. Nobody can make up a token, but anybody may come with an old one.
+    pub fn aimed(mut self, store: &Store) -> Command {
+        let state = match self {
+            Command::Redrive { .. } => Some(OrderState::Dead),
+            Command::Return { .. } => Some(OrderState::Completed),
+            Command::Complete { .. } | Command::Cancel { .. } => None,
+            _ => Some(OrderState::Claimed),
+        };
+        let (order, token) = match &mut self {
+            Command::Renew { order, token, .. } | Command::TakeBack { order, token } => (order, Some(token)),
+            Command::Complete { order, token, .. }
+            | Command::CompleteAndClaim { order, token, .. }
+            | Command::Fail { order, token, .. }
+            | Command::Advance { order, token, .. } => (order, token.as_mut()),
+            Command::Redrive { order } | Command::Return { order, .. } | Command::Cancel { order, .. } => (order, None),
+            _ => return self,
+        };
+        let meant = store.scan_orders(0, 0, 1_000, state, None, false).1;
+        let number = usize::from(order.last().copied().unwrap_or_default());
+        if ANY.contains(&&order[..]) && !meant.is_empty() {
+            *order = meant[number % meant.len()].to_vec();
+        }
+        if let Some(token) = token.filter(|token| **token < TOKENS_MEANT) {
+            let history = store.order(0, order).map_or_else(Vec::new, |view| view.history);
+            let claimed = |happening: &Happening| match happening {
+                Happening::Claimed { token, .. } => Some(*token),
+                _ => None,
+            };
+            let mut tokens = history.iter().rev().filter_map(claimed);
+            *token = tokens.nth(*token as usize).unwrap_or(*token + 1);
+        }
+        self
     }
 
     fn apply_count(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
@@ -190,15 +293,60 @@ impl Command {
             other => unreachable!("{other:?} is of no order"),
         }
     }
+
+    fn apply_worker(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
+        match self {
+            Command::Claim { worker, count, lease_ms } => {
+                let claim = Claim { worker, count: *count, lease_ms: *lease_ms };
+                let slots = store.claim(now, &claim, fx)?;
+                Ok(Reply::Claimed(slots.into_iter().map(|slot| handed_out(store, slot)).collect()))
+            }
+            Command::Yield { worker } => Ok(Reply::Yielded(store.yield_all(now, worker, fx))),
+            Command::CompleteAndClaim { order, token, result, worker, lease_ms } => {
+                let (complete, claim) =
+                    (Complete { order, token: *token, result }, Claim { worker, count: 1, lease_ms: *lease_ms });
+                let (id, next) = store.complete_and_claim(now, &complete, &claim, fx)?;
+                Ok(Reply::Next(id, next.map(|slot| handed_out(store, slot))))
+            }
+            other => unreachable!("{other:?} is of no worker"),
+        }
+    }
+
+    fn apply_work(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
+        match self {
+            Command::Renew { order, token, lease_ms } => {
+                store.renew(now, order, *token, *lease_ms, fx).map(Reply::Time)
+            }
+            Command::TakeBack { order, token } => store.take_back(now, order, *token, fx).map(|()| Reply::Nothing),
+            Command::Fail { order, token, reason, after_ms, fatal } => {
+                let fail = Fail { order, token: *token, reason, after_ms: *after_ms, fatal: *fatal };
+                store.fail(now, &fail, fx).map(Reply::Failed)
+            }
+            Command::Redrive { order } => store.redrive(now, order, fx).map(Reply::Redriven),
+            Command::Advance { order, step, from, token } => {
+                let advance = Advance { order, step, from: from.as_deref(), token: *token };
+                store.advance(now, &advance, fx).map(Reply::Version)
+            }
+            other => unreachable!("{other:?} is of no work"),
+        }
+    }
+}
+
+/// An order that was handed out, and its token.
+fn handed_out(store: &Store, slot: u32) -> (Id, u64) {
+    let view = store.order_view(0, slot);
+    (view.id.to_vec(), view.token)
 }
 
 /// What the server does where a stream did not take the id it was given, or lost the entry.
-fn reenter(store: &mut Store, order: &[u8], ahead_ms: Option<Ms>, fx: &mut Effects) {
+fn reenter(store: &mut Store, order: &[u8], side: bool, ahead_ms: Option<Ms>, fx: &mut Effects) {
     let Some(view) = store.order(0, order) else { return };
-    let (kind, own) = match view.complete {
-        Some(complete) => (StreamKind::Complete, complete),
-        None if view.state.is_open() => (StreamKind::Orders, view.entry),
-        None => return,
+    let (kind, own) = match (view.state, view.side) {
+        (OrderState::Completed, _) => (StreamKind::Complete, view.complete.unwrap_or_default()),
+        (OrderState::Dead, Some(dead)) => (StreamKind::Dead, dead),
+        (OrderState::Cancelled | OrderState::Dead, _) => return,
+        (_, Some(retry)) if side => (StreamKind::Retry, retry),
+        _ => (StreamKind::Orders, view.entry),
     };
     let id = ahead_ms.map_or(own, |ms| EntryId { ms: store.last_entry(kind).ms + ms, seq: 0 });
     store.reentry(kind, store.order_at(order), id);

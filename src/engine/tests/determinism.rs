@@ -5,9 +5,8 @@ use proptest::prelude::*;
 use super::super::effects::Effects;
 use super::super::settings::Field;
 use super::super::store::Store;
-use super::build::configure;
 use super::command::{Command, Reply};
-use super::generate::{cases, steps, Step};
+use super::generate::{cases, opening, steps, Step};
 use super::shop::{loaded, saved, START};
 use super::told::{told, Told};
 
@@ -36,7 +35,7 @@ impl Primary {
     fn new() -> Primary {
         let store = Box::new(Store::new(11));
         let mut primary = Primary { store, now: START, calls: Vec::new(), log: Vec::new(), images: Vec::new() };
-        primary.call(configure(&[(Field::KeepMs, 150), (Field::HoldMs, 60), (Field::Journal, 9)]));
+        opening().into_iter().for_each(|command| primary.call(command));
         primary
     }
 
@@ -56,7 +55,7 @@ impl Primary {
         match step {
             Step::Call(ms, command) => {
                 self.now = self.now.saturating_add_signed(*ms);
-                self.call(command.clone());
+                self.call(command.clone().aimed(&self.store));
             }
             Step::Again(ms, back) => {
                 self.now = self.now.saturating_add_signed(*ms);
@@ -108,10 +107,11 @@ fn the_seed_of_the_hash_tables_shows_nowhere() {
     let list = proptest::strategy::ValueTree::current(&tree);
     let images = [1u64, 2, u64::MAX].map(|seed| {
         let (mut store, mut now) = (Store::new(seed), START);
-        for step in &list {
+        let opening = opening().into_iter().map(|command| Step::Call(0, command));
+        for step in &opening.chain(list.iter().cloned()).collect::<Vec<_>>() {
             if let Step::Call(ms, command) = step {
                 now = now.saturating_add_signed(*ms);
-                let _ = command.apply(&mut store, now, &mut Effects::default());
+                let _ = command.clone().aimed(&store).apply(&mut store, now, &mut Effects::default());
             }
         }
         saved(&store)
@@ -154,11 +154,47 @@ fn a_digest_tells_apart_whatever_differs() {
         vec![sync("wms", 1, &[("tea", 9)])],
         vec![set("tea", 9), configure(&[(Field::Limit, 1)])],
     ];
+    let placed = || vec![set("tea", 9), place("o", "ann", &[("tea", 1)])];
+    let worked = |work: &[Command]| [placed(), vec![claim("w", 1)], work.to_vec()].concat();
+    let scripts = scripts.into_iter().chain([
+        worked(&[]),
+        [placed(), vec![claim("v", 1)]].concat(),
+        [placed(), vec![claim("w", 1).lease(29_999)]].concat(),
+        // The same lease, asked for: a RENEW that names none goes by that.
+        [placed(), vec![claim("w", 1).lease(30_000)]].concat(),
+        worked(&[yield_all("w")]),
+        worked(&[yield_all("w"), claim("w", 1)]),
+        worked(&[renew("o", 0).lease(30_001)]),
+        worked(&[advance("o", "picked")]),
+        worked(&[advance("o", "packed")]),
+        worked(&[advance("o", "picked").token(0)]),
+        worked(&[advance("o", "picked"), advance("o", "packed"), advance("o", "picked")]),
+        worked(&[fail("o").after(5)]),
+        worked(&[fail("o").after(6)]),
+        worked(&[fail("o").after(5).note("x")]),
+        worked(&[fail("o").after(5).token(0)]),
+        worked(&[fail("o").after(0), sweep(1)]),
+        worked(&[fail("o").after(0), sweep(1), claim("w", 1)]),
+        worked(&[fail("o").after(5), fail("o").after(5).note("x")]),
+        worked(&[fail("o")]),
+        worked(&[fail("o").fatal()]),
+        worked(&[fail("o").fatal().note("x")]),
+        worked(&[fail("o").fatal().token(0)]),
+        worked(&[fail("o").fatal(), redrive("o")]),
+        worked(&[fail("o").fatal(), redrive("o"), claim("w", 1), fail("o").fatal(), redrive("o")]),
+        worked(&[fail("o").fatal(), cancel("o")]),
+        worked(&[cancel("o")]),
+        worked(&[complete("o")]),
+        worked(&[complete("o").token(0)]),
+        [worked(&[]), vec![place("p", "ann", &[("tea", 1)]), complete("o"), claim("w", 1)]].concat(),
+        [worked(&[]), vec![place("p", "ann", &[("tea", 1)]), complete_and_claim("o", "w")]].concat(),
+    ]);
     let mut seen = std::collections::BTreeMap::new();
     for script in scripts {
         let mut shop = super::shop::Shop::new();
         for command in &script {
-            shop.changes(command.clone());
+            let command = command.clone().aimed(&shop.store);
+            shop.changes(command);
         }
         // What ends in the same books by another way is the same only if every record is.
         if let Some(other) = seen.insert(shop.store.digest(), script.clone()) {

@@ -72,11 +72,23 @@ fn counts_and_deadlines_tell_their_events() {
 
 #[test]
 fn names_of_events_are_told_apart() {
-    let all = [
+    let orders = [
         Event::OrderPlaced,
         Event::OrderCompleted,
         Event::OrderCancelled,
         Event::OrderReturned,
+        Event::OrderClaimed,
+        Event::OrderRenewed,
+        Event::OrderYielded,
+        Event::OrderLeaseEnded,
+        Event::OrderFailed,
+        Event::OrderRetry,
+        Event::OrderDead,
+        Event::OrderRedriven,
+        Event::OrderAdvanced,
+        Event::OrderLate,
+    ];
+    let others = [
         Event::HoldReserved,
         Event::HoldExtended,
         Event::HoldCommitted,
@@ -87,6 +99,16 @@ fn names_of_events_are_told_apart() {
         Event::StockOut,
         Event::StoreChanged,
     ];
-    let names: std::collections::BTreeSet<_> = all.iter().map(|event| event.name()).collect();
-    assert_eq!(names.len(), all.len());
+    let names: std::collections::BTreeSet<_> = orders.iter().chain(&others).map(|event| event.name()).collect();
+    assert_eq!(names.len(), orders.len() + others.len());
+    assert!(orders.iter().all(|event| event.name().to_bytes().starts_with(b"order.")));
+}
+
+#[test]
+fn a_redriven_order_takes_stock_and_tells_where_that_leaves_it() {
+    let mut shop = Shop::new();
+    shop.ok(set("tea", 10).low(3));
+    shop.ok(place("o", "ann", &[("tea", 10)]));
+    assert_eq!(stock(&mut shop, fail("o").fatal()), []);
+    assert_eq!(stock(&mut shop, redrive("o")), [StockOut, StockLow]);
 }

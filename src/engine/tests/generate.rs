@@ -7,6 +7,7 @@ use proptest::sample::{select, subsequence};
 
 use super::super::settings::{Field, FIELDS};
 use super::super::types::MAX_QUANTITY;
+use super::build::set;
 use super::command::{Command, Id, Lines, Source};
 use super::shop::START;
 
@@ -42,6 +43,14 @@ pub fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..count)
 }
 
+/// What a run starts with: some stock, and settings so small that it sees many of each deadline, and orders that run out
+/// of attempts.
+pub fn opening() -> Vec<Command> {
+    let times = [(Field::KeepMs, 200), (Field::HoldMs, 60), (Field::LeaseMs, 40), (Field::SlaMs, 90)];
+    let others = [(Field::Journal, 9), (Field::Attempts, 3), (Field::BackoffMs, 5)];
+    vec![set("tea", 50), set("milk", 40), set("jam", 30), Command::Configure([&times[..], &others[..]].concat())]
+}
+
 fn clock() -> impl Strategy<Value = i64> {
     prop_oneof![8 => Just(0i64), 8 => 1i64..20, 2 => 20i64..500, 1 => -300i64..0]
 }
@@ -60,7 +69,7 @@ fn hold() -> impl Strategy<Value = Id> {
 }
 
 fn order() -> impl Strategy<Value = Id> {
-    id(&[b"o1", b"o2", b"o3", b"o4", b"o5"])
+    id(&[b"o1", b"o2", b"o3", b"o4", b"o5", b"o6", b"o7", b"o8"])
 }
 
 fn customer() -> impl Strategy<Value = Id> {
@@ -80,7 +89,7 @@ fn qty() -> impl Strategy<Value = u64> {
 }
 
 fn on_hand() -> impl Strategy<Value = u64> {
-    prop_oneof![20 => 0u64..16, 8 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
+    prop_oneof![10 => 0u64..16, 18 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
 }
 
 /// SKUs of long carts: more than the engine compares with each other, and than it keeps packed for a customer.
@@ -101,13 +110,18 @@ fn lines() -> impl Strategy<Value = Lines> {
 fn setting() -> impl Strategy<Value = (Field, u64)> {
     let field = |name: &'static str| Field::by_name(name.as_bytes()).unwrap();
     prop_oneof![
-        4 => (Just(field("limit")), select(vec![0, 0, 3, 6, 20, MAX_QUANTITY])),
-        2 => (Just(field("opens")), prop_oneof![Just(0), START..START + 600]),
-        2 => (Just(field("closes")), prop_oneof![2 => Just(0), 1 => START..START + 3_000]),
+        4 => (Just(field("limit")), select(vec![0, 0, 0, 6, 20, MAX_QUANTITY])),
+        3 => (Just(field("opens")), prop_oneof![2 => Just(0), 1 => START..START + 1_000]),
+        2 => (Just(field("closes")), prop_oneof![4 => Just(0), 1 => START..START + 3_000]),
         2 => (Just(field("hold-ms")), 1u64..200),
         2 => (Just(field("keep-ms")), 1u64..400),
         3 => (Just(field("journal")), select(vec![0, 0, 1, 100])),
-        1 => (Just(field("sla-ms")), 0u64..60),
+        3 => (Just(field("sla-ms")), 0u64..60),
+        2 => (Just(field("lease-ms")), 1u64..60),
+        2 => (Just(field("attempts")), 1u64..5),
+        2 => (Just(field("backoff-ms")), 1u64..20),
+        2 => (Just(field("backoff-cap-ms")), 1u64..40),
+        2 => (Just(field("paused")), select(vec![0, 0, 0, 1])),
         1 => (select(FIELDS), select(vec![0, 1, 2, MAX_QUANTITY, MAX_QUANTITY + 1])),
     ]
 }
@@ -145,30 +159,94 @@ fn of_hold() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn few() -> impl Strategy<Value = Lines> {
+    vec((id(&[b"tea", b"milk", b"jam"]), 1u64..3), 1..3)
+}
+
 fn of_order() -> impl Strategy<Value = Command> {
-    let take = prop_oneof![3 => lines().prop_map(Source::Items), 2 => hold().prop_map(Source::Hold)];
-    let group = weighted(0.2, id(&[b"g1", b"g2"]));
+    let take = prop_oneof![
+        6 => few().prop_map(Source::Items),
+        2 => lines().prop_map(Source::Items),
+        2 => hold().prop_map(Source::Hold),
+    ];
+    let group = weighted(0.5, id(&[b"g1", b"g1", b"g2"]));
     prop_oneof![
-        6 => (order(), customer(), group, note(), take).prop_map(|(order, customer, group, data, take)| {
+        12 => (order(), customer(), group, note(), take).prop_map(|(order, customer, group, data, take)| {
             Command::Place { order, customer, group, data, take }
         }),
-        3 => (order(), weighted(0.05, 0u64..9), note()).prop_map(|(order, token, result)| {
+        2 => (order(), token(), note()).prop_map(|(order, token, result)| {
             Command::Complete { order, token, result }
         }),
         2 => (order(), note()).prop_map(|(order, reason)| Command::Cancel { order, reason }),
-        3 => (order(), reference(), lines()).prop_map(|(order, reference, items)| {
+        3 => (order(), reference(), prop_oneof![few(), lines()]).prop_map(|(order, reference, items)| {
             Command::Return { order, reference, items }
         }),
-        1 => (order(), weighted(0.8, 1u64..50)).prop_map(|(order, ahead_ms)| Command::Reentry { order, ahead_ms }),
+        1 => (order(), any::<bool>(), weighted(0.8, 1u64..50)).prop_map(|(order, side, ahead_ms)| {
+            Command::Reentry { order, side, ahead_ms }
+        }),
+    ]
+}
+
+fn worker() -> impl Strategy<Value = Id> {
+    id(&[b"w1", b"w2", b"w3"])
+}
+
+/// A token of the last claim of an order, or of one before; see [`Command::aimed`].
+fn some_token() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => Just(0u64), 1 => Just(1u64), 1 => 2u64..5]
+}
+
+fn token() -> impl Strategy<Value = Option<u64>> {
+    weighted(0.6, some_token())
+}
+
+fn lease_ms() -> impl Strategy<Value = Option<u64>> {
+    weighted(0.5, prop_oneof![30 => 1u64..90, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY])
+}
+
+fn step() -> impl Strategy<Value = Id> {
+    id(&[b"picked", b"packed"])
+}
+
+fn of_worker() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        8 => (worker(), 0usize..4, lease_ms()).prop_map(|(worker, count, lease_ms)| {
+            Command::Claim { worker, count, lease_ms }
+        }),
+        1 => worker().prop_map(|worker| Command::Yield { worker }),
+        3 => (order(), token(), note(), worker(), lease_ms()).prop_map(|(order, token, result, worker, lease_ms)| {
+            Command::CompleteAndClaim { order, token, result, worker, lease_ms }
+        }),
+    ]
+}
+
+fn of_work() -> impl Strategy<Value = Command> {
+    let after_ms = weighted(0.4, prop_oneof![20 => 0u64..40, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
+    prop_oneof![
+        2 => (order(), some_token(), lease_ms()).prop_map(|(order, token, lease_ms)| {
+            Command::Renew { order, token, lease_ms }
+        }),
+        1 => (order(), some_token()).prop_map(|(order, token)| Command::TakeBack { order, token }),
+        8 => (order(), token(), note(), after_ms, weighted(0.2, Just(()))).prop_map(
+            |(order, token, reason, after_ms, fatal)| {
+                Command::Fail { order, token, reason, after_ms, fatal: fatal.is_some() }
+            }
+        ),
+        4 => order().prop_map(|order| Command::Redrive { order }),
+        3 => (order(), step(), option::of(step()), token()).prop_map(|(order, step, from, token)| {
+            Command::Advance { order, step, from, token }
+        }),
     ]
 }
 
 pub fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => vec(setting(), 1..3).prop_map(Command::Configure),
-        5 => count(),
-        8 => of_hold(),
-        10 => of_order(),
-        5 => prop_oneof![0u64..8, Just(u64::MAX)].prop_map(|budget| Command::Sweep { budget }),
+        3 => count(),
+        5 => of_hold(),
+        11 => of_order(),
+        8 => of_worker(),
+        9 => of_work(),
+        4 => prop_oneof![0u64..8, Just(u64::MAX)].prop_map(|budget| Command::Sweep { budget }),
     ]
 }

@@ -5,9 +5,10 @@ use proptest::sample::Index;
 
 use super::super::effects::Effects;
 use super::super::hold::HoldState;
-use super::super::order::OrderState;
+use super::super::order::{Extra, OrderState};
 use super::super::packed::{put, put_bytes};
 use super::super::store::Store;
+use super::super::streams::EntryId;
 use super::super::types::MAX_QUANTITY;
 use super::forge::{body, live_on, rich, sealed};
 use super::generate::{cases, steps, Step};
@@ -55,7 +56,8 @@ fn an_image_with_any_bit_flipped_is_refused_or_lives() {
     let pieces = body(&rich().store);
     let (mut all, mut loads) = (0, 0);
     for (i, piece) in pieces.iter().enumerate() {
-        for bit in 0..piece.len() * 8 {
+        // Two or three bits of every byte.
+        for bit in (0..piece.len() * 8).step_by(3) {
             let mut broken = pieces.clone();
             broken[i][bit / 8] ^= 1 << (bit % 8);
             all += 1;
@@ -92,11 +94,12 @@ fn pieces_that_are_doubled_left_out_or_swapped_are_refused_or_live() {
 fn an_image_with_any_number_made_huge_is_refused_or_lives() {
     // Wherever a number is, it is taken for a count, a length, a slot, a time or a quantity.
     let pieces = body(&rich().store);
-    for huge in [u64::MAX, u64::from(u32::MAX), 1 << 40, MAX_QUANTITY] {
+    for (huge, parity) in [(u64::MAX, 0), (u64::from(u32::MAX), 0), (1 << 40, 1), (MAX_QUANTITY, 1)] {
         let mut number = Vec::new();
         put(&mut number, huge);
         for (i, piece) in pieces.iter().enumerate() {
-            for at in 1..piece.len() {
+            // Every place sees two of them.
+            for at in (1..piece.len()).filter(|at| at % 2 == parity) {
                 let mut broken = pieces.clone();
                 broken[i].splice(at..=at, number.iter().copied());
                 tried(&sealed(broken), &format!("{huge} at {at} of piece {i}"));
@@ -134,7 +137,7 @@ proptest! {
             for step in &steps {
                 if let Step::Call(ms, command) = step {
                     now = now.saturating_add_signed(*ms);
-                    let _ = command.apply(&mut store, now, &mut Effects::default());
+                    let _ = command.clone().aimed(&store).apply(&mut store, now, &mut Effects::default());
                 }
             }
             live_on(store, "edited");
@@ -264,9 +267,116 @@ fn an_order_that_cannot_be_is_refused() {
     });
 }
 
+/// What few orders have, of the order of an id.
+fn extra<'a>(store: &'a mut Store, id: &str) -> &'a mut Extra {
+    let slot = store.find_order(id.as_bytes()).unwrap();
+    store.extra_mut(slot)
+}
+
+fn state(store: &mut Store, id: &str, state: OrderState) {
+    let slot = store.find_order(id.as_bytes()).unwrap();
+    store.orders.at_mut(slot).set_state(state);
+}
+
+#[test]
+fn an_order_whose_work_cannot_be_is_refused() {
+    refused("waits, and under a token", |store| extra(store, "back").token = 1);
+    refused("waits, and has a deadline", |store| extra(store, "back").due_at = 1);
+    refused("waits, and has a deadline's place", |store| extra(store, "back").due_place = 1);
+    refused("waits, and is a retry", |store| extra(store, "back").retry = Some((1, 1)));
+    refused("waits, and is in a worker's hands", |store| {
+        let worker = store.find_worker(b"w2");
+        extra(store, "back").worker = worker;
+    });
+    refused("claimed by nobody", |store| extra(store, "taken").worker = None);
+    refused("claimed under no token", |store| extra(store, "taken").token = 0);
+    refused("claimed for ever", |store| extra(store, "taken").due_at = 0);
+    refused("claimed under another's token", |store| {
+        let token = extra(store, "worked").token;
+        extra(store, "taken").token = token;
+    });
+    refused("claimed under a token to come", |store| extra(store, "taken").token = store.last_token + 1);
+    refused("completed under a token to come", |store| extra(store, "done").token = store.last_token + 1);
+    refused("completed with a token to come", |store| extra(store, "swift").next_token = store.last_token + 1);
+    refused("failed under a token to come", |store| {
+        let token = store.last_token + 1;
+        extra(store, "backs").failed.as_mut().unwrap().token = token;
+    });
+    refused("claimed at another's deadline", |store| {
+        let place = extra(store, "worked").due_place;
+        extra(store, "taken").due_place = place;
+    });
+    refused("claimed, a retry, and no entry of it", |store| extra(store, "worked").side = EntryId::default());
+    refused("claimed, no retry, and an entry of one", |store| extra(store, "worked").retry = None);
+    refused("claimed and ended", |store| extra(store, "taken").ended_at = 1);
+    refused("in backoff under a token", |store| extra(store, "backs").token = 1);
+    refused("in backoff for ever", |store| extra(store, "backs").due_at = 0);
+    refused("in backoff at no place", |store| extra(store, "backs").due_place = 0);
+    refused("in backoff and due", |store| {
+        let side = store.last.retry;
+        let backs = extra(store, "backs");
+        (backs.retry, backs.side) = (Some((1, 1)), side);
+    });
+    refused("due, and in backoff", |store| extra(store, "due").due_at = 1);
+    refused("due at another's place", |store| {
+        let place = extra(store, "backs").due_place;
+        extra(store, "due").retry = Some((1, place));
+    });
+    refused("due at no place", |store| extra(store, "due").retry = Some((1, 0)));
+    refused("due at a place to come", |store| extra(store, "due").retry = Some((1, store.places + 1)));
+    refused("due, and its entry to come", |store| extra(store, "due").side = store.last.retry.next(0));
+    refused("retrying and neither due nor not", |store| {
+        let due = extra(store, "due");
+        (due.retry, due.side) = (None, EntryId::default());
+    });
+}
+
+#[test]
+fn an_order_whose_end_cannot_be_is_refused() {
+    refused("dead under a token", |store| extra(store, "dies").token = 1);
+    refused("dead and due", |store| extra(store, "dies").due_at = 1);
+    refused("dead and a retry", |store| extra(store, "dies").retry = Some((1, 1)));
+    refused("dead at no place", |store| extra(store, "dies").due_place = 0);
+    refused("dead at a place to come", |store| extra(store, "dies").due_place = store.places + 1);
+    refused("dead without an entry", |store| extra(store, "dies").side = EntryId::default());
+    refused("dead, and its entry to come", |store| extra(store, "dies").side = store.last.dead.next(0));
+    refused("dead and ended", |store| extra(store, "dies").ended_at = 1);
+    refused("dead and something came back", |store| extra(store, "dies").returned = vec![1]);
+    refused("dead before it was completed", |store| extra(store, "done").was_dead = true);
+    refused("dead before it was dead", |store| extra(store, "dies").was_dead = true);
+    refused("completed and a retry", |store| extra(store, "done").retry = Some((1, 1)));
+    refused("completed and an entry beside", |store| extra(store, "done").side = store.last.retry);
+    refused("completed and never forgotten", |store| extra(store, "done").due_at = 0);
+    refused("cancelled under a token", |store| extra(store, "no").token = 1);
+    refused("cancelled and never forgotten", |store| extra(store, "never").due_at = 0);
+    refused("cancelled and an entry beside", |store| extra(store, "never").side = store.last.dead);
+    refused("placed at a time past all times", |store| extra(store, "dies").placed_at = Some(2 * MAX_QUANTITY + 1));
+    refused("first placed with an entry to come", |store| {
+        extra(store, "again").first_entry = Some(store.last.orders.next(0));
+    });
+    refused("a step without a name", |store| extra(store, "waits").step.as_mut().unwrap().name = Box::default());
+    for other in OrderState::ALL.into_iter().filter(|state| !matches!(state, OrderState::Queued)) {
+        refused("of another state than what it has", |store| state(store, "waits", other));
+    }
+    for other in OrderState::ALL.into_iter().filter(|state| !matches!(state, OrderState::Claimed)) {
+        refused("of another state than what it has", |store| state(store, "taken", other));
+    }
+    for other in OrderState::ALL.into_iter().filter(|state| !matches!(state, OrderState::Dead)) {
+        refused("of another state than what it has", |store| state(store, "dies", other));
+    }
+    for other in OrderState::ALL.into_iter().filter(|state| !matches!(state, OrderState::Retrying)) {
+        refused("of another state than what it has", |store| state(store, "backs", other));
+        refused("of another state than what it has", |store| state(store, "due", other));
+    }
+}
+
 #[test]
 fn a_head_that_cannot_be_is_refused() {
     refused("so many places that the next ones would not load", |store| store.places = MAX_QUANTITY);
+    refused("a token past all tokens", |store| store.last_token = MAX_QUANTITY + 1);
+    refused("no token so far, and some were handed out", |store| store.last_token = 0);
+    refused("no retry so far, and there is an entry of one", |store| store.last.retry = EntryId::default());
+    refused("nothing died so far, and there is an entry of it", |store| store.last.dead = EntryId::default());
     refused("a time past all times", |store| store.now = MAX_QUANTITY + 1);
     refused("a window that closes before it opens", |store| {
         (store.settings.opens, store.settings.closes) = (50, 40);

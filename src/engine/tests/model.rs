@@ -4,6 +4,7 @@
 mod holds;
 mod orders;
 mod stock;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ use super::super::journal::Movement;
 use super::super::order::OrderState;
 use super::super::settings::Field;
 use super::super::streams::EntryId;
+use super::super::work::Failure;
 use super::command::{Command, Id, Lines, Reply};
 use super::told::Told;
 
@@ -61,21 +63,47 @@ pub struct OrderItem {
 
 #[derive(Clone, Debug)]
 pub struct Order {
-    pub place: u64,
     pub customer: Id,
     pub group: Option<Id>,
     pub data: Id,
     pub hold: Option<Id>,
     pub items: Vec<OrderItem>,
     pub state: OrderState,
+    /// Its place in the queue.
+    pub queued: u64,
     pub entry: EntryId,
+    /// What ORDER.PLACE replied, where it was redriven since.
+    pub first_entry: Option<EntryId>,
     pub placed_at: u64,
     pub ended_at: u64,
-    pub forget_at: u64,
-    pub forget_place: u64,
     pub complete: Option<EntryId>,
     pub note: Id,
     pub returns: Vec<(u64, u64)>,
+    /// When its lease ends, its retry is due or it is forgotten, and the number of that deadline.
+    pub due: Option<(u64, u64)>,
+    /// The deadline of the retry that is waited for or worked on.
+    pub retry: Option<(u64, u64)>,
+    /// When it died, among all that did.
+    pub died: u64,
+    /// Its entry in `…:retry` or `…:dead`.
+    pub side: Option<EntryId>,
+    /// The token of the claim it is under, or that it was completed with; 0: none.
+    pub token: u64,
+    pub worker: Option<Id>,
+    pub lease_ms: Option<u64>,
+    pub attempts: u64,
+    /// All that ever happened to it, as it would be written for debugging.
+    pub history: Vec<String>,
+    /// The last ORDER.FAIL, and its reply.
+    pub failed: Option<(Command, Failure)>,
+    /// The step it is at, how many it was at, and the call that brought it there.
+    pub step: Option<(Id, u64, Command)>,
+    /// What was handed out with its completion.
+    pub next: Option<(Id, u64)>,
+    pub redriven: bool,
+    pub was_dead: bool,
+    /// Whether it was counted as late.
+    pub late: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -108,8 +136,13 @@ pub struct Model {
     pub last_orders: EntryId,
     pub last_complete: EntryId,
     pub last_journal: EntryId,
-    /// placed, completed, cancelled, returned, expired, units sold.
+    pub last_retry: EntryId,
+    pub last_dead: EntryId,
+    pub last_token: u64,
+    /// placed, completed, cancelled, returned, expired, units sold, claimed, failed, lapsed, retried, dead, redriven, late.
     pub counters: [u64; 13],
+    /// What the engine replied: how much of a backoff is jitter is its own to say, within bounds.
+    pub replied: Option<Reply>,
     /// What the call at hand tells.
     told: Vec<Told>,
     changed: bool,
@@ -150,8 +183,20 @@ impl Model {
             Command::Complete { order, token, result } => self.complete(order, *token, result),
             Command::Cancel { order, reason } => self.cancel(order, reason),
             Command::Return { order, reference, items } => self.give_back(command, order, reference, items),
+            Command::Claim { worker, count, lease_ms } => self.claim(worker, *count, *lease_ms),
+            Command::Renew { order, token, lease_ms } => self.renew(order, *token, *lease_ms),
+            Command::Yield { worker } => self.yield_all(worker),
+            Command::TakeBack { order, token } => self.take_back(order, *token),
+            Command::Fail { order, token, reason, after_ms, fatal } => {
+                self.fail(command, order, *token, reason, *after_ms, *fatal)
+            }
+            Command::Redrive { order } => self.redrive(order),
+            Command::Advance { order, step, from, token } => self.advance(command, order, step, from.as_ref(), *token),
+            Command::CompleteAndClaim { order, token, result, worker, lease_ms } => {
+                self.complete_and_claim(order, *token, result, worker, *lease_ms)
+            }
             Command::Sweep { budget } => self.sweep(*budget),
-            Command::Reentry { order, ahead_ms } => self.reentry(order, *ahead_ms),
+            Command::Reentry { order, side, ahead_ms } => self.reentry(order, *side, *ahead_ms),
         }
     }
 
@@ -207,7 +252,7 @@ impl Model {
     /// Units of live holds and open orders.
     pub fn held(&self, sku: &[u8]) -> u64 {
         let live = self.holds.values().filter(|hold| hold.state == HoldState::Live).flat_map(|hold| &hold.items);
-        let open = self.orders.values().filter(|order| order.state == OrderState::Queued).flat_map(|o| &o.items);
+        let open = self.orders.values().filter(|order| order.state.is_open()).flat_map(|o| &o.items);
         live.filter(|item| item.sku == sku).map(|item| item.left).sum::<u64>()
             + open.filter(|item| item.sku == sku).map(|item| item.qty).sum::<u64>()
     }
@@ -238,7 +283,7 @@ impl Model {
             }
         }
         for order in self.orders.values().filter(|order| order.customer == customer) {
-            if order.state != OrderState::Cancelled {
+            if !matches!(order.state, OrderState::Cancelled | OrderState::Dead) {
                 units += order.items.iter().filter(|item| wanted(&item.sku)).map(|i| i.qty - i.returned).sum::<u64>();
             }
         }
@@ -261,8 +306,8 @@ impl Model {
             let due = if hold.state == HoldState::Live { hold.deadline } else { hold.forget_at };
             dues.insert((due, hold.place), ('h', id.clone()));
         }
-        for (id, order) in self.orders.iter().filter(|(_, order)| !order.state.is_open()) {
-            dues.insert((order.forget_at, order.forget_place), ('o', id.clone()));
+        for (id, order) in &self.orders {
+            dues.extend(order.due.map(|due| (due, ('o', id.clone()))));
         }
         for (id, reference) in &self.references {
             dues.insert((reference.forget_at, reference.place), ('r', id.clone()));
@@ -271,29 +316,41 @@ impl Model {
     }
 
     pub fn next_due(&self) -> Option<u64> {
-        self.dues().first_key_value().map(|((due, _), _)| *due)
+        let due = self.dues().first_key_value().map(|((due, _), _)| *due);
+        due.into_iter().chain(self.next_late().map(|(late, _)| late)).min()
     }
 
+    /// What is due first, an order that gets late after all else of that millisecond.
     fn sweep(&mut self, budget: u64) -> Outcome {
         let mut spent = 0;
         while spent < budget {
-            let dues = self.dues();
-            let Some(((due, _), (kind, id))) = dues.first_key_value() else { break };
-            if *due > self.now {
-                break;
-            }
-            self.changed = true;
-            spent += match kind {
-                'h' if self.holds[id].state == HoldState::Live => self.expire(id),
-                'h' => self.forget_hold(id),
-                'o' => self.forget_order(id),
-                _ => {
-                    self.references.remove(id);
-                    1
-                }
+            let due = self.dues().pop_first().map(|((due, _), what)| (due, what)).filter(|(due, _)| *due <= self.now);
+            let late = self.next_late().filter(|(late, _)| *late <= self.now);
+            let late = late.filter(|(late, _)| due.as_ref().is_none_or(|(due, _)| late < due));
+            spent += match (late, due) {
+                (Some((_, id)), _) => self.mark_late(&id),
+                (None, Some((_, (kind, id)))) => self.do_due(kind, &id),
+                (None, None) => break,
             };
+            self.changed = true;
         }
         Ok(Reply::Swept(spent > 0))
+    }
+
+    fn do_due(&mut self, kind: char, id: &Id) -> u64 {
+        match kind {
+            'h' if self.holds[id].state == HoldState::Live => self.expire(id),
+            'h' => self.forget_hold(id),
+            'o' => match self.orders[id].state {
+                OrderState::Claimed => self.end_lease(id),
+                OrderState::Retrying => self.retry_due(id),
+                _ => self.forget_order(id),
+            },
+            _ => {
+                self.references.remove(id);
+                1
+            }
+        }
     }
 
     fn level(&self, sku: &[u8]) -> Level {

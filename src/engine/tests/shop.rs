@@ -2,12 +2,15 @@
 
 use super::super::audit::Difference;
 use super::super::effects::{Effect, Effects, Event};
+use super::super::history::Happening;
 use super::super::image::Loader;
+use super::super::order::{OrderState, OrderView};
 use super::super::refusal::Refusal;
 use super::super::sku::SkuView;
 use super::super::store::Store;
 use super::super::types::Ms;
 use super::command::{Command, Reply};
+use super::told::Told;
 
 /// Where tests start their clock: some time in 2023.
 pub const START: Ms = 1_700_000_000_000;
@@ -135,6 +138,56 @@ impl Shop {
     pub fn books(&self, id: &str) -> (u64, u64, u64) {
         let sku = self.sku(id);
         (sku.on_hand, sku.held, sku.sold)
+    }
+
+    /// Everything known of an order.
+    #[track_caller]
+    pub fn order(&self, id: &str) -> OrderView<'_> {
+        self.store.order(self.now, id.as_bytes()).unwrap_or_else(|| panic!("no order {id}"))
+    }
+
+    #[track_caller]
+    pub fn state(&self, id: &str) -> OrderState {
+        self.order(id).state
+    }
+
+    /// The token an order is claimed under.
+    #[track_caller]
+    pub fn token(&self, id: &str) -> u64 {
+        let token = self.order(id).token;
+        assert_ne!(token, 0, "{id} is not claimed");
+        token
+    }
+
+    /// Lets a worker claim up to so many orders; the ids of those it gets.
+    #[track_caller]
+    pub fn claims(&mut self, worker: &str, count: usize) -> Vec<String> {
+        match self.ok(super::build::claim(worker, count)) {
+            Reply::Claimed(list) => list.into_iter().map(|(id, _)| String::from_utf8_lossy(&id).into_owned()).collect(),
+            other => panic!("a claim replied {other:?}"),
+        }
+    }
+
+    /// What happened to an order, as short as it goes.
+    #[track_caller]
+    pub fn story(&self, id: &str) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let tell = |happening: &Happening| match *happening {
+            Happening::Claimed { worker, attempt, .. } => format!("claimed by {} for attempt {attempt}", text(worker)),
+            Happening::Failed { attempt, reason, .. } => format!("attempt {attempt} failed: {}", text(reason)),
+            Happening::LeaseEnded { attempt, .. } => format!("lease of attempt {attempt} ended"),
+            Happening::Yielded { .. } => "yielded".to_string(),
+            Happening::Dead { reason, .. } => format!("dead: {}", text(reason)),
+            Happening::Redriven { .. } => "redriven".to_string(),
+            Happening::Step { step, version, .. } => format!("step {version}: {}", text(step)),
+        };
+        self.order(id).history.iter().map(tell).collect()
+    }
+
+    /// What the last call did to streams.
+    pub fn told(&self) -> Vec<Told> {
+        let told = super::told::told(&self.store, &self.fx);
+        told.into_iter().filter(|told| !matches!(told, Told::Event(_) | Told::Moved(_))).collect()
     }
 
     /// The events of the last call.

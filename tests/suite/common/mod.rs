@@ -12,6 +12,7 @@ mod server;
 mod shop;
 mod stream;
 mod wait;
+mod work;
 
 pub use binary::ServerBinary;
 pub use client::Client;
@@ -23,6 +24,7 @@ pub use server::Server;
 pub use shop::{assert_books_balance, open_store, place_many, server_now_ms, stock};
 pub use stream::{entries, ids_of, Entry};
 pub use wait::{wait_until, DEADLINE};
+pub use work::{claim, claim_one, ids, order_field, Claimed};
 
 /// A test: it gets the server binary it is to run on, and panics when it fails.
 pub type TestFn = fn(&ServerBinary);

@@ -3,7 +3,7 @@
 use super::super::super::effects::Event;
 use super::super::super::hold::HoldState;
 use super::super::super::order::OrderState;
-use super::super::super::streams::{EntryId, StreamKind};
+use super::super::super::streams::EntryId;
 use super::super::command::{Command, Id, Lines, Reply, Source};
 use super::super::told::Told;
 use super::{next_entry, Model, Order, OrderItem, Outcome, Past};
@@ -17,7 +17,8 @@ impl Model {
                 Source::Items(lines) => order.hold.is_none() && self.merged(lines) == Ok(items.collect()),
             };
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
-            return if same { Ok(Reply::Entry(order.entry)) } else { Err(vec!["MISMATCH"]) };
+            let first = order.first_entry.unwrap_or(order.entry);
+            return if same { Ok(Reply::Entry(first)) } else { Err(vec!["MISMATCH"]) };
         }
         let items = match take {
             Source::Items(lines) => self.check_items(customer, lines)?,
@@ -28,7 +29,7 @@ impl Model {
         let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0 };
         let entry = next_entry(&mut self.last_orders, self.now);
         let order = Order {
-            place: self.next_place(),
+            queued: self.next_place(),
             customer: customer.clone(),
             group: group.clone(),
             data: data.clone(),
@@ -38,11 +39,25 @@ impl Model {
             entry,
             placed_at: self.now,
             ended_at: 0,
-            forget_at: 0,
-            forget_place: 0,
             complete: None,
             note: Vec::new(),
             returns: Vec::new(),
+            first_entry: None,
+            due: None,
+            retry: None,
+            died: 0,
+            side: None,
+            token: 0,
+            worker: None,
+            lease_ms: None,
+            attempts: 0,
+            history: Vec::new(),
+            failed: None,
+            step: None,
+            next: None,
+            redriven: false,
+            was_dead: false,
+            late: false,
         };
         self.orders.insert(id.clone(), order);
         self.told.push(Told::Queued(id.clone(), entry));
@@ -90,20 +105,18 @@ impl Model {
 
     /// Ends an order in a state; its units have to be moved by then.
     fn end_order(&mut self, id: &Id, state: OrderState, note: &Id) {
-        let (now, forget_at, forget_place) = (self.now, self.forget_at(), self.next_place());
+        self.take_away(id);
+        let (now, due) = (self.now, Some((self.forget_at(), self.next_place())));
         let order = self.orders.get_mut(id).unwrap();
         order.state = state;
         order.note = note.clone();
         order.ended_at = now;
-        order.forget_at = forget_at;
-        order.forget_place = forget_place;
+        order.due = due;
     }
 
     pub(super) fn complete(&mut self, id: &Id, token: Option<u64>, result: &Id) -> Outcome {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
-        if token.is_some() {
-            return Err(vec!["FENCED"]);
-        }
+        self.check_token(order, token)?;
         match order.state {
             OrderState::Completed if order.note == *result => return Ok(Reply::Entry(order.complete.unwrap())),
             OrderState::Completed => return Err(vec!["MISMATCH"]),
@@ -111,7 +124,8 @@ impl Model {
             _ => {}
         }
         self.changed = true;
-        let (items, left) = (order.items.clone(), order.entry);
+        let items = order.items.clone();
+        self.leave_streams(id);
         let before = self.levels(items.iter().map(|item| item.sku.clone()));
         for item in &items {
             let books = self.skus.get_mut(&item.sku).unwrap();
@@ -123,35 +137,35 @@ impl Model {
             self.moved(before, "complete", -(item.qty as i64), id, b"");
         }
         let entry = next_entry(&mut self.last_complete, self.now);
-        self.orders.get_mut(id).unwrap().complete = Some(entry);
+        let order = self.orders.get_mut(id).unwrap();
+        order.complete = Some(entry);
+        order.token = token.unwrap_or(0);
         self.counters[1] += 1;
-        let told = [
-            Told::Left(StreamKind::Orders, left),
-            Told::Completed(id.clone(), entry),
-            Told::Event(Event::OrderCompleted),
-        ];
-        self.told.extend(told);
+        self.told.extend([Told::Completed(id.clone(), entry), Told::Event(Event::OrderCompleted)]);
         Ok(Reply::Entry(entry))
     }
 
     pub(super) fn cancel(&mut self, id: &Id, reason: &Id) -> Outcome {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
-        let units = order.items.iter().map(|item| item.qty).sum();
+        let units = if order.was_dead || order.state == OrderState::Dead { 0 } else { units_of(order) };
         match order.state {
             OrderState::Cancelled if order.note == *reason => return Ok(Reply::Units(units)),
             OrderState::Cancelled => return Err(vec!["MISMATCH"]),
-            state if !state.is_open() => return Err(vec!["BADSTATE"]),
+            OrderState::Completed => return Err(vec!["BADSTATE"]),
             _ => {}
         }
         self.changed = true;
-        let (items, left) = (order.items.clone(), order.entry);
+        let was_dead = order.state == OrderState::Dead;
+        let items = if was_dead { Vec::new() } else { order.items.clone() };
+        self.leave_streams(id);
         let before = self.levels(items.iter().map(|item| item.sku.clone()));
         self.end_order(id, OrderState::Cancelled, reason);
+        self.orders.get_mut(id).unwrap().was_dead = was_dead;
         for (before, item) in before.iter().zip(&items) {
             self.moved(before, "cancel", -(item.qty as i64), id, reason);
         }
         self.counters[2] += 1;
-        self.told.extend([Told::Left(StreamKind::Orders, left), Told::Event(Event::OrderCancelled)]);
+        self.told.push(Told::Event(Event::OrderCancelled));
         Ok(Reply::Units(units))
     }
 
@@ -197,19 +211,27 @@ impl Model {
         1 + order.items.len() as u64
     }
 
-    /// The entry of an order, or that of its end, got another id: its own again, or one ahead of the stream's last.
-    pub(super) fn reentry(&mut self, id: &Id, ahead_ms: Option<u64>) -> Outcome {
+    /// An entry of an order got another id: its own again, or one ahead of the stream's last.
+    pub(super) fn reentry(&mut self, id: &Id, side: bool, ahead_ms: Option<u64>) -> Outcome {
         let Some(order) = self.orders.get_mut(id).filter(|order| order.state != OrderState::Cancelled) else {
             return Ok(Reply::Nothing);
         };
         self.changed = true;
         let Some(ahead_ms) = ahead_ms else { return Ok(Reply::Nothing) };
-        let last = if order.state.is_open() { &mut self.last_orders } else { &mut self.last_complete };
-        *last = EntryId { ms: last.ms + ahead_ms, seq: 0 };
-        match &mut order.complete {
-            Some(complete) => *complete = *last,
-            None => order.entry = *last,
+        let next = |last: &mut EntryId| {
+            *last = EntryId { ms: last.ms + ahead_ms, seq: 0 };
+            *last
+        };
+        match (order.state, &mut order.side) {
+            (OrderState::Completed, _) => order.complete = Some(next(&mut self.last_complete)),
+            (OrderState::Dead, entry) => *entry = Some(next(&mut self.last_dead)),
+            (_, Some(entry)) if side => *entry = next(&mut self.last_retry),
+            _ => order.entry = next(&mut self.last_orders),
         }
         Ok(Reply::Nothing)
     }
+}
+
+fn units_of(order: &Order) -> u64 {
+    order.items.iter().map(|item| item.qty).sum()
 }
