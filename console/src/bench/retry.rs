@@ -9,7 +9,7 @@ use anyhow::{ensure, Context, Result};
 use rand::RngExt;
 use serde::Serialize;
 
-use super::clock::{early_in_a_millisecond, now, now_us};
+use super::clock::{early_in_a_millisecond, now, now_us, sleep_until};
 use super::cputime::stolen;
 use super::lab::{Lab, LabOptions};
 use super::probe::{histogram, Waits};
@@ -36,6 +36,8 @@ const LEAD_US_AN_ORDER: u64 = 100;
 const CLAIM_COUNT: &[u8] = b"1000";
 /// Between two looks at the stream of retries.
 const POLL_INTERVAL: Duration = Duration::from_micros(200);
+/// PINGs from so long before a burst is due count towards it.
+const PROBE_AHEAD_MS: u64 = 20;
 /// Later than this, in milliseconds, they do not come at all.
 const BURST_DEADLINE_MS: u64 = 60_000;
 /// Longer than a run: the leases of the orders that are to fail must not end by themselves.
@@ -64,6 +66,8 @@ struct BurstResult {
     missed: u64,
     /// With nobody waiting: from due until all could be claimed, milliseconds.
     all_claimable_ms: f64,
+    /// PING meanwhile: how long others were left waiting.
+    ping: Waits,
     /// With a worker waiting that claims many at once: from due until it had the first, and until it had all.
     first_claimed_ms: f64,
     all_claimed_ms: f64,
@@ -208,7 +212,10 @@ fn due_of(failed: &Reply) -> Result<u64> {
 fn measure_burst(lab: &mut Lab, orders: u64) -> Result<BurstResult> {
     let held = hold(lab, orders)?;
     let (due_ms, missed) = fail_at_once(&mut lab.wire()?, &held)?;
+    sleep_until(due_ms - PROBE_AHEAD_MS);
+    let probe = lab.probe()?;
     let all_claimable_ms = await_claimable(lab, due_ms, orders)?;
+    let ping = probe.stop()?;
 
     let held = hold(lab, orders)?;
     let arrivals = start_worker(lab, held.len(), CLAIM_COUNT)?;
@@ -219,6 +226,7 @@ fn measure_burst(lab: &mut Lab, orders: u64) -> Result<BurstResult> {
         orders,
         missed: missed + missed_again,
         all_claimable_ms,
+        ping,
         first_claimed_ms: after_ms(at_us.first()),
         all_claimed_ms: after_ms(at_us.last()),
     })
@@ -263,10 +271,11 @@ fn print(result: &RetryResult) {
     println!("{}", report::table(&Waits::header("retries"), [result.lateness.row("one by one")]));
     let burst = &result.burst;
     println!(
-        "{} due in the same millisecond: all claimable after {:.1} ms; a waiting worker had the first after {:.1} ms, \
-         all after {:.1} ms",
+        "{} due in the same millisecond: all claimable after {:.1} ms (PING waited {} at most); a waiting worker had \
+         the first after {:.1} ms, all after {:.1} ms",
         report::thousands(burst.orders),
         burst.all_claimable_ms,
+        report::ms(burst.ping.max_us),
         burst.first_claimed_ms,
         burst.all_claimed_ms
     );
@@ -295,8 +304,14 @@ mod tests {
 
     fn result(p99_us: u64, early: u64) -> RetryResult {
         let lateness = Waits { count: 1, p50_us: 1, p99_us, p999_us: p99_us, max_us: p99_us };
-        let burst =
-            BurstResult { orders: 1, missed: 0, all_claimable_ms: 0.0, first_claimed_ms: 0.0, all_claimed_ms: 0.0 };
+        let burst = BurstResult {
+            orders: 1,
+            missed: 0,
+            all_claimable_ms: 0.0,
+            ping: lateness.clone(),
+            first_claimed_ms: 0.0,
+            all_claimed_ms: 0.0,
+        };
         RetryResult { lateness, early, burst, stolen_ms: 0 }
     }
 

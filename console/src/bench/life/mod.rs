@@ -15,7 +15,7 @@ pub use flow::Flow;
 use flow::{Scripts, WireLives};
 use node::Node;
 
-use super::cputime::CpuTime;
+use super::cputime::{stolen, CpuTime};
 use super::lab::{Lab, LabOptions};
 use super::report::{self, Bar};
 use super::stats::Summary;
@@ -69,6 +69,10 @@ pub struct FlowResult {
 #[derive(Debug, Serialize)]
 pub struct BatchResult {
     batch: u64,
+    /// How long the hypervisor kept cores for others meanwhile, milliseconds of one core.
+    stolen_ms: u64,
+    /// How long it all took, milliseconds.
+    elapsed_ms: u64,
     flows: Vec<FlowResult>,
 }
 
@@ -134,6 +138,7 @@ struct Bench {
 impl Bench {
     fn measure_batch(&mut self, options: &LifeOptions, batch: u64) -> Result<BatchResult> {
         let mut samples = Samples::new();
+        let (start, stolen_before) = (Instant::now(), stolen()?);
         for round in 0..=options.rounds {
             for &flow in &options.flows {
                 let orders = orders_a_round(flow, options.lives, batch);
@@ -147,7 +152,12 @@ impl Bench {
             }
         }
         let flows = options.flows.iter().filter_map(|&flow| summarize(flow, options.lives, batch, &samples)).collect();
-        let result = BatchResult { batch, flows };
+        let result = BatchResult {
+            batch,
+            stolen_ms: u64::try_from(stolen()?.saturating_sub(stolen_before).as_millis())?,
+            elapsed_ms: u64::try_from(start.elapsed().as_millis())?,
+            flows,
+        };
         print_batch(&result, options.rounds);
         Ok(result)
     }
@@ -263,6 +273,9 @@ fn print_batch(result: &BatchResult, rounds: u32) {
         "× BullMQ's",
     ];
     println!("{}", report::table(&header, rows));
+    if result.stolen_ms > 0 {
+        println!("(the hypervisor kept a core for others for {} of {} ms)", result.stolen_ms, result.elapsed_ms);
+    }
 }
 
 /// The bars, where what they compare was measured.
@@ -298,7 +311,7 @@ mod tests {
         let samples: Samples =
             flows.iter().map(|&(flow, us, orders_per_s)| (flow, vec![sample(us, orders_per_s)])).collect();
         let flows = flows.iter().filter_map(|&(flow, ..)| summarize(flow, 1_000, 64, &samples)).collect();
-        BatchResult { batch: 64, flows }
+        BatchResult { batch: 64, stolen_ms: 0, elapsed_ms: 1, flows }
     }
 
     #[test]
