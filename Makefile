@@ -59,7 +59,7 @@ deny: ## licences, advisories and sources of the dependencies (needs cargo-deny)
 docs: ## write docs/commands.md from the table of commands
 	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference_is_what_the_table_says
 
-bench: build ## server CPU an operation, memory, growth, deadlines, loading: ratios of one run
+bench: build ## CPU an operation and a life, wake-ups, retries, memory, growth, deadlines, loading; BullMQ if npm is there
 	$(CONSOLE) bench
 
 clean: ## remove what was built

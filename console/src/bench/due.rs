@@ -2,11 +2,12 @@
 //! are all the units back?
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 use serde::Serialize;
 
+use super::clock::{early_in_a_millisecond, now, sleep_until};
 use super::cputime::{stolen, CpuTime};
 use super::lab::{Lab, LabOptions};
 use super::probe::Waits;
@@ -20,8 +21,6 @@ const STALL_BAR_US: u64 = 10_000;
 const BACK_BAR_MS: u64 = 5_000;
 /// Commands in flight: few enough to be done within the millisecond they were meant for.
 const BATCH: usize = 128;
-/// A batch is sent in this first part of a millisecond, so that the server's clock still shows the same one.
-const EARLY_US: u128 = 250;
 /// The deadline lies so far off: a fixed part and one for each hold, for a machine many times slower than needed.
 const LEAD_MS: u64 = 10_000;
 const LEAD_US_A_HOLD: u64 = 30;
@@ -164,16 +163,6 @@ fn reserve_batches(wire: &mut Wire, numbers: impl Iterator<Item = u64>, deadline
     Ok(late)
 }
 
-/// Waits for the beginning of a millisecond of the clock and says which. It spins: a sleep would end too late.
-fn early_in_a_millisecond() -> u64 {
-    loop {
-        match now() {
-            (ms, us) if us < EARLY_US => return ms,
-            _ => std::hint::spin_loop(),
-        }
-    }
-}
-
 fn encode_reserve(n: u64, ttl_ms: &str, out: &mut Vec<u8>) {
     let (hold, customer, sku) = (order_id(n), customer_id(n), sku_id(0));
     encode(
@@ -203,27 +192,13 @@ fn release(wire: &mut Wire, numbers: &[u64]) -> Result<()> {
     Ok(())
 }
 
-/// Unix time: milliseconds, and microseconds into the current one.
-fn now() -> (u64, u128) {
-    let us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-    ((us / 1000) as u64, us % 1000)
-}
-
-fn sleep_until(unix_ms: u64) {
-    std::thread::sleep(Duration::from_millis(unix_ms.saturating_sub(now().0)));
-}
-
 fn print(result: &DueResult) {
     println!("\ndue: {} holds due in the same millisecond", report::thousands(result.holds));
     if result.late_holds > 0 {
         println!("({} of them a little later)", report::thousands(result.late_holds));
     }
-    let ping = |what: &str, waits: &Waits| {
-        let us = [waits.p50_us, waits.p99_us, waits.p999_us, waits.max_us];
-        [what.to_string(), report::thousands(waits.count)].into_iter().chain(us.map(report::ms)).collect()
-    };
-    let rows = [ping("before the deadline", &result.quiet), ping("from the deadline on", &result.ping)];
-    println!("{}", report::table(&["PING", "count", "p50", "p99", "p99.9", "worst"], rows));
+    let rows = [result.quiet.row("before the deadline"), result.ping.row("from the deadline on")];
+    println!("{}", report::table(&Waits::header("PING"), rows));
     println!(
         "first unit back after {} ms, all after {} ms; {:.2} µs CPU a hold; {} ms stolen",
         report::thousands(result.first_back_ms),

@@ -100,6 +100,11 @@ impl Lab {
         Wire::connect(self.server.port())
     }
 
+    /// Whether the server runs with real-time priority, and whoever waits for it is to do so too.
+    pub fn realtime(&self) -> bool {
+        self.realtime
+    }
+
     /// Starts to probe the server with PING.
     ///
     /// # Errors

@@ -3,17 +3,22 @@
 //! Every measurement starts a redis-server of its own. What comes out is reported, never asserted: only an error reply
 //! or a server that fails ends a run.
 
+mod clock;
 mod cpu;
 mod cputime;
 mod due;
 mod growth;
 mod lab;
+mod life;
 mod load;
 mod memory;
 mod probe;
 mod realtime;
+mod reply;
 mod report;
+mod retry;
 mod stats;
+mod wake;
 mod wire;
 mod workload;
 
@@ -26,6 +31,7 @@ use serde_json::{json, Map, Value};
 use crate::server::TargetArgs;
 use cpu::CpuOptions;
 use lab::{Lab, LabOptions};
+use life::{Flow, LifeOptions};
 use report::Bar;
 use workload::Case;
 
@@ -56,12 +62,35 @@ pub struct BenchArgs {
     /// cpu: commands sent before the first reply is waited for
     #[arg(long, value_delimiter = ',', default_value = "1,16,64", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pipelines: Vec<u64>,
-    /// cpu: rounds that count, after one to warm up
+    /// cpu, life: rounds that count, after one to warm up
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
     /// cpu: operations of a case in a round (a quarter of it at a pipeline under 8)
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     ops: u64,
+    /// life: the ways to go from placed to completed
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "ping,holdfast,holdfast-next,lua,streams,holdfast-node,bullmq"
+    )]
+    flows: Vec<Flow>,
+    /// life: orders of a flow in a round (a quarter of it one at a time, a fifth with BullMQ)
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1_280..=10_000_000))]
+    lives: u64,
+    /// life: where to install BullMQ with npm [default: bench-node beside this program]
+    #[arg(long, value_name = "DIR")]
+    node_dir: Option<PathBuf>,
+    /// wake: wake-ups in each way
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    wakes: u64,
+    /// retry: orders that fail one by one
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    retries: u64,
+    /// retry: orders that are due in the same millisecond
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    burst: u64,
     /// memory, load: open orders
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     orders: u64,
@@ -73,11 +102,32 @@ pub struct BenchArgs {
     holds: u64,
 }
 
+impl BenchArgs {
+    fn cpu_options(&self) -> CpuOptions {
+        CpuOptions { cases: self.cases.clone(), pipelines: self.pipelines.clone(), rounds: self.rounds, ops: self.ops }
+    }
+
+    fn life_options(&self) -> LifeOptions {
+        LifeOptions {
+            flows: self.flows.clone(),
+            rounds: self.rounds,
+            lives: self.lives,
+            node_dir: self.node_dir.clone(),
+        }
+    }
+}
+
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum What {
     /// Server CPU per operation, against XADD and a Lua script
     Cpu,
+    /// The whole life of an order, against Lua scripts, a bare stream and BullMQ
+    Life,
+    /// How soon a waiting worker has an order in hand
+    Wake,
+    /// How punctual retries are
+    Retry,
     /// Bytes per open order
     Memory,
     /// The slowest command from 0 to millions of open orders
@@ -117,15 +167,24 @@ pub fn run(args: BenchArgs) -> Result<()> {
     let mut parts = Map::from_iter([("conditions".to_string(), Value::from(conditions))]);
     let mut bars: Vec<Bar> = Vec::new();
     if wanted(What::Cpu) {
-        let options = CpuOptions {
-            cases: args.cases.clone(),
-            pipelines: args.pipelines.clone(),
-            rounds: args.rounds,
-            ops: args.ops,
-        };
-        let results = cpu::run(&lab, &options)?;
+        let results = cpu::run(&lab, &args.cpu_options())?;
         bars.extend(cpu::bars(&results));
         parts.insert("cpu".into(), serde_json::to_value(results)?);
+    }
+    if wanted(What::Life) {
+        let result = life::run(&lab, &args.life_options())?;
+        bars.extend(life::bars(&result));
+        parts.insert("life".into(), serde_json::to_value(result)?);
+    }
+    if wanted(What::Wake) {
+        let result = wake::run(&lab, args.wakes)?;
+        bars.extend(wake::bars(&result));
+        parts.insert("wake".into(), serde_json::to_value(result)?);
+    }
+    if wanted(What::Retry) {
+        let result = retry::run(&lab, args.retries, args.burst)?;
+        bars.extend(retry::bars(&result));
+        parts.insert("retry".into(), serde_json::to_value(result)?);
     }
     if wanted(What::Memory) {
         let result = memory::run(&lab, args.orders)?;

@@ -3,7 +3,8 @@
 -- KEYS[1] hash    the order: makes the call idempotent
 -- KEYS[2] hash    SKU -> units available
 -- KEYS[3] hash    customer -> units placed, for the limit
--- KEYS[4] stream  the work queue
+-- KEYS[4] stream  the orders that are not finished
+-- KEYS[5] list    the orders that wait for a worker, first in, first out; without it the stream is the queue
 -- ARGV    order, customer, items (JSON), data, limit (units a customer, 0 none), then SKU and quantity pairs.
 --
 -- It is kept lean on purpose, so that the comparison favours it: the caller has encoded the JSON and has added up a
@@ -51,4 +52,7 @@ end
 redis.call('HINCRBY', KEYS[3], customer, units)
 local entry = redis.call('XADD', KEYS[4], '*', 'order', order, 'customer', customer, 'items', items, 'data', data)
 redis.call('HSET', KEYS[1], 'state', 'queued', 'entry', entry, 'customer', customer, 'items', items, 'data', data)
+if KEYS[5] then
+  redis.call('RPUSH', KEYS[5], order)
+end
 return entry

@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::realtime;
+use super::report;
 use super::wire::{encode, Wire};
 
 /// From one PING to the next; a late reply delays none but its own, since it counts in full.
@@ -34,6 +35,38 @@ pub struct Waits {
     pub max_us: u64,
 }
 
+impl Waits {
+    /// Sums up what was recorded in a [`histogram`].
+    pub fn of(waits: &Histogram<u64>) -> Waits {
+        Waits {
+            count: waits.len(),
+            p50_us: waits.value_at_quantile(0.50),
+            p99_us: waits.value_at_quantile(0.99),
+            p999_us: waits.value_at_quantile(0.999),
+            max_us: waits.max(),
+        }
+    }
+
+    /// A row of a table: `what`, the count and the waits in milliseconds, under [`Waits::header`].
+    pub fn row(&self, what: &str) -> Vec<String> {
+        let us = [self.p50_us, self.p99_us, self.p999_us, self.max_us];
+        [what.to_string(), report::thousands(self.count)].into_iter().chain(us.map(report::ms)).collect()
+    }
+
+    /// What stands above the columns of [`Waits::row`], `what` above the first.
+    pub fn header(what: &str) -> [&str; 6] {
+        [what, "count", "p50", "p99", "p99.9", "worst"]
+    }
+}
+
+/// For waits in microseconds.
+///
+/// # Errors
+/// Never, as long as the bounds are sensible.
+pub fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, MAX_US, PRECISION)?)
+}
+
 /// A thread that probes until it is told to stop.
 #[derive(Debug)]
 pub struct PingProbe {
@@ -56,13 +89,7 @@ impl PingProbe {
     pub fn stop(self) -> Result<Waits> {
         self.stop.store(true, Ordering::Relaxed);
         let waits = self.thread.join().map_err(|_| anyhow!("the probing thread panicked"))??;
-        Ok(Waits {
-            count: waits.len(),
-            p50_us: waits.value_at_quantile(0.50),
-            p99_us: waits.value_at_quantile(0.99),
-            p999_us: waits.value_at_quantile(0.999),
-            max_us: waits.max(),
-        })
+        Ok(Waits::of(&waits))
     }
 }
 
@@ -70,7 +97,7 @@ fn probe(mut wire: Wire, realtime: bool, stop: &AtomicBool) -> Result<Histogram<
     if realtime {
         realtime::favour_this_thread()?;
     }
-    let mut waits = Histogram::new_with_bounds(1, MAX_US, PRECISION)?;
+    let mut waits = histogram()?;
     let mut ping = Vec::new();
     encode(&mut ping, &[b"PING"]);
     let mut next = Instant::now();

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 
+use super::reply::Reply;
+
 /// Bytes taken from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
 /// A reply that takes longer than this never comes: the server hangs.
@@ -61,14 +63,53 @@ impl Wire {
     ///
     /// # Errors
     /// When the server answers with an error, hangs or goes away.
-    pub fn exchange_with(&mut self, batch: &[u8], replies: u64, mut on_reply: impl FnMut(&[u8])) -> Result<()> {
-        self.stream.write_all(batch).context("sending commands")?;
+    pub fn exchange_with(&mut self, batch: &[u8], replies: u64, on_reply: impl FnMut(&[u8])) -> Result<()> {
+        self.send(batch)?;
+        self.await_replies(replies, on_reply, |_| {})
+    }
+
+    /// As [`Wire::exchange`], and gives the replies as they are.
+    ///
+    /// # Errors
+    /// When the server answers with an error, hangs or goes away.
+    pub fn call(&mut self, batch: &[u8], replies: u64) -> Result<Vec<Reply>> {
+        self.send(batch)?;
+        self.receive(replies)
+    }
+
+    /// Sends commands whose replies are received later.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub fn send(&mut self, batch: &[u8]) -> Result<()> {
+        self.stream.write_all(batch).context("sending commands")
+    }
+
+    /// Waits for so many replies to what was sent before.
+    ///
+    /// # Errors
+    /// When the server answers with an error, hangs or goes away.
+    pub fn receive(&mut self, replies: u64) -> Result<Vec<Reply>> {
+        let mut bytes = Vec::new();
+        self.await_replies(replies, |_| {}, |piece| bytes.extend_from_slice(piece))?;
+        let mut left = &bytes[..];
+        (0..replies).map(|_| Reply::read(&mut left)).collect()
+    }
+
+    /// Waits for so many replies; hands over the first line of each, and all bytes as they come in.
+    fn await_replies(
+        &mut self,
+        replies: u64,
+        mut on_reply: impl FnMut(&[u8]),
+        mut on_bytes: impl FnMut(&[u8]),
+    ) -> Result<()> {
         let wanted = self.counter.replies + replies;
         while self.counter.replies < wanted {
             let count = self.stream.read(&mut self.inbox).context("waiting for replies")?;
             if count == 0 {
                 bail!("the server closed the connection, {} replies short", wanted - self.counter.replies);
             }
+            on_bytes(&self.inbox[..count]);
             self.counter.feed(&self.inbox[..count], &mut on_reply)?;
         }
         Ok(())

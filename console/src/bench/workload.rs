@@ -21,6 +21,8 @@ const ID_BYTES: usize = 16;
 
 const STOCK_HASH: &str = "{bench}:stock";
 const CUSTOMERS_HASH: &str = "{bench}:customers";
+/// What the script calls an order's hash, before its id.
+pub const ORDER_HASH_PREFIX: &str = "{bench}:order:";
 const SCRIPT: &str = include_str!("place.lua");
 
 /// What is measured.
@@ -75,7 +77,7 @@ impl Case {
             Case::Reserve => {
                 encode(out, &[b"INV.RESERVE", STORE.as_bytes(), &order, b"CUSTOMER", &customer, b"ITEMS", &sku, b"1"])
             }
-            Case::Lua => encode_script(script_sha, &order, &customer, &sku, out),
+            Case::Lua => encode_script(script_sha, n, None, out),
         }
     }
 
@@ -103,31 +105,34 @@ impl Case {
 /// # Errors
 /// When the server cannot compile it.
 pub fn load_script(server: &mut Connection) -> redis::RedisResult<String> {
-    redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query(server)
+    load(server, SCRIPT)
 }
 
-fn encode_script(sha: &str, order: &[u8], customer: &[u8], sku: &[u8], out: &mut Vec<u8>) {
-    let order_key = [b"{bench}:order:", order].concat();
-    let items = items_json(sku);
-    encode(
-        out,
-        &[
-            b"EVALSHA",
-            sha.as_bytes(),
-            b"4",
-            &order_key,
-            STOCK_HASH.as_bytes(),
-            CUSTOMERS_HASH.as_bytes(),
-            ORDERS.as_bytes(),
-            order,
-            customer,
-            &items,
-            b"",
-            LIMIT.as_bytes(),
-            sku,
-            b"1",
-        ],
-    );
+/// Loads a script; its SHA1.
+///
+/// # Errors
+/// When the server cannot compile it.
+pub fn load(server: &mut Connection, script: &str) -> redis::RedisResult<String> {
+    redis::cmd("SCRIPT").arg("LOAD").arg(script).query(server)
+}
+
+/// Appends a call of the script for order number `n`; with `queue` the order waits in that list too.
+pub fn encode_script(sha: &str, n: u64, queue: Option<&str>, out: &mut Vec<u8>) {
+    let (order, customer, sku) = (order_id(n), customer_id(n), sku_id(n % SKUS));
+    let order_key = order_hash(&order);
+    let items = items_json(&sku);
+    let mut keys = vec![&order_key[..], STOCK_HASH.as_bytes(), CUSTOMERS_HASH.as_bytes(), ORDERS.as_bytes()];
+    keys.extend(queue.map(str::as_bytes));
+    let key_count = keys.len().to_string();
+    let mut arguments = vec![b"EVALSHA", sha.as_bytes(), key_count.as_bytes()];
+    arguments.extend(keys);
+    arguments.extend([&order[..], &customer, &items, b"", LIMIT.as_bytes(), &sku, b"1"]);
+    encode(out, &arguments);
+}
+
+/// The key of the hash in which the scripts keep an order.
+pub fn order_hash(order: &[u8]) -> Vec<u8> {
+    [ORDER_HASH_PREFIX.as_bytes(), order].concat()
 }
 
 /// One item as the `items` field of an entry holds it.

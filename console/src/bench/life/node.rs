@@ -1,0 +1,166 @@
+//! The clients that are written for Node: BullMQ, and Holdfast over the same Redis client.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{bail, ensure, Context, Result};
+use serde_json::{json, Value};
+
+use super::flow::Flow;
+use crate::bench::workload::{sku_id, SKUS};
+use crate::cleanup;
+
+/// What is installed: the program, and what it needs in versions that never change by themselves.
+const FILES: [(&str, &str); 3] = [
+    ("package.json", include_str!("../bullmq/package.json")),
+    ("package-lock.json", include_str!("../bullmq/package-lock.json")),
+    ("life.mjs", include_str!("../bullmq/life.mjs")),
+];
+const PROGRAM: &str = "life.mjs";
+/// Written when all is installed; holds what was.
+const INSTALLED: &str = "installed.json";
+/// Where it is installed, beside this program.
+const DEFAULT_DIR: &str = "bench-node";
+/// `install` and not `ci`: the lock file need not name what is optional for other machines than this. Nothing is saved.
+const NPM_ARGUMENTS: [&str; 7] =
+    ["install", "--no-save", "--omit=optional", "--ignore-scripts", "--engine-strict", "--no-audit", "--no-fund"];
+
+/// Installs the program and its packages with npm, unless they are there; where to.
+///
+/// # Errors
+/// When there is no npm, it reaches no registry, Node is too old, or the directory cannot be written.
+pub fn install(dir: Option<&Path>) -> Result<PathBuf> {
+    let dir = dir.map_or_else(default_dir, |dir| Ok(dir.to_path_buf()))?;
+    fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    for (name, text) in FILES {
+        fs::write(dir.join(name), text).with_context(|| format!("writing {name} to {}", dir.display()))?;
+    }
+    let lock = FILES[1].1;
+    if fs::read_to_string(dir.join(INSTALLED)).is_ok_and(|installed| installed == lock) {
+        return Ok(dir);
+    }
+    run_npm(&dir)?;
+    fs::write(dir.join(INSTALLED), lock).context("noting what was installed")?;
+    Ok(dir)
+}
+
+fn default_dir() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("asking for this program's own path")?;
+    Ok(program.with_file_name(DEFAULT_DIR))
+}
+
+fn run_npm(dir: &Path) -> Result<()> {
+    let output = Command::new("npm").args(NPM_ARGUMENTS).current_dir(dir).stdin(Stdio::null()).output();
+    let output = output.context("starting npm")?;
+    ensure!(output.status.success(), "npm install: {}", first_errors(&String::from_utf8_lossy(&output.stderr)));
+    Ok(())
+}
+
+/// What npm says went wrong, without its warnings and advice.
+fn first_errors(stderr: &str) -> String {
+    let lines = stderr.lines().filter_map(|line| line.strip_prefix("npm error ")).take(2);
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+/// The program, running: it stays for all rounds, so that its code is compiled before the rounds that count.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Node {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When there is no Node.
+    pub fn start(dir: &Path) -> Result<Node> {
+        let mut child = Command::new("node")
+            .arg(dir.join(PROGRAM))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting node")?;
+        cleanup::register(child.id(), None);
+        let requests = child.stdin.take().context("node without an input")?;
+        let answers = BufReader::new(child.stdout.take().context("node without an output")?);
+        Ok(Node { child, requests, answers })
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Connects a producer and a worker of `flow` to the server on 127.0.0.1:`port`.
+    ///
+    /// # Errors
+    /// When they cannot connect.
+    pub fn prepare(&mut self, flow: Flow, port: u16, batch: u64) -> Result<()> {
+        let skus: Vec<String> = (0..SKUS).map(|n| String::from_utf8_lossy(&sku_id(n)).into_owned()).collect();
+        let flow = if flow == Flow::Bullmq { "bullmq" } else { "holdfast" };
+        self.ask(&json!({"do": "prepare", "flow": flow, "port": port, "batch": batch, "skus": skus})).map(drop)
+    }
+
+    /// Takes so many orders through their lives; how long that took, in seconds.
+    ///
+    /// # Errors
+    /// When an order fails, or they are not all completed in a few minutes.
+    pub fn run(&mut self, orders: u64) -> Result<f64> {
+        let answer = self.ask(&json!({"do": "run", "first": 0, "orders": orders}))?;
+        ensure!(answer["orders"] == orders, "of {orders} orders {} were completed", answer["orders"]);
+        answer["seconds"].as_f64().with_context(|| format!("node answered {answer}"))
+    }
+
+    /// Closes the connections.
+    ///
+    /// # Errors
+    /// When the program is gone.
+    pub fn close(&mut self) -> Result<()> {
+        self.ask(&json!({"do": "close"})).map(drop)
+    }
+
+    fn ask(&mut self, request: &Value) -> Result<Value> {
+        writeln!(self.requests, "{request}").context("asking node")?;
+        let mut line = String::new();
+        ensure!(self.answers.read_line(&mut line).context("waiting for node")? > 0, "node ended without an answer");
+        let answer: Value = serde_json::from_str(&line).with_context(|| format!("node answered {line:?}"))?;
+        match answer.get("error") {
+            Some(error) => bail!("node: {}", error.as_str().unwrap_or_default()),
+            None => Ok(answer),
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Forgotten before it is reaped: from then on its id may be another process's.
+        cleanup::forget(self.child.id());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{first_errors, FILES};
+    use serde_json::Value;
+
+    #[test]
+    fn npm_is_quoted_without_its_warnings() {
+        let stderr = "npm warn old\nnpm error code ENOTFOUND\nnpm error network failed\nnpm error advice\n";
+        assert_eq!(first_errors(stderr), "code ENOTFOUND; network failed");
+    }
+
+    #[test]
+    fn versions_are_exact_and_no_registry_is_named() {
+        let package: Value = serde_json::from_str(FILES[0].1).unwrap();
+        let dependencies = package["dependencies"].as_object().unwrap();
+        let exact = |version: &Value| version.as_str().unwrap().starts_with(|first: char| first.is_ascii_digit());
+        assert!(dependencies.values().all(exact), "{dependencies:?}");
+        assert!(!FILES[1].1.contains("\"resolved\""));
+    }
+}
