@@ -298,6 +298,21 @@ impl Iterator for Items<'_> {
     }
 }
 
+/// What the entries of an order say. Borrowed from the store.
+#[derive(Debug)]
+pub struct EntryView<'a> {
+    pub id: &'a [u8],
+    pub customer: &'a [u8],
+    pub data: &'a [u8],
+    pub placed_at: Ms,
+    /// 0 while it is open or dead.
+    pub ended_at: Ms,
+    /// Attempts that failed.
+    pub attempts: u32,
+    /// The result it was completed with, or the reason it failed for last.
+    pub note: &'a [u8],
+}
+
 /// What `ORDER.GET` shows of an order. Borrowed from the store.
 #[derive(Debug)]
 pub struct OrderView<'a> {

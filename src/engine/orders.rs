@@ -8,7 +8,7 @@ use super::effects::{Effect, Effects, Event};
 use super::hold::HoldState;
 use super::journal::{Move, Why};
 use super::lookup::checked_sum;
-use super::order::{Order, OrderState, OrderView};
+use super::order::{EntryView, Order, OrderState, OrderView};
 use super::refs::fingerprint;
 use super::refusal::Shown;
 use super::settings::Window;
@@ -393,6 +393,21 @@ impl Store {
     /// Everything known of an order.
     pub fn order(&self, now: Ms, id: &[u8]) -> Option<OrderView<'_>> {
         self.find_order(id).map(|slot| self.order_view(now, slot))
+    }
+
+    /// What the entries of the order in a slot say of it beside its items.
+    pub fn entry_view(&self, slot: u32) -> EntryView<'_> {
+        let order = self.orders.at(slot);
+        let extra = self.extra(order);
+        EntryView {
+            id: order.id(),
+            customer: self.customers.at(order.customer).id(),
+            data: order.data(),
+            placed_at: self.placed_at(order),
+            ended_at: extra.map_or(0, |extra| extra.ended_at),
+            attempts: extra.map_or(0, |extra| extra.attempts),
+            note: extra.map_or(&[][..], |extra| &extra.note),
+        }
     }
 
     /// The order in a slot that an effect named.

@@ -28,6 +28,9 @@ const CLAIM_BYTES: usize = 4 << 20;
 /// The most orders one ORDER.YIELD gives back, the first claimed first: a few milliseconds.
 pub const YIELD_MAX: usize = 10_000;
 
+/// What an entry that is written counts in a budget of due work, beside one for the record: it takes as long as so many.
+pub(super) const ENTRY_WEIGHT: u64 = 3;
+
 /// Tokens a millisecond of the clock stands for: a token is at least the clock times this.
 const TOKENS_A_MS: u64 = 1024;
 
@@ -307,7 +310,7 @@ impl Store {
         self.audit_order(slot, 1);
         fx.push(Effect::Retry { order: slot, id });
         fx.event(Event::OrderRetry);
-        1
+        1 + ENTRY_WEIGHT
     }
 
     /// An attempt failed: the order is retried later, or dead.
@@ -405,7 +408,7 @@ impl Store {
         self.counters.dead = self.counters.dead.saturating_add(1);
         fx.push(Effect::Died { order: slot, id: entry });
         fx.event(Event::OrderDead);
-        1 + self.orders.at(slot).items().count() as u64
+        1 + ENTRY_WEIGHT + self.orders.at(slot).items().count() as u64
     }
 
     /// An order that is cancelled, or queued anew, is not among the dead any more.

@@ -10,7 +10,8 @@ use super::ctx::{api, Ctx};
 /// The value behind `holdfast.sweep-slice`.
 static SWEEP_SLICE: AtomicI64 = AtomicI64::new(SWEEP_SLICE_DEFAULT);
 
-/// Records and items of due work in one slice. At about a microsecond each: two milliseconds.
+/// Records and items of due work in one slice, an entry that is written counted as three. At about a microsecond each:
+/// two milliseconds.
 const SWEEP_SLICE_DEFAULT: i64 = 2_000;
 
 /// The smallest slice that still makes progress.

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{c_int, c_void, CStr};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis_module::raw;
 
@@ -14,9 +15,9 @@ use super::call::Call;
 use super::config;
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::Key;
-use super::locks;
 use super::value::StoreValue;
 use super::write;
+use super::{line, locks};
 use crate::engine::Ms;
 
 /// Stores one tick works on at most; the others are next.
@@ -143,7 +144,15 @@ pub fn arm(ctx: Ctx) {
         // SAFETY: the timer is live: its callback clears `armed` before anything else. No data belongs to it.
         unsafe { api!(RedisModule_StopTimer(ctx.0, timer, std::ptr::null_mut())) };
     }
-    set_timer(ctx, due, due.saturating_sub(ctx.clock()) as i64);
+    set_timer(ctx, due, wait_ms(due));
+}
+
+/// Milliseconds until a time, rounded up from what the clock says to the microsecond: from its milliseconds alone a timer
+/// would come up to one too late.
+fn wait_ms(due: Ms) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let wait = (u128::from(due) * 1_000).saturating_sub(now).div_ceil(1_000);
+    i64::try_from(wait).unwrap_or(i64::MAX)
 }
 
 fn set_timer(ctx: Ctx, at: Ms, wait_ms: i64) {
@@ -174,6 +183,8 @@ extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
             break;
         }
     }
+    // Nobody has to wait for the next turn of the event loop.
+    line::serve_scheduled(ctx);
     arm(ctx);
 }
 

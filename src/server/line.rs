@@ -291,7 +291,8 @@ extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
     serve_scheduled(ctx);
 }
 
-fn serve_scheduled(ctx: Ctx) {
+/// Serves the lines that are to be served, in a timer's callback, on a primary that may write.
+pub fn serve_scheduled(ctx: Ctx) {
     let mut left = ANSWERS_A_TICK;
     while let Some(uid) = LINE.with_borrow_mut(Line::next_scheduled) {
         left -= serve(ctx, uid, left).min(left);

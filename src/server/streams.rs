@@ -178,7 +178,7 @@ impl<'a> Streams<'a> {
                 self.add(StreamKind::Orders, id, &names.orders, &[with.order, with.customer, items.get(), data])
             });
         }
-        let view = store.order_view(self.stamp, order);
+        let view = store.entry_view(order);
         let [id_string, customer, data] = [view.id, view.customer, view.data].map(OwnStr::new);
         NAMES.with(|names| {
             let values = [id_string.get(), customer.get(), items.get(), data.get()];
@@ -196,7 +196,7 @@ impl<'a> Streams<'a> {
 
     /// Adds an order's entry to `…:retry`, which tells the attempt that is due, or `…:dead`, which tells those it had.
     fn add_listed(&mut self, store: &Store, kind: StreamKind, order: u32, id: EntryId) -> Added {
-        let view = store.order_view(self.stamp, order);
+        let view = store.entry_view(order);
         let next = u64::from(kind == StreamKind::Retry);
         let mut attempt = itoa::Buffer::new();
         let attempt = attempt.format(u64::from(view.attempts) + next).as_bytes();
@@ -216,7 +216,7 @@ impl<'a> Streams<'a> {
     fn add_complete(&mut self, store: &Store, order: u32, id: EntryId) -> Added {
         let mut items = Vec::with_capacity(64);
         store.items_json(order, &mut items);
-        let view = store.order_view(self.stamp, order);
+        let view = store.entry_view(order);
         let took_ms = view.ended_at.saturating_sub(view.placed_at);
         let (mut placed, mut took) = (itoa::Buffer::new(), itoa::Buffer::new());
         let numbers = [placed.format(view.placed_at).as_bytes(), took.format(took_ms).as_bytes()];
@@ -277,7 +277,7 @@ impl<'a> Streams<'a> {
     /// The same for an order's entry: tells the engine and the replicas.
     fn settle_order(&mut self, store: &mut Store, kind: StreamKind, order: u32, id: EntryId, added: &Added) {
         if let Some(next) = self.settle(store, kind, id, added) {
-            let order_id = store.order_view(self.stamp, order).id.to_vec();
+            let order_id = store.entry_view(order).id.to_vec();
             self.replicate_reentry(kind, &order_id, next, &[]);
             self.reentry(store, kind, Some(order), next, &[]);
             self.moved = Some((id, next));
@@ -301,7 +301,7 @@ impl<'a> Streams<'a> {
 
     /// Writes an order's entry in a stream of orders back under its id, or under the stream's next one.
     pub fn write_back(&mut self, store: &mut Store, kind: StreamKind, (old, order): (EntryId, u32)) {
-        let order_id = store.order_view(self.stamp, order).id.to_vec();
+        let order_id = store.entry_view(order).id.to_vec();
         let id = match self.next_id(kind) {
             Some(next) if next > old => next,
             _ => old,

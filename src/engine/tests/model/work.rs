@@ -170,7 +170,7 @@ impl Model {
             return 1;
         }
         self.die(id, b"lease ended");
-        1 + self.orders[id].items.len() as u64
+        4 + self.orders[id].items.len() as u64
     }
 
     pub(super) fn retry_due(&mut self, id: &Id) -> u64 {
@@ -180,7 +180,7 @@ impl Model {
         order.side = Some(entry);
         self.counters[9] += 1;
         self.told.extend([Told::Retry(id.clone(), entry), Told::Event(Event::OrderRetry)]);
-        1
+        4
     }
 
     pub(super) fn fail(
