@@ -28,7 +28,7 @@ const PAUSED_MS: i64 = 10;
 
 /// The longest the timer is set for, milliseconds; then it is set again. Redis 7.0 computes a repeated wait in 32-bit
 /// microseconds (ae.c, processTimeEvents): past 35 minutes it overflows, and the event loop spins or sleeps too long.
-const LONGEST_WAIT_MS: i64 = 60_000;
+pub const LONGEST_WAIT_MS: i64 = 60_000;
 
 struct Place {
     db: c_int,

@@ -13,12 +13,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_int, c_void};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use redis_module::raw;
 
 use super::call::{Call, Stop};
 use super::ctx::{api, Ctx, OwnStr, Str};
-use super::{claims, locks};
+use super::{claims, deadlines, locks};
 use crate::engine::Ms;
 
 /// Callers that one tick of the timer answers at most; then the clients that wait for the server have their turn.
@@ -29,6 +30,11 @@ const LOOK_MOST: usize = 1_000;
 
 /// How long the timer waits before it looks again while writes are paused (a failover in progress), milliseconds.
 const PAUSED_MS: i64 = 10;
+
+/// The server is told of no timeout, the line has its own: where one falls due in the same turn of the event loop as the
+/// answer, Redis 7.0 lets the client go without either (`moduleBlockedClientTimedOut` sees that it is being unblocked and
+/// replies nothing, the client is unblocked all the same, and the reply callback finds nobody).
+const NO_TIMEOUT: i64 = 0;
 
 /// What a caller waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +96,8 @@ type Client = *mut raw::RedisModuleBlockedClient;
 
 struct Waiter {
     client: Client,
+    /// When it gives up.
+    until: Option<Instant>,
     db: c_int,
     key: Rc<OwnStr>,
     ask: Rc<Ask>,
@@ -103,6 +111,10 @@ struct Line {
     /// Where each client stands.
     places: BTreeMap<Client, (u64, u64)>,
     next_place: u64,
+    /// Where those stand who give up at some time.
+    timeouts: BTreeSet<(Instant, (u64, u64))>,
+    /// The timer for the first of them.
+    timer: Option<(Instant, raw::RedisModuleTimerID)>,
     /// Values whose lines are to be served.
     scheduled: BTreeSet<u64>,
     /// The one that was served last: the next has its turn before those in front of it.
@@ -124,6 +136,7 @@ impl Line {
         let place = (uid, self.next_place);
         self.next_place += 1;
         self.places.insert(waiter.client, place);
+        self.timeouts.extend(waiter.until.map(|until| (until, place)));
         self.waiters.insert(place, waiter);
         WAITING.set(self.waiters.len());
     }
@@ -135,6 +148,9 @@ impl Line {
     fn remove(&mut self, place: (u64, u64)) -> Option<Waiter> {
         let waiter = self.waiters.remove(&place)?;
         self.places.remove(&waiter.client);
+        if let Some(until) = waiter.until {
+            self.timeouts.remove(&(until, place));
+        }
         WAITING.set(self.waiters.len());
         Some(waiter)
     }
@@ -152,6 +168,11 @@ impl Line {
         Some(next)
     }
 
+    fn remove_timed_out(&mut self, now: Instant) -> Option<Waiter> {
+        let (_, place) = self.timeouts.first().copied().filter(|(until, _)| *until <= now)?;
+        self.remove(place)
+    }
+
     fn remove_client(&mut self, client: Client) -> Option<Waiter> {
         self.places.get(&client).copied().and_then(|place| self.remove(place))
     }
@@ -161,19 +182,46 @@ impl Line {
 /// context must be one that may block ([`Ctx::denies_blocking`]), on a primary: nobody serves a line on a replica. The
 /// command ends with what this gives: its reply comes later.
 pub fn wait(call: &Call<'_>, uid: u64, ask: Ask, timeout_ms: Ms) -> Stop {
-    let timeout_ms = i64::try_from(timeout_ms).unwrap_or(i64::MAX);
     let (reply, timeout, free) = (on_reply as _, on_timeout as _, free_answer as _);
     // SAFETY: the context is a command's, which may block; the callbacks are functions of this module, which is never
     // unloaded.
     let client = unsafe {
-        let client = api!(RedisModule_BlockClient(call.ctx.0, Some(reply), Some(timeout), Some(free), timeout_ms));
+        let client = api!(RedisModule_BlockClient(call.ctx.0, Some(reply), Some(timeout), Some(free), NO_TIMEOUT));
         api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
         client
     };
+    let until = (timeout_ms > 0).then(|| Instant::now().checked_add(Duration::from_millis(timeout_ms))).flatten();
     let key = Rc::new(OwnStr::new(call.key.bytes()));
-    let waiter = Waiter { client, db: call.ctx.db(), key, ask: Rc::new(ask) };
+    let waiter = Waiter { client, until, db: call.ctx.db(), key, ask: Rc::new(ask) };
     LINE.with_borrow_mut(|line| line.push(uid, waiter));
+    arm_timeouts(call.ctx);
     Stop::Replied
+}
+
+/// Sets the timer for the first who gives up.
+fn arm_timeouts(ctx: Ctx) {
+    let (first, armed) = LINE.with_borrow(|line| (line.timeouts.first().map(|(until, _)| *until), line.timer));
+    let Some(first) = first.filter(|first| armed.is_none_or(|(at, _)| *first < at)) else { return };
+    if let Some((_, timer)) = armed {
+        // SAFETY: the timer is live: its callback clears `timer` before anything else. No data belongs to it.
+        unsafe { api!(RedisModule_StopTimer(ctx.0, timer, std::ptr::null_mut())) };
+    }
+    let wait_ms = first.saturating_duration_since(Instant::now()).as_micros().div_ceil(1_000);
+    let wait_ms = i64::try_from(wait_ms).unwrap_or(i64::MAX).min(deadlines::LONGEST_WAIT_MS);
+    // SAFETY: the callback is a function of this module and takes no data.
+    let timer = unsafe { api!(RedisModule_CreateTimer(ctx.0, wait_ms, Some(on_time), std::ptr::null_mut())) };
+    LINE.with_borrow_mut(|line| line.timer = Some((first, timer)));
+}
+
+/// Those whose time is over get nothing.
+extern "C" fn on_time(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
+    // SAFETY: the context of this callback, used within it.
+    let ctx = unsafe { Ctx::new(ctx) };
+    LINE.with_borrow_mut(|line| line.timer = None);
+    let now = Instant::now();
+    let next = || LINE.with_borrow_mut(|line| line.remove_timed_out(now));
+    std::iter::from_fn(next).for_each(Waiter::answer_nothing);
+    arm_timeouts(ctx);
 }
 
 /// Whether anybody waits for the value. It costs next to nothing while nobody waits anywhere.
@@ -327,7 +375,7 @@ extern "C" fn on_reply(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw::RedisMod
     raw::REDISMODULE_OK as c_int
 }
 
-/// The timeout, or CLIENT UNBLOCK.
+/// CLIENT UNBLOCK. The server's own timeouts are not used ([`NO_TIMEOUT`]).
 extern "C" fn on_timeout(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw::RedisModuleString, _: c_int) -> c_int {
     // SAFETY: the context is a blocked client's, and has its handle.
     let client = unsafe { api!(RedisModule_GetBlockedClientHandle(ctx)) };

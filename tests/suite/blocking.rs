@@ -15,6 +15,7 @@ tests![
     nobody_blocks_in_multi_or_lua,
     nobody_is_served_inside_a_transaction,
     block_ends_with_an_empty_array,
+    an_order_that_comes_with_the_timeout_is_answered_either_way,
     client_unblock_ends_it,
     the_lease_begins_when_the_order_is_handed_out,
     count_and_lease_hold_for_those_who_wait,
@@ -206,6 +207,34 @@ fn block_ends_with_an_empty_array(binary: &ServerBinary) {
     place(&mut client, "a");
     assert!(client.is_silent(WATCHED));
     assert_eq!(claim_one(&mut server.client(), "ORDER.CLAIM popup w").order, "a");
+}
+
+/// Redis 7.0 forgets the reply of a client whose own timeout falls due in the turn in which it is answered.
+fn an_order_that_comes_with_the_timeout_is_answered_either_way(binary: &ServerBinary) {
+    const ROUNDS: usize = 300;
+    const BLOCK_MS: u64 = 5;
+    let (server, mut client) = shop(binary);
+    let mut worker = server.client();
+    let mut got = 0;
+    for round in 0..ROUNDS {
+        worker.send(format!("ORDER.CLAIM popup w BLOCK {BLOCK_MS}")).expect("sent");
+        // As near to the timeout as can be, now before it, now after.
+        std::thread::sleep(Duration::from_micros(BLOCK_MS * 1_000 - 800 + 8 * round as u64));
+        place(&mut client, &format!("o-{round}"));
+        let claimed = handed(&mut worker);
+        got += claimed.len();
+        for order in claimed {
+            worker.text(format!("ORDER.COMPLETE popup {} TOKEN {}", order.order, order.token));
+        }
+    }
+    let left = claim_rest(&mut worker);
+    assert_eq!(got + left, ROUNDS, "every order was handed out once");
+    assert_books_balance(&mut client, "popup");
+}
+
+/// Claims what is left; how many that was.
+fn claim_rest(worker: &mut Client) -> usize {
+    worker.get("ORDER.CLAIM popup w COUNT 1000").array().len()
 }
 
 fn client_unblock_ends_it(binary: &ServerBinary) {

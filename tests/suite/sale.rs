@@ -6,6 +6,8 @@ use nix::unistd::Pid;
 
 tests![
     every_unit_is_sold_once,
+    a_small_shop_with_one_worker_sells_out,
+    payments_that_often_fail_leave_nothing_unsold,
     crashes_of_the_server_lose_nothing,
     stock_that_somebody_else_adds_is_told,
     an_interrupt_leaves_nothing_behind,
@@ -22,8 +24,17 @@ fn every_unit_is_sold_once(binary: &ServerBinary) {
         &["sale", "--url", &url, "--duration", SECONDS, "--units", "400", "--seed", "7", "--store", "shop:{7}"],
     );
     run.assert_success();
-    assert!(run.stdout.contains("sold 400 of 400, oversold 0"), "{}", run.stdout);
+    assert!(run.stdout.contains("sold 400 of 400, oversold 0, lost 0, doubled 0"), "{}", run.stdout);
+    for label in ["retries", "workers", "reclaimed", "went home early"] {
+        assert!(told(&run.stdout, label) > 0, "{label}:\n{}", run.stdout);
+    }
     let mut client = server.client();
+    assert_eq!(client.int("XLEN shop:{7}:retry"), 0);
+    let info = client.get("STORE.INFO shop:{7}");
+    for (label, count) in [("retries", "retried-total"), ("reclaimed", "leases-ended-total")] {
+        assert_eq!(told(&run.stdout, label), info.field(count).int(), "{label}:\n{}", run.stdout);
+    }
+    assert_eq!(client.int("XLEN shop:{7}:dead"), info.field("dead").int());
     assert_eq!(stock(&mut client, "shop:{7}", "sneaker"), (0, 0, 0));
     assert_eq!(client.int("XLEN shop:{7}:complete"), 400);
     assert_eq!(client.int("XLEN shop:{7}:orders"), 0);
@@ -31,6 +42,43 @@ fn every_unit_is_sold_once(binary: &ServerBinary) {
     for code in ["NOTOPEN", "OUTOFSTOCK", "LIMIT", "CLOSED"] {
         assert!(run.stdout.contains(code), "nobody was refused with {code}:\n{}", run.stdout);
     }
+}
+
+fn a_small_shop_with_one_worker_sells_out(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let run = console::holdfast(
+        binary,
+        &["sale", "--url", &url, "--duration", "5", "--units", "100", "--workers", "1", "--consumers", "0"],
+    );
+    run.assert_success();
+    assert!(run.stdout.contains("sold 100 of 100, oversold 0, lost 0, doubled 0"), "{}", run.stdout);
+    // Its first two workers die, each with an order in hand at least.
+    assert!(told(&run.stdout, "workers") > 0, "{}", run.stdout);
+    assert_books_balance(&mut server.client(), "popup");
+}
+
+fn payments_that_often_fail_leave_nothing_unsold(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let run = console::holdfast(
+        binary,
+        &["sale", "--url", &url, "--duration", "6", "--units", "300", "--payment-failures", "50", "--seed", "3"],
+    );
+    run.assert_success();
+    assert!(run.stdout.contains("sold 300 of 300, oversold 0, lost 0, doubled 0"), "{}", run.stdout);
+    let mut client = server.client();
+    assert!(client.get("STORE.INFO popup").field("dead-total").int() > 0, "nothing died:\n{}", run.stdout);
+    assert_books_balance(&mut client, "popup");
+}
+
+/// The first number of a line of the summary.
+fn told(summary: &str, label: &str) -> i64 {
+    let text = summary.lines().find_map(|line| line.trim_start().strip_prefix(label)?.strip_prefix(' '));
+    let text = text.unwrap_or_else(|| panic!("no line {label} in\n{summary}"));
+    let digits = text.trim_start().chars().take_while(|digit| digit.is_ascii_digit() || *digit == ',');
+    let digits: String = digits.filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("no number behind {label} in\n{summary}"))
 }
 
 fn crashes_of_the_server_lose_nothing(binary: &ServerBinary) {

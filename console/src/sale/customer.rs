@@ -72,7 +72,7 @@ impl Visit {
 
     async fn buy_as(&mut self, order: String) -> Result<String, Refusal> {
         loop {
-            match self.shop.place(&order, self.customer.number, Basket::Unit).await {
+            match self.shop.place(&order, &self.customer, Basket::Unit).await {
                 Ok(()) => return Ok(order),
                 Err(refusal) => self.come_back_after(refusal).await?,
             }
@@ -103,28 +103,26 @@ impl Visit {
 
     async fn send_twice(&mut self) {
         let order = self.order(1);
-        let number = self.customer.number;
-        let shop = Arc::clone(&self.shop);
+        let click = || self.shop.place(&order, &self.customer, Basket::Unit);
         // Both are on their way at once, as a doubled click sends them.
-        let (first, second) =
-            tokio::join!(shop.place(&order, number, Basket::Unit), shop.place(&order, number, Basket::Unit));
+        let (first, second) = tokio::join!(click(), click());
         if let (Err(refusal), Err(_)) = (first, second) {
             if self.come_back_after(refusal).await.is_ok() && self.buy().await.is_ok() {
-                let _ = self.shop.place(&order, number, Basket::Unit).await;
+                let _ = self.shop.place(&order, &self.customer, Basket::Unit).await;
             }
         }
     }
 
     async fn lose_reply(&mut self) {
         let patience = self.random.random_range(0..=TURNS_BEFORE_LOSS);
-        self.shop.place_and_vanish(&self.order(1), self.customer.number, patience).await;
+        self.shop.place_and_vanish(&self.order(1), &self.customer, patience).await;
         let _ = self.buy().await;
     }
 
     async fn want_another(&mut self) {
         if self.buy().await.is_ok() {
             // Must be refused: the store's limit is one a customer. The ledger finds out if it is not.
-            let _ = self.shop.place(&self.order(2), self.customer.number, Basket::Unit).await;
+            let _ = self.shop.place(&self.order(2), &self.customer, Basket::Unit).await;
         }
     }
 
@@ -150,7 +148,7 @@ impl Visit {
             let at_most = self.shop.schedule.cart_ttl().mul_f64(THINKS_AT_MOST_OF_TTL);
             let thinks = self.some_time(THINKS).min(at_most);
             tokio::time::sleep(thinks).await;
-            let _ = self.shop.place(&self.order(1), self.customer.number, Basket::Cart(&self.hold())).await;
+            let _ = self.shop.place(&self.order(1), &self.customer, Basket::Cart(&self.hold())).await;
         }
     }
 
@@ -167,7 +165,7 @@ impl Visit {
         self.shop.ledger().tally.carts_left += 1;
         tokio::time::sleep(self.shop.schedule.cart_ttl().mul_f64(1.0 + LATE_BY_OF_TTL)).await;
         let order = self.order(1);
-        match self.shop.place(&order, self.customer.number, Basket::Cart(&self.hold())).await {
+        match self.shop.place(&order, &self.customer, Basket::Cart(&self.hold())).await {
             Err(refusal) if refusal.is("EXPIRED") => drop(self.buy_as(self.order(2)).await),
             Err(_) => {}
             Ok(()) => self.shop.ledger().complain(format!("order {order} was placed from a cart that had expired")),

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
-use redis::pipe;
+use redis::{cmd, Value};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::customer::Visit;
-use super::plan::{Customer, Habit};
-use super::shop::{Shop, SKU};
+use super::plan::Customer;
+use super::shop::{Info, Shop};
+use super::shopkeeper::Shopkeeper;
 use super::view::{Snapshot, View};
 use crate::display::Display;
-use crate::store::SkuCounts;
 
 /// Between two looks at the server.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -35,6 +35,7 @@ const AFTER_HOURS: Duration = Duration::from_secs(30);
 pub struct Doors {
     shop: Arc<Shop>,
     connection: ConnectionManager,
+    shopkeeper: Shopkeeper,
     planned: std::vec::IntoIter<Customer>,
     visits: JoinSet<()>,
     /// Visits of customers who were sent for.
@@ -54,6 +55,7 @@ impl Doors {
         Ok(Doors {
             shop: Arc::clone(shop),
             connection: shop.own_connection().await?,
+            shopkeeper: Shopkeeper::new(shop).await?,
             next_number: planned.len() as u64 + 1,
             planned: planned.into_iter(),
             visits: JoinSet::new(),
@@ -87,15 +89,18 @@ impl Doors {
     }
 
     fn is_over(&self, all_came: bool) -> bool {
-        let elapsed = self.shop.elapsed();
+        let (elapsed, now) = (self.shop.elapsed(), self.now);
         let all_left = all_came && self.visits.is_empty() && self.late_visits.is_empty();
-        let all_done = all_left && self.now.waiting == 0 && self.shop.ledger().open() == 0;
+        // As long as a unit is left, the shopkeeper finds it a customer among those whose orders died.
+        let all_sold = now.left <= 0 || now.dead == 0;
+        let all_done = all_left && all_sold && now.waiting == 0 && self.shop.ledger().open() == 0;
         let ends = self.shop.schedule.ends;
         (all_done && elapsed >= ends) || elapsed >= ends + AFTER_HOURS
     }
 
     async fn look_around(&mut self) -> Result<()> {
         self.now = self.ask().await?;
+        self.shopkeeper.look(self.now).await?;
         while self.visits.try_join_next().is_some() {}
         while self.late_visits.try_join_next().is_some() {}
         for _ in 0..self.more_wanted() {
@@ -107,24 +112,20 @@ impl Doors {
 
     fn send_for_one(&mut self) {
         let arrives = self.shop.elapsed();
-        let customer = Customer { number: self.next_number, arrives, habit: Habit::Buys, patient: false };
+        let customer = Customer::sent_for(self.next_number, arrives);
         self.next_number += 1;
         self.shop.ledger().tally.came_for_returned_units += 1;
         self.late_visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
     }
 
     async fn ask(&mut self) -> Result<Snapshot> {
-        let mut commands = pipe();
-        commands.cmd("INV.GET").arg(&self.shop.name).arg(SKU).cmd("XLEN").arg(self.shop.stream("orders"));
-        let reply = commands.query_async(&mut self.connection).await;
-        let (counts, waiting): (Vec<Option<SkuCounts>>, i64) = match reply {
-            Ok(reply) => reply,
+        let reply = cmd("STORE.INFO").arg(&self.shop.name).query_async::<Value>(&mut self.connection).await;
+        match reply.and_then(Info::read) {
+            Ok(info) => Ok(Snapshot::of(&info)),
             // A failover: keep the last picture, and look again.
-            Err(error) if super::shop::may_pass(&error) => return Ok(self.now),
-            Err(error) => return Err(error).context("looking at the shelf"),
-        };
-        let counts = counts.first().copied().flatten().context("the product is gone from the store")?;
-        Ok(Snapshot { left: counts.available, held: counts.held, waiting })
+            Err(error) if super::shop::may_pass(&error) => Ok(self.now),
+            Err(error) => Err(error).context("looking at the shop with STORE.INFO"),
+        }
     }
 
     /// How many customers to send for now: those still to come may be too few for the units that came back.

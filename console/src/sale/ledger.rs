@@ -48,8 +48,21 @@ struct Order {
     unanswered: bool,
     /// It is known to be in the store: acknowledged, or seen by a worker.
     known: bool,
+    /// A worker has had it in hand.
+    taken: bool,
     cancelled: bool,
-    completed: bool,
+    /// Out of attempts, or hopeless: it waits for the shopkeeper.
+    dead: bool,
+    /// It was dead at some time.
+    died: bool,
+    /// The id of its entry in the stream of completed orders, as the worker was told.
+    completed: Option<String>,
+}
+
+impl Order {
+    fn has_ended(&self) -> bool {
+        self.cancelled || self.completed.is_some()
+    }
 }
 
 /// What is counted as it happens.
@@ -67,6 +80,28 @@ pub struct Tally {
     pub completed: u64,
     /// Orders a worker had taken up when their customer cancelled them.
     pub cancelled_under_way: u64,
+    /// Orders that were dead when their customer cancelled them.
+    pub cancelled_dead: u64,
+    /// Orders that are dead.
+    pub dead: u64,
+    /// Orders that more than one worker was told to have completed.
+    pub doubled: u64,
+    /// Workers who were gone without a word, and the orders they had in hand.
+    pub died: u64,
+    pub died_with: u64,
+    /// Workers who went home before the end, and the orders they gave back.
+    pub went_home: u64,
+    pub given_back: u64,
+    /// Orders that a worker came too late for: the lease had ended.
+    pub too_late: u64,
+    /// Leases that were made longer in time.
+    pub renewed: u64,
+    /// Orders handed over at the counter.
+    pub handed_over: u64,
+    /// Orders that the counter and a worker had at the same time: the first to complete it did, the other was told.
+    pub in_two_hands: u64,
+    /// The longest time an order waited until a worker had it.
+    pub longest_wait: Duration,
     pub carts: u64,
     pub carts_left: u64,
     /// Orders sent again under the same id that got the first reply.
@@ -100,15 +135,23 @@ impl Ledger {
 
     /// Enters that a customer sends an order, for the first time or again.
     pub fn sent(&mut self, order: &str, customer: u64) {
-        self.orders.entry(order.to_string()).or_insert_with(|| Order {
+        let sent = Instant::now();
+        let known = self.orders.entry(order.to_string()).or_insert_with(|| Order {
             customer,
-            sent: Instant::now(),
+            sent,
             entry: None,
             unanswered: false,
             known: false,
+            taken: false,
             cancelled: false,
-            completed: false,
+            dead: false,
+            died: false,
+            completed: None,
         });
+        // Refused before, it is placed now at the earliest.
+        if !known.known && !known.unanswered {
+            known.sent = sent;
+        }
     }
 
     /// Enters that the reply to an order can never arrive.
@@ -155,29 +198,63 @@ impl Ledger {
         self.placing.record(time);
     }
 
+    /// Enters that a worker has an order in hand, and how long it waited, where the worker was told.
+    pub fn taken(&mut self, order: &str, waited: Option<Duration>) {
+        let Some(known) = self.orders.get_mut(order).filter(|known| !known.has_ended()) else { return };
+        // A dead one that is handed out was queued anew.
+        self.tally.dead -= u64::from(std::mem::take(&mut known.dead));
+        if !std::mem::replace(&mut known.taken, true) {
+            let waited = waited.unwrap_or(known.sent.elapsed());
+            self.tally.longest_wait = self.tally.longest_wait.max(waited);
+        }
+    }
+
+    /// Enters that an order is dead, as its worker was told, or as the stream of dead letters says.
+    pub fn died(&mut self, order: &str) {
+        let Some(known) = self.orders.get_mut(order) else {
+            return self.complain(format!("order {order} is dead, and nobody sent it"));
+        };
+        // What a worker was told may be heard late: the order can have been queued anew, and have ended, since.
+        if !known.has_ended() && !known.dead {
+            (known.dead, known.died) = (true, true);
+            self.tally.dead += 1;
+            self.tally.placed += u64::from(!std::mem::replace(&mut known.known, true));
+        }
+    }
+
+    /// Whether an order was dead at some time: its customer pays in another way since.
+    pub fn has_died(&self, order: &str) -> bool {
+        self.orders.get(order).is_some_and(|known| known.died)
+    }
+
     /// Enters that the server cancelled an order.
     pub fn cancelled(&mut self, order: &str) {
         match self.orders.get_mut(order) {
-            Some(known) if !known.cancelled && !known.completed => {
+            Some(known) if !known.has_ended() => {
                 known.cancelled = true;
+                self.tally.dead -= u64::from(std::mem::take(&mut known.dead));
                 self.tally.cancelled += 1;
             }
             _ => self.complain(format!("order {order} was cancelled, and had ended before or never been sent")),
         }
     }
 
-    /// Enters that the server completed an order.
-    pub fn completed(&mut self, order: &str) {
+    /// Enters that the server completed an order: the id of its entry in the stream of completed orders.
+    pub fn completed(&mut self, order: &str, entry: &str) {
         match self.orders.get_mut(order) {
-            Some(known) if !known.cancelled && !known.completed => {
-                known.completed = true;
+            Some(known) if !known.has_ended() => {
+                known.completed = Some(entry.to_string());
+                self.tally.dead -= u64::from(std::mem::take(&mut known.dead));
                 self.tally.completed += 1;
                 // A worker can be faster than the reply to the customer.
                 self.tally.placed += u64::from(!std::mem::replace(&mut known.known, true));
                 let took = known.sent.elapsed();
                 self.fulfilling.record(took);
             }
-            _ => self.complain(format!("order {order} was completed, and had ended before or never been sent")),
+            known => {
+                self.tally.doubled += u64::from(known.is_some_and(|known| known.completed.is_some()));
+                self.complain(format!("order {order} was completed, and had ended before or never been sent"));
+            }
         }
     }
 
@@ -189,14 +266,14 @@ impl Ledger {
         }
     }
 
-    /// Orders acknowledged that have not ended, as far as clients know.
+    /// Orders acknowledged that have not ended and are not dead, as far as clients know.
     pub fn open(&self) -> u64 {
-        self.tally.placed.saturating_sub(self.tally.completed + self.tally.cancelled)
+        self.tally.placed.saturating_sub(self.tally.completed + self.tally.cancelled + self.tally.dead)
     }
 
-    /// Whether this order was completed, as the worker was told.
-    pub fn is_completed(&self, order: &str) -> bool {
-        self.orders.get(order).is_some_and(|known| known.completed)
+    /// The id of the entry that this order was completed with, as the worker was told.
+    pub fn completed_as(&self, order: &str) -> Option<&str> {
+        self.orders.get(order)?.completed.as_deref()
     }
 
     /// The customer who sent this order.
@@ -206,26 +283,25 @@ impl Ledger {
 
     /// An order that was completed, to show what became of one.
     pub fn an_order(&self) -> Option<&str> {
-        let completed = self.orders.iter().filter(|(_, order)| order.completed);
+        let completed = self.orders.iter().filter(|(_, order)| order.completed.is_some());
         completed.max_by_key(|(_, order)| order.sent).map(|(id, _)| id.as_str())
     }
 
     /// Customers with more than one unit in orders that were completed.
     pub fn customers_with_more_than_one(&self) -> u64 {
         let mut units: HashMap<u64, u64> = HashMap::new();
-        for order in self.orders.values().filter(|order| order.completed) {
+        for order in self.orders.values().filter(|order| order.completed.is_some()) {
             *units.entry(order.customer).or_default() += 1;
         }
         units.values().filter(|&&units| units > 1).count() as u64
     }
 
-    /// Acknowledged orders that neither completed nor were cancelled; and orders that ended although every reply to
-    /// their customer was a refusal.
+    /// Acknowledged orders that neither ended nor are dead; and orders that were worked on although every reply to their
+    /// customer was a refusal.
     pub fn lost_and_invented(&self) -> (u64, u64) {
         let count = |wanted: fn(&Order) -> bool| self.orders.values().filter(|order| wanted(order)).count() as u64;
-        let lost = count(|order| order.entry.is_some() && !order.completed && !order.cancelled);
-        let invented =
-            count(|order| order.entry.is_none() && !order.unanswered && (order.completed || order.cancelled));
+        let lost = count(|order| order.entry.is_some() && !order.has_ended() && !order.dead);
+        let invented = count(|order| order.entry.is_none() && !order.unanswered && (order.has_ended() || order.died));
         (lost, invented)
     }
 }
@@ -253,9 +329,41 @@ mod tests {
         ledger.sent("o-1", 1);
         ledger.placed("o-1", "5-0");
         ledger.cancelled("o-1");
-        ledger.completed("o-1");
+        ledger.completed("o-1", "6-0");
         assert_eq!((ledger.tally.cancelled, ledger.tally.completed, ledger.tally.complaints), (1, 0, 1));
-        assert_eq!(ledger.open(), 0);
+        assert_eq!((ledger.open(), ledger.tally.doubled), (0, 0));
+        ledger.sent("o-2", 2);
+        ledger.placed("o-2", "7-0");
+        ledger.completed("o-2", "8-0");
+        ledger.completed("o-2", "9-0");
+        assert_eq!((ledger.tally.completed, ledger.tally.doubled), (1, 1));
+        assert_eq!(ledger.completed_as("o-2"), Some("8-0"));
+    }
+
+    #[test]
+    fn a_dead_order_waits_for_the_shopkeeper_and_may_be_worked_on_again() {
+        let mut ledger = Ledger::new();
+        ledger.sent("o-1", 1);
+        ledger.placed("o-1", "5-0");
+        ledger.died("o-1");
+        ledger.died("o-1");
+        assert_eq!((ledger.tally.dead, ledger.open(), ledger.lost_and_invented()), (1, 0, (0, 0)));
+        ledger.taken("o-1", None);
+        assert_eq!((ledger.tally.dead, ledger.open(), ledger.lost_and_invented()), (0, 1, (1, 0)));
+        assert!(ledger.has_died("o-1"));
+        ledger.completed("o-1", "6-0");
+        ledger.died("o-1");
+        assert_eq!((ledger.tally.dead, ledger.tally.completed, ledger.open()), (0, 1, 0));
+    }
+
+    #[test]
+    fn the_longest_wait_is_until_the_first_worker() {
+        let mut ledger = Ledger::new();
+        for (order, seconds) in [("o-1", 1), ("o-2", 3), ("o-2", 9), ("o-3", 2)] {
+            ledger.sent(order, 1);
+            ledger.taken(order, Some(Duration::from_secs(seconds)));
+        }
+        assert_eq!(ledger.tally.longest_wait, Duration::from_secs(3));
     }
 
     #[test]
@@ -268,7 +376,7 @@ mod tests {
             ledger.placed(order, order);
         }
         for order in ["o-1", "o-2", "o-4"] {
-            ledger.completed(order);
+            ledger.completed(order, order);
         }
         assert_eq!(ledger.lost_and_invented(), (1, 1));
         assert_eq!(ledger.customers_with_more_than_one(), 1);

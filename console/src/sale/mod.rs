@@ -1,10 +1,15 @@
 //! `holdfast sale`: a pop-up store is sold out in about a minute, and the books are checked afterwards.
 
+mod crew;
 mod customer;
 mod doors;
 mod ledger;
+mod payments;
 mod plan;
 mod shop;
+mod shopkeeper;
+mod source;
+mod staff;
 mod summary;
 mod verify;
 mod view;
@@ -16,23 +21,24 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use rand::RngExt;
 use redis::cmd;
-use tokio::sync::watch;
 
+use self::crew::Crew;
 use self::doors::Doors;
+use self::payments::Payments;
 use self::plan::Schedule;
 use self::shop::{Shop, SKU};
 use self::verify::Verdict;
 use self::view::View;
-use self::worker::StreamGroup;
 use crate::server::TargetArgs;
 use crate::store;
 use crate::text::Paint;
 
 /// Customers to a unit: demand exceeds supply, so that units that come back find a buyer.
 const CUSTOMERS_PER_UNIT: f64 = 1.3;
-/// The workers together would pack all units in this part of the window: slower than the rush, so that orders wait, and
-/// fast enough to be done long before the end.
-const PACKING_PART_OF_WINDOW: f64 = 0.22;
+/// Attempts an order has; the wait before the first retry, which doubles with each, and the longest one.
+const ATTEMPTS: i64 = 5;
+const BACKOFF_MS: i64 = 50;
+const BACKOFF_CAP_MS: i64 = 1_000;
 /// The server of a sale writes its file of commands once a second, as a shop's would.
 const SERVER_CONFIG: [&str; 2] = ["appendonly yes", "appendfsync everysec"];
 /// The stream of completed orders keeps this many more than twice the units: oversold units must show.
@@ -41,6 +47,8 @@ const HISTORY_SPARE: i64 = 1_000;
 const UNITS_MAX: i64 = 10_000_000;
 const CUSTOMERS_MAX: u64 = 50_000_000;
 const WORKERS_MAX: i64 = 256;
+const COUNTERS_MAX: i64 = 64;
+const FAILURES_MAX_PERCENT: i64 = 50;
 const DURATION_MIN_SECONDS: u64 = 5;
 const DURATION_MAX_SECONDS: u64 = 24 * 3_600;
 
@@ -59,9 +67,17 @@ pub struct SaleArgs {
     /// Customers who will come, about [default: 1.3 to a unit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CUSTOMERS_MAX))]
     customers: Option<u64>,
-    /// Workers who pack orders and complete them
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(i64).range(1..=WORKERS_MAX))]
-    workers: i64,
+    /// Workers who claim orders, pack and complete them. Half of them die with orders in hand, half go home early, and
+    /// all are replaced; every fourth is slow
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
+    workers: u16,
+    /// Counters that read the stream of orders with XREADGROUP, and hand over what is collected there and not yet claimed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=COUNTERS_MAX))]
+    consumers: u16,
+    /// Payments that fail, of a hundred; each attempt by itself
+    #[arg(long, value_name = "PERCENT", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(0..=FAILURES_MAX_PERCENT))]
+    payment_failures: u32,
     /// The same seed plans the same sale [default: a new one]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -94,7 +110,8 @@ pub fn run(args: SaleArgs) -> Result<()> {
     let (shop, verdict) = runtime.block_on(async {
         let mut connection = target.connect()?;
         store::make_way(&mut connection, &args.store, args.force)?;
-        let shop = Shop::connect(target.url(), &args.store, schedule, seed).await?;
+        let payments = Payments::new(seed, args.payment_failures, &plan);
+        let shop = Shop::connect(target.url(), &args.store, schedule, seed, payments).await?;
         open(&mut connection, &shop, args.units)?;
         let verdict = sell(&shop, &args, plan).await?;
         anyhow::Ok((shop, verdict))
@@ -120,6 +137,14 @@ fn open(connection: &mut redis::Connection, shop: &Shop, units: i64) -> Result<(
         .arg(at_ms(shop.schedule.opens)?)
         .arg("closes")
         .arg(at_ms(shop.schedule.closes)?)
+        .arg("lease-ms")
+        .arg(i64::try_from(shop.schedule.lease().as_millis())?)
+        .arg("attempts")
+        .arg(ATTEMPTS)
+        .arg("backoff-ms")
+        .arg(BACKOFF_MS)
+        .arg("backoff-cap-ms")
+        .arg(BACKOFF_CAP_MS)
         // Every completed order stays in the stream, to be counted in the end: also those there must not be.
         .arg("history")
         .arg(2 * units + HISTORY_SPARE)
@@ -137,23 +162,8 @@ async fn sell(shop: &Arc<Shop>, args: &SaleArgs, plan: Vec<plan::Customer>) -> R
     if !std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         println!("{}", Paint::for_stdout().strong(view.title()));
     }
-    let (done, workers) = hire(shop, args).await?;
+    let crew = Crew::hire(shop, args.workers.into(), args.consumers.into(), args.units).await?;
     Doors::new(shop, plan, view).await?.run().await?;
-    done.send_replace(true);
-    workers.join_all().await;
+    crew.send_home().await;
     verify::verify(shop, args.units).await
-}
-
-/// Puts the workers to work; they stop when the sender says true.
-async fn hire(shop: &Arc<Shop>, args: &SaleArgs) -> Result<(watch::Sender<bool>, tokio::task::JoinSet<()>)> {
-    StreamGroup::make(shop).await?;
-    let (done, is_done) = watch::channel(false);
-    let mut workers = tokio::task::JoinSet::new();
-    let packing_all = shop.schedule.window().mul_f64(PACKING_PART_OF_WINDOW);
-    let mean = packing_all.mul_f64(args.workers as f64 / args.units as f64);
-    for number in 1..=usize::try_from(args.workers)? {
-        let source = StreamGroup::join(shop, number).await?;
-        workers.spawn(worker::work(Arc::clone(shop), source, number, mean, is_done.clone()));
-    }
-    Ok((done, workers))
 }

@@ -19,6 +19,11 @@ const GIVE_BACK_UNTIL: f64 = 0.7;
 const CART_TTL: f64 = 0.1;
 /// Share of the customers who come when the window has closed.
 const STRAGGLER_SHARE: f64 = 0.004;
+/// A worker's lease is this part of the window, within bounds: short, so that a dead worker's orders are soon back, and
+/// long enough for a machine that has other things to do.
+const LEASE: f64 = 0.036;
+const LEASE_MIN: Duration = Duration::from_secs(1);
+const LEASE_MAX: Duration = Duration::from_secs(2);
 
 /// When what happens, counted from the start of the run.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +48,11 @@ impl Schedule {
     /// The time at a part of the window, 0 when it opens, 1 when it closes.
     pub fn at(&self, part: f64) -> Duration {
         self.opens + self.window().mul_f64(part)
+    }
+
+    /// How long a worker may be silent about an order before others get it.
+    pub fn lease(&self) -> Duration {
+        self.window().mul_f64(LEASE).clamp(LEASE_MIN, LEASE_MAX)
     }
 
     /// How long a cart is held.
@@ -85,6 +95,21 @@ const HABITS_PER_MILLE: [(Habit, u32); 8] = [
     (Habit::Cancels, 40),
     (Habit::CancelsAndReturns, 15),
 ];
+/// What becomes of a customer's payments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Card {
+    /// It works, but for the odd failure.
+    Good,
+    /// It is empty: every payment is declined.
+    Empty,
+    /// It was reported stolen: there is no use in trying again.
+    Stolen,
+}
+
+/// Of a thousand customers, so many have such a card; the cards of the others are good.
+const CARDS_PER_MILLE: [(Card, u32); 2] = [(Card::Empty, 4), (Card::Stolen, 2)];
+/// Of a thousand customers, so many collect what they order at the counter, and pay there.
+const COLLECTS_PER_MILLE: u32 = 100;
 /// Of a thousand customers, so many come before the window opens.
 const EARLY_PER_MILLE: u32 = 30;
 /// Of a thousand customers who find the shop sold out, so many look in again later.
@@ -100,6 +125,16 @@ pub struct Customer {
     pub habit: Habit,
     /// Looks in again when the shop is sold out.
     pub patient: bool,
+    pub card: Card,
+    /// Comes to the counter for it, and pays there.
+    pub collects: bool,
+}
+
+impl Customer {
+    /// Somebody who is sent for, as there are units left.
+    pub fn sent_for(number: u64, arrives: Duration) -> Customer {
+        Customer { number, arrives, habit: Habit::Buys, patient: false, card: Card::Good, collects: false }
+    }
 }
 
 /// Everybody who will come, in order of arrival: about `expected` of them.
@@ -111,7 +146,13 @@ pub fn customers(schedule: &Schedule, expected: u64, seed: u64) -> Vec<Customer>
         let habit = habit(schedule, arrives, &mut random);
         // Whoever gives units back does it early, or not at all: they do not look in again.
         let patient = random.random_range(0..1_000) < PATIENT_PER_MILLE && !habit.gives_back();
-        Customer { number: number as u64 + 1, arrives, habit, patient }
+        let card = match habit == Habit::Buys && arrives < schedule.at(GIVE_BACK_UNTIL) {
+            true => card(&mut random),
+            // A unit that comes back from a dead letter should find a buyer too.
+            false => Card::Good,
+        };
+        let collects = random.random_range(0..1_000) < COLLECTS_PER_MILLE;
+        Customer { number: number as u64 + 1, arrives, habit, patient, card, collects }
     };
     arrivals.into_iter().enumerate().map(customer).collect()
 }
@@ -169,6 +210,17 @@ fn habit(schedule: &Schedule, arrives: Duration, random: &mut StdRng) -> Habit {
     Habit::Buys
 }
 
+fn card(random: &mut StdRng) -> Card {
+    let mut drawn = random.random_range(0..1_000);
+    for (card, per_mille) in CARDS_PER_MILLE {
+        if drawn < per_mille {
+            return card;
+        }
+        drawn -= per_mille;
+    }
+    Card::Good
+}
+
 impl Habit {
     /// Whether units come back from such a customer.
     fn gives_back(self) -> bool {
@@ -222,5 +274,16 @@ mod tests {
         let all = customers(&schedule, 20_000, 5);
         let last = all.iter().filter(|customer| customer.habit.gives_back()).map(|customer| customer.arrives).max();
         assert!(last.expect("some give back") <= schedule.at(GIVE_BACK_UNTIL));
+        let bad = all.iter().filter(|customer| customer.card != Card::Good).collect::<Vec<_>>();
+        assert!((20..200).contains(&bad.len()), "{}", bad.len());
+        assert!(bad.iter().all(|customer| customer.arrives < schedule.at(GIVE_BACK_UNTIL)));
+    }
+
+    #[test]
+    fn a_lease_is_short_in_a_long_sale_and_long_enough_in_a_short_one() {
+        let lease = |seconds| Schedule::of(Duration::from_secs(seconds)).lease();
+        assert_eq!(lease(5), LEASE_MIN);
+        assert!((LEASE_MIN..=LEASE_MAX).contains(&lease(40)));
+        assert_eq!(lease(600), LEASE_MAX);
     }
 }

@@ -1,15 +1,17 @@
 //! The shop as its customers and workers reach it: the commands, sent again when a connection is lost, and every answer
 //! entered into the clients' ledger.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{cmd, Cmd, FromRedisValue, RedisError, RedisResult};
+use redis::{cmd, Cmd, FromRedisValue, RedisError, RedisResult, Value};
 
 use super::ledger::Ledger;
-use super::plan::Schedule;
+use super::payments::Payments;
+use super::plan::{Customer, Schedule};
 use crate::store;
 
 /// Customers share so many connections: what they send goes out in pipelines.
@@ -26,6 +28,28 @@ const PASSING_CODES: [&str; 6] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERD
 const REFUSALS: [&str; 5] = ["NOTOPEN", "CLOSED", "OUTOFSTOCK", "LIMIT", "EXPIRED"];
 /// The one product on sale.
 pub const SKU: &str = "sneaker";
+
+/// What an order says that its customer collects.
+pub const COLLECTS: &str = r#"{"collects":true}"#;
+
+/// STORE.INFO: counts by name.
+#[derive(Clone, Debug, Default)]
+pub struct Info(HashMap<String, Option<i64>>);
+
+impl Info {
+    /// Reads a reply of STORE.INFO.
+    ///
+    /// # Errors
+    /// When it is no map of whole numbers.
+    pub fn read(reply: Value) -> RedisResult<Info> {
+        Ok(Info(HashMap::from_redis_value(reply)?))
+    }
+
+    /// A count; 0 where there is none.
+    pub fn count(&self, name: &str) -> i64 {
+        self.0.get(name).copied().flatten().unwrap_or(0)
+    }
+}
 
 /// Why the shop said no: one of the codes of a refusal, or `LOST` when it could not be asked at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +78,7 @@ pub struct Shop {
     pub name: String,
     pub schedule: Schedule,
     pub seed: u64,
+    pub payments: Payments,
     started: Instant,
     ledger: Mutex<Ledger>,
 }
@@ -63,11 +88,17 @@ impl Shop {
     ///
     /// # Errors
     /// When the server cannot be reached.
-    pub async fn connect(url: &str, name: &str, schedule: Schedule, seed: u64) -> Result<Arc<Shop>> {
+    pub async fn connect(
+        url: &str,
+        name: &str,
+        schedule: Schedule,
+        seed: u64,
+        payments: Payments,
+    ) -> Result<Arc<Shop>> {
         let client = redis::Client::open(url).with_context(|| format!("{url} is no address of a server"))?;
         let mut connections = Vec::with_capacity(SHARED_CONNECTIONS);
         for _ in 0..SHARED_CONNECTIONS {
-            connections.push(manager(&client).await?);
+            connections.push(manager(&client, RESPONSE_TIMEOUT).await?);
         }
         Ok(Arc::new(Shop {
             client,
@@ -75,6 +106,7 @@ impl Shop {
             name: name.to_string(),
             schedule,
             seed,
+            payments,
             started: Instant::now(),
             ledger: Mutex::new(Ledger::new()),
         }))
@@ -100,7 +132,15 @@ impl Shop {
     /// # Errors
     /// When the server cannot be reached.
     pub async fn own_connection(&self) -> Result<ConnectionManager> {
-        manager(&self.client).await
+        manager(&self.client, RESPONSE_TIMEOUT).await
+    }
+
+    /// A connection of one's own, for calls that wait so long at the server.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn waiting_connection(&self, wait: Duration) -> Result<ConnectionManager> {
+        manager(&self.client, RESPONSE_TIMEOUT + wait).await
     }
 
     /// The name of one of the store's streams.
@@ -131,9 +171,12 @@ impl Shop {
         }
     }
 
-    fn place_command(&self, order: &str, customer: u64, basket: Basket<'_>) -> Cmd {
+    fn place_command(&self, order: &str, customer: &Customer, basket: Basket<'_>) -> Cmd {
         let mut command = cmd("ORDER.PLACE");
-        command.arg(&self.name).arg(order).arg(customer_id(customer));
+        command.arg(&self.name).arg(order).arg(customer_id(customer.number));
+        if customer.collects {
+            command.arg("DATA").arg(COLLECTS);
+        }
         match basket {
             Basket::Unit => command.arg("ITEMS").arg(SKU).arg(1),
             Basket::Cart(hold) => command.arg("HOLD").arg(hold),
@@ -145,11 +188,11 @@ impl Shop {
     ///
     /// # Errors
     /// The refusal.
-    pub async fn place(&self, order: &str, customer: u64, basket: Basket<'_>) -> Result<(), Refusal> {
+    pub async fn place(&self, order: &str, customer: &Customer, basket: Basket<'_>) -> Result<(), Refusal> {
         let command = self.place_command(order, customer, basket);
-        self.ledger().sent(order, customer);
+        self.ledger().sent(order, customer.number);
         let sent = Instant::now();
-        let reply: RedisResult<String> = self.send(&mut self.connection_of(customer), &command).await;
+        let reply: RedisResult<String> = self.send(&mut self.connection_of(customer.number), &command).await;
         let mut ledger = self.ledger();
         ledger.placing_took(sent.elapsed());
         match reply {
@@ -166,8 +209,8 @@ impl Shop {
     }
 
     /// Sends an order over a connection that is gone before the reply can be read: the order may have arrived, or not.
-    pub async fn place_and_vanish(&self, order: &str, customer: u64, patience: u32) {
-        self.ledger().sent(order, customer);
+    pub async fn place_and_vanish(&self, order: &str, customer: &Customer, patience: u32) {
+        self.ledger().sent(order, customer.number);
         let Ok(mut connection) = self.client.get_multiplexed_async_connection().await else { return };
         let command = self.place_command(order, customer, Basket::Unit);
         tokio::select! {
@@ -209,8 +252,10 @@ impl Shop {
         let reply: RedisResult<i64> = self.send(&mut self.connection_of(customer), &command).await;
         let mut ledger = self.ledger();
         match reply {
-            Ok(1) => {
+            // A dead one's unit is back already.
+            Ok(units @ (0 | 1)) => {
                 ledger.cancelled(order);
+                ledger.tally.cancelled_dead += u64::from(units == 0);
                 return true;
             }
             Ok(units) => ledger.complain(format!("ORDER.CANCEL {order} put back {units} units, wanted 1")),
@@ -226,8 +271,8 @@ pub fn customer_id(number: u64) -> String {
     format!("c-{number}")
 }
 
-async fn manager(client: &redis::Client) -> Result<ConnectionManager> {
-    let config = ConnectionManagerConfig::new().set_response_timeout(Some(RESPONSE_TIMEOUT));
+async fn manager(client: &redis::Client, timeout: Duration) -> Result<ConnectionManager> {
+    let config = ConnectionManagerConfig::new().set_response_timeout(Some(timeout));
     let address = client.get_connection_info().addr();
     match ConnectionManager::new_with_config(client.clone(), config).await {
         Ok(manager) => Ok(manager),

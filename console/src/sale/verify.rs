@@ -1,6 +1,6 @@
 //! After the sale: do the server, its audit and the clients' ledger tell the same story?
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
@@ -8,7 +8,8 @@ use redis::streams::{StreamId, StreamRangeReply};
 use redis::{cmd, Value};
 
 use super::ledger::Ledger;
-use super::shop::{customer_id, Shop, SKU};
+use super::shop::{customer_id, Info, Shop, SKU};
+use super::shopkeeper;
 use crate::store::{self, SkuCounts};
 use crate::text::grouped;
 
@@ -22,8 +23,14 @@ pub struct Verdict {
     pub sold: i64,
     /// Customers with more than one unit: by the stream or by the ledger, whichever is worse.
     pub customers_with_more_than_one: u64,
-    /// Whether STORE.AUDIT found nothing.
-    pub audit_is_clean: bool,
+    /// Acknowledged orders that neither ended nor are dead.
+    pub lost: u64,
+    /// Orders that were completed more than once: by the stream or by the ledger, whichever is worse.
+    pub doubled: u64,
+    /// Dead letters, by what they died of.
+    pub dead: BTreeMap<String, u64>,
+    /// The store's own counts.
+    pub info: Info,
     /// A line for each disagreement.
     pub disagreements: Vec<String>,
 }
@@ -40,7 +47,9 @@ impl Verdict {
 /// What the stream of completed orders says, added up.
 #[derive(Debug, Default)]
 struct Completed {
-    orders: HashMap<String, String>,
+    /// The customer, and the id of the entry, by order.
+    orders: HashMap<String, (String, String)>,
+    doubled: u64,
     units: i64,
     units_by_customer: HashMap<String, i64>,
     oddities: Vec<String>,
@@ -58,7 +67,8 @@ impl Completed {
             }
             Err(error) => self.oddities.push(format!("items of entry {}: {error}", entry.id)),
         }
-        if self.orders.insert(order.clone(), customer).is_some() {
+        if self.orders.insert(order.clone(), (customer, entry.id.clone())).is_some() {
+            self.doubled += 1;
             self.oddities.push(format!("order {order} was completed twice"));
         }
     }
@@ -73,13 +83,10 @@ pub async fn verify(shop: &Shop, units: i64) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let completed = read_completed(shop, &mut connection).await?;
     check_counts(shop, &mut connection, units, &mut verdict).await?;
+    verdict.dead = shopkeeper::read_dead(shop, &mut connection).await?;
     check_info(shop, &mut connection, &mut verdict).await?;
     check_audit(shop, &mut connection, &mut verdict).await?;
-    for stream in ["orders", "retry", "dead"] {
-        let stream = shop.stream(stream);
-        let length: i64 = cmd("XLEN").arg(&stream).query_async(&mut connection).await?;
-        verdict.expect(&format!("entries in {stream}"), length, 0);
-    }
+    check_streams(shop, &mut connection, &mut verdict).await?;
     let ledger = shop.ledger();
     compare_with_ledger(&ledger, &completed, &mut verdict);
     check_ledger(&ledger, units, &mut verdict);
@@ -125,23 +132,38 @@ async fn check_counts(
     Ok(())
 }
 
-/// Orders by state and live holds, as the store counts them.
+/// Orders by state and live holds, as the store counts them; and each order completed once, as it counted them.
 async fn check_info(shop: &Shop, connection: &mut ConnectionManager, verdict: &mut Verdict) -> Result<()> {
-    let info: Value = cmd("STORE.INFO").arg(&shop.name).query_async(connection).await?;
-    let (completed, cancelled) = {
-        let ledger = shop.ledger();
-        (i64::try_from(ledger.tally.completed)?, i64::try_from(ledger.tally.cancelled)?)
+    let reply: Value = cmd("STORE.INFO").arg(&shop.name).query_async(connection).await?;
+    verdict.info = Info::read(reply.clone())?;
+    let [placed, completed, cancelled, dead, cancelled_dead] = {
+        let tally = &shop.ledger().tally;
+        [tally.placed, tally.completed, tally.cancelled, tally.dead, tally.cancelled_dead].map(|count| count as i64)
     };
-    let none_left = ["queued", "claimed", "retrying", "dead", "holds"].map(|state| (state, 0));
-    let ended = [("completed", completed), ("cancelled", cancelled)];
-    verdict.disagreements.extend(store::info_findings(info, &[&none_left[..], &ended[..]].concat())?);
+    let none_left = ["queued", "claimed", "retrying", "holds", "workers"].map(|state| (state, 0));
+    let ended = [("completed", completed), ("cancelled", cancelled), ("dead", dead)];
+    // An order that died is dead still, or was queued anew, or cancelled.
+    let died = dead + cancelled_dead + verdict.info.count("redriven-total");
+    let counted = [("placed-total", placed), ("completed-total", completed), ("dead-total", died)];
+    let wanted = [&none_left[..], &ended[..], &counted[..]].concat();
+    verdict.disagreements.extend(store::info_findings(reply, &wanted)?);
+    Ok(())
+}
+
+/// Nothing is left to do, and every dead letter is one that is known.
+async fn check_streams(shop: &Shop, connection: &mut ConnectionManager, verdict: &mut Verdict) -> Result<()> {
+    let dead = i64::try_from(shop.ledger().tally.dead)?;
+    for (stream, wanted) in [("orders", 0), ("retry", 0), ("dead", dead)] {
+        let stream = shop.stream(stream);
+        let length: i64 = cmd("XLEN").arg(&stream).query_async(connection).await?;
+        verdict.expect(&format!("entries in {stream}"), length, wanted);
+    }
     Ok(())
 }
 
 async fn check_audit(shop: &Shop, connection: &mut ConnectionManager, verdict: &mut Verdict) -> Result<()> {
     let audit: Value = cmd("STORE.AUDIT").arg(&shop.name).query_async(connection).await?;
     let findings = store::audit_findings(audit)?;
-    verdict.audit_is_clean = findings.is_empty();
     verdict.disagreements.extend(findings.into_iter().map(|finding| format!("STORE.AUDIT: {finding}")));
     Ok(())
 }
@@ -150,9 +172,11 @@ async fn check_audit(shop: &Shop, connection: &mut ConnectionManager, verdict: &
 fn compare_with_ledger(ledger: &Ledger, completed: &Completed, verdict: &mut Verdict) {
     verdict.sold = completed.units;
     verdict.disagreements.extend(completed.oddities.iter().cloned());
-    let strangers = completed.orders.iter().filter(|(order, customer)| {
-        !ledger.is_completed(order) || ledger.customer_of(order).map(customer_id).as_ref() != Some(*customer)
+    let strangers = completed.orders.iter().filter(|(order, (customer, entry))| {
+        ledger.completed_as(order) != Some(entry)
+            || ledger.customer_of(order).map(customer_id).as_ref() != Some(customer)
     });
+    verdict.doubled = completed.doubled.max(ledger.tally.doubled);
     verdict.expect("orders in the stream that no worker completed so", strangers.count() as i64, 0);
     let told = ledger.tally.completed as i64;
     verdict.expect("entries in the stream of completed orders", completed.orders.len() as i64, told);
@@ -164,6 +188,7 @@ fn compare_with_ledger(ledger: &Ledger, completed: &Completed, verdict: &mut Ver
 /// The ledger by itself: every order that was acknowledged ended once, and all units are sold.
 fn check_ledger(ledger: &Ledger, units: i64, verdict: &mut Verdict) {
     let (lost, invented) = ledger.lost_and_invented();
+    verdict.lost = lost;
     verdict.expect("acknowledged orders that never ended", lost as i64, 0);
     verdict.expect("refused orders that were worked on", invented as i64, 0);
     verdict.expect("units sold", verdict.sold, units);
@@ -191,7 +216,7 @@ mod tests {
         for &(order, customer) in orders {
             ledger.sent(order, customer);
             ledger.placed(order, order);
-            ledger.completed(order);
+            ledger.completed(order, &format!("{order}-0"));
         }
         ledger
     }
@@ -217,6 +242,20 @@ mod tests {
         let mut verdict = Verdict::default();
         compare_with_ledger(&ledger(&[("o-1", 1)]), &completed, &mut verdict);
         assert_eq!(verdict.customers_with_more_than_one, 1);
+        assert_eq!(verdict.doubled, 1);
         assert_eq!(verdict.disagreements.len(), 5, "{:?}", verdict.disagreements);
+    }
+
+    #[test]
+    fn an_order_that_is_neither_ended_nor_dead_is_lost() {
+        let mut ledger = ledger(&[("o-1", 1)]);
+        for (order, customer) in [("o-2", 2), ("o-3", 3)] {
+            ledger.sent(order, customer);
+            ledger.placed(order, order);
+        }
+        ledger.died("o-3");
+        let mut verdict = Verdict::default();
+        check_ledger(&ledger, 0, &mut verdict);
+        assert_eq!(verdict.lost, 1);
     }
 }

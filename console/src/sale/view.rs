@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::ledger::{Latency, Ledger, Tally};
 use super::plan::Schedule;
+use super::shop::Info;
 use crate::text::{clock, grouped, Paint};
 
 /// Cells of the bar of units, and of the line of placings over time.
@@ -21,8 +22,32 @@ pub struct Snapshot {
     pub left: i64,
     /// Units in carts and in open orders.
     pub held: i64,
-    /// Orders that wait or are being worked on.
+    /// Orders that have not ended: those that wait, those in work and those to be retried.
     pub waiting: i64,
+    /// Of them, orders in workers' hands.
+    pub in_work: i64,
+    /// Of them, orders after a failed payment.
+    pub retrying: i64,
+    /// Dead letters.
+    pub dead: i64,
+    /// Orders that came back from workers whose lease had ended, so far.
+    pub reclaimed: i64,
+}
+
+impl Snapshot {
+    /// What STORE.INFO says.
+    pub fn of(info: &Info) -> Snapshot {
+        let (in_work, retrying) = (info.count("claimed"), info.count("retrying"));
+        Snapshot {
+            left: info.count("available"),
+            held: info.count("held"),
+            waiting: info.count("queued") + in_work + retrying,
+            in_work,
+            retrying,
+            dead: info.count("dead"),
+            reclaimed: info.count("leases-ended-total"),
+        }
+    }
 }
 
 /// Counts at a moment, to tell rates from.
@@ -101,15 +126,21 @@ impl View {
         let tally = &ledger.tally;
         let (placed_rate, completed_rate) = self.rates();
         format!(
-            "{}  {}  left {}  waiting {}  completed {}  cancelled {}  refused {}  orders/s {placed_rate} placed, \
-             {completed_rate} completed  placing p50 {} p99 {}  placed→completed p50 {} p99 {}",
+            "{}  {}  left {}  waiting {}  in work {}  retrying {}  dead {}  reclaimed {}  completed {}  cancelled {}  \
+             refused {}  orders/s {} placed, {} completed  placing p50 {} p99 {}  placed→completed p50 {} p99 {}",
             clock(at),
             self.window(at),
             grouped(now.left),
             grouped(now.waiting),
+            grouped(now.in_work),
+            grouped(now.retrying),
+            grouped(now.dead),
+            grouped(now.reclaimed),
             grouped(tally.completed),
             grouped(tally.cancelled),
             refusals(tally, " "),
+            grouped(placed_rate),
+            grouped(completed_rate),
             ledger.placing.at(0.5),
             ledger.placing.at(0.99),
             ledger.fulfilling.at(0.5),
@@ -145,8 +176,10 @@ impl View {
                     grouped(tally.same_reply)
                 ),
             ),
+            row("work", work(now)),
+            row("workers", workers(tally)),
             row("carts", format!("{} filled   {} left to expire", grouped(tally.carts), grouped(tally.carts_left))),
-            row("refused", refusals(tally, "   ")),
+            row("refused", refusals(tally, "  ")),
             String::new(),
             row("", paint.quiet(format!("{:<22}{:>8}{:>10}", "", "p50", "p99"))),
             row("latency", latency("placing", &ledger.placing)),
@@ -199,6 +232,25 @@ impl View {
     }
 }
 
+fn work(now: Snapshot) -> String {
+    format!(
+        "{} in hand   {} retrying   {} dead letters   {} reclaimed",
+        grouped(now.in_work),
+        grouped(now.retrying),
+        grouped(now.dead),
+        grouped(now.reclaimed)
+    )
+}
+
+fn workers(tally: &Tally) -> String {
+    format!(
+        "{} died   {} went home   {} orders too late",
+        grouped(tally.died),
+        grouped(tally.went_home),
+        grouped(tally.too_late)
+    )
+}
+
 fn latency(label: &str, latency: &Latency) -> String {
     format!("{label:<22}{:>8}{:>10}", latency.at(0.5), latency.at(0.99))
 }
@@ -216,6 +268,8 @@ pub fn refusals(tally: &Tally, gap: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use redis::Value;
+
     use super::*;
 
     fn view() -> View {
@@ -226,7 +280,8 @@ mod tests {
     fn the_bar_is_always_as_long() {
         let tally = Tally { completed: 50, ..Tally::default() };
         for (left, held, waiting) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
-            let bar = view().units_bar(Paint::for_stdout(), Snapshot { left, held, waiting }, &tally);
+            let bar =
+                view().units_bar(Paint::for_stdout(), Snapshot { left, held, waiting, ..Snapshot::default() }, &tally);
             assert_eq!(bar.chars().filter(|cell| "█▓▒░".contains(*cell)).count(), WIDTH, "{bar}");
         }
     }
@@ -240,6 +295,16 @@ mod tests {
         }
         assert_eq!(view.rates(), (100, 50));
         assert_eq!(view.placed_over_time.iter().sum::<u64>(), 900);
+    }
+
+    #[test]
+    fn the_store_says_what_waits() {
+        let counts = [("queued", 5), ("claimed", 3), ("retrying", 2), ("dead", 1), ("leases-ended-total", 4)];
+        let pairs = counts.map(|(name, count)| (Value::SimpleString(name.into()), Value::Int(count)));
+        let nothing = (Value::SimpleString("next-due".into()), Value::Nil);
+        let reply = Value::Map([&pairs[..], &[nothing]].concat());
+        let now = Snapshot::of(&Info::read(reply).expect("a map"));
+        assert_eq!((now.waiting, now.in_work, now.retrying, now.dead, now.reclaimed), (10, 3, 2, 1, 4));
     }
 
     #[test]

@@ -1,167 +1,295 @@
-//! Workers: whoever packs the orders and completes them.
+//! Workers: whoever takes the payment, packs the order and completes it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
 use rand::rngs::StdRng;
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
-use redis::aio::ConnectionManager;
-use redis::streams::{StreamId, StreamReadOptions, StreamReadReply};
-use redis::{cmd, pipe, AsyncCommands, RedisError, RedisResult, Value};
+use redis::{RedisError, RedisResult};
 use tokio::sync::watch;
 
+use super::payments::Payment;
 use super::shop::{self, Shop};
-use crate::store;
+use super::source::{Completed, Lost, Work, WorkSource};
+use super::staff::{Leaving, Ways};
 
-/// The consumer group all workers read with.
-const GROUP: &str = "packers";
-/// Orders a worker takes at a time.
-const ORDERS_AT_A_TIME: usize = 4;
-/// How long a worker waits for an order before it looks whether the shop is done.
-const WAIT_MS: usize = 100;
-/// After a failed read (a failover) the worker tries again so much later.
+/// After a failed call (a failover) a worker tries again so much later.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// A payment that fails takes this part of the time an order takes.
+const PAYING_PART: f64 = 0.2;
+/// No order takes longer than so many times the mean.
+const LONGEST_OF_MEAN: f64 = 5.0;
+/// A lease is made longer when this part of it is over.
+const RENEW_AFTER: u32 = 3;
+/// Whoever dozes off does so for this part of a lease: the first time too long, later sometimes just not.
+const FIRST_DOZE: f64 = 1.5;
+const DOZE: std::ops::Range<f64> = 0.7..1.6;
 
-/// An order in a worker's hands.
-#[derive(Debug)]
-pub struct Work {
-    pub order: String,
-    entry: String,
+/// A worker at work.
+pub struct Worker<S> {
+    shop: Arc<Shop>,
+    source: S,
+    ways: Ways,
+    /// How long an order takes, more or less.
+    mean: Duration,
+    random: StdRng,
+    hand: VecDeque<Work>,
+    /// Orders taken so far.
+    taken: u64,
+    dozes_next: u64,
+    done: watch::Receiver<bool>,
 }
 
-/// What became of an order that a worker had packed.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Completed,
-    /// The customer cancelled it meanwhile.
-    Cancelled,
-}
-
-/// Where a worker's orders come from, and where their end is told.
-pub trait WorkSource {
-    /// The next orders; none when there was nothing to do for a moment.
-    async fn next(&mut self) -> RedisResult<Vec<Work>>;
-    /// Tells the server that an order is done.
-    async fn complete(&mut self, work: &Work) -> RedisResult<Outcome>;
-}
-
-/// Reads the store's stream of orders with a consumer group, as any Redis client can.
-pub struct StreamGroup {
-    connection: ConnectionManager,
-    store: String,
-    stream: String,
-    worker: String,
-    /// A reply was lost: what it held is this worker's already, and has to be read again.
-    reply_was_lost: bool,
-}
-
-impl StreamGroup {
-    /// Makes the group, before the first order is placed.
-    ///
-    /// # Errors
-    /// When the server refuses.
-    pub async fn make(shop: &Shop) -> Result<()> {
-        let mut connection = shop.own_connection().await?;
-        let made: RedisResult<Value> = cmd("XGROUP")
-            .arg("CREATE")
-            .arg(shop.stream("orders"))
-            .arg(GROUP)
-            .arg("0")
-            .arg("MKSTREAM")
-            .query_async(&mut connection)
-            .await;
-        made.map(drop).context("making the workers' consumer group")
-    }
-
-    /// A worker's place in the group.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
-    pub async fn join(shop: &Shop, worker: usize) -> Result<StreamGroup> {
-        Ok(StreamGroup {
-            connection: shop.own_connection().await?,
-            store: shop.name.clone(),
-            stream: shop.stream("orders"),
-            worker: format!("packer-{worker}"),
-            reply_was_lost: false,
-        })
-    }
-}
-
-impl WorkSource for StreamGroup {
-    async fn next(&mut self) -> RedisResult<Vec<Work>> {
-        let options = StreamReadOptions::default().group(GROUP, &self.worker).count(ORDERS_AT_A_TIME).block(WAIT_MS);
-        let from = if self.reply_was_lost { "0" } else { ">" };
-        let reply: RedisResult<Option<StreamReadReply>> =
-            self.connection.xread_options(&[&self.stream], &[from], &options).await;
-        let reply = reply.inspect_err(|_| self.reply_was_lost = true)?;
-        let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
-        let work = |entry: StreamId| Some(Work { order: entry.get("order")?, entry: entry.id });
-        // An entry without fields has left the stream meanwhile: its order has ended.
-        let orders: Vec<Work> = entries.filter_map(work).collect();
-        self.reply_was_lost &= !orders.is_empty();
-        Ok(orders)
-    }
-
-    async fn complete(&mut self, work: &Work) -> RedisResult<Outcome> {
-        let mut commands = pipe();
-        commands.cmd("ORDER.COMPLETE").arg(&self.store).arg(&work.order).arg("RESULT").arg(r#"{"packed":true}"#);
-        // The order left the stream with its end; the group's list of pending entries is the group's own.
-        commands.cmd("XACK").arg(&self.stream).arg(GROUP).arg(&work.entry);
-        let replies: Vec<RedisResult<Value>> = commands.ignore_errors().query_async(&mut self.connection).await?;
-        match replies.into_iter().next() {
-            Some(Err(error)) if store::code(&error) == "BADSTATE" => Ok(Outcome::Cancelled),
-            Some(Err(error)) => Err(error),
-            Some(Ok(_)) | None => Ok(Outcome::Completed),
+impl<S: WorkSource> Worker<S> {
+    /// Somebody who starts to work. `luck` tells one worker's from another's.
+    pub fn new(
+        shop: &Arc<Shop>,
+        source: S,
+        ways: Ways,
+        mean: Duration,
+        luck: u64,
+        done: watch::Receiver<bool>,
+    ) -> Worker<S> {
+        Worker {
+            shop: Arc::clone(shop),
+            source,
+            ways,
+            mean: mean.mul_f64(ways.pace),
+            random: StdRng::seed_from_u64(shop.seed ^ luck.rotate_left(48)),
+            hand: VecDeque::new(),
+            taken: 0,
+            dozes_next: ways.dozes_every,
+            done,
         }
     }
-}
 
-/// Works until the shop says that there will be no more orders. An order takes `mean` to pack, more or less.
-pub async fn work(
-    shop: Arc<Shop>,
-    mut source: impl WorkSource,
-    number: usize,
-    mean: Duration,
-    done: watch::Receiver<bool>,
-) {
-    let mut random = StdRng::seed_from_u64(shop.seed.wrapping_add(number as u64));
-    while !*done.borrow() {
-        let orders = match source.next().await {
+    /// Works until the shop is done, or until it is time to leave. Says how the worker left.
+    pub async fn work(mut self) -> Leaving {
+        while !*self.done.borrow() {
+            if self.hand.is_empty() {
+                self.take().await;
+            } else if self.taken >= self.ways.leaves_after && self.ways.leaving != Leaving::Stays {
+                return self.leave_early().await;
+            } else {
+                self.serve_first().await;
+            }
+        }
+        self.give_back().await;
+        Leaving::Stays
+    }
+
+    async fn take(&mut self) {
+        let mut done = self.done.clone();
+        let reply = tokio::select! {
+            reply = self.source.next() => reply,
+            _ = done.wait_for(|is_done| *is_done) => return,
+        };
+        match reply {
+            Ok(orders) => orders.into_iter().for_each(|work| self.receive(work)),
+            Err(error) => self.wait_after("taking orders", &error).await,
+        }
+    }
+
+    fn receive(&mut self, work: Work) {
+        self.shop.ledger().taken(&work.order, work.waited);
+        self.taken += 1;
+        self.hand.push_back(work);
+    }
+
+    async fn leave_early(mut self) -> Leaving {
+        let in_hand = self.hand.len() as u64;
+        if self.ways.leaving == Leaving::Dies {
+            // In the middle of an order. The connection drops with the worker; nobody says a word.
+            let packs = self.packing_time().mul_f64(0.5);
+            tokio::time::sleep(packs).await;
+            let mut ledger = self.shop.ledger();
+            ledger.tally.died += 1;
+            ledger.tally.died_with += in_hand;
+        } else {
+            let given_back = self.give_back().await;
+            let mut ledger = self.shop.ledger();
+            ledger.tally.went_home += 1;
+            ledger.tally.given_back += given_back;
+        }
+        self.ways.leaving
+    }
+
+    /// Gives back what is in hand, uncounted as attempts. Where that fails, the leases end in a moment.
+    async fn give_back(&mut self) -> u64 {
+        match self.source.leave().await {
             Ok(orders) => orders,
             Err(error) => {
-                note_failure(&shop, "reading orders", &error);
-                tokio::time::sleep(RETRY_INTERVAL).await;
-                continue;
+                note_failure(&self.shop, "leaving", &error);
+                0
             }
-        };
-        for work in orders {
-            let packing: f64 = Exp1.sample(&mut random);
-            tokio::time::sleep(mean.mul_f64(packing)).await;
-            finish(&shop, &mut source, &work).await;
         }
+    }
+
+    /// Takes the payment of the first order in hand, packs it and tells the server.
+    async fn serve_first(&mut self) {
+        self.keep_leases().await;
+        let Some(work) = self.hand.front().cloned() else { return };
+        match self.source.is_wanted(&work).await {
+            Ok(true) => {}
+            Ok(false) => return self.drop_first(),
+            Err(error) => return self.wait_after("looking at an order", &error).await,
+        }
+        let time = self.packing_time();
+        match self.payment(&work) {
+            Payment::Failed { reason, fatal } => {
+                self.spend(time.mul_f64(PAYING_PART)).await;
+                self.fail(&work, reason, fatal).await;
+            }
+            Payment::Paid => {
+                match self.doze() {
+                    Some(doze) => tokio::time::sleep(doze).await,
+                    None => self.spend(time).await,
+                }
+                self.complete(&work).await;
+            }
+        }
+    }
+
+    fn packing_time(&mut self) -> Duration {
+        let drawn: f64 = Exp1.sample(&mut self.random);
+        self.mean.mul_f64(drawn.min(LONGEST_OF_MEAN))
+    }
+
+    fn payment(&self, work: &Work) -> Payment {
+        let ledger = self.shop.ledger();
+        match (work.token, ledger.customer_of(&work.order)) {
+            // Cash, at the counter; and a customer whom the shopkeeper has called pays in another way.
+            (None, _) => Payment::Paid,
+            (Some(_), Some(_)) if ledger.has_died(&work.order) => Payment::Paid,
+            (Some(_), Some(customer)) => self.shop.payments.attempt(customer, &work.order, work.attempt),
+            (Some(_), None) => Payment::Paid,
+        }
+    }
+
+    /// How long the worker dozes, if it is time for that: not a word to the server meanwhile.
+    fn doze(&mut self) -> Option<Duration> {
+        if self.ways.dozes_every == 0 || self.taken < self.dozes_next {
+            return None;
+        }
+        let is_first = self.dozes_next == self.ways.dozes_every;
+        self.dozes_next = self.taken + self.ways.dozes_every;
+        let part = if is_first { FIRST_DOZE } else { self.random.random_range(DOZE) };
+        Some(self.shop.schedule.lease().mul_f64(part))
+    }
+
+    /// Works for so long, and keeps the leases alive meanwhile.
+    async fn spend(&mut self, time: Duration) {
+        let ends = Instant::now() + time;
+        let at_most = self.shop.schedule.lease() / RENEW_AFTER;
+        loop {
+            let left = ends.saturating_duration_since(Instant::now());
+            tokio::time::sleep(left.min(at_most)).await;
+            if left <= at_most {
+                return;
+            }
+            self.keep_leases().await;
+        }
+    }
+
+    /// Asks for more time for orders that were leased a while ago. Those that are lost are out of hand.
+    async fn keep_leases(&mut self) {
+        let age = self.shop.schedule.lease() / RENEW_AFTER;
+        let is_old = |work: &&Work| work.token.is_some() && work.leased.elapsed() >= age;
+        let old: Vec<Work> = self.hand.iter().filter(is_old).cloned().collect();
+        if old.is_empty() {
+            return;
+        }
+        let asked = Instant::now();
+        match self.source.renew(&old).await {
+            Ok(answers) => old.iter().zip(answers).for_each(|(work, answer)| self.renewed(work, asked, answer)),
+            Err(error) => note_failure(&self.shop, "making leases longer", &error),
+        }
+    }
+
+    fn renewed(&mut self, work: &Work, asked: Instant, answer: RedisResult<()>) {
+        match answer {
+            Ok(()) => {
+                self.hand.iter_mut().filter(|held| held.token == work.token).for_each(|held| held.leased = asked);
+                self.shop.ledger().tally.renewed += 1;
+            }
+            Err(error) => match Lost::of(&error) {
+                Some(lost) => {
+                    self.hand.retain(|held| held.token != work.token);
+                    note_lost(&self.shop, lost);
+                }
+                None => note_failure(&self.shop, &format!("ORDER.RENEW {}", work.order), &error),
+            },
+        }
+    }
+
+    fn drop_first(&mut self) {
+        self.hand.pop_front();
+    }
+
+    /// Whether an order is still in hand: its lease may have been refused meanwhile.
+    fn has(&self, work: &Work) -> bool {
+        self.hand.front().is_some_and(|held| held.order == work.order && held.token == work.token)
+    }
+
+    /// Tells the server until it has answered: completing twice is completing once.
+    async fn complete(&mut self, work: &Work) {
+        while self.has(work) {
+            match self.source.complete(work).await {
+                Ok(Completed { entry, next }) => {
+                    self.drop_first();
+                    self.enter_completed(work, &entry);
+                    next.into_iter().for_each(|next| self.receive(next));
+                }
+                Err(error) => self.after_refusal("ORDER.COMPLETE", work, &error).await,
+            }
+        }
+    }
+
+    fn enter_completed(&self, work: &Work, entry: &str) {
+        let mut ledger = self.shop.ledger();
+        ledger.completed(&work.order, entry);
+        ledger.tally.handed_over += u64::from(work.token.is_none());
+    }
+
+    async fn fail(&mut self, work: &Work, reason: &str, fatal: bool) {
+        while self.has(work) {
+            match self.source.fail(work, reason, fatal).await {
+                Ok(is_dead) => {
+                    self.drop_first();
+                    if is_dead {
+                        self.shop.ledger().died(&work.order);
+                    }
+                }
+                Err(error) => self.after_refusal(&format!("ORDER.FAIL {reason}"), work, &error).await,
+            }
+        }
+    }
+
+    async fn after_refusal(&mut self, command: &str, work: &Work, error: &RedisError) {
+        if let Some(lost) = Lost::of(error) {
+            self.drop_first();
+            return note_lost(&self.shop, lost);
+        }
+        if !shop::may_pass(error) {
+            self.drop_first();
+        }
+        self.wait_after(&format!("{command}, order {}", work.order), error).await;
+    }
+
+    async fn wait_after(&self, doing: &str, error: &RedisError) {
+        note_failure(&self.shop, doing, error);
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
-/// Tells the server until it has answered: completing twice is completing once.
-async fn finish(shop: &Shop, source: &mut impl WorkSource, work: &Work) {
-    loop {
-        match source.complete(work).await {
-            Ok(Outcome::Completed) => return shop.ledger().completed(&work.order),
-            Ok(Outcome::Cancelled) => {
-                shop.ledger().tally.cancelled_under_way += 1;
-                return;
-            }
-            Err(error) => {
-                note_failure(shop, &format!("ORDER.COMPLETE {}", work.order), &error);
-                if !shop::may_pass(&error) {
-                    return;
-                }
-                tokio::time::sleep(RETRY_INTERVAL).await;
-            }
-        }
+fn note_lost(shop: &Shop, lost: Lost) {
+    let tally = &mut shop.ledger().tally;
+    match lost {
+        Lost::Cancelled => tally.cancelled_under_way += 1,
+        Lost::InTwoHands => tally.in_two_hands += 1,
+        Lost::TooLate => tally.too_late += 1,
     }
 }
 

@@ -1,0 +1,91 @@
+//! The shopkeeper: goes through the dead letters, calls their customers, and queues anew what is paid in another way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use redis::aio::ConnectionManager;
+use redis::cmd;
+use redis::streams::StreamRangeReply;
+
+use super::payments::DECLINED_PATTERN;
+use super::shop::Shop;
+use super::view::Snapshot;
+
+/// At this part of the window the shopkeeper calls customers whose payments were declined.
+const CALLS_AT: f64 = 0.5;
+/// Of them, every so many-th has another way to pay.
+const PAYS_OTHERWISE: i64 = 2;
+
+/// The shopkeeper.
+pub struct Shopkeeper {
+    shop: Arc<Shop>,
+    connection: ConnectionManager,
+    /// Dead letters at the last look.
+    dead: i64,
+    has_called: bool,
+}
+
+impl Shopkeeper {
+    /// Somebody who keeps this shop.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn new(shop: &Arc<Shop>) -> Result<Shopkeeper> {
+        let connection = shop.own_connection().await?;
+        Ok(Shopkeeper { shop: Arc::clone(shop), connection, dead: 0, has_called: false })
+    }
+
+    /// Looks after the dead letters, as the shop is now.
+    ///
+    /// # Errors
+    /// When the server can no longer be asked.
+    pub async fn look(&mut self, now: Snapshot) -> Result<()> {
+        let elapsed = self.shop.elapsed();
+        let is_closed = elapsed >= self.shop.schedule.closes;
+        if now.dead > 0 && (now.dead != self.dead || is_closed) {
+            read_dead(&self.shop, &mut self.connection).await?;
+        }
+        self.dead = now.dead;
+        if is_closed && now.dead > 0 && now.left > 0 {
+            // Nobody else can order any more: what came back late goes to those who still want one.
+            self.redrive(None, now.left).await?;
+        } else if now.dead > 0 && !self.has_called && elapsed >= self.shop.schedule.at(CALLS_AT) {
+            self.has_called = true;
+            self.redrive(Some(DECLINED_PATTERN), (now.dead / PAYS_OTHERWISE).max(1)).await?;
+        }
+        Ok(())
+    }
+
+    async fn redrive(&mut self, reason: Option<&str>, count: i64) -> Result<()> {
+        let mut command = cmd("ORDER.REDRIVE");
+        command.arg(&self.shop.name).arg("ALL");
+        if let Some(reason) = reason {
+            command.arg("REASON").arg(reason);
+        }
+        command.arg("COUNT").arg(count);
+        // Sent again after a lost reply it may queue more: each takes its unit, so there is never one too many.
+        self.shop.send::<u64>(&mut self.connection, &command).await.map(drop).context("ORDER.REDRIVE")
+    }
+}
+
+/// Reads the dead letters, whose customers are told: an order can die with its worker, and then nobody else knows.
+/// Replies how many died of what.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn read_dead(shop: &Shop, connection: &mut ConnectionManager) -> Result<BTreeMap<String, u64>> {
+    let stream = shop.stream("dead");
+    let mut command = cmd("XRANGE");
+    command.arg(&stream).arg("-").arg("+");
+    let letters: StreamRangeReply =
+        shop.send(connection, &command).await.with_context(|| format!("reading {stream}"))?;
+    let mut reasons = BTreeMap::new();
+    let mut ledger = shop.ledger();
+    for letter in &letters.ids {
+        let field = |name: &str| letter.get::<String>(name).unwrap_or_default();
+        ledger.died(&field("order"));
+        *reasons.entry(field("reason")).or_default() += 1;
+    }
+    Ok(reasons)
+}
