@@ -7,7 +7,7 @@ use crate::engine::{Claim, Complete, Happening, OrderState, OrderView, Place, Re
 use crate::server::claims::{self, serve_first};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg};
-use crate::server::streams::PlacedWith;
+use crate::server::streams::EntryWords;
 use crate::server::table::Command;
 use crate::server::write::{write, Rule, Written};
 use crate::server::{Call, Ctx, Stop};
@@ -62,8 +62,8 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
         }
     };
     let place = Place { order, customer, group, data, take };
-    let placed_with = PlacedWith { order: order_str, customer: customer_str, data: data_str };
-    let rule = Rule { streams: &[StreamKind::Orders], placed_with: Some(&placed_with), ..Rule::default() };
+    let words = EntryWords { order: order_str, customer: Some(customer_str), text: data_str };
+    let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), ..Rule::default() };
     let written = write(call, rule, |store, now, fx| store.place(now, &place, fx))?;
     entry(call.ctx, written.entry());
     Ok(())
@@ -95,13 +95,15 @@ pub const COMPLETE: Command = Command {
 
 fn complete(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
-    let mut complete = Complete { order: args.id("order")?, token: None, result: b"" };
-    let mut claim = None;
+    let (order, order_str) = args.id_str("order")?;
+    let mut complete = Complete { order, token: None, result: b"" };
+    let (mut claim, mut result_str) = (None, None);
     while args.more() {
         if args.keyword("TOKEN") {
             complete.token = Some(token(&mut args)?);
         } else if args.keyword("RESULT") {
-            complete.result = args.json("RESULT")?.0;
+            let (json, string) = args.json("RESULT")?;
+            (complete.result, result_str) = (json, Some(string));
         } else if args.keyword("CLAIM") {
             let worker = args.id("worker")?;
             let lease_ms = if args.keyword("LEASE") { Some(args.duration("LEASE")?) } else { None };
@@ -111,7 +113,8 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
         }
     }
     let streams = &[StreamKind::Orders, StreamKind::Complete];
-    let rule = Rule { streams, leaves: &[StreamKind::Retry], ..Rule::default() };
+    let words = EntryWords { order: order_str, customer: None, text: result_str };
+    let rule = Rule { streams, leaves: &[StreamKind::Retry], words: Some(&words), ..Rule::default() };
     let Some(claim) = claim else {
         let written = write(call, rule, |store, now, fx| store.complete(now, &complete, fx))?;
         entry(call.ctx, written.entry());

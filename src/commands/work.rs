@@ -17,7 +17,7 @@ use crate::server::{Call, Stop};
 
 /// What changes no stock and writes no stream.
 const QUIET: Rule<'_> =
-    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, placed_with: None };
+    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, words: None };
 
 pub const CLAIM: Command = Command {
     about: About {

@@ -1,5 +1,5 @@
-//! Orders at work: `ORDER.CLAIM`, `ORDER.RENEW`, `ORDER.YIELD`, `ORDER.FAIL`, `ORDER.REDRIVE`, `ORDER.ADVANCE`, and what
-//! happens when a lease ends or a retry is due.
+//! Orders at work: `ORDER.CLAIM`, `ORDER.RENEW`, `ORDER.YIELD`, `ORDER.FAIL`, and what happens when a lease ends or a
+//! retry is due.
 
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
@@ -8,15 +8,14 @@ use super::customer::Change;
 use super::due::Due;
 use super::effects::{Effect, Effects, Event};
 use super::history::Happening;
-use super::journal::{Move, Why};
 use super::lookup::checked_sum;
-use super::order::{Failed, OrderState, Step};
+use super::order::{Failed, OrderState};
 use super::orders::{Complete, Tallied};
 use super::refs::fingerprint;
 use super::refusal::Shown;
 use super::store::Store;
 use super::streams::{EntryId, StreamKind};
-use super::types::{Ms, UnitsList, MAX_QUANTITY};
+use super::types::{Ms, MAX_QUANTITY};
 use super::Refusal;
 
 /// The most orders one ORDER.CLAIM hands out: at about a microsecond each, a millisecond.
@@ -68,16 +67,6 @@ pub struct Failure {
     pub attempt: u32,
     /// When the retry is due; 0: the order is dead.
     pub due: Ms,
-}
-
-/// `ORDER.ADVANCE`.
-#[derive(Clone, Copy, Debug)]
-pub struct Advance<'a> {
-    pub order: &'a [u8],
-    pub step: &'a [u8],
-    /// The step it has to be at; any where none is named.
-    pub from: Option<&'a [u8]>,
-    pub token: Option<u64>,
 }
 
 impl Store {
@@ -201,7 +190,7 @@ impl Store {
         Err(Refusal::Fenced { current, state: order.state() })
     }
 
-    fn check_open(&self, slot: u32) -> Result<(), Refusal> {
+    pub(super) fn check_open(&self, slot: u32) -> Result<(), Refusal> {
         match self.orders.at(slot).state() {
             state if state.is_open() => Ok(()),
             state => Err(Refusal::order_is(state)),
@@ -240,15 +229,7 @@ impl Store {
         let Some(worker) = self.find_worker(worker) else { return 0 };
         let slots: Vec<u32> = self.workers.at(worker).claims.values().copied().take(YIELD_MAX).collect();
         self.touch(now, fx);
-        for slot in &slots {
-            self.audit_order(*slot, -1);
-            self.take_away(*slot);
-            let at = self.now;
-            self.extra_mut(*slot).history.push(Happening::Yielded { at });
-            self.give_back(*slot);
-            self.audit_order(*slot, 1);
-            fx.event(Event::OrderYielded);
-        }
+        slots.iter().for_each(|slot| self.hand_back(*slot, fx));
         slots.len() as u64
     }
 
@@ -258,6 +239,12 @@ impl Store {
         self.check_token(slot, Some(token))?;
         self.check_open(slot)?;
         self.touch(now, fx);
+        self.hand_back(slot, fx);
+        Ok(())
+    }
+
+    /// Takes a claimed order out of its worker's hands, uncounted.
+    fn hand_back(&mut self, slot: u32, fx: &mut Effects) {
         self.audit_order(slot, -1);
         self.take_away(slot);
         let at = self.now;
@@ -265,7 +252,6 @@ impl Store {
         self.give_back(slot);
         self.audit_order(slot, 1);
         fx.event(Event::OrderYielded);
-        Ok(())
     }
 
     /// Puts an order that is in nobody's hands any more back to its old place.
@@ -391,134 +377,11 @@ impl Store {
         Ok(Some(failure).filter(|_| failed.token == 0 && failed.call == call && !since))
     }
 
-    /// An order that has no attempt left: its units go back, and it waits for somebody to redrive it.
-    fn die(&mut self, slot: u32, reason: &[u8], fx: &mut Effects) -> u64 {
-        let id = self.orders.at(slot).id().to_vec();
-        self.move_items(slot, Why { kind: "dead", reference: &id, reason }, Move::Free, fx);
-        self.tally_items(slot, -1);
-        self.take_off(slot, fx);
-        let (place, entry, at) = (self.next_place(), self.last.next(StreamKind::Dead, self.now), self.now);
-        let extra = self.extra_mut(slot);
-        extra.note = reason.into();
-        extra.due_place = place;
-        extra.side = entry;
-        extra.history.push(Happening::Dead { at, reason });
-        self.dead.insert(place, slot);
-        self.set_order_state(slot, OrderState::Dead);
-        self.counters.dead = self.counters.dead.saturating_add(1);
-        fx.push(Effect::Died { order: slot, id: entry });
-        fx.event(Event::OrderDead);
-        1 + ENTRY_WEIGHT + self.orders.at(slot).items().count() as u64
-    }
-
-    /// An order that is cancelled, or queued anew, is not among the dead any more.
-    pub(super) fn leave_dead(&mut self, slot: u32, fx: &mut Effects) {
-        let extra = self.extra_mut(slot);
-        let place = std::mem::take(&mut extra.due_place);
-        let id = std::mem::take(&mut extra.side);
-        self.dead.remove(&place);
-        fx.push(Effect::Left { kind: StreamKind::Dead, id });
-    }
-
     /// Counts an order's units for its customer, or no longer.
     pub(super) fn tally_items(&mut self, slot: u32, sign: i64) {
         let order = self.orders.at(slot);
         let tallied: Tallied = order.items().map(|item| (item.sku, sign * item.qty as i64, 0)).collect();
         self.change_customer(order.customer, &Change { refs: 0, units: &tallied });
-    }
-
-    /// Queues a dead order anew: says whether it took its units again. One whose stock is gone, or whose customer has
-    /// bought up to the limit since, stays dead.
-    pub fn redrive(&mut self, now: Ms, id: &[u8], fx: &mut Effects) -> Result<bool, Refusal> {
-        let slot = self.order_slot(id)?;
-        let order = self.orders.at(slot);
-        if order.state() != OrderState::Dead {
-            let before = self.extra(order).is_some_and(|extra| extra.redrives > 0);
-            return if before { Ok(true) } else { Err(Refusal::order_is(order.state())) };
-        }
-        let items: UnitsList = order.items().collect();
-        let customer = self.customers.at(order.customer).id();
-        if self.check_stock(&items).is_err() || self.check_limits(Some(order.customer), customer, &items).is_err() {
-            return Ok(false);
-        }
-        self.touch(now, fx);
-        self.audit_order(slot, -1);
-        self.leave_dead(slot, fx);
-        self.move_items(slot, Why::new("redrive", id), Move::Hold, fx);
-        self.tally_items(slot, 1);
-        self.queue_anew(slot, fx);
-        self.audit_order(slot, 1);
-        self.counters.redriven = self.counters.redriven.saturating_add(1);
-        fx.event(Event::OrderRedriven);
-        Ok(true)
-    }
-
-    fn queue_anew(&mut self, slot: u32, fx: &mut Effects) {
-        let order = self.orders.at(slot);
-        let (placed_at, first, at) = (self.placed_at(order), order.entry(), self.now);
-        let entry = self.last.next(StreamKind::Orders, at);
-        let extra = self.extra_mut(slot);
-        extra.placed_at = Some(placed_at).filter(|placed| *placed != entry.ms);
-        extra.first_entry.get_or_insert(first);
-        extra.queued_as = None;
-        extra.attempts = 0;
-        extra.failed = None;
-        extra.note = Box::default();
-        extra.redrives = extra.redrives.saturating_add(1);
-        extra.history.push(Happening::Redriven { at });
-        let group = extra.group;
-        self.orders.at_mut(slot).set_entry(entry);
-        self.set_order_state(slot, OrderState::Queued);
-        self.age(slot);
-        if let Some(group) = group {
-            self.join_group(group, slot);
-        }
-        self.offer(slot);
-        fx.push(Effect::Queued { order: slot, id: entry });
-    }
-
-    /// Dead orders behind a place among them, as they died: looks at `count` and says where to go on, 0 at the end.
-    pub fn dead_from(&self, after: u64, count: usize, wanted: impl Fn(&[u8]) -> bool) -> (u64, Vec<&[u8]>) {
-        let mut ids = Vec::new();
-        let mut last = 0;
-        for (looked, (place, slot)) in self.dead.range(after.saturating_add(1)..).enumerate() {
-            if looked == count {
-                return (last, ids);
-            }
-            last = *place;
-            let order = self.orders.at(*slot);
-            if self.extra(order).is_some_and(|extra| wanted(&extra.note)) {
-                ids.push(order.id());
-            }
-        }
-        (0, ids)
-    }
-
-    /// Brings an order to a step of fulfilment; replies how many steps it has been at.
-    pub fn advance(&mut self, now: Ms, advance: &Advance<'_>, fx: &mut Effects) -> Result<u64, Refusal> {
-        let slot = self.order_slot(advance.order)?;
-        let call = advance.fingerprint();
-        let known = self.extra(self.orders.at(slot)).and_then(|extra| extra.step.as_deref());
-        let version = known.map_or(0, |step| step.version);
-        if known.is_some_and(|step| step.call == call) {
-            return Ok(version);
-        }
-        self.check_token(slot, advance.token)?;
-        self.check_open(slot)?;
-        if let Some(from) = advance.from {
-            let at = known.map_or(&b""[..], |step| &step.name);
-            if from != at {
-                let at = if at.is_empty() { "no step".into() } else { format!("step {}", Shown(at)) };
-                return Err(Refusal::BadState(format!("order is at {at}, not {}", Shown(from))));
-            }
-        }
-        self.touch(now, fx);
-        let (at, version) = (self.now, version.saturating_add(1));
-        let extra = self.extra_mut(slot);
-        extra.step = Some(Box::new(Step { name: advance.step.into(), version, call }));
-        extra.history.push(Happening::Step { at, step: advance.step, version });
-        fx.event(Event::OrderAdvanced);
-        Ok(version)
     }
 
     /// Completes an order and hands the next one to the same worker: the id of the entry in `…:complete`, and the slot of
@@ -591,12 +454,5 @@ impl Fail<'_> {
     fn fingerprint(&self) -> u128 {
         let after = self.after_ms.map_or([0xff; 8], u64::to_le_bytes);
         fingerprint([b"fail", self.reason, &after, &[u8::from(self.fatal)]])
-    }
-}
-
-impl Advance<'_> {
-    fn fingerprint(&self) -> u128 {
-        let from = self.from.unwrap_or_default();
-        fingerprint([b"advance", self.step, from, &self.token.unwrap_or(0).to_le_bytes()])
     }
 }

@@ -42,10 +42,12 @@ thread_local! {
 
 /// Argument strings that say what an order's entry says: they save a copy each.
 #[derive(Clone, Copy)]
-pub struct PlacedWith {
+pub struct EntryWords {
     pub order: Str,
-    pub customer: Str,
-    pub data: Option<Str>,
+    /// Where the command names one.
+    pub customer: Option<Str>,
+    /// The data it is placed with, the result it is completed with.
+    pub text: Option<Str>,
 }
 
 /// The streams of one store, each opened when it is needed.
@@ -59,7 +61,7 @@ pub struct Streams<'a> {
     left_out: [bool; StreamKind::ALL.len()],
     /// The entry of an order that got another id than the engine gave it: both.
     pub moved: Option<(EntryId, EntryId)>,
-    placed_with: Option<&'a PlacedWith>,
+    words: Option<&'a EntryWords>,
 }
 
 /// How adding an entry went.
@@ -72,7 +74,7 @@ enum Added {
 
 impl<'a> Streams<'a> {
     /// The streams of the store at `store_key`, for a call at `stamp`.
-    pub fn new(ctx: Ctx, store_key: Str, stamp: Ms, decides: bool, placed_with: Option<&'a PlacedWith>) -> Self {
+    pub fn new(ctx: Ctx, store_key: Str, stamp: Ms, decides: bool, words: Option<&'a EntryWords>) -> Self {
         Streams {
             ctx,
             store_key,
@@ -81,7 +83,7 @@ impl<'a> Streams<'a> {
             open: [const { None }; StreamKind::ALL.len()],
             left_out: [false; StreamKind::ALL.len()],
             moved: None,
-            placed_with,
+            words,
         }
     }
 
@@ -167,15 +169,11 @@ impl<'a> Streams<'a> {
 
     /// Adds an order's entry to `…:orders`.
     fn add_order(&mut self, store: &Store, order: u32, id: EntryId) -> Added {
-        let items = ITEMS.with_borrow_mut(|items| {
-            items.clear();
-            store.items_json(order, items);
-            OwnStr::new(items)
-        });
-        if let Some(with) = self.placed_with {
+        let items = items_of(store, order);
+        if let Some(EntryWords { order, customer: Some(customer), text }) = self.words {
             return NAMES.with(|names| {
-                let data = with.data.unwrap_or(names.empty.get());
-                self.add(StreamKind::Orders, id, &names.orders, &[with.order, with.customer, items.get(), data])
+                let data = text.unwrap_or(names.empty.get());
+                self.add(StreamKind::Orders, id, &names.orders, &[*order, *customer, items.get(), data])
             });
         }
         let view = store.entry_view(order);
@@ -214,14 +212,21 @@ impl<'a> Streams<'a> {
     }
 
     fn add_complete(&mut self, store: &Store, order: u32, id: EntryId) -> Added {
-        let mut items = Vec::with_capacity(64);
-        store.items_json(order, &mut items);
-        let view = store.entry_view(order);
-        let took_ms = view.ended_at.saturating_sub(view.placed_at);
+        let (items, view) = (items_of(store, order), store.entry_view(order));
         let (mut placed, mut took) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let numbers = [placed.format(view.placed_at).as_bytes(), took.format(took_ms).as_bytes()];
-        let values = [view.id, view.customer, &items, numbers[0], numbers[1], view.note].map(OwnStr::new);
-        NAMES.with(|names| self.add(StreamKind::Complete, id, &names.complete, &values.each_ref().map(OwnStr::get)))
+        let took = took.format(view.ended_at.saturating_sub(view.placed_at)).as_bytes();
+        let [customer, placed, took] = [view.customer, placed.format(view.placed_at).as_bytes(), took].map(OwnStr::new);
+        let with = |this: &mut Self, names: &Names, order: Str, result: Str| {
+            let values = [order, customer.get(), items.get(), placed.get(), took.get(), result];
+            this.add(StreamKind::Complete, id, &names.complete, &values)
+        };
+        NAMES.with(|names| match self.words {
+            Some(words) => with(self, names, words.order, words.text.unwrap_or(names.empty.get())),
+            None => {
+                let [order, result] = [view.id, view.note].map(OwnStr::new);
+                with(self, names, order.get(), result.get())
+            }
+        })
     }
 
     fn journal(&mut self, store: &mut Store, movement: &Movement) {
@@ -391,6 +396,15 @@ impl<'a> Streams<'a> {
 
 /// What the server says itself when keys of one command are on two nodes.
 const TRYAGAIN: &str = "TRYAGAIN Multiple keys request during rehashing of slot";
+
+/// The items of an order, as its entries say them.
+fn items_of(store: &Store, order: u32) -> OwnStr {
+    ITEMS.with_borrow_mut(|items| {
+        items.clear();
+        store.items_json(order, items);
+        OwnStr::new(items)
+    })
+}
 
 /// What a journal's entry says.
 fn movement_values(movement: &Movement) -> [OwnStr; 7] {

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Stop};
 use super::keys::{check_new, has_streams, write_store, Key};
-use super::streams::{signal_modified, PlacedWith, Streams};
+use super::streams::{signal_modified, EntryWords, Streams};
 use super::value::StoreValue;
 use super::{deadlines, line, memory, wire};
 use crate::engine::{Effects, EntryId, Ms, Refusal, Store, StreamKind};
@@ -24,7 +24,7 @@ pub struct Rule<'a> {
     /// Whether it is no client's command as it came, so that it has to be replicated with its stamp.
     pub stamped: bool,
     /// The caller's strings for an order's entry.
-    pub placed_with: Option<&'a PlacedWith>,
+    pub words: Option<&'a EntryWords>,
 }
 
 /// A write's reply, and an entry's id that came out other than the engine gave it.
@@ -77,7 +77,7 @@ fn change<T>(
     now: Ms,
     run: impl FnOnce(&mut Store, Ms, &mut Effects) -> Result<T, Refusal>,
 ) -> Result<Written<T>, Stop> {
-    let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), rule.placed_with);
+    let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), rule.words);
     for kind in rule.streams {
         streams.check(*kind, &value.store)?;
     }

@@ -7,11 +7,12 @@ use super::super::order::OrderState;
 use super::super::orders::{Complete, Place, Take};
 use super::super::refusal::Refusal;
 use super::super::settings::Field;
+use super::super::steps::Advance;
 use super::super::stock::{Adjust, SetStock, Sync, Synced};
 use super::super::store::Store;
 use super::super::streams::{EntryId, StreamKind};
 use super::super::types::{Line, Ms};
-use super::super::work::{Advance, Claim, Fail, Failure};
+use super::super::work::{Claim, Fail, Failure};
 
 pub type Id = Vec<u8>;
 
