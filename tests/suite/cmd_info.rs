@@ -58,7 +58,13 @@ const CONTRACT: &[Contract] = contract! {
     "inv.holds" -3 read ["CUSTOMER" "COUNT"] "popup 0";
     "inv.sync" -7 write ["ITEMS"] "popup erp 1 ITEMS sku-1 5";
     "order.place" -6 write ["GROUP" "DATA" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
-    "order.complete" -3 write ["TOKEN" "RESULT"] "popup o-1";
+    "order.claim" -3 write ["COUNT" "LEASE" "BLOCK"] "popup w-1";
+    "order.complete" -3 write ["TOKEN" "RESULT" "CLAIM" "LEASE"] "popup o-1";
+    "order.fail" -3 write ["TOKEN" "REASON" "AFTER" "FATAL"] "popup o-1";
+    "order.renew" -5 write ["TOKEN" "LEASE"] "popup o-1 TOKEN 1";
+    "order.yield" 3 write [] "popup w-1";
+    "order.advance" -4 write ["FROM" "TOKEN"] "popup o-1 packed";
+    "order.redrive" -3 write ["ALL" "REASON" "COUNT"] "popup o-1";
     "order.cancel" -3 write ["REASON"] "popup o-1";
     "order.return" -6 write ["REF" "ITEMS"] "popup o-1 ITEMS sku-1 1";
     "order.get" 3 read [] "popup o-1";
@@ -181,8 +187,8 @@ fn nothing_is_undocumented(binary: &ServerBinary) {
     let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
     let known: BTreeSet<&str> = CONTRACT.iter().map(|command| command.name).collect();
     let there: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-    let missing: Vec<_> = known.difference(&there).collect();
-    assert!(missing.is_empty(), "commands {missing:?} are missing");
+    let apart: Vec<_> = known.symmetric_difference(&there).collect();
+    assert_eq!(apart, [&"holdfast.apply"], "but for the one of replicas and logs, the contract has them all");
     for name in there {
         let docs = command_docs(&mut client, name);
         assert!(!docs.field("summary").text().is_empty(), "{name}: {docs:?}");
