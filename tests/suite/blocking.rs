@@ -1,8 +1,8 @@
 //! ORDER.CLAIM … BLOCK: who is woken, when, and in which order.
 
 use crate::common::{
-    assert_books_balance, claim_one, cmd, entries, ids, open_store, tests, wait_until, Claimed, Client, Reply, Server,
-    ServerBinary, DEADLINE,
+    assert_books_balance, claim_one, cmd, entries, ids, open_store, shop_of, tests, wait_until, Claimed, Client, Reply,
+    Server, ServerBinary, DEADLINE,
 };
 use std::time::Duration;
 
@@ -29,11 +29,9 @@ tests![
 /// How long a caller that should stay blocked is watched.
 const WATCHED: Duration = Duration::from_millis(100);
 
+/// A server with enough units to sell.
 fn shop(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100_000);
-    (server, client)
+    shop_of(binary, 100_000)
 }
 
 fn place(client: &mut Client, order: &str) {

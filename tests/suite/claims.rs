@@ -1,8 +1,8 @@
 //! ORDER.CLAIM, RENEW, YIELD, ADVANCE and COMPLETE's CLAIM: who gets which order, under which lease and token.
 
 use crate::common::{
-    assert_books_balance, claim, claim_one, cmd, entries, ids, open_store, order_field, place_many, server_now_ms,
-    stock, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE,
+    assert_books_balance, claim, claim_one, cmd, entries, ids, info, open_store, order_field, place_many,
+    server_now_ms, shop_of, stock, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE,
 };
 
 tests![
@@ -28,12 +28,9 @@ tests![
     arguments_are_checked,
 ];
 
-/// A server with a store of 1,000 units.
+/// A server with enough units to sell.
 fn shop(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 1_000);
-    (server, client)
+    shop_of(binary, 1_000)
 }
 
 /// Places orders of one unit each.
@@ -41,11 +38,6 @@ fn place(client: &mut Client, orders: &[&str]) {
     for order in orders {
         client.text(format!("ORDER.PLACE popup {order} c-{order} ITEMS sku-1 1"));
     }
-}
-
-/// The value of a line of STORE.INFO.
-fn info(client: &mut Client, name: &str) -> i64 {
-    client.get("STORE.INFO popup").field(name).int()
 }
 
 fn orders_are_handed_out_first_in_first_out(binary: &ServerBinary) {

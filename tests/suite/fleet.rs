@@ -1,8 +1,8 @@
 //! A fleet of worker processes that get killed: every order is completed exactly once, in order within its group.
 
 use crate::common::{
-    assert_books_balance, cleanup, cmd, entries, open_store, tests, wait_until, Claimed, Client, Entry, Reply, Server,
-    ServerBinary,
+    assert_books_balance, cleanup, cmd, entries, info, open_store, tests, wait_until, Claimed, Client, Entry, Reply,
+    Server, ServerBinary,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -142,10 +142,6 @@ fn assert_done_once_and_in_order(completed: &[Entry], orders: usize) {
             assert!(before < number, "order {number} after {before} of its group");
         }
     }
-}
-
-fn info(client: &mut Client, name: &str) -> i64 {
-    client.get("STORE.INFO popup").field(name).int()
 }
 
 fn open(client: &mut Client) {

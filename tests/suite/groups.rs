@@ -1,7 +1,7 @@
 //! GROUP: one order at a time, in the order placed, through retries; a group that waits holds up no other.
 
 use crate::common::{
-    assert_books_balance, claim, claim_one, cmd, ids, open_store, tests, wait_until, Client, Server, ServerBinary,
+    assert_books_balance, claim, claim_one, cmd, ids, shop_of, tests, wait_until, Client, Server, ServerBinary,
     DEADLINE,
 };
 use std::time::Instant;
@@ -16,11 +16,9 @@ tests![
     groups_survive_a_reload,
 ];
 
+/// A server with enough units to sell.
 fn shop(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10_000_000);
-    (server, client)
+    shop_of(binary, 10_000_000)
 }
 
 /// Places orders, each with its group; `-` for none.

@@ -18,6 +18,7 @@ mod fleet;
 mod groups;
 mod holds;
 mod locks;
+mod locks_kept;
 mod model;
 mod orders;
 mod outsiders;
@@ -50,6 +51,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
     ("locks", locks::TESTS),
+    ("locks_kept", locks_kept::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),

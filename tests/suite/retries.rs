@@ -1,7 +1,7 @@
 //! ORDER.FAIL and ORDER.REDRIVE: backoff, dead letters, and the way back.
 
 use crate::common::{
-    assert_books_balance, claim, claim_one, cmd, entries, ids, open_store, place_many, server_now_ms, stock, tests,
+    assert_books_balance, claim, claim_one, cmd, entries, ids, info, place_many, server_now_ms, shop_of, stock, tests,
     wait_until, Client, Reply, Server, ServerBinary, DEADLINE,
 };
 
@@ -24,21 +24,15 @@ tests![
     drop_removes_every_stream,
 ];
 
+/// A server with enough units to sell.
 fn shop(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 1_000);
-    (server, client)
+    shop_of(binary, 1_000)
 }
 
 /// Places an order and lets it die.
 fn die(client: &mut Client, order: &str, reason: &str) {
     client.text(format!("ORDER.PLACE popup {order} c-{order} ITEMS sku-1 1"));
     client.get(cmd!["ORDER.FAIL", "popup", order, "REASON", reason, "FATAL"]);
-}
-
-fn info(client: &mut Client, name: &str) -> i64 {
-    client.get("STORE.INFO popup").field(name).int()
 }
 
 fn backoff_doubles_up_to_the_cap(binary: &ServerBinary) {

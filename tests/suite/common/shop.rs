@@ -1,8 +1,10 @@
 //! A store to test with, and what must be true of every store.
 
+use super::binary::ServerBinary;
 use super::client::Client;
 use super::cmd;
 use super::resp::Reply;
+use super::server::Server;
 use std::ops::Range;
 
 /// Opens the store `key` with one SKU `sku-1` of `on_hand` units. Metrics are off: they write once a second, and a test
@@ -11,6 +13,21 @@ use std::ops::Range;
 pub fn open_store(client: &mut Client, key: &str, on_hand: i64) {
     client.ok(format!("STORE.SET {key} metrics 0"));
     assert_eq!(client.int(format!("INV.SET {key} sku-1 {on_hand}")), on_hand);
+}
+
+/// A server, and a client of it with the store `popup` open: so many units of `sku-1`.
+#[track_caller]
+pub fn shop_of(binary: &ServerBinary, units: i64) -> (Server, Client) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", units);
+    (server, client)
+}
+
+/// The value of a line of STORE.INFO of the store `popup`.
+#[track_caller]
+pub fn info(client: &mut Client, name: &str) -> i64 {
+    client.get("STORE.INFO popup").field(name).int()
 }
 
 /// Places the orders of these numbers, of one item each, with 16-byte ids.
