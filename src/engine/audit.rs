@@ -260,8 +260,7 @@ impl Store {
 
     /// Whether an open order that was not late so far will be found when it is.
     fn check_age(&self, audit: &mut Audit, order: &Order, slot: u32) {
-        let age = (self.placed_at(order), self.queued_as(order));
-        let noted = self.aging.get(&age) == Some(&slot);
+        let noted = self.aging.get(&self.age_of(order)) == Some(&slot);
         let wanted = order.state().is_open() && !order.late && order.seat != Seat::Line;
         audit.differ("late", order.id(), i64::from(noted), i64::from(wanted));
     }
@@ -277,13 +276,8 @@ impl Store {
     /// behind the first of its group, and no other anywhere.
     fn check_seat(&self, audit: &mut Audit, slot: u32) {
         let Some(order) = self.orders.get(slot) else { return };
-        let extra = self.extra(order);
-        let (group, retry) = (self.group_of(order), extra.and_then(|extra| extra.retry));
-        let waits = match order.state() {
-            OrderState::Queued => true,
-            OrderState::Retrying => extra.is_some_and(|extra| extra.due_at == 0),
-            _ => false,
-        };
+        let (group, retry) = (self.group_of(order), self.extra(order).and_then(|extra| extra.retry));
+        let waits = self.waits(order);
         let turn = group.is_none_or(|group| self.groups.at(group).queue.head == slot);
         let seated = match order.seat {
             Seat::Away => !waits,
@@ -374,7 +368,7 @@ impl Store {
     /// Whether an order is open and not late, at that age.
     fn is_aging(&self, slot: u32, age: (Ms, EntryId)) -> bool {
         let open = |order: &Order| order.state().is_open() && !order.late;
-        self.orders.get(slot).is_some_and(|order| open(order) && (self.placed_at(order), self.queued_as(order)) == age)
+        self.orders.get(slot).is_some_and(|order| open(order) && self.age_of(order) == age)
     }
 
     /// Whether an order is dead, at that place among them.

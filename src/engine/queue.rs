@@ -7,7 +7,7 @@
 //! of their own; only its first is ever offered, so a blocked group is never looked at.
 
 use super::effects::{Effects, Event};
-use super::order::{Order, Seat};
+use super::order::{Order, OrderState, Seat};
 use super::slab::Slab;
 use super::store::{Queue, Store};
 use super::streams::EntryId;
@@ -53,7 +53,7 @@ impl Store {
             None => self.join_line(slot),
             Some(group) => {
                 self.age(slot);
-                self.groups.at_mut(group).queue.push(&mut self.orders, slot);
+                self.join_group(group, slot);
                 self.offer(slot);
             }
         }
@@ -124,7 +124,7 @@ impl Store {
     /// Takes an order that is not open any more out of every line, and offers the next of its group.
     pub(super) fn leave_queue(&mut self, slot: u32) {
         if self.orders.at(slot).seat != Seat::Line {
-            self.aging.remove(&self.age_of(slot));
+            self.aging.remove(&self.age_of(self.orders.at(slot)));
         }
         self.unseat(slot);
         let Some(group) = self.group_of(self.orders.at(slot)) else { return };
@@ -157,15 +157,24 @@ impl Store {
     }
 
     /// The age of an order, and what tells it from others of that age.
-    fn age_of(&self, slot: u32) -> (Ms, EntryId) {
-        let order = self.orders.at(slot);
+    pub(super) fn age_of(&self, order: &Order) -> (Ms, EntryId) {
         (self.placed_at(order), self.queued_as(order))
+    }
+
+    /// Whether an order waits for a worker, or for its turn in its group: nobody has it, and its retry is due.
+    pub(super) fn waits(&self, order: &Order) -> bool {
+        match order.state() {
+            OrderState::Queued => true,
+            OrderState::Retrying => self.extra(order).is_some_and(|extra| extra.due_at == 0),
+            _ => false,
+        }
     }
 
     /// Notes an open order that is not in the line and was not late so far.
     pub(super) fn age(&mut self, slot: u32) {
-        if !self.orders.at(slot).late {
-            self.aging.insert(self.age_of(slot), slot);
+        let order = self.orders.at(slot);
+        if !order.late {
+            self.aging.insert(self.age_of(order), slot);
         }
     }
 
@@ -176,7 +185,7 @@ impl Store {
         if sla_ms == 0 {
             return None;
         }
-        let line = (self.late_from != NIL).then(|| (self.age_of(self.late_from), self.late_from));
+        let line = (self.late_from != NIL).then(|| (self.age_of(self.orders.at(self.late_from)), self.late_from));
         let aging = self.aging.first_key_value().map(|(age, slot)| (*age, *slot));
         let ((placed_at, _), slot) = line.into_iter().chain(aging).min()?;
         Some((placed_at.saturating_add(sla_ms).saturating_add(1), slot))
@@ -187,7 +196,7 @@ impl Store {
         if self.late_from == slot {
             self.late_from = self.orders.at(slot).next;
         } else {
-            self.aging.remove(&self.age_of(slot));
+            self.aging.remove(&self.age_of(self.orders.at(slot)));
         }
         self.orders.at_mut(slot).late = true;
         self.counters.late = self.counters.late.saturating_add(1);

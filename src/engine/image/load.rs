@@ -142,11 +142,8 @@ impl Loader {
                 continue;
             }
             order.seat = Seat::Away;
-            let backoff = order.state() == OrderState::Retrying && order.extra != NIL;
-            let backoff = backoff && store.extras.at(order.extra).due_at > 0;
-            let waits = order.state() != OrderState::Claimed && !backoff;
             store.age(*slot);
-            if waits {
+            if store.waits(store.orders.at(*slot)) {
                 store.offer(*slot);
             }
         }
