@@ -6,7 +6,6 @@ use crate::server::register::{About, Access, Arg};
 use crate::server::streams::{kind_name, signal_modified, Streams};
 use crate::server::table::{find, Command};
 use crate::server::value::load_piece;
-use crate::server::write::Rule;
 use crate::server::{deadlines, locks, wire, write, Call, Stop, Str};
 
 pub const APPLY: Command = Command {
@@ -74,8 +73,7 @@ fn sweep(call: &Call<'_>) -> Result<(), Stop> {
 fn take_back(call: &Call<'_>) -> Result<(), Stop> {
     let [order, token] = call.rest else { return Err(malformed("TAKEBACK")) };
     let token = integer(Some(token))?;
-    let rule = Rule { moves_nothing: true, ..Rule::default() };
-    write::write(call, rule, |store, now, fx| store.take_back(now, order.bytes(), token, fx))?;
+    write::write(call, write::QUIET, |store, now, fx| store.take_back(now, order.bytes(), token, fx))?;
     call.ctx.status(c"OK");
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::engine::{Close, HoldView, Refusal, Reserve};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg};
 use crate::server::table::Command;
-use crate::server::write::{write, Rule};
+use crate::server::write::{write, Rule, QUIET};
 use crate::server::{Call, Ctx, Stop};
 
 pub const RESERVE: Command = Command {
@@ -77,8 +77,7 @@ fn extend(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (hold, ms) = (args.id("hold")?, args.duration("ms")?);
     args.end()?;
-    let rule = Rule { moves_nothing: true, ..Rule::default() };
-    let deadline = write(call, rule, |store, now, fx| store.extend(now, hold, ms, fx))?.reply;
+    let deadline = write(call, QUIET, |store, now, fx| store.extend(now, hold, ms, fx))?.reply;
     call.ctx.int(deadline as i64);
     Ok(())
 }

@@ -12,12 +12,8 @@ use crate::server::line::{self, Ask};
 use crate::server::register::{About, Access, Arg};
 use crate::server::slices::{begin, Task};
 use crate::server::table::Command;
-use crate::server::write::{write, Rule};
+use crate::server::write::{write, Rule, QUIET};
 use crate::server::{Call, Stop};
-
-/// What changes no stock and writes no stream.
-const QUIET: Rule<'_> =
-    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, words: None };
 
 pub const CLAIM: Command = Command {
     about: About {

@@ -4,13 +4,13 @@ use super::call::Call;
 use super::ctx::{Ctx, OwnStr, Str};
 use super::keys::write_store;
 use super::line::{self, Answer, Ask};
-use super::streams::Streams;
 use super::value::StoreValue;
-use super::{memory, wire, write};
-use crate::engine::{Claim, ClaimView, Effects, Ms, Refusal, Store};
+use super::wire;
+use super::write::{change, Rule, QUIET};
+use crate::engine::{Claim, ClaimView, Ms};
 
-/// The command that a caller who waited is replicated as.
-const CLAIM: &std::ffi::CStr = c"ORDER.CLAIM";
+/// What is done for callers who wait: no client's command as it came, and it moves no stock.
+const OURS: Rule<'_> = Rule { stamped: true, ..QUIET };
 
 /// Replies one order: the map that ORDER.CLAIM's documentation names.
 pub fn reply(ctx: Ctx, order: &ClaimView<'_>) {
@@ -112,20 +112,19 @@ pub fn serve(ctx: Ctx, key: Str, uid: u64, most: usize) -> usize {
 }
 
 fn hand_out(ctx: Ctx, key: Str, value: &mut StoreValue, claim: &Claim<'_>) -> Answer {
-    let call = Call { ctx, name: CLAIM, key, rest: &[], stamp: None };
-    let handed = change(&call, value, |store, now, fx| {
+    let words = words(claim);
+    let words: Vec<Str> = words.iter().map(OwnStr::get).collect();
+    let call = Call { ctx, name: c"ORDER.CLAIM", key, rest: &words, stamp: None };
+    let (db, key, uid) = (ctx.db(), OwnStr::new(key.bytes()), value.uid);
+    let handed = change(&call, OURS, value, call.now(), |store, now, fx| {
         let slots = store.claim(now, claim, fx)?;
         Ok(slots.into_iter().map(|slot| Handed::new(&store.claimed(slot))).collect::<Vec<_>>())
     });
     let handed = match handed {
-        Ok((now, handed)) => {
-            replicate(&call, now, claim);
-            handed
-        }
-        Err(refusal) => return Answer::new(move |ctx| ctx.error(&refusal.to_string())),
+        Ok(written) => written.reply,
+        Err(stop) => return Answer::new(move |ctx| ctx.error(&stop.text().unwrap_or_default())),
     };
     let tokens: Vec<_> = handed.iter().map(|order| (order.order.clone(), order.token)).collect();
-    let (db, key, uid) = (ctx.db(), OwnStr::new(key.bytes()), value.uid);
     let answer = Answer::new(move |ctx| {
         ctx.array(handed.len());
         handed.iter().for_each(|order| reply(ctx, &order.view()));
@@ -137,30 +136,14 @@ fn hand_out(ctx: Ctx, key: Str, value: &mut StoreValue, claim: &Claim<'_>) -> An
     })
 }
 
-/// Changes a store outside any client's command; the time it was changed at, and what came of it. To be replicated by the
-/// caller.
-fn change<T>(
-    call: &Call<'_>,
-    value: &mut StoreValue,
-    run: impl FnOnce(&mut Store, Ms, &mut Effects) -> Result<T, Refusal>,
-) -> Result<(Ms, T), Refusal> {
-    let (now, mut effects, before) = (call.now(), Effects::default(), memory::net());
-    let result = run(&mut value.store, now, &mut effects);
-    value.bytes += memory::net() - before;
-    let result = result?;
-    let mut streams = Streams::new(call.ctx, call.key, now, true, None);
-    write::finish(call, value, &mut streams, &effects);
-    Ok((now, result))
-}
-
-fn replicate(call: &Call<'_>, now: Ms, claim: &Claim<'_>) {
-    let mut words = vec![claim.worker.to_vec(), b"COUNT".to_vec(), claim.count.to_string().into_bytes()];
+/// A claim as the command that a caller who waited is replicated as: without BLOCK.
+fn words(claim: &Claim<'_>) -> Vec<OwnStr> {
+    let count = claim.count.to_string();
+    let mut words = vec![OwnStr::new(claim.worker), OwnStr::new(b"COUNT"), OwnStr::new(count.as_bytes())];
     if let Some(lease_ms) = claim.lease_ms {
-        words.extend([b"LEASE".to_vec(), lease_ms.to_string().into_bytes()]);
+        words.extend([OwnStr::new(b"LEASE"), OwnStr::new(lease_ms.to_string().as_bytes())]);
     }
-    let words: Vec<OwnStr> = words.iter().map(|word| OwnStr::new(word)).collect();
-    let words: Vec<Str> = words.iter().map(OwnStr::get).collect();
-    wire::replicate(call.ctx, call.key, now, call.name, &words);
+    words
 }
 
 /// Takes back what was handed to a caller who went away before the reply: the next one in the line gets it.
@@ -169,12 +152,11 @@ fn take_back(ctx: Ctx, key: Str, uid: u64, orders: &[(Vec<u8>, u64)]) {
     if value.uid != uid {
         return;
     }
-    let call = Call { ctx, name: wire::TAKE_BACK, key, rest: &[], stamp: None };
     for (order, token) in orders {
         let words = [OwnStr::new(order), OwnStr::new(token.to_string().as_bytes())];
+        let rest = words.each_ref().map(OwnStr::get);
+        let call = Call { ctx, name: wire::TAKE_BACK, key, rest: &rest, stamp: None };
         // Refused where the lease has ended meanwhile, or somebody ended the order: then there is nothing to take back.
-        if let Ok((now, ())) = change(&call, value, |store, now, fx| store.take_back(now, order, *token, fx)) {
-            wire::replicate(ctx, key, now, wire::TAKE_BACK, &words.each_ref().map(OwnStr::get));
-        }
+        let _ = change(&call, OURS, value, call.now(), |store, now, fx| store.take_back(now, order, *token, fx));
     }
 }

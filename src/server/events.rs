@@ -7,9 +7,8 @@ use redis_module::raw;
 use super::ctx::{api, Ctx, Str};
 use super::deadlines;
 use super::keys::Key;
-use super::line;
-use super::locks;
 use super::value::forget_pieces;
+use super::{line, locks};
 
 /// Subscribes to everything that moves a store or decides who acts on deadlines.
 pub fn subscribe(ctx: Ctx) -> bool {

@@ -16,7 +16,7 @@ use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::{Key, WRONGTYPE};
 use super::line::{self, Answer, Ask};
 use super::streams::signal_modified;
-use super::value::{next_uid, Io};
+use super::value::{next_uid, Io, NO_METHODS};
 use super::{deadlines, wire};
 use crate::engine::{Lock, Ms, Refusal, Taken, FLOOR_MAX, MAX_ID_BYTES};
 
@@ -382,25 +382,19 @@ pub fn apply_load(call: &Call<'_>) -> Result<(), Stop> {
 pub fn register(ctx: Ctx) -> bool {
     // Redis 7.0 knows `aux_save` alone; later servers take `aux_save2` before it, and write nothing where it does not.
     let mut methods = raw::RedisModuleTypeMethods {
-        version: u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION),
         rdb_load: Some(rdb_load),
         rdb_save: Some(rdb_save),
         aof_rewrite: Some(aof_rewrite),
-        mem_usage: None,
         digest: Some(digest),
         free: Some(free),
         aux_load: Some(aux_load),
         aux_save: Some(aux_save),
         aux_save_triggers: raw::REDISMODULE_AUX_BEFORE_RDB as c_int,
-        free_effort: None,
-        unlink: None,
-        copy: None,
-        defrag: None,
         mem_usage2: Some(mem_usage),
-        free_effort2: None,
         unlink2: Some(unlink),
         copy2: Some(copy),
         aux_save2: Some(aux_save2),
+        ..NO_METHODS
     };
     // SAFETY: called while the module loads; the server copies the methods.
     let made = unsafe { api!(RedisModule_CreateDataType(ctx.0, TYPE_NAME.as_ptr(), ENCODING, &mut methods)) };

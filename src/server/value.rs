@@ -67,28 +67,42 @@ pub fn seed() -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
+/// A type that does nothing yet: what a type's own methods are put into.
+pub(super) const NO_METHODS: raw::RedisModuleTypeMethods = raw::RedisModuleTypeMethods {
+    version: raw::REDISMODULE_TYPE_METHOD_VERSION as u64,
+    rdb_load: None,
+    rdb_save: None,
+    aof_rewrite: None,
+    mem_usage: None,
+    digest: None,
+    free: None,
+    aux_load: None,
+    aux_save: None,
+    aux_save_triggers: 0,
+    free_effort: None,
+    unlink: None,
+    copy: None,
+    defrag: None,
+    mem_usage2: None,
+    free_effort2: None,
+    unlink2: None,
+    copy2: None,
+    aux_save2: None,
+};
+
 /// Registers the type.
 pub fn register(ctx: Ctx) -> bool {
     let mut methods = raw::RedisModuleTypeMethods {
-        version: u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION),
         rdb_load: Some(rdb_load),
         rdb_save: Some(rdb_save),
         aof_rewrite: Some(aof_rewrite),
-        mem_usage: None,
         digest: Some(digest),
         free: Some(free),
-        aux_load: None,
-        aux_save: None,
-        aux_save_triggers: 0,
-        free_effort: None,
-        unlink: None,
-        copy: None,
-        defrag: None,
         mem_usage2: Some(mem_usage),
         free_effort2: Some(free_effort),
         unlink2: Some(unlink),
         copy2: Some(copy),
-        aux_save2: None,
+        ..NO_METHODS
     };
     // SAFETY: called while the module loads; the server copies the methods.
     let made = unsafe { api!(RedisModule_CreateDataType(ctx.0, TYPE_NAME.as_ptr(), ENCODING, &mut methods)) };

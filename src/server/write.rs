@@ -27,6 +27,10 @@ pub struct Rule<'a> {
     pub words: Option<&'a EntryWords>,
 }
 
+/// The rule of what changes no stock and writes no stream.
+pub const QUIET: Rule<'_> =
+    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, words: None };
+
 /// A write's reply, and an entry's id that came out other than the engine gave it.
 pub struct Written<T> {
     pub reply: T,
@@ -70,7 +74,8 @@ pub fn write<T>(
     }
 }
 
-fn change<T>(
+/// Runs a change on a store that is open, replicates it and does what it wants done outside.
+pub fn change<T>(
     call: &Call<'_>,
     rule: Rule<'_>,
     value: &mut StoreValue,
@@ -108,8 +113,7 @@ fn change<T>(
     Ok(Written { reply, moved: streams.moved })
 }
 
-/// Does what a change wants done outside.
-pub fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, effects: &Effects) {
+fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, effects: &Effects) {
     streams.apply(&mut value.store, effects);
     streams.signal();
     signal_modified(call.ctx, call.key);
