@@ -1,6 +1,6 @@
 //! HOLDFAST.APPLY: a stamped command, as a primary replicates it and a log keeps it. Refused for everyone else.
 
-use crate::engine::{EntryId, Ms, Refusal, StreamKind};
+use crate::engine::{Code, EntryId, Ms, Refusal, Refused, StreamKind};
 use crate::server::keys::write_store;
 use crate::server::register::{About, Access, Arg};
 use crate::server::streams::{kind_name, signal_modified, Streams};
@@ -36,6 +36,7 @@ fn apply(call: &Call<'_>) -> Result<(), Stop> {
     let call = Call { ctx: call.ctx, name: wire::APPLY, key: call.key, rest, stamp: Some(stamp) };
     let result = match name.bytes() {
         name if name == wire::SWEEP.to_bytes() => sweep(&call),
+        name if name == wire::SAMPLE.to_bytes() => sample(&call),
         name if name == wire::TAKE_BACK.to_bytes() => take_back(&call),
         name if name == wire::REENTRY.to_bytes() => reentry(&call),
         name if name == wire::LOAD.to_bytes() => load(&call),
@@ -66,6 +67,18 @@ fn sweep(call: &Call<'_>) -> Result<(), Stop> {
     let (_key, value) = write_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;
     write::sweep(call, value, call.now(), budget);
+    call.ctx.status(c"OK");
+    Ok(())
+}
+
+fn sample(call: &Call<'_>) -> Result<(), Stop> {
+    let mut refused = Refused::default();
+    for pair in call.rest.chunks(2) {
+        let place = Code::NAMES.iter().position(|name| name.as_bytes() == pair[0].bytes());
+        refused.0[place.ok_or_else(|| malformed("refusal"))?] = integer(pair.get(1))?;
+    }
+    let (_key, value) = write_store(call.ctx, call.key)?;
+    write::sample(call, value.ok_or(Refusal::NoStore)?, call.now(), &refused);
     call.ctx.status(c"OK");
     Ok(())
 }

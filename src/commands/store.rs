@@ -2,7 +2,7 @@
 
 use super::args::Args;
 use super::reply::{field_int, field_time, saturated};
-use crate::engine::{Field, OrderState, Refusal, Settings, FIELDS, MAX_QUANTITY};
+use crate::engine::{Code, Field, OrderState, Refusal, Settings, FIELDS, MAX_QUANTITY};
 use crate::server::keys::{read_store, write_store};
 use crate::server::register::{About, Access, Arg};
 use crate::server::slices::{begin, Task};
@@ -109,7 +109,7 @@ pub const INFO: Command = Command {
     about: About {
         name: "STORE.INFO",
         summary: "Totals of a store: stock, orders by state, holds, customers, what is due, memory",
-        reply: "a map: `skus`; `on_hand` `held` `available` `sold` over all SKUs (units); orders by state, `queued` to `cancelled`; live `holds`; `workers` with orders in hand; `customers`; `oldest-waiting-ms` (how long ago the order that is next was placed); `next-due` (time or nil); `bytes`; and what was counted since the store was made, `…-total`",
+        reply: "a map: `skus`; `on_hand` `held` `available` `sold` over all SKUs (units); orders by state, `queued` to `cancelled`; live `holds`; `workers` with orders in hand; `customers`; `oldest-waiting-ms` (how long ago the order that is next was placed); `next-due` (time or nil); `bytes`; `oversold` (units held beyond what is on hand: 0 unless stock was counted below what is held); `overflow` (orders asked for, placed or refused OUTOFSTOCK, less completed); and what was counted since the store was made: `…-total`, and refusals by code, `refused-…`",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "readonly fast",
@@ -125,7 +125,8 @@ pub const INFO: Command = Command {
 
 fn info(call: &Call<'_>) -> Result<(), Stop> {
     let (_key, value) = read_store(call.ctx, call.key)?;
-    let (ctx, info) = (call.ctx, value.store.info(call.now()));
+    let (ctx, mut info) = (call.ctx, value.store.info(call.now()));
+    info.counters.refused = info.counters.refused.with(&value.refused);
     let stock = [("on_hand", info.on_hand), ("held", info.held), ("available", info.available), ("sold", info.sold)];
     let counters = info.counters;
     let counted = [
@@ -143,7 +144,7 @@ fn info(call: &Call<'_>) -> Result<(), Stop> {
         ("redriven-total", counters.redriven),
         ("late-total", counters.late),
     ];
-    ctx.map(7 + stock.len() + OrderState::ALL.len() + counted.len());
+    ctx.map(9 + stock.len() + OrderState::ALL.len() + counted.len() + Code::COUNT);
     field_int(ctx, "skus", info.skus as i64);
     stock.into_iter().for_each(|(name, sum)| field_int(ctx, name, saturated(sum)));
     OrderState::ALL.into_iter().for_each(|state| field_int(ctx, state.name(), info.orders[state as usize] as i64));
@@ -153,7 +154,10 @@ fn info(call: &Call<'_>) -> Result<(), Stop> {
     field_int(ctx, "oldest-waiting-ms", info.oldest_waiting_ms as i64);
     field_time(ctx, "next-due", info.next_due);
     field_int(ctx, "bytes", value.bytes);
+    field_int(ctx, "oversold", saturated(info.oversold));
+    field_int(ctx, "overflow", info.overflow() as i64);
     counted.into_iter().for_each(|(name, count)| field_int(ctx, name, count as i64));
+    Code::NAMES.iter().zip(counters.refused.0).for_each(|(name, count)| field_int(ctx, name, count as i64));
     Ok(())
 }
 

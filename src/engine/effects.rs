@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::journal::Movement;
+use super::metrics::Sample;
 use super::streams::{EntryId, StreamKind};
 
 /// A keyspace event on the store's key.
@@ -79,6 +80,8 @@ pub enum Effect {
     Completed { order: u32, id: EntryId },
     /// Add a movement to `…:journal` and trim it.
     Moved(Box<Movement>),
+    /// Add a sample to `…:metrics` and trim it.
+    Sampled { id: EntryId, sample: Box<Sample> },
     /// Tell subscribers.
     Event(Event),
 }
@@ -104,6 +107,7 @@ impl Effects {
                 Effect::Died { .. } => StreamKind::Dead,
                 Effect::Completed { .. } => StreamKind::Complete,
                 Effect::Moved(_) => StreamKind::Journal,
+                Effect::Sampled { .. } => StreamKind::Metrics,
                 Effect::Event(_) => continue,
             };
             if !kinds.contains(&kind) {

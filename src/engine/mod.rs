@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod counters;
 mod crew;
 mod customer;
 mod dead;
@@ -20,6 +21,7 @@ mod index;
 mod journal;
 mod locks;
 mod lookup;
+mod metrics;
 mod order;
 mod orders;
 mod packed;
@@ -39,6 +41,7 @@ mod types;
 mod work;
 
 pub use audit::{Difference, AUDIT_SLICE};
+pub use counters::{Code, Refused};
 pub use effects::{Effect, Effects};
 pub use history::Happening;
 pub use hold::HoldView;
@@ -46,6 +49,7 @@ pub use holds::{Close, Reserve};
 pub use image::Loader;
 pub use journal::Movement;
 pub use locks::{Lock, Taken, FLOOR_MAX};
+pub use metrics::{Sample, METRICS};
 pub use order::{OrderState, OrderView};
 pub use orders::{Complete, Place, Take};
 pub use refusal::Refusal;

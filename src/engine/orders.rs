@@ -209,6 +209,8 @@ impl Store {
         self.audit_order(slot, 1);
         self.counters.completed = self.counters.completed.saturating_add(1);
         self.counters.units_sold = self.counters.units_sold.saturating_add(units);
+        let took_ms = self.now.saturating_sub(self.placed_at(self.orders.at(slot)));
+        self.sampling.latency.record(took_ms);
         fx.push(Effect::Completed { order: slot, id });
         fx.event(Event::OrderCompleted);
         Ok(id)
@@ -386,7 +388,7 @@ impl Store {
             StreamKind::Orders => order.state().is_open().then(|| order.entry()),
             StreamKind::Retry => extra.filter(|extra| extra.retry.is_some()).map(|extra| extra.side),
             StreamKind::Dead => extra.filter(|_| order.state() == OrderState::Dead).map(|extra| extra.side),
-            StreamKind::Complete | StreamKind::Journal => None,
+            StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => None,
         }
     }
 

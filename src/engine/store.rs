@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::audit::Audit;
+use super::counters::Counters;
 use super::crew::{Group, Worker};
 use super::customer::{Customer, Many};
 use super::due::Due;
@@ -10,6 +11,7 @@ use super::effects::{Effect, Effects, Event};
 use super::hold::Hold;
 use super::index::Index;
 use super::journal::{Move, Movement, Why};
+use super::metrics::Sampling;
 use super::order::{Extra, Order, OrderState};
 use super::refs::Ref;
 use super::settings::{Field, Settings};
@@ -20,80 +22,6 @@ use super::streams::{EntryId, LastIds, StreamKind};
 use super::types::{Bytes, Ms, NIL};
 use super::Refusal;
 
-/// What a store has counted since it was made. Saturating; none of them decides anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Orders placed.
-    pub placed: u64,
-    /// Orders completed.
-    pub completed: u64,
-    /// Orders cancelled.
-    pub cancelled: u64,
-    /// Units that came back from completed orders.
-    pub returned: u64,
-    /// Holds that expired.
-    pub expired: u64,
-    /// Units that left by completed orders and committed holds.
-    pub units_sold: u64,
-    /// Orders handed to workers.
-    pub claimed: u64,
-    /// Attempts that ended with ORDER.FAIL.
-    pub failed: u64,
-    /// Attempts that ended with their lease.
-    pub lapsed: u64,
-    /// Retries that came due.
-    pub retried: u64,
-    /// Orders that ran out of attempts.
-    pub dead: u64,
-    /// Dead orders that were queued anew.
-    pub redriven: u64,
-    /// Orders that were late.
-    pub late: u64,
-}
-
-impl Counters {
-    /// How many there are.
-    pub(super) const COUNT: usize = 13;
-
-    pub(super) fn all(&self) -> [u64; Self::COUNT] {
-        [
-            self.placed,
-            self.completed,
-            self.cancelled,
-            self.returned,
-            self.expired,
-            self.units_sold,
-            self.claimed,
-            self.failed,
-            self.lapsed,
-            self.retried,
-            self.dead,
-            self.redriven,
-            self.late,
-        ]
-    }
-
-    pub(super) fn from_all(n: [u64; Self::COUNT]) -> Self {
-        let [placed, completed, cancelled, returned, expired, units_sold, rest @ ..] = n;
-        let [claimed, failed, lapsed, retried, dead, redriven, late] = rest;
-        Counters {
-            placed,
-            completed,
-            cancelled,
-            returned,
-            expired,
-            units_sold,
-            claimed,
-            failed,
-            lapsed,
-            retried,
-            dead,
-            redriven,
-            late,
-        }
-    }
-}
-
 /// Sums over all SKUs, kept as they change. 128 bits: each SKU may have 2^53 - 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
@@ -102,6 +30,8 @@ pub(super) struct Totals {
     pub sold: u128,
     /// Of SKUs that have any available.
     pub available: u128,
+    /// Units that are held but not there: of SKUs that were counted below what is held.
+    pub oversold: u128,
 }
 
 /// Orders, first in first: a list through the orders themselves.
@@ -120,6 +50,7 @@ pub struct Store {
     pub(super) places: u64,
     pub(super) last: LastIds,
     pub(super) counters: Counters,
+    pub(super) sampling: Sampling,
     pub(super) totals: Totals,
     pub(super) skus: Slab<Sku>,
     pub(super) sku_index: Index,
@@ -170,6 +101,7 @@ impl Store {
             places: 0,
             last: LastIds::default(),
             counters: Counters::default(),
+            sampling: Sampling::default(),
             totals: Totals::default(),
             skus: Slab::new(),
             sku_index: Index::new(),
@@ -239,6 +171,7 @@ impl Store {
     #[inline]
     pub(super) fn touch(&mut self, now: Ms, fx: &mut Effects) {
         self.now = self.stamp(now);
+        self.sampling.changed = true;
         fx.changed = true;
     }
 
@@ -319,6 +252,7 @@ impl Store {
             on_hand: self.totals.on_hand,
             held: self.totals.held,
             available: self.totals.available,
+            oversold: self.totals.oversold,
             sold: self.totals.sold,
             orders: self.by_state,
             holds: self.live_holds,
@@ -346,7 +280,7 @@ impl Store {
             StreamKind::Orders => Some(self.open_orders()),
             StreamKind::Retry => Some(self.retry_entries),
             StreamKind::Dead => Some(self.dead.len() as u64),
-            StreamKind::Complete | StreamKind::Journal => None,
+            StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => None,
         }
     }
 
@@ -363,6 +297,7 @@ impl Totals {
         self.held -= u128::from(sku.held);
         self.sold -= u128::from(sku.sold);
         self.available -= u128::from(sku.available().max(0) as u64);
+        self.oversold -= u128::from(sku.held.saturating_sub(sku.on_hand));
     }
 
     pub(super) fn add(&mut self, sku: &Sku) {
@@ -370,6 +305,7 @@ impl Totals {
         self.held += u128::from(sku.held);
         self.sold += u128::from(sku.sold);
         self.available += u128::from(sku.available().max(0) as u64);
+        self.oversold += u128::from(sku.held.saturating_sub(sku.on_hand));
     }
 }
 
@@ -441,6 +377,8 @@ pub struct StoreInfo {
     pub held: u128,
     /// Units that can be sold.
     pub available: u128,
+    /// Units held beyond what is on hand, of SKUs that were counted below what is held.
+    pub oversold: u128,
     /// Units sold, net of returns.
     pub sold: u128,
     /// Orders by state, in the order of [`OrderState::ALL`].

@@ -15,6 +15,8 @@ pub enum StreamKind {
     Retry,
     /// Orders that ran out of attempts.
     Dead,
+    /// Samples of the counters and gauges.
+    Metrics,
 }
 
 impl StreamKind {
@@ -26,12 +28,19 @@ impl StreamKind {
             StreamKind::Journal => ":journal",
             StreamKind::Retry => ":retry",
             StreamKind::Dead => ":dead",
+            StreamKind::Metrics => ":metrics",
         }
     }
 
     /// Every kind there is.
-    pub const ALL: [StreamKind; 5] =
-        [StreamKind::Orders, StreamKind::Complete, StreamKind::Journal, StreamKind::Retry, StreamKind::Dead];
+    pub const ALL: [StreamKind; 6] = [
+        StreamKind::Orders,
+        StreamKind::Complete,
+        StreamKind::Journal,
+        StreamKind::Retry,
+        StreamKind::Dead,
+        StreamKind::Metrics,
+    ];
 }
 
 /// The id of a stream entry, `ms-seq`.
@@ -78,6 +87,7 @@ pub(super) struct LastIds {
     pub journal: EntryId,
     pub retry: EntryId,
     pub dead: EntryId,
+    pub metrics: EntryId,
 }
 
 impl LastIds {
@@ -88,6 +98,7 @@ impl LastIds {
             StreamKind::Journal => &mut self.journal,
             StreamKind::Retry => &mut self.retry,
             StreamKind::Dead => &mut self.dead,
+            StreamKind::Metrics => &mut self.metrics,
         }
     }
 

@@ -1,7 +1,7 @@
 //! `CONFIG SET holdfast.*`. None of it changes what a replica computes: what matters there travels with the command.
 
-use std::ffi::{c_char, c_int, c_void};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::ffi::{c_char, c_int, c_void, CStr};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
 use redis_module::raw;
 
@@ -19,6 +19,33 @@ const SWEEP_SLICE_MIN: i64 = 1;
 
 /// The largest slice: a tenth of a second or so, for those who want it.
 const SWEEP_SLICE_MAX: i64 = 100_000;
+
+/// The value behind `holdfast.timeseries`.
+static TIMESERIES: AtomicI32 = AtomicI32::new(TimeSeries::Auto as i32);
+
+/// Whether samples go to RedisTimeSeries too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeSeries {
+    Off,
+    /// Where it is loaded.
+    Auto,
+    /// Always: where it is not loaded, the log says so.
+    On,
+}
+
+impl TimeSeries {
+    const NAMES: [&'static CStr; 3] = [c"off", c"auto", c"on"];
+    const VALUES: [c_int; 3] = [TimeSeries::Off as c_int, TimeSeries::Auto as c_int, TimeSeries::On as c_int];
+}
+
+/// Whether samples go to RedisTimeSeries too.
+pub fn timeseries() -> TimeSeries {
+    match TIMESERIES.load(Ordering::Relaxed) {
+        value if value == TimeSeries::Off as c_int => TimeSeries::Off,
+        value if value == TimeSeries::On as c_int => TimeSeries::On,
+        _ => TimeSeries::Auto,
+    }
+}
 
 /// Records and items of due work in one slice.
 pub fn sweep_slice() -> u64 {
@@ -42,8 +69,45 @@ pub fn register(ctx: Ctx) -> bool {
             std::ptr::null_mut(),
         ));
         registered == raw::REDISMODULE_OK as c_int
+            && register_timeseries(ctx)
             && api!(RedisModule_LoadConfigs(ctx.0)) == raw::REDISMODULE_OK as c_int
     }
+}
+
+fn register_timeseries(ctx: Ctx) -> bool {
+    let mut names = TimeSeries::NAMES.map(CStr::as_ptr);
+    // SAFETY: called while the module loads; the server copies names and values.
+    let registered = unsafe {
+        api!(RedisModule_RegisterEnumConfig(
+            ctx.0,
+            c"timeseries".as_ptr(),
+            TimeSeries::Auto as c_int,
+            raw::REDISMODULE_CONFIG_DEFAULT,
+            names.as_mut_ptr(),
+            TimeSeries::VALUES.as_ptr(),
+            TimeSeries::VALUES.len() as c_int,
+            Some(get_timeseries),
+            Some(set_timeseries),
+            None,
+            std::ptr::null_mut(),
+        ))
+    };
+    registered == raw::REDISMODULE_OK as c_int
+}
+
+extern "C" fn get_timeseries(_: *const c_char, _: *mut c_void) -> c_int {
+    TIMESERIES.load(Ordering::Relaxed)
+}
+
+extern "C" fn set_timeseries(
+    _: *const c_char,
+    value: c_int,
+    _: *mut c_void,
+    _: *mut *mut raw::RedisModuleString,
+) -> c_int {
+    // The server has checked that it is one of ours.
+    TIMESERIES.store(value, Ordering::Relaxed);
+    raw::REDISMODULE_OK as c_int
 }
 
 extern "C" fn get_slice(_: *const c_char, _: *mut c_void) -> i64 {

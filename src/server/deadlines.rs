@@ -17,11 +17,15 @@ use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::Key;
 use super::value::StoreValue;
 use super::write;
-use super::{line, locks};
+use super::{line, locks, timeseries};
 use crate::engine::Ms;
 
-/// Stores one tick works on at most; the others are next.
-const STORES_A_TICK: usize = 64;
+/// How much one tick does at most; the rest is next. In shares: a store that has little to do takes one, …
+const TICK: u32 = 64;
+const A_STORE: u32 = 1;
+
+/// … and one whose sample goes to RedisTimeSeries as well so many: that is a few tenths of a millisecond.
+const A_STORE_WITH_SERIES: u32 = 16;
 
 /// How long the timer waits before it looks again while writes are paused (a failover in progress), milliseconds.
 const PAUSED_MS: i64 = 10;
@@ -74,7 +78,7 @@ impl Deadlines {
 
 /// Registers a store that was loaded, copied, renamed or moved, wherever it is now.
 pub fn note(db: c_int, key: Str, value: &mut StoreValue) {
-    value.due = value.store.next_due().unwrap_or(0);
+    value.due = value.next_due().unwrap_or(0);
     set_due(value.uid, db, key.bytes(), value.due);
 }
 
@@ -90,7 +94,7 @@ pub(super) fn set_due(uid: u64, db: c_int, key: &[u8], due: Ms) {
 /// when the timer comes.
 #[inline]
 pub fn note_due(ctx: Ctx, key: Str, value: &mut StoreValue) {
-    let Some(due) = value.store.next_due() else { return };
+    let Some(due) = value.next_due() else { return };
     if value.due != 0 && value.due <= due {
         return;
     }
@@ -175,41 +179,48 @@ extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
     }
     let now = ctx.clock();
     let budget = config::sweep_slice();
-    for _ in 0..STORES_A_TICK {
+    let mut spent = 0;
+    while spent < TICK {
         let first = DEADLINES.with_borrow(|deadlines| deadlines.by_due.first().copied());
         let Some((_, uid)) = first.filter(|(due, _)| *due <= now) else { break };
-        if sweep_store(ctx, uid, now, budget) {
-            // One full slice is what a tick may take; the rest comes after the clients that wait.
-            break;
-        }
+        spent += do_due(ctx, uid, now, budget);
     }
     // Nobody has to wait for the next turn of the event loop.
     line::serve_scheduled(ctx);
     arm(ctx);
 }
 
-/// Sweeps the store; says whether it has more that is due.
-fn sweep_store(ctx: Ctx, uid: u64, now: Ms, budget: u64) -> bool {
+/// Does what is due in a store or of a lock; says how much of a tick that takes.
+fn do_due(ctx: Ctx, uid: u64, now: Ms, budget: u64) -> u32 {
     let place = DEADLINES.with_borrow(|d| d.stores.get(&uid).map(|place| (place.db, OwnStr::new(&place.key))));
-    let Some((db, name)) = place else { return false };
-    if !ctx.select(db) {
-        return false;
-    }
-    if locks::sweep_due(ctx, name.get(), uid, now) {
-        return false;
+    let Some((db, name)) = place else { return A_STORE };
+    if !ctx.select(db) || locks::sweep_due(ctx, name.get(), uid, now) {
+        return A_STORE;
     }
     let key = Key::open(ctx, name.get(), true);
     // SAFETY: the tick opens one store at a time.
     let value = key.as_ref().and_then(|key| unsafe { key.store() }).filter(|value| value.uid == uid);
     let Some(value) = value else {
         forget(uid);
-        return false;
+        return A_STORE;
     };
     let call = Call { ctx, name: NO_COMMAND, key: name.get(), rest: &[], stamp: None };
     write::sweep(&call, value, now, budget);
     DEADLINES.with_borrow_mut(|deadlines| deadlines.sweeps += 1);
+    let sample = value.sample_due().filter(|due| *due <= now).map(|_| {
+        let refused = std::mem::take(&mut value.refused);
+        write::sample(&call, value, now, &refused)
+    });
     note(db, name.get(), value);
-    value.due != 0 && value.due <= now
+    // One full slice is what a tick may take; the rest comes after the clients that wait.
+    let more = value.store.next_due().is_some_and(|due| due <= now);
+    drop(key);
+    let series = sample.is_some_and(|sample| timeseries::write(ctx, name.get(), now, &sample));
+    match (more, series) {
+        (true, _) => TICK,
+        (false, true) => A_STORE_WITH_SERIES,
+        (false, false) => A_STORE,
+    }
 }
 
 /// A sweep is no client's command.

@@ -8,7 +8,7 @@ use redis_module::raw;
 
 use super::config;
 use super::ctx::{api, Ctx};
-use super::deadlines;
+use super::{deadlines, tally, timeseries};
 
 thread_local! {
     /// Refusals since the module was loaded, by code. They are this server's alone: nothing of them is replicated.
@@ -40,6 +40,7 @@ extern "C" fn info(ctx: *mut raw::RedisModuleInfoCtx, for_crash_report: c_int) {
     field(ctx, "next_due", next_due);
     field(ctx, "sweeps", sweeps);
     field(ctx, "sweep_slice", config::sweep_slice());
+    totals(ctx);
     if for_crash_report != 0 {
         return;
     }
@@ -52,6 +53,21 @@ extern "C" fn info(ctx: *mut raw::RedisModuleInfoCtx, for_crash_report: c_int) {
             field(ctx, &code.to_lowercase(), *count);
         }
     });
+}
+
+/// Sums over all stores, as of their last samples, and how RedisTimeSeries takes them.
+fn totals(ctx: *mut raw::RedisModuleInfoCtx) {
+    // SAFETY: the context is live, the name a C string.
+    unsafe {
+        api!(RedisModule_InfoAddSection(ctx, c"totals".as_ptr()));
+    }
+    let (stores, sums) = tally::totals();
+    field(ctx, "stores", stores);
+    sums.for_each(|(name, sum)| field(ctx, &name.replace('-', "_"), sum));
+    let series = timeseries::done();
+    field(ctx, "timeseries_loaded", u64::from(series.loaded));
+    field(ctx, "timeseries_written", series.written);
+    field(ctx, "timeseries_errors", series.errors);
 }
 
 fn field(ctx: *mut raw::RedisModuleInfoCtx, name: &str, value: u64) {

@@ -179,6 +179,11 @@ pub fn stream_name(name: &[u8], kind: StreamKind) -> Rc<OwnStr> {
 }
 
 fn make_stream_name(name: &[u8], kind: StreamKind) -> OwnStr {
+    beside(name, &[kind.suffix().as_bytes()])
+}
+
+/// The key that has this suffix behind the store's name, in the store's slot.
+pub fn beside(name: &[u8], suffix: &[&[u8]]) -> OwnStr {
     let mut key: SmallVec<[u8; 128]> = SmallVec::new();
     if tag(name).is_some() {
         key.extend_from_slice(name);
@@ -187,7 +192,7 @@ fn make_stream_name(name: &[u8], kind: StreamKind) -> OwnStr {
         key.extend_from_slice(name);
         key.push(b'}');
     }
-    key.extend_from_slice(kind.suffix().as_bytes());
+    suffix.iter().for_each(|part| key.extend_from_slice(part));
     OwnStr::new(&key)
 }
 

@@ -18,6 +18,8 @@ pub mod register;
 pub mod slices;
 pub mod streams;
 pub mod table;
+pub mod tally;
+pub mod timeseries;
 pub mod value;
 pub mod wire;
 pub mod write;

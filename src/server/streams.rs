@@ -13,7 +13,7 @@ use super::call::Stop;
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::{stream_name, Key};
 use super::wire;
-use crate::engine::{Effect, Effects, EntryId, Movement, Ms, Store, StreamKind};
+use crate::engine::{Effect, Effects, EntryId, Movement, Ms, Sample, Store, StreamKind, METRICS};
 
 /// The names of fields, made once.
 struct Names {
@@ -22,6 +22,7 @@ struct Names {
     journal: [OwnStr; 7],
     retry: [OwnStr; 3],
     dead: [OwnStr; 3],
+    metrics: [OwnStr; METRICS.len()],
     empty: OwnStr,
 }
 
@@ -36,6 +37,7 @@ thread_local! {
         journal: ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"].map(|n| OwnStr::new(n.as_bytes())),
         retry: ["order", "attempt", "reason"].map(|name| OwnStr::new(name.as_bytes())),
         dead: ["order", "attempts", "reason"].map(|name| OwnStr::new(name.as_bytes())),
+        metrics: METRICS.map(|name| OwnStr::new(name.as_bytes())),
         empty: OwnStr::new(b""),
     };
 }
@@ -155,6 +157,8 @@ impl<'a> Streams<'a> {
                 Effect::Died { order, id } => self.listed(store, StreamKind::Dead, *order, *id),
                 Effect::Moved(_) if self.left_out[StreamKind::Journal as usize] => {}
                 Effect::Moved(movement) => self.journal(store, movement),
+                Effect::Sampled { .. } if self.left_out[StreamKind::Metrics as usize] => {}
+                Effect::Sampled { id, sample } => self.sampled(store, *id, sample),
                 Effect::Event(event) => {
                     self.ctx.notify(raw::REDISMODULE_NOTIFY_MODULE, event.name(), self.store_key);
                 }
@@ -231,20 +235,41 @@ impl<'a> Streams<'a> {
 
     fn journal(&mut self, store: &mut Store, movement: &Movement) {
         let values = movement_values(movement);
-        let values = values.each_ref().map(OwnStr::get);
-        let added = self.add_movement(movement.id, &values);
-        if let Some(next) = self.settle(store, StreamKind::Journal, movement.id, &added) {
-            self.replicate_reentry(StreamKind::Journal, b"", next, &values);
-            self.reentry(store, StreamKind::Journal, None, next, &values);
+        self.told(store, StreamKind::Journal, movement.id, &values.each_ref().map(OwnStr::get));
+    }
+
+    fn sampled(&mut self, store: &mut Store, id: EntryId, sample: &Sample) {
+        let values = sample.0.map(|number| OwnStr::new(itoa::Buffer::new().format(number).as_bytes()));
+        self.told(store, StreamKind::Metrics, id, &values.each_ref().map(OwnStr::get));
+    }
+
+    /// Adds an entry that is no order's to its capped stream.
+    fn told(&mut self, store: &mut Store, kind: StreamKind, id: EntryId, values: &[Str]) {
+        let added = self.add_told(kind, id, values);
+        if let Some(next) = self.settle(store, kind, id, &added) {
+            self.replicate_reentry(kind, b"", next, values);
+            self.reentry(store, kind, None, next, values);
         }
-        self.trim(StreamKind::Journal, store.settings().journal);
+        self.trim_told(kind, store);
     }
 
-    fn add_movement(&mut self, id: EntryId, values: &[Str; 7]) -> Added {
-        NAMES.with(|names| self.add(StreamKind::Journal, id, &names.journal, values))
+    fn add_told(&mut self, kind: StreamKind, id: EntryId, values: &[Str]) -> Added {
+        NAMES.with(|names| {
+            let fields: &[OwnStr] = if kind == StreamKind::Journal { &names.journal } else { &names.metrics };
+            // A REENTRY of a version with other fields: there is nothing to write that this one would understand.
+            if fields.len() != values.len() {
+                return Added::No;
+            }
+            self.add(kind, id, fields, values)
+        })
     }
 
-    fn add<const N: usize>(&mut self, kind: StreamKind, id: EntryId, names: &[OwnStr; N], values: &[Str; N]) -> Added {
+    fn trim_told(&mut self, kind: StreamKind, store: &Store) {
+        let settings = store.settings();
+        self.trim(kind, if kind == StreamKind::Journal { settings.journal } else { settings.metrics });
+    }
+
+    fn add(&mut self, kind: StreamKind, id: EntryId, names: &[OwnStr], values: &[Str]) -> Added {
         let ctx = self.ctx;
         let (name, key) = self.stream(kind);
         let mut pairs: smallvec::SmallVec<[*mut raw::RedisModuleString; 16]> = smallvec::SmallVec::new();
@@ -253,7 +278,7 @@ impl<'a> Streams<'a> {
             pairs.push(value.0);
         }
         let mut raw_id = raw::RedisModuleStreamID { ms: id.ms, seq: u64::from(id.seq) };
-        // SAFETY: the key is open for writing; the server copies the N pairs.
+        // SAFETY: the key is open for writing; the server copies the pairs.
         let status =
             unsafe { api!(RedisModule_StreamAdd(key.0, 0, &mut raw_id, pairs.as_mut_ptr(), pairs.len() as i64 / 2)) };
         if status == raw::REDISMODULE_OK as c_int {
@@ -325,11 +350,9 @@ impl<'a> Streams<'a> {
                 self.add_complete(store, order, id);
                 self.trim(kind, store.settings().history);
             }
-            (StreamKind::Journal, None) => {
-                if let Ok(values) = values.try_into() {
-                    self.add_movement(id, values);
-                }
-                self.trim(kind, store.settings().journal);
+            (StreamKind::Journal | StreamKind::Metrics, None) => {
+                self.add_told(kind, id, values);
+                self.trim_told(kind, store);
             }
             _ => {}
         }
@@ -447,6 +470,7 @@ pub fn kind_name(kind: StreamKind) -> &'static CStr {
         StreamKind::Journal => c"journal",
         StreamKind::Retry => c"retry",
         StreamKind::Dead => c"dead",
+        StreamKind::Metrics => c"metrics",
     }
 }
 

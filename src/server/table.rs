@@ -9,6 +9,7 @@ use super::call::{Call, Stop};
 use super::ctx::{Ctx, Str};
 use super::info;
 use super::register::{command, About, Function};
+use super::write;
 
 /// One command: what it is, and what runs it.
 pub struct Command {
@@ -39,15 +40,18 @@ unsafe extern "C" fn entry<const I: usize>(
     };
     let call = Call { ctx, name: command.name, key: *key, rest, stamp: None };
     if let Err(stop) = (command.run)(&call) {
-        refuse(ctx, &stop);
+        refuse(&call, &stop);
     }
     raw::REDISMODULE_OK as c_int
 }
 
-fn refuse(ctx: Ctx, stop: &Stop) {
+fn refuse(call: &Call<'_>, stop: &Stop) {
+    if let Stop::Refused(refusal) = stop {
+        write::count_refusal(call, refusal);
+    }
     if let Some(text) = stop.text() {
         info::count_refusal(&text);
-        ctx.error(&text);
+        call.ctx.error(&text);
     }
 }
 

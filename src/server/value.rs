@@ -11,7 +11,8 @@ use super::ctx::{api, Ctx, Str};
 use super::deadlines;
 use super::line;
 use super::memory;
-use crate::engine::{Loader, Store};
+use super::tally::Tally;
+use crate::engine::{Loader, Ms, Refused, Store};
 
 /// The name of the type; nine characters, as the server wants it.
 const TYPE_NAME: &std::ffi::CStr = c"holdstore";
@@ -42,12 +43,17 @@ pub struct StoreValue {
     pub bytes: i64,
     /// When the store is registered to be due, or 0.
     pub due: u64,
+    /// What was refused since the last sample, on this server.
+    pub refused: Refused,
+    /// What the store adds to the sums over all stores.
+    pub tally: Tally,
 }
 
 impl StoreValue {
     /// A value for a store; `bytes` is what the store takes already.
     pub fn new(store: Store, bytes: i64) -> Box<Self> {
-        Box::new(StoreValue { uid: next_uid(), store, bytes, due: 0 })
+        let tally = Tally::of(&store.numbers());
+        Box::new(StoreValue { uid: next_uid(), store, bytes, due: 0, refused: Refused::default(), tally })
     }
 
     /// An empty store.
@@ -56,6 +62,21 @@ impl StoreValue {
         let mut value = Self::new(Store::new(seed()), 0);
         value.bytes = memory::net() - before;
         value
+    }
+
+    /// When the store wants to be looked at next, by itself or for a sample.
+    #[inline]
+    pub fn next_due(&self) -> Option<Ms> {
+        match (self.store.next_due(), self.sample_due()) {
+            (Some(due), Some(sample)) => Some(due.min(sample)),
+            (due, sample) => due.or(sample),
+        }
+    }
+
+    /// When the next sample is due; none while there is nothing new to tell.
+    #[inline]
+    pub fn sample_due(&self) -> Option<Ms> {
+        self.store.sample_due(!self.refused.is_empty())
     }
 }
 
@@ -255,7 +276,7 @@ extern "C" fn digest(digest: *mut raw::RedisModuleDigest, value: *mut c_void) {
 
 extern "C" fn free(value: *mut c_void) {
     // SAFETY: the pointer came from Box::into_raw and the server gives it up. It may be a thread of the server's own
-    // that frees: a value touches nothing that is shared.
+    // that frees: of what is shared, a value touches nothing but the sums, which are atomic.
     drop(unsafe { Box::from_raw(value.cast::<StoreValue>()) });
 }
 

@@ -5,20 +5,23 @@
 //! the store's last one goes as the client wrote it: replayed without a stamp, a command happens at the time of the
 //! store's last change, which every image carries. Under load that is nearly all of them, and it costs nothing where
 //! nobody listens. HOLDFAST.APPLY is refused for clients, so that nobody can forge a stamp. Beside the client's commands it carries those that only a primary or a rewritten
-//! log makes: SWEEP, REENTRY, LOAD, and LOCKSWEEP and LOCKLOAD for locks.
+//! log makes: SWEEP, SAMPLE, REENTRY, LOAD, and LOCKSWEEP and LOCKLOAD for locks.
 
 use std::ffi::CStr;
 
 use redis_module::raw;
 
-use super::ctx::{api, Ctx, Str};
-use crate::engine::{EntryId, Ms};
+use super::ctx::{api, Ctx, OwnStr, Str};
+use crate::engine::{Code, EntryId, Ms, Refused};
 
 /// The internal command.
 pub const APPLY: &CStr = c"HOLDFAST.APPLY";
 
 /// `SWEEP budget`: do what is due, about so much of it.
 pub const SWEEP: &CStr = c"SWEEP";
+
+/// `SAMPLE [code count …]`: take a sample; so many calls were refused since the last one, by code.
+pub const SAMPLE: &CStr = c"SAMPLE";
 
 /// `TAKEBACK order token`: a caller went away before it got the order it was handed.
 pub const TAKE_BACK: &CStr = c"TAKEBACK";
@@ -77,6 +80,16 @@ pub fn replicate_sweep(ctx: Ctx, key: Str, stamp: Ms, budget: u64) {
             budget as i64,
         ));
     }
+}
+
+/// Replicates a sample, with what was refused since the last one.
+pub fn replicate_sample(ctx: Ctx, key: Str, stamp: Ms, refused: &Refused) {
+    let counted = Code::NAMES.iter().zip(refused.0).filter(|(_, count)| *count > 0);
+    let words: Vec<OwnStr> = counted
+        .flat_map(|(name, count)| [OwnStr::new(name.as_bytes()), OwnStr::new(count.to_string().as_bytes())])
+        .collect();
+    let words: Vec<Str> = words.iter().map(OwnStr::get).collect();
+    replicate(ctx, key, stamp, SAMPLE, &words);
 }
 
 /// Replicates that an entry has another id. `order` is empty for an entry that is no order's, which has `values`.

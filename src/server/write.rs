@@ -5,7 +5,7 @@ use super::keys::{check_new, has_streams, write_store, Key};
 use super::streams::{signal_modified, EntryWords, Streams};
 use super::value::StoreValue;
 use super::{deadlines, line, memory, wire};
-use crate::engine::{Effects, EntryId, Ms, Refusal, Store, StreamKind};
+use crate::engine::{Code, Effects, EntryId, Ms, Refusal, Refused, Sample, Store, StreamKind};
 
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
 const SWEEP_BEFORE: u64 = 64;
@@ -113,6 +113,47 @@ pub fn change<T>(
     Ok(Written { reply, moved: streams.moved })
 }
 
+/// Takes a sample of a store and replicates it, with what it refused since the last one. The store's key does not count as
+/// changed by that: nobody who watches it has to hear of it.
+pub fn sample(call: &Call<'_>, value: &mut StoreValue, now: Ms, refused: &Refused) -> Sample {
+    let mut effects = Effects::default();
+    let before = memory::net();
+    let sample = value.store.sample(now, refused, &mut effects);
+    value.bytes += memory::net() - before;
+    if call.stamp.is_none() {
+        wire::replicate_sample(call.ctx, call.key, now, refused);
+    }
+    let mut streams = checked_streams(call, value, now, &effects);
+    streams.apply(&mut value.store, &effects);
+    streams.signal();
+    value.tally.set(&sample);
+    sample
+}
+
+/// Counts a refusal for the store's next sample: on the server that decides, in memory alone, so that it costs neither log
+/// nor replicas anything.
+pub fn count_refusal(call: &Call<'_>, refusal: &Refusal) {
+    let Some(code) = Code::of(refusal).filter(|_| call.ctx.is_primary() && !call.ctx.is_replayed()) else { return };
+    let Some(key) = Key::open(call.ctx, call.key, true) else { return };
+    // SAFETY: the command that was refused is over, no other reference to the store is left.
+    if let Some(value) = unsafe { key.store() } {
+        value.refused.count(code);
+        deadlines::note_due(call.ctx, call.key, value);
+    }
+}
+
+/// The streams that a change without a client is to write. One whose key holds something else, or that is on its way to
+/// another node, goes without the entries: a deadline cannot be refused.
+fn checked_streams<'a>(call: &Call<'_>, value: &StoreValue, now: Ms, effects: &Effects) -> Streams<'a> {
+    let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
+    for kind in effects.streams() {
+        if !has_streams(call.key.bytes()) || streams.check(kind, &value.store).is_err() {
+            streams.leave_out(kind);
+        }
+    }
+    streams
+}
+
 fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, effects: &Effects) {
     streams.apply(&mut value.store, effects);
     streams.signal();
@@ -132,8 +173,7 @@ fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) {
     }
 }
 
-/// Does a slice of what is due in a store, on the primary, and replicates it. A stream whose key holds something else, or
-/// is on its way to another node, goes without the entries: a deadline cannot be refused.
+/// Does a slice of what is due in a store, on the primary, and replicates it.
 pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
     let mut effects = Effects::default();
     let before = memory::net();
@@ -145,12 +185,7 @@ pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
     if call.stamp.is_none() {
         wire::replicate_sweep(call.ctx, call.key, now, budget);
     }
-    let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
-    for kind in effects.streams() {
-        if !has_streams(call.key.bytes()) || streams.check(kind, &value.store).is_err() {
-            streams.leave_out(kind);
-        }
-    }
+    let mut streams = checked_streams(call, value, now, &effects);
     finish(call, value, &mut streams, &effects);
 }
 

@@ -6,14 +6,15 @@ use super::super::customer::{tallies, units_of, Change};
 use super::super::due::Due;
 use super::super::history::{History, HAPPENINGS_MAX};
 use super::super::hold::{Hold, HoldItem, HoldState};
+use super::super::metrics::Sampling;
 use super::super::order::{Extra, Failed, Order, OrderState, Seat, Step};
 use super::super::orders::Tallied;
 use super::super::packed::{take, take_bytes, take_u32};
 use super::super::refs::Ref;
 use super::super::settings::Field;
 use super::super::stock::Source;
-use super::super::store::{Counters, Store};
-use super::super::streams::EntryId;
+use super::super::store::Store;
+use super::super::streams::{EntryId, StreamKind};
 use super::super::types::{Ms, Units, UnitsList, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, NIL};
 use super::{Section, VERSION};
 
@@ -179,20 +180,18 @@ impl Loader {
         store.now = quantity(rest)?;
         // Those to come have to load as well.
         store.places = quantity(rest).ok().filter(|places| *places <= PLACES_MAX).ok_or(Corrupt("too many places"))?;
-        store.last.orders = entry(rest)?;
-        store.last.complete = entry(rest)?;
-        store.last.journal = entry(rest)?;
-        store.last.retry = entry(rest)?;
-        store.last.dead = entry(rest)?;
+        for kind in StreamKind::ALL {
+            *store.last.of(kind) = entry(rest)?;
+        }
         store.last_token = quantity(rest)?;
-        if number(rest)? != store.counters.all().len() as u64 {
+        let counters = store.counters.all_mut();
+        if number(rest)? != counters.len() as u64 {
             return Err(Corrupt("another number of counters"));
         }
-        let mut counters = store.counters.all();
-        for counter in &mut counters {
+        for counter in counters {
             *counter = number(rest)?;
         }
-        store.counters = Counters::from_all(counters);
+        store.sampling = Sampling::read(rest).ok_or(Corrupt("what is known of samples"))?;
         for _ in 0..number(rest)? {
             let field = Field::by_name(bytes(rest, 64)?).ok_or(Corrupt("an unknown setting"))?;
             let value = quantity(rest)?;

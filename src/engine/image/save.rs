@@ -10,7 +10,7 @@ use super::super::refs::Ref;
 use super::super::settings::FIELDS;
 use super::super::slab::Record;
 use super::super::store::Store;
-use super::super::streams::EntryId;
+use super::super::streams::{EntryId, StreamKind};
 use super::super::types::NIL;
 use super::{Section, PIECE_BYTES, VERSION};
 
@@ -138,13 +138,15 @@ impl Store {
     pub(in super::super) fn write_head(&self, out: &mut Vec<u8>) {
         put(out, self.now);
         put(out, self.places);
-        for id in [self.last.orders, self.last.complete, self.last.journal, self.last.retry, self.last.dead] {
-            put_entry(out, id);
+        let mut last = self.last;
+        for kind in StreamKind::ALL {
+            put_entry(out, *last.of(kind));
         }
         put(out, self.last_token);
         let counters = self.counters.all();
         put(out, counters.len() as u64);
         put_all(out, counters);
+        self.sampling.write(out);
         // Settings by name: a later version may know more of them.
         put(out, FIELDS.len() as u64);
         for field in FIELDS {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::super::effects::Effects;
 use super::super::hold::HoldState;
+use super::super::metrics::METRICS;
 use super::super::order::{OrderState, OrderView};
 use super::super::settings::FIELDS;
 use super::super::store::Store;
@@ -67,7 +68,10 @@ impl Pair {
         assert_eq!(fx.changed, changed, "whether {command:?} changed anything");
         // A count or a setting that is set to what it is already, in the same millisecond, changes nothing there is to
         // see, and is told all the same; every other change shows.
-        let absolute = matches!(command, Command::Configure(_) | Command::SetStock { .. } | Command::Reentry { .. });
+        let absolute = matches!(
+            command,
+            Command::Configure(_) | Command::SetStock { .. } | Command::Reentry { .. } | Command::Sample { .. }
+        );
         let same = self.store.digest() == before;
         assert!(same != fx.changed || same && absolute, "{command:?}: changed {changed}, digest the same {same}");
         self.compare_told(&fx, &told, &command);
@@ -203,12 +207,15 @@ impl Pair {
         let work = next.is_some() && model.setting("paused") == 0;
         assert_eq!(self.store.has_work(), work, "whether a worker gets an order");
         assert_eq!((info.next_due, self.store.next_due()), (model.next_due().unwrap_or(0), model.next_due()));
-        let counted = info.counters.all();
-        assert_eq!(counted, model.counters, "counters");
+        for (name, number) in METRICS.iter().zip(self.store.numbers().0).filter(|(name, _)| **name != "oldest-ms") {
+            assert_eq!(number, model.number(name), "{name}");
+        }
+        let due = model.sampled.1.then_some(model.sampled.0 + 1_000);
+        assert_eq!(self.store.sample_due(false), due, "the next sample");
         assert_eq!(self.store.last_token, model.last_token);
         let last = StreamKind::ALL.map(|kind| self.store.last_entry(kind));
-        let lasts = [model.last_orders, model.last_complete, model.last_journal, model.last_retry, model.last_dead];
-        assert_eq!(last, lasts);
+        let [orders, complete, journal] = [model.last_orders, model.last_complete, model.last_journal];
+        assert_eq!(last, [orders, complete, journal, model.last_retry, model.last_dead, model.last_metrics]);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Every call of the engine as a value: what tests make up, log, replay and hand to the model.
 
+use super::super::counters::{Code, Refused};
 use super::super::effects::Effects;
 use super::super::history::Happening;
 use super::super::holds::{Close, Reserve};
+use super::super::metrics::Sample;
 use super::super::order::OrderState;
 use super::super::orders::{Complete, Place, Take};
 use super::super::refusal::Refusal;
@@ -121,6 +123,10 @@ pub enum Command {
     Sweep {
         budget: u64,
     },
+    /// Refusals since the last one, by the names of their counters.
+    Sample {
+        refused: Vec<(&'static str, u64)>,
+    },
     /// An entry of an order got another id: its own again, or one `ahead_ms` past the stream's last. That of its end once
     /// it is completed, that in `…:dead` once it is dead, else the one in `…:orders`, or in `…:retry` on the `side`.
     Reentry {
@@ -170,6 +176,17 @@ pub enum Reply {
     Next(EntryId, Option<(Id, u64)>),
     /// Whether anything was due.
     Swept(bool),
+    Sampled(Sample),
+}
+
+/// Refusals as the engine takes them.
+fn counts(refused: &[(&str, u64)]) -> Refused {
+    let mut counts = Refused::default();
+    for (name, count) in refused {
+        let code = Code::ALL.iter().zip(Code::NAMES).find(|(_, known)| *known == name).expect("a code's name").0;
+        (0..*count).for_each(|_| counts.count(*code));
+    }
+    counts
 }
 
 /// The lines as the engine takes them.
@@ -186,6 +203,7 @@ impl Command {
                 self.apply_count(store, now, fx)
             }
             Command::Reserve { .. } | Command::Extend { .. } | Command::Close { .. } => self.apply_hold(store, now, fx),
+            Command::Sample { refused } => Ok(Reply::Sampled(store.sample(now, &counts(refused), fx))),
             Command::Sweep { budget } => Ok(Reply::Swept(store.sweep(now, *budget, fx))),
             Command::Reentry { order, side, ahead_ms } => {
                 reenter(store, order, *side, *ahead_ms, fx);

@@ -5,6 +5,7 @@ use proptest::option::{self, weighted};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use super::super::counters::Code;
 use super::super::settings::{Field, FIELDS};
 use super::super::types::MAX_QUANTITY;
 use super::build::set;
@@ -122,6 +123,7 @@ fn setting() -> impl Strategy<Value = (Field, u64)> {
         2 => (Just(field("backoff-ms")), 1u64..20),
         2 => (Just(field("backoff-cap-ms")), 1u64..40),
         2 => (Just(field("paused")), select(vec![0, 0, 0, 1])),
+        1 => (Just(field("metrics")), select(vec![0, 1, 7_200])),
         1 => (select(FIELDS), select(vec![0, 1, 2, MAX_QUANTITY, MAX_QUANTITY + 1])),
     ]
 }
@@ -248,5 +250,6 @@ pub fn command() -> impl Strategy<Value = Command> {
         8 => of_worker(),
         9 => of_work(),
         4 => prop_oneof![0u64..8, Just(u64::MAX)].prop_map(|budget| Command::Sweep { budget }),
+        1 => vec((select(Code::NAMES), 1u64..4), 0..3).prop_map(|refused| Command::Sample { refused }),
     ]
 }

@@ -2,6 +2,7 @@
 //! is asked for. What it says is what the engine has to say.
 
 mod holds;
+mod metrics;
 mod orders;
 mod stock;
 mod work;
@@ -139,8 +140,13 @@ pub struct Model {
     pub last_retry: EntryId,
     pub last_dead: EntryId,
     pub last_token: u64,
-    /// placed, completed, cancelled, returned, expired, units sold, claimed, failed, lapsed, retried, dead, redriven, late.
-    pub counters: [u64; 13],
+    pub last_metrics: EntryId,
+    /// What was counted, by name, refusals included.
+    pub counters: BTreeMap<&'static str, u64>,
+    /// How long the orders took that were completed since the last sample.
+    pub took_ms: Vec<u64>,
+    /// When that was, and whether anything changed since.
+    pub sampled: (u64, bool),
     /// What the engine replied: how much of a backoff is jitter is its own to say, within bounds.
     pub replied: Option<Reply>,
     /// What the call at hand tells.
@@ -159,6 +165,11 @@ impl Model {
         self.changed = false;
         self.now = now;
         let outcome = self.call(command);
+        match command {
+            Command::Sample { .. } => self.sampled = (self.now, false),
+            Command::Reentry { .. } => {}
+            _ => self.sampled.1 |= self.changed,
+        }
         // A stream's other word about an id comes without a time.
         if !self.changed || matches!(command, Command::Reentry { .. }) {
             self.now = before;
@@ -196,6 +207,7 @@ impl Model {
                 self.complete_and_claim(order, *token, result, worker, *lease_ms)
             }
             Command::Sweep { budget } => self.sweep(*budget),
+            Command::Sample { refused } => self.sample(refused),
             Command::Reentry { order, side, ahead_ms } => self.reentry(order, *side, *ahead_ms),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::super::effects::{Effect, Effects, Event};
 use super::super::journal::Movement;
+use super::super::metrics::Sample;
 use super::super::store::Store;
 use super::super::streams::{EntryId, StreamKind};
 use super::command::Id;
@@ -15,6 +16,7 @@ pub enum Told {
     Died(Id, EntryId),
     Completed(Id, EntryId),
     Moved(Movement),
+    Sampled(EntryId, Sample),
     Event(Event),
 }
 
@@ -28,6 +30,7 @@ pub fn told(store: &Store, fx: &Effects) -> Vec<Told> {
         Effect::Died { order, id: entry } => Told::Died(id(*order), *entry),
         Effect::Completed { order, id: entry } => Told::Completed(id(*order), *entry),
         Effect::Moved(movement) => Told::Moved((**movement).clone()),
+        Effect::Sampled { id, sample } => Told::Sampled(*id, (**sample).clone()),
         Effect::Event(event) => Told::Event(*event),
     };
     fx.list.iter().map(told).collect()

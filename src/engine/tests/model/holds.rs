@@ -127,7 +127,7 @@ impl Model {
             item.committed += qty;
             let books = self.skus.get_mut(sku).unwrap();
             books.on_hand = books.on_hand.saturating_sub(qty);
-            self.counters[5] += qty;
+            self.tally("units-sold", qty);
         }
     }
 
@@ -149,7 +149,7 @@ impl Model {
         for (before, (_, qty)) in before.iter().zip(units) {
             self.moved(before, "expire", -(qty as i64), id, b"");
         }
-        self.counters[4] += 1;
+        self.tally("expired", 1);
         self.told.push(Told::Event(Event::HoldExpired));
         1 + items.len() as u64
     }

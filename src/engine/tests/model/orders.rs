@@ -69,7 +69,7 @@ impl Model {
                 }
             }
         }
-        self.counters[0] += 1;
+        self.tally("placed", 1);
         self.told.push(Told::Event(Event::OrderPlaced));
         Ok(Reply::Entry(entry))
     }
@@ -130,7 +130,7 @@ impl Model {
         for item in &items {
             let books = self.skus.get_mut(&item.sku).unwrap();
             books.on_hand = books.on_hand.saturating_sub(item.qty);
-            self.counters[5] += item.qty;
+            self.tally("units-sold", item.qty);
         }
         self.end_order(id, OrderState::Completed, result);
         for (before, item) in before.iter().zip(&items) {
@@ -140,7 +140,8 @@ impl Model {
         let order = self.orders.get_mut(id).unwrap();
         order.complete = Some(entry);
         order.token = token.unwrap_or(0);
-        self.counters[1] += 1;
+        self.took_ms.push(self.now - order.placed_at);
+        self.tally("completed", 1);
         self.told.extend([Told::Completed(id.clone(), entry), Told::Event(Event::OrderCompleted)]);
         Ok(Reply::Entry(entry))
     }
@@ -164,7 +165,7 @@ impl Model {
         for (before, item) in before.iter().zip(&items) {
             self.moved(before, "cancel", -(item.qty as i64), id, reason);
         }
-        self.counters[2] += 1;
+        self.tally("cancelled", 1);
         self.told.push(Told::Event(Event::OrderCancelled));
         Ok(Reply::Units(units))
     }
@@ -194,7 +195,7 @@ impl Model {
         for (before, (_, qty)) in before.iter().zip(&items) {
             self.moved(before, "return", *qty as i64, id, b"");
         }
-        self.counters[3] += units;
+        self.tally("returned", units);
         self.remember(reference, command, units);
         self.told.push(Told::Event(Event::OrderReturned));
         Ok(Reply::Units(units))

@@ -70,7 +70,7 @@ impl Model {
         order.due = due;
         let attempt = order.attempts + 1;
         self.happened(id, Happening::Claimed { at, worker, token, attempt });
-        self.counters[6] += 1;
+        self.tally("claimed", 1);
         self.told.push(Told::Event(Event::OrderClaimed));
         token
     }
@@ -164,7 +164,7 @@ impl Model {
         order.attempts += 1;
         let attempt = order.attempts;
         self.happened(id, Happening::LeaseEnded { at, attempt });
-        self.counters[8] += 1;
+        self.tally("lapsed", 1);
         self.told.push(Told::Event(Event::OrderLeaseEnded));
         if attempt < self.setting("attempts") {
             return 1;
@@ -178,7 +178,7 @@ impl Model {
         let order = self.orders.get_mut(id).unwrap();
         order.retry = order.due.take();
         order.side = Some(entry);
-        self.counters[9] += 1;
+        self.tally("retried", 1);
         self.told.extend([Told::Retry(id.clone(), entry), Told::Event(Event::OrderRetry)]);
         4
     }
@@ -246,7 +246,7 @@ impl Model {
         self.leave_retry(id);
         self.orders.get_mut(id).unwrap().attempts = attempt;
         self.happened(id, Happening::Failed { at, attempt, due, reason });
-        self.counters[7] += 1;
+        self.tally("failed", 1);
         self.told.push(Told::Event(Event::OrderFailed));
         if due == 0 {
             return self.die(id, reason);
@@ -273,7 +273,7 @@ impl Model {
         for (before, item) in before.iter().zip(&items) {
             self.moved(before, "dead", -(item.qty as i64), id, reason);
         }
-        self.counters[10] += 1;
+        self.tally("dead", 1);
         self.told.extend([Told::Died(id.clone(), entry), Told::Event(Event::OrderDead)]);
     }
 
@@ -320,7 +320,7 @@ impl Model {
         for (before, (_, qty)) in before.iter().zip(&items) {
             self.moved(before, "redrive", *qty as i64, id, b"");
         }
-        self.counters[11] += 1;
+        self.tally("redriven", 1);
         self.told.push(Told::Event(Event::OrderRedriven));
         Ok(Reply::Redriven(true))
     }
@@ -401,7 +401,7 @@ impl Model {
 
     pub(super) fn mark_late(&mut self, id: &Id) -> u64 {
         self.orders.get_mut(id).unwrap().late = true;
-        self.counters[12] += 1;
+        self.tally("late", 1);
         self.told.push(Told::Event(Event::OrderLate));
         1
     }
