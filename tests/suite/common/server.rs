@@ -34,11 +34,12 @@ repl-diskless-sync no
 /// The setting that says how often samples are taken.
 const SAMPLE_MS: &str = "holdfast.sample-ms";
 
-/// A running server with the module loaded. It ends when the value is dropped; one that ended by itself before that
+/// A running server with its modules loaded. It ends when the value is dropped; one that ended by itself before that
 /// (a crash) fails the test.
 pub struct Server {
     program: PathBuf,
-    module: PathBuf,
+    modules: Vec<PathBuf>,
+    environment: Option<(&'static str, PathBuf)>,
     port: u16,
     /// The port that nodes of a cluster talk to each other on.
     bus_port: u16,
@@ -122,7 +123,8 @@ impl Server {
         let dir = tempfile::tempdir_in(cleanup::run_dir()).expect("a folder for the server");
         let mut server = Server {
             program: binary.path().to_owned(),
-            module: binary.module().to_owned(),
+            modules: binary.modules(),
+            environment: binary.environment(),
             port: free_port(),
             bus_port: free_port(),
             dir,
@@ -134,12 +136,12 @@ impl Server {
     }
 
     fn write_config(&self, config: &[&str]) {
+        let load: String = self.modules.iter().map(|module| format!("loadmodule {}\n", module.display())).collect();
         let text = format!(
-            "{CONFIG}port {}\ncluster-port {}\ndir {}\nloadmodule {}\n{}\n",
+            "{CONFIG}port {}\ncluster-port {}\ndir {}\n{load}{}\n",
             self.port,
             self.bus_port,
             self.dir.path().display(),
-            self.module.display(),
             config.join("\n")
         );
         std::fs::write(self.dir.path().join("server.conf"), text).expect("configuration written");
@@ -151,6 +153,7 @@ impl Server {
         let stderr = File::options().create(true).append(true).open(self.dir.path().join("server.err"));
         let child = Command::new(&self.program)
             .arg(self.dir.path().join("server.conf"))
+            .envs(self.environment.clone())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr.expect("a file for stderr"))
