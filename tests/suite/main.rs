@@ -2,7 +2,8 @@
 //!
 //! Every test runs once on every server of a matrix: `HOLDFAST_SERVERS` lists paths of server binaries, separated by
 //! `:` (`redis-server` from the PATH by default); `HOLDFAST_MODULE` names the module
-//! (`target/release/libholdfast.so` by default). A test is called `<server>::<file>::<name>`, so that the usual
+//! (`target/release/libholdfast.so` by default); `HOLDFAST_STACK` names the folder with RedisTimeSeries that
+//! `make servers` fills. A test is called `<server>::<file>::<name>`, so that the usual
 //! filters work: `cargo test --test suite -- redis-7.0.15::holds`. `HOLDFAST_SEED` is a number that makes other random
 //! cases; what they are is the same for the same number.
 
@@ -15,6 +16,7 @@ mod common;
 mod crash;
 mod errors;
 mod fleet;
+mod grafana;
 mod groups;
 mod holds;
 mod locks;
@@ -48,6 +50,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("crash", crash::TESTS),
     ("errors", errors::TESTS),
     ("fleet", fleet::TESTS),
+    ("grafana", grafana::TESTS),
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
     ("locks", locks::TESTS),

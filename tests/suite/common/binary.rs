@@ -4,11 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+/// Where the dynamic linker is told to look.
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
 /// A server program that tests run on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ServerBinary {
     path: PathBuf,
     module: PathBuf,
+    /// Another module that the server loads before Holdfast.
+    beside: Option<PathBuf>,
+    /// Where the dynamic linker looks first for libraries that this system lacks.
+    library_dir: Option<PathBuf>,
     label: String,
     version: (u32, u32, u32),
 }
@@ -26,12 +33,15 @@ impl ServerBinary {
         if paths.is_empty() {
             paths.push("redis-server");
         }
-        paths.into_iter().map(|path| ServerBinary::probe(Path::new(path), &module).map(Arc::new)).collect()
+        paths.into_iter().map(|path| ServerBinary::probe(Path::new(path), &module, None).map(Arc::new)).collect()
     }
 
-    fn probe(path: &Path, module: &Path) -> Result<ServerBinary, String> {
-        let output =
-            Command::new(path).arg("--version").output().map_err(|error| format!("{}: {error}", path.display()))?;
+    fn probe(path: &Path, module: &Path, library_dir: Option<&Path>) -> Result<ServerBinary, String> {
+        let mut command = Command::new(path);
+        if let Some(dir) = library_dir {
+            command.env(LIBRARY_PATH, dir);
+        }
+        let output = command.arg("--version").output().map_err(|error| format!("{}: {error}", path.display()))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // "Redis server v=7.0.15 sha=…", "Valkey server v=8.0.2 sha=…"
         let (name, version) = text
@@ -45,9 +55,24 @@ impl ServerBinary {
         Ok(ServerBinary {
             path: path.to_owned(),
             module: module.to_owned(),
+            beside: None,
+            library_dir: library_dir.map(Path::to_owned),
             label: format!("{}-{version}", name.to_lowercase()),
             version: (major, minor, patch),
         })
+    }
+
+    /// This server, loading the module `beside` before Holdfast, with the libraries of `library_dir`.
+    pub fn with_module(&self, beside: &Path, library_dir: &Path) -> ServerBinary {
+        ServerBinary { beside: Some(beside.to_owned()), library_dir: Some(library_dir.to_owned()), ..self.clone() }
+    }
+
+    /// Another server, loading the same Holdfast, that wants libraries of `library_dir`.
+    ///
+    /// # Errors
+    /// A message that names the file, when it does not run.
+    pub fn other(&self, path: &Path, library_dir: &Path) -> Result<ServerBinary, String> {
+        ServerBinary::probe(path, &self.module, Some(library_dir))
     }
 
     /// The program.
@@ -58,6 +83,16 @@ impl ServerBinary {
     /// The module it loads.
     pub fn module(&self) -> &Path {
         &self.module
+    }
+
+    /// The modules it loads, in order.
+    pub fn modules(&self) -> Vec<PathBuf> {
+        self.beside.iter().chain([&self.module]).cloned().collect()
+    }
+
+    /// What its environment needs.
+    pub fn environment(&self) -> Option<(&'static str, PathBuf)> {
+        self.library_dir.clone().map(|dir| (LIBRARY_PATH, dir))
     }
 
     /// Name and version, as in `redis-7.0.15`.

@@ -10,6 +10,7 @@ mod random;
 mod resp;
 mod server;
 mod shop;
+pub mod stack;
 mod stream;
 mod wait;
 mod work;
