@@ -21,6 +21,7 @@ mod groups;
 mod holds;
 mod locks;
 mod locks_kept;
+mod metrics;
 mod model;
 mod orders;
 mod outsiders;
@@ -34,6 +35,7 @@ mod slices;
 mod stock;
 mod store;
 mod streams;
+mod timeseries;
 
 use common::{cleanup, ServerBinary, TestFn};
 use libtest_mimic::{Arguments, Trial};
@@ -55,6 +57,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("holds", holds::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
+    ("metrics", metrics::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
@@ -68,6 +71,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("stock", stock::TESTS),
     ("store", store::TESTS),
     ("streams", streams::TESTS),
+    ("timeseries", timeseries::TESTS),
 ];
 
 /// One trial for every test on every server of the matrix.
