@@ -34,6 +34,9 @@ mod slices;
 mod stock;
 mod store;
 mod streams;
+mod watch;
+mod watch_events;
+mod watch_guard;
 
 use common::{cleanup, ServerBinary, TestFn};
 use libtest_mimic::{Arguments, Trial};
@@ -68,6 +71,9 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("stock", stock::TESTS),
     ("store", store::TESTS),
     ("streams", streams::TESTS),
+    ("watch", watch::TESTS),
+    ("watch_events", watch_events::TESTS),
+    ("watch_guard", watch_guard::TESTS),
 ];
 
 /// One trial for every test on every server of the matrix.
