@@ -36,6 +36,9 @@ mod stock;
 mod store;
 mod streams;
 mod timeseries;
+mod watch;
+mod watch_events;
+mod watch_guard;
 
 use common::{cleanup, ServerBinary, TestFn};
 use libtest_mimic::{Arguments, Trial};
@@ -72,6 +75,9 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("store", store::TESTS),
     ("streams", streams::TESTS),
     ("timeseries", timeseries::TESTS),
+    ("watch", watch::TESTS),
+    ("watch_events", watch_events::TESTS),
+    ("watch_guard", watch_guard::TESTS),
 ];
 
 /// One trial for every test on every server of the matrix.

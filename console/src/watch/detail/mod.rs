@@ -13,7 +13,9 @@ use serde::Serialize;
 use tokio::time::{sleep_until, Instant};
 
 pub use self::dead::DeadLetters;
-pub use self::skus::Skus;
+#[cfg(test)]
+pub use self::dead::Reason;
+pub use self::skus::{SkuLine, Skus};
 pub use self::work::{InWork, Worker, Workers};
 use super::id::{id_of, name_of};
 use super::link::{ask_all, AskError, Link};
@@ -121,7 +123,7 @@ impl Details {
             sleep_until(*when + INTERVAL).await;
         }
         let when = Instant::now();
-        let detail = Arc::new(self.make(key, &mut made).await?);
+        let detail = Arc::new(self.make(key, &mut made).await.map_err(|error| error.of_store(key))?);
         made.last = Some((when, detail.clone()));
         Ok(detail)
     }

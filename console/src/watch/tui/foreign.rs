@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory as Category, GeneralCategoryGroup as Group, UnicodeGeneralCategory};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Marks that may follow each other on one letter: more of them climb over the lines above.
@@ -14,11 +14,11 @@ pub fn safe(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut marks = 0;
     for char in text.chars() {
-        let category = char.general_category();
-        let is_mark = category.general_category_group() == Group::Mark;
+        let (category, group) = (char.general_category(), char.general_category_group());
+        let is_mark = group == Group::Mark;
         marks = if is_mark { marks + 1 } else { 0 };
         let is_hidden = matches!(category, Category::LineSeparator | Category::ParagraphSeparator)
-            || category.general_category_group() == Group::Other
+            || group == Group::Other
             || (!is_mark && char.width().unwrap_or(0) == 0);
         // A mark at the very beginning would sit on whatever stands before it.
         if is_hidden || marks > MARKS_MAX || (is_mark && shown.is_empty()) {
@@ -29,9 +29,6 @@ pub fn safe(text: &str) -> String {
     }
     shown
 }
-
-use GeneralCategory as Category;
-use GeneralCategoryGroup as Group;
 
 fn escape(shown: &mut String, char: char) {
     // Writing to a string cannot fail.

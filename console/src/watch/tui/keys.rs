@@ -49,16 +49,13 @@ fn press(screen: &mut Screen, key: KeyEvent) -> Option<Wish> {
     if is_control && key.code == KeyCode::Char('c') {
         return Some(Wish::Quit);
     }
-    match screen.dialogs.last_mut() {
-        Some(Dialog::Prompt(ask, input)) => {
-            let ask = *ask;
-            return type_into(screen, ask, std::mem::take(input), key);
-        }
-        Some(Dialog::Confirm(redrive)) => {
-            let redrive = redrive.clone();
-            return answer(screen, redrive, key.code);
-        }
-        _ => {}
+    if let Some(Dialog::Prompt(ask, input)) = screen.dialogs.last_mut() {
+        let (ask, input) = (*ask, std::mem::take(input));
+        return type_into(screen, ask, input, key);
+    }
+    if let Some(Dialog::Confirm(redrive)) = screen.dialogs.last() {
+        let redrive = redrive.clone();
+        return answer(screen, redrive, key.code);
     }
     match key.code {
         KeyCode::Char('q') => return Some(Wish::Quit),

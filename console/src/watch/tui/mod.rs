@@ -274,7 +274,7 @@ impl View {
                     self.look_anew();
                 }
             }
-            Update::Settings(key) if shown.as_ref() == Some(&key) => {
+            Update::Window(key) | Update::Unsampled(key) if shown.as_ref() == Some(&key) => {
                 let state = self.model.store(&key);
                 self.screen.shop.iter_mut().for_each(|shop| shop.take_state(state.clone()));
                 self.make_detail();
@@ -289,10 +289,11 @@ impl View {
             Update::Gone(key) => {
                 self.screen.series.remove(&key);
                 if let Some(shop) = self.screen.shop.as_mut().filter(|shop| shop.key == key) {
-                    *shop = Shop { is_gone: true, ..Shop::new(&key) };
+                    *shop = Shop::new(&key);
+                    shop.is_gone = true;
                 }
             }
-            Update::Settings(_) => {}
+            Update::Window(_) | Update::Unsampled(_) => {}
         }
     }
 
@@ -364,7 +365,10 @@ fn told(redrive: &Redrive, done: Result<i64, AskError>) -> String {
         Redrive::Reason(_, expected) => {
             let rest = match expected - done {
                 left if left > 0 => {
-                    format!(" {} stayed dead: stock gone, or the customer's limit reached.", format::plural(left, "order"))
+                    format!(
+                        " {} stayed dead: stock gone, or the customer's limit reached.",
+                        format::plural(left, "order")
+                    )
                 }
                 _ => String::new(),
             };

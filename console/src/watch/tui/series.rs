@@ -60,9 +60,8 @@ enum Kind {
 
 const COLUMNS: usize = 11;
 /// The fields of the columns, in their order; `refused` is a sum.
-const FIELDS: [&str; COLUMNS] = [
-    "placed", "completed", "", "queued", "in-work", "retrying", "holds", "available", "sold", "p50-ms", "p99-ms",
-];
+const FIELDS: [&str; COLUMNS] =
+    ["placed", "completed", "", "queued", "in-work", "retrying", "holds", "available", "sold", "p50-ms", "p99-ms"];
 
 impl Column {
     fn kind(self) -> Kind {
@@ -158,9 +157,11 @@ impl Series {
         }
     }
 
-    /// When nothing was available first, Unix milliseconds.
-    pub fn sold_out_at(&self) -> Option<u64> {
-        self.points.iter().find(|point| point.values[Column::Available as usize] <= 0).map(|point| point.at)
+    /// When nothing was available first since a time, Unix milliseconds: before it opens, a store may have had nothing to
+    /// sell yet.
+    pub fn sold_out_at(&self, since: u64) -> Option<u64> {
+        let is_sold_out = |point: &&Point| point.at > since && point.values[Column::Available as usize] <= 0;
+        self.points.iter().find(is_sold_out).map(|point| point.at)
     }
 
     /// What to draw of a column, in about so many points. Up to `until` the store is known not to have changed since

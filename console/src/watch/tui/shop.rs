@@ -76,6 +76,8 @@ impl Numbers {
                 "claimed" => "in-work",
                 "dead" => "dead-letters",
                 "oldest-waiting-ms" => "oldest-ms",
+                "units-returned-total" => "returned",
+                "leases-ended-total" => "lapsed",
                 name => name.strip_suffix("-total").unwrap_or(name),
             };
             numbers.insert(known.to_string(), value.unwrap_or(0));

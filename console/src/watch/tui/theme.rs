@@ -94,6 +94,11 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
+    /// What stands on a frame, and is not of its colour.
+    pub fn title(self) -> Style {
+        self.strong().fg(Color::Reset)
+    }
+
     /// What must not be: nobody can overlook it.
     pub fn alarm(self) -> Style {
         let style = Style::new().add_modifier(Modifier::BOLD);

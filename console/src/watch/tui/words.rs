@@ -148,10 +148,7 @@ pub const NOTES: [(&str, &str); 4] = [
         "Orders asked for (placed, and those refused because units ran out) less those completed: during a sale the \
          demand still to be served, after it the demand that found nothing.",
     ),
-    (
-        "Latency",
-        "From placed to completed. p50: half of the orders took no longer; p99: 99 of 100 took no longer.",
-    ),
+    ("Latency", "From placed to completed. p50: half of the orders took no longer; p99: 99 of 100 took no longer."),
     ("Rates", "Events a second, from one sample to the next; zero while the store is quiet."),
 ];
 
@@ -175,7 +172,8 @@ mod tests {
 
     #[test]
     fn every_field_of_a_sample_has_its_words() {
-        let named: Vec<&str> = GROUPS.iter().flat_map(|(_, fields)| fields.iter().map(|(field, _, _)| *field)).collect();
+        let named: Vec<&str> =
+            GROUPS.iter().flat_map(|(_, fields)| fields.iter().map(|(field, _, _)| *field)).collect();
         let mut missing = FIELDS.iter().map(|field| field.name).filter(|name| !named.contains(name));
         assert_eq!(missing.next(), None);
         assert_eq!(named.len(), FIELDS.len());

@@ -15,6 +15,11 @@ use super::super::theme::Tone;
 /// Points to a column of the terminal: what braille can show.
 const POINTS_PER_COLUMN: usize = 2;
 
+/// What latencies are of, where there is room to say it.
+const LATENCY_LEAD: &str = " from ordered to completed:";
+/// Rows from which on the time is told under the lines.
+const ROOM_FOR_TIMES: u16 = 7;
+
 /// A line of a chart.
 struct Series {
     column: Column,
@@ -43,11 +48,19 @@ fn whole(value: f64) -> String {
 }
 
 fn time(value: f64) -> String {
-    if value == 0.0 { "0".into() } else { duration(value.round() as i64) }
+    if value == 0.0 {
+        "0".into()
+    } else {
+        duration(value.round() as i64)
+    }
 }
 
 fn latency(value: f64) -> String {
-    if value == 0.0 { format::NONE.into() } else { time(value) }
+    if value == 0.0 {
+        format::NONE.into()
+    } else {
+        time(value)
+    }
 }
 
 /// All charts, the most telling first.
@@ -120,17 +133,19 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, kind: &
     let values = lines.iter().flat_map(|(_, pieces)| pieces.iter().flatten()).map(|(_, value)| *value);
     let top = ceiling(values.fold(kind.least, f64::max));
     let dataset = |one: &Series, piece| {
-        Dataset::default()
-            .marker(Marker::Braille)
-            .graph_type(GraphType::Line)
-            .style(theme.tone(one.tone))
-            .data(piece)
+        Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line).style(theme.tone(one.tone)).data(piece)
     };
     let datasets = lines.iter().flat_map(|(one, pieces)| pieces.iter().map(|piece| dataset(one, piece))).collect();
     let seconds = (span.to - span.from) as f64 / 1e3;
-    let times = [span.from, span.from + (span.to - span.from) / 2, span.to].map(|at| clock(at as i64));
-    let y = Axis::default().bounds([0.0, top]).labels([0.0, top / 2.0, top].map(kind.scale)).style(theme.quiet());
-    let x = Axis::default().bounds([0.0, seconds]).labels(times).style(theme.quiet());
+    let times = [span.from, span.from + (span.to - span.from) / 2, span.to]
+        .map(|at| Line::styled(clock(at as i64), theme.quiet()));
+    let y = Axis::default()
+        .bounds([0.0, top])
+        .labels([0.0, top / 2.0, top].map(|value| Line::styled((kind.scale)(value), theme.quiet())))
+        .style(theme.frame());
+    // Where there are few rows, all of them are for the lines.
+    let times = if inside.height < ROOM_FOR_TIMES { Vec::new() } else { times.to_vec() };
+    let x = Axis::default().bounds([0.0, seconds]).labels(times).style(theme.frame());
     let chart = Chart::new(datasets).block(block).legend_position(None).x_axis(x).y_axis(y);
     frame.render_widget(chart, area);
 }
@@ -139,22 +154,48 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, kind: &
 fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, kind: &'a Kind) -> Block<'a> {
     let theme = screen.theme;
     let room = usize::from(area.width.saturating_sub(4));
-    let (_, name) = shop.shown_time(screen.now_ms, screen.is_fresh());
-    let span = if name.is_empty() { String::new() } else { format!(" {name} ") };
-    let mut title = vec![Span::styled(format!(" {} ", kind.title), theme.strong())];
-    if kind.title.len() + kind.meaning.len() + span.len() + 4 <= room {
-        title.push(Span::styled(format!("{} ", kind.meaning), theme.quiet()));
+    let (time, name) = shop.shown_time(screen.now_ms, screen.is_fresh());
+    let span = match name {
+        "" => String::new(),
+        name => format!(" {name} · {} ", duration((time.to - time.from) as i64)),
+    };
+    let mut title = vec![Span::styled(format!(" {} ", kind.title), theme.title())];
+    if kind.title.len() + kind.meaning.len() + span.len() + 6 <= room {
+        title.push(Span::styled(format!("· {} ", kind.meaning), theme.quiet()));
     }
     let mut legend = legend(screen, shop, kind, true);
     if legend.width() > room {
         legend = self::legend(screen, shop, kind, false);
     }
+    let left = room.saturating_sub(legend.width());
     Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.frame())
         .title(Line::from(title))
         .title(Line::styled(span, theme.quiet()).right_aligned())
         .title_bottom(legend)
+        .title_bottom(latencies(screen, shop, kind, left).right_aligned())
+}
+
+/// How long orders took that were just completed, beside how many they were: what nobody should have to look for.
+fn latencies(screen: &Screen, shop: &Shop, kind: &Kind, room: usize) -> Line<'static> {
+    let (Some(numbers), true) = (&shop.numbers, std::ptr::eq(kind.series, CHARTS[0].series)) else {
+        return Line::default();
+    };
+    let theme = screen.theme;
+    let [half, most] = ["p50-ms", "p99-ms"].map(|name| latency(numbers.get(name) as f64));
+    let values =
+        [Span::raw(" p50 "), Span::styled(half, theme.title()), Span::raw(" p99 "), Span::styled(most, theme.title())];
+    let mut line = Line::from(values.to_vec()).style(theme.quiet());
+    line.push_span(Span::raw(" "));
+    match line.width() {
+        width if width + LATENCY_LEAD.len() <= room => {
+            line.spans.insert(0, Span::raw(LATENCY_LEAD));
+            line
+        }
+        width if width <= room => line,
+        _ => Line::default(),
+    }
 }
 
 fn legend(screen: &Screen, shop: &Shop, kind: &Kind, with_values: bool) -> Line<'static> {
@@ -162,10 +203,10 @@ fn legend(screen: &Screen, shop: &Shop, kind: &Kind, with_values: bool) -> Line<
     let mut spans = vec![Span::raw(" ")];
     for one in kind.series {
         spans.push(Span::styled("● ", theme.tone(one.tone)));
-        spans.push(Span::raw(format!("{} ", one.label)));
+        spans.push(Span::styled(format!("{} ", one.label), theme.quiet()));
         if with_values {
             let value = (kind.read)(value(screen, shop, one));
-            spans.push(Span::styled(format!("{value} "), theme.strong()));
+            spans.push(Span::styled(format!("{value} "), theme.title()));
         }
     }
     Line::from(spans)

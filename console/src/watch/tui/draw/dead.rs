@@ -51,8 +51,9 @@ fn trouble_lines(theme: Theme, numbers: &Numbers, explains: bool) -> Vec<Line<'s
     }
     let mut spans = Vec::new();
     for (field, label, _) in TROUBLE {
+        let label = label.strip_suffix(" attempts").unwrap_or(label);
         spans.push(Span::raw(format!("{label} ")));
-        spans.push(Span::styled(format!("{}   ", count(numbers.get(field))), theme.strong()));
+        spans.push(Span::styled(format!("{}  ", count(numbers.get(field))), theme.strong()));
     }
     vec![Line::from(spans)]
 }

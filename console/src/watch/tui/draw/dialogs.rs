@@ -30,7 +30,10 @@ const KEYS: [(&str, &str); 10] = [
     ("esc", "back: close what lies on top; from a store, to the list of stores"),
     ("?", "this help"),
     ("q, ctrl-c", "leave"),
-    ("live, quiet, lost", "top right: the store changes; nothing changed, which is no error; no connection, it tries again"),
+    (
+        "live, quiet, lost",
+        "top right: the store changes; nothing changed, which is no error; no connection, it tries again",
+    ),
 ];
 
 /// Draws the field, its text cut at the left so that its end is seen.
@@ -72,7 +75,12 @@ pub fn confirm(frame: &mut Frame, theme: Theme, redrive: &Redrive) {
     let mut lines = wrapped(&text, usize::from(width), Style::new());
     lines.truncate(usize::from(frame.area().height.saturating_sub(8)));
     lines.push(Line::default());
-    lines.push(Line::from(vec![Span::styled(" y ", theme.chosen()), " redrive     ".into(), Span::styled(" n ", theme.chosen()), " cancel".into()]));
+    lines.push(Line::from(vec![
+        Span::styled(" y ", theme.chosen()),
+        " redrive     ".into(),
+        Span::styled(" n ", theme.chosen()),
+        " cancel".into(),
+    ]));
     let inside = popup(frame, theme, &title, (CONFIRM_WIDTH, lines.len() as u16 + 2));
     frame.render_widget(Text::from(lines), inside);
 }

@@ -17,7 +17,7 @@ mod window;
 mod work;
 
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::Line;
+use ratatui::text::{Line, Text};
 use ratatui::widgets::{Paragraph, Wrap};
 use ratatui::Frame;
 
@@ -39,6 +39,7 @@ pub fn draw(frame: &mut Frame, screen: &mut Screen) {
         return too_small(frame, area);
     }
     let banners = top::banners(screen);
+    let note = top::note(screen, usize::from(area.width - 2));
     let has_tabs = screen.shop.is_some();
     let has_times = has_tabs && area.height >= TALL;
     let [head, times, tabs, banner, body, foot] = Layout::vertical([
@@ -47,7 +48,7 @@ pub fn draw(frame: &mut Frame, screen: &mut Screen) {
         Constraint::Length(u16::from(has_tabs)),
         Constraint::Length(banners.len() as u16),
         Constraint::Fill(1),
-        Constraint::Length(1),
+        Constraint::Length(note.len().max(1) as u16),
     ])
     .areas(area);
     top::head(frame, inset(head), screen);
@@ -61,7 +62,10 @@ pub fn draw(frame: &mut Frame, screen: &mut Screen) {
         stores::draw(frame, body, screen);
     }
     frame.render_widget(Paragraph::new(banners), banner);
-    top::foot(frame, inset(foot), screen);
+    match note.is_empty() {
+        true => top::foot(frame, inset(foot), screen),
+        false => frame.render_widget(Text::from(note), inset(foot)),
+    }
     dialog(frame, screen);
 }
 

@@ -38,20 +38,16 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
     let tiles_height = tiles::height(tile);
     if area.width >= WIDE && area.height >= EXPLAINED {
         let [top, _, rest] =
-            Layout::vertical([Constraint::Length(tiles_height), Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-        let [left, right] =
-            Layout::horizontal([Constraint::Percentage(40), Constraint::Fill(1)]).spacing(2).areas(top);
+            Layout::vertical([Constraint::Length(tiles_height), Constraint::Length(1), Constraint::Fill(1)])
+                .areas(area);
+        let [left, right] = Layout::horizontal([Constraint::Percentage(40), Constraint::Fill(1)]).spacing(2).areas(top);
         stock::draw(frame, left, screen, shop, numbers);
         tiles::draw(frame, right, screen, shop, numbers, tile);
         return below(frame, rest, screen, shop, numbers);
     }
     let card = if area.height >= EXPLAINED { stock::LARGE } else { stock::SMALL };
-    let [top, middle, rest] = Layout::vertical([
-        Constraint::Length(card),
-        Constraint::Length(tiles_height),
-        Constraint::Fill(1),
-    ])
-    .areas(area);
+    let [top, middle, rest] =
+        Layout::vertical([Constraint::Length(card), Constraint::Length(tiles_height), Constraint::Fill(1)]).areas(area);
     stock::draw(frame, top, screen, shop, numbers);
     let middle = Rect { x: middle.x + 1, width: middle.width - 2, ..middle };
     tiles::draw(frame, middle, screen, shop, numbers, tile);
@@ -69,8 +65,7 @@ fn below(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &
         height if height < 4 * PANEL_LEAST => (1, height * 9 / 20),
         height => (2, height * 9 / 20),
     };
-    let [charts_area, lists_area] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(lists)]).areas(area);
+    let [charts_area, lists_area] = Layout::vertical([Constraint::Fill(1), Constraint::Length(lists)]).areas(area);
     draw_charts(frame, charts_area, screen, shop, (rows, across));
     if lists > 0 {
         draw_lists(frame, lists_area, screen, shop, numbers);

@@ -36,7 +36,8 @@ fn missing(theme: Theme, error: &AskError, width: usize) -> Vec<Line<'static>> {
     let (lead, hint) = match error {
         AskError::Missing(_) => (
             "This store knows no such order.",
-            "Either it was never placed here, or it ended so long ago that the store has forgotten it (keep-ms).".into(),
+            "Either it was never placed here, or it ended so long ago that the store has forgotten it (keep-ms)."
+                .into(),
         ),
         other => ("The order could not be read.", safe(other.text())),
     };
@@ -138,7 +139,9 @@ fn timeline(theme: Theme, order: &Json, now_ms: i64, width: usize) -> Vec<Line<'
         let used: usize = line.iter().map(Span::width).sum();
         let mut rows = wrapped(&what, width.saturating_sub(used + 2).max(20), theme.quiet()).into_iter();
         line.push(Span::raw("  "));
-        line.extend(rows.next().map(|row| row.spans).unwrap_or_default().into_iter().map(|span| span.style(theme.quiet())));
+        line.extend(
+            rows.next().map(|row| row.spans).unwrap_or_default().into_iter().map(|span| span.style(theme.quiet())),
+        );
         lines.push(Line::from(line));
         lines.extend(rows.map(|row| Line::styled(format!("{:28}{row}", ""), theme.quiet())));
         before = Some(at);

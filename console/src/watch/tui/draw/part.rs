@@ -20,21 +20,15 @@ pub fn panel<'a>(theme: Theme, title: &'a str, number: String) -> Block<'a> {
         .border_type(BorderType::Rounded)
         .border_style(theme.frame())
         .padding(Padding::horizontal(1))
-        .title(Line::styled(format!(" {title} "), theme.strong()));
+        .title(Line::styled(format!(" {title} "), theme.title()));
     match number.is_empty() {
         true => block,
-        false => block.title(Line::styled(format!(" {number} "), theme.strong()).right_aligned()),
+        false => block.title(Line::styled(format!(" {number} "), theme.title()).right_aligned()),
     }
 }
 
 /// Draws the frame of a panel, and what it shows in a line where there is room. What is left of the area.
-pub fn open_panel(
-    frame: &mut Frame,
-    area: Rect,
-    theme: Theme,
-    (title, meaning): (&str, &str),
-    number: String,
-) -> Rect {
+pub fn open_panel(frame: &mut Frame, area: Rect, theme: Theme, (title, meaning): (&str, &str), number: String) -> Rect {
     let block = panel(theme, title, number);
     let inside = block.inner(area);
     frame.render_widget(block, area);
@@ -49,7 +43,7 @@ pub fn open_panel(
 }
 
 /// How many rows a text takes when it is wrapped at spaces.
-fn rows_of(text: &str, width: u16) -> u16 {
+pub fn rows_of(text: &str, width: u16) -> u16 {
     let (mut rows, mut used) = (1, 0);
     for word in text.split_whitespace().map(|word| word.chars().count() as u16) {
         if used > 0 && used + 1 + word > width {
@@ -168,6 +162,9 @@ mod tests {
     #[test]
     fn something_is_never_drawn_as_nothing() {
         let drawn = |part| bar(Theme::Plain, Tone::Refused, part, 10).content.to_string();
-        assert_eq!((drawn(0.0), drawn(0.000_1), drawn(1.0), drawn(0.55)), ("".into(), "▏".into(), "█".repeat(10), "█████▌".into()));
+        assert_eq!(
+            (drawn(0.0), drawn(0.000_1), drawn(1.0), drawn(0.55)),
+            ("".into(), "▏".into(), "█".repeat(10), "█████▌".into())
+        );
     }
 }

@@ -34,8 +34,7 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
         return frame.render_widget(Line::raw(none), inside);
     }
     let left = skus.total - skus.shown.len() as i64;
-    let [list, foot] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(left > 0))]).areas(inside);
+    let [list, foot] = Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(left > 0))]).areas(inside);
     let chosen = shop.chosen_in(Tab::Stock);
     let widest = skus.shown.iter().map(|line| columns(&safe(&line.name))).max().unwrap_or(0);
     let numbers = HEADS.len() * NUMBER + MARK + 1;

@@ -15,7 +15,9 @@ use super::part::panel;
 
 /// Rows of a digit that is drawn large, and its columns.
 const DIGIT_ROWS: u16 = 4;
-const DIGIT_COLUMNS: u16 = 4;
+const DIGIT_COLUMNS: u16 = 8;
+/// The most of the card's width that the number may have; else it is drawn in half as many columns.
+const DIGITS_MOST: f64 = 0.5;
 /// Rows the card has where the number is drawn large.
 pub const LARGE: u16 = 7;
 /// Rows the card has where there is little room.
@@ -26,10 +28,9 @@ pub fn sold_out_sentence(shop: &Shop, numbers: &Numbers) -> Option<String> {
     if !numbers.is_sold_out() {
         return None;
     }
-    let after = match (shop.series.sold_out_at(), shop.window.opens) {
-        (Some(at), opens) if opens > 0 && at as i64 > opens => {
-            format!(" {} after opening", duration(at as i64 - opens))
-        }
+    let opens = shop.window.opens.max(0);
+    let after = match shop.series.sold_out_at(opens as u64) {
+        Some(at) if opens > 0 => format!(" {} after opening", duration(at as i64 - opens)),
         _ => String::new(),
     };
     let open = [(numbers.processing(), "order"), (numbers.get("holds"), "cart")];
@@ -52,7 +53,9 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
         return small(frame, inside, theme, numbers, sold_out);
     }
     let digits = count(numbers.get("available"));
-    let width = digits.chars().count() as u16 * DIGIT_COLUMNS + 2;
+    let width = digits.chars().count() as u16 * DIGIT_COLUMNS;
+    let is_narrow = f64::from(width) > DIGITS_MOST * f64::from(inside.width);
+    let width = if is_narrow { width / 2 } else { width } + 2;
     if area.height >= LARGE + 3 {
         tall(frame, inside, theme, numbers, (digits, width), sold_out);
     } else {
@@ -105,15 +108,15 @@ fn tall(
     sold_out: Option<String>,
 ) {
     let rows = [DIGIT_ROWS, 2, 1].map(Constraint::Length);
-    let [top, bar, legend, why] =
-        Layout::vertical([rows[0], rows[1], rows[2], Constraint::Fill(1)]).areas(area);
+    let [top, bar, legend, why] = Layout::vertical([rows[0], rows[1], rows[2], Constraint::Fill(1)]).areas(area);
     let [left, right] = Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(top);
     big(frame, left, theme, digits);
     let [_, head] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(right);
-    frame.render_widget(Paragraph::new(head_of(theme, numbers, sold_out)).wrap(Wrap { trim: true }), head);
+    let mut lines = vec![Line::raw(of(numbers))];
+    lines.extend(sold_out.map(|sentence| Line::styled(format!("✓ {sentence}"), theme.tone(Tone::Completed))));
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), head);
     stack(frame, bar, theme, numbers);
     frame.render_widget(Line::from(legend_of(theme, numbers).concat()), legend);
-    let why = Rect { y: why.y, height: why.height, ..why };
     frame.render_widget(Paragraph::new(AVAILABLE_WHY).wrap(Wrap { trim: true }).style(theme.quiet()), why);
 }
 
@@ -131,7 +134,9 @@ fn head_of(theme: Theme, numbers: &Numbers, sold_out: Option<String>) -> Line<'s
 
 fn big(frame: &mut Frame, area: Rect, theme: Theme, digits: String) {
     let style = theme.tone(Tone::Available);
-    let text = BigText::builder().pixel_size(PixelSize::Quadrant).style(style).lines(vec![digits.into()]).build();
+    let is_narrow = usize::from(area.width) < digits.chars().count() * usize::from(DIGIT_COLUMNS);
+    let size = if is_narrow { PixelSize::Quadrant } else { PixelSize::HalfHeight };
+    let text = BigText::builder().pixel_size(size).style(style).lines(vec![digits.into()]).build();
     frame.render_widget(text, area);
 }
 

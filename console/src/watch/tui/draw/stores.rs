@@ -37,13 +37,9 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen) {
     let block = panel(theme, &title, String::new());
     let inside = block.inner(area);
     frame.render_widget(block, area);
-    let [summary_area, _, head, list] = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Fill(1),
-    ])
-    .areas(inside);
+    let [summary_area, _, head, list] =
+        Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Length(1), Constraint::Fill(1)])
+            .areas(inside);
     frame.render_widget(Line::styled(summary(screen), theme.quiet()), summary_area);
     let listed = screen.listed();
     let columns = Columns::of(&listed, usize::from(inside.width));
@@ -186,7 +182,10 @@ fn empty(frame: &mut Frame, area: Rect, screen: &Screen) {
     let about = "A store is one key. The first write makes it, and it shows up here by itself. In redis-cli:";
     lines.extend(wrapped(about, usize::from(inside.width), Style::new()));
     let steps = [
-        ("Make a store: two units a customer, carts hold theirs for ten minutes", "STORE.SET popup limit 2 hold-ms 600000"),
+        (
+            "Make a store: two units a customer, carts hold theirs for ten minutes",
+            "STORE.SET popup limit 2 hold-ms 600000",
+        ),
         ("Give it something to sell", "INV.SET popup mug 100 LOW 10"),
         ("Sell it", "ORDER.PLACE popup o-1001 alice ITEMS mug 2"),
         ("Or watch a whole sale", "holdfast sale --url redis://127.0.0.1:6379"),

@@ -12,6 +12,7 @@ use super::super::series::Column;
 use super::super::shop::{Numbers, Shop};
 use super::super::theme::{Theme, Tone};
 use super::super::words::TILES;
+use super::part::rows_of;
 
 /// Tiles beside each other.
 const ACROSS: usize = 3;
@@ -50,12 +51,17 @@ fn one(
     };
     let quiet = if is_alarm { style } else { theme.quiet() };
     let accent = if is_alarm { style } else { theme.tone(*tone) };
-    let lines = vec![
+    let width = area.width.saturating_sub(2);
+    let sub = Line::from(sub);
+    let mut lines = vec![
         Line::styled(label, accent.patch(theme.strong())),
         Line::styled(count(value), theme.strong().patch(value_style(theme, name, is_alarm))),
-        Line::from(sub),
-        Line::styled(*why, quiet),
+        sub.clone(),
     ];
+    // An explanation that is cut off explains nothing.
+    if 2 + rows_of(&sub.to_string(), width) + rows_of(why, width) <= area.height {
+        lines.push(Line::styled(*why, quiet));
+    }
     let block = Block::new()
         .borders(Borders::LEFT)
         .border_type(BorderType::Thick)
@@ -98,11 +104,8 @@ fn told(name: &str, screen: &Screen, shop: &Shop, numbers: &Numbers) -> (i64, Ve
 }
 
 fn processing(theme: Theme, numbers: &Numbers) -> Vec<Span<'static>> {
-    let kinds = [
-        ("queued", Tone::Queued, "queued"),
-        ("in-work", Tone::Work, "in work"),
-        ("retrying", Tone::Retry, "to retry"),
-    ];
+    let kinds =
+        [("queued", Tone::Queued, "queued"), ("in-work", Tone::Work, "in work"), ("retrying", Tone::Retry, "to retry")];
     let mut spans = Vec::new();
     for (name, tone, label) in kinds.into_iter().filter(|(name, _, _)| numbers.get(name) > 0) {
         if !spans.is_empty() {

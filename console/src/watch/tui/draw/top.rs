@@ -9,7 +9,7 @@ use super::super::format::{age, count, moment};
 use super::super::screen::{Dialog, Freshness, Screen};
 use super::super::shop::{Shop, Tab, TABS};
 use super::super::theme::Tone;
-use super::part::spread;
+use super::part::{spread, wrapped};
 use super::window::{explain, phase};
 
 /// From this width on the line says in a sentence how fresh it is.
@@ -149,12 +149,14 @@ fn away(screen: &Screen, error: Option<String>) -> String {
     format!("{} is away since {} ({}).{of}{error}", screen.product(), moment(since, now), age(now - since))
 }
 
-/// Draws the last line: what was just done, or the keys; and the server.
+/// What was just done, or cannot be: in the place of the keys, for some seconds.
+pub fn note(screen: &Screen, width: usize) -> Vec<Line<'static>> {
+    screen.note().map(|note| wrapped(note, width, screen.theme.strong())).unwrap_or_default()
+}
+
+/// Draws the last line: the keys, and the server.
 pub fn foot(frame: &mut Frame, area: Rect, screen: &Screen) {
     let theme = screen.theme;
-    if let Some(note) = screen.note() {
-        return frame.render_widget(Line::styled(note.to_string(), theme.strong()), area);
-    }
     let keys = match (&screen.shop, screen.dialogs.last()) {
         (_, Some(Dialog::Prompt(..))) => "enter find   esc cancel",
         (_, Some(Dialog::Confirm(_))) => "y redrive   n cancel",

@@ -36,9 +36,8 @@ impl Phase {
 /// Where a store is in its window at a time.
 pub fn phase(window: Window, now_ms: i64) -> Phase {
     let Window { opens, closes, .. } = window;
-    let phase = |label, tone, lead, value| {
-        Phase { label, tone, lead, value, part: None, is_soon: false, is_before: false }
-    };
+    let phase =
+        |label, tone, lead, value| Phase { label, tone, lead, value, part: None, is_soon: false, is_before: false };
     let (until_open, until_close) = (opens - now_ms, closes - now_ms);
     if until_open > 0 {
         let phase = phase("Not open yet", Tone::Placed, "opens in", countdown(until_open));
@@ -90,6 +89,9 @@ mod tests {
         assert_eq!(told(50_000, 0), ("Open", "open for 50 s".into(), None));
         assert_eq!(told(50_000, 88_000), ("Closed", "closed 12 s ago".into(), Some(1.0)));
         let paused = explain(Window { paused: true, ..Window::default() }, 100_000);
-        assert_eq!(paused, "Orders are taken at any time: no sale window is set. Paused: nothing is handed to workers.");
+        assert_eq!(
+            paused,
+            "Orders are taken at any time: no sale window is set. Paused: nothing is handed to workers."
+        );
     }
 }
