@@ -36,6 +36,7 @@ mod stock;
 mod store;
 mod streams;
 mod timeseries;
+mod tui;
 mod watch;
 mod watch_events;
 mod watch_guard;
@@ -75,6 +76,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("store", store::TESTS),
     ("streams", streams::TESTS),
     ("timeseries", timeseries::TESTS),
+    ("tui", tui::TESTS),
     ("watch", watch::TESTS),
     ("watch_events", watch_events::TESTS),
     ("watch_guard", watch_guard::TESTS),

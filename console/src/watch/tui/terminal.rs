@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{bail, Context, Result};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event};
-use crossterm::terminal::{disable_raw_mode, enable_raw_mode, EnterAlternateScreen, LeaveAlternateScreen};
+use crossterm::terminal::{
+    disable_raw_mode, enable_raw_mode, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen,
+};
 use crossterm::{cursor, execute};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
@@ -50,10 +52,10 @@ pub fn take() -> Result<()> {
     let mut ours = ours();
     let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).context("taking the terminal")?;
     // From here on it is given back, whatever else fails.
-    let terminal = ours.insert(terminal);
+    *ours = Some(terminal);
     enable_raw_mode().context("taking the terminal")?;
-    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).context("taking the terminal")?;
-    terminal.clear().context("clearing the terminal")
+    execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All), EnableBracketedPaste, cursor::Hide)
+        .context("taking the terminal")
 }
 
 /// Gives the terminal back as it was. Nothing is drawn after that.

@@ -172,7 +172,7 @@ fn text(screen: &mut Screen, size: (u16, u16)) -> String {
         }
         text.push('\n');
     }
-    text
+    text.replace('\u{a0}', " ")
 }
 
 #[track_caller]
@@ -210,7 +210,7 @@ fn the_dashboard_tells_everything_that_counts_at_every_size() {
             assert_shows(&text, &[label, value]);
         }
         assert_shows(&text, &["54 carts open now", "450 queued", "1,900 found no units", "85 % not enough units"]);
-        assert_shows(&text, &["Orders a second", "● Ordered", "as it must be", "q quit"]);
+        assert_shows(&text, &["Orders a second", "● Ordered", "p50 412 ms p99 1.4 s", "as it must be", "q quit"]);
         let braille = text.chars().filter(|char| ('\u{2801}'..='\u{28ff}').contains(char)).count();
         assert!(braille > 20, "no chart is drawn at {size:?}:\n{text}");
     }
@@ -386,7 +386,10 @@ fn a_redrive_is_asked_for_and_only_where_writes_are_allowed() {
     press(&mut screen, KeyCode::Char('r'));
     assert_shows(&text(&mut screen, (80, 24)), &["Choose a reason with the arrow keys"]);
     press(&mut screen, KeyCode::Char('r'));
-    assert_shows(&text(&mut screen, (80, 24)), &["holdfast watch --tui --allow-writes"]);
+    assert_shows(
+        &text(&mut screen, (80, 24)),
+        &["Read-only. To redrive from here, start it as holdfast watch --tui", "--allow-writes."],
+    );
     screen.writes = true;
     press(&mut screen, KeyCode::Char('r'));
     assert_shows(&text(&mut screen, (80, 24)), &["Redrive 2 orders?", "“card declined”", "y  redrive", "n  cancel"]);

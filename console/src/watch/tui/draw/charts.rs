@@ -15,8 +15,6 @@ use super::super::theme::Tone;
 /// Points to a column of the terminal: what braille can show.
 const POINTS_PER_COLUMN: usize = 2;
 
-/// What latencies are of, where there is room to say it.
-const LATENCY_LEAD: &str = " from ordered to completed:";
 /// Rows from which on the time is told under the lines.
 const ROOM_FOR_TIMES: u16 = 7;
 
@@ -159,43 +157,38 @@ fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, kind: &'a Kind) -> Block<
         "" => String::new(),
         name => format!(" {name} · {} ", duration((time.to - time.from) as i64)),
     };
+    let mut right = latencies(screen, shop, kind);
+    right.push_span(Span::styled(span, theme.quiet()));
     let mut title = vec![Span::styled(format!(" {} ", kind.title), theme.title())];
-    if kind.title.len() + kind.meaning.len() + span.len() + 6 <= room {
+    if kind.title.len() + kind.meaning.len() + right.width() + 6 <= room {
         title.push(Span::styled(format!("· {} ", kind.meaning), theme.quiet()));
     }
     let mut legend = legend(screen, shop, kind, true);
     if legend.width() > room {
         legend = self::legend(screen, shop, kind, false);
     }
-    let left = room.saturating_sub(legend.width());
     Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.frame())
         .title(Line::from(title))
-        .title(Line::styled(span, theme.quiet()).right_aligned())
+        .title(right.right_aligned())
         .title_bottom(legend)
-        .title_bottom(latencies(screen, shop, kind, left).right_aligned())
 }
 
 /// How long orders took that were just completed, beside how many they were: what nobody should have to look for.
-fn latencies(screen: &Screen, shop: &Shop, kind: &Kind, room: usize) -> Line<'static> {
-    let (Some(numbers), true) = (&shop.numbers, std::ptr::eq(kind.series, CHARTS[0].series)) else {
+fn latencies(screen: &Screen, shop: &Shop, kind: &Kind) -> Line<'static> {
+    let (Some(numbers), true) = (&shop.numbers, kind.series[0].column == Column::Placed) else {
         return Line::default();
     };
     let theme = screen.theme;
     let [half, most] = ["p50-ms", "p99-ms"].map(|name| latency(numbers.get(name) as f64));
-    let values =
-        [Span::raw(" p50 "), Span::styled(half, theme.title()), Span::raw(" p99 "), Span::styled(most, theme.title())];
-    let mut line = Line::from(values.to_vec()).style(theme.quiet());
-    line.push_span(Span::raw(" "));
-    match line.width() {
-        width if width + LATENCY_LEAD.len() <= room => {
-            line.spans.insert(0, Span::raw(LATENCY_LEAD));
-            line
-        }
-        width if width <= room => line,
-        _ => Line::default(),
-    }
+    Line::from(vec![
+        Span::styled(" p50 ", theme.quiet()),
+        Span::styled(half, theme.title()),
+        Span::styled(" p99 ", theme.quiet()),
+        Span::styled(most, theme.title()),
+        Span::raw(" ─"),
+    ])
 }
 
 fn legend(screen: &Screen, shop: &Shop, kind: &Kind, with_values: bool) -> Line<'static> {

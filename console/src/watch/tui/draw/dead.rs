@@ -15,6 +15,8 @@ use super::part::{bar, open_panel, window};
 
 const TITLE: &str = "Retries and dead letters";
 const MEANING: &str = "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.";
+/// Columns and rows from which on the small numbers are explained.
+const ROOM_TO_EXPLAIN: (u16, u16) = (72, 12);
 /// Columns of a count.
 const NUMBER: usize = 9;
 /// The longest reason in a list, in columns, and the part of the width it may have.
@@ -26,7 +28,7 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
     let total = numbers.get("dead-letters");
     let number = if total > 0 { count(total) } else { String::new() };
     let inside = open_panel(frame, area, theme, (TITLE, MEANING), number);
-    let explains = inside.height >= 12;
+    let explains = inside.height >= ROOM_TO_EXPLAIN.1 && inside.width >= ROOM_TO_EXPLAIN.0;
     let [trouble, _, list] = Layout::vertical([
         Constraint::Length(if explains { 4 } else { 1 }),
         Constraint::Length(u16::from(inside.height > 5)),

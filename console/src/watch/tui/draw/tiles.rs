@@ -14,6 +14,8 @@ use super::super::theme::{Theme, Tone};
 use super::super::words::TILES;
 use super::part::rows_of;
 
+/// A space at which no line is broken.
+const NO_BREAK: &str = "\u{a0}";
 /// Tiles beside each other.
 const ACROSS: usize = 3;
 
@@ -111,7 +113,9 @@ fn processing(theme: Theme, numbers: &Numbers) -> Vec<Span<'static>> {
         if !spans.is_empty() {
             spans.push(Span::raw(" · "));
         }
-        spans.push(Span::styled(format!("{} {label}", count(numbers.get(name))), theme.tone(tone)));
+        // Together on a line, wherever it is broken.
+        let label = format!("{} {label}", count(numbers.get(name))).replace(' ', NO_BREAK);
+        spans.push(Span::styled(label, theme.tone(tone)));
     }
     if spans.is_empty() {
         spans.push(Span::raw(if numbers.get("placed") > 0 { "all done" } else { "none yet" }));
