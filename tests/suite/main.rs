@@ -19,6 +19,7 @@ mod fleet;
 mod grafana;
 mod groups;
 mod holds;
+mod journal;
 mod locks;
 mod locks_kept;
 mod metrics;
@@ -55,6 +56,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("grafana", grafana::TESTS),
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
+    ("journal", journal::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
     ("metrics", metrics::TESTS),
