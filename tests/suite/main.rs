@@ -37,6 +37,7 @@ mod stock;
 mod store;
 mod streams;
 mod timeseries;
+mod versions;
 
 use common::{cleanup, ServerBinary, TestFn};
 use libtest_mimic::{Arguments, Trial};
@@ -74,6 +75,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("store", store::TESTS),
     ("streams", streams::TESTS),
     ("timeseries", timeseries::TESTS),
+    ("versions", versions::TESTS),
 ];
 
 /// One trial for every test on every server of the matrix.
