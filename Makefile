@@ -74,8 +74,8 @@ lint: setup ## formatting, clippy
 deny: ## licences, advisories and sources of the dependencies (needs cargo-deny)
 	cargo deny check
 
-docs: ## write docs/commands.md from the table of commands
-	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference_is_what_the_table_says
+docs: ## write docs/commands.md and docs/metrics.md from the tables in the code
+	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference
 
 bench: build ## CPU an operation and a life, wake-ups, retries, memory, growth, deadlines, loading; BullMQ if npm is there
 	$(CONSOLE) bench
