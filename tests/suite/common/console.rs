@@ -1,5 +1,6 @@
 //! The program `holdfast`, as a person runs it.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -34,6 +35,18 @@ impl Running {
         let output = child.wait_with_output().expect("its output");
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         Run { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// The next line of standard output. What comes after it is left for [`Running::wait`].
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let stdout = self.0.as_mut().and_then(|child| child.stdout.as_mut()).expect("it runs");
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        // Byte by byte, as what a buffer read ahead would be lost.
+        while stdout.read(&mut byte).expect("standard output") == 1 && byte != *b"\n" {
+            line.push(byte[0]);
+        }
+        String::from_utf8_lossy(&line).into_owned()
     }
 
     /// The process id.
