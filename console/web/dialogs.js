@@ -47,8 +47,8 @@ const NOTES = [
   [
     "Live, quiet, lost",
     "The dot at the top says how old the numbers are. “Live”: the store changes, a sample comes every " +
-      "second. “Quiet”: nothing has changed since, which is no error. “Lost”: this page hears nothing, and greys out; it " +
-      "tries again by itself.",
+      "second. “Quiet”: nothing has changed since, which is no error. “Lost”: this page hears nothing, and " +
+      "greys out; it tries again by itself.",
   ],
   [
     "Oversold",

@@ -19,6 +19,7 @@ export function showLine({ feed, server, at }) {
     feed.state === "live" && isAway ? "away" : feed.state === "live" && isQuiet(at, now) ? "quiet" : feed.state;
   document.body.dataset.line = state;
   const asOf = at === null ? "" : ` What you see is from ${moment(at, now)}.`;
+  const awaySince = server?.since ?? now;
   const texts = {
     connecting: ["connecting…", null],
     live: [at === null ? "live" : `live · ${age(now - at)} ago`, null],
@@ -29,7 +30,7 @@ export function showLine({ feed, server, at }) {
     ],
     away: [
       `${productName(server)} is away`,
-      `${productName(server)} is away since ${moment(server?.since ?? now, now)} (${age(now - (server?.since ?? now))})` +
+      `${productName(server)} is away since ${moment(awaySince, now)} (${age(now - awaySince)})` +
         `${server?.error ? `: ${server.error}` : ""}. holdfast keeps trying.${asOf}`,
     ],
   };

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { sparkline } from "./charts.js";
 import { h, icon, keyed, setAttribute, setBar, setText, show } from "./dom.js";
-import { count, rate, short } from "./format.js";
+import { count, plural, rate, short } from "./format.js";
 import { Series } from "./series.js";
 import { phase } from "./window.js";
 import { refusedIn } from "./words.js";
@@ -138,7 +138,7 @@ function summary(stores) {
   const sum = (field) => stores.reduce((all, { metrics }) => all + (metrics?.[field] ?? 0), 0);
   const open = sum("queued") + sum("in-work") + sum("retrying");
   return (
-    `${count(stores.length)} ${stores.length === 1 ? "store" : "stores"} · ${count(sum("available"))} units available · ` +
+    `${plural(stores.length, "store")} · ${count(sum("available"))} units available · ` +
     `${count(open)} orders processing · ${count(sum("completed"))} completed`
   );
 }

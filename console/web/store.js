@@ -211,8 +211,8 @@ export class StorePage {
   }
 
   /**
-   * What goes on though no sample comes: rates fall to 0, and the charts go up to now; of a line that is lost, up to the
-   * last sample.
+   * What goes on though no sample comes: rates fall to 0, and the charts go up to now; of a line that is lost, up to
+   * the last sample.
    */
   draw({ now, isFresh }) {
     this.tiles.update(this.store.metrics, { completed: isFresh ? this.series.rate("completed", now) : NaN });
