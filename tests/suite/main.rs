@@ -19,6 +19,7 @@ mod fleet;
 mod grafana;
 mod groups;
 mod holds;
+mod journal;
 mod locks;
 mod locks_kept;
 mod metrics;
@@ -37,6 +38,7 @@ mod store;
 mod streams;
 mod timeseries;
 mod tui;
+mod versions;
 mod watch;
 mod watch_events;
 mod watch_guard;
@@ -59,6 +61,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("grafana", grafana::TESTS),
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
+    ("journal", journal::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
     ("metrics", metrics::TESTS),
@@ -77,6 +80,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("streams", streams::TESTS),
     ("timeseries", timeseries::TESTS),
     ("tui", tui::TESTS),
+    ("versions", versions::TESTS),
     ("watch", watch::TESTS),
     ("watch_events", watch_events::TESTS),
     ("watch_guard", watch_guard::TESTS),

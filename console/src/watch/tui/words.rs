@@ -178,4 +178,27 @@ mod tests {
         assert_eq!(missing.next(), None);
         assert_eq!(named.len(), FIELDS.len());
     }
+
+    #[test]
+    fn the_words_are_those_of_the_page() {
+        let scripts = [
+            include_str!("../../../web/words.js"),
+            include_str!("../../../web/tiles.js"),
+            include_str!("../../../web/dead.js"),
+            include_str!("../../../web/dialogs.js"),
+        ];
+        // A text that is put together from several lines, as one.
+        let page = scripts.concat().split_whitespace().collect::<Vec<_>>().join(" ").replace("\" + \"", "");
+        let states = ["queued", "claimed", "retrying", "completed", "cancelled", "dead"].into_iter().filter_map(state);
+        let mut words: Vec<&str> = vec![AVAILABLE_WHY, NO_REASON];
+        words.extend(REFUSALS.iter().flat_map(|one| [one.field, one.code, one.says, one.why]));
+        words.extend(GROUPS.iter().flat_map(|(_, fields)| *fields).flat_map(|(field, label, why)| [field, label, why]));
+        words.extend(TILES.iter().flat_map(|(_, _, label, why)| [*label, why]));
+        words.extend(TROUBLE.iter().flat_map(|(field, label, why)| [*field, label, why]));
+        words.extend(SEGMENTS.iter().map(|(_, _, label)| *label));
+        words.extend(NOTES.iter().flat_map(|(label, why)| [*label, why]));
+        words.extend(states.flat_map(|(label, _, means)| [label, means]));
+        let missing: Vec<_> = words.into_iter().filter(|word| !page.contains(&format!("\"{word}\""))).collect();
+        assert!(missing.is_empty(), "the page says otherwise: {missing:#?}");
+    }
 }
