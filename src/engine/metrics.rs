@@ -13,9 +13,6 @@ use super::store::{Store, StoreInfo};
 use super::streams::StreamKind;
 use super::types::{Ms, MAX_QUANTITY};
 
-/// Between two samples of a store, milliseconds.
-const SAMPLE_MS: Ms = 1_000;
-
 /// Gauges, behind the counters in a sample.
 const GAUGES: [&str; 18] = [
     "skus",
@@ -145,10 +142,11 @@ impl Sampling {
 }
 
 impl Store {
-    /// When the next sample is due, if anything changed since the last one or, as `refused` says, was refused.
+    /// When the next sample is due, `every_ms` behind the last one, if anything changed since that or, as `refused` says,
+    /// was refused.
     #[inline]
-    pub fn sample_due(&self, refused: bool) -> Option<Ms> {
-        (self.sampling.changed || refused).then_some(self.sampling.last.saturating_add(SAMPLE_MS))
+    pub fn sample_due(&self, every_ms: Ms, refused: bool) -> Option<Ms> {
+        (self.sampling.changed || refused).then_some(self.sampling.last.saturating_add(every_ms))
     }
 
     /// Takes a sample. `refused` is what was refused since the last one: a refusal changes nothing by itself.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use redis_module::raw;
 
 use super::ctx::{api, Ctx};
+use crate::engine::Ms;
 
 /// The value behind `holdfast.sweep-slice`.
 static SWEEP_SLICE: AtomicI64 = AtomicI64::new(SWEEP_SLICE_DEFAULT);
@@ -19,6 +20,15 @@ const SWEEP_SLICE_MIN: i64 = 1;
 
 /// The largest slice: a tenth of a second or so, for those who want it.
 const SWEEP_SLICE_MAX: i64 = 100_000;
+
+/// The value behind `holdfast.sample-ms`.
+static SAMPLE_MS: AtomicI64 = AtomicI64::new(SAMPLE_MS_DEFAULT);
+
+/// Between two samples of a store, milliseconds.
+const SAMPLE_MS_DEFAULT: i64 = 1_000;
+
+/// The longest time between two samples, milliseconds: an hour.
+const SAMPLE_MS_MAX: i64 = 3_600_000;
 
 /// The value behind `holdfast.timeseries`.
 static TIMESERIES: AtomicI32 = AtomicI32::new(TimeSeries::Auto as i32);
@@ -52,26 +62,38 @@ pub fn sweep_slice() -> u64 {
     SWEEP_SLICE.load(Ordering::Relaxed).unsigned_abs()
 }
 
+/// Between two samples of a store, milliseconds; none are taken if there is nothing.
+pub fn sample_ms() -> Option<Ms> {
+    Some(SAMPLE_MS.load(Ordering::Relaxed).unsigned_abs()).filter(|ms| *ms > 0)
+}
+
 /// Registers the settings and reads those the server was started with.
 pub fn register(ctx: Ctx) -> bool {
-    // SAFETY: called while the module loads; the setting lives as long as the process.
-    unsafe {
-        let registered = api!(RedisModule_RegisterNumericConfig(
+    number(ctx, c"sweep-slice", &SWEEP_SLICE, SWEEP_SLICE_MIN, SWEEP_SLICE_MAX)
+        && number(ctx, c"sample-ms", &SAMPLE_MS, 0, SAMPLE_MS_MAX)
+        && register_timeseries(ctx)
+        // SAFETY: called while the module loads, once all settings are registered.
+        && unsafe { api!(RedisModule_LoadConfigs(ctx.0)) } == raw::REDISMODULE_OK as c_int
+}
+
+/// Registers a number whose value, the default so far, lives in `place`.
+fn number(ctx: Ctx, name: &CStr, place: &'static AtomicI64, min: i64, max: i64) -> bool {
+    // SAFETY: called while the module loads; what the callbacks are handed lives as long as the process.
+    let registered = unsafe {
+        api!(RedisModule_RegisterNumericConfig(
             ctx.0,
-            c"sweep-slice".as_ptr(),
-            SWEEP_SLICE_DEFAULT,
+            name.as_ptr(),
+            place.load(Ordering::Relaxed),
             raw::REDISMODULE_CONFIG_DEFAULT,
-            SWEEP_SLICE_MIN,
-            SWEEP_SLICE_MAX,
-            Some(get_slice),
-            Some(set_slice),
+            min,
+            max,
+            Some(get_number),
+            Some(set_number),
             None,
-            std::ptr::null_mut(),
-        ));
-        registered == raw::REDISMODULE_OK as c_int
-            && register_timeseries(ctx)
-            && api!(RedisModule_LoadConfigs(ctx.0)) == raw::REDISMODULE_OK as c_int
-    }
+            std::ptr::from_ref(place).cast_mut().cast(),
+        ))
+    };
+    registered == raw::REDISMODULE_OK as c_int
 }
 
 fn register_timeseries(ctx: Ctx) -> bool {
@@ -110,12 +132,18 @@ extern "C" fn set_timeseries(
     raw::REDISMODULE_OK as c_int
 }
 
-extern "C" fn get_slice(_: *const c_char, _: *mut c_void) -> i64 {
-    SWEEP_SLICE.load(Ordering::Relaxed)
+extern "C" fn get_number(_: *const c_char, place: *mut c_void) -> i64 {
+    // SAFETY: what the setting was registered with.
+    unsafe { &*place.cast::<AtomicI64>() }.load(Ordering::Relaxed)
 }
 
-extern "C" fn set_slice(_: *const c_char, value: i64, _: *mut c_void, _: *mut *mut raw::RedisModuleString) -> c_int {
-    // The server has checked the range.
-    SWEEP_SLICE.store(value, Ordering::Relaxed);
+extern "C" fn set_number(
+    _: *const c_char,
+    value: i64,
+    place: *mut c_void,
+    _: *mut *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: what the setting was registered with. The server has checked the range.
+    unsafe { &*place.cast::<AtomicI64>() }.store(value, Ordering::Relaxed);
     raw::REDISMODULE_OK as c_int
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use redis_module::raw;
 
+use super::config;
 use super::ctx::{api, Ctx, Str};
 use super::deadlines;
 use super::line;
@@ -76,7 +77,7 @@ impl StoreValue {
     /// When the next sample is due; none while there is nothing new to tell.
     #[inline]
     pub fn sample_due(&self) -> Option<Ms> {
-        self.store.sample_due(!self.refused.is_empty())
+        config::sample_ms().and_then(|every_ms| self.store.sample_due(every_ms, !self.refused.is_empty()))
     }
 }
 

@@ -19,8 +19,10 @@ mod fleet;
 mod grafana;
 mod groups;
 mod holds;
+mod journal;
 mod locks;
 mod locks_kept;
+mod metrics;
 mod model;
 mod orders;
 mod outsiders;
@@ -34,6 +36,8 @@ mod slices;
 mod stock;
 mod store;
 mod streams;
+mod timeseries;
+mod versions;
 
 use common::{cleanup, ServerBinary, TestFn};
 use libtest_mimic::{Arguments, Trial};
@@ -53,8 +57,10 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("grafana", grafana::TESTS),
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
+    ("journal", journal::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
+    ("metrics", metrics::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
@@ -68,6 +74,8 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("stock", stock::TESTS),
     ("store", store::TESTS),
     ("streams", streams::TESTS),
+    ("timeseries", timeseries::TESTS),
+    ("versions", versions::TESTS),
 ];
 
 /// One trial for every test on every server of the matrix.

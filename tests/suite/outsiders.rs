@@ -305,7 +305,7 @@ const STORY: &[&str] = &[
 ];
 
 fn replica_and_log_follow_through_all_of_it(binary: &ServerBinary) {
-    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always"]);
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always", "holdfast.sample-ms 0"]);
     let replica = server.replica(binary);
     let mut client = server.client();
     open_store(&mut client, "popup", 100);

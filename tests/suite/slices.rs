@@ -234,6 +234,7 @@ fn a_primary_that_becomes_a_replica_while_it_audits(binary: &ServerBinary) {
 fn refusals_count_in_info(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
+    client.ok("CONFIG SET holdfast.sample-ms 0");
     open_store(&mut client, "popup", 10);
     for _ in 0..3 {
         client.refused("OUTOFSTOCK", "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 11");

@@ -211,7 +211,7 @@ impl Pair {
             assert_eq!(number, model.number(name), "{name}");
         }
         let due = model.sampled.1.then_some(model.sampled.0 + 1_000);
-        assert_eq!(self.store.sample_due(false), due, "the next sample");
+        assert_eq!(self.store.sample_due(1_000, false), due, "the next sample");
         assert_eq!(self.store.last_token, model.last_token);
         let last = StreamKind::ALL.map(|kind| self.store.last_entry(kind));
         let [orders, complete, journal] = [model.last_orders, model.last_complete, model.last_journal];

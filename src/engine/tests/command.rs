@@ -176,7 +176,7 @@ pub enum Reply {
     Next(EntryId, Option<(Id, u64)>),
     /// Whether anything was due.
     Swept(bool),
-    Sampled(Sample),
+    Sampled(Box<Sample>),
 }
 
 /// Refusals as the engine takes them.
@@ -203,7 +203,7 @@ impl Command {
                 self.apply_count(store, now, fx)
             }
             Command::Reserve { .. } | Command::Extend { .. } | Command::Close { .. } => self.apply_hold(store, now, fx),
-            Command::Sample { refused } => Ok(Reply::Sampled(store.sample(now, &counts(refused), fx))),
+            Command::Sample { refused } => Ok(Reply::Sampled(Box::new(store.sample(now, &counts(refused), fx)))),
             Command::Sweep { budget } => Ok(Reply::Swept(store.sweep(now, *budget, fx))),
             Command::Reentry { order, side, ahead_ms } => {
                 reenter(store, order, *side, *ahead_ms, fx);

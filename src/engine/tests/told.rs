@@ -16,7 +16,7 @@ pub enum Told {
     Died(Id, EntryId),
     Completed(Id, EntryId),
     Moved(Movement),
-    Sampled(EntryId, Sample),
+    Sampled(EntryId, Box<Sample>),
     Event(Event),
 }
 
@@ -30,7 +30,7 @@ pub fn told(store: &Store, fx: &Effects) -> Vec<Told> {
         Effect::Died { order, id: entry } => Told::Died(id(*order), *entry),
         Effect::Completed { order, id: entry } => Told::Completed(id(*order), *entry),
         Effect::Moved(movement) => Told::Moved((**movement).clone()),
-        Effect::Sampled { id, sample } => Told::Sampled(*id, (**sample).clone()),
+        Effect::Sampled { id, sample } => Told::Sampled(*id, sample.clone()),
         Effect::Event(event) => Told::Event(*event),
     };
     fx.list.iter().map(told).collect()

@@ -31,6 +31,9 @@ enable-debug-command yes
 repl-diskless-sync no
 ";
 
+/// The setting that says how often samples are taken.
+const SAMPLE_MS: &str = "holdfast.sample-ms";
+
 /// A running server with its modules loaded. It ends when the value is dropped; one that ended by itself before that
 /// (a crash) fails the test.
 pub struct Server {
@@ -95,10 +98,11 @@ impl Server {
         wait_until(DEADLINE, "the cluster is up", || client.text("CLUSTER INFO").contains("cluster_state:ok"));
     }
 
-    /// Starts a replica of this server, and waits for its link.
+    /// Starts a replica of this server, and waits for its link. Once promoted it takes no samples of its own: what it has
+    /// is compared with what its primary had.
     #[track_caller]
     pub fn replica(&self, binary: &ServerBinary) -> Server {
-        let replica = Server::with(binary, &[&format!("replicaof 127.0.0.1 {}", self.port)]);
+        let replica = Server::with(binary, &[&format!("replicaof 127.0.0.1 {}", self.port), &format!("{SAMPLE_MS} 0")]);
         replica.wait_for_link();
         let online = format!("port={},state=online", replica.port);
         let mut client = self.client();
@@ -188,9 +192,15 @@ impl Server {
         }
     }
 
-    /// Starts the process anew on the port and the files it had, after [`Server::kill9`] or [`Server::shutdown`].
+    /// Starts the process anew on the port and the files it had, after [`Server::kill9`] or [`Server::shutdown`]. Unless
+    /// its configuration says how often, it takes no samples any more: what it has is compared with what there was.
     #[track_caller]
     pub fn start_again(&mut self) {
+        let config = self.dir.path().join("server.conf");
+        let lines = std::fs::read_to_string(&config).expect("its configuration");
+        if !lines.contains(SAMPLE_MS) {
+            std::fs::write(&config, format!("{lines}{SAMPLE_MS} 0\n")).expect("configuration written");
+        }
         let start = Instant::now();
         while let Err(log) = self.launch() {
             let taken = log.contains("Address already in use") && start.elapsed() < DEADLINE;

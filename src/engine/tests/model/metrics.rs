@@ -21,7 +21,7 @@ impl Model {
     pub(super) fn sample(&mut self, refused: &[(&'static str, u64)]) -> Outcome {
         self.changed = true;
         refused.iter().for_each(|(name, count)| self.tally(name, *count));
-        let sample = Sample(METRICS.map(|name| self.number(name)));
+        let sample = Box::new(Sample(METRICS.map(|name| self.number(name))));
         self.took_ms.clear();
         if self.setting("metrics") > 0 {
             let id = next_entry(&mut self.last_metrics, self.now);
