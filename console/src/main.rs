@@ -1,4 +1,4 @@
-//! `holdfast`: runs a sale, replays a shop's orders and measures, on a server of its own or on any other.
+//! `holdfast`: runs a sale, replays a shop's orders, measures and watches, on a server of its own or on any other.
 
 mod bench;
 mod cleanup;
@@ -8,10 +8,11 @@ mod sale;
 mod server;
 mod store;
 mod text;
+mod watch;
 
 use clap::{Parser, Subcommand};
 
-/// Runs sales, replays orders and measures Holdfast, the Redis module for a shop's busiest minute.
+/// Runs sales, replays orders, measures and watches Holdfast, the Redis module for a shop's busiest minute.
 #[derive(Parser)]
 #[command(name = "holdfast", version)]
 struct Cli {
@@ -27,6 +28,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Measure: ratios of one run on one machine.
     Bench(bench::BenchArgs),
+    /// Show every number of a server's stores in a browser, while it happens; serve them to Prometheus.
+    Watch(watch::WatchArgs),
 }
 
 fn main() {
@@ -35,6 +38,7 @@ fn main() {
         Command::Sale(args) => sale::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Watch(args) => watch::run(args),
     };
     let code = match outcome {
         Ok(()) => 0,

@@ -36,11 +36,15 @@ impl FromRedisValue for SkuCounts {
 
 /// The name of a store's stream (`orders`, `complete` …): beside its key, in the key's hash slot.
 pub fn stream(store: &str, name: &str) -> String {
-    let tagged = store.find('{').is_some_and(|open| store[open + 1..].find('}').is_some_and(|length| length > 0));
-    match tagged {
-        true => format!("{store}:{name}"),
-        false => format!("{{{store}}}:{name}"),
-    }
+    String::from_utf8(stream_of(store.as_bytes(), name)).expect("texts put together are a text")
+}
+
+/// [`stream`], of a key that need not be text.
+pub fn stream_of(key: &[u8], name: &str) -> Vec<u8> {
+    let open = key.iter().position(|byte| *byte == b'{');
+    let tag = open.and_then(|open| key[open + 1..].iter().position(|byte| *byte == b'}'));
+    let (before, after): (&[u8], &[u8]) = if tag.is_some_and(|length| length > 0) { (b"", b"") } else { (b"{", b"}") };
+    [before, key, after, b":", name.as_bytes()].concat()
 }
 
 /// The first word of an error, which says what kind it is: `OUTOFSTOCK`, `LIMIT`, `NOTOPEN` …
@@ -142,6 +146,8 @@ mod tests {
     fn streams_stay_in_the_slot_of_their_store() {
         assert_eq!(stream("popup", "orders"), "{popup}:orders");
         assert_eq!(stream("shop:{42}", "orders"), "shop:{42}:orders");
+        assert_eq!(stream_of(b"a{\xff}", "dead"), b"a{\xff}:dead");
+        assert_eq!(stream_of(b"\xff", "dead"), b"{\xff}:dead");
     }
 
     #[test]

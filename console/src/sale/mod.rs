@@ -32,6 +32,7 @@ use self::view::View;
 use crate::server::TargetArgs;
 use crate::store;
 use crate::text::Paint;
+use crate::watch::{self, Watch};
 
 /// Customers to a unit: demand exceeds supply, so that units that come back find a buyer.
 const CUSTOMERS_PER_UNIT: f64 = 1.3;
@@ -87,6 +88,10 @@ pub struct SaleArgs {
     /// Remove a store of that name that is there already
     #[arg(long)]
     force: bool,
+    /// Where the page to watch the sale is served, on this machine alone; `off` for none. Where the port is taken, it
+    /// is another one
+    #[arg(long, value_name = "ADDR:PORT|off", default_value_t)]
+    watch: watch::Beside,
 }
 
 impl SaleArgs {
@@ -102,6 +107,12 @@ impl SaleArgs {
 /// order lost, an audit that is not clean.
 pub fn run(args: SaleArgs) -> Result<()> {
     let target = args.target.open(&SERVER_CONFIG)?;
+    // On our own server the page may write: dead orders can be queued anew, to see what happens.
+    let page = Watch::beside(args.watch, target.url(), target.own().is_some());
+    if let Some(page) = &page {
+        println!("  Watch it live: {}", Paint::for_stdout().strong(page.url()));
+        println!();
+    }
     // One thread for all customers and workers: the other core is the server's.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let schedule = Schedule::of(Duration::from_secs(args.duration));
@@ -117,7 +128,7 @@ pub fn run(args: SaleArgs) -> Result<()> {
         anyhow::Ok((shop, verdict))
     })?;
     summary::print(&shop, args.units, &verdict)?;
-    target.own().map_or(Ok(()), |server| summary::stay(server, &shop))
+    target.own().map_or(Ok(()), |server| summary::stay(server, &shop, page.as_ref()))
 }
 
 /// Makes the store, with its window by the server's own clock, and receives the stock.

@@ -11,6 +11,7 @@ use super::view::refusals;
 use crate::cleanup;
 use crate::server::Server;
 use crate::text::{grouped, measured, Paint};
+use crate::watch::Watch;
 
 /// Columns of a label, and of the text behind it: a terminal of 80 columns shows both.
 const LABEL_WIDTH: usize = 19;
@@ -177,11 +178,11 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Keeps our own server up until Enter or Ctrl-C, where somebody sits at a terminal.
+/// Keeps our own server, and the page to watch it, up until Enter or Ctrl-C, where somebody sits at a terminal.
 ///
 /// # Errors
 /// When the terminal cannot be read.
-pub fn stay(server: &Server, shop: &Shop) -> Result<()> {
+pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Ok(());
     }
@@ -191,6 +192,9 @@ pub fn stay(server: &Server, shop: &Shop) -> Result<()> {
     let order = shop.ledger().an_order().unwrap_or("o-1-1").to_string();
     println!("  The server is still up. Look around:");
     println!();
+    if let Some(page) = page {
+        println!("    {}", paint.strong(page.url()));
+    }
     println!("    {}", paint.strong(format!("redis-cli -p {}", server.port())));
     println!();
     for command in [

@@ -1,0 +1,95 @@
+//! What died of what: the stream `…:dead`, by reason.
+
+use std::collections::HashMap;
+
+use redis::aio::MultiplexedConnection;
+use redis::{cmd, Value};
+use serde::Serialize;
+
+use super::super::id::{id_of, name_of};
+use super::super::link::AskError;
+use super::super::model::Key;
+use super::super::reply::{entry, items};
+use super::OrderRef;
+use crate::store::stream_of;
+
+/// Dead letters that are counted by reason: the last that died.
+const COUNTED_MAX: usize = 1_000;
+/// Orders shown of one reason.
+const ORDERS_SHOWN: usize = 20;
+
+/// The dead letters of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeadLetters {
+    /// How many there are.
+    pub total: i64,
+    /// How many of them were counted by reason, the last that died.
+    pub counted: i64,
+    /// Most frequent first.
+    pub reasons: Vec<Reason>,
+}
+
+/// A reason orders died of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// As the worker put it, for people; empty where it said nothing.
+    pub reason: String,
+    /// The same, percent-encoded.
+    pub id: String,
+    /// Orders that died of it.
+    pub count: i64,
+    /// Some of them, last died first.
+    pub orders: Vec<OrderRef>,
+}
+
+/// Reads the dead letters; `total` is how many the store counts.
+pub async fn read(connection: &mut MultiplexedConnection, key: &Key, total: i64) -> Result<DeadLetters, AskError> {
+    if total == 0 {
+        return Ok(DeadLetters { total, counted: 0, reasons: Vec::new() });
+    }
+    let mut range = cmd("XREVRANGE");
+    range.arg(stream_of(key, "dead")).arg("+").arg("-").arg("COUNT").arg(COUNTED_MAX);
+    match range.query_async(connection).await.map_err(AskError::from) {
+        Ok(entries) => Ok(by_reason(total, items(entries))),
+        // A stream that an outsider put something else in place of: all else can be told.
+        Err(AskError::Refused(_)) => Ok(by_reason(total, Vec::new())),
+        Err(error) => Err(error),
+    }
+}
+
+fn by_reason(total: i64, entries: Vec<Value>) -> DeadLetters {
+    let mut found = HashMap::<Vec<u8>, Reason>::new();
+    let mut counted = 0;
+    for letter in entries.into_iter().filter_map(entry) {
+        let reason = letter.bytes("reason");
+        let new = || Reason { reason: name_of(&reason), id: id_of(&reason), count: 0, orders: Vec::new() };
+        let told = found.entry(reason.clone()).or_insert_with(new);
+        told.count += 1;
+        counted += 1;
+        if told.orders.len() < ORDERS_SHOWN {
+            told.orders.push(OrderRef::of(&letter.bytes("order")));
+        }
+    }
+    let mut reasons: Vec<Reason> = found.into_values().collect();
+    reasons.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.reason.cmp(&b.reason)));
+    DeadLetters { total, counted, reasons }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::sample::tests::entry;
+    use super::*;
+
+    #[test]
+    fn letters_are_counted_by_reason_most_first() {
+        let letter = |order, reason| entry("1-0", &[("order", order), ("attempts", "5"), ("reason", reason)]);
+        let letters = vec![letter("o-3", ""), letter("o-2", "card declined"), letter("o 1", "card declined")];
+        let dead = by_reason(7, letters);
+        assert_eq!((dead.total, dead.counted), (7, 3));
+        let told: Vec<_> =
+            dead.reasons.iter().map(|r| (r.reason.as_str(), r.count, r.orders[0].name.as_str())).collect();
+        assert_eq!(told, [("card declined", 2, "o-2"), ("", 1, "o-3")]);
+        assert_eq!(dead.reasons[0].orders[1].id, "o%201");
+        assert_eq!(dead.reasons[0].id, "card%20declined");
+    }
+}

@@ -1,0 +1,181 @@
+//! A store in detail: made at most once a second however many look on, and only of stores that somebody looks at.
+
+mod dead;
+mod skus;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::pipe;
+use serde::Serialize;
+use tokio::time::{sleep_until, Instant};
+
+pub use self::dead::DeadLetters;
+pub use self::skus::Skus;
+pub use self::work::Workers;
+use super::id::{id_of, name_of};
+use super::link::{ask_all, AskError, Link};
+use super::model::{Key, Model};
+use super::reply::{self, Pairs};
+use super::sample::Sample;
+use super::shelf::Shelf;
+
+/// From one detail of a store to the next.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// An order's id, for URLs and for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrderRef {
+    /// Percent-encoded.
+    pub id: String,
+    /// For people.
+    pub name: String,
+}
+
+impl OrderRef {
+    /// Of the id's bytes.
+    pub fn of(order: &[u8]) -> OrderRef {
+        OrderRef { id: id_of(order), name: name_of(order) }
+    }
+}
+
+/// A field of STORE.SET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Setting {
+    /// A number, in the field's own unit.
+    Number(i64),
+    /// A switch: `paused`.
+    Switch(bool),
+}
+
+/// Everything the page shows of one store.
+#[derive(Clone, Debug, Serialize)]
+pub struct Detail {
+    /// The store's key, percent-encoded.
+    pub id: String,
+    /// The store's key, for people.
+    pub name: String,
+    /// When it was made, Unix milliseconds by the server's clock.
+    pub now: u64,
+    /// STORE.GET.
+    pub settings: Pairs<Setting>,
+    /// STORE.INFO; a time that is not set is `None`.
+    pub info: Pairs<Option<i64>>,
+    /// When the last sample was taken.
+    pub at: Option<u64>,
+    /// The last sample.
+    pub metrics: Option<Arc<Sample>>,
+    /// SKUs, those that run out first.
+    pub skus: Skus,
+    /// Who has which orders in hand.
+    pub workers: Workers,
+    /// What died of what.
+    pub dead: DeadLetters,
+}
+
+/// What is remembered of a store from one detail to the next.
+#[derive(Debug, Default)]
+struct Made {
+    last: Option<(Instant, Arc<Detail>)>,
+    skus: skus::Search,
+    work: work::Search,
+}
+
+/// The details of the stores that somebody looks at.
+#[derive(Debug)]
+pub struct Details {
+    model: Arc<Model>,
+    link: Arc<Link>,
+    made: Shelf<Made>,
+}
+
+impl Details {
+    /// Details of the stores of this model, asked for over this link.
+    pub fn new(model: Arc<Model>, link: Arc<Link>) -> Details {
+        Details { model, link, made: Shelf::default() }
+    }
+
+    /// A store in detail, as it was within the last second.
+    ///
+    /// # Errors
+    /// When the server is away, or there is no such store.
+    pub async fn of(&self, key: &Key) -> Result<Arc<Detail>, AskError> {
+        let now = Instant::now();
+        self.since(key, now.checked_sub(INTERVAL).unwrap_or(now)).await
+    }
+
+    /// A store in detail, as it was at `moment` or later. Waits until it is time for the next one.
+    ///
+    /// # Errors
+    /// As [`Details::of`].
+    pub async fn since(&self, key: &Key, moment: Instant) -> Result<Arc<Detail>, AskError> {
+        let shelf = self.made.of(key);
+        let mut made = shelf.lock().await;
+        if let Some((when, detail)) = &made.last {
+            if *when >= moment {
+                return Ok(detail.clone());
+            }
+            sleep_until(*when + INTERVAL).await;
+        }
+        let when = Instant::now();
+        let detail = Arc::new(self.make(key, &mut made).await?);
+        made.last = Some((when, detail.clone()));
+        Ok(detail)
+    }
+
+    /// Forgets what was made of a store: somebody changed it, and wants to see that.
+    pub async fn forget(&self, key: &Key) {
+        self.made.of(key).lock().await.last = None;
+    }
+
+    async fn make(&self, key: &Key, made: &mut Made) -> Result<Detail, AskError> {
+        let mut connection = self.link.ask()?;
+        let mut questions = pipe();
+        questions.cmd("STORE.GET").arg(&**key).cmd("STORE.INFO").arg(&**key);
+        let mut replies = ask_all(&mut connection, questions).await?.into_iter();
+        let settings = settings(reply::map("STORE.GET", replies.next())?);
+        let info = info(reply::map("STORE.INFO", replies.next())?);
+        let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
+        let known = self.model.store(key).unwrap_or_default();
+        Ok(Detail {
+            id: id_of(key),
+            name: name_of(key),
+            now: self.model.now_ms(),
+            at: known.sample.as_ref().map(|sample| sample.at_ms()),
+            metrics: known.sample,
+            skus: made.skus.find(&mut connection, key, count("skus")).await?,
+            workers: made.work.find(&mut connection, key, count("claimed")).await?,
+            dead: dead::read(&mut connection, key, count("dead")).await?,
+            settings,
+            info,
+        })
+    }
+}
+
+fn settings(reply: Pairs<redis::Value>) -> Pairs<Setting> {
+    let setting = |(name, value)| match reply::int(&value) {
+        Some(number) => (name, Setting::Number(number)),
+        None => (name, Setting::Switch(reply::bytes(value).as_deref() == Some(b"yes"))),
+    };
+    Pairs(reply.0.into_iter().map(setting).collect())
+}
+
+fn info(reply: Pairs<redis::Value>) -> Pairs<Option<i64>> {
+    Pairs(reply.0.into_iter().map(|(name, value)| (name, reply::int(&value))).collect())
+}
+
+/// One step of INV.SCAN or ORDER.SCAN: the next cursor, and what was found.
+async fn scan(
+    connection: &mut MultiplexedConnection,
+    command: &str,
+    key: &Key,
+    cursor: u64,
+    rest: &[&str],
+) -> Result<(u64, Vec<Vec<u8>>), AskError> {
+    let mut scan = redis::cmd(command);
+    scan.arg(&**key).arg(cursor).arg(rest);
+    Ok(scan.query_async(connection).await?)
+}

@@ -1,0 +1,232 @@
+//! Finds the stores of a server, and reads what changes without a sample: the window, the server's role and clock.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{cmd, pipe, FromRedisValue, RedisError, Value};
+use tokio::time::{interval, MissedTickBehavior};
+
+use super::link::{ask_all, outcome};
+use super::model::{Key, Model, StoreState, Window};
+use super::sample::{Names, Sample};
+use crate::store::{self, stream_of};
+
+/// Between two rounds.
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
+/// Keys a SCAN looks at: well under a millisecond of the server's time.
+const KEYS_PER_SCAN: usize = 500;
+/// SCANs a round sends: a large keyspace is gone through in many rounds, for ever a small part of the server's time.
+const SCANS_PER_ROUND: u32 = 8;
+/// Stores asked after in one pipeline.
+const STORES_PER_PIPELINE: usize = 200;
+
+/// Goes through the keyspace of one server, round after round.
+pub struct Discovery<'a> {
+    model: &'a Model,
+    connection: MultiplexedConnection,
+    cursor: u64,
+    /// The keyspace was gone through once.
+    knows_all: bool,
+    is_cluster: bool,
+}
+
+impl<'a> Discovery<'a> {
+    /// A discovery over this connection.
+    pub fn new(model: &'a Model, connection: MultiplexedConnection) -> Discovery<'a> {
+        Discovery { model, connection, cursor: 0, knows_all: false, is_cluster: false }
+    }
+
+    /// Whether the server is a node of a cluster, where one command cannot read the streams of two slots.
+    pub fn is_cluster(&self) -> bool {
+        self.is_cluster
+    }
+
+    /// Reads what is there anew: known stores may be gone, or be others of that name.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn begin(&mut self) -> Result<(), RedisError> {
+        let known = self.model.keys();
+        self.look_at(&known).await?;
+        self.round().await
+    }
+
+    /// Rounds for ever.
+    ///
+    /// # Errors
+    /// When the server does not answer any more.
+    pub async fn run(mut self) -> Result<(), RedisError> {
+        let mut ticks = interval(ROUND_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // The first time through the keyspace, all at once: what is there should be seen.
+            if self.knows_all {
+                ticks.tick().await;
+            }
+            self.round().await?;
+        }
+    }
+
+    async fn round(&mut self) -> Result<(), RedisError> {
+        let has_module = self.ask_server().await?;
+        if has_module {
+            self.sweep().await?;
+        } else {
+            self.knows_all = true;
+        }
+        let known = self.model.keys();
+        for keys in known.chunks(STORES_PER_PIPELINE) {
+            self.refresh(keys).await?;
+        }
+        Ok(())
+    }
+
+    /// The server's clock, version and role, and whether it knows the module's commands.
+    async fn ask_server(&mut self) -> Result<bool, RedisError> {
+        let mut questions = pipe();
+        questions.cmd("TIME").cmd("INFO").arg("server").cmd("INFO").arg("replication");
+        questions.cmd("COMMAND").arg("INFO").arg("STORE.GET");
+        let mut replies = ask_all(&mut self.connection, questions).await?.into_iter();
+        let mut next = || replies.next().and_then(Result::ok).unwrap_or(Value::Nil);
+        if let Ok((seconds, micros)) = <(u64, u64)>::from_redis_value(next()) {
+            self.model.set_clock(seconds * 1_000 + micros / 1_000);
+        }
+        let (server, replication) = (info_lines(next()), info_lines(next()));
+        // A server that does not tell is taken at its word: stores will be found, or not.
+        let has_module = !matches!(next(), Value::Array(commands) if matches!(commands.first(), Some(Value::Nil)));
+        self.is_cluster = server.get("redis_mode").is_some_and(|mode| mode == "cluster");
+        self.model.set_server(|state| {
+            state.connected = true;
+            state.error = (!has_module).then(|| "this server has not loaded Holdfast".to_string());
+            state.product = Some(server.get("server_name").map_or("redis", String::as_str).to_string());
+            state.version = server.get("valkey_version").or_else(|| server.get("redis_version")).cloned();
+            state.role = replication.get("role").cloned();
+        });
+        Ok(has_module)
+    }
+
+    /// Some steps through the keyspace; the next round goes on where this one ended.
+    async fn sweep(&mut self) -> Result<(), RedisError> {
+        for _ in 0..SCANS_PER_ROUND {
+            let mut scan = cmd("SCAN");
+            scan.arg(self.cursor).arg("TYPE").arg("holdstore").arg("COUNT").arg(KEYS_PER_SCAN);
+            let (cursor, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut self.connection).await?;
+            let new: Vec<Key> = keys.into_iter().map(Key::from).filter(|key| self.model.store(key).is_none()).collect();
+            self.look_at(&new).await?;
+            self.cursor = cursor;
+            if cursor == 0 {
+                self.knows_all = true;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads stores with their last samples into the model; those that are none, out of it.
+    async fn look_at(&mut self, keys: &[Key]) -> Result<(), RedisError> {
+        for keys in keys.chunks(STORES_PER_PIPELINE) {
+            let mut questions = pipe();
+            for key in keys {
+                ask_window(&mut questions, key);
+                let metrics = stream_of(key, "metrics");
+                questions.cmd("XREVRANGE").arg(metrics).arg("+").arg("-").arg("COUNT").arg(1);
+            }
+            let mut replies = ask_all(&mut self.connection, questions).await?.into_iter();
+            for key in keys {
+                let (window, last) = (replies.next(), replies.next());
+                let Some(seen) = window.and_then(Seen::of) else { continue };
+                let Seen::There { window, .. } = seen else {
+                    self.model.remove(key);
+                    continue;
+                };
+                let sample = last.and_then(Result::ok).and_then(last_sample).map(Into::into);
+                self.model.set_store(key, StoreState { window: window.unwrap_or_default(), sample });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the windows of known stores; finds out which are gone.
+    async fn refresh(&mut self, keys: &[Key]) -> Result<(), RedisError> {
+        let mut questions = pipe();
+        keys.iter().for_each(|key| ask_window(&mut questions, key));
+        let replies = ask_all(&mut self.connection, questions).await?;
+        for (key, reply) in keys.iter().zip(replies) {
+            match Seen::of(reply) {
+                Some(Seen::There { window: Some(window), is_silent }) => {
+                    self.model.set_window(key, window, is_silent);
+                }
+                Some(Seen::Gone) => self.model.remove(key),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ask_window(questions: &mut redis::Pipeline, key: &Key) {
+    questions.cmd("STORE.GET").arg(&**key).arg("opens").arg("closes").arg("paused").arg("metrics");
+}
+
+/// What STORE.GET says of a key.
+enum Seen {
+    /// A store; its window is `None` for a user who may not read it.
+    There { window: Option<Window>, is_silent: bool },
+    /// No store, or one that moved to another node.
+    Gone,
+}
+
+impl Seen {
+    /// `None` where it is not known: leave things as they are.
+    fn of(reply: Result<Value, RedisError>) -> Option<Seen> {
+        match reply.map(HashMap::<String, Value>::from_redis_value) {
+            Ok(Ok(fields)) => {
+                let int = |name: &str| fields.get(name).and_then(|value| i64::from_redis_value_ref(value).ok());
+                let paused = fields.get("paused").is_some_and(|paused| store::plain(paused) == "yes");
+                let window = Window { opens: int("opens")?, closes: int("closes")?, paused };
+                Some(Seen::There { window: Some(window), is_silent: int("metrics") == Some(0) })
+            }
+            Ok(Err(_)) => None,
+            Err(error) => match store::code(&error) {
+                "NOSTORE" | "WRONGTYPE" | "MOVED" => Some(Seen::Gone),
+                "NOPERM" => Some(Seen::There { window: None, is_silent: false }),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn last_sample(reply: Value) -> Option<Sample> {
+    match outcome(reply) {
+        Ok(Value::Array(entries)) => Sample::of_entry(entries.first()?, &Names::from([])),
+        _ => None,
+    }
+}
+
+/// The lines of INFO, by their names.
+fn info_lines(reply: Value) -> HashMap<String, String> {
+    let text = store::plain(&reply);
+    let line = |line: &str| line.split_once(':').map(|(name, value)| (name.to_string(), value.trim().to_string()));
+    text.lines().filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn info_is_read_by_lines() {
+        let lines = info_lines(Value::BulkString(b"# Server\r\nredis_version:7.0.15\r\nredis_mode:cluster\r\n".into()));
+        assert_eq!(lines["redis_version"], "7.0.15");
+        assert_eq!(lines["redis_mode"], "cluster");
+    }
+
+    #[test]
+    fn a_store_whose_window_is_secret_is_there_all_the_same() {
+        let error = |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).and_then(outcome);
+        assert!(matches!(Seen::of(error("NOSTORE no store")), Some(Seen::Gone)));
+        assert!(matches!(Seen::of(error("NOPERM no")), Some(Seen::There { window: None, .. })));
+        assert!(Seen::of(error("LOADING soon")).is_none());
+    }
+}

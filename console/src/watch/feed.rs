@@ -1,0 +1,169 @@
+//! Follows a server into a [`Model`]: one connection waits for the samples of all stores, however many look on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{cmd, pipe, Cmd, ErrorKind, RedisError, Value};
+use tokio::time::{sleep, sleep_until, Instant};
+
+use super::discovery::Discovery;
+use super::link::{ask_all, said, Link, ANSWER_TIMEOUT};
+use super::model::{Key, Model};
+use super::sample::{EntryId, Names, Sample};
+use crate::store::{self, stream_of};
+
+/// How long a read waits for samples before it looks which stores there are now.
+const BLOCK: Duration = Duration::from_secs(1);
+/// From one read to the next: many stores that sample at different times are read together.
+const READ_INTERVAL: Duration = Duration::from_millis(100);
+/// From one read to the next where each stream is read by a command of its own.
+const READ_APART_INTERVAL: Duration = Duration::from_millis(500);
+/// How long streams are read apart after one of them could not be read: an outsider's key, a user's rights.
+const APART_FOR: Duration = Duration::from_secs(10);
+/// Samples of one store in one read.
+const SAMPLES_PER_READ: usize = 100;
+/// The wait before the first try to connect again; it doubles with each, up to the longest.
+const BACKOFF: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// Follows the server until the task is dropped; connects again whenever it is lost.
+pub async fn run(model: Arc<Model>, link: Arc<Link>) {
+    let mut backoff = BACKOFF;
+    loop {
+        let Err(error) = session(&model, &link).await;
+        link.set(None);
+        if model.server().connected {
+            backoff = BACKOFF;
+        }
+        model.set_server(|server| {
+            server.connected = false;
+            server.error = Some(said(&error));
+        });
+        sleep(backoff).await;
+        backoff = (backoff * 2).min(BACKOFF_MAX);
+    }
+}
+
+/// As long as the connection lasts.
+async fn session(model: &Model, link: &Link) -> Result<std::convert::Infallible, RedisError> {
+    let asking = link.connect(ANSWER_TIMEOUT).await?;
+    let waiting = link.connect(BLOCK + ANSWER_TIMEOUT).await?;
+    link.set(Some(asking.clone()));
+    let mut discovery = Discovery::new(model, asking);
+    discovery.begin().await?;
+    let reader = Reader { model, connection: waiting, is_cluster: discovery.is_cluster(), apart_until: None };
+    tokio::select! {
+        Err(error) = discovery.run() => Err(error),
+        ended = reader.run() => ended,
+    }
+}
+
+/// Reads the samples of all stores as they are written.
+struct Reader<'a> {
+    model: &'a Model,
+    connection: MultiplexedConnection,
+    is_cluster: bool,
+    apart_until: Option<Instant>,
+}
+
+impl Reader<'_> {
+    async fn run(mut self) -> Result<std::convert::Infallible, RedisError> {
+        let mut version = self.model.version();
+        loop {
+            let began = Instant::now();
+            let seen = self.model.seen();
+            if seen.is_empty() {
+                // The model outlives its readers, so there is a next version; and a look now and then does no harm.
+                let _ = tokio::time::timeout(BLOCK, version.changed()).await;
+                continue;
+            }
+            let apart = self.is_cluster || self.apart_until.is_some_and(|until| began < until);
+            let interval = match apart {
+                true => self.read_apart(&seen).await.map(|()| READ_APART_INTERVAL)?,
+                false => self.read_together(&seen).await.map(|()| READ_INTERVAL)?,
+            };
+            sleep_until(began + interval).await;
+        }
+    }
+
+    /// One command for all streams, that waits until there is something.
+    async fn read_together(&mut self, seen: &[(Key, EntryId)]) -> Result<(), RedisError> {
+        match read(seen, Some(BLOCK)).query_async::<Value>(&mut self.connection).await {
+            Ok(reply) => self.take(seen, reply),
+            Err(error) if concerns_a_key(&error) => self.apart_until = Some(Instant::now() + APART_FOR),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// A command for each stream, that does not wait.
+    async fn read_apart(&mut self, seen: &[(Key, EntryId)]) -> Result<(), RedisError> {
+        let mut reads = pipe();
+        for one in seen {
+            reads.add_command(read(std::slice::from_ref(one), None));
+        }
+        for reply in ask_all(&mut self.connection, reads).await? {
+            match reply {
+                Ok(reply) => self.take(seen, reply),
+                Err(error) if concerns_a_key(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings what was read into the model.
+    fn take(&self, seen: &[(Key, EntryId)], reply: Value) {
+        let streams = match reply {
+            Value::Array(streams) => streams.into_iter().filter_map(stream_and_entries).collect(),
+            Value::Map(streams) => streams,
+            _ => Vec::new(),
+        };
+        if streams.is_empty() {
+            return;
+        }
+        let keys: HashMap<Vec<u8>, &Key> = seen.iter().map(|(key, _)| (stream_of(key, "metrics"), key)).collect();
+        for (name, entries) in streams {
+            let (Value::BulkString(name), Value::Array(entries)) = (name, entries) else { continue };
+            let Some(key) = keys.get(&name) else { continue };
+            let last = self.model.store(key).and_then(|store| store.sample);
+            let mut names = last.map_or_else(|| Names::from([]), |sample| sample.names().clone());
+            for entry in &entries {
+                if let Some(sample) = Sample::of_entry(entry, &names) {
+                    names = sample.names().clone();
+                    self.model.add_sample(key, sample);
+                }
+            }
+        }
+    }
+}
+
+/// XREAD of the streams of these stores, each from behind the entry that was seen last.
+fn read(seen: &[(Key, EntryId)], block: Option<Duration>) -> Cmd {
+    let mut read = cmd("XREAD");
+    read.arg("COUNT").arg(SAMPLES_PER_READ);
+    if let Some(block) = block {
+        read.arg("BLOCK").arg(block.as_millis() as u64);
+    }
+    read.arg("STREAMS");
+    for (key, _) in seen {
+        read.arg(stream_of(key, "metrics"));
+    }
+    for (_, last) in seen {
+        read.arg(last.to_string());
+    }
+    read
+}
+
+/// Whether it is one of the keys that cannot be read, and the others can.
+fn concerns_a_key(error: &RedisError) -> bool {
+    let answered = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
+    answered && matches!(store::code(error), "WRONGTYPE" | "NOPERM" | "CROSSSLOT" | "MOVED" | "ASK" | "TRYAGAIN")
+}
+
+fn stream_and_entries(stream: Value) -> Option<(Value, Value)> {
+    let Value::Array(parts) = stream else { return None };
+    <[Value; 2]>::try_from(parts).ok().map(Into::into)
+}

@@ -1,0 +1,230 @@
+//! The routes, and what every answer has in common.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{header, HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::sse::Sse;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::Router;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::assets;
+use super::detail::Details;
+use super::guard::Guard;
+use super::history::Histories;
+use super::id::bytes_of;
+use super::link::{AskError, Link};
+use super::model::{Key, Model};
+use super::{order, prometheus, sse};
+
+/// Pages that can look on at a time.
+const PAGES_MAX: usize = 256;
+/// Bytes of a request's body.
+const BODY_MAX: usize = 16 * 1_024;
+/// Scripts and styles from this program alone, and nobody may put the page into a frame.
+const CONTENT_SECURITY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// On every answer.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// What the routes work with.
+#[derive(Debug)]
+pub struct App {
+    /// What is known.
+    pub model: Arc<Model>,
+    /// The way to the server.
+    pub link: Arc<Link>,
+    /// Samples over time.
+    pub histories: Histories,
+    /// Stores in detail.
+    pub details: Details,
+    /// Whether the page may write.
+    pub writes: bool,
+    /// Places for pages that look on.
+    pages: Arc<Semaphore>,
+}
+
+impl App {
+    /// An app on this model, which a feed keeps.
+    pub fn new(model: Arc<Model>, link: Arc<Link>, writes: bool) -> App {
+        App {
+            histories: Histories::new(link.clone()),
+            details: Details::new(model.clone(), link.clone()),
+            pages: Arc::new(Semaphore::new(PAGES_MAX)),
+            model,
+            link,
+            writes,
+        }
+    }
+}
+
+/// All routes, behind `guard`. Serve it with the peers' addresses.
+pub fn router(app: App, guard: Guard) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/api/stores", get(stores))
+        .route("/api/stores/{id}", get(store))
+        .route("/api/stores/{id}/history", get(history))
+        .route("/api/stores/{id}/orders/{order}", get(one_order))
+        .route("/api/stores/{id}/redrive", post(redrive))
+        .route("/api/events", get(events))
+        .fallback(get(asset))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn_with_state(Arc::new(guard), guarded))
+        .with_state(Arc::new(app))
+}
+
+async fn guarded(
+    State(guard): State<Arc<Guard>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = match guard.check(peer, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => Failure(refusal.status, refusal.text.to_string()).into_response(),
+    };
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let ask = HeaderValue::from_static("Basic realm=\"holdfast\", charset=\"UTF-8\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
+    }
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// An error of the API: `{"error":"…"}`.
+#[derive(Debug)]
+struct Failure(StatusCode, String);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, axum::Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Failure {
+        let status = match &error {
+            AskError::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+            AskError::Missing(_) => StatusCode::NOT_FOUND,
+            AskError::Refused(_) => StatusCode::CONFLICT,
+        };
+        Failure(status, error.text().to_string())
+    }
+}
+
+type Answer<T> = Result<T, Failure>;
+
+fn json(body: &impl Serialize) -> Response {
+    axum::Json(body).into_response()
+}
+
+/// The bytes of the path's parts: axum's own extractor takes UTF-8 alone.
+struct Ids {
+    store: Key,
+    order: Vec<u8>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Ids {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Ids, Self::Rejection> {
+        // "/api/stores/{id}/orders/{order}"
+        let mut ids = parts.uri.path().split('/').skip(3).step_by(2).map(bytes_of);
+        Ok(Ids { store: ids.next().unwrap_or_default().into(), order: ids.next().unwrap_or_default() })
+    }
+}
+
+/// A parameter of the query, still percent-encoded.
+fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
+    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(known, _)| *known == name).map(|(_, value)| value).next()
+}
+
+async fn asset(uri: Uri) -> Answer<impl IntoResponse> {
+    let missing = || Failure(StatusCode::NOT_FOUND, format!("there is no {}", uri.path()));
+    let (kind, bytes) = assets::at(uri.path()).ok_or_else(missing)?;
+    // Asked for anew each time: another version of the program has another page.
+    Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], bytes))
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Answer<impl IntoResponse> {
+    let text = prometheus::exposition(&app.model)
+        .map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], text))
+}
+
+async fn stores(State(app): State<Arc<App>>) -> Response {
+    json(&app.model.overview(app.writes))
+}
+
+async fn store(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
+    Ok(json(&*app.details.of(&ids.store).await?))
+}
+
+async fn history(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Response> {
+    let points = match parameter(&uri, "points").map(str::parse) {
+        None => None,
+        Some(Ok(points)) => Some(points),
+        Some(Err(_)) => return Err(Failure(StatusCode::BAD_REQUEST, "points: wanted a whole number".into())),
+    };
+    Ok(json(&app.histories.of(&ids.store, points).await?))
+}
+
+async fn one_order(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
+    Ok(json(&order::get(&app.link, &ids.store, &ids.order).await?))
+}
+
+async fn redrive(State(app): State<Arc<App>>, ids: Ids, headers: HeaderMap, body: Bytes) -> Answer<Response> {
+    may_write(&app, &headers)?;
+    let wrong = |text: String| Failure(StatusCode::BAD_REQUEST, text);
+    let body: order::Redrive = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
+    let command = body.command(&ids.store).map_err(|text| wrong(text.to_string()))?;
+    let redriven = order::redrive(&app.link, command).await?;
+    app.details.forget(&ids.store).await;
+    Ok(json(&json!({ "redriven": redriven })))
+}
+
+/// A write must be wanted by whoever started the program, and come from the page: no form and no script of another
+/// site can send this header and this content type.
+fn may_write(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+    let is = |name: HeaderName, wanted: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().is_some_and(|value| value.trim().eq_ignore_ascii_case(wanted))
+    };
+    if !app.writes {
+        return Err(Failure(StatusCode::FORBIDDEN, "read-only: start with --allow-writes".into()));
+    }
+    if !is(HeaderName::from_static("x-holdfast"), "1") {
+        return Err(Failure(StatusCode::FORBIDDEN, "a write needs the header X-Holdfast: 1".into()));
+    }
+    if !is(header::CONTENT_TYPE, "application/json") {
+        return Err(Failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wanted Content-Type: application/json".into()));
+    }
+    Ok(())
+}
+
+async fn events(State(app): State<Arc<App>>, uri: Uri) -> Answer<Response> {
+    let full = |_| Failure(StatusCode::SERVICE_UNAVAILABLE, format!("{PAGES_MAX} pages look on, and no more can"));
+    let place = app.pages.clone().try_acquire_owned().map_err(full)?;
+    let store = parameter(&uri, "store").map(|id| Key::from(bytes_of(id)));
+    Ok(Sse::new(ReceiverStream::new(sse::tell(&app, store, place))).into_response())
+}

@@ -1,0 +1,74 @@
+//! Keys and ids are bytes: how they stand in a URL and in JSON (`id`), before people (`name`), and in a pattern.
+
+use percent_encoding::{percent_decode_str, percent_encode, AsciiSet, NON_ALPHANUMERIC};
+
+/// What `encodeURIComponent` escapes: a page may then put an id into a URL as it is.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// Bytes as text that loses nothing: percent-encoded as `encodeURIComponent` does.
+pub fn id_of(bytes: &[u8]) -> String {
+    percent_encode(bytes, ESCAPED).to_string()
+}
+
+/// The bytes of an id, the inverse of [`id_of`].
+pub fn bytes_of(id: &str) -> Vec<u8> {
+    percent_decode_str(id).collect()
+}
+
+/// Bytes for people: UTF-8 as it is, any other byte as `\xNN`.
+pub fn name_of(bytes: &[u8]) -> String {
+    let mut name = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        name.push_str(chunk.valid());
+        name.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    name
+}
+
+/// A pattern, as KEYS takes it, that matches exactly these bytes.
+pub fn pattern_of(text: &[u8]) -> Vec<u8> {
+    let mut pattern = Vec::with_capacity(text.len());
+    for byte in text {
+        if matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\' | b'^') {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_goes_through_a_url_and_back() {
+        let all: Vec<u8> = (0..=255).collect();
+        let id = id_of(&all);
+        assert!(id.is_ascii() && !id.contains(['/', '?', '#', '&', ' ', '"']), "{id}");
+        assert_eq!(bytes_of(&id), all);
+        assert_eq!(id_of("shop:{7}/é".as_bytes()), "shop%3A%7B7%7D%2F%C3%A9");
+        assert_eq!(id_of(b"-_.!~*'()"), "-_.!~*'()");
+    }
+
+    #[test]
+    fn a_name_shows_every_byte() {
+        assert_eq!(name_of("pöpup".as_bytes()), "pöpup");
+        assert_eq!(name_of(b"a\xff\xc3b"), "a\\xff\\xc3b");
+    }
+
+    #[test]
+    fn a_pattern_takes_its_text_literally() {
+        assert_eq!(pattern_of(b"why? [50%*]"), b"why\\? \\[50%\\*\\]");
+        assert_eq!(pattern_of(b"a\\b"), b"a\\\\b");
+    }
+}

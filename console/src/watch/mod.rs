@@ -1,0 +1,219 @@
+//! `holdfast watch`: every number of a server's stores, live, in a browser.
+//!
+//! The [`feed`] keeps a [`model`] of the server, over one connection however many look on; [`detail`] and [`history`]
+//! ask for more of the stores that somebody looks at. None of them knows of HTTP: [`http`] and what is under it serve
+//! the page, the API and `/metrics` from them.
+
+mod assets;
+mod detail;
+mod discovery;
+mod feed;
+mod fields;
+mod guard;
+mod history;
+mod http;
+mod id;
+mod link;
+mod model;
+mod order;
+mod prometheus;
+mod reply;
+mod sample;
+mod shelf;
+mod sse;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+
+use anyhow::{bail, ensure, Context, Result};
+use tokio::sync::oneshot;
+
+use self::guard::{is_loopback, Guard};
+use self::http::App;
+use self::link::Link;
+use self::model::Model;
+use crate::cleanup;
+
+/// The port where nothing else is asked for.
+const PORT: u16 = 7_070;
+/// Ports tried behind one that is taken, before any free one will do.
+const PORTS_TRIED: u16 = 10;
+
+/// Options of `holdfast watch`.
+#[derive(clap::Args, Debug)]
+pub struct WatchArgs {
+    /// The server to watch (redis://[user:password@]host:port[/db])
+    #[arg(long, default_value = "redis://127.0.0.1:6379", hide_env_values = true)]
+    url: String,
+    /// Where the page is served; another address than a loopback one needs a password
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7070")]
+    listen: String,
+    /// Ask for this password (HTTP Basic auth, any user name)
+    #[arg(long, env = "HOLDFAST_WATCH_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
+    /// Let the page write: queue dead orders anew
+    #[arg(long)]
+    allow_writes: bool,
+}
+
+/// Serves the page until the program is told to end.
+///
+/// # Errors
+/// When the address is none, is taken, or is open to others and there is no password.
+pub fn run(args: WatchArgs) -> Result<()> {
+    let password = args.password.as_deref().filter(|password| !password.is_empty());
+    let address = address(&args.listen)?;
+    ensure!(
+        password.is_some() || is_loopback(address.ip()),
+        "--listen {} is open to others: set a password (--password or HOLDFAST_WATCH_PASSWORD), or listen on 127.0.0.1",
+        args.listen
+    );
+    let link = Link::to(&args.url)?;
+    let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
+    println!("holdfast watch: {} at {}", link.url(), url_of(&listener)?);
+    cleanup::interrupt_means(0);
+    runtime()?.block_on(serve(listener, link, Guard::of(password), args.allow_writes))
+}
+
+/// Where the page of a sale is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Nowhere.
+    Off,
+    /// At this loopback address; at another port if it is taken.
+    At(SocketAddr),
+}
+
+impl Default for Beside {
+    fn default() -> Beside {
+        Beside::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT))
+    }
+}
+
+impl std::fmt::Display for Beside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Beside::Off => f.write_str("off"),
+            Beside::At(address) => address.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for Beside {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Beside> {
+        if text == "off" {
+            return Ok(Beside::Off);
+        }
+        let address = address(text)?;
+        ensure!(is_loopback(address.ip()), "{text} is open to others: wanted a loopback address, or off");
+        Ok(Beside::At(address))
+    }
+}
+
+/// The page beside other work, on a thread of its own. It ends with the value.
+#[derive(Debug)]
+pub struct Watch {
+    url: String,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Watch {
+    /// Watches the server at `url` from now on, whether it is up yet or not. `None` where that is not wanted, or where
+    /// it cannot be: what it is beside goes on without it.
+    pub fn beside(place: Beside, url: &str, writes: bool) -> Option<Watch> {
+        let Beside::At(address) = place else { return None };
+        Watch::start(address, url, writes)
+            .inspect_err(|error| eprintln!("holdfast: no page to watch it: {error:#}"))
+            .ok()
+    }
+
+    fn start(address: SocketAddr, url: &str, writes: bool) -> Result<Watch> {
+        let link = Link::to(url)?;
+        let listener = bind_near(address)?;
+        let url = url_of(&listener)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let runtime = runtime()?;
+        let serve = async move {
+            tokio::select! {
+                served = serve(listener, link, Guard::Loopback, writes) => served,
+                // The sender sends nothing: it is dropped.
+                _ = stopped => Ok(()),
+            }
+        };
+        let work = move || {
+            if let Err(error) = runtime.block_on(serve) {
+                eprintln!("holdfast: the page ended: {error:#}");
+            }
+        };
+        std::thread::Builder::new().name("watch".into()).spawn(work).context("starting a thread")?;
+        Ok(Watch { url, _stop: stop })
+    }
+
+    /// Where the page is: `http://127.0.0.1:7070/`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// One thread: it waits most of the time.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
+}
+
+async fn serve(listener: TcpListener, link: Link, guard: Guard, writes: bool) -> Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let link = Arc::new(link);
+    let model = Arc::new(Model::new(link.url().to_string()));
+    let feed = tokio::spawn(feed::run(model.clone(), link.clone()));
+    let router = http::router(App::new(model, link, writes), guard);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).await;
+    feed.abort();
+    served.context("serving the page")
+}
+
+fn address(text: &str) -> Result<SocketAddr> {
+    let wanted = || format!("'{text}' is no address to listen on: wanted one like 127.0.0.1:{PORT}");
+    match text.to_socket_addrs().with_context(wanted)?.next() {
+        Some(address) => Ok(address),
+        None => bail!(wanted()),
+    }
+}
+
+/// Listens at the address, or at one of the next ports, or at any.
+fn bind_near(address: SocketAddr) -> Result<TcpListener> {
+    let next = (0..=PORTS_TRIED).filter_map(|step| address.port().checked_add(step));
+    let ports = next.chain([0]);
+    let mut bound = ports.map(|port| TcpListener::bind((address.ip(), port)));
+    bound.find_map(Result::ok).with_context(|| format!("no port is free at {}", address.ip()))
+}
+
+fn url_of(listener: &TcpListener) -> Result<String> {
+    Ok(format!("http://{}/", listener.local_addr().context("asking for the own address")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sale_is_shown_to_this_machine_alone() {
+        assert_eq!("off".parse::<Beside>().expect("a place"), Beside::Off);
+        assert_eq!("127.0.0.1:7070".parse::<Beside>().expect("a place"), Beside::default());
+        assert!("[::1]:80".parse::<Beside>().is_ok());
+        for text in ["0.0.0.0:7070", "10.0.0.1:7070", "7070", "on"] {
+            assert!(text.parse::<Beside>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_passed_over() {
+        let first = bind_near("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let taken = first.local_addr().expect("its address");
+        let second = bind_near(taken).expect("another port").local_addr().expect("its address");
+        assert_ne!(second.port(), taken.port());
+    }
+}

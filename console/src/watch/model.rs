@@ -1,0 +1,304 @@
+//! What is known of a server and its stores: plain data, kept by the feed, read by whoever shows it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use tokio::sync::{broadcast, watch};
+
+use super::id::{id_of, name_of};
+use super::sample::{EntryId, Sample};
+
+/// Updates a subscriber may be behind: one that is further behind is told so, and looks at everything anew.
+const UPDATES_KEPT: usize = 1_024;
+
+/// A store's key.
+pub type Key = Arc<[u8]>;
+
+/// The server as it was last seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct ServerState {
+    /// Its address, without a password.
+    pub url: String,
+    /// Whether it answers.
+    pub connected: bool,
+    /// What is wrong, if anything is: nobody answers, the module is not loaded.
+    pub error: Option<String>,
+    /// `redis` or `valkey`.
+    pub product: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// `master` or `slave`, in the words of INFO.
+    pub role: Option<String>,
+    /// Since when it answers, or does not: Unix milliseconds.
+    pub since: u64,
+}
+
+/// A store's window and whether it hands out work, as STORE.GET tells them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Window {
+    /// Unix milliseconds; 0: no bound.
+    pub opens: i64,
+    /// Unix milliseconds; 0: no bound.
+    pub closes: i64,
+    /// Nothing is handed to workers.
+    pub paused: bool,
+}
+
+/// A store as it was last seen.
+#[derive(Clone, Debug, Default)]
+pub struct StoreState {
+    /// Its window.
+    pub window: Window,
+    /// The last sample; `None` while it has written none.
+    pub sample: Option<Arc<Sample>>,
+}
+
+/// Something changed in the model.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// The connection was lost, or came back, or the server changed its role.
+    Server,
+    /// A store was found.
+    Found(Key),
+    /// A store's window changed; or the store writes no samples, and may have changed.
+    Settings(Key),
+    /// A store wrote a sample.
+    Sample(Key, Arc<Sample>),
+    /// A store is no more.
+    Gone(Key),
+}
+
+#[derive(Debug)]
+struct State {
+    server: ServerState,
+    stores: BTreeMap<Key, StoreState>,
+    /// The server's clock less this machine's, milliseconds.
+    clock_ahead_ms: i64,
+}
+
+/// What is known, and who wants to hear of it. All methods return at once.
+#[derive(Debug)]
+pub struct Model {
+    state: Mutex<State>,
+    updates: broadcast::Sender<Update>,
+    version: watch::Sender<u64>,
+}
+
+/// The body of `/api/stores`: the server, and every store with its last sample.
+#[derive(Serialize)]
+pub struct Overview {
+    /// Unix milliseconds, by the server's clock.
+    pub now: u64,
+    /// The server.
+    pub server: ServerState,
+    /// Whether this program may write to it.
+    pub writes: bool,
+    /// The stores, by name.
+    pub stores: Vec<StoreLine>,
+}
+
+/// A store among all.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoreLine {
+    /// Its key, percent-encoded.
+    pub id: String,
+    /// Its key, for people.
+    pub name: String,
+    /// When the sample was taken; `None` where there is none.
+    pub at: Option<u64>,
+    /// The sample.
+    pub metrics: Option<Arc<Sample>>,
+    /// Its window.
+    #[serde(flatten)]
+    pub window: Window,
+}
+
+impl Model {
+    /// A model of a server that has not answered yet.
+    pub fn new(url: String) -> Model {
+        let (connected, error) = (false, Some("connecting".to_string()));
+        let server =
+            ServerState { url, connected, error, product: None, version: None, role: None, since: local_now_ms() };
+        let state = State { server, stores: BTreeMap::new(), clock_ahead_ms: 0 };
+        Model { state: state.into(), updates: broadcast::Sender::new(UPDATES_KEPT), version: watch::Sender::new(0) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, updates: impl IntoIterator<Item = Update>) {
+        for update in updates {
+            // Nobody listens: nobody has to be told.
+            let _ = self.updates.send(update);
+            self.version.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// Every update from now on. Subscribe before you read, and you miss nothing.
+    pub fn subscribe(&self) -> broadcast::Receiver<Update> {
+        self.updates.subscribe()
+    }
+
+    /// A number that changes with every update, to wait on.
+    pub fn version(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// Unix milliseconds by the server's clock, as far as it is known.
+    pub fn now_ms(&self) -> u64 {
+        local_now_ms().saturating_add_signed(self.state().clock_ahead_ms)
+    }
+
+    /// The server.
+    pub fn server(&self) -> ServerState {
+        self.state().server.clone()
+    }
+
+    /// A store, if it is known.
+    pub fn store(&self, key: &[u8]) -> Option<StoreState> {
+        self.state().stores.get(key).cloned()
+    }
+
+    /// The keys of all stores.
+    pub fn keys(&self) -> Vec<Key> {
+        self.state().stores.keys().cloned().collect()
+    }
+
+    /// Every store, by name.
+    pub fn stores(&self) -> Vec<StoreLine> {
+        let line = |(key, store): (&Key, &StoreState)| StoreLine {
+            id: id_of(key),
+            name: name_of(key),
+            at: store.sample.as_ref().map(|sample| sample.at_ms()),
+            metrics: store.sample.clone(),
+            window: store.window,
+        };
+        let mut lines: Vec<StoreLine> = self.state().stores.iter().map(line).collect();
+        lines.sort_by(|a, b| a.name.cmp(&b.name));
+        lines
+    }
+
+    /// Everything at a glance; `writes` is passed on.
+    pub fn overview(&self, writes: bool) -> Overview {
+        Overview { now: self.now_ms(), server: self.server(), writes, stores: self.stores() }
+    }
+
+    /// For each store, the entry of its `…:metrics` that was seen last.
+    pub(super) fn seen(&self) -> Vec<(Key, EntryId)> {
+        let seen = |store: &StoreState| store.sample.as_ref().map_or(EntryId::default(), |sample| sample.id);
+        self.state().stores.iter().map(|(key, store)| (key.clone(), seen(store))).collect()
+    }
+
+    /// The server told the time: Unix milliseconds.
+    pub(super) fn set_clock(&self, server_now_ms: u64) {
+        self.state().clock_ahead_ms = server_now_ms as i64 - local_now_ms() as i64;
+    }
+
+    /// The server is as `change` makes it. Tells it when that is news.
+    pub(super) fn set_server(&self, change: impl FnOnce(&mut ServerState)) {
+        let changed = {
+            let server = &mut self.state().server;
+            let before = server.clone();
+            change(server);
+            if server.connected != before.connected {
+                server.since = local_now_ms();
+            }
+            let told = |server: &ServerState| {
+                let ServerState { connected, error, version, role, .. } = server.clone();
+                (connected, error, version, role)
+            };
+            told(server) != told(&before)
+        };
+        self.tell(changed.then_some(Update::Server));
+    }
+
+    /// A store is there, with its last sample. Samples of an earlier server are forgotten: what is there now counts.
+    pub(super) fn set_store(&self, key: &Key, found: StoreState) {
+        let update = match self.state().stores.insert(key.clone(), found) {
+            None => Update::Found(key.clone()),
+            Some(_) => Update::Settings(key.clone()),
+        };
+        self.tell([update]);
+    }
+
+    /// A store's window was read. `silent` for a store that writes no samples.
+    pub(super) fn set_window(&self, key: &Key, window: Window, silent: bool) {
+        let changed = self.state().stores.get_mut(key).is_some_and(|store| {
+            let changed = store.window != window;
+            store.window = window;
+            changed || silent
+        });
+        self.tell(changed.then(|| Update::Settings(key.clone())));
+    }
+
+    /// A store wrote a sample.
+    pub(super) fn add_sample(&self, key: &Key, sample: Sample) {
+        let sample = Arc::new(sample);
+        let known = self.state().stores.get_mut(key).map(|store| store.sample = Some(sample.clone())).is_some();
+        self.tell(known.then(|| Update::Sample(key.clone(), sample)));
+    }
+
+    /// A store is no more.
+    pub(super) fn remove(&self, key: &Key) {
+        let known = self.state().stores.remove(key).is_some();
+        self.tell(known.then(|| Update::Gone(key.clone())));
+    }
+}
+
+/// Unix milliseconds by this machine's clock.
+fn local_now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{tests::entry, Names};
+    use super::*;
+
+    fn key(text: &str) -> Key {
+        text.as_bytes().into()
+    }
+
+    fn sample(id: &str) -> Sample {
+        Sample::of_entry(&entry(id, &[("placed", "1")]), &Names::from([])).expect("a sample")
+    }
+
+    #[tokio::test]
+    async fn subscribers_hear_what_changed_and_nothing_else() {
+        let model = Model::new("redis://shop".into());
+        let mut updates = model.subscribe();
+        model.set_store(&key("b"), StoreState::default());
+        model.set_store(&key("a"), StoreState::default());
+        model.set_window(&key("a"), Window::default(), false);
+        model.add_sample(&key("a"), sample("9-0"));
+        model.add_sample(&key("unknown"), sample("9-0"));
+        model.remove(&key("b"));
+        model.remove(&key("b"));
+        let mut heard = Vec::new();
+        while let Ok(update) = updates.try_recv() {
+            heard.push(match update {
+                Update::Found(key) => format!("found {}", name_of(&key)),
+                Update::Sample(key, sample) => format!("{} at {}", name_of(&key), sample.at_ms()),
+                Update::Gone(key) => format!("gone {}", name_of(&key)),
+                other => format!("{other:?}"),
+            });
+        }
+        assert_eq!(heard, ["found b", "found a", "a at 9", "gone b"]);
+        assert_eq!(model.seen(), [(key("a"), EntryId { ms: 9, seq: 0 })]);
+    }
+
+    #[test]
+    fn the_overview_is_what_the_page_reads() {
+        let model = Model::new("redis://shop".into());
+        model.set_store(&key("pop up"), StoreState::default());
+        model.add_sample(&key("pop up"), sample("9-0"));
+        let json = serde_json::to_value(model.overview(true)).expect("JSON");
+        assert_eq!(json["stores"][0]["id"], "pop%20up");
+        assert_eq!(json["stores"][0]["metrics"]["placed"], 1);
+        assert_eq!((&json["stores"][0]["at"], &json["stores"][0]["opens"]), (&9.into(), &0.into()));
+        assert_eq!((&json["writes"], &json["server"]["connected"]), (&true.into(), &false.into()));
+    }
+}

@@ -1,0 +1,121 @@
+//! `/metrics`: the last sample of every store, as OpenMetrics text.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{text, DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::fields::{refusal, Kind, FIELDS};
+use super::model::{Model, StoreLine};
+
+/// The content type of what [`exposition`] writes.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything that is known now, ready to be sent.
+///
+/// # Errors
+/// Never, as long as text can be written to memory.
+pub fn exposition(model: &Arc<Model>) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Snapshot { is_up: model.server().connected, stores: model.stores() }));
+    let mut out = String::new();
+    text::encode(&mut out, &registry)?;
+    Ok(out)
+}
+
+/// The stores at one moment, so that all metrics are of the same samples.
+#[derive(Debug)]
+struct Snapshot {
+    is_up: bool,
+    stores: Vec<StoreLine>,
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let up = ConstGauge::new(i64::from(self.is_up));
+        let about = "1: the server answers, 0: what follows is what it last said";
+        up.encode(encoder.encode_descriptor("holdfast_up", about, None, MetricType::Gauge)?)?;
+        for field in FIELDS {
+            let name = format!("holdfast_{}", field.name.replace('-', "_"));
+            let values = self.values(field.name);
+            encode(&mut encoder, (&name, field.about), field.kind, values.map(|(store, value)| (store, "", value)))?;
+        }
+        let about = ("holdfast_refused", "Commands refused, by the error's code");
+        encode(&mut encoder, about, Kind::Counter, self.refusals())?;
+        let about = ("holdfast_sample_time_ms", "When the sample was taken, Unix milliseconds");
+        let times = self.stores.iter().filter_map(|store| Some((store.name.as_str(), "", store.at? as i64)));
+        encode(&mut encoder, about, Kind::Gauge, times)
+    }
+}
+
+impl Snapshot {
+    fn values<'a>(&'a self, field: &'a str) -> impl Iterator<Item = (&'a str, i64)> {
+        let value = move |store: &'a StoreLine| Some((store.name.as_str(), store.metrics.as_ref()?.get(field)?));
+        self.stores.iter().filter_map(value)
+    }
+
+    fn refusals(&self) -> impl Iterator<Item = (&str, &str, i64)> {
+        let samples = self.stores.iter().filter_map(|store| Some((store.name.as_str(), store.metrics.as_ref()?)));
+        samples.flat_map(|(store, sample)| {
+            sample.fields().filter_map(move |(name, value)| Some((store, refusal(name)?, value)))
+        })
+    }
+}
+
+/// Writes one metric: a line for every store, or for every store and code.
+fn encode<'a>(
+    encoder: &mut DescriptorEncoder,
+    (name, about): (&str, &str),
+    kind: Kind,
+    values: impl Iterator<Item = (&'a str, &'a str, i64)>,
+) -> Result<(), fmt::Error> {
+    let metric_type = match kind {
+        Kind::Counter => MetricType::Counter,
+        Kind::Gauge => MetricType::Gauge,
+    };
+    let mut metric = encoder.encode_descriptor(name, about, None, metric_type)?;
+    for (store, code, value) in values {
+        let labels = [("store", store), ("code", code)];
+        let labels = if code.is_empty() { &labels[..1] } else { &labels[..] };
+        let line = metric.encode_family(&labels)?;
+        match kind {
+            Kind::Counter => ConstCounter::new(value.unsigned_abs()).encode(line)?,
+            Kind::Gauge => ConstGauge::new(value).encode(line)?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Key, StoreState};
+    use super::super::sample::{tests::entry, Names, Sample};
+    use super::*;
+
+    #[test]
+    fn every_line_has_its_store() {
+        let model = Arc::new(Model::new("redis://shop".into()));
+        let fields = [("placed", "7"), ("p99-ms", "12"), ("available", "-3"), ("refused-outofstock", "4")];
+        let sample = Sample::of_entry(&entry("1700-0", &fields), &Names::from([])).map(Arc::new);
+        model.set_store(&Key::from(*b"pop\"up\\"), StoreState { sample, ..StoreState::default() });
+        model.set_store(&Key::from(*b"quiet"), StoreState::default());
+        let text = exposition(&model).expect("text");
+        for line in [
+            "holdfast_up 0",
+            "# TYPE holdfast_placed counter",
+            r#"holdfast_placed_total{store="pop\"up\\"} 7"#,
+            r#"holdfast_p99_ms{store="pop\"up\\"} 12"#,
+            r#"holdfast_available{store="pop\"up\\"} -3"#,
+            r#"holdfast_refused_total{store="pop\"up\\",code="outofstock"} 4"#,
+            r#"holdfast_sample_time_ms{store="pop\"up\\"} 1700"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+        }
+        assert!(!text.contains("quiet") && text.ends_with("# EOF\n"), "{text}");
+    }
+}

@@ -1,0 +1,96 @@
+//! Replies of the module's commands, taken apart.
+
+use redis::{RedisError, Value};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::link::AskError;
+
+/// Named values in the order they came, as a map in JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pairs<T>(pub Vec<(String, T)>);
+
+impl<T> Pairs<T> {
+    /// The value of this name.
+    pub fn get(&self, name: &str) -> Option<&T> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+}
+
+impl<T: Serialize> Serialize for Pairs<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl Pairs<Value> {
+    /// A map, of either protocol.
+    pub fn of(reply: Value) -> Option<Pairs<Value>> {
+        let pairs = match reply {
+            Value::Map(pairs) => pairs,
+            Value::Array(items) => {
+                let mut items = items.into_iter();
+                let mut pairs = Vec::with_capacity(items.len() / 2);
+                while let (Some(name), Some(value)) = (items.next(), items.next()) {
+                    pairs.push((name, value));
+                }
+                pairs
+            }
+            _ => return None,
+        };
+        let named = |(name, value)| Some((String::from_utf8(bytes(name)?).ok()?, value));
+        Some(Pairs(pairs.into_iter().map(named).collect::<Option<_>>()?))
+    }
+
+    /// The number of this name, 0 where there is none.
+    pub fn int(&self, name: &str) -> i64 {
+        self.get(name).and_then(int).unwrap_or(0)
+    }
+
+    /// The bytes of this name, none where it is nil.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        self.get(name).cloned().and_then(bytes).unwrap_or_default()
+    }
+}
+
+/// The number of a reply.
+pub fn int(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// The bytes of a reply that is a string.
+pub fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        _ => None,
+    }
+}
+
+/// The elements of a reply that is an array, none of any other.
+pub fn items(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) | Value::Set(items) => items,
+        _ => Vec::new(),
+    }
+}
+
+/// A map that a command must have replied.
+///
+/// # Errors
+/// The command's error, or that it replied something else.
+pub fn map(command: &str, reply: Option<Result<Value, RedisError>>) -> Result<Pairs<Value>, AskError> {
+    let other = || AskError::Refused(format!("{command} replied no map"));
+    Pairs::of(reply.ok_or_else(other)??).ok_or_else(other)
+}
+
+/// An entry of a stream: its fields.
+pub fn entry(entry: Value) -> Option<Pairs<Value>> {
+    Pairs::of(items(entry).into_iter().nth(1)?)
+}
