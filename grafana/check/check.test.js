@@ -60,6 +60,12 @@ test('finds a legend that no override knows', async () => {
   assert.match((await errorsOf(dashboard)).join('\n'), /overrides p50.*draws half/s);
 });
 
+test('finds what is no PromQL', async () => {
+  const dashboard = load('prometheus');
+  panel(dashboard, 'Flow').targets[1].expr = 'rate(holdfast_completed_total{store="$store"}[$__rate_interval)';
+  assert.match((await errorsOf(dashboard)).join('\n'), /panel 20, query B is no PromQL from here on: \)/);
+});
+
 test('the bars of the flow are what each sample adds', async () => {
   const dashboard = load('redis');
   const [{ fields }] = await drawn(dashboard, panel(dashboard, 'Flow'), STREAMS);

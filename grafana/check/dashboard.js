@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { drawingErrors } from './drawing.js';
 import { layoutErrors, panelsOf } from './layout.js';
+import { promqlErrors } from './promql.js';
 import { schemaErrors } from './schema.js';
 
 const STREAMS = JSON.parse(readFileSync(path.join(import.meta.dirname, 'entries.json'), 'utf8'));
@@ -26,7 +27,7 @@ export async function dashboardErrors(files) {
 
 async function contentErrors(dashboard) {
   const panels = panelsOf(dashboard).filter(({ type }) => type !== 'row');
-  const drawing = panels.map((panel) => (asksPrometheus(panel) ? legendErrors(panel) : drawingErrors(dashboard, panel, STREAMS)));
+  const drawing = panels.map((panel) => (asksPrometheus(panel) ? [...promqlErrors(panel), ...legendErrors(panel)] : drawingErrors(dashboard, panel, STREAMS)));
   return (await Promise.all(drawing)).flat();
 }
 
