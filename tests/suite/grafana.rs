@@ -4,9 +4,8 @@
 mod dashboard;
 mod plugin;
 
-use crate::common::{
-    claim_one, cmd, console, server_now_ms, stack, tests, wait_until, Client, Server, ServerBinary, DEADLINE,
-};
+use crate::common::watcher::Watcher;
+use crate::common::{claim_one, cmd, server_now_ms, stack, tests, wait_until, Client, Server, ServerBinary, DEADLINE};
 use dashboard::{fields_named, load, panels, pattern, queries, variable};
 use plugin::{Chosen, Field};
 use regex::Regex;
@@ -178,14 +177,12 @@ fn the_check_draws_what_a_server_answers(binary: &ServerBinary) {
 /// Every series that a panel asks Prometheus for is among those that the console exports.
 fn the_panels_of_prometheus_are_drawn(binary: &ServerBinary) {
     let (server, _client) = busy_shop(binary);
-    let url = format!("redis://127.0.0.1:{}", server.port());
-    let (watch, page) = console::watch(binary, &["--url", &url]);
+    let watcher = Watcher::of(binary, &server);
     let mut exported = String::new();
     wait_until(DEADLINE, "the console has the last sample", || {
-        exported = console::http_get(&page, "/metrics");
+        exported = watcher.get("/metrics").body;
         exported.contains("holdfast_dead_letters{store=\"popup\"} 1\n")
     });
-    drop(watch);
     let dashboard = load(PROMETHEUS);
     let all = panels(&dashboard);
     let asked = all.iter().flat_map(|panel| queries(&dashboard, panel)).map(|query| query["expr"].as_str());

@@ -38,6 +38,9 @@ mod store;
 mod streams;
 mod timeseries;
 mod versions;
+mod watch;
+mod watch_events;
+mod watch_guard;
 
 use common::{cleanup, ServerBinary, TestFn};
 use libtest_mimic::{Arguments, Trial};
@@ -76,6 +79,9 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("streams", streams::TESTS),
     ("timeseries", timeseries::TESTS),
     ("versions", versions::TESTS),
+    ("watch", watch::TESTS),
+    ("watch_events", watch_events::TESTS),
+    ("watch_guard", watch_guard::TESTS),
 ];
 
 /// One trial for every test on every server of the matrix.

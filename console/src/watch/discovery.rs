@@ -8,7 +8,7 @@ use redis::{cmd, pipe, FromRedisValue, RedisError, Value};
 use tokio::time::{interval, MissedTickBehavior};
 
 use super::link::{ask_all, outcome};
-use super::model::{Key, Model, StoreState, Window};
+use super::model::{Key, Model, ServerState, StoreState, Window};
 use super::sample::{Names, Sample};
 use crate::store::{self, stream_of};
 
@@ -47,6 +47,8 @@ impl<'a> Discovery<'a> {
     /// # Errors
     /// When the server does not answer.
     pub async fn begin(&mut self) -> Result<(), RedisError> {
+        // A server that is loading its data answers some questions, but not this one.
+        cmd("PING").query_async::<()>(&mut self.connection).await?;
         let known = self.model.keys();
         self.look_at(&known).await?;
         self.round().await
@@ -69,8 +71,8 @@ impl<'a> Discovery<'a> {
     }
 
     async fn round(&mut self) -> Result<(), RedisError> {
-        let has_module = self.ask_server().await?;
-        if has_module {
+        let about = self.ask_server().await?;
+        if about.has_module {
             self.sweep().await?;
         } else {
             self.knows_all = true;
@@ -79,11 +81,13 @@ impl<'a> Discovery<'a> {
         for keys in known.chunks(STORES_PER_PIPELINE) {
             self.refresh(keys).await?;
         }
+        // At the end: whoever hears that the server is there finds its stores too.
+        self.model.set_server(|state| about.tell(state));
         Ok(())
     }
 
     /// The server's clock, version and role, and whether it knows the module's commands.
-    async fn ask_server(&mut self) -> Result<bool, RedisError> {
+    async fn ask_server(&mut self) -> Result<About, RedisError> {
         let mut questions = pipe();
         questions.cmd("TIME").cmd("INFO").arg("server").cmd("INFO").arg("replication");
         questions.cmd("COMMAND").arg("INFO").arg("STORE.GET");
@@ -96,14 +100,7 @@ impl<'a> Discovery<'a> {
         // A server that does not tell is taken at its word: stores will be found, or not.
         let has_module = !matches!(next(), Value::Array(commands) if matches!(commands.first(), Some(Value::Nil)));
         self.is_cluster = server.get("redis_mode").is_some_and(|mode| mode == "cluster");
-        self.model.set_server(|state| {
-            state.connected = true;
-            state.error = (!has_module).then(|| "this server has not loaded Holdfast".to_string());
-            state.product = Some(server.get("server_name").map_or("redis", String::as_str).to_string());
-            state.version = server.get("valkey_version").or_else(|| server.get("redis_version")).cloned();
-            state.role = replication.get("role").cloned();
-        });
-        Ok(has_module)
+        Ok(About { has_module, server, replication })
     }
 
     /// Some steps through the keyspace; the next round goes on where this one ended.
@@ -155,13 +152,34 @@ impl<'a> Discovery<'a> {
         for (key, reply) in keys.iter().zip(replies) {
             match Seen::of(reply) {
                 Some(Seen::There { window: Some(window), is_silent }) => {
-                    self.model.set_window(key, window, is_silent);
+                    self.model.set_window(key, window);
+                    if is_silent {
+                        self.model.remind_of(key);
+                    }
                 }
                 Some(Seen::Gone) => self.model.remove(key),
                 _ => {}
             }
         }
         Ok(())
+    }
+}
+
+/// What a server says of itself.
+struct About {
+    has_module: bool,
+    server: HashMap<String, String>,
+    replication: HashMap<String, String>,
+}
+
+impl About {
+    fn tell(self, state: &mut ServerState) {
+        let About { has_module, mut server, mut replication } = self;
+        state.connected = true;
+        state.error = (!has_module).then(|| "this server has not loaded Holdfast".to_string());
+        state.product = Some(server.remove("server_name").unwrap_or_else(|| "redis".to_string()));
+        state.version = server.remove("valkey_version").or_else(|| server.remove("redis_version"));
+        state.role = replication.remove("role");
     }
 }
 

@@ -190,7 +190,7 @@ async fn history(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Resp
 }
 
 async fn one_order(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
-    Ok(json(&order::get(&app.link, &ids.store, &ids.order).await?))
+    Ok(json(&order::get(&app.link, &ids.store, &ids.order).await.map_err(|error| error.of_store(&ids.store))?))
 }
 
 async fn redrive(State(app): State<Arc<App>>, ids: Ids, headers: HeaderMap, body: Bytes) -> Answer<Response> {
@@ -198,7 +198,7 @@ async fn redrive(State(app): State<Arc<App>>, ids: Ids, headers: HeaderMap, body
     let wrong = |text: String| Failure(StatusCode::BAD_REQUEST, text);
     let body: order::Redrive = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
     let command = body.command(&ids.store).map_err(|text| wrong(text.to_string()))?;
-    let redriven = order::redrive(&app.link, command).await?;
+    let redriven = order::redrive(&app.link, command).await.map_err(|error| error.of_store(&ids.store))?;
     app.details.forget(&ids.store).await;
     Ok(json(&json!({ "redriven": redriven })))
 }

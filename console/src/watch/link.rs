@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 
+use super::id::name_of;
 use crate::store;
 
 /// How long a connection may take until it stands.
@@ -30,6 +31,18 @@ impl AskError {
     pub fn text(&self) -> &str {
         match self {
             AskError::Away(text) | AskError::Missing(text) | AskError::Refused(text) => text,
+        }
+    }
+}
+
+impl AskError {
+    /// The same, with the name of the store that was asked for where there is none of that name.
+    pub fn of_store(self, key: &[u8]) -> AskError {
+        match self {
+            AskError::Missing(text) if text.starts_with("NOSTORE") => {
+                AskError::Missing(format!("no store {}", name_of(key)))
+            }
+            other => other,
         }
     }
 }

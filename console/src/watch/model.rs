@@ -62,8 +62,10 @@ pub enum Update {
     Server,
     /// A store was found.
     Found(Key),
-    /// A store's window changed; or the store writes no samples, and may have changed.
-    Settings(Key),
+    /// A store's window changed.
+    Window(Key),
+    /// A store that writes no samples may have changed.
+    Unsampled(Key),
     /// A store wrote a sample.
     Sample(Key, Arc<Sample>),
     /// A store is no more.
@@ -219,19 +221,21 @@ impl Model {
     pub(super) fn set_store(&self, key: &Key, found: StoreState) {
         let update = match self.state().stores.insert(key.clone(), found) {
             None => Update::Found(key.clone()),
-            Some(_) => Update::Settings(key.clone()),
+            Some(_) => Update::Window(key.clone()),
         };
         self.tell([update]);
     }
 
-    /// A store's window was read. `silent` for a store that writes no samples.
-    pub(super) fn set_window(&self, key: &Key, window: Window, silent: bool) {
-        let changed = self.state().stores.get_mut(key).is_some_and(|store| {
-            let changed = store.window != window;
-            store.window = window;
-            changed || silent
-        });
-        self.tell(changed.then(|| Update::Settings(key.clone())));
+    /// A store's window was read.
+    pub(super) fn set_window(&self, key: &Key, window: Window) {
+        let set = |store: &mut StoreState| std::mem::replace(&mut store.window, window) != window;
+        let changed = self.state().stores.get_mut(key).is_some_and(set);
+        self.tell(changed.then(|| Update::Window(key.clone())));
+    }
+
+    /// A store writes no samples: whoever shows it has to look again now and then.
+    pub(super) fn remind_of(&self, key: &Key) {
+        self.tell([Update::Unsampled(key.clone())]);
     }
 
     /// A store wrote a sample.
@@ -272,7 +276,7 @@ mod tests {
         let mut updates = model.subscribe();
         model.set_store(&key("b"), StoreState::default());
         model.set_store(&key("a"), StoreState::default());
-        model.set_window(&key("a"), Window::default(), false);
+        model.set_window(&key("a"), Window::default());
         model.add_sample(&key("a"), sample("9-0"));
         model.add_sample(&key("unknown"), sample("9-0"));
         model.remove(&key("b"));

@@ -170,7 +170,7 @@ impl Teller {
     }
 
     async fn tell_update(&mut self, update: Update) -> Result<(), Left> {
-        if !matches!(update, Update::Server) && self.stores_due.is_none() {
+        if !matches!(update, Update::Server | Update::Unsampled(_)) && self.stores_due.is_none() {
             let now = Instant::now();
             self.stores_due = Some(self.stores_sent.map_or(now, |sent| now.max(sent + STORES_INTERVAL)));
         }
@@ -182,7 +182,7 @@ impl Teller {
                 self.tell_stores().await
             }
             Update::Found(key) if is_shown(&key) => self.tell_store().await,
-            Update::Settings(key) if is_shown(&key) => {
+            Update::Window(key) | Update::Unsampled(key) if is_shown(&key) => {
                 self.make_detail();
                 Ok(())
             }
@@ -190,7 +190,7 @@ impl Teller {
             Update::Gone(key) if self.store.is_none() || is_shown(&key) => {
                 self.send("gone", &GoneEvent { id: id_of(&key) }).await
             }
-            Update::Found(_) | Update::Settings(_) | Update::Gone(_) => Ok(()),
+            Update::Found(_) | Update::Window(_) | Update::Unsampled(_) | Update::Gone(_) => Ok(()),
         }
     }
 

@@ -1,12 +1,10 @@
 //! The program `holdfast`, as a person runs it.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::binary::ServerBinary;
-use super::wait::DEADLINE;
 
 /// What a run of the program came to.
 pub struct Run {
@@ -37,6 +35,18 @@ impl Running {
         let output = child.wait_with_output().expect("its output");
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         Run { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// The next line of standard output. What comes after it is left for [`Running::wait`].
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let stdout = self.0.as_mut().and_then(|child| child.stdout.as_mut()).expect("it runs");
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        // Byte by byte, as what a buffer read ahead would be lost.
+        while stdout.read(&mut byte).expect("standard output") == 1 && byte != *b"\n" {
+            line.push(byte[0]);
+        }
+        String::from_utf8_lossy(&line).into_owned()
     }
 
     /// The process id.
@@ -83,40 +93,6 @@ pub fn start(binary: &ServerBinary, arguments: &[&str], temp_dir: &Path) -> Runn
             )
         });
     Running(Some(child))
-}
-
-/// Starts `holdfast watch` with these arguments on a port of its own, and waits until it says where its page is: that
-/// address, as in `127.0.0.1:7070`.
-#[track_caller]
-pub fn watch(binary: &ServerBinary, arguments: &[&str]) -> (Running, String) {
-    let arguments = [&["watch", "--listen", "127.0.0.1:0"], arguments].concat();
-    let mut running = start(binary, &arguments, &std::env::temp_dir());
-    let stdout = running.0.as_mut().and_then(|child| child.stdout.take()).expect("its output");
-    let mut stdout = BufReader::new(stdout);
-    let mut said = String::new();
-    while stdout.read_line(&mut said).expect("its output") > 0 {
-        let listens = said.split_once("http://").map(|(_, rest)| rest.trim_end().trim_end_matches('/').to_owned());
-        if let Some(address) = listens {
-            // Kept open: what it says later must find a reader.
-            running.0.as_mut().expect("it runs").stdout = Some(stdout.into_inner());
-            return (running, address);
-        }
-    }
-    panic!("holdfast watch did not say where it listens: {said} {}", running.wait().stderr);
-}
-
-/// The body of a page.
-#[track_caller]
-pub fn http_get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("a connection to the console");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-    // HTTP/1.0: the body ends with the connection.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").expect("a request sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    assert!(head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"), "{path}: {head}");
-    body.to_owned()
 }
 
 fn program() -> PathBuf {

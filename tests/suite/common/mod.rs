@@ -13,6 +13,7 @@ mod shop;
 pub mod stack;
 mod stream;
 mod wait;
+pub mod watcher;
 mod work;
 
 pub use binary::ServerBinary;

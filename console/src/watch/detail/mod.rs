@@ -121,7 +121,7 @@ impl Details {
             sleep_until(*when + INTERVAL).await;
         }
         let when = Instant::now();
-        let detail = Arc::new(self.make(key, &mut made).await?);
+        let detail = Arc::new(self.make(key, &mut made).await.map_err(|error| error.of_store(key))?);
         made.last = Some((when, detail.clone()));
         Ok(detail)
     }
