@@ -2,10 +2,12 @@
 
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { dashboardErrors } from './dashboard.js';
 import { provisioningErrors } from './provisioning.js';
 
-const ROOT = path.join(import.meta.dirname, '..', '..');
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const ROOT = path.join(HERE, '..', '..');
 const DASHBOARDS = path.join(ROOT, 'grafana', 'dashboards');
 
 const names = readdirSync(DASHBOARDS).filter((name) => name.endsWith('.json'));

@@ -5,13 +5,15 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { dashboardErrors } from './dashboard.js';
 import { drawn } from './drawing.js';
 import { panelsOf } from './layout.js';
 import { provisioningErrors } from './provisioning.js';
 
-const ROOT = path.join(import.meta.dirname, '..', '..');
-const STREAMS = JSON.parse(readFileSync(path.join(import.meta.dirname, 'entries.json'), 'utf8'));
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const ROOT = path.join(HERE, '..', '..');
+const STREAMS = JSON.parse(readFileSync(path.join(HERE, 'entries.json'), 'utf8'));
 
 const load = (kind) => JSON.parse(readFileSync(path.join(ROOT, 'grafana', 'dashboards', `holdfast-${kind}.json`), 'utf8'));
 const panel = (dashboard, title) => panelsOf(dashboard).find((one) => one.title === title);

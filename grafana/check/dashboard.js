@@ -2,12 +2,14 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { drawingErrors } from './drawing.js';
 import { layoutErrors, panelsOf } from './layout.js';
 import { promqlErrors } from './promql.js';
 import { schemaErrors } from './schema.js';
 
-const STREAMS = JSON.parse(readFileSync(path.join(import.meta.dirname, 'entries.json'), 'utf8'));
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const STREAMS = JSON.parse(readFileSync(path.join(HERE, 'entries.json'), 'utf8'));
 
 /**
  * What is wrong with dashboards, a line each. What a panel draws is looked at where nothing else is wrong.

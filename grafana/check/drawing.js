@@ -46,7 +46,7 @@ function answer(target, streams) {
     case 'xrange':
       return [streamFrame(entries)];
     case 'xrevrange':
-      return [streamFrame(entries.toReversed().slice(0, target.count))];
+      return [streamFrame([...entries].reverse().slice(0, target.count))];
     case 'xlen':
       return [lengthFrame(entries.length)];
     case 'ts.mrange':

@@ -1,9 +1,10 @@
 // A dashboard against Grafana's types: the compiler reads the JSON as a constant of types.ts.
 
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
-const HERE = import.meta.dirname;
+const HERE = fileURLToPath(new URL('.', import.meta.url));
 
 const OPTIONS = {
   strict: true,
