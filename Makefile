@@ -17,7 +17,7 @@ OPENSSL_1_1 := psycopg2-binary==2.9.9
 STACK := $(SERVERS)/redis-stack
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup servers build run test lint deny docs bench clean
+.PHONY: help setup servers build run test browser lint deny docs bench clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -59,13 +59,27 @@ build: setup ## build the module and the program holdfast
 run: build ## start redis-server with the module and sell a pop-up store out (DURATION=600 for ten minutes)
 	$(CONSOLE) sale
 
-test: build servers lint ## test everything: the engine, the module in real servers, the program
+test: build servers lint ## test everything: the engine, the module in real servers, the program, its page
 	cargo test --locked --workspace --lib --bins
 	servers=$$(command -v redis-server); \
 	[ ! -x $(SERVERS)/valkey-server ] || servers+=:$(abspath $(SERVERS)/valkey-server); \
 	stack=; [ ! -e $(STACK)/redistimeseries.so ] || stack=$(abspath $(STACK)); \
 	HOLDFAST_SERVERS=$$servers HOLDFAST_STACK=$$stack HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) \
 	  cargo test --locked --test suite
+	$(MAKE) --no-print-directory browser
+
+browser: build ## test what a reader sees of holdfast watch, in headless Chromium (HOLDFAST_SCREENSHOTS=dir keeps pictures)
+	@missing=(); \
+	command -v chromium >/dev/null || missing+=(chromium); \
+	command -v npm >/dev/null || missing+=(npm); \
+	if [ $${#missing[@]} -gt 0 ]; then \
+	  echo "installing $${missing[*]}"; \
+	  $(SUDO) apt-get update -q; \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -qy --no-install-recommends "$${missing[@]}"; \
+	fi
+	npm ci --prefix tests/browser --no-audit --no-fund
+	HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) HOLDFAST_SCREENSHOTS=$(abspath $(HOLDFAST_SCREENSHOTS)) \
+	  npm test --prefix tests/browser
 
 lint: setup ## formatting, clippy
 	cargo fmt --all --check
@@ -74,8 +88,8 @@ lint: setup ## formatting, clippy
 deny: ## licences, advisories and sources of the dependencies (needs cargo-deny)
 	cargo deny check
 
-docs: ## write docs/commands.md from the table of commands
-	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference_is_what_the_table_says
+docs: ## write docs/commands.md and docs/metrics.md from the tables in the code
+	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference
 
 bench: build ## CPU an operation and a life, wake-ups, retries, memory, growth, deadlines, loading; BullMQ if npm is there
 	$(CONSOLE) bench

@@ -1,0 +1,249 @@
+// Holdfast in the browser: which page is shown, what comes over the line, and what is told to the reader.
+
+import { canonicalId, encodeId, get, shownId } from "./api.js";
+import { openHelp } from "./dialogs.js";
+import { icon, setAttribute, setText, show } from "./dom.js";
+import { Feed } from "./feed.js";
+import { lineWords, productName, showLine } from "./line.js";
+import { OrderDrawer } from "./order.js";
+import { Overview } from "./overview.js";
+import { StorePage } from "./store.js";
+
+/** Countdowns and ages are brought up to date this often. */
+const TICK_MS = 200;
+/** Charts of a quiet store move on this often. */
+const REDRAW_MS = 1_000;
+const TOAST_MS = 6_000;
+
+const byId = (id) => document.getElementById(id);
+const main = byId("main");
+
+const state = { server: null, writes: false, stores: null, now: Date.now(), isFresh: false };
+let view = null;
+let storeId = null;
+let isGone = false;
+let drawnAt = 0;
+let lineBefore = null;
+let toastTimer = null;
+
+const feed = new Feed({ heard, changed: tick });
+const order = new OrderDrawer({ closed: () => go(`#/store/${storeId}`), notify, now: () => feed.now() });
+
+const actions = { notify, announce, alarm, orderLink: (store, id) => `#/store/${store}/order/${id}`, redraw, wholeHistory };
+
+/** The address: `#/stores`, `#/store/{id}`, `#/store/{id}/order/{order}`; none: the only store, or all of them. */
+function route() {
+  const [, kind, id, what, orderId] = location.hash.replace(/^#/, "").split("/");
+  const isStore = kind === "store" && id;
+  openPage(isStore ? canonicalId(id) : null);
+  if (isStore && what === "order" && orderId) order.open(storeId, canonicalId(orderId));
+  else order.close();
+}
+
+function go(hash) {
+  if (location.hash !== hash) location.hash = hash;
+}
+
+function openPage(id) {
+  if (view && id === storeId) return;
+  const isFirst = view === null;
+  view?.destroy?.();
+  storeId = id;
+  isGone = false;
+  view = id === null ? new Overview() : new StorePage(id, actions);
+  const search = byId("search");
+  show(search, id !== null);
+  show(byId("crumb-store"), id !== null);
+  show(byId("crumb-slash"), id !== null);
+  setText(byId("crumb-store"), id === null ? "" : shownId(id));
+  setAttribute(byId("crumb-stores"), "aria-current", id === null ? "page" : null);
+  feed.follow(id);
+  place();
+  if (!isFirst) main.querySelector("h1")?.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+}
+
+/** Puts the page in place as soon as there is something to show. */
+function place() {
+  const isKnown = storeId === null ? state.stores !== null : view.store.window !== undefined;
+  if (isKnown && !main.contains(view.element)) main.replaceChildren(view.element);
+}
+
+function heard(event, data) {
+  refresh();
+  if (event === "server") takeServer(data);
+  if (event === "stores") takeStores(data);
+  if (event === "gone") takeGone(data.id);
+  if (storeId === null) {
+    if (event === "sample") view.sample(data);
+    if (event === "stores") view.update(state);
+  } else if (data.id === undefined || data.id === storeId) {
+    if (event === "detail" || event === "sample") isGone = false;
+    if (event !== "beat" && event !== "server" && event !== "gone") view.heard(event, data, state);
+    if (event === "sample" || event === "detail") order.changed(state.writes);
+  }
+  place();
+  tick();
+}
+
+function takeServer({ server, writes }) {
+  Object.assign(state, { server, writes });
+  showServer();
+}
+
+function takeStores({ stores, server, writes }) {
+  Object.assign(state, { stores, server, writes });
+  showServer();
+  const isUnaddressed = location.hash === "" || location.hash === "#";
+  if (storeId === null && isUnaddressed && stores.length === 1) {
+    history.replaceState(null, "", `#/store/${stores[0].id}`);
+    route();
+  } else if (storeId !== null && server.connected && !stores.some(({ id }) => id === storeId)) {
+    takeGone(storeId);
+  }
+}
+
+/** The store is not there (any more). Should it come, the page follows by itself. */
+function takeGone(id) {
+  if (id !== storeId || isGone) return;
+  isGone = true;
+  const text = `There is no store “${shownId(id)}”. If it is made, it shows up here by itself.`;
+  const link = Object.assign(document.createElement("a"), { href: "#/stores", textContent: "All stores" });
+  const words = Object.assign(document.createElement("p"), { textContent: `${text} ` });
+  words.append(link);
+  words.className = "loading";
+  view.destroy();
+  view = new StorePage(id, actions);
+  main.replaceChildren(words);
+  announce(text);
+}
+
+function showServer() {
+  const { server, writes } = state;
+  if (!server) return;
+  const version = server.version ? ` · ${productName(server)} ${server.version}, ${server.role}` : "";
+  setText(byId("foot"), `holdfast watch on ${server.url}${version} · ${writes ? "writes allowed" : "read-only"}`);
+}
+
+/** What is true at this moment, before anything is drawn. */
+function refresh() {
+  state.now = feed.now();
+  state.isFresh = feed.state === "live" && (state.server?.connected ?? true);
+}
+
+function newestAt() {
+  if (storeId !== null) return view.store.at;
+  const times = (state.stores ?? []).map(({ at }) => at).filter((at) => at !== null);
+  return times.length > 0 ? Math.max(...times) : null;
+}
+
+function tick() {
+  refresh();
+  state.isFresh = showLine({ feed, server: state.server, at: newestAt() });
+  const line = document.body.dataset.line;
+  tellLine(line);
+  view.tick?.(state);
+  order.tick(state.isFresh);
+  if (state.isFresh && performance.now() - drawnAt > REDRAW_MS && !document.hidden) redraw();
+  showTitle();
+}
+
+function tellLine(line) {
+  const isDown = line === "lost" || line === "away";
+  const wasDown = lineBefore === "lost" || lineBefore === "away";
+  if (isDown && line !== lineBefore) announce(lineWords(line, state.server));
+  if (wasDown && (line === "live" || line === "quiet")) {
+    announce(lineWords("back", state.server));
+    if (storeId === null) view.connected();
+  }
+  if (lineBefore !== null && isDown !== wasDown && main.contains(view.element)) view.update(state);
+  lineBefore = line;
+}
+
+function redraw() {
+  if (!main.contains(view.element) || !(storeId === null ? state.stores : view.store.metrics)) return;
+  drawnAt = performance.now();
+  view.draw(state);
+}
+
+/** Asks for the history in full: what comes over the line is thinned. */
+async function wholeHistory(id) {
+  try {
+    const whole = await get(`stores/${id}/history`);
+    if (id === storeId) view.heard("history", whole, state);
+  } catch (error) {
+    notify(`The full history could not be read: ${error.message}`);
+  }
+}
+
+function showTitle() {
+  const metrics = storeId === null ? null : view.store.metrics;
+  const alarmed = metrics?.oversold > 0 ? "OVERSOLD · " : "";
+  const title = storeId === null ? "Stores · Holdfast"
+    : `${alarmed}${shownId(storeId)}${metrics ? `: ${metrics.available} left` : ""} · Holdfast`;
+  if (document.title !== title) document.title = title;
+}
+
+function notify(text) {
+  const toast = byId("toast");
+  setText(toast, text);
+  toast.classList.add("is-shown");
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => {
+    toast.classList.remove("is-shown");
+    setText(toast, "");
+  }, TOAST_MS);
+}
+
+function announce(text) {
+  setText(byId("announcer"), text);
+}
+
+function alarm(text) {
+  setText(byId("alarm"), text);
+}
+
+function showTheme() {
+  const isDark = document.documentElement.dataset.theme === "dark";
+  const button = byId("theme-button");
+  button.replaceChildren(icon(isDark ? "sun" : "moon"));
+  setAttribute(button, "aria-label", isDark ? "Use light colours" : "Use dark colours");
+  setAttribute(button, "title", isDark ? "Use light colours" : "Use dark colours");
+}
+
+function onKey(event) {
+  const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.key === "?") openHelp();
+  const field = storeId === null ? document.querySelector(".filter:not([hidden])") : byId("search-field");
+  if (event.key !== "/" || !field) return;
+  event.preventDefault();
+  field.focus();
+  field.select();
+}
+
+byId("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = byId("search-field").value.trim();
+  if (text !== "") go(`#/store/${storeId}/order/${encodeId(text)}`);
+});
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+byId("help-button").addEventListener("click", openHelp);
+byId("help-button").append(icon("help"));
+byId("help-button").lastElementChild.classList.add("help-icon");
+byId("theme-button").addEventListener("click", () => window.holdfastTheme.toggle());
+document.addEventListener("themechange", () => {
+  showTheme();
+  view?.restyle?.();
+  redraw();
+});
+document.addEventListener("keydown", onKey);
+document.addEventListener("visibilitychange", () => !document.hidden && tick());
+window.addEventListener("hashchange", route);
+
+showTheme();
+route();
+setInterval(tick, TICK_MS);

@@ -1,12 +1,10 @@
-//! `docs/commands.md`, from the table.
+//! `docs/commands.md`, from the table of commands, and `docs/metrics.md`, from the engine's list of numbers.
 
 #[cfg(test)]
 mod tests {
     use crate::commands::TABLE;
-    use crate::engine::FIELDS;
+    use crate::engine::{Code, Counters, FIELDS, GAUGE_DOCS, METRICS};
     use crate::server::register::{Access, Arg, Kind};
-
-    const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md");
 
     /// An argument as Redis's own documentation writes it.
     fn syntax(arg: &Arg) -> String {
@@ -60,14 +58,54 @@ mod tests {
         out
     }
 
+    const ABOUT_METRICS: &str = "\
+# Metrics
+
+Written from the engine's own list (`make docs`). An entry of `{popup}:metrics` has every field below, in this order, each
+a whole number. Counters say how often something happened since the store was made and only grow; gauges say how it is.
+The first sample after a quiet time is taken at once, then one a second while anything changes, and a last one when
+nothing does any more (`CONFIG SET holdfast.sample-ms`: how often; 0: never). The stream keeps `metrics` entries.
+
+Refusals are counted where they happen, replicated with the next sample, and in `STORE.INFO` at once. Where RedisTimeSeries
+is loaded the same numbers go to `{popup}:ts:<field>`, labels `store` and `metric` (`CONFIG SET holdfast.timeseries
+on|auto|off`); a series that is made keeps a week. They stay when the store is dropped. `INFO holdfast` has the sums over all stores of what can be summed, as of their last
+samples. `holdfast watch` serves all of it to Prometheus as `holdfast_<field>`, dashes as underscores.
+
+| field | kind | meaning |
+|---|---|---|
+";
+
+    fn metrics() -> String {
+        let counters = Counters::DOCS.iter().map(|doc| ("counter", (*doc).to_owned()));
+        let refusals = Code::NAMES.iter().map(|name| {
+            let code = name.trim_start_matches("refused-").to_uppercase();
+            ("counter", format!("Calls refused with `{code}`."))
+        });
+        let gauges = GAUGE_DOCS.iter().map(|doc| ("gauge", (*doc).to_owned()));
+        let rows = METRICS.iter().zip(counters.chain(refusals).chain(gauges));
+        let rows = rows.map(|(name, (kind, doc))| format!("| `{name}` | {kind} | {doc} |\n"));
+        ABOUT_METRICS.to_owned() + &rows.collect::<String>()
+    }
+
+    /// Panics unless a file of `docs/` is as it should be; writes it first where that is wanted.
+    fn assert_written(name: &str, text: &str) {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/");
+        if std::env::var_os("HOLDFAST_WRITE_DOCS").is_some() {
+            std::fs::create_dir_all(dir).expect("docs/ can be made");
+            std::fs::write(dir.to_owned() + name, text).expect("a file of docs/ can be written");
+        }
+        let written = std::fs::read_to_string(dir.to_owned() + name).expect("a file of docs/");
+        assert!(written == text, "docs/{name} is not what the table says: run `make docs`");
+    }
+
     #[test]
     fn the_reference_is_what_the_table_says() {
-        if std::env::var_os("HOLDFAST_WRITE_DOCS").is_some() {
-            std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).expect("docs/ can be made");
-            std::fs::write(PATH, reference()).expect("docs/commands.md can be written");
-        }
-        let written = std::fs::read_to_string(PATH).expect("docs/commands.md is there");
-        assert!(written == reference(), "docs/commands.md is not what the table says: run `make docs`");
+        assert_written("commands.md", &reference());
+    }
+
+    #[test]
+    fn the_reference_of_metrics_is_what_the_engine_says() {
+        assert_written("metrics.md", &metrics());
     }
 
     #[test]

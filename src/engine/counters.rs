@@ -16,6 +16,10 @@ macro_rules! counters {
             /// The counters' names, refusals left out, in the order of [`Counters::all`].
             pub(super) const NAMES: &'static [&'static str] = &[$($name,)*];
 
+            /// What they mean, for the reference.
+            #[cfg(test)]
+            pub const DOCS: &'static [&'static str] = &[$($doc,)*];
+
             /// All of them, refusals last.
             pub(super) fn all(&self) -> Vec<u64> {
                 [$(self.$field,)*].into_iter().chain(self.refused.0).collect()

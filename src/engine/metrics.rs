@@ -13,27 +13,37 @@ use super::store::{Store, StoreInfo};
 use super::streams::StreamKind;
 use super::types::{Ms, MAX_QUANTITY};
 
-/// Gauges, behind the counters in a sample.
-const GAUGES: [&str; 18] = [
-    "skus",
-    "on-hand",
-    "available",
-    "held",
-    "sold",
-    "oversold",
-    "queued",
-    "in-work",
-    "retrying",
-    "dead-letters",
-    "overflow",
-    "holds",
-    "customers",
-    "workers",
-    "oldest-ms",
-    "p50-ms",
-    "p99-ms",
-    "max-ms",
-];
+macro_rules! gauges {
+    ($($name:literal, $doc:literal;)*) => {
+        /// Gauges, behind the counters in a sample.
+        const GAUGES: &[&str] = &[$($name,)*];
+
+        /// What they mean, for the reference.
+        #[cfg(test)]
+        pub const GAUGE_DOCS: &[&str] = &[$($doc,)*];
+    };
+}
+
+gauges! {
+    "skus", "SKUs.";
+    "on-hand", "Units in the building, held ones included.";
+    "available", "Units that can be sold: on hand, less held, less safety stock.";
+    "held", "Units of live holds and of orders that have not ended.";
+    "sold", "Units sold, net of returns.";
+    "oversold", "Units that are promised and not there. 0, unless somebody counted stock down below what is held.";
+    "queued", "Orders that wait for a worker.";
+    "in-work", "Orders in workers' hands.";
+    "retrying", "Orders that failed and wait for their next attempt.";
+    "dead-letters", "Dead orders that nobody has redriven or cancelled.";
+    "overflow", "Orders asked for (placed, or refused OUTOFSTOCK) less orders completed.";
+    "holds", "Live holds: carts.";
+    "customers", "Customers with a hold, an order or units that count towards the limit.";
+    "workers", "Workers that have orders in hand.";
+    "oldest-ms", "How long ago the order that is next was placed, milliseconds; 0: none waits.";
+    "p50-ms", "Half of the orders completed since the sample before took at most so long from placed to completed, milliseconds; 0: there were none.";
+    "p99-ms", "The same for 99 of 100.";
+    "max-ms", "The longest of them.";
+}
 
 /// Gauges at the end of which no sum over stores makes sense: an age, and times orders took.
 const TIMES: usize = 4;

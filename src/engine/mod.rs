@@ -41,6 +41,8 @@ mod types;
 mod work;
 
 pub use audit::{Difference, AUDIT_SLICE};
+#[cfg(test)]
+pub use counters::Counters;
 pub use counters::{Code, Refused};
 pub use effects::{Effect, Effects};
 pub use history::Happening;
@@ -49,6 +51,8 @@ pub use holds::{Close, Reserve};
 pub use image::Loader;
 pub use journal::Movement;
 pub use locks::{Lock, Taken, FLOOR_MAX};
+#[cfg(test)]
+pub use metrics::GAUGE_DOCS;
 pub use metrics::{Sample, METRICS};
 pub use order::{OrderState, OrderView};
 pub use orders::{Complete, Place, Take};

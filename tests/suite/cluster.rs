@@ -17,6 +17,7 @@ tests![
     resharding_store_first,
     resharding_streams_first,
     an_expiry_during_resharding_doubles_no_stream,
+    a_sample_during_resharding_doubles_no_stream,
     resharding_under_traffic,
     a_lock_moves_with_its_slot,
 ];
@@ -292,6 +293,38 @@ fn an_expiry_during_resharding_doubles_no_stream(binary: &ServerBinary) {
         pair.end_move(slot, 0);
         let mut client = pair.client(1);
         wait_until(DEADLINE, "the units are back", || stock(&mut client, "popup", "sku-1").1 == 18);
+        assert_books_balance(&mut client, "popup");
+    }
+}
+
+/// Samples are due while the store and their stream are on different nodes: none is lost for good, no stream is made twice.
+fn a_sample_during_resharding_doubles_no_stream(binary: &ServerBinary) {
+    const METRICS: &str = "{popup}:metrics";
+    for keys in [["popup", ORDERS, COMPLETE, JOURNAL, METRICS], [METRICS, JOURNAL, COMPLETE, ORDERS, "popup"]] {
+        let pair = Pair::start(binary);
+        (0..2).for_each(|node| pair.client(node).ok("CONFIG SET holdfast.sample-ms 20"));
+        let slot = open_shop(&pair);
+        let mut client = pair.client(0);
+        client.ok("STORE.SET popup metrics 100");
+        let sampled = |client: &mut Client, placed: &str| {
+            entries(client, METRICS).last().is_some_and(|entry| entry.text("placed") == placed)
+        };
+        wait_until(DEADLINE, "there are samples", || sampled(&mut client, "20"));
+        pair.begin_move(slot, 0);
+        pair.move_key(keys[0], 0);
+        // A refusal is all that changes, on the node that has the store.
+        let mut holder = pair.client(usize::from(keys[0] == "popup"));
+        holder.ok("ASKING");
+        assert_eq!(holder.call("ORDER.GET popup none").code(), "NOORDER");
+        let sums = |client: &mut Client| client.info("holdfast", "holdfast_refused_noorder");
+        wait_until(DEADLINE, "a sample is taken", || sums(&mut holder) == "1");
+        pair.assert_nothing_doubled();
+        keys[1..].iter().for_each(|key| pair.move_key(key, 0));
+        pair.end_move(slot, 0);
+        let mut client = pair.client(1);
+        client.text("ORDER.PLACE popup after c-1 ITEMS sku-1 1");
+        wait_until(DEADLINE, "the next sample is in the one stream", || sampled(&mut client, "21"));
+        assert_eq!(entries(&mut client, METRICS).last().expect("a sample").text("refused-noorder"), "1");
         assert_books_balance(&mut client, "popup");
     }
 }

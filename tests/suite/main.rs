@@ -19,8 +19,10 @@ mod fleet;
 mod grafana;
 mod groups;
 mod holds;
+mod journal;
 mod locks;
 mod locks_kept;
+mod metrics;
 mod model;
 mod orders;
 mod outsiders;
@@ -34,6 +36,8 @@ mod slices;
 mod stock;
 mod store;
 mod streams;
+mod timeseries;
+mod versions;
 mod watch;
 mod watch_events;
 mod watch_guard;
@@ -56,8 +60,10 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("grafana", grafana::TESTS),
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
+    ("journal", journal::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
+    ("metrics", metrics::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
@@ -71,6 +77,8 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("stock", stock::TESTS),
     ("store", store::TESTS),
     ("streams", streams::TESTS),
+    ("timeseries", timeseries::TESTS),
+    ("versions", versions::TESTS),
     ("watch", watch::TESTS),
     ("watch_events", watch_events::TESTS),
     ("watch_guard", watch_guard::TESTS),

@@ -27,7 +27,7 @@ tests![
 ];
 
 /// A store with something of everything: settings, stock, live and ended holds, orders in every state, REFs, a source.
-fn open_full_store(client: &mut Client, key: &str) {
+pub fn open_full_store(client: &mut Client, key: &str) {
     open_store(client, key, 10_000);
     client.ok(format!("STORE.SET {key} limit 5000 journal 300 history 40 sla-ms 900000"));
     client.int(format!("INV.SET {key} sku-2 500 SAFETY 5 LOW 20 LIMIT 400"));

@@ -12,6 +12,7 @@ mod lab;
 mod life;
 mod load;
 mod memory;
+mod metrics;
 mod probe;
 mod realtime;
 mod reply;
@@ -130,6 +131,8 @@ enum What {
     Retry,
     /// Bytes per open order
     Memory,
+    /// What a sample a second costs ORDER.PLACE
+    Metrics,
     /// The slowest command from 0 to millions of open orders
     Growth,
     /// A million holds due in the same millisecond
@@ -190,6 +193,11 @@ pub fn run(args: BenchArgs) -> Result<()> {
         let result = memory::run(&lab, args.orders)?;
         bars.extend(memory::bars(&result));
         parts.insert("memory".into(), serde_json::to_value(result)?);
+    }
+    if wanted(What::Metrics) {
+        let result = metrics::run(&lab, args.rounds, args.ops)?;
+        bars.extend(metrics::bars(&result));
+        parts.insert("metrics".into(), serde_json::to_value(result)?);
     }
     if wanted(What::Growth) {
         let result = growth::run(&lab, args.grow)?;

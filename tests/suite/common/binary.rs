@@ -67,6 +67,11 @@ impl ServerBinary {
         ServerBinary { beside: Some(beside.to_owned()), library_dir: Some(library_dir.to_owned()), ..self.clone() }
     }
 
+    /// This server without the module beside Holdfast, and that module: to be loaded while it runs.
+    pub fn to_load_later(&self) -> Option<(ServerBinary, PathBuf)> {
+        Some((ServerBinary { beside: None, ..self.clone() }, self.beside.clone()?))
+    }
+
     /// Another server, loading the same Holdfast, that wants libraries of `library_dir`.
     ///
     /// # Errors

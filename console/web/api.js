@@ -1,0 +1,59 @@
+// Questions to the server that are asked once: an order, a longer history, a redrive.
+
+/** No answer for so long, and the question is given up. */
+const TIMEOUT_MS = 10_000;
+
+/** Why a question was not answered: a text for people, and the HTTP status (0: no connection). */
+export class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Reads `/api/<path>`. Ids in the path are percent-encoded already. */
+export function get(path) {
+  return ask(path, { headers: { Accept: "application/json" } });
+}
+
+/** Queues dead orders of a store anew: `{order}` or `{reason}`. Replies how many. */
+export async function redrive(storeId, body) {
+  const headers = { "Content-Type": "application/json", "X-Holdfast": "1" };
+  const reply = await ask(`stores/${storeId}/redrive`, { method: "POST", headers, body: JSON.stringify(body) });
+  return reply.redriven;
+}
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(`api/${path}`, { ...options, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  } catch (error) {
+    throw new ApiError(error.name === "TimeoutError" ? "holdfast did not answer in time" : "holdfast cannot be reached", 0);
+  }
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new ApiError(body.error ?? `holdfast answered ${response.status}`, response.status);
+  return body;
+}
+
+/** The form of an id that the server uses in URLs. */
+export function encodeId(text) {
+  return encodeURIComponent(text);
+}
+
+/** An id out of the address bar, in the form the server uses, whatever the browser made of it. */
+export function canonicalId(raw) {
+  try {
+    return encodeURIComponent(decodeURIComponent(raw));
+  } catch {
+    return raw; // bytes that are no UTF-8: as the server wrote them
+  }
+}
+
+/** An id as people read it. */
+export function shownId(id) {
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    return id;
+  }
+}

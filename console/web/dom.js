@@ -1,0 +1,100 @@
+// Building and changing the page. What comes from the server is put in as text, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * Makes an element. Properties: `class`, `text`, `on…` (a listener), `data` (an object), `style` (an object of CSS
+ * properties); all others are attributes, left out when null, undefined or false.
+ */
+export function h(tag, properties = {}, ...children) {
+  return fill(document.createElement(tag), properties, children);
+}
+
+/** The same for SVG. */
+export function svg(tag, properties = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), properties, children);
+}
+
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "class") element.setAttribute("class", value);
+    else if (name === "text") element.textContent = value;
+    else if (name === "data") Object.assign(element.dataset, value);
+    else if (name === "style") setStyle(element, value);
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Sets CSS properties through the DOM: the page's policy allows no style attributes. */
+export function setStyle(element, properties) {
+  for (const [name, value] of Object.entries(properties)) element.style.setProperty(name, value);
+}
+
+/** Sets a text, and touches nothing when it is there already: screen readers and selections stay where they are. */
+export function setText(element, text) {
+  const wanted = String(text);
+  if (element.textContent !== wanted) element.textContent = wanted;
+}
+
+/** Sets or removes an attribute. */
+export function setAttribute(element, name, value) {
+  if (value === null || value === undefined || value === false) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
+}
+
+/** Sets the length of a bar: a part of its track, 0 to 1. */
+export function setBar(bar, part) {
+  bar.style.setProperty("width", `${(Math.min(1, Math.max(0, part || 0)) * 100).toFixed(2)}%`);
+}
+
+/** Shows or hides. */
+export function show(element, visible) {
+  if (element.hidden === visible) element.hidden = !visible;
+}
+
+/**
+ * Brings the children of a container in line with a list: those with a known key are kept and updated, so that focus
+ * and what is unfolded stay. `make(item)` gives an element, `update(element, item)` fills it.
+ */
+export function keyed(container, items, keyOf, make, update) {
+  const known = container.keyedChildren ?? new Map();
+  const wanted = new Map();
+  let place = container.firstElementChild;
+  for (const item of items) {
+    const key = keyOf(item);
+    if (wanted.has(key)) continue;
+    const element = known.get(key) ?? make(item);
+    wanted.set(key, element);
+    update(element, item);
+    if (element === place) place = place.nextElementSibling;
+    else container.insertBefore(element, place);
+  }
+  for (const [key, element] of known) if (!wanted.has(key)) element.remove();
+  container.keyedChildren = wanted;
+}
+
+/** Drawings, 16 units square, drawn with strokes in the colour of the text. */
+const ICONS = {
+  search: ["M7 12.5a5.5 5.5 0 1 0 0-11 5.5 5.5 0 0 0 0 11Z", "m11 11 3.5 3.5"],
+  help: ["M8 14.5a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13Z", "M6.2 6.2a1.8 1.8 0 1 1 2.5 1.7c-.5.2-.7.6-.7 1.1", "M8 11.4v.1"],
+  moon: ["M13.5 9.8A6 6 0 0 1 6.2 2.5a6 6 0 1 0 7.3 7.3Z"],
+  sun: ["M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6Z", "M8 1v1.4M8 13.6V15M1 8h1.4M13.6 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1"],
+  check: ["m3 8.5 3.2 3.2L13 5"],
+  alarm: ["M8 1.8 15 14H1L8 1.8Z", "M8 6.5v3.2", "M8 11.8v.1"],
+  close: ["m3.5 3.5 9 9", "m12.5 3.5-9 9"],
+  redrive: ["M2.5 8a5.5 5.5 0 1 0 1.7-4", "M4 1.2V4.3h3.1"],
+  table: ["M2 3h12v10H2z", "M2 6.5h12", "M6.5 3v10"],
+  arrow: ["M3 8h9.5", "m9 4.5 3.5 3.5L9 11.5"],
+  back: ["m9.5 3.5-4.5 4.5 4.5 4.5"],
+  lock: ["M3.5 7h9v7h-9z", "M5.5 7V4.8a2.5 2.5 0 0 1 5 0V7"],
+};
+
+/** A drawing beside a text that says the same: hidden from screen readers. */
+export function icon(name) {
+  const paths = ICONS[name].map((d) => svg("path", { d }));
+  return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" }, paths);
+}

@@ -1,0 +1,215 @@
+// One order: what it is, and everything that happened to it, in a drawer beside the dashboard.
+
+import { get, redrive, shownId } from "./api.js";
+import { confirm } from "./dialogs.js";
+import { h, icon, setAttribute, setText } from "./dom.js";
+import { count, duration, exactClock, moment, plural } from "./format.js";
+import { EVENTS, STATES } from "./words.js";
+
+/** An open order is asked for again after samples, this often at most; and now and then without: steps are no metric. */
+const REFRESH_MS = 1_000;
+const STEP_REFRESH_MS = 2_000;
+const ENDED = new Set(["completed", "cancelled"]);
+
+export class OrderDrawer {
+  /** `closed()` is called when the reader closes it, `notify(text)` says how a redrive went. */
+  constructor({ closed, notify, now }) {
+    Object.assign(this, { notify, now });
+    this.title = h("h2", { id: "order-title", class: "id" });
+    this.state = h("span", { class: "chip" });
+    this.body = h("div", { class: "drawer-body", tabindex: "0", role: "region", "aria-label": "Order" });
+    const close = h("button", { class: "quiet-button icon-button", type: "button", "aria-label": "Close the order" },
+      icon("close"));
+    this.element = h("dialog", { class: "drawer", "aria-labelledby": "order-title" },
+      h("div", { class: "drawer-head" },
+        h("div", {}, h("p", { class: "label", text: "Order" }), h("div", { class: "drawer-title" }, this.title, this.state)),
+        close),
+      this.body);
+    close.addEventListener("click", () => this.element.close());
+    this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
+    this.element.addEventListener("close", () => {
+      if (this.orderId === null) return; // closed with the page it was on
+      this.orderId = null;
+      closed();
+    });
+    document.body.append(this.element);
+  }
+
+  /** Opens it with an order of a store. */
+  open(storeId, orderId) {
+    if (this.element.open && this.orderId === orderId && this.storeId === storeId) return;
+    Object.assign(this, { storeId, orderId, shown: null, order: null });
+    setText(this.title, shownId(orderId));
+    this.#setState(null);
+    this.body.replaceChildren(h("p", { class: "why", text: "Looking it up…" }));
+    if (!this.element.open) this.element.showModal();
+    this.#load();
+  }
+
+  /** Closes it without telling anybody: the address has changed already. */
+  close() {
+    this.orderId = null;
+    if (this.element.open) this.element.close();
+  }
+
+  /** Something changed in the store: looks again, unless the order has ended or an answer is on the way. */
+  changed(writes) {
+    this.writes = writes;
+    this.#refresh(REFRESH_MS);
+  }
+
+  /** Brings the ages up to date, and looks again now and then; not while the line is down. */
+  tick(isFresh) {
+    if (!this.element.open || !this.order) return;
+    setText(this.lastAge, `${duration(this.now() - this.lastAt)} ago`);
+    if (isFresh && !document.hidden) this.#refresh(STEP_REFRESH_MS);
+  }
+
+  #refresh(intervalMs) {
+    if (!this.element.open || this.isLoading || (this.order && ENDED.has(this.order.state))) return;
+    if (performance.now() - this.loadedAt > intervalMs) this.#load();
+  }
+
+  async #load() {
+    const { storeId, orderId } = this;
+    this.isLoading = true;
+    try {
+      const order = await get(`stores/${storeId}/orders/${orderId}`);
+      if (orderId === this.orderId) this.#show(order);
+    } catch (error) {
+      if (orderId === this.orderId && this.order === null) this.#showError(error);
+    } finally {
+      this.isLoading = false;
+      this.loadedAt = performance.now();
+    }
+  }
+
+  #setState(state) {
+    const about = STATES[state];
+    this.state.hidden = !about;
+    setText(this.state, about?.label ?? "");
+    setAttribute(this.state, "data-tone", about?.tone);
+    setAttribute(this.state, "title", about?.means);
+  }
+
+  #showError(error) {
+    this.#setState(null);
+    const isUnknown = error.status === 404;
+    const lead = isUnknown ? "This store knows no such order." : "The order could not be read.";
+    const hint = isUnknown
+      ? "Either it was never placed here, or it ended so long ago that the store has forgotten it (keep-ms)."
+      : error.message;
+    this.body.replaceChildren(h("p", { class: "empty", text: lead }), h("p", { class: "why", text: hint }));
+  }
+
+  #show(order) {
+    this.order = order;
+    const text = JSON.stringify(order);
+    if (text === this.shown) return;
+    this.shown = text;
+    this.#setState(order.state);
+    this.body.replaceChildren(
+      h("p", { class: "lead", text: this.#sentence(order) }),
+      ...[this.#redriveButton(order), facts(order, this.now()), items(order), this.#timeline(order), texts(order)]
+        .filter(Boolean));
+  }
+
+  #sentence(order) {
+    const units = order.items.reduce((sum, item) => sum + quantity(item), 0);
+    const who = order.customer ? ` for ${order.customer}` : "";
+    const took = order["ended-at"] ? `, ${order.state} after ${duration(order["ended-at"] - order["placed-at"])}` : "";
+    return `${plural(units, "unit")}${who}${took || `: ${STATES[order.state]?.means ?? order.state}`}.`;
+  }
+
+  #redriveButton(order) {
+    if (order.state !== "dead" || !this.writes) return null;
+    const button = h("button", { class: "plain-button", type: "button", onclick: () => this.#redrive(button) },
+      icon("redrive"), "Redrive this order");
+    return h("p", {}, button);
+  }
+
+  async #redrive(button) {
+    const name = shownId(this.orderId);
+    const agreed = await confirm({
+      title: `Redrive order ${name}?`,
+      text: "It takes its units again and queues anew. If its stock is gone, it stays dead.",
+      action: "Redrive",
+    });
+    if (!agreed) return;
+    button.disabled = true;
+    try {
+      const done = await redrive(this.storeId, { order: this.orderId });
+      this.notify(done > 0 ? `Order ${name} queued anew.` : `Order ${name} stayed dead: its stock is gone.`);
+    } catch (error) {
+      this.notify(`Not redriven: ${error.message}`);
+    }
+    button.disabled = false;
+    this.#load();
+  }
+
+  #timeline(order) {
+    const list = h("ol", { class: "timeline" });
+    let before = null;
+    for (const event of order.history) {
+      const [title, tone, text] = (EVENTS[event.event] ?? ((e) => [e.event, "muted", ""]))(event);
+      const gap = before === null ? "" : `+ ${duration(event.at - before)}`;
+      list.append(h("li", { data: { tone, event: event.event } },
+        h("span", { class: "timeline-dot", "aria-hidden": "true" }),
+        h("div", { class: "timeline-head" }, h("b", { text: title }), h("span", { class: "timeline-gap", text: gap })),
+        h("div", { class: "timeline-text" }, h("span", { class: "why", text: text ?? "" }),
+          h("time", { datetime: new Date(event.at).toISOString(), text: exactClock(event.at) }))));
+      before = event.at;
+    }
+    this.lastAt = before;
+    this.lastAge = h("span", {});
+    const { state, due } = order;
+    const next = state === "claimed" && due ? `its lease ends at ${exactClock(due)}`
+      : state === "retrying" && due ? `the next attempt is due at ${exactClock(due)}` : "";
+    const tail = h("p", { class: "why" }, "Last event ", this.lastAge, next ? `; ${next}` : "", ".");
+    setText(this.lastAge, `${duration(this.now() - this.lastAt)} ago`);
+    return h("section", {}, h("h3", { text: "What happened" }), list, tail);
+  }
+}
+
+function quantity(item) {
+  return Array.isArray(item) ? item[1] : item.qty;
+}
+
+function facts(order, now) {
+  const rows = [
+    ["Customer", order.customer], ["Placed", moment(order["placed-at"], now)],
+    ["Attempts failed", order.attempts > 0 ? count(order.attempts) : null],
+    ["Worker", order.worker], ["Step", order.step], ["Group", order.group], ["Cart", order.hold],
+    [order.state === "cancelled" ? "Reason" : "Last failure", order.reason],
+    ["Late", order.late ? "yes: longer than the store promises (sla-ms)" : null],
+  ].filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return h("dl", { class: "facts" }, rows.map(([term, text]) => h("div", {}, h("dt", { text: term }), h("dd", { text }))));
+}
+
+function items(order) {
+  const rows = order.items.map((item) => {
+    const [sku, returned] = Array.isArray(item) ? [item[0], item[2] ?? 0] : [item.sku, item.returned ?? 0];
+    const back = returned > 0 ? ` (${count(returned)} returned)` : "";
+    return h("tr", {}, h("th", { scope: "row", class: "id", text: sku }),
+      h("td", { class: "number", text: `${count(quantity(item))}${back}` }));
+  });
+  return h("table", { class: "rows" },
+    h("caption", { class: "visually-hidden", text: "What was ordered" }),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Item" }), h("th", { scope: "col", class: "number", text: "Units" }))),
+    h("tbody", {}, rows));
+}
+
+/** What the shop and the worker wrote on it. */
+function texts(order) {
+  const some = [["Data from the shop", order.data], ["Result from the worker", order.result]].filter(([, text]) => text);
+  if (some.length === 0) return null;
+  return h("section", {}, some.map(([title, text]) => [h("h3", { text: title }), h("pre", { text: pretty(text) })]));
+}
+
+function pretty(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return String(text);
+  }
+}

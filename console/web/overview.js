@@ -1,0 +1,179 @@
+// All stores at a glance: a card each.
+
+import { get } from "./api.js";
+import { sparkline } from "./charts.js";
+import { h, icon, keyed, setAttribute, setBar, setText, show } from "./dom.js";
+import { count, rate, short } from "./format.js";
+import { Series } from "./series.js";
+import { phase } from "./window.js";
+import { refusedIn } from "./words.js";
+
+/** The small charts show so much time, and of a young store less, but no less than this. */
+const SPARK_MS = 5 * 60_000;
+const SPARK_LEAST_MS = 60_000;
+const SPARK_POINTS = 150;
+/** Histories are asked for a few at a time, and of no more stores than this; the others begin with what comes. */
+const HISTORIES_AT_ONCE = 3;
+const HISTORIES_MAX = 48;
+/** From so many stores on there is a field to find one. */
+const FILTER_FROM = 7;
+
+const NUMBERS = [
+  ["queued", "In queue", "orders that wait for a worker"],
+  ["completed", "Completed", "orders fulfilled"],
+  ["rate", "Orders/s", "orders placed a second, now"],
+  ["refused", "Refused", "calls answered with no"],
+];
+
+export class Overview {
+  constructor() {
+    this.series = new Map();
+    this.asked = new Set();
+    this.waiting = [];
+    this.running = 0;
+    this.summary = h("p", { class: "why" });
+    this.filter = h("input", { type: "search", class: "filter", placeholder: "Filter by name", "aria-label": "Filter stores by name",
+      oninput: () => this.update(this.state) });
+    this.cards = h("ul", { class: "store-cards" });
+    this.none = h("p", { class: "empty", hidden: true, text: "No store has such a name." });
+    this.empty = emptyState();
+    this.element = h("div", { class: "page" },
+      h("header", { class: "page-head" },
+        h("div", {}, h("h1", { tabindex: "-1", text: "Stores" }), this.summary), this.filter),
+      this.cards, this.none, this.empty);
+  }
+
+  /** A line was opened: what came before may have holes. */
+  connected() {
+    this.asked.clear();
+  }
+
+  /** A sample of one of the stores. */
+  sample({ id, at, metrics }) {
+    this.#seriesOf(id).push(at, metrics);
+  }
+
+  #seriesOf(id) {
+    if (!this.series.has(id)) this.series.set(id, new Series());
+    return this.series.get(id);
+  }
+
+  /** Shows the list of stores. */
+  update(state) {
+    this.state = state;
+    const { stores } = state;
+    const wanted = this.filter.value.trim().toLowerCase();
+    const shown = stores.filter(({ name }) => name.toLowerCase().includes(wanted)).sort(alarmsFirst);
+    setText(this.summary, summary(stores));
+    show(this.empty, stores.length === 0);
+    show(this.filter, stores.length >= FILTER_FROM || wanted !== "");
+    show(this.none, stores.length > 0 && shown.length === 0);
+    keyed(this.cards, shown, ({ id }) => id, makeCard, (card, store) => { card.store = store; });
+    for (const id of this.series.keys()) if (!stores.some((store) => store.id === id)) this.series.delete(id);
+    for (const { id } of shown.slice(0, HISTORIES_MAX)) this.#ask(id);
+    this.draw(state);
+  }
+
+  /** Brings countdowns, rates and small charts up to date. */
+  draw({ now, isFresh }) {
+    for (const card of this.cards.children) fillCard(card, this.#seriesOf(card.store.id), now, isFresh);
+  }
+
+  #ask(id) {
+    if (this.asked.has(id)) return;
+    this.asked.add(id);
+    this.waiting.push(id);
+    this.#askNext();
+  }
+
+  async #askNext() {
+    if (this.running >= HISTORIES_AT_ONCE || this.waiting.length === 0) return;
+    const id = this.waiting.shift();
+    this.running += 1;
+    try {
+      const history = await get(`stores/${id}/history?points=${SPARK_POINTS}`);
+      const series = new Series();
+      series.load(history);
+      const known = this.#seriesOf(id);
+      if (known.length === 0 || series.length > 0) this.series.set(id, series);
+      this.draw(this.state);
+    } catch {
+      this.asked.delete(id); // asked again with the next list
+    } finally {
+      this.running -= 1;
+      this.#askNext();
+    }
+  }
+}
+
+/** What must not be comes first; else the order stays that of the names. */
+function alarmsFirst(a, b) {
+  return Number((b.metrics?.oversold ?? 0) > 0) - Number((a.metrics?.oversold ?? 0) > 0);
+}
+
+function summary(stores) {
+  if (stores.length === 0) return "";
+  const sum = (field) => stores.reduce((all, { metrics }) => all + (metrics?.[field] ?? 0), 0);
+  const open = sum("queued") + sum("in-work") + sum("retrying");
+  return `${count(stores.length)} ${stores.length === 1 ? "store" : "stores"} · ${count(sum("available"))} units available · `
+    + `${count(open)} orders processing · ${count(sum("completed"))} completed`;
+}
+
+function makeCard({ id, name }) {
+  const part = {
+    chip: h("span", { class: "chip" }), paused: h("span", { class: "chip", data: { tone: "queued" }, text: "Paused" }),
+    window: h("span", { class: "why" }), alarm: h("p", { class: "card-alarm", hidden: true }, icon("alarm"), h("span")),
+    available: h("dd", { class: "value" }), of: h("dd", { class: "sub" }), bar: h("span", { class: "bar-fill" }),
+    spark: h("canvas", { class: "spark", "aria-hidden": "true" }),
+    numbers: new Map(NUMBERS.map(([key]) => [key, h("dd", { class: "mini-value" })])),
+  };
+  const card = h("li", { class: "card store-card" },
+    h("div", { class: "store-card-head" },
+      h("h2", {}, h("a", { href: `#/store/${id}`, class: "cover", text: name })), part.chip, part.paused),
+    part.window, part.alarm,
+    h("div", { class: "store-card-main" },
+      h("dl", {}, h("dt", { class: "label", text: "Units available" }), part.available, part.of), part.spark),
+    h("span", { class: "bar-track", "aria-hidden": "true", data: { tone: "available" } }, part.bar),
+    h("dl", { class: "minis" }, NUMBERS.map(([key, label, why]) =>
+      h("div", { class: "mini", title: why }, h("dt", { class: "label", text: label }), part.numbers.get(key)))));
+  return Object.assign(card, { parts: part });
+}
+
+function fillCard(card, series, now, isFresh) {
+  const { store, parts: part } = card;
+  const metrics = store.metrics;
+  const current = phase(store, now);
+  const isSoldOut = metrics !== null && metrics.available <= 0 && metrics.sold + metrics.held > 0;
+  setText(part.chip, isSoldOut && current.kind !== "before" ? "Sold out" : current.label);
+  setAttribute(part.chip, "data-tone", { open: "completed", always: "completed", before: "placed" }[current.kind]);
+  show(part.paused, store.paused);
+  setText(part.window, `${current.lead} ${current.value}`.trim());
+  const oversold = metrics?.oversold ?? 0;
+  show(part.alarm, oversold > 0);
+  setText(part.alarm.lastElementChild, `Oversold by ${count(oversold)}: units are promised that are not there`);
+  setAttribute(card, "data-alarm", oversold > 0 ? "yes" : null);
+  setText(part.available, count(metrics?.available));
+  setText(part.of, metrics ? `of ${count(metrics["on-hand"])} on hand` : "no sample yet");
+  setBar(part.bar, metrics ? metrics.available / Math.max(1, metrics["on-hand"] + metrics.sold) : 0);
+  const values = {
+    queued: short(metrics?.queued), completed: short(metrics?.completed),
+    rate: metrics ? rate(isFresh ? series.rate("placed", now) : NaN) : rate(NaN),
+    refused: short(metrics ? refusedIn(metrics) : NaN),
+  };
+  for (const [key, element] of part.numbers) setText(element, values[key]);
+  const from = Math.min(Math.max(now - SPARK_MS, series.at[0] ?? 0), now - SPARK_LEAST_MS);
+  const { x, columns } = series.frame(from, isFresh ? now : null);
+  sparkline(part.spark, { x, values: columns.placed, from: from / 1_000, to: now / 1_000, tone: "placed" });
+}
+
+function emptyState() {
+  const step = (text, code) => h("li", {}, h("p", { text }), h("pre", {}, h("code", { text: code })));
+  return h("section", { class: "card empty-state", hidden: true },
+    h("h2", { text: "No store yet" }),
+    h("p", { text: "A store is one key. The first write makes it, and it shows up here by itself. In redis-cli:" }),
+    h("ol", {},
+      step("Make a store: two units a customer, carts hold theirs for ten minutes", "STORE.SET popup limit 2 hold-ms 600000"),
+      step("Give it something to sell", "INV.SET popup mug 100 LOW 10"),
+      step("Sell it", "ORDER.PLACE popup o-1001 alice ITEMS mug 2")),
+    h("p", {}, "Or watch a whole sale: ", h("code", { text: "holdfast sale --url redis://127.0.0.1:6379" })));
+}

@@ -1,0 +1,256 @@
+// The page of one store: the pop-up dashboard.
+
+import { Chart } from "./charts.js";
+import { Counts } from "./counts.js";
+import { Dead } from "./dead.js";
+import { h, setAttribute, setText, show } from "./dom.js";
+import { count, duration, rate, short } from "./format.js";
+import { Refusals } from "./refusals.js";
+import { Series } from "./series.js";
+import { Skus } from "./skus.js";
+import { soldOutSentence, StockCard, Tiles } from "./tiles.js";
+import { WindowHead } from "./window.js";
+import { FIELDS } from "./words.js";
+import { Workers } from "./workers.js";
+
+/** Spans of the charts: name, label, milliseconds (0: all there is). */
+const SPANS = [["5", "5 min", 5 * 60_000], ["15", "15 min", 15 * 60_000], ["all", "All", 0]];
+/** A history up to this long is shown whole unless the reader chooses. */
+const WHOLE_MS = 15 * 60_000;
+/** No chart shows less time than this. */
+const LEAST_SPAN_MS = 30_000;
+/** After the last change, "All" shows so much of the quiet time, and a twentieth of the whole. */
+const TAIL_MS = 10_000;
+
+const CHARTS = [
+  {
+    title: "Orders a second", meaning: "How many are ordered, completed and refused, each second.", unit: "/s",
+    format: short, readout: rate,
+    series: [
+      { key: "placed", label: "Ordered", tone: "placed", filled: true },
+      { key: "completed", label: "Completed", tone: "completed", filled: true },
+      { key: "refused", label: "Refused", tone: "refused" },
+    ],
+  },
+  {
+    title: "Orders on their way", meaning: "Waiting for a worker, in a worker's hands, or waiting for another try.",
+    format: short, readout: count,
+    series: [
+      { key: "queued", label: "In queue", tone: "queued", filled: true },
+      { key: "in-work", label: "In work", tone: "work" },
+      { key: "retrying", label: "To retry", tone: "retry" },
+    ],
+  },
+  {
+    title: "Units", meaning: "What is left to sell, and what has been sold. Carts: how many are open.", format: short, readout: count,
+    series: [
+      { key: "available", label: "Available", tone: "available", filled: true },
+      { key: "sold", label: "Sold", tone: "completed" },
+      { key: "holds", label: "Carts open", tone: "placed" },
+    ],
+  },
+  {
+    title: "From ordered to completed", meaning: "How long orders took: half of them no longer (p50), 99 of 100 no longer (p99).",
+    format: duration,
+    series: [
+      { key: "p50-ms", label: "p50", tone: "work", filled: true },
+      { key: "p99-ms", label: "p99", tone: "overflow" },
+    ],
+  },
+];
+
+export class StorePage {
+  /** `actions` are `notify`, `announce`, `alarm` (texts to the reader) and `orderLink(storeId, orderId)`. */
+  constructor(id, actions) {
+    Object.assign(this, { id, actions });
+    this.series = new Series();
+    this.store = { name: "", metrics: null, at: null, detail: null };
+    this.span = null;
+    this.said = {};
+    const orderLink = (order) => actions.orderLink(id, order);
+    this.head = new WindowHead();
+    this.stock = new StockCard();
+    this.tiles = new Tiles();
+    this.charts = CHARTS.map((one) => new Chart(one));
+    this.refusals = new Refusals();
+    this.dead = new Dead({ notify: actions.notify, orderLink });
+    this.workers = new Workers({ orderLink });
+    this.skus = new Skus();
+    this.counts = new Counts();
+    this.#build();
+  }
+
+  #build() {
+    this.alarm = h("p", { class: "alarm", hidden: true });
+    this.hint = h("section", { class: "card hint", hidden: true });
+    this.spans = SPANS.map(([name, label]) => h("button", {
+      type: "button", class: "segment", "aria-pressed": "false", text: label, data: { span: name }, onclick: () => this.#choose(name),
+    }));
+    this.element = h("div", { class: "page" }, this.head.element, this.alarm, this.hint,
+      h("section", { class: "now", "aria-label": "Now" }, h("h2", { class: "visually-hidden", text: "Now" }),
+        this.stock.element, this.tiles.element),
+      h("section", { class: "block", "aria-labelledby": "time-title" },
+        h("div", { class: "block-head" }, h("h2", { id: "time-title", text: "Over time" }),
+          h("div", { class: "segments", role: "group", "aria-label": "Time shown" }, this.spans)),
+        h("div", { class: "grid" }, this.charts.map(({ element }) => element))),
+      h("section", { class: "block", "aria-labelledby": "detail-title" },
+        h("div", { class: "block-head" }, h("h2", { id: "detail-title", text: "In detail" })),
+        h("div", { class: "grid" },
+          h("div", { class: "column" }, this.refusals.element, this.workers.element),
+          h("div", { class: "column" }, this.dead.element, this.skus.element)),
+        this.counts.element));
+  }
+
+  /** Lets go of what the browser holds for it. */
+  destroy() {
+    this.charts.forEach((chart) => chart.destroy());
+  }
+
+  /** Something about this store came over the line. */
+  heard(event, data, state) {
+    if (event === "history") this.series.load(data);
+    if (event === "sample") {
+      this.series.push(data.at, data.metrics);
+      Object.assign(this.store, { at: data.at, metrics: data.metrics });
+    }
+    if (event === "detail") this.#takeDetail(data);
+    if (event === "stores") this.#takeSummary(data.stores.find(({ id }) => id === this.id));
+    this.update(state);
+  }
+
+  #takeDetail(detail) {
+    Object.assign(this.store, { name: detail.name, detail, window: detail.settings, paused: detail.settings.paused });
+    if (detail.metrics && !(detail.at < this.store.at)) Object.assign(this.store, { at: detail.at, metrics: detail.metrics });
+    if (!detail.metrics && !this.store.metrics) this.store.metrics = metricsOf(detail.info);
+  }
+
+  #takeSummary(summary) {
+    if (!summary) return;
+    const { name, opens, closes, paused } = summary;
+    Object.assign(this.store, { name, window: { opens, closes }, paused });
+    if (summary.metrics && !(summary.at < this.store.at)) Object.assign(this.store, { at: summary.at, metrics: summary.metrics });
+  }
+
+  /** Shows all there is. */
+  update(state) {
+    const { metrics, detail } = this.store;
+    this.tick(state);
+    if (!metrics) return;
+    const soldOut = soldOutSentence(metrics, this.series.soldOutAt(), this.store.window?.opens ?? 0);
+    this.stock.update(metrics, soldOut);
+    this.refusals.update(metrics);
+    this.dead.update(this.id, metrics, detail?.dead ?? null, state.writes);
+    this.workers.update(metrics, detail?.workers ?? null);
+    this.workers.tick(state.now);
+    this.skus.update(detail?.skus ?? null);
+    this.counts.update(metrics);
+    this.#hint(metrics, detail);
+    this.#alarm(metrics);
+    this.draw(state);
+    this.#announce(metrics, soldOut);
+  }
+
+  /** What changes with time alone: the countdown and the leases. */
+  tick({ now, isFresh }) {
+    const { metrics, name, window, paused } = this.store;
+    if (!window) return;
+    const isSoldOut = metrics !== null && metrics.available <= 0 && metrics.sold + metrics.held > 0;
+    const kind = this.head.update({ name, window, paused, isSoldOut }, now);
+    if (isFresh) this.workers.tick(now);
+    this.#say("window", kind, { open: "The sale is open.", closed: "The sale has closed." }[kind]);
+  }
+
+  /** What goes on though no sample comes: rates fall to 0, and the charts go up to now; of a line that is lost, up to the
+   * last sample. */
+  draw({ now, isFresh }) {
+    this.tiles.update(this.store.metrics, { completed: isFresh ? this.series.rate("completed", now) : NaN });
+    const [from, to] = this.#shownTime(now, isFresh);
+    const frame = this.series.frame(from, isFresh ? Math.min(now, to) : null);
+    const empty = this.series.length === 0 ? "Nothing measured yet" : null;
+    for (const chart of this.charts) chart.draw(frame, from, to, empty);
+  }
+
+  #shownTime(now, isFresh) {
+    const { at } = this.series;
+    if (at.length === 0) return [now - LEAST_SPAN_MS, now];
+    const [first, last] = [at[0], at.at(-1)];
+    const span = this.span ?? (last - first <= WHOLE_MS || now - last > WHOLE_MS ? "all" : "15");
+    for (const button of this.spans) setAttribute(button, "aria-pressed", button.dataset.span === span);
+    const end = isFresh ? now : last;
+    if (span === "all") {
+      const to = Math.max(Math.min(end, last + TAIL_MS + (last - first) / 20), first + LEAST_SPAN_MS);
+      return [first, to];
+    }
+    const [, , length] = SPANS.find(([name]) => name === span);
+    return [Math.min(Math.max(end - length, first), end - LEAST_SPAN_MS), end];
+  }
+
+  #choose(span) {
+    this.span = span;
+    this.actions.redraw();
+    if (span !== "all" && this.series.isThinned) this.actions.wholeHistory(this.id);
+  }
+
+  /** Draws the charts anew in the colours of the theme. */
+  restyle() {
+    this.charts.forEach((chart) => chart.restyle());
+  }
+
+  #hint(metrics, detail) {
+    const isOff = detail?.settings.metrics === 0;
+    const isUnsold = metrics.placed === 0 && metrics.sold === 0 && metrics.holds === 0;
+    show(this.hint, isOff || isUnsold);
+    if (!isOff && !isUnsold) return;
+    const kind = isOff ? "off" : metrics.skus > 0 ? "unsold" : "bare";
+    if (this.hintKind === kind) return;
+    this.hintKind = kind;
+    this.hint.replaceChildren(...HINTS[kind](this.store.name));
+  }
+
+  #alarm(metrics) {
+    show(this.alarm, metrics.oversold > 0);
+    if (metrics.oversold > 0) {
+      setText(this.alarm, `Oversold by ${count(metrics.oversold)}: more units are promised to carts and orders than are on hand. `
+        + "Somebody counted stock down below what is set aside. Count again, or cancel orders.");
+    }
+    this.#say("oversold", metrics.oversold > 0, metrics.oversold > 0 ? `Alarm: oversold by ${count(metrics.oversold)}.` : null, true);
+  }
+
+  #announce(metrics, soldOut) {
+    this.#say("soldOut", soldOut !== null, soldOut === null ? null : "Sold out.");
+    const dead = metrics["dead-letters"] > 0;
+    this.#say("dead", dead, dead ? "There are dead letters." : null);
+  }
+
+  /** Tells a reader who does not see the page that something has changed; not what it was like at first. */
+  #say(topic, value, text, isAlarm = false) {
+    const before = this.said[topic];
+    this.said[topic] = value;
+    if (before === value || !text || (before === undefined && !isAlarm)) return;
+    if (isAlarm) this.actions.alarm(text);
+    else this.actions.announce(text);
+  }
+}
+
+const HINTS = {
+  off: (name) => [h("h2", { text: "Nothing is sampled here" }),
+    h("p", {}, "This store keeps no metrics. Switch them on: ", h("code", { text: `STORE.SET ${name} metrics 7200` }))],
+  unsold: (name) => [h("h2", { text: "No orders yet" }),
+    h("p", {}, "The first order or cart shows up here within a second: ",
+      h("code", { text: `ORDER.PLACE ${name} o-1001 alice ITEMS sku 1` }))],
+  bare: (name) => [h("h2", { text: "Nothing to sell yet" }),
+    h("p", {}, "Give the store some units: ", h("code", { text: `INV.SET ${name} mug 100 LOW 10` }))],
+};
+
+/** The numbers of a store that keeps no metrics, out of STORE.INFO; what is not there is 0. */
+function metricsOf(info) {
+  const metrics = Object.fromEntries(FIELDS.map((name) => [name, 0]));
+  const names = { "on-hand": "on_hand", "in-work": "claimed", "dead-letters": "dead", "oldest-ms": "oldest-waiting-ms" };
+  for (const name of ["skus", "on-hand", "available", "held", "sold", "oversold", "queued", "in-work", "retrying", "dead-letters",
+    "overflow", "holds", "customers", "workers", "oldest-ms"]) metrics[name] = info[names[name] ?? name] ?? 0;
+  for (const [name, value] of Object.entries(info)) {
+    if (name.endsWith("-total")) metrics[name.slice(0, -"-total".length)] = value ?? 0;
+    if (name.startsWith("refused-")) metrics[name] = value ?? 0;
+  }
+  return metrics;
+}

@@ -1,0 +1,82 @@
+//! Files that earlier versions wrote: each of them has to load for ever.
+//!
+//! `tests/data/version-1.rdb` has the store of [`open_full_store`] and a lock, in version 1 of the image, as Redis 7.0.15
+//! wrote it. After a change of the image's version, add a file of the new one with `HOLDFAST_WRITE_FIXTURE=<path> cargo
+//! test --test suite -- versions::`, run on the oldest server of the matrix, and leave the old one where it is.
+
+use crate::common::{assert_books_balance, entries, tests, Client, Reply, Server, ServerBinary};
+use crate::persistence::open_full_store;
+use std::path::Path;
+
+tests![a_file_of_version_1_loads];
+
+const VERSION_1: &str = "tests/data/version-1.rdb";
+
+/// A replica whose primary is nowhere: it has what is in the file, and acts on none of the deadlines that passed since.
+fn frozen(binary: &ServerBinary, file: &Path) -> Server {
+    let mut server = Server::with(binary, &["replicaof 127.0.0.1 1"]);
+    server.kill9();
+    std::fs::copy(file, server.dir().join("dump.rdb")).expect("the file of an earlier version");
+    server.start_again();
+    server
+}
+
+/// What a store tells of itself that does not depend on when it was made.
+fn told(client: &mut Client) -> Vec<String> {
+    const OF_THE_DAY: [&str; 3] = ["oldest-waiting-ms", "next-due", "bytes"];
+    let mut told = Vec::new();
+    for (name, value) in client.get("STORE.INFO popup").pairs() {
+        if !OF_THE_DAY.contains(&name.as_str()) {
+            told.push(format!("{name} {value:?}"));
+        }
+    }
+    told.push(format!("{:?}", client.get("STORE.GET popup")));
+    let skus = client.get("INV.SCAN popup 0 COUNT 1000").array()[1].clone();
+    let mut skus: Vec<Vec<u8>> = skus.array().iter().map(|sku| sku.bytes().to_vec()).collect();
+    skus.sort();
+    for sku in skus {
+        told.push(format!("{:?}", client.get(vec![b"INV.GET".to_vec(), b"popup".to_vec(), sku])));
+    }
+    for (scan, get) in [("ORDER.SCAN", "ORDER.GET"), ("INV.HOLDS", "INV.HOLD")] {
+        let ids = client.get(format!("{scan} popup 0 COUNT 1000")).array()[1].clone();
+        let mut ids: Vec<Vec<u8>> = ids.array().iter().map(|id| id.bytes().to_vec()).collect();
+        ids.sort();
+        for id in ids {
+            let view = client.get(vec![get.as_bytes().to_vec(), b"popup".to_vec(), id.clone()]);
+            let lasting = ["state", "customer", "items", "data", "group", "attempt", "reason", "left", "step"];
+            let lasting = view.pairs().into_iter().filter(|(name, _)| lasting.contains(&name.as_str()));
+            told.push(format!("{id:?} {:?}", lasting.collect::<Vec<_>>()));
+        }
+    }
+    told
+}
+
+fn a_file_of_version_1_loads(binary: &ServerBinary) {
+    let fresh = Server::with(binary, &["holdfast.sample-ms 0"]);
+    let mut client = fresh.client();
+    open_full_store(&mut client, "popup");
+    client.int("LOCK.ACQUIRE doc owner-1 3600000");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(VERSION_1);
+    if let Some(path) = std::env::var_os("HOLDFAST_WRITE_FIXTURE") {
+        client.ok("SAVE");
+        std::fs::copy(fresh.dir().join("dump.rdb"), path).expect("the file is written");
+    }
+    let server = frozen(binary, &file);
+    let mut old = server.client();
+    let (found, wanted) = (told(&mut old), told(&mut client));
+    for (found, wanted) in found.iter().zip(&wanted) {
+        assert_eq!(found, wanted);
+    }
+    assert_eq!(found.len(), wanted.len());
+    assert_books_balance(&mut old, "popup");
+    for name in ["orders", "retry", "dead", "complete", "journal"] {
+        let stream = format!("{{popup}}:{name}");
+        assert_eq!(entries(&mut old, &stream).len(), entries(&mut client, &stream).len(), "{stream}");
+    }
+    assert_eq!(old.get("LOCK.GET doc").field("owner").text(), "owner-1");
+    // It goes on from there: what is due by now is done, and it sells.
+    old.ok("REPLICAOF NO ONE");
+    old.text("ORDER.PLACE popup after c-new ITEMS sku-1 1");
+    assert_books_balance(&mut old, "popup");
+    assert_ne!(old.get("LOCK.ACQUIRE doc owner-1 1000"), Reply::Nil);
+}
