@@ -61,7 +61,7 @@ fn a_change_is_pushed_at_once(binary: &ServerBinary) {
     open(&mut client, "popup");
     let watcher = Watcher::of(binary, &server);
     watcher.wait_for("the stock was counted", "popup", |line| line["metrics"]["on-hand"] == 1_000);
-    let events = watcher.events("popup");
+    let (events, overview) = (watcher.events("popup"), watcher.events("popup"));
     events.wait_for("detail", |_| true);
     for round in 1..=3 {
         let start = Instant::now();
@@ -71,7 +71,7 @@ fn a_change_is_pushed_at_once(binary: &ServerBinary) {
         assert_eq!(sample["id"], "popup");
         let detail = events.wait_for("detail", |detail| detail["info"]["placed-total"] == round);
         assert_eq!(detail["metrics"]["placed"], round);
-        events.wait_for("stores", |all| all["stores"][0]["metrics"]["placed"] == round);
+        overview.wait_for("stores", |all| all["stores"][0]["metrics"]["placed"] == round);
     }
     // Whoever comes later finds all of it in the history, and none of it twice.
     let later = watcher.events("popup");
@@ -102,7 +102,7 @@ fn all_stores_are_told_of_without_a_choice(binary: &ServerBinary) {
 }
 
 fn a_lost_server_is_told_and_comes_back(binary: &ServerBinary) {
-    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always"]);
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always", "holdfast.sample-ms 1000"]);
     let mut client = server.client();
     open(&mut client, "popup");
     let watcher = Watcher::of(binary, &server);
