@@ -2,6 +2,8 @@
 
 /** No answer for so long, and the question is given up. */
 const TIMEOUT_MS = 10_000;
+/** A redrive goes through all that died. */
+const REDRIVE_TIMEOUT_MS = 60_000;
 
 /** Why a question was not answered: a text for people, and the HTTP status (0: no connection). */
 export class ApiError extends Error {
@@ -19,16 +21,23 @@ export function get(path) {
 /** Queues dead orders of a store anew: `{order}` or `{reason}`. Replies how many. */
 export async function redrive(storeId, body) {
   const headers = { "Content-Type": "application/json", "X-Holdfast": "1" };
-  const reply = await ask(`stores/${storeId}/redrive`, { method: "POST", headers, body: JSON.stringify(body) });
+  const reply = await ask(
+    `stores/${storeId}/redrive`,
+    { method: "POST", headers, body: JSON.stringify(body) },
+    REDRIVE_TIMEOUT_MS,
+  );
   return reply.redriven;
 }
 
-async function ask(path, options) {
+async function ask(path, options, timeoutMs = TIMEOUT_MS) {
   let response;
   try {
-    response = await fetch(`api/${path}`, { ...options, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    response = await fetch(`api/${path}`, { ...options, cache: "no-store", signal: AbortSignal.timeout(timeoutMs) });
   } catch (error) {
-    throw new ApiError(error.name === "TimeoutError" ? "holdfast did not answer in time" : "holdfast cannot be reached", 0);
+    throw new ApiError(
+      error.name === "TimeoutError" ? "holdfast did not answer in time" : "holdfast cannot be reached",
+      0,
+    );
   }
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new ApiError(body.error ?? `holdfast answered ${response.status}`, response.status);

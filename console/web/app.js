@@ -29,7 +29,14 @@ let toastTimer = null;
 const feed = new Feed({ heard, changed: tick });
 const order = new OrderDrawer({ closed: () => go(`#/store/${storeId}`), notify, now: () => feed.now() });
 
-const actions = { notify, announce, alarm, orderLink: (store, id) => `#/store/${store}/order/${id}`, redraw, wholeHistory };
+const actions = {
+  notify,
+  announce,
+  alarm,
+  orderLink: (store, id) => `#/store/${store}/order/${id}`,
+  redraw,
+  wholeHistory,
+};
 
 /** The address: `#/stores`, `#/store/{id}`, `#/store/{id}/order/{order}`; none: the only store, or all of them. */
 function route() {
@@ -179,8 +186,10 @@ async function wholeHistory(id) {
 function showTitle() {
   const metrics = storeId === null ? null : view.store.metrics;
   const alarmed = metrics?.oversold > 0 ? "OVERSOLD · " : "";
-  const title = storeId === null ? "Stores · Holdfast"
-    : `${alarmed}${shownId(storeId)}${metrics ? `: ${metrics.available} left` : ""} · Holdfast`;
+  const title =
+    storeId === null
+      ? "Stores · Holdfast"
+      : `${alarmed}${shownId(storeId)}${metrics ? `: ${metrics.available} left` : ""} · Holdfast`;
   if (document.title !== title) document.title = title;
 }
 

@@ -34,29 +34,58 @@ export class Chart {
     this.readings = new Map();
     const keys = this.series.map((one) => this.#legendEntry(one));
     this.time = h("span", { class: "chart-time" });
-    this.tableButton = h("button", {
-      class: "quiet-button icon-button", type: "button", "aria-expanded": "false", title: "Show as a table",
-      "aria-label": `${this.title} as a table`, onclick: () => this.#toggleTable(),
-    }, icon("table"));
+    this.tableButton = h(
+      "button",
+      {
+        class: "quiet-button icon-button",
+        type: "button",
+        "aria-expanded": "false",
+        title: "Show as a table",
+        "aria-label": `${this.title} as a table`,
+        onclick: () => this.#toggleTable(),
+      },
+      icon("table"),
+    );
     this.plot = h("div", { class: "plot", role: "img", "aria-label": this.title });
     this.empty = h("p", { class: "plot-empty", hidden: true });
-    this.table = h("div", { class: "chart-table", hidden: true, tabindex: "0", role: "region",
-      "aria-label": `${this.title} as a table` });
-    this.element = h("figure", { class: "card chart" },
-      h("figcaption", {},
+    this.table = h("div", {
+      class: "chart-table",
+      hidden: true,
+      tabindex: "0",
+      role: "region",
+      "aria-label": `${this.title} as a table`,
+    });
+    this.element = h(
+      "figure",
+      { class: "card chart" },
+      h(
+        "figcaption",
+        {},
         h("div", { class: "chart-head" }, h("h3", { text: this.title }), this.time, this.tableButton),
-        h("p", { class: "why", text: this.meaning })),
+        h("p", { class: "why", text: this.meaning }),
+      ),
       h("div", { class: "legend" }, keys),
-      h("div", { class: "plot-frame" }, this.plot, this.empty, this.table));
+      h("div", { class: "plot-frame" }, this.plot, this.empty, this.table),
+    );
   }
 
   #legendEntry({ key, label, tone }) {
     const value = h("span", { class: "legend-value", text: "–" });
     this.readings.set(key, value);
-    const button = h("button", {
-      class: "legend-key", type: "button", "aria-pressed": "true", title: `Show or hide “${label}”`, data: { tone },
-      onclick: () => this.#toggle(key, button),
-    }, h("span", { class: "swatch", "aria-hidden": "true" }), h("span", { text: label }), value);
+    const button = h(
+      "button",
+      {
+        class: "legend-key",
+        type: "button",
+        "aria-pressed": "true",
+        title: `Show or hide “${label}”`,
+        data: { tone },
+        onclick: () => this.#toggle(key, button),
+      },
+      h("span", { class: "swatch", "aria-hidden": "true" }),
+      h("span", { text: label }),
+      value,
+    );
     return button;
   }
 
@@ -148,7 +177,11 @@ export class Chart {
 
   #timeAxis(look) {
     return {
-      stroke: look.muted, font: look.font, size: 28, gap: 6, space: 72,
+      stroke: look.muted,
+      font: look.font,
+      size: 28,
+      gap: 6,
+      space: 72,
       grid: { show: false },
       ticks: { stroke: look.line, width: 1, size: 4 },
       border: { show: true, stroke: look.line, width: 1 },
@@ -158,7 +191,11 @@ export class Chart {
 
   #valueAxis(look) {
     return {
-      stroke: look.muted, font: look.font, size: 52, gap: 6, space: 36,
+      stroke: look.muted,
+      font: look.font,
+      size: 52,
+      gap: 6,
+      space: 36,
       grid: { stroke: look.line, width: 1 },
       ticks: { show: false },
       values: (u, splits) => splits.map((value) => (value === null ? "" : this.format(value))),
@@ -194,7 +231,10 @@ export class Chart {
 
   #fillTable() {
     const { x, columns } = this.frame;
-    const first = Math.max(0, x.findIndex((time) => time >= this.range[0]));
+    const first = Math.max(
+      0,
+      x.findIndex((time) => time >= this.range[0]),
+    );
     const step = Math.max(1, Math.floor((x.length - first) / TABLE_ROWS));
     const rows = [];
     for (let i = x.length - 1; i >= first && rows.length < TABLE_ROWS; i -= step) {
@@ -202,10 +242,23 @@ export class Chart {
       rows.push(h("tr", {}, h("th", { scope: "row", text: clock(x[i] * 1_000) }), cells));
     }
     const heads = ["Time", ...this.series.map(({ label }) => label)];
-    this.table.replaceChildren(h("table", {},
-      h("caption", { class: "visually-hidden", text: `${this.title}: ${this.meaning}` }),
-      h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col", text })))),
-      h("tbody", {}, rows)));
+    this.table.replaceChildren(
+      h(
+        "table",
+        {},
+        h("caption", { class: "visually-hidden", text: `${this.title}: ${this.meaning}` }),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            heads.map((text) => h("th", { scope: "col", text })),
+          ),
+        ),
+        h("tbody", {}, rows),
+      ),
+    );
   }
 }
 
@@ -261,8 +314,8 @@ function axisTime(ms, step) {
 }
 
 /**
- * A small line without axes, for a card: values at times (seconds), drawn from `from` to `to`. Decoration: the card says
- * the numbers.
+ * A small line without axes, for a card: values at times (seconds), drawn from `from` to `to`. Decoration: the card
+ * says the numbers.
  */
 export function sparkline(canvas, { x, values, from, to, tone }) {
   const scale = window.devicePixelRatio || 1;

@@ -8,19 +8,45 @@ export class Counts {
   constructor() {
     this.values = new Map();
     const groups = [...GROUPS, ["Refusals", REFUSALS.map(({ field, code, says }) => [field, code, says])]];
-    this.element = h("details", { class: "card counts" },
-      h("summary", {}, h("h3", { text: "Every number" }),
-        h("span", { class: "why", text: "all that is counted and measured, as in STORE.INFO and the metrics stream" })),
-      h("div", { class: "count-groups" }, groups.map(([title, fields]) => this.#group(title, fields))));
+    this.element = h(
+      "details",
+      { class: "card counts" },
+      h(
+        "summary",
+        {},
+        h("h3", { text: "Every number" }),
+        h("span", { class: "why", text: "all that is counted and measured, as in STORE.INFO and the metrics stream" }),
+      ),
+      h(
+        "div",
+        { class: "count-groups" },
+        groups.map(([title, fields]) => this.#group(title, fields)),
+      ),
+    );
     this.element.addEventListener("toggle", () => this.metrics && this.update(this.metrics));
   }
 
   #group(title, fields) {
-    return h("section", {}, h("h4", { text: title }), h("dl", {}, fields.map(([field, label, why]) => {
-      const value = h("dd", { class: "count-value", data: { metric: field } });
-      this.values.set(field, value);
-      return h("div", { class: "count-row" }, h("dt", { text: label }), value, h("dd", { class: "why", text: why }));
-    })));
+    return h(
+      "section",
+      {},
+      h("h4", { text: title }),
+      h(
+        "dl",
+        {},
+        fields.map(([field, label, why]) => {
+          const value = h("dd", { class: "count-value", data: { metric: field } });
+          this.values.set(field, value);
+          return h(
+            "div",
+            { class: "count-row" },
+            h("dt", { text: label }),
+            value,
+            h("dd", { class: "why", text: why }),
+          );
+        }),
+      ),
+    );
   }
 
   /** Shows a sample. */

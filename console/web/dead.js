@@ -17,15 +17,35 @@ export class Dead {
     this.list = h("ul", { class: "bars dead-list" });
     this.none = h("p", { class: "empty", text: "No dead letters: no order ran out of attempts." });
     this.partial = h("p", { class: "why rest", hidden: true });
-    this.readOnly = h("p", { class: "note", hidden: true }, icon("lock"),
-      h("span", {}, "Read-only. To redrive from here, start it as ", h("code", { text: "holdfast watch --allow-writes" }),
-        "; or in redis-cli: ", h("code", { text: "ORDER.REDRIVE" }), "."));
-    this.element = h("section", { class: "card panel", "aria-labelledby": "dead-title" },
+    this.readOnly = h(
+      "p",
+      { class: "note", hidden: true },
+      icon("lock"),
+      h(
+        "span",
+        {},
+        "Read-only. To redrive from here, start it as ",
+        h("code", { text: "holdfast watch --allow-writes" }),
+        "; or in redis-cli: ",
+        h("code", { text: "ORDER.REDRIVE" }),
+        ".",
+      ),
+    );
+    this.element = h(
+      "section",
+      { class: "card panel", "aria-labelledby": "dead-title" },
       h("div", { class: "card-head" }, h("h3", { id: "dead-title", text: "Retries and dead letters" }), this.total),
       this.trouble.element,
       h("h4", { text: "Dead letters by reason" }),
-      h("p", { class: "why", text: "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled." }),
-      this.none, this.list, this.partial, this.readOnly);
+      h("p", {
+        class: "why",
+        text: "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.",
+      }),
+      this.none,
+      this.list,
+      this.partial,
+      this.readOnly,
+    );
   }
 
   /** Shows a sample and, when it has come, the detail. */
@@ -36,11 +56,20 @@ export class Dead {
     setText(this.total, total > 0 ? count(total) : "");
     show(this.none, total === 0);
     show(this.readOnly, !writes && total > 0);
-    const reasons = total > 0 ? dead?.reasons ?? [] : [];
+    const reasons = total > 0 ? (dead?.reasons ?? []) : [];
     const most = reasons[0]?.count ?? 1;
-    keyed(this.list, reasons, ({ id }) => id, (one) => this.#makeRow(one), (row, one) => this.#fill(row, one, most));
+    keyed(
+      this.list,
+      reasons,
+      ({ id }) => id,
+      (one) => this.#makeRow(one),
+      (row, one) => this.#fill(row, one, most),
+    );
     const isPartial = dead !== null && dead.counted < dead.total;
-    setText(this.partial, isPartial ? `Counted by reason: the last ${count(dead.counted)} of ${count(dead.total)} that died.` : "");
+    setText(
+      this.partial,
+      isPartial ? `Counted by reason: the last ${count(dead.counted)} of ${count(dead.total)} that died.` : "",
+    );
     show(this.partial, isPartial);
   }
 
@@ -51,13 +80,20 @@ export class Dead {
     const more = h("p", { class: "why", hidden: true });
     const summary = h("summary", {});
     const row = h("li", { class: "bar-row", data: { tone: "refused" } });
-    const button = this.#button("Redrive", `Redrive all that died of: ${reason || NO_REASON}`,
-      (self) => this.#redriveReason(row, reason, self));
+    const button = this.#button("Redrive", `Redrive all that died of: ${reason || NO_REASON}`, (self) =>
+      this.#redriveReason(row, reason, self),
+    );
     row.append(
-      h("div", { class: "bar-text" }, h("span", { class: "bar-name", text: reason || NO_REASON }),
-        h("span", { class: "bar-numbers" }, value), button),
+      h(
+        "div",
+        { class: "bar-text" },
+        h("span", { class: "bar-name", text: reason || NO_REASON }),
+        h("span", { class: "bar-numbers" }, value),
+        button,
+      ),
       h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
-      h("details", { class: "orders" }, summary, orders, more));
+      h("details", { class: "orders" }, summary, orders, more),
+    );
     return Object.assign(row, { parts: { bar, value, orders, summary, more, button } });
   }
 
@@ -68,8 +104,13 @@ export class Dead {
     setText(value, count(one.count));
     setText(summary, one.count === 1 ? "the order" : "the orders");
     show(button, this.writes);
-    keyed(orders, one.orders, ({ id }) => id, (order) => this.#makeOrder(order),
-      (item) => show(item.parts.button, this.writes));
+    keyed(
+      orders,
+      one.orders,
+      ({ id }) => id,
+      (order) => this.#makeOrder(order),
+      (item) => show(item.parts.button, this.writes),
+    );
     const left = one.count - one.orders.length;
     setText(more, left > 0 ? `and ${count(left)} more` : "");
     show(more, left > 0);
@@ -82,8 +123,12 @@ export class Dead {
   }
 
   #button(text, label, act) {
-    const button = h("button", { class: "small-button", type: "button", "aria-label": label, onclick: () => act(button) },
-      icon("redrive"), text);
+    const button = h(
+      "button",
+      { class: "small-button", type: "button", "aria-label": label, onclick: () => act(button) },
+      icon("redrive"),
+      text,
+    );
     return button;
   }
 
@@ -91,7 +136,8 @@ export class Dead {
     const expected = row.deadCount;
     const agreed = await confirm({
       title: `Redrive ${plural(expected, "order")}?`,
-      text: `All orders that died of “${reason || NO_REASON}” take their units again and queue anew. ` +
+      text:
+        `All orders that died of “${reason || NO_REASON}” take their units again and queue anew. ` +
         "One whose stock is gone, or whose customer has reached the limit, stays dead.",
       action: "Redrive",
     });
@@ -112,7 +158,8 @@ export class Dead {
     try {
       const done = await redrive(this.storeId, body);
       const left = Math.max(0, expected - done);
-      const rest = left > 0 ? ` ${plural(left, "order")} stayed dead: stock gone, or the customer's limit reached.` : "";
+      const rest =
+        left > 0 ? ` ${plural(left, "order")} stayed dead: stock gone, or the customer's limit reached.` : "";
       this.notify(`${plural(done, "order")} queued anew.${rest}`);
     } catch (error) {
       this.notify(`Not redriven: ${error.message}`);

@@ -8,9 +8,17 @@ export function confirm({ title, text, action }) {
   const titleId = "confirm-title";
   const cancel = h("button", { class: "plain-button", type: "submit", value: "cancel", text: "Cancel" });
   const agree = h("button", { class: "main-button", type: "submit", value: "agree", text: action });
-  const dialog = h("dialog", { class: "confirm", "aria-labelledby": titleId },
-    h("form", { method: "dialog" },
-      h("h2", { id: titleId, text: title }), h("p", { text }), h("div", { class: "buttons" }, cancel, agree)));
+  const dialog = h(
+    "dialog",
+    { class: "confirm", "aria-labelledby": titleId },
+    h(
+      "form",
+      { method: "dialog" },
+      h("h2", { id: titleId, text: title }),
+      h("p", { text }),
+      h("div", { class: "buttons" }, cancel, agree),
+    ),
+  );
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
@@ -36,13 +44,22 @@ const SIDE_WAYS = [
 ];
 
 const NOTES = [
-  ["Live, quiet, lost", "The dot at the top says how old the numbers are. “Live”: the store changes, a sample comes every "
-    + "second. “Quiet”: nothing has changed since, which is no error. “Lost”: this page hears nothing, and greys out; it "
-    + "tries again by itself."],
-  ["Oversold", "Units promised to carts and orders beyond what is on hand. Orders cannot cause it: it is 0 unless somebody "
-    + "counts stock down below what is already set aside."],
-  ["Overflow", "Orders asked for (placed, and those refused because units ran out) less those completed: during a sale "
-    + "the demand still to be served, after it the demand that found nothing."],
+  [
+    "Live, quiet, lost",
+    "The dot at the top says how old the numbers are. “Live”: the store changes, a sample comes every " +
+      "second. “Quiet”: nothing has changed since, which is no error. “Lost”: this page hears nothing, and " +
+      "greys out; it tries again by itself.",
+  ],
+  [
+    "Oversold",
+    "Units promised to carts and orders beyond what is on hand. Orders cannot cause it: it is 0 unless somebody " +
+      "counts stock down below what is already set aside.",
+  ],
+  [
+    "Overflow",
+    "Orders asked for (placed, and those refused because units ran out) less those completed: during a sale " +
+      "the demand still to be served, after it the demand that found nothing.",
+  ],
   ["Latency", "From placed to completed. p50: half of the orders took no longer; p99: 99 of 100 took no longer."],
   ["Rates", "Events a second, from one sample to the next; zero while the store is quiet."],
 ];
@@ -56,10 +73,18 @@ export function openHelp() {
 }
 
 function makeHelp() {
-  const close = h("button", { class: "quiet-button icon-button", type: "button", "aria-label": "Close" }, icon("close"));
-  const dialog = h("dialog", { class: "drawer help", "aria-labelledby": "help-title" },
+  const close = h(
+    "button",
+    { class: "quiet-button icon-button", type: "button", "aria-label": "Close" },
+    icon("close"),
+  );
+  const dialog = h(
+    "dialog",
+    { class: "drawer help", "aria-labelledby": "help-title" },
     h("div", { class: "drawer-head" }, h("h2", { id: "help-title", text: "What am I looking at?" }), close),
-    h("div", { class: "drawer-body", tabindex: "0", role: "region", "aria-label": "Explanation" },
+    h(
+      "div",
+      { class: "drawer-body", tabindex: "0", role: "region", "aria-label": "Explanation" },
       h("p", { text: "A store sells units. Every customer who wants some goes this way, and every step is counted:" }),
       h("ol", { class: "way" }, WAYS.map(way)),
       h("p", { class: "why", text: "And when work does not go as it should:" }),
@@ -70,17 +95,32 @@ function makeHelp() {
       h("h4", { text: "Refusals" }),
       terms(REFUSALS.map(({ code, says, why }) => [code, `${says}: ${why}`])),
       h("h3", { text: "Keys" }),
-      terms([["/", "find an order"], ["?", "this explanation"], ["Esc", "close what is open"]])));
+      terms([
+        ["/", "find an order"],
+        ["?", "this explanation"],
+        ["Esc", "close what is open"],
+      ]),
+    ),
+  );
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   return dialog;
 }
 
 function way([tone, name, text]) {
-  return h("li", { data: { tone } }, h("span", { class: "swatch", "aria-hidden": "true" }),
-    h("b", { text: name }), h("span", { class: "why", text }));
+  return h(
+    "li",
+    { data: { tone } },
+    h("span", { class: "swatch", "aria-hidden": "true" }),
+    h("b", { text: name }),
+    h("span", { class: "why", text }),
+  );
 }
 
 function terms(pairs) {
-  return h("dl", { class: "terms" }, pairs.map(([term, text]) => h("div", {}, h("dt", { text: term }), h("dd", { text }))));
+  return h(
+    "dl",
+    { class: "terms" },
+    pairs.map(([term, text]) => h("div", {}, h("dt", { text: term }), h("dd", { text }))),
+  );
 }

@@ -51,6 +51,17 @@ export function setBar(bar, part) {
   bar.style.setProperty("width", `${(Math.min(1, Math.max(0, part || 0)) * 100).toFixed(2)}%`);
 }
 
+/** A box that scrolls when there is too much for it; and by keys, as long as it does. */
+export function scrollBox(label, ...children) {
+  return h("div", { class: "scroll", role: "region", "aria-label": label }, children);
+}
+
+/** Lets the keyboard into a box that has more than it shows. */
+export function fitBox(box) {
+  const isOver = box.scrollHeight > box.clientHeight + 1 || box.scrollWidth > box.clientWidth + 1;
+  setAttribute(box, "tabindex", isOver ? "0" : null);
+}
+
 /** Shows or hides. */
 export function show(element, visible) {
   if (element.hidden === visible) element.hidden = !visible;
@@ -62,27 +73,33 @@ export function show(element, visible) {
  */
 export function keyed(container, items, keyOf, make, update) {
   const known = container.keyedChildren ?? new Map();
-  const wanted = new Map();
+  const wanted = new Map(items.map((item) => [keyOf(item), item]));
+  // First, so that those that stay need not be moved: an element that is moved loses the focus.
+  for (const [key, element] of known) if (!wanted.has(key)) element.remove();
   let place = container.firstElementChild;
-  for (const item of items) {
-    const key = keyOf(item);
-    if (wanted.has(key)) continue;
+  for (const [key, item] of wanted) {
     const element = known.get(key) ?? make(item);
     wanted.set(key, element);
     update(element, item);
     if (element === place) place = place.nextElementSibling;
     else container.insertBefore(element, place);
   }
-  for (const [key, element] of known) if (!wanted.has(key)) element.remove();
   container.keyedChildren = wanted;
 }
 
 /** Drawings, 16 units square, drawn with strokes in the colour of the text. */
 const ICONS = {
   search: ["M7 12.5a5.5 5.5 0 1 0 0-11 5.5 5.5 0 0 0 0 11Z", "m11 11 3.5 3.5"],
-  help: ["M8 14.5a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13Z", "M6.2 6.2a1.8 1.8 0 1 1 2.5 1.7c-.5.2-.7.6-.7 1.1", "M8 11.4v.1"],
+  help: [
+    "M8 14.5a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13Z",
+    "M6.2 6.2a1.8 1.8 0 1 1 2.5 1.7c-.5.2-.7.6-.7 1.1",
+    "M8 11.4v.1",
+  ],
   moon: ["M13.5 9.8A6 6 0 0 1 6.2 2.5a6 6 0 1 0 7.3 7.3Z"],
-  sun: ["M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6Z", "M8 1v1.4M8 13.6V15M1 8h1.4M13.6 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1"],
+  sun: [
+    "M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6Z",
+    "M8 1v1.4M8 13.6V15M1 8h1.4M13.6 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1",
+  ],
   check: ["m3 8.5 3.2 3.2L13 5"],
   alarm: ["M8 1.8 15 14H1L8 1.8Z", "M8 6.5v3.2", "M8 11.8v.1"],
   close: ["m3.5 3.5 9 9", "m12.5 3.5-9 9"],

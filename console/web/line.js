@@ -15,18 +15,24 @@ const byId = (id) => document.getElementById(id);
 export function showLine({ feed, server, at }) {
   const now = feed.now();
   const isAway = server !== null && !server.connected;
-  const state = feed.state === "live" && isAway ? "away" : feed.state === "live" && isQuiet(at, now) ? "quiet" : feed.state;
+  const state =
+    feed.state === "live" && isAway ? "away" : feed.state === "live" && isQuiet(at, now) ? "quiet" : feed.state;
   document.body.dataset.line = state;
   const asOf = at === null ? "" : ` What you see is from ${moment(at, now)}.`;
+  const awaySince = server?.since ?? now;
   const texts = {
     connecting: ["connecting…", null],
     live: [at === null ? "live" : `live · ${age(now - at)} ago`, null],
     quiet: [at === null ? "live · nothing yet" : `quiet · nothing changed for ${age(now - at)}`, null],
-    lost: [`lost · ${age(now - feed.lostSince)}`,
-      `Connection to holdfast lost at ${moment(feed.lostSince ?? now, now)}, retrying…${asOf}`],
-    away: [`${productName(server)} is away`,
-      `${productName(server)} is away since ${moment(server?.since ?? now, now)} (${age(now - (server?.since ?? now))})`
-      + `${server?.error ? `: ${server.error}` : ""}. holdfast keeps trying.${asOf}`],
+    lost: [
+      `lost · ${age(now - feed.lostSince)}`,
+      `Connection to holdfast lost at ${moment(feed.lostSince ?? now, now)}, retrying…${asOf}`,
+    ],
+    away: [
+      `${productName(server)} is away`,
+      `${productName(server)} is away since ${moment(awaySince, now)} (${age(now - awaySince)})` +
+        `${server?.error ? `: ${server.error}` : ""}. holdfast keeps trying.${asOf}`,
+    ],
   };
   const [text, banner] = texts[state];
   setText(byId("line-text"), text);

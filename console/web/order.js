@@ -6,7 +6,7 @@ import { h, icon, setAttribute, setText } from "./dom.js";
 import { count, duration, exactClock, moment, plural } from "./format.js";
 import { EVENTS, STATES } from "./words.js";
 
-/** An open order is asked for again after samples, this often at most; and now and then without: steps are no metric. */
+/** An open order is asked for again after samples, this often at most; and now and then without: a step is in none. */
 const REFRESH_MS = 1_000;
 const STEP_REFRESH_MS = 2_000;
 const ENDED = new Set(["completed", "cancelled"]);
@@ -18,13 +18,27 @@ export class OrderDrawer {
     this.title = h("h2", { id: "order-title", class: "id" });
     this.state = h("span", { class: "chip" });
     this.body = h("div", { class: "drawer-body", tabindex: "0", role: "region", "aria-label": "Order" });
-    const close = h("button", { class: "quiet-button icon-button", type: "button", "aria-label": "Close the order" },
-      icon("close"));
-    this.element = h("dialog", { class: "drawer", "aria-labelledby": "order-title" },
-      h("div", { class: "drawer-head" },
-        h("div", {}, h("p", { class: "label", text: "Order" }), h("div", { class: "drawer-title" }, this.title, this.state)),
-        close),
-      this.body);
+    const close = h(
+      "button",
+      { class: "quiet-button icon-button", type: "button", "aria-label": "Close the order" },
+      icon("close"),
+    );
+    this.element = h(
+      "dialog",
+      { class: "drawer", "aria-labelledby": "order-title" },
+      h(
+        "div",
+        { class: "drawer-head" },
+        h(
+          "div",
+          {},
+          h("p", { class: "label", text: "Order" }),
+          h("div", { class: "drawer-title" }, this.title, this.state),
+        ),
+        close,
+      ),
+      this.body,
+    );
     close.addEventListener("click", () => this.element.close());
     this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
     this.element.addEventListener("close", () => {
@@ -110,8 +124,14 @@ export class OrderDrawer {
     this.#setState(order.state);
     this.body.replaceChildren(
       h("p", { class: "lead", text: this.#sentence(order) }),
-      ...[this.#redriveButton(order), facts(order, this.now()), items(order), this.#timeline(order), texts(order)]
-        .filter(Boolean));
+      ...[
+        this.#redriveButton(order),
+        facts(order, this.now()),
+        items(order),
+        this.#timeline(order),
+        texts(order),
+      ].filter(Boolean),
+    );
   }
 
   #sentence(order) {
@@ -123,8 +143,12 @@ export class OrderDrawer {
 
   #redriveButton(order) {
     if (order.state !== "dead" || !this.writes) return null;
-    const button = h("button", { class: "plain-button", type: "button", onclick: () => this.#redrive(button) },
-      icon("redrive"), "Redrive this order");
+    const button = h(
+      "button",
+      { class: "plain-button", type: "button", onclick: () => this.#redrive(button) },
+      icon("redrive"),
+      "Redrive this order",
+    );
     return h("p", {}, button);
   }
 
@@ -153,18 +177,36 @@ export class OrderDrawer {
     for (const event of order.history) {
       const [title, tone, text] = (EVENTS[event.event] ?? ((e) => [e.event, "muted", ""]))(event);
       const gap = before === null ? "" : `+ ${duration(event.at - before)}`;
-      list.append(h("li", { data: { tone, event: event.event } },
-        h("span", { class: "timeline-dot", "aria-hidden": "true" }),
-        h("div", { class: "timeline-head" }, h("b", { text: title }), h("span", { class: "timeline-gap", text: gap })),
-        h("div", { class: "timeline-text" }, h("span", { class: "why", text: text ?? "" }),
-          h("time", { datetime: new Date(event.at).toISOString(), text: exactClock(event.at) }))));
+      list.append(
+        h(
+          "li",
+          { data: { tone, event: event.event } },
+          h("span", { class: "timeline-dot", "aria-hidden": "true" }),
+          h(
+            "div",
+            { class: "timeline-head" },
+            h("b", { text: title }),
+            h("span", { class: "timeline-gap", text: gap }),
+          ),
+          h(
+            "div",
+            { class: "timeline-text" },
+            h("span", { class: "why", text: text ?? "" }),
+            h("time", { datetime: new Date(event.at).toISOString(), text: exactClock(event.at) }),
+          ),
+        ),
+      );
       before = event.at;
     }
     this.lastAt = before;
     this.lastAge = h("span", {});
     const { state, due } = order;
-    const next = state === "claimed" && due ? `its lease ends at ${exactClock(due)}`
-      : state === "retrying" && due ? `the next attempt is due at ${exactClock(due)}` : "";
+    const next =
+      state === "claimed" && due
+        ? `its lease ends at ${exactClock(due)}`
+        : state === "retrying" && due
+          ? `the next attempt is due at ${exactClock(due)}`
+          : "";
     const tail = h("p", { class: "why" }, "Last event ", this.lastAge, next ? `; ${next}` : "", ".");
     setText(this.lastAge, `${duration(this.now() - this.lastAt)} ago`);
     return h("section", {}, h("h3", { text: "What happened" }), list, tail);
@@ -177,33 +219,59 @@ function quantity(item) {
 
 function facts(order, now) {
   const rows = [
-    ["Customer", order.customer], ["Placed", moment(order["placed-at"], now)],
+    ["Customer", order.customer],
+    ["Placed", moment(order["placed-at"], now)],
     ["Attempts failed", order.attempts > 0 ? count(order.attempts) : null],
-    ["Worker", order.worker], ["Step", order.step], ["Group", order.group], ["Cart", order.hold],
+    ["Worker", order.worker],
+    ["Step", order.step],
+    ["Group", order.group],
+    ["Cart", order.hold],
     [order.state === "cancelled" ? "Reason" : "Last failure", order.reason],
     ["Late", order.late ? "yes: longer than the store promises (sla-ms)" : null],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return h("dl", { class: "facts" }, rows.map(([term, text]) => h("div", {}, h("dt", { text: term }), h("dd", { text }))));
+  return h(
+    "dl",
+    { class: "facts" },
+    rows.map(([term, text]) => h("div", {}, h("dt", { text: term }), h("dd", { text }))),
+  );
 }
 
 function items(order) {
   const rows = order.items.map((item) => {
     const [sku, returned] = Array.isArray(item) ? [item[0], item[2] ?? 0] : [item.sku, item.returned ?? 0];
     const back = returned > 0 ? ` (${count(returned)} returned)` : "";
-    return h("tr", {}, h("th", { scope: "row", class: "id", text: sku }),
-      h("td", { class: "number", text: `${count(quantity(item))}${back}` }));
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row", class: "id", text: sku }),
+      h("td", { class: "number", text: `${count(quantity(item))}${back}` }),
+    );
   });
-  return h("table", { class: "rows" },
+  return h(
+    "table",
+    { class: "rows" },
     h("caption", { class: "visually-hidden", text: "What was ordered" }),
-    h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Item" }), h("th", { scope: "col", class: "number", text: "Units" }))),
-    h("tbody", {}, rows));
+    h(
+      "thead",
+      {},
+      h("tr", {}, h("th", { scope: "col", text: "Item" }), h("th", { scope: "col", class: "number", text: "Units" })),
+    ),
+    h("tbody", {}, rows),
+  );
 }
 
 /** What the shop and the worker wrote on it. */
 function texts(order) {
-  const some = [["Data from the shop", order.data], ["Result from the worker", order.result]].filter(([, text]) => text);
+  const some = [
+    ["Data from the shop", order.data],
+    ["Result from the worker", order.result],
+  ].filter(([, text]) => text);
   if (some.length === 0) return null;
-  return h("section", {}, some.map(([title, text]) => [h("h3", { text: title }), h("pre", { text: pretty(text) })]));
+  return h(
+    "section",
+    {},
+    some.map(([title, text]) => [h("h3", { text: title }), h("pre", { text: pretty(text) })]),
+  );
 }
 
 function pretty(text) {

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { sparkline } from "./charts.js";
 import { h, icon, keyed, setAttribute, setBar, setText, show } from "./dom.js";
-import { count, rate, short } from "./format.js";
+import { count, plural, rate, short } from "./format.js";
 import { Series } from "./series.js";
 import { phase } from "./window.js";
 import { refusedIn } from "./words.js";
@@ -32,15 +32,29 @@ export class Overview {
     this.waiting = [];
     this.running = 0;
     this.summary = h("p", { class: "why" });
-    this.filter = h("input", { type: "search", class: "filter", placeholder: "Filter by name", "aria-label": "Filter stores by name",
-      oninput: () => this.update(this.state) });
+    this.filter = h("input", {
+      type: "search",
+      class: "filter",
+      placeholder: "Filter by name",
+      "aria-label": "Filter stores by name",
+      oninput: () => this.update(this.state),
+    });
     this.cards = h("ul", { class: "store-cards" });
     this.none = h("p", { class: "empty", hidden: true, text: "No store has such a name." });
     this.empty = emptyState();
-    this.element = h("div", { class: "page" },
-      h("header", { class: "page-head" },
-        h("div", {}, h("h1", { tabindex: "-1", text: "Stores" }), this.summary), this.filter),
-      this.cards, this.none, this.empty);
+    this.element = h(
+      "div",
+      { class: "page" },
+      h(
+        "header",
+        { class: "page-head" },
+        h("div", {}, h("h1", { tabindex: "-1", text: "Stores" }), this.summary),
+        this.filter,
+      ),
+      this.cards,
+      this.none,
+      this.empty,
+    );
   }
 
   /** A line was opened: what came before may have holes. */
@@ -68,7 +82,15 @@ export class Overview {
     show(this.empty, stores.length === 0);
     show(this.filter, stores.length >= FILTER_FROM || wanted !== "");
     show(this.none, stores.length > 0 && shown.length === 0);
-    keyed(this.cards, shown, ({ id }) => id, makeCard, (card, store) => { card.store = store; });
+    keyed(
+      this.cards,
+      shown,
+      ({ id }) => id,
+      makeCard,
+      (card, store) => {
+        card.store = store;
+      },
+    );
     for (const id of this.series.keys()) if (!stores.some((store) => store.id === id)) this.series.delete(id);
     for (const { id } of shown.slice(0, HISTORIES_MAX)) this.#ask(id);
     this.draw(state);
@@ -115,27 +137,51 @@ function summary(stores) {
   if (stores.length === 0) return "";
   const sum = (field) => stores.reduce((all, { metrics }) => all + (metrics?.[field] ?? 0), 0);
   const open = sum("queued") + sum("in-work") + sum("retrying");
-  return `${count(stores.length)} ${stores.length === 1 ? "store" : "stores"} · ${count(sum("available"))} units available · `
-    + `${count(open)} orders processing · ${count(sum("completed"))} completed`;
+  return (
+    `${plural(stores.length, "store")} · ${count(sum("available"))} units available · ` +
+    `${count(open)} orders processing · ${count(sum("completed"))} completed`
+  );
 }
 
 function makeCard({ id, name }) {
   const part = {
-    chip: h("span", { class: "chip" }), paused: h("span", { class: "chip", data: { tone: "queued" }, text: "Paused" }),
-    window: h("span", { class: "why" }), alarm: h("p", { class: "card-alarm", hidden: true }, icon("alarm"), h("span")),
-    available: h("dd", { class: "value" }), of: h("dd", { class: "sub" }), bar: h("span", { class: "bar-fill" }),
+    chip: h("span", { class: "chip" }),
+    paused: h("span", { class: "chip", data: { tone: "queued" }, text: "Paused" }),
+    window: h("span", { class: "why" }),
+    alarm: h("p", { class: "card-alarm", hidden: true }, icon("alarm"), h("span")),
+    available: h("dd", { class: "value" }),
+    of: h("dd", { class: "sub" }),
+    bar: h("span", { class: "bar-fill" }),
     spark: h("canvas", { class: "spark", "aria-hidden": "true" }),
     numbers: new Map(NUMBERS.map(([key]) => [key, h("dd", { class: "mini-value" })])),
   };
-  const card = h("li", { class: "card store-card" },
-    h("div", { class: "store-card-head" },
-      h("h2", {}, h("a", { href: `#/store/${id}`, class: "cover", text: name })), part.chip, part.paused),
-    part.window, part.alarm,
-    h("div", { class: "store-card-main" },
-      h("dl", {}, h("dt", { class: "label", text: "Units available" }), part.available, part.of), part.spark),
+  const card = h(
+    "li",
+    { class: "card store-card" },
+    h(
+      "div",
+      { class: "store-card-head" },
+      h("h2", {}, h("a", { href: `#/store/${id}`, class: "cover", text: name })),
+      part.chip,
+      part.paused,
+    ),
+    part.window,
+    part.alarm,
+    h(
+      "div",
+      { class: "store-card-main" },
+      h("dl", {}, h("dt", { class: "label", text: "Units available" }), part.available, part.of),
+      part.spark,
+    ),
     h("span", { class: "bar-track", "aria-hidden": "true", data: { tone: "available" } }, part.bar),
-    h("dl", { class: "minis" }, NUMBERS.map(([key, label, why]) =>
-      h("div", { class: "mini", title: why }, h("dt", { class: "label", text: label }), part.numbers.get(key)))));
+    h(
+      "dl",
+      { class: "minis" },
+      NUMBERS.map(([key, label, why]) =>
+        h("div", { class: "mini", title: why }, h("dt", { class: "label", text: label }), part.numbers.get(key)),
+      ),
+    ),
+  );
   return Object.assign(card, { parts: part });
 }
 
@@ -156,7 +202,8 @@ function fillCard(card, series, now, isFresh) {
   setText(part.of, metrics ? `of ${count(metrics["on-hand"])} on hand` : "no sample yet");
   setBar(part.bar, metrics ? metrics.available / Math.max(1, metrics["on-hand"] + metrics.sold) : 0);
   const values = {
-    queued: short(metrics?.queued), completed: short(metrics?.completed),
+    queued: short(metrics?.queued),
+    completed: short(metrics?.completed),
     rate: metrics ? rate(isFresh ? series.rate("placed", now) : NaN) : rate(NaN),
     refused: short(metrics ? refusedIn(metrics) : NaN),
   };
@@ -168,12 +215,21 @@ function fillCard(card, series, now, isFresh) {
 
 function emptyState() {
   const step = (text, code) => h("li", {}, h("p", { text }), h("pre", {}, h("code", { text: code })));
-  return h("section", { class: "card empty-state", hidden: true },
+  return h(
+    "section",
+    { class: "card empty-state", hidden: true },
     h("h2", { text: "No store yet" }),
     h("p", { text: "A store is one key. The first write makes it, and it shows up here by itself. In redis-cli:" }),
-    h("ol", {},
-      step("Make a store: two units a customer, carts hold theirs for ten minutes", "STORE.SET popup limit 2 hold-ms 600000"),
+    h(
+      "ol",
+      {},
+      step(
+        "Make a store: two units a customer, carts hold theirs for ten minutes",
+        "STORE.SET popup limit 2 hold-ms 600000",
+      ),
       step("Give it something to sell", "INV.SET popup mug 100 LOW 10"),
-      step("Sell it", "ORDER.PLACE popup o-1001 alice ITEMS mug 2")),
-    h("p", {}, "Or watch a whole sale: ", h("code", { text: "holdfast sale --url redis://127.0.0.1:6379" })));
+      step("Sell it", "ORDER.PLACE popup o-1001 alice ITEMS mug 2"),
+    ),
+    h("p", {}, "Or watch a whole sale: ", h("code", { text: "holdfast sale --url redis://127.0.0.1:6379" })),
+  );
 }

@@ -10,10 +10,18 @@ export class Refusals {
     this.none = h("p", { class: "empty", text: "Nobody was refused anything yet." });
     this.rest = h("p", { class: "why rest" });
     this.total = h("span", { class: "card-number", data: { field: "refused-total" } });
-    this.element = h("section", { class: "card panel", "aria-labelledby": "refusals-title" },
+    this.element = h(
+      "section",
+      { class: "card panel", "aria-labelledby": "refusals-title" },
       h("div", { class: "card-head" }, h("h3", { id: "refusals-title", text: "Refusals by reason" }), this.total),
-      h("p", { class: "why", text: "Calls the store answered with no, since it was made. A refused call changes nothing." }),
-      this.none, this.list, this.rest);
+      h("p", {
+        class: "why",
+        text: "Calls the store answered with no, since it was made. A refused call changes nothing.",
+      }),
+      this.none,
+      this.list,
+      this.rest,
+    );
   }
 
   /** Shows a sample. */
@@ -24,12 +32,18 @@ export class Refusals {
     const most = some[0]?.value ?? 1;
     show(this.none, some.length === 0);
     setText(this.total, count(all));
-    keyed(this.list, some, ({ code }) => code, makeRow, (row, one) => {
-      const { bar, value, part } = row.parts;
-      setBar(bar, one.value / most);
-      setText(value, count(one.value));
-      setText(part, percent(one.value, all));
-    });
+    keyed(
+      this.list,
+      some,
+      ({ code }) => code,
+      makeRow,
+      (row, one) => {
+        const { bar, value, part } = row.parts;
+        setBar(bar, one.value / most);
+        setText(value, count(one.value));
+        setText(part, percent(one.value, all));
+      },
+    );
     const never = REFUSALS.filter(({ field }) => !(metrics[field] > 0)).map(({ code }) => code);
     setText(this.rest, some.length > 0 && never.length > 0 ? `Not once: ${never.join(", ")}` : "");
     show(this.rest, some.length > 0 && never.length > 0);
@@ -40,10 +54,18 @@ function makeRow({ code, says, why }) {
   const bar = h("span", { class: "bar-fill" });
   const value = h("span", { class: "bar-value", data: { code } });
   const part = h("span", { class: "bar-part" });
-  const row = h("li", { class: "bar-row", data: { tone: "refused" } },
-    h("div", { class: "bar-text" }, h("span", { class: "bar-name", text: says }), h("code", { text: code }),
-      h("span", { class: "bar-numbers" }, value, " ", part)),
+  const row = h(
+    "li",
+    { class: "bar-row", data: { tone: "refused" } },
+    h(
+      "div",
+      { class: "bar-text" },
+      h("span", { class: "bar-name", text: says }),
+      h("code", { text: code }),
+      h("span", { class: "bar-numbers" }, value, " ", part),
+    ),
     h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
-    h("p", { class: "why", text: why }));
+    h("p", { class: "why", text: why }),
+  );
   return Object.assign(row, { parts: { bar, value, part } });
 }

@@ -70,7 +70,7 @@ export class Series {
     if (last >= 0 && at <= this.at[last]) return;
     if (last >= 0 && metrics.placed < this.columns.placed[last]) this.#clear();
     this.at.push(at);
-    for (const name of COLUMNS) this.columns[name].push(name === "refused" ? refusedIn(metrics) : metrics[name] ?? 0);
+    for (const name of COLUMNS) this.columns[name].push(name === "refused" ? refusedIn(metrics) : (metrics[name] ?? 0));
     if (this.length <= SAMPLES_MAX) return;
     this.at.shift();
     for (const name of COLUMNS) this.columns[name].shift();

@@ -1,6 +1,6 @@
 // SKUs: those that are out or low first.
 
-import { h, keyed, setAttribute, setBar, setText, show } from "./dom.js";
+import { fitBox, h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
 import { count } from "./format.js";
 
 const COLUMNS = [
@@ -17,15 +17,35 @@ export class Skus {
     this.body = h("tbody", {});
     this.none = h("p", { class: "empty", text: "This store has no SKU yet. Make one: INV.SET store sku units." });
     this.more = h("p", { class: "why rest", hidden: true });
-    this.table = h("table", { class: "rows skus" },
+    this.table = h(
+      "table",
+      { class: "rows skus" },
       h("caption", { class: "visually-hidden", text: "SKUs, those that are out or low first" }),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "SKU" }),
-        COLUMNS.map(([, label, why]) => h("th", { scope: "col", class: "number", title: why, text: label })))),
-      this.body);
-    this.element = h("section", { class: "card panel", "aria-labelledby": "skus-title" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col", text: "SKU" }),
+          COLUMNS.map(([, label, why]) => h("th", { scope: "col", class: "number", title: why, text: label })),
+        ),
+      ),
+      this.body,
+    );
+    this.box = scrollBox("SKUs", this.table);
+    this.element = h(
+      "section",
+      { class: "card panel", "aria-labelledby": "skus-title" },
       h("div", { class: "card-head" }, h("h3", { id: "skus-title", text: "Stock by SKU" }), this.total),
-      h("p", { class: "why", text: "Products, fewest available first: those that are out, or at their low mark, on top." }),
-      this.none, h("div", { class: "scroll" }, this.table), this.more);
+      h("p", {
+        class: "why",
+        text: "Products, fewest available first: those that are out, or at their low mark, on top.",
+      }),
+      this.none,
+      this.box,
+      this.more,
+    );
   }
 
   /** Shows the detail, when it has come. */
@@ -36,8 +56,9 @@ export class Skus {
     show(this.table, list.length > 0);
     keyed(this.body, list, ({ name }) => name, makeRow, fillRow);
     const left = skus ? skus.total - list.length : 0;
-    setText(this.more, left > 0 ? `and ${count(left)} with more available` : "");
+    setText(this.more, left > 0 ? `and ${count(left)} more` : "");
     show(this.more, left > 0);
+    fitBox(this.box);
   }
 }
 
@@ -45,10 +66,17 @@ function makeRow({ name }) {
   const chip = h("span", { class: "tag" });
   const bar = h("span", { class: "bar-fill" });
   const cells = new Map(COLUMNS.map(([key]) => [key, h("td", { class: "number" })]));
-  const row = h("tr", {},
-    h("th", { scope: "row" }, h("span", { class: "sku-name" }, h("span", { class: "id", text: name }), chip),
-      h("span", { class: "bar-track", "aria-hidden": "true" }, bar)),
-    [...cells.values()]);
+  const row = h(
+    "tr",
+    {},
+    h(
+      "th",
+      { scope: "row" },
+      h("span", { class: "sku-name" }, h("span", { class: "id", text: name }), chip),
+      h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
+    ),
+    [...cells.values()],
+  );
   return Object.assign(row, { parts: { chip, bar, cells } });
 }
 

@@ -14,7 +14,11 @@ import { FIELDS } from "./words.js";
 import { Workers } from "./workers.js";
 
 /** Spans of the charts: name, label, milliseconds (0: all there is). */
-const SPANS = [["5", "5 min", 5 * 60_000], ["15", "15 min", 15 * 60_000], ["all", "All", 0]];
+const SPANS = [
+  ["5", "5 min", 5 * 60_000],
+  ["15", "15 min", 15 * 60_000],
+  ["all", "All", 0],
+];
 /** A history up to this long is shown whole unless the reader chooses. */
 const WHOLE_MS = 15 * 60_000;
 /** No chart shows less time than this. */
@@ -24,8 +28,11 @@ const TAIL_MS = 10_000;
 
 const CHARTS = [
   {
-    title: "Orders a second", meaning: "How many are ordered, completed and refused, each second.", unit: "/s",
-    format: short, readout: rate,
+    title: "Orders a second",
+    meaning: "How many are ordered, completed and refused, each second.",
+    unit: "/s",
+    format: short,
+    readout: rate,
     series: [
       { key: "placed", label: "Ordered", tone: "placed", filled: true },
       { key: "completed", label: "Completed", tone: "completed", filled: true },
@@ -33,8 +40,10 @@ const CHARTS = [
     ],
   },
   {
-    title: "Orders on their way", meaning: "Waiting for a worker, in a worker's hands, or waiting for another try.",
-    format: short, readout: count,
+    title: "Orders on their way",
+    meaning: "Waiting for a worker, in a worker's hands, or waiting for another try.",
+    format: short,
+    readout: count,
     series: [
       { key: "queued", label: "In queue", tone: "queued", filled: true },
       { key: "in-work", label: "In work", tone: "work" },
@@ -42,15 +51,19 @@ const CHARTS = [
     ],
   },
   {
-    title: "Units", meaning: "What is left to sell, and what has been sold. Carts: how many are open.", format: short, readout: count,
+    title: "Units",
+    meaning: "What is left to sell, and what has been sold. Carts: how many are open.",
+    format: short,
+    readout: count,
     series: [
       { key: "available", label: "Available", tone: "available", filled: true },
       { key: "sold", label: "Sold", tone: "completed" },
-      { key: "holds", label: "Carts open", tone: "placed" },
+      { key: "holds", label: "Carts open", tone: "queued" },
     ],
   },
   {
-    title: "From ordered to completed", meaning: "How long orders took: half of them no longer (p50), 99 of 100 no longer (p99).",
+    title: "From ordered to completed",
+    meaning: "How long orders took: half of them no longer (p50), 99 of 100 no longer (p99).",
     format: duration,
     series: [
       { key: "p50-ms", label: "p50", tone: "work", filled: true },
@@ -83,22 +96,57 @@ export class StorePage {
   #build() {
     this.alarm = h("p", { class: "alarm", hidden: true });
     this.hint = h("section", { class: "card hint", hidden: true });
-    this.spans = SPANS.map(([name, label]) => h("button", {
-      type: "button", class: "segment", "aria-pressed": "false", text: label, data: { span: name }, onclick: () => this.#choose(name),
-    }));
-    this.element = h("div", { class: "page" }, this.head.element, this.alarm, this.hint,
-      h("section", { class: "now", "aria-label": "Now" }, h("h2", { class: "visually-hidden", text: "Now" }),
-        this.stock.element, this.tiles.element),
-      h("section", { class: "block", "aria-labelledby": "time-title" },
-        h("div", { class: "block-head" }, h("h2", { id: "time-title", text: "Over time" }),
-          h("div", { class: "segments", role: "group", "aria-label": "Time shown" }, this.spans)),
-        h("div", { class: "grid" }, this.charts.map(({ element }) => element))),
-      h("section", { class: "block", "aria-labelledby": "detail-title" },
+    this.spans = SPANS.map(([name, label]) =>
+      h("button", {
+        type: "button",
+        class: "segment",
+        "aria-pressed": "false",
+        text: label,
+        data: { span: name },
+        onclick: () => this.#choose(name),
+      }),
+    );
+    this.element = h(
+      "div",
+      { class: "page" },
+      this.head.element,
+      this.alarm,
+      this.hint,
+      h(
+        "section",
+        { class: "now", "aria-label": "Now" },
+        h("h2", { class: "visually-hidden", text: "Now" }),
+        this.stock.element,
+        this.tiles.element,
+      ),
+      h(
+        "section",
+        { class: "block", "aria-labelledby": "time-title" },
+        h(
+          "div",
+          { class: "block-head" },
+          h("h2", { id: "time-title", text: "Over time" }),
+          h("div", { class: "segments", role: "group", "aria-label": "Time shown" }, this.spans),
+        ),
+        h(
+          "div",
+          { class: "grid" },
+          this.charts.map(({ element }) => element),
+        ),
+      ),
+      h(
+        "section",
+        { class: "block", "aria-labelledby": "detail-title" },
         h("div", { class: "block-head" }, h("h2", { id: "detail-title", text: "In detail" })),
-        h("div", { class: "grid" },
+        h(
+          "div",
+          { class: "grid" },
           h("div", { class: "column" }, this.refusals.element, this.workers.element),
-          h("div", { class: "column" }, this.dead.element, this.skus.element)),
-        this.counts.element));
+          h("div", { class: "column" }, this.dead.element, this.skus.element),
+        ),
+        this.counts.element,
+      ),
+    );
   }
 
   /** Lets go of what the browser holds for it. */
@@ -120,7 +168,8 @@ export class StorePage {
 
   #takeDetail(detail) {
     Object.assign(this.store, { name: detail.name, detail, window: detail.settings, paused: detail.settings.paused });
-    if (detail.metrics && !(detail.at < this.store.at)) Object.assign(this.store, { at: detail.at, metrics: detail.metrics });
+    if (detail.metrics && !(detail.at < this.store.at))
+      Object.assign(this.store, { at: detail.at, metrics: detail.metrics });
     if (!detail.metrics && !this.store.metrics) this.store.metrics = metricsOf(detail.info);
   }
 
@@ -128,7 +177,8 @@ export class StorePage {
     if (!summary) return;
     const { name, opens, closes, paused } = summary;
     Object.assign(this.store, { name, window: { opens, closes }, paused });
-    if (summary.metrics && !(summary.at < this.store.at)) Object.assign(this.store, { at: summary.at, metrics: summary.metrics });
+    if (summary.metrics && !(summary.at < this.store.at))
+      Object.assign(this.store, { at: summary.at, metrics: summary.metrics });
   }
 
   /** Shows all there is. */
@@ -160,8 +210,10 @@ export class StorePage {
     this.#say("window", kind, { open: "The sale is open.", closed: "The sale has closed." }[kind]);
   }
 
-  /** What goes on though no sample comes: rates fall to 0, and the charts go up to now; of a line that is lost, up to the
-   * last sample. */
+  /**
+   * What goes on though no sample comes: rates fall to 0, and the charts go up to now; of a line that is lost, up to
+   * the last sample.
+   */
   draw({ now, isFresh }) {
     this.tiles.update(this.store.metrics, { completed: isFresh ? this.series.rate("completed", now) : NaN });
     const [from, to] = this.#shownTime(now, isFresh);
@@ -202,18 +254,27 @@ export class StorePage {
     show(this.hint, isOff || isUnsold);
     if (!isOff && !isUnsold) return;
     const kind = isOff ? "off" : metrics.skus > 0 ? "unsold" : "bare";
-    if (this.hintKind === kind) return;
-    this.hintKind = kind;
-    this.hint.replaceChildren(...HINTS[kind](this.store.name));
+    const shown = `${kind} ${detail?.skus.shown[0]?.name}`;
+    if (this.hintShown === shown) return;
+    this.hintShown = shown;
+    this.hint.replaceChildren(...HINTS[kind](this.store.name, detail?.skus.shown[0]?.name ?? "mug"));
   }
 
   #alarm(metrics) {
     show(this.alarm, metrics.oversold > 0);
     if (metrics.oversold > 0) {
-      setText(this.alarm, `Oversold by ${count(metrics.oversold)}: more units are promised to carts and orders than are on hand. `
-        + "Somebody counted stock down below what is set aside. Count again, or cancel orders.");
+      setText(
+        this.alarm,
+        `Oversold by ${count(metrics.oversold)}: more units are promised to carts and orders than are on hand. ` +
+          "Somebody counted stock down below what is set aside. Count again, or cancel orders.",
+      );
     }
-    this.#say("oversold", metrics.oversold > 0, metrics.oversold > 0 ? `Alarm: oversold by ${count(metrics.oversold)}.` : null, true);
+    this.#say(
+      "oversold",
+      metrics.oversold > 0,
+      metrics.oversold > 0 ? `Alarm: oversold by ${count(metrics.oversold)}.` : null,
+      true,
+    );
   }
 
   #announce(metrics, soldOut) {
@@ -233,21 +294,52 @@ export class StorePage {
 }
 
 const HINTS = {
-  off: (name) => [h("h2", { text: "Nothing is sampled here" }),
-    h("p", {}, "This store keeps no metrics. Switch them on: ", h("code", { text: `STORE.SET ${name} metrics 7200` }))],
-  unsold: (name) => [h("h2", { text: "No orders yet" }),
-    h("p", {}, "The first order or cart shows up here within a second: ",
-      h("code", { text: `ORDER.PLACE ${name} o-1001 alice ITEMS sku 1` }))],
-  bare: (name) => [h("h2", { text: "Nothing to sell yet" }),
-    h("p", {}, "Give the store some units: ", h("code", { text: `INV.SET ${name} mug 100 LOW 10` }))],
+  off: (name) => [
+    h("h2", { text: "Nothing is sampled here" }),
+    h("p", {}, "This store keeps no metrics. Switch them on: ", h("code", { text: `STORE.SET ${name} metrics 7200` })),
+  ],
+  unsold: (name, sku) => [
+    h("h2", { text: "No orders yet" }),
+    h(
+      "p",
+      {},
+      "The first order or cart shows up here within a second: ",
+      h("code", { text: `ORDER.PLACE ${name} o-1001 alice ITEMS ${sku} 1` }),
+    ),
+  ],
+  bare: (name) => [
+    h("h2", { text: "Nothing to sell yet" }),
+    h("p", {}, "Give the store some units: ", h("code", { text: `INV.SET ${name} mug 100 LOW 10` })),
+  ],
 };
 
 /** The numbers of a store that keeps no metrics, out of STORE.INFO; what is not there is 0. */
 function metricsOf(info) {
   const metrics = Object.fromEntries(FIELDS.map((name) => [name, 0]));
-  const names = { "on-hand": "on_hand", "in-work": "claimed", "dead-letters": "dead", "oldest-ms": "oldest-waiting-ms" };
-  for (const name of ["skus", "on-hand", "available", "held", "sold", "oversold", "queued", "in-work", "retrying", "dead-letters",
-    "overflow", "holds", "customers", "workers", "oldest-ms"]) metrics[name] = info[names[name] ?? name] ?? 0;
+  const names = {
+    "on-hand": "on_hand",
+    "in-work": "claimed",
+    "dead-letters": "dead",
+    "oldest-ms": "oldest-waiting-ms",
+  };
+  for (const name of [
+    "skus",
+    "on-hand",
+    "available",
+    "held",
+    "sold",
+    "oversold",
+    "queued",
+    "in-work",
+    "retrying",
+    "dead-letters",
+    "overflow",
+    "holds",
+    "customers",
+    "workers",
+    "oldest-ms",
+  ])
+    metrics[name] = info[names[name] ?? name] ?? 0;
   for (const [name, value] of Object.entries(info)) {
     if (name.endsWith("-total")) metrics[name.slice(0, -"-total".length)] = value ?? 0;
     if (name.startsWith("refused-")) metrics[name] = value ?? 0;

@@ -16,24 +16,44 @@ export class StockCard {
       ["available", "available", "Available", "can be sold now"],
       ["safety", "muted", "Kept back", "safety stock, never sold"],
     ].map(([key, tone, label, why]) => this.#segment(key, tone, label, why));
-    this.legend = h("dl", { class: "stack-legend" }, this.segments.map(({ entry }) => entry));
+    this.legend = h(
+      "dl",
+      { class: "stack-legend" },
+      this.segments.map(({ entry }) => entry),
+    );
     this.party = h("p", { class: "party", hidden: true }, icon("check"), h("span", {}));
-    this.element = h("section", { class: "card stock", "aria-label": "Units" },
-      h("dl", { class: "stock-number" },
+    this.element = h(
+      "section",
+      { class: "card stock", "aria-label": "Units" },
+      h(
+        "dl",
+        { class: "stock-number" },
         h("dt", { class: "label" }, h("span", { class: "swatch", "aria-hidden": "true" }), "Units available"),
-        this.value, this.of,
-        h("dd", { class: "why", text: "what a customer can still buy: on hand, less set aside, less kept back" })),
-      this.party, this.bar, this.legend);
+        this.value,
+        this.of,
+        h("dd", { class: "why", text: "what a customer can still buy: on hand, less set aside, less kept back" }),
+      ),
+      this.party,
+      this.bar,
+      this.legend,
+    );
     this.element.dataset.tone = "available";
   }
 
   #segment(key, tone, label, why) {
     const fill = h("span", { class: "stack-part", data: { tone } });
     this.bar.append(fill);
-    const [value, part] = [h("span", { class: "mini-value", data: { segment: key } }), h("span", { class: "stack-part-of" })];
-    const entry = h("div", { class: "mini", data: { tone } },
+    const [value, part] = [
+      h("span", { class: "mini-value", data: { segment: key } }),
+      h("span", { class: "stack-part-of" }),
+    ];
+    const entry = h(
+      "div",
+      { class: "mini", data: { tone } },
       h("dt", { class: "label" }, h("span", { class: "swatch", "aria-hidden": "true" }), label),
-      h("dd", {}, value, " ", part), h("dd", { class: "why", text: why }));
+      h("dd", {}, value, " ", part),
+      h("dd", { class: "why", text: why }),
+    );
     return { key, fill, value, part, entry };
   }
 
@@ -41,7 +61,9 @@ export class StockCard {
   update(metrics, soldOut) {
     const onHand = metrics["on-hand"];
     const units = {
-      sold: metrics.sold, held: metrics.held, available: metrics.available,
+      sold: metrics.sold,
+      held: metrics.held,
+      available: metrics.available,
       safety: Math.max(0, onHand - metrics.held - metrics.available),
     };
     const all = Object.values(units).reduce((sum, value) => sum + Math.max(0, value), 0);
@@ -74,7 +96,11 @@ const TILES = [
 export class Tiles {
   constructor() {
     this.tiles = new Map(TILES.map(([key, tone, label, why]) => [key, makeTile(key, tone, label, why)]));
-    this.element = h("dl", { class: "tiles" }, [...this.tiles.values()].map(({ element }) => element));
+    this.element = h(
+      "dl",
+      { class: "tiles" },
+      [...this.tiles.values()].map(({ element }) => element),
+    );
   }
 
   /** Shows a sample; rates are events a second, now. */
@@ -82,10 +108,20 @@ export class Tiles {
     const processing = metrics.queued + metrics["in-work"] + metrics.retrying;
     const refused = refusedIn(metrics);
     this.#set("customers", metrics.customers, `${plural(metrics.holds, "cart")} open now`);
-    this.#set("processing", processing, parts([
-      [metrics.queued, "queued"], [metrics["in-work"], "in work"], [metrics.retrying, "to retry"],
-    ]) || (metrics.placed > 0 ? "all done" : "none yet"));
-    this.#set("completed", metrics.completed, Number.isFinite(rates.completed) ? `${rate(rates.completed)} a second now` : "how fast is not known");
+    this.#set(
+      "processing",
+      processing,
+      parts([
+        [metrics.queued, "queued"],
+        [metrics["in-work"], "in work"],
+        [metrics.retrying, "to retry"],
+      ]) || (metrics.placed > 0 ? "all done" : "none yet"),
+    );
+    this.#set(
+      "completed",
+      metrics.completed,
+      Number.isFinite(rates.completed) ? `${rate(rates.completed)} a second now` : "how fast is not known",
+    );
     this.#set("overflow", metrics.overflow, `${count(metrics["refused-outofstock"])} found no units left`);
     this.#set("refused", refused, topRefusal(metrics, refused));
     const isAlarm = metrics.oversold > 0;
@@ -104,14 +140,22 @@ function makeTile(key, tone, label, why) {
   const value = h("dd", { class: "value", data: { field: key } });
   const sub = h("dd", { class: "sub" });
   const mark = key === "oversold" ? h("span", { class: "tile-mark" }, icon("check"), icon("alarm")) : null;
-  const element = h("div", { class: "card tile", data: { tone, tile: key } },
+  const element = h(
+    "div",
+    { class: "card tile", data: { tone, tile: key } },
     h("dt", { class: "label" }, h("span", { class: "swatch", "aria-hidden": "true" }), label, mark),
-    value, sub, h("dd", { class: "why", text: why }));
+    value,
+    sub,
+    h("dd", { class: "why", text: why }),
+  );
   return { element, value, sub };
 }
 
 function parts(counts) {
-  return counts.filter(([value]) => value > 0).map(([value, name]) => `${count(value)} ${name}`).join(" · ");
+  return counts
+    .filter(([value]) => value > 0)
+    .map(([value, name]) => `${count(value)} ${name}`)
+    .join(" · ");
 }
 
 function topRefusal(metrics, refused) {
@@ -132,12 +176,21 @@ const TROUBLE = [
 export class Trouble {
   constructor() {
     this.values = new Map();
-    this.element = h("dl", { class: "minis" }, TROUBLE.map(([field, label, why]) => {
-      const value = h("dd", { class: "mini-value", data: { field } });
-      this.values.set(field, value);
-      return h("div", { class: "mini" }, h("dt", { class: "label", text: label }), value,
-        h("dd", { class: "why", text: why }));
-    }));
+    this.element = h(
+      "dl",
+      { class: "minis" },
+      TROUBLE.map(([field, label, why]) => {
+        const value = h("dd", { class: "mini-value", data: { field } });
+        this.values.set(field, value);
+        return h(
+          "div",
+          { class: "mini" },
+          h("dt", { class: "label", text: label }),
+          value,
+          h("dd", { class: "why", text: why }),
+        );
+      }),
+    );
   }
 
   /** Shows a sample. */
@@ -154,8 +207,12 @@ export function soldOutSentence(metrics, soldOutAt, opens) {
   const isSoldOut = metrics.available <= 0 && metrics.sold + metrics.held > 0;
   if (!isSoldOut) return null;
   const open = metrics.queued + metrics["in-work"] + metrics.retrying;
-  const after = soldOutAt !== null && opens > 0 && soldOutAt > opens ? ` ${duration(soldOutAt - opens)} after opening` : "";
-  const left = [[open, "order"], [metrics.holds, "cart"]].filter(([value]) => value > 0);
+  const after =
+    soldOutAt !== null && opens > 0 && soldOutAt > opens ? ` ${duration(soldOutAt - opens)} after opening` : "";
+  const left = [
+    [open, "order"],
+    [metrics.holds, "cart"],
+  ].filter(([value]) => value > 0);
   const words = left.map(([value, name]) => plural(value, name)).join(" and ");
   if (words !== "") return `Sold out${after}. ${words} still to settle.`;
   return `Sold out${after}, and every order is settled.`;

@@ -12,16 +12,28 @@ const SOON_MS = 60_000;
  */
 export function phase({ opens, closes }, now) {
   if (opens > now) {
-    return { kind: "before", label: "Not open yet", lead: "opens in", value: countdown(opens - now), part: 0,
-      isSoon: opens - now < SOON_MS };
+    return {
+      kind: "before",
+      label: "Not open yet",
+      lead: "opens in",
+      value: countdown(opens - now),
+      part: 0,
+      isSoon: opens - now < SOON_MS,
+    };
   }
   if (closes > 0 && closes <= now) {
     return { kind: "closed", label: "Closed", lead: "closed", value: `${duration(now - closes)} ago`, part: 1 };
   }
   if (closes > 0) {
     const part = opens > 0 && closes > opens ? (now - opens) / (closes - opens) : null;
-    return { kind: "open", label: "Open", lead: "closes in", value: countdown(closes - now), part,
-      isSoon: closes - now < SOON_MS };
+    return {
+      kind: "open",
+      label: "Open",
+      lead: "closes in",
+      value: countdown(closes - now),
+      part,
+      isSoon: closes - now < SOON_MS,
+    };
   }
   if (opens > 0) return { kind: "open", label: "Open", lead: "open for", value: duration(now - opens), part: null };
   return { kind: "always", label: "Open", lead: "", value: "no window set", part: null };
@@ -42,7 +54,10 @@ export class WindowHead {
     this.state = h("span", { class: "chip" });
     this.soldOut = h("span", { class: "chip", data: { tone: "completed" }, hidden: true, text: "Sold out" });
     this.paused = h("span", {
-      class: "chip", data: { tone: "queued" }, hidden: true, text: "Paused",
+      class: "chip",
+      data: { tone: "queued" },
+      hidden: true,
+      text: "Paused",
       title: "STORE.SET … paused yes: orders are taken, but nothing is handed to workers",
     });
     this.sentence = h("p", { class: "why" });
@@ -50,11 +65,22 @@ export class WindowHead {
     this.value = h("span", { class: "countdown-value" });
     this.bar = h("span", { class: "bar-fill" });
     this.track = h("span", { class: "bar-track countdown-track", "aria-hidden": "true" }, this.bar);
-    this.element = h("header", { class: "store-head" },
-      h("div", { class: "store-title" },
-        h("div", { class: "store-line" }, this.name, this.state, this.soldOut, this.paused), this.sentence),
-      h("div", { class: "countdown", role: "timer", "aria-live": "off" },
-        h("p", { class: "countdown-text" }, this.lead, " ", this.value), this.track));
+    this.element = h(
+      "header",
+      { class: "store-head" },
+      h(
+        "div",
+        { class: "store-title" },
+        h("div", { class: "store-line" }, this.name, this.state, this.soldOut, this.paused),
+        this.sentence,
+      ),
+      h(
+        "div",
+        { class: "countdown", role: "timer", "aria-live": "off" },
+        h("p", { class: "countdown-text" }, this.lead, " ", this.value),
+        this.track,
+      ),
+    );
   }
 
   /** Shows it as it is at a time. */

@@ -1,6 +1,6 @@
 // Workers and the orders in their hands, with the time left on each lease.
 
-import { h, keyed, setAttribute, setBar, setText, show } from "./dom.js";
+import { fitBox, h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
 
 /** Orders shown of a worker; the rest is counted. */
@@ -16,38 +16,80 @@ export class Workers {
     this.body = h("tbody", {});
     this.none = h("p", { class: "empty" });
     this.more = h("p", { class: "why rest", hidden: true });
-    this.table = h("table", { class: "rows workers" },
-      h("caption", { class: "visually-hidden", text: "Workers, the orders they hold, and the time left on each lease" }),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Worker" }), h("th", { scope: "col", class: "number", text: "Holds" }),
-        h("th", { scope: "col", text: "Orders and time left on the lease" }))),
-      this.body);
-    this.element = h("section", { class: "card panel", "aria-labelledby": "workers-title" },
+    this.table = h(
+      "table",
+      { class: "rows workers" },
+      h("caption", {
+        class: "visually-hidden",
+        text: "Workers, the orders they hold, and the time left on each lease",
+      }),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col", text: "Worker" }),
+          h("th", { scope: "col", class: "number", text: "Holds" }),
+          h("th", { scope: "col", text: "Orders and time left on the lease" }),
+        ),
+      ),
+      this.body,
+    );
+    this.box = scrollBox("Workers", this.table);
+    this.element = h(
+      "section",
+      { class: "card panel", "aria-labelledby": "workers-title" },
       h("div", { class: "card-head" }, h("h3", { id: "workers-title", text: "Workers" }), this.total),
       h("p", { class: "why", text: "Who holds which orders. A lease that runs out gives the order to somebody else." }),
-      this.none, h("div", { class: "scroll" }, this.table), this.more, this.waiting);
+      this.none,
+      this.box,
+      this.more,
+      this.waiting,
+    );
   }
 
   /** Shows a sample and, when it has come, the detail. */
   update(metrics, workers) {
-    const list = metrics["in-work"] > 0 ? workers?.shown ?? [] : [];
+    const list = metrics["in-work"] > 0 ? (workers?.shown ?? []) : [];
     setText(this.total, metrics.workers > 0 ? count(metrics.workers) : "");
     show(this.none, list.length === 0);
     show(this.table, list.length > 0);
-    setText(this.none, metrics.claimed > 0 ? "No worker holds an order right now." : "No worker has claimed an order yet.");
+    setText(
+      this.none,
+      metrics.claimed > 0 ? "No worker holds an order right now." : "No worker has claimed an order yet.",
+    );
     const oldest = metrics["oldest-ms"] > 0 ? `, the next since ${age(metrics["oldest-ms"])}` : "";
-    setText(this.waiting, metrics.queued > 0 ? `${plural(metrics.queued, "order")} waiting for a worker${oldest}.` : "");
+    setText(
+      this.waiting,
+      metrics.queued > 0 ? `${plural(metrics.queued, "order")} waiting for a worker${oldest}.` : "",
+    );
     const sorted = [...list].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-    keyed(this.body, sorted, ({ name }) => name, makeWorker, (row, worker) => this.#fill(row, worker));
+    keyed(
+      this.body,
+      sorted,
+      ({ name }) => name,
+      makeWorker,
+      (row, worker) => this.#fill(row, worker),
+    );
     setText(this.more, "More orders are in work than are listed here.");
     show(this.more, workers?.truncated === true);
+    fitBox(this.box);
   }
 
   #fill(row, worker) {
     const { holds, leases, more } = row.parts;
     setText(holds, count(worker.orders.length));
     const orders = [...worker.orders].sort((a, b) => a.deadline - b.deadline).slice(0, SHOWN_ORDERS);
-    keyed(leases, orders, ({ id, attempt, claimed_at: at }) => `${id} ${attempt} ${at}`,
-      (order) => this.#makeOrder(order), (item, order) => { item.parts.order = order; });
+    keyed(
+      leases,
+      orders,
+      ({ id, attempt, claimed_at: at }) => `${id} ${attempt} ${at}`,
+      (order) => this.#makeOrder(order),
+      (item, order) => {
+        item.parts.order = order;
+      },
+    );
     const left = worker.orders.length - orders.length;
     setText(more, left > 0 ? `+ ${count(left)} more` : "");
   }
@@ -55,19 +97,36 @@ export class Workers {
   #makeOrder(order) {
     const bar = h("span", { class: "bar-fill" });
     const left = h("span", { class: "lease-left" });
-    const again = order.attempt > 1 ? h("span", { class: "tag", text: `try ${order.attempt}`, title: `attempt ${order.attempt}` }) : null;
-    const item = h("li", { class: "lease" },
-      h("div", { class: "lease-text" }, h("a", { class: "id", href: this.orderLink(order.id), text: order.name }), again, left),
-      h("span", { class: "bar-track", "aria-hidden": "true" }, bar));
+    const again =
+      order.attempt > 1
+        ? h("span", { class: "tag", text: `try ${order.attempt}`, title: `attempt ${order.attempt}` })
+        : null;
+    const item = h(
+      "li",
+      { class: "lease" },
+      h(
+        "div",
+        { class: "lease-text" },
+        h("a", { class: "id", href: this.orderLink(order.id), text: order.name }),
+        again,
+        left,
+      ),
+      h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
+    );
     return Object.assign(item, { parts: { bar, left, order } });
   }
 
   /** Counts the leases down, to `now` (Unix ms, the server's clock). */
   tick(now) {
     for (const item of this.body.querySelectorAll(".lease")) {
-      const { bar, left, order: { claimed_at: begun, deadline } } = item.parts;
+      const {
+        bar,
+        left,
+        order: { claimed_at: begun, deadline },
+      } = item.parts;
       const leftMs = deadline - now;
-      const part = deadline > begun ? leftMs / (deadline - begun) : 0;
+      // An order with a long history has forgotten when it was claimed.
+      const part = begun > 0 && deadline > begun ? leftMs / (deadline - begun) : 1;
       setBar(bar, part);
       setAttribute(item, "data-tone", part < SHORT_PART ? "retry" : "work");
       setText(left, leftMs > 0 ? duration(Math.max(100, Math.round(leftMs / 100) * 100)) : "ended");

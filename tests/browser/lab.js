@@ -23,8 +23,13 @@ const HOLDFAST = needed("HOLDFAST_BIN");
 const REDIS_SERVER = process.env.REDIS_SERVER ?? "redis-server";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const CHROMIUM_ARGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
 ];
 
 /** Waits until `look()` gives something true, and gives that; `what` was waited for. */
@@ -52,7 +57,10 @@ class Program {
   constructor(command, args) {
     this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.said = "";
-    for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (data) => { this.said += data; });
+    for (const stream of [this.child.stdout, this.child.stderr])
+      stream.on("data", (data) => {
+        this.said += data;
+      });
     this.ended = new Promise((resolve) => {
       this.child.on("error", (error) => resolve(`${command}: ${error.message}`));
       this.child.on("exit", (code, signal) => resolve(code ?? signal));
@@ -79,8 +87,20 @@ export class Redis {
   /** Starts it, or starts it again with what it knew. */
   async up() {
     this.program = new Program(REDIS_SERVER, [
-      "--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.dir, "--loadmodule", MODULE,
-      "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+      "--port",
+      String(this.port),
+      "--bind",
+      "127.0.0.1",
+      "--dir",
+      this.dir,
+      "--loadmodule",
+      MODULE,
+      "--appendonly",
+      "yes",
+      "--appendfsync",
+      "always",
+      "--save",
+      "",
     ]);
     await until(`redis-server on port ${this.port}`, () => this.answers());
   }

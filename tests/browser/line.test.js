@@ -33,7 +33,10 @@ test("Redis is away: it is said, with the time, and nothing old looks fresh", as
   await redis.kill();
   await untilLine(page, "away");
   assert.match(await page.locator("#line-text").textContent(), /^Redis is away$/);
-  assert.match(await page.locator("#banner-text").textContent(), /^Redis is away since \d\d:\d\d:\d\d .*What you see is from \d\d:\d\d:\d\d\.$/);
+  assert.match(
+    await page.locator("#banner-text").textContent(),
+    /^Redis is away since \d\d:\d\d:\d\d .*What you see is from \d\d:\d\d:\d\d\.$/,
+  );
   await until("a greyed page", async () => (await opacity()) < 0.7);
   assert.equal(await available(), 99);
   await picture(page, "redis-away");
@@ -52,7 +55,10 @@ test("holdfast is gone: the page says so and goes on trying", async () => {
   await watch.stop();
   await untilLine(page, "lost");
   assert.match(await page.locator("#line-text").textContent(), /^lost · \d/);
-  assert.match(await page.locator("#banner-text").textContent(), /^Connection to holdfast lost at \d\d:\d\d:\d\d, retrying….*What you see is from/);
+  assert.match(
+    await page.locator("#banner-text").textContent(),
+    /^Connection to holdfast lost at \d\d:\d\d:\d\d, retrying….*What you see is from/,
+  );
   await until("a greyed page", async () => (await opacity()) < 0.7);
   assert.match(await page.locator("#announcer").textContent(), /Connection to holdfast lost/);
   await picture(page, "lost");
@@ -77,26 +83,38 @@ test("a store that goes and comes again is followed", async () => {
   await until("the new numbers", async () => (await available()) === 7);
 });
 
-/** What the page draws of samples: `[time in s, placed, completed, queued, p50]` each; times are seconds from a start. */
+/** What the page draws of samples: `[time, placed, completed, queued, p50]` each; times are seconds from a start. */
 function frameOf(samples, { from = 0, until: end = null, fields = ["placed", "queued", "p50-ms"] } = {}) {
-  return page.evaluate(async ([rows, begin, stop, names]) => {
-    const { Series } = await import("/series.js");
-    const column = (i) => rows.map((row) => row[i]);
-    const series = new Series();
-    const at = column(0).map((second) => second * 1_000);
-    series.load({ at, metrics: { placed: column(1), completed: column(2), queued: column(3), "p50-ms": column(4) } });
-    const { x, columns } = series.frame(begin * 1_000, stop === null ? null : stop * 1_000);
-    return { x, ...Object.fromEntries(names.map((name) => [name, columns[name]])) };
-  }, [samples, from, end, fields]);
+  return page.evaluate(
+    async ([rows, begin, stop, names]) => {
+      const { Series } = await import("/series.js");
+      const column = (i) => rows.map((row) => row[i]);
+      const series = new Series();
+      const at = column(0).map((second) => second * 1_000);
+      series.load({ at, metrics: { placed: column(1), completed: column(2), queued: column(3), "p50-ms": column(4) } });
+      const { x, columns } = series.frame(begin * 1_000, stop === null ? null : stop * 1_000);
+      return { x, ...Object.fromEntries(names.map((name) => [name, columns[name]])) };
+    },
+    [samples, from, end, fields],
+  );
 }
 
 test("a rate is what was counted by the time it took", async () => {
-  const { placed } = await frameOf([[10, 0, 0, 0, 0], [11, 50, 0, 0, 0], [13, 150, 0, 0, 0]]);
+  const { placed } = await frameOf([
+    [10, 0, 0, 0, 0],
+    [11, 50, 0, 0, 0],
+    [13, 150, 0, 0, 0],
+  ]);
   assert.deepEqual(placed, [0, 50, 50]);
 });
 
 test("in a quiet gap nothing flows, levels stay, and there is no latency", async () => {
-  const drawn = await frameOf([[10, 0, 0, 5, 20], [11, 40, 0, 9, 30], [60.003, 41, 0, 9, 0], [61, 51, 0, 4, 25]]);
+  const drawn = await frameOf([
+    [10, 0, 0, 5, 20],
+    [11, 40, 0, 9, 30],
+    [60.003, 41, 0, 9, 0],
+    [61, 51, 0, 4, 25],
+  ]);
   assert.deepEqual(drawn.x, [10, 11, 12, 59.003, 60.003, 61]);
   assert.deepEqual(drawn.placed.map(Math.round), [0, 40, 0, 0, 1, 10]);
   assert.deepEqual(drawn.queued, [5, 9, 9, 9, 9, 4]);
@@ -104,12 +122,29 @@ test("in a quiet gap nothing flows, levels stay, and there is no latency", async
 });
 
 test("a store that went quiet is drawn up to now", async () => {
-  const drawn = await frameOf([[10, 0, 0, 1, 0], [11, 30, 0, 2, 0]], { until: 20 });
-  assert.deepEqual([drawn.x, drawn.placed, drawn.queued], [[10, 11, 12, 20], [0, 30, 0, 0], [1, 2, 2, 2]]);
+  const drawn = await frameOf(
+    [
+      [10, 0, 0, 1, 0],
+      [11, 30, 0, 2, 0],
+    ],
+    { until: 20 },
+  );
+  assert.deepEqual(
+    [drawn.x, drawn.placed, drawn.queued],
+    [
+      [10, 11, 12, 20],
+      [0, 30, 0, 0],
+      [1, 2, 2, 2],
+    ],
+  );
 });
 
 test("samples close together make no spikes, and two hours no more than 1,200 points", async () => {
-  const { placed } = await frameOf([[10, 0, 0, 0, 0], [11, 100, 0, 0, 0], [11.01, 108, 0, 0, 0]]);
+  const { placed } = await frameOf([
+    [10, 0, 0, 0, 0],
+    [11, 100, 0, 0, 0],
+    [11.01, 108, 0, 0, 0],
+  ]);
   assert.ok(placed[2] < 120, `${placed[2]} a second`);
   const long = Array.from({ length: 7_200 }, (_, i) => [i, 10 * i, 0, i % 100, 0]);
   const drawn = await frameOf(long);
@@ -119,7 +154,10 @@ test("samples close together make no spikes, and two hours no more than 1,200 po
 });
 
 test("no complaint in the console but of what was gone, and no request leaves the machine", async () => {
-  assert.equal(await lineState(page) === "lost", false);
+  assert.equal((await lineState(page)) === "lost", false);
   assert.deepEqual(browser.complaints, []);
-  assert.deepEqual(browser.requests.filter((url) => !url.startsWith(`${watch.origin}/`)), []);
+  assert.deepEqual(
+    browser.requests.filter((url) => !url.startsWith(`${watch.origin}/`)),
+    [],
+  );
 });

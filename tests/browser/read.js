@@ -23,7 +23,19 @@ export async function number(page, selector) {
 /** The dashboard's numbers as the page shows them. */
 export async function shownNumbers(page) {
   const shown = {};
-  const fields = ["available", "customers", "processing", "completed", "overflow", "refused", "oversold", "failed", "retried", "lapsed", "late"];
+  const fields = [
+    "available",
+    "customers",
+    "processing",
+    "completed",
+    "overflow",
+    "refused",
+    "oversold",
+    "failed",
+    "retried",
+    "lapsed",
+    "late",
+  ];
   for (const field of fields) shown[field] = await number(page, `[data-field="${field}"]`);
   for (const segment of ["sold", "held"]) shown[segment] = await number(page, `[data-segment="${segment}"]`);
   return shown;
@@ -34,10 +46,19 @@ export async function trueNumbers(redis, store) {
   const info = await redis.ask("STORE.INFO", store);
   const refused = Object.entries(info).filter(([name]) => name.startsWith("refused-"));
   return {
-    available: info.available, customers: info.customers, processing: info.queued + info.claimed + info.retrying,
-    completed: info["completed-total"], overflow: info.overflow, refused: refused.reduce((sum, [, count]) => sum + count, 0),
-    oversold: info.oversold, failed: info["failed-total"], retried: info["retried-total"], lapsed: info["leases-ended-total"],
-    late: info["late-total"], sold: info.sold, held: info.held,
+    available: info.available,
+    customers: info.customers,
+    processing: info.queued + info.claimed + info.retrying,
+    completed: info["completed-total"],
+    overflow: info.overflow,
+    refused: refused.reduce((sum, [, count]) => sum + count, 0),
+    oversold: info.oversold,
+    failed: info["failed-total"],
+    retried: info["retried-total"],
+    lapsed: info["leases-ended-total"],
+    late: info["late-total"],
+    sold: info.sold,
+    held: info.held,
   };
 }
 
@@ -53,21 +74,26 @@ export function untilLine(page, ...states) {
 
 /** How many pixels of each tone (a CSS variable's name) a chart's canvas has. */
 export function pixelsOf(page, title, tones) {
-  return page.evaluate(([title, tones]) => {
-    const figure = [...document.querySelectorAll("figure.chart")].find((one) => one.querySelector("h3").textContent === title);
-    const canvas = figure.querySelector("canvas");
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    const style = getComputedStyle(document.documentElement);
-    return tones.map((tone) => {
-      const hex = style.getPropertyValue(`--${tone}`).trim();
-      const wanted = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-      let found = 0;
-      for (let i = 0; i < data.length; i += 4) {
-        if (data[i + 3] > 200 && wanted.every((value, part) => Math.abs(data[i + part] - value) < 12)) found += 1;
-      }
-      return found;
-    });
-  }, [title, tones]);
+  return page.evaluate(
+    ([title, tones]) => {
+      const figure = [...document.querySelectorAll("figure.chart")].find(
+        (one) => one.querySelector("h3").textContent === title,
+      );
+      const canvas = figure.querySelector("canvas");
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const style = getComputedStyle(document.documentElement);
+      return tones.map((tone) => {
+        const hex = style.getPropertyValue(`--${tone}`).trim();
+        const wanted = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+        let found = 0;
+        for (let i = 0; i < data.length; i += 4) {
+          if (data[i + 3] > 200 && wanted.every((value, part) => Math.abs(data[i + part] - value) < 12)) found += 1;
+        }
+        return found;
+      });
+    },
+    [title, tones],
+  );
 }
 
 /** By how many pixels the page is wider than the screen. */

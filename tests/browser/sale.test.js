@@ -38,7 +38,10 @@ test("the only store is shown by itself, live, as soon as it is there", async ()
   sale = startSale(redis, SALE);
   await page.getByRole("heading", { level: 1, name: "popup" }).waitFor();
   assert.equal(new URL(page.url()).hash, "#/store/popup");
-  await until("a sale that is under way", async () => (await number(page, '[data-field="completed"]')) > SALE.units / 10);
+  await until(
+    "a sale that is under way",
+    async () => (await number(page, '[data-field="completed"]')) > SALE.units / 10,
+  );
   assert.equal(await lineState(page), "live");
   assert.match(await page.locator("#line-text").textContent(), /^live · \d\.\d s ago$/);
   assert.match(await page.locator(".countdown").textContent(), /closes in 0:\d\d/);
@@ -56,10 +59,15 @@ test("pictures of the sale: wide in light and dark, and on a phone", async () =>
 });
 
 test("charts draw every series in its colour, and the legend says what is now", async () => {
-  await until("a second look at the sale", async () => (await number(page, '[data-field="completed"]')) > SALE.units / 3);
+  await until(
+    "a second look at the sale",
+    async () => (await number(page, '[data-field="completed"]')) > SALE.units / 3,
+  );
   const charts = {
-    "Orders a second": ["placed", "completed", "refused"], "Orders on their way": ["queued", "work"],
-    Units: ["available", "completed", "placed"], "From ordered to completed": ["work", "overflow"],
+    "Orders a second": ["placed", "completed", "refused"],
+    "Orders on their way": ["queued", "work"],
+    Units: ["available", "completed", "queued"],
+    "From ordered to completed": ["work", "overflow"],
   };
   for (const [title, tones] of Object.entries(charts)) {
     for (const [i, pixels] of (await pixelsOf(page, title, tones)).entries()) {
@@ -93,7 +101,9 @@ test("when all is settled the page says what STORE.INFO says", async () => {
 });
 
 test("every number of a sample is there, with its meaning", async () => {
-  const { stores: [{ metrics }] } = await (await fetch(`${watch.origin}/api/stores`)).json();
+  const {
+    stores: [{ metrics }],
+  } = await (await fetch(`${watch.origin}/api/stores`)).json();
   await page.getByText("Every number", { exact: true }).first().click();
   for (const [field, value] of Object.entries(metrics)) {
     const cell = page.locator(`[data-metric="${field}"]`);
@@ -105,7 +115,10 @@ test("every number of a sample is there, with its meaning", async () => {
 
 test("a refusal is explained in plain words, and counted by its code", async () => {
   const info = await redis.ask("STORE.INFO", "popup");
-  for (const [code, words] of [["OUTOFSTOCK", "Not enough units left"], ["LIMIT", "Customer's limit reached"]]) {
+  for (const [code, words] of [
+    ["OUTOFSTOCK", "Not enough units left"],
+    ["LIMIT", "Customer's limit reached"],
+  ]) {
     const row = page.locator(".bar-row", { has: page.locator(`[data-code="${code}"]`) });
     assert.match(await row.textContent(), new RegExp(words));
     assert.equal(await number(page, `[data-code="${code}"]`), info[`refused-${code.toLowerCase()}`]);
@@ -136,7 +149,10 @@ test("an order's timeline is its history", async () => {
   await page.keyboard.press("Enter");
   const events = page.locator("dialog .timeline li");
   await events.first().waitFor();
-  assert.deepEqual(await events.evaluateAll((all) => all.map((one) => one.dataset.event)), history.map(({ event }) => event));
+  assert.deepEqual(
+    await events.evaluateAll((all) => all.map((one) => one.dataset.event)),
+    history.map(({ event }) => event),
+  );
   assert.match(await events.last().textContent(), /\+ [\d.]+ (ms|s)/);
   assert.equal(new URL(page.url()).hash, `#/store/popup/order/${ids[0]}`);
   await picture(page, "order");
@@ -169,7 +185,9 @@ test("all stores at a glance: a card each", async () => {
   const cards = page.locator(".store-card");
   await until("two cards", async () => (await cards.count()) === 2);
   assert.match(await cards.nth(0).textContent(), /popup/);
-  await until("the countdown of the one to come", async () => /opens in (59|1:00):\d\d/.test(await cards.nth(1).textContent()));
+  await until("the countdown of the one to come", async () =>
+    /opens in (59|1:00):\d\d/.test(await cards.nth(1).textContent()),
+  );
   await picture(page, "stores");
   await cards.nth(1).getByRole("link").click();
   await page.getByRole("heading", { name: "No orders yet" }).waitFor();
@@ -189,8 +207,12 @@ for (const scheme of ["light", "dark"]) {
     await shown.goto(`${watch.origin}/#/stores`);
     await shown.locator(".store-card").first().waitFor();
     pages.push(await look());
-    const found = pages.flatMap(({ violations }) => violations).filter(({ impact }) => ["serious", "critical"].includes(impact));
-    const told = found.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
+    const found = pages
+      .flatMap(({ violations }) => violations)
+      .filter(({ impact }) => ["serious", "critical"].includes(impact));
+    const told = found.flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
+    );
     assert.equal(told.join("\n"), "");
     await shown.context().close();
   });
@@ -209,5 +231,8 @@ test("a phone shows all of it in one column, without scrolling sideways", async 
 test("no complaint in the console, and no request leaves the machine", () => {
   assert.deepEqual(browser.complaints, []);
   assert.ok(browser.requests.length > 20);
-  assert.deepEqual(browser.requests.filter((url) => !url.startsWith(`${watch.origin}/`)), []);
+  assert.deepEqual(
+    browser.requests.filter((url) => !url.startsWith(`${watch.origin}/`)),
+    [],
+  );
 });

@@ -138,12 +138,17 @@ test("oversold is loud", async () => {
 test("everything is reached by keys alone, and one sees where one is", async () => {
   const page = await browser.open(`${writer.origin}/#/store/shop`);
   await page.locator("canvas").first().waitFor();
-  const focused = () => page.evaluate(() => {
-    const one = document.activeElement;
-    const style = getComputedStyle(one);
-    if (one === document.body) return null;
-    return { name: (one.getAttribute("aria-label") ?? one.textContent).trim(), id: one.id, outline: style.outlineStyle };
-  });
+  const focused = () =>
+    page.evaluate(() => {
+      const one = document.activeElement;
+      const style = getComputedStyle(one);
+      if (one === document.body) return null;
+      return {
+        name: (one.getAttribute("aria-label") ?? one.textContent).trim(),
+        id: one.id,
+        outline: style.outlineStyle,
+      };
+    });
   await page.keyboard.press("Tab");
   assert.equal((await focused()).id, "skip");
   const seen = [];
@@ -155,8 +160,15 @@ test("everything is reached by keys alone, and one sees where one is", async () 
     seen.push(one.id || one.name);
   }
   const wanted = ["crumb-stores", "search-field", "help-button", "theme-button", "5 min", "15 min", "All"];
-  assert.deepEqual(wanted.filter((one) => !seen.includes(one)), [], seen.join(", "));
-  assert.ok(wanted.every((one, i) => i === 0 || seen.indexOf(one) > seen.indexOf(wanted[i - 1])), "in another order");
+  assert.deepEqual(
+    wanted.filter((one) => !seen.includes(one)),
+    [],
+    seen.join(", "),
+  );
+  assert.ok(
+    wanted.every((one, i) => i === 0 || seen.indexOf(one) > seen.indexOf(wanted[i - 1])),
+    "in another order",
+  );
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press("?");
   await page.getByRole("dialog", { name: "What am I looking at?" }).waitFor();
@@ -185,5 +197,8 @@ test("a chart can be read as a table", async () => {
 test("no complaint in the console, and no request leaves the machine", () => {
   assert.deepEqual(browser.complaints, []);
   const own = [writer.origin, reader.origin];
-  assert.deepEqual(browser.requests.filter((url) => !own.includes(new URL(url).origin)), []);
+  assert.deepEqual(
+    browser.requests.filter((url) => !own.includes(new URL(url).origin)),
+    [],
+  );
 });
