@@ -2,6 +2,8 @@
 
 use crate::common::watcher::Watcher;
 use crate::common::{cleanup, cmd, console, entries, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use serde_json::{json, Value as Json};
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -351,6 +353,13 @@ fn a_sale_says_where_to_watch_it(binary: &ServerBinary) {
     assert_eq!(watcher.json("/api/stores")["writes"], false);
     assert_eq!(watcher.get("/").status, 200);
     watcher.process.wait().assert_success();
+    // On a server of its own the page may write. It ends with the sale, and with it the server.
+    let arguments = ["sale", "--duration", "600", "--watch", "127.0.0.1:0"];
+    let own = Watcher::in_line_of(console::start(binary, &arguments, &std::env::temp_dir()));
+    own.wait_for("the store is made", "popup", |_| true);
+    assert_eq!(own.json("/api/stores")["writes"], true);
+    kill(Pid::from_raw(own.process.pid()), Signal::SIGTERM).expect("signalled");
+    assert_eq!(own.process.wait().code, Some(130));
     let off = console::holdfast(binary, &["sale", "--url", &url, "--watch", "0.0.0.0:0"]);
     assert!(off.code != Some(0) && off.stderr.contains("loopback"), "{}", off.stderr);
 }
