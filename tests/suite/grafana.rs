@@ -1,5 +1,5 @@
-//! What Grafana asks: every panel of the dashboards is drawn from live answers. That Grafana can draw them so, the check
-//! in `grafana/check` sees to, with Grafana's own code and with entries of the same fields.
+//! What Grafana asks: every panel of the dashboards is drawn from live answers. That Grafana can draw them so, the
+//! check in `grafana/check` sees to, with Grafana's own code and with entries of the same fields.
 
 mod dashboard;
 mod plugin;
