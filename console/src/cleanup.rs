@@ -21,6 +21,7 @@ struct Leftover {
 static LEFTOVERS: Mutex<BTreeMap<u32, Leftover>> = Mutex::new(BTreeMap::new());
 static INTERRUPT_CODE: AtomicI32 = AtomicI32::new(INTERRUPTED);
 static INSTALL: Once = Once::new();
+static GIVE_BACK: Mutex<Option<fn()>> = Mutex::new(None);
 
 fn leftovers() -> MutexGuard<'static, BTreeMap<u32, Leftover>> {
     LEFTOVERS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -35,6 +36,8 @@ pub fn install() {
         }
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
+            // First, so that the report stays on the screen.
+            give_back();
             report(panic);
             // A panic in another thread must not leave the main thread waiting for it for ever.
             exit(101);
@@ -44,9 +47,23 @@ pub fn install() {
 
 /// Ends what is registered, gives the terminal back and ends the process with `code`.
 pub fn exit(code: i32) -> ! {
+    give_back();
     end_all();
     show_cursor();
     std::process::exit(code);
+}
+
+/// Has `give_back` called first of all on every way out, perhaps more than once: it gives back what must not stay taken
+/// even for the time that the rest needs.
+pub fn on_exit(give_back: fn()) {
+    *GIVE_BACK.lock().unwrap_or_else(PoisonError::into_inner) = Some(give_back);
+}
+
+fn give_back() {
+    let give_back = *GIVE_BACK.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(give_back) = give_back {
+        give_back();
+    }
 }
 
 /// The exit code of a Ctrl-C from now on: 0 once the work is done and the program only waits to be told to end.

@@ -37,6 +37,7 @@ mod stock;
 mod store;
 mod streams;
 mod timeseries;
+mod tui;
 mod versions;
 mod watch;
 mod watch_events;
@@ -78,6 +79,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("store", store::TESTS),
     ("streams", streams::TESTS),
     ("timeseries", timeseries::TESTS),
+    ("tui", tui::TESTS),
     ("versions", versions::TESTS),
     ("watch", watch::TESTS),
     ("watch_events", watch_events::TESTS),

@@ -1,8 +1,8 @@
-//! `holdfast watch`: every number of a server's stores, live, in a browser.
+//! `holdfast watch`: every number of a server's stores, live, in a browser or in a terminal.
 //!
 //! The [`feed`] keeps a [`model`] of the server, over one connection however many look on; [`detail`] and [`history`]
 //! ask for more of the stores that somebody looks at. None of them knows of HTTP: [`http`] and what is under it serve
-//! the page, the API and `/metrics` from them.
+//! the page, the API and `/metrics` from them, and [`tui`] draws them on a terminal.
 
 mod assets;
 mod detail;
@@ -21,6 +21,7 @@ mod reply;
 mod sample;
 mod shelf;
 mod sse;
+mod tui;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -45,34 +46,55 @@ pub struct WatchArgs {
     /// The server to watch (redis://[user:password@]host:port[/db])
     #[arg(long, default_value = "redis://127.0.0.1:6379", hide_env_values = true)]
     url: String,
-    /// Where the page is served; another address than a loopback one needs a password
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7070")]
-    listen: String,
+    /// Where the page is served; another address than a loopback one needs a password [default: 127.0.0.1:7070; with
+    /// --tui: nowhere]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
     /// Ask for this password (HTTP Basic auth, any user name)
     #[arg(long, env = "HOLDFAST_WATCH_PASSWORD", hide_env_values = true)]
     password: Option<String>,
-    /// Let the page write: queue dead orders anew
+    /// Let the page, or the terminal view, write: queue dead orders anew
     #[arg(long)]
     allow_writes: bool,
+    /// Show it in this terminal; the page is served as well if --listen says where
+    #[arg(long)]
+    tui: bool,
 }
 
-/// Serves the page until the program is told to end.
+/// Serves the page, or draws on the terminal, until the program is told to end.
 ///
 /// # Errors
-/// When the address is none, is taken, or is open to others and there is no password.
+/// When the address is none, is taken, or is open to others and there is no password; when there is no terminal to draw
+/// on.
 pub fn run(args: WatchArgs) -> Result<()> {
+    if args.tui {
+        tui::terminal::require()?;
+    }
     let password = args.password.as_deref().filter(|password| !password.is_empty());
-    let address = address(&args.listen)?;
-    ensure!(
-        password.is_some() || is_loopback(address.ip()),
-        "--listen {} is open to others: set a password (--password or HOLDFAST_WATCH_PASSWORD), or listen on 127.0.0.1",
-        args.listen
-    );
+    let place = match (&args.listen, args.tui) {
+        (Some(text), _) => Some((address(text)?, text.as_str())),
+        (None, true) => None,
+        (None, false) => Some((SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT), "")),
+    };
+    if let Some((address, text)) = place {
+        ensure!(
+            password.is_some() || is_loopback(address.ip()),
+            "--listen {text} is open to others: set a password (--password or HOLDFAST_WATCH_PASSWORD), or listen on \
+             127.0.0.1",
+        );
+    }
     let link = Link::to(&args.url)?;
-    let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
-    println!("holdfast watch: {} at {}", link.url(), url_of(&listener)?);
+    let listen = |(address, _)| TcpListener::bind(address).with_context(|| format!("listening on {address}"));
+    let listener = place.map(listen).transpose()?;
     cleanup::interrupt_means(0);
-    runtime()?.block_on(serve(listener, link, Guard::of(password), args.allow_writes))
+    let guard = Guard::of(password);
+    match listener {
+        Some(listener) if !args.tui => {
+            println!("holdfast watch: {} at {}", link.url(), url_of(&listener)?);
+            runtime()?.block_on(serve(listener, link, guard, args.allow_writes))
+        }
+        listener => runtime()?.block_on(draw(listener, link, guard, args.allow_writes)),
+    }
 }
 
 /// Where the page of a sale is served.
@@ -163,16 +185,41 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 async fn serve(listener: TcpListener, link: Link, guard: Guard, writes: bool) -> Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
     let link = Arc::new(link);
     let model = Arc::new(Model::new(link.url().to_string()));
     let feed = tokio::spawn(feed::run(model.clone(), link.clone()));
+    let served = serve_model(listener, model, link, guard, writes).await;
+    feed.abort();
+    served
+}
+
+/// Serves what a feed keeps.
+async fn serve_model(
+    listener: TcpListener,
+    model: Arc<Model>,
+    link: Arc<Link>,
+    guard: Guard,
+    writes: bool,
+) -> Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
     let router = http::router(App::new(model, link, writes), guard);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).await;
+    axum::serve(listener, service).await.context("serving the page")
+}
+
+/// Draws on the terminal until the reader leaves; serves the page meanwhile, if somewhere is given.
+async fn draw(listener: Option<TcpListener>, link: Link, guard: Guard, writes: bool) -> Result<()> {
+    let link = Arc::new(link);
+    let model = Arc::new(Model::new(link.url().to_string()));
+    let page = listener.as_ref().map(url_of).transpose()?;
+    let feed = tokio::spawn(feed::run(model.clone(), link.clone()));
+    let serving =
+        listener.map(|listener| tokio::spawn(serve_model(listener, model.clone(), link.clone(), guard, writes)));
+    let shown = tui::show(model, link, writes, page).await;
     feed.abort();
-    served.context("serving the page")
+    serving.into_iter().for_each(|serving| serving.abort());
+    shown
 }
 
 fn address(text: &str) -> Result<SocketAddr> {

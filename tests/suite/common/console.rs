@@ -95,7 +95,8 @@ pub fn start(binary: &ServerBinary, arguments: &[&str], temp_dir: &Path) -> Runn
     Running(Some(child))
 }
 
-fn program() -> PathBuf {
+/// Where the program is.
+pub fn program() -> PathBuf {
     std::env::var_os("HOLDFAST_BIN")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/holdfast"), PathBuf::from)
 }

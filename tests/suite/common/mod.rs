@@ -12,6 +12,7 @@ mod server;
 mod shop;
 pub mod stack;
 mod stream;
+pub mod terminal;
 mod wait;
 pub mod watcher;
 mod work;

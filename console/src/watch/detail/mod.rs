@@ -13,8 +13,10 @@ use serde::Serialize;
 use tokio::time::{sleep_until, Instant};
 
 pub use self::dead::DeadLetters;
-pub use self::skus::Skus;
-pub use self::work::Workers;
+#[cfg(test)]
+pub use self::dead::Reason;
+pub use self::skus::{SkuLine, Skus};
+pub use self::work::{InWork, Worker, Workers};
 use super::id::{id_of, name_of};
 use super::link::{ask_all, AskError, Link};
 use super::model::{Key, Model};

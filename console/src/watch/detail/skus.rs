@@ -73,6 +73,13 @@ impl SkuLine {
         }
     }
 
+    /// A SKU for a test: what is neither held nor sold is available.
+    #[cfg(test)]
+    pub fn example(name: &str, [on_hand, held, sold, low]: [i64; 4]) -> SkuLine {
+        let (safety, limit, available) = (0, 0, on_hand - held);
+        SkuLine { name: name.into(), on_hand, held, safety, low, available, sold, limit, sku: name.into() }
+    }
+
     /// At or under its low mark, or with none available.
     pub fn is_urgent(&self) -> bool {
         self.available <= self.low.max(0)

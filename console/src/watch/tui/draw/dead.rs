@@ -1,0 +1,130 @@
+//! Retries and dead letters: orders that ran out of attempts, by reason.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::Paragraph;
+use ratatui::Frame;
+
+use super::super::foreign::{columns, fit, safe};
+use super::super::format::count;
+use super::super::screen::Screen;
+use super::super::shop::{DeadLine, Numbers, Shop, Tab};
+use super::super::theme::{Theme, Tone};
+use super::super::words::TROUBLE;
+use super::part::{bar, open_panel, window};
+
+const TITLE: &str = "Retries and dead letters";
+const MEANING: &str = "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.";
+/// Columns and rows from which on the small numbers are explained.
+const ROOM_TO_EXPLAIN: (u16, u16) = (72, 12);
+/// Columns of a count.
+const NUMBER: usize = 9;
+/// The longest reason in a list, in columns, and the part of the width it may have.
+const REASON_MAX: usize = 60;
+
+/// Draws the panel.
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+    let theme = screen.theme;
+    let total = numbers.get("dead-letters");
+    let number = if total > 0 { count(total) } else { String::new() };
+    let inside = open_panel(frame, area, theme, (TITLE, MEANING), number);
+    let explains = inside.height >= ROOM_TO_EXPLAIN.1 && inside.width >= ROOM_TO_EXPLAIN.0;
+    let [trouble, _, list] = Layout::vertical([
+        Constraint::Length(if explains { 4 } else { 1 }),
+        Constraint::Length(u16::from(inside.height > 5)),
+        Constraint::Fill(1),
+    ])
+    .areas(inside);
+    frame.render_widget(Paragraph::new(trouble_lines(theme, numbers, explains)), trouble);
+    reasons(frame, list, screen, shop, total);
+}
+
+/// The small numbers: a line each where there is room to explain them, else all in one.
+fn trouble_lines(theme: Theme, numbers: &Numbers, explains: bool) -> Vec<Line<'static>> {
+    if explains {
+        let line = |(field, label, why): &(&str, &'static str, &'static str)| {
+            Line::from(vec![
+                Span::raw(format!("{label:16}")),
+                Span::styled(format!("{:>10}", count(numbers.get(field))), theme.strong()),
+                Span::styled(format!("   {why}"), theme.quiet()),
+            ])
+        };
+        return TROUBLE.iter().map(line).collect();
+    }
+    let mut spans = Vec::new();
+    for (field, label, _) in TROUBLE {
+        let label = label.strip_suffix(" attempts").unwrap_or(label);
+        spans.push(Span::raw(format!("{label} ")));
+        spans.push(Span::styled(format!("{}  ", count(numbers.get(field))), theme.strong()));
+    }
+    vec![Line::from(spans)]
+}
+
+fn reasons(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, total: i64) {
+    let theme = screen.theme;
+    let lines = shop.dead_lines();
+    if total == 0 {
+        let none = "No dead letters: no order ran out of attempts.";
+        return frame.render_widget(Line::styled(none, theme.tone(Tone::Completed)), area);
+    }
+    let is_open = shop.tab == Tab::Dead;
+    let foot = foot(screen, shop, is_open);
+    let [area, foot_area] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(foot.is_some()))]).areas(area);
+    let chosen = shop.chosen_in(Tab::Dead);
+    let most = lines.iter().filter_map(|line| match line {
+        DeadLine::Reason { count, .. } => Some(*count),
+        _ => None,
+    });
+    let most = most.max().unwrap_or(1).max(1);
+    let widest = lines.iter().map(|line| columns(&name_of(line))).max().unwrap_or(0);
+    let width = widest.min(REASON_MAX).min(usize::from(area.width) * 3 / 5) + 2;
+    let shown = window(lines.len(), chosen.unwrap_or(0), area.height);
+    let rows = shown.map(|index| row(theme, &lines[index], chosen == Some(index), (width, area.width), most));
+    frame.render_widget(Text::from(rows.collect::<Vec<_>>()), area);
+    if let Some(foot) = foot {
+        frame.render_widget(Line::styled(foot, theme.quiet()), foot_area);
+    }
+}
+
+fn name_of(line: &DeadLine) -> String {
+    match line {
+        DeadLine::Reason { name, .. } => name.clone(),
+        DeadLine::Order(order) => format!("  {}", safe(&order.name)),
+        DeadLine::More(more) => format!("  and {} more", count(*more)),
+    }
+}
+
+fn row(theme: Theme, line: &DeadLine, is_chosen: bool, (width, all): (usize, u16), most: i64) -> Line<'static> {
+    let name = fit(&name_of(line), width);
+    let pad = " ".repeat(width.saturating_sub(columns(&name)));
+    let name = format!("{name}{pad}");
+    let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
+    match line {
+        DeadLine::Reason { count: value, is_open, .. } => {
+            let room = all.saturating_sub((width + NUMBER + 6) as u16);
+            Line::from(vec![
+                Span::styled(if *is_open { "▾ " } else { "▸ " }, theme.quiet()),
+                Span::styled(name, style),
+                Span::styled(format!("{:>NUMBER$}  ", count(*value)), theme.strong()),
+                bar(theme, Tone::Refused, *value as f64 / most as f64, room),
+            ])
+        }
+        DeadLine::Order(_) => Line::from(vec![Span::raw("  "), Span::styled(name, style)]),
+        DeadLine::More(_) => Line::from(vec![Span::raw("  "), Span::styled(name, style.patch(theme.quiet()))]),
+    }
+}
+
+/// What can be done, and what is not counted.
+fn foot(screen: &Screen, shop: &Shop, is_open: bool) -> Option<String> {
+    let dead = &shop.detail.as_ref()?.dead;
+    if dead.counted < dead.total {
+        let (counted, total) = (count(dead.counted), count(dead.total));
+        return Some(format!("Counted by reason: the last {counted} of {total} that died."));
+    }
+    match (is_open, screen.writes) {
+        (false, _) => None,
+        (true, true) => Some("enter shows the orders   r redrives".into()),
+        (true, false) => Some("enter shows the orders   read-only: redrive needs --allow-writes".into()),
+    }
+}

@@ -1,0 +1,135 @@
+//! What lies over the page: a field to type into, a question, and what everything means.
+
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span, Text};
+use ratatui::Frame;
+
+use super::super::super::id::name_of;
+use super::super::foreign::{columns, safe};
+use super::super::format::plural;
+use super::super::screen::{Ask, Redrive};
+use super::super::theme::Theme;
+use super::super::words::{AVAILABLE_WHY, GROUPS, NOTES, NO_REASON, REFUSALS, TILES};
+use super::part::{popup, scrolled, wrapped};
+
+const PROMPT_WIDTH: u16 = 70;
+const CONFIRM_WIDTH: u16 = 66;
+const HELP_SIZE: (u16, u16) = (100, 50);
+/// Columns of a key, and of a label.
+const KEY: usize = 18;
+const LABEL: usize = 24;
+
+const KEYS: [(&str, &str); 10] = [
+    ("1 … 7, tab, ← →", "the parts of a store's page"),
+    ("↑ ↓, j k, page", "through a list"),
+    ("enter", "open what is chosen: a store, an order, the orders of a reason"),
+    ("/", "find an order by its id; in the list of stores: filter by name"),
+    ("t", "how much time the charts show: 5 min, 15 min, all"),
+    ("r", "redrive what is chosen among the dead letters (with --allow-writes)"),
+    ("esc", "back: close what lies on top; from a store, to the list of stores"),
+    ("?", "this help"),
+    ("q, ctrl-c", "leave"),
+    (
+        "live, quiet, lost",
+        "top right: the store changes; nothing changed, which is no error; no connection, it tries again",
+    ),
+];
+
+/// Draws the field, its text cut at the left so that its end is seen.
+pub fn prompt(frame: &mut Frame, theme: Theme, ask: Ask, input: &str) {
+    let title = match ask {
+        Ask::Order => "Find an order by its id",
+        Ask::Filter => "Filter stores by name",
+    };
+    let inside = popup(frame, theme, title, (PROMPT_WIDTH, 3));
+    let input = safe(input);
+    let room = usize::from(inside.width).saturating_sub(2);
+    let mut shown = input.as_str();
+    while columns(shown) > room {
+        let mut chars = shown.chars();
+        chars.next();
+        shown = chars.as_str();
+    }
+    let line = Line::from(vec![Span::raw(shown.to_string()), Span::styled(" ", theme.chosen())]);
+    frame.render_widget(line, inside);
+}
+
+/// Draws the question.
+pub fn confirm(frame: &mut Frame, theme: Theme, redrive: &Redrive) {
+    let (title, text) = match redrive {
+        Redrive::Reason(reason, count) => {
+            let reason = if reason.is_empty() { NO_REASON.to_string() } else { safe(&name_of(reason)) };
+            let text = format!(
+                "All orders that died of “{reason}” take their units again and queue anew. One whose stock is gone, or whose \
+                 customer has reached the limit, stays dead."
+            );
+            (format!("Redrive {}?", plural(*count, "order")), text)
+        }
+        Redrive::Order(id) => {
+            let text = "It takes its units again and queues anew. If its stock is gone, it stays dead.".to_string();
+            (format!("Redrive order {}?", safe(&name_of(id))), text)
+        }
+    };
+    let width = CONFIRM_WIDTH.min(frame.area().width - 2) - 4;
+    let mut lines = wrapped(&text, usize::from(width), Style::new());
+    lines.truncate(usize::from(frame.area().height.saturating_sub(8)));
+    lines.push(Line::default());
+    lines.push(Line::from(vec![
+        Span::styled(" y ", theme.chosen()),
+        " redrive     ".into(),
+        Span::styled(" n ", theme.chosen()),
+        " cancel".into(),
+    ]));
+    let inside = popup(frame, theme, &title, (CONFIRM_WIDTH, lines.len() as u16 + 2));
+    frame.render_widget(Text::from(lines), inside);
+}
+
+/// Draws what everything means, from `top` on.
+pub fn help(frame: &mut Frame, theme: Theme, top: &mut usize) {
+    let width = usize::from(HELP_SIZE.0.min(frame.area().width - 2)).saturating_sub(4);
+    let mut page = Page { theme, width, lines: Vec::new() };
+    page.title("Keys");
+    KEYS.iter().for_each(|(key, what)| page.entry(key, what, KEY));
+    page.title("Now");
+    page.entry("Units available", AVAILABLE_WHY, LABEL);
+    TILES.iter().for_each(|(_, _, label, why)| page.entry(label, why, LABEL));
+    page.title("Notes");
+    NOTES.iter().for_each(|(label, why)| page.entry(label, why, LABEL));
+    for (title, fields) in GROUPS {
+        page.title(title);
+        fields.iter().for_each(|(_, label, why)| page.entry(label, why, LABEL));
+    }
+    page.title("Refusals");
+    REFUSALS.iter().for_each(|one| page.entry(one.says, &format!("{}: {}", one.code, one.why), LABEL));
+    let lines = page.lines;
+    let inside: Rect = popup(frame, theme, "What am I looking at?", HELP_SIZE);
+    scrolled(frame, inside, theme, lines, top);
+}
+
+struct Page {
+    theme: Theme,
+    width: usize,
+    lines: Vec<Line<'static>>,
+}
+
+impl Page {
+    fn title(&mut self, title: &str) {
+        if !self.lines.is_empty() {
+            self.lines.push(Line::default());
+        }
+        self.lines.push(Line::styled(title.to_string(), self.theme.strong()));
+    }
+
+    fn entry(&mut self, label: &str, what: &str, room: usize) {
+        let rows = wrapped(what, self.width.saturating_sub(room), self.theme.quiet());
+        for (index, row) in rows.into_iter().enumerate() {
+            let label = if index == 0 { label } else { "" };
+            let pad = " ".repeat(room.saturating_sub(columns(label)));
+            self.lines.push(Line::from(vec![
+                Span::raw(format!("{label}{pad}")),
+                Span::styled(row.to_string(), self.theme.quiet()),
+            ]));
+        }
+    }
+}

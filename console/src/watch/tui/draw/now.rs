@@ -1,0 +1,125 @@
+//! The dashboard: what is left, who orders, what is done; and as much of the rest as there is room for.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::Frame;
+
+use super::super::foreign::safe;
+use super::super::screen::Screen;
+use super::super::shop::{Numbers, Shop};
+use super::super::theme::Tone;
+use super::charts::{self, CHARTS};
+use super::part::panel;
+use super::{dead, refusals, skus, stock, tiles, work};
+
+/// From this width on the stock stands beside the tiles.
+const WIDE: u16 = 140;
+/// From this width on two charts, or lists, stand beside each other.
+const HALVES: u16 = 100;
+/// From this height on everything is explained.
+const EXPLAINED: u16 = 34;
+/// Rows of a tile: with its explanation; with a second row for what there is to say; with neither.
+const TILE_EXPLAINED: u16 = 5;
+const TILE: u16 = 4;
+const TILE_SMALL: u16 = 3;
+/// Under this height tiles are small.
+const LOW: u16 = 20;
+/// Rows that charts or lists need at least, to be there.
+const PANEL_LEAST: u16 = 8;
+
+/// Draws it.
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+    let tile = match area.height {
+        height if height >= EXPLAINED => TILE_EXPLAINED,
+        height if height >= LOW => TILE,
+        _ => TILE_SMALL,
+    };
+    let tiles_height = tiles::height(tile);
+    if area.width >= WIDE && area.height >= EXPLAINED {
+        let [top, _, rest] =
+            Layout::vertical([Constraint::Length(tiles_height), Constraint::Length(1), Constraint::Fill(1)])
+                .areas(area);
+        let [left, right] = Layout::horizontal([Constraint::Percentage(40), Constraint::Fill(1)]).spacing(2).areas(top);
+        stock::draw(frame, left, screen, shop, numbers);
+        tiles::draw(frame, right, screen, shop, numbers, tile);
+        return below(frame, rest, screen, shop, numbers);
+    }
+    let card = if area.height >= EXPLAINED { stock::LARGE } else { stock::SMALL };
+    let [top, middle, rest] =
+        Layout::vertical([Constraint::Length(card), Constraint::Length(tiles_height), Constraint::Fill(1)]).areas(area);
+    stock::draw(frame, top, screen, shop, numbers);
+    let middle = Rect { x: middle.x + 1, width: middle.width - 2, ..middle };
+    tiles::draw(frame, middle, screen, shop, numbers, tile);
+    below(frame, rest, screen, shop, numbers);
+}
+
+/// Charts, and lists under them.
+fn below(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+    if let Some(hint) = hint(shop, numbers) {
+        return show_hint(frame, area, screen, hint);
+    }
+    let across = if area.width >= HALVES { 2 } else { 1 };
+    let (rows, lists) = match area.height {
+        height if height < 2 * PANEL_LEAST => (1, 0),
+        height if height < 4 * PANEL_LEAST => (1, height * 9 / 20),
+        height => (2, height * 9 / 20),
+    };
+    let [charts_area, lists_area] = Layout::vertical([Constraint::Fill(1), Constraint::Length(lists)]).areas(area);
+    draw_charts(frame, charts_area, screen, shop, (rows, across));
+    if lists > 0 {
+        draw_lists(frame, lists_area, screen, shop, numbers);
+    }
+}
+
+/// Draws the first charts, so many rows of so many.
+pub fn draw_charts(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, (rows, across): (usize, usize)) {
+    let areas = Layout::vertical(vec![Constraint::Fill(1); rows]).split(area);
+    let cells = areas.iter().flat_map(|row| Layout::horizontal(vec![Constraint::Fill(1); across]).split(*row).to_vec());
+    for (cell, kind) in cells.zip(&CHARTS) {
+        charts::draw(frame, cell, screen, shop, kind);
+    }
+}
+
+fn draw_lists(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+    let halves = |area| -> [Rect; 2] { Layout::horizontal([Constraint::Fill(1); 2]).areas(area) };
+    let has_four = area.width >= WIDE && area.height >= 2 * PANEL_LEAST;
+    let [upper, lower] = match has_four {
+        true => Layout::vertical([Constraint::Fill(1); 2]).areas(area),
+        false => [area, Rect::ZERO],
+    };
+    let [left, right] = halves(upper);
+    refusals::draw(frame, left, screen, shop, numbers);
+    dead::draw(frame, right, screen, shop, numbers);
+    if has_four {
+        let [left, right] = halves(lower);
+        work::draw(frame, left, screen, shop, numbers);
+        skus::draw(frame, right, screen, shop);
+    }
+}
+
+/// What to do where there is nothing to see: a title, a sentence, a command.
+fn hint(shop: &Shop, numbers: &Numbers) -> Option<(&'static str, &'static str, String)> {
+    let name = &shop.name;
+    if shop.is_silent() {
+        let what = "This store keeps no metrics. Switch them on:";
+        return Some(("Nothing is sampled here", what, format!("STORE.SET {name} metrics 7200")));
+    }
+    if numbers.get("placed") + numbers.get("sold") + numbers.get("holds") > 0 {
+        return None;
+    }
+    Some(match numbers.get("skus") {
+        0 => ("Nothing to sell yet", "Give the store some units:", format!("INV.SET {name} mug 100 LOW 10")),
+        _ => {
+            let what = "The first order or cart shows up here within a second:";
+            ("No orders yet", what, format!("ORDER.PLACE {name} o-1001 alice ITEMS sku 1"))
+        }
+    })
+}
+
+fn show_hint(frame: &mut Frame, area: Rect, screen: &Screen, (title, what, code): (&str, &str, String)) {
+    let theme = screen.theme;
+    let block = panel(theme, title, String::new());
+    let lines = vec![Line::raw(what), Line::styled(format!("  {}", safe(&code)), theme.tone(Tone::Available))];
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);
+}

@@ -1,0 +1,170 @@
+//! Parts that pictures are made of.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Block, BorderType, Clear, Padding, Paragraph, Wrap};
+use ratatui::Frame;
+
+use super::super::foreign::fit;
+use super::super::theme::{Theme, Tone};
+
+/// Eighths of a bar's last column.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+/// From this height on a panel has room to say what it shows.
+const ROOM_TO_EXPLAIN: u16 = 8;
+
+/// A frame with a title, and a number at its right.
+pub fn panel<'a>(theme: Theme, title: &'a str, number: String) -> Block<'a> {
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(theme.frame())
+        .padding(Padding::horizontal(1))
+        .title(Line::styled(format!(" {title} "), theme.title()));
+    match number.is_empty() {
+        true => block,
+        false => block.title(Line::styled(format!(" {number} "), theme.title()).right_aligned()),
+    }
+}
+
+/// Draws the frame of a panel, and what it shows in a line where there is room. What is left of the area.
+pub fn open_panel(frame: &mut Frame, area: Rect, theme: Theme, (title, meaning): (&str, &str), number: String) -> Rect {
+    let block = panel(theme, title, number);
+    let inside = block.inner(area);
+    frame.render_widget(block, area);
+    if area.height < ROOM_TO_EXPLAIN {
+        return inside;
+    }
+    let lines = Paragraph::new(meaning).wrap(Wrap { trim: true }).style(theme.quiet());
+    let rows = rows_of(meaning, inside.width).min(2);
+    let [top, rest] = Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(inside);
+    frame.render_widget(lines, top);
+    rest
+}
+
+/// How many rows a text takes when it is wrapped at spaces.
+pub fn rows_of(text: &str, width: u16) -> u16 {
+    let (mut rows, mut used) = (1, 0);
+    for word in text.split_whitespace().map(|word| word.chars().count() as u16) {
+        if used > 0 && used + 1 + word > width {
+            (rows, used) = (rows + 1, word);
+        } else {
+            used += word + u16::from(used > 0);
+        }
+    }
+    rows
+}
+
+/// A bar of so many columns at most, to an eighth of a column.
+pub fn bar(theme: Theme, tone: Tone, part: f64, width: u16) -> Span<'static> {
+    let eighths = (part.clamp(0.0, 1.0) * f64::from(width) * 8.0).round() as usize;
+    // Something is never drawn as nothing.
+    let eighths = if part > 0.0 { eighths.max(1) } else { eighths };
+    Span::styled(format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8]), theme.tone(tone))
+}
+
+/// A line with one text at its left and one at its right; the left one gives way.
+pub fn spread(frame: &mut Frame, area: Rect, left: Line, right: Line) {
+    let right_width = (right.width() as u16).min(area.width);
+    let gap = u16::from(right_width > 0);
+    let [left_area, _, right_area] =
+        Layout::horizontal([Constraint::Fill(1), Constraint::Length(gap), Constraint::Length(right_width)]).areas(area);
+    frame.render_widget(left, left_area);
+    frame.render_widget(right, right_area);
+}
+
+/// Which of `length` lines are shown in `height` rows, so that the chosen one is among them.
+pub fn window(length: usize, chosen: usize, height: u16) -> std::ops::Range<usize> {
+    let height = usize::from(height);
+    let begin = chosen.saturating_sub(height / 2).min(length.saturating_sub(height));
+    begin..(begin + height).min(length)
+}
+
+/// Draws a box over the middle of the page. What is inside of it.
+pub fn popup(frame: &mut Frame, theme: Theme, title: &str, (width, height): (u16, u16)) -> Rect {
+    let area = frame.area();
+    let (width, height) = (width.min(area.width - 2), height.min(area.height - 2));
+    let over = Rect::new((area.width - width) / 2, (area.height - height) / 2, width, height);
+    let title = fit(title, usize::from(width.saturating_sub(6)));
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .padding(Padding::horizontal(1))
+        .title(Line::styled(format!(" {title} "), theme.strong()));
+    let inside = block.inner(over);
+    frame.render_widget(Clear, over);
+    frame.render_widget(block, over);
+    inside
+}
+
+/// Draws lines from `top` on, which is brought into its bounds.
+pub fn scrolled(frame: &mut Frame, area: Rect, theme: Theme, lines: Vec<Line>, top: &mut usize) {
+    let height = usize::from(area.height.saturating_sub(1));
+    let last_top = lines.len().saturating_sub(height);
+    *top = (*top).min(last_top);
+    let below = lines.len().saturating_sub(*top + height);
+    let shown: Vec<Line> = lines.into_iter().skip(*top).take(height).collect();
+    let [text, foot] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    frame.render_widget(Text::from(shown), text);
+    let more = match below {
+        0 => String::new(),
+        below => format!("↓ {below} more   "),
+    };
+    frame.render_widget(Line::styled(format!("{more}esc closes"), theme.quiet()).right_aligned(), foot);
+}
+
+/// Text in lines of this width, broken at spaces; a word that is longer is broken anywhere.
+pub fn wrapped(text: &str, width: usize, style: Style) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let mut word = word.to_string();
+        if !line.is_empty() && Line::raw(line.as_str()).width() + 1 + Line::raw(word.as_str()).width() > width {
+            lines.push(Line::styled(std::mem::take(&mut line), style));
+        }
+        while Line::raw(word.as_str()).width() > width.max(2) {
+            let head = fit(&word, width.max(2)).trim_end_matches('…').to_string();
+            word.drain(..head.len().max(1).min(word.len()));
+            lines.push(Line::styled(head, style));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&word);
+    }
+    lines.push(Line::styled(line, style));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chosen_line_is_always_shown() {
+        for chosen in 0..100 {
+            let shown = window(100, chosen, 7);
+            assert!(shown.contains(&chosen) && shown.len() == 7, "{chosen}: {shown:?}");
+        }
+        assert_eq!((window(3, 2, 7), window(0, 0, 7)), (0..3, 0..0));
+    }
+
+    #[test]
+    fn text_is_wrapped_without_loss() {
+        let text = |text: &str, width| -> Vec<String> {
+            wrapped(text, width, Style::new()).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(text("the sale is open", 8), ["the sale", "is open"]);
+        assert_eq!(text("abcdefghij k", 4), ["abc", "def", "ghij", "k"]);
+        assert_eq!(text("", 4), [""]);
+        assert_eq!(rows_of("the sale is open", 8), 2);
+    }
+
+    #[test]
+    fn something_is_never_drawn_as_nothing() {
+        let drawn = |part| bar(Theme::Plain, Tone::Refused, part, 10).content.to_string();
+        assert_eq!(
+            (drawn(0.0), drawn(0.000_1), drawn(1.0), drawn(0.55)),
+            ("".into(), "▏".into(), "█".repeat(10), "█████▌".into())
+        );
+    }
+}

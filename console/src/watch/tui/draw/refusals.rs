@@ -1,0 +1,61 @@
+//! Refusals by reason: how often which no, and what it means.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span, Text};
+use ratatui::Frame;
+
+use super::super::format::{count, percent};
+use super::super::screen::Screen;
+use super::super::shop::{Numbers, Shop, Tab};
+use super::super::theme::Tone;
+use super::super::words::REFUSALS;
+use super::part::{bar, open_panel, window};
+
+const TITLE: &str = "Refusals by reason";
+const MEANING: &str = "Calls the store answered with no, since it was made. A refused call changes nothing.";
+/// Columns of the reason, of its code, of the number and of its part.
+const SAYS: usize = 24;
+const CODE: usize = 11;
+const NUMBER: usize = 12;
+const PART: usize = 7;
+/// From this width on there is a bar too.
+const ROOM_FOR_BARS: u16 = 58;
+
+/// Draws the panel.
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+    let theme = screen.theme;
+    let all = numbers.refused();
+    let inside = open_panel(frame, area, theme, (TITLE, MEANING), count(all));
+    let some = numbers.refusals();
+    if some.is_empty() {
+        return frame.render_widget(Line::raw("Nobody was refused anything yet."), inside);
+    }
+    let chosen = shop.chosen_in(Tab::Refusals);
+    // With room for it, each reason has a second line that says what lies behind it.
+    let with_why = usize::from(inside.height) > 2 * some.len();
+    let shown = window(some.len(), chosen.unwrap_or(0), inside.height / if with_why { 2 } else { 1 });
+    let most = some[0].1;
+    let mut lines = Vec::new();
+    for (index, (refusal, value)) in some.iter().enumerate().take(shown.end).skip(shown.start) {
+        let style = if chosen == Some(index) { theme.chosen() } else { theme.strong() };
+        let mut line = vec![
+            Span::styled(format!("{:SAYS$}", refusal.says), style),
+            Span::styled(format!(" {:CODE$}", refusal.code), theme.quiet()),
+            Span::styled(format!("{:>NUMBER$}", count(*value)), theme.strong()),
+            Span::styled(format!("{:>PART$}  ", percent(*value, all)), theme.quiet()),
+        ];
+        let used = (SAYS + 1 + CODE + NUMBER + PART + 2) as u16;
+        if inside.width > ROOM_FOR_BARS + 8 {
+            line.push(bar(theme, Tone::Refused, *value as f64 / most as f64, inside.width - used));
+        }
+        lines.push(Line::from(line));
+        if with_why {
+            lines.push(Line::styled(format!("  {}", refusal.why), theme.quiet()));
+        }
+    }
+    let never: Vec<&str> = REFUSALS.iter().filter(|one| numbers.get(one.field) == 0).map(|one| one.code).collect();
+    if !never.is_empty() && shown.end == some.len() {
+        lines.push(Line::styled(format!("Not once: {}", never.join(", ")), theme.quiet()));
+    }
+    frame.render_widget(Text::from(lines), inside);
+}

@@ -1,0 +1,198 @@
+//! All stores at a glance: a line each.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::Frame;
+
+use super::super::super::id::bytes_of;
+use super::super::super::model::StoreLine;
+use super::super::foreign::{columns, safe};
+use super::super::format::{count, rate, short, NONE};
+use super::super::screen::{number, Screen};
+use super::super::series::{refused_in, Column, Span as Time};
+use super::super::theme::{Theme, Tone};
+use super::part::{bar, panel, window, wrapped};
+use super::window::phase;
+use super::work::padded;
+
+/// The small charts show so much time.
+const SPARK_MS: u64 = 5 * 60_000;
+const SPARKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+/// Columns of a number, of the state, of the window, and what a bar and a small chart get at least.
+const NUMBER: usize = 10;
+const STATE: usize = 13;
+const WINDOW: usize = 20;
+const EXTRA: usize = 12;
+const HEADS: [&str; 5] = ["Available", "In queue", "Completed", "Orders/s", "Refused"];
+
+/// Draws the list, or how to begin.
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen) {
+    if screen.stores.is_empty() {
+        return empty(frame, area, screen);
+    }
+    let theme = screen.theme;
+    let title = format!("{} on {}", plural_stores(screen.stores.len()), screen.server.url);
+    let block = panel(theme, &title, String::new());
+    let inside = block.inner(area);
+    frame.render_widget(block, area);
+    let [summary_area, _, head, list] =
+        Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Length(1), Constraint::Fill(1)])
+            .areas(inside);
+    frame.render_widget(Line::styled(summary(screen), theme.quiet()), summary_area);
+    let listed = screen.listed();
+    let columns = Columns::of(&listed, usize::from(inside.width));
+    frame.render_widget(Line::styled(columns.head(), theme.quiet()), head);
+    if listed.is_empty() {
+        return frame.render_widget(Line::raw("No store has such a name."), list);
+    }
+    let chosen = screen.chosen_store.min(listed.len() - 1);
+    let shown = window(listed.len(), chosen, list.height);
+    let rows = shown.map(|index| row(screen, listed[index], index == chosen, &columns));
+    frame.render_widget(Text::from(rows.collect::<Vec<_>>()), list);
+}
+
+fn plural_stores(stores: usize) -> String {
+    super::super::format::plural(stores as i64, "store")
+}
+
+fn summary(screen: &Screen) -> String {
+    let sum = |field: &str| screen.stores.iter().map(|line| number(line, field)).sum::<i64>();
+    let open = sum("queued") + sum("in-work") + sum("retrying");
+    let (available, completed) = (count(sum("available")), count(sum("completed")));
+    let filter = if screen.filter.is_empty() { String::new() } else { format!("   / {}", safe(&screen.filter)) };
+    format!("{available} units available · {} orders processing · {completed} completed{filter}", count(open))
+}
+
+/// How wide what is; 0: not shown.
+struct Columns {
+    name: usize,
+    window: usize,
+    numbers: usize,
+    bar: usize,
+    spark: usize,
+}
+
+impl Columns {
+    fn of(lines: &[&StoreLine], width: usize) -> Columns {
+        let widest = lines.iter().map(|line| columns(&safe(&line.name))).max().unwrap_or(0);
+        let numbers = if width >= 86 { HEADS.len() } else { HEADS.len() - 1 };
+        let fixed = STATE + numbers * NUMBER + 1;
+        let name = widest.clamp(8, width.saturating_sub(fixed).clamp(8, 40));
+        let mut room = width.saturating_sub(fixed + name);
+        let window = if room > WINDOW { WINDOW } else { 0 };
+        room -= window;
+        let extra = room.saturating_sub(4) / 2;
+        let (bar, spark) = if extra >= EXTRA { (extra.min(30), extra.min(60)) } else { (0, 0) };
+        Columns { name, window, numbers, bar, spark }
+    }
+
+    fn head(&self) -> String {
+        let numbers: String = HEADS[..self.numbers].iter().map(|head| format!("{head:>NUMBER$}")).collect();
+        let spark = if self.spark > 0 { format!("  {:1$}  Orders", "", self.bar) } else { String::new() };
+        format!("{:2$} {:STATE$}{:3$}{numbers}{spark}", "Store", "", self.name, self.window)
+    }
+}
+
+fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) -> Line<'static> {
+    let theme = screen.theme;
+    let phase = phase(line.window, screen.now_ms as i64);
+    let (state, style) = state(theme, line, &phase);
+    let key: Box<[u8]> = bytes_of(&line.id).into();
+    let series = screen.series.get(&*key);
+    let name_style = if is_chosen { theme.chosen() } else { theme.strong() };
+    let mut spans = vec![
+        Span::styled(padded(&safe(&line.name), columns.name), name_style),
+        Span::raw(" "),
+        Span::styled(padded(&state, STATE), style),
+    ];
+    if columns.window > 0 {
+        spans.push(Span::styled(padded(&phase.sentence(), columns.window), theme.quiet()));
+    }
+    let orders = series.map_or(0.0, |series| series.rate(Column::Placed, screen.now_ms));
+    let known = |value: String| if line.metrics.is_some() { value } else { NONE.into() };
+    let refused = line.metrics.as_ref().map_or(0, |sample| refused_in(sample));
+    let values = [
+        known(count(number(line, "available"))),
+        known(short(number(line, "queued") as f64)),
+        known(short(number(line, "completed") as f64)),
+        known(rate(orders)),
+        known(short(refused as f64)),
+    ];
+    let tones = [Some(Tone::Available), None, None, Some(Tone::Placed), None];
+    for (value, tone) in values.into_iter().zip(tones).take(columns.numbers) {
+        let style = tone.map_or(Style::new(), |tone| theme.tone(tone).patch(theme.strong()));
+        spans.push(Span::styled(format!("{value:>NUMBER$}"), style));
+    }
+    if columns.spark > 0 {
+        let units = (number(line, "on-hand") + number(line, "sold")).max(1);
+        let filled = bar(theme, Tone::Available, number(line, "available") as f64 / units as f64, columns.bar as u16);
+        let pad = " ".repeat(columns.bar.saturating_sub(filled.width()));
+        spans.extend([Span::raw("  "), filled, Span::raw(pad), Span::raw("  ")]);
+        let lines = series.map(|series| series.line(Column::Placed, time(screen), Some(screen.now_ms), columns.spark));
+        spans.push(Span::styled(spark(&lines.unwrap_or_default(), columns.spark), theme.tone(Tone::Placed)));
+    }
+    Line::from(spans)
+}
+
+fn time(screen: &Screen) -> Time {
+    Time { from: screen.now_ms.saturating_sub(SPARK_MS), to: screen.now_ms }
+}
+
+/// What to say of a store in a word or two.
+fn state(theme: Theme, line: &StoreLine, phase: &super::window::Phase) -> (String, Style) {
+    let oversold = number(line, "oversold");
+    let is_sold_out =
+        line.metrics.is_some() && number(line, "available") <= 0 && number(line, "sold") + number(line, "held") > 0;
+    match () {
+        () if oversold > 0 => (format!("OVERSOLD {}", short(oversold as f64)), theme.alarm()),
+        () if line.window.paused => ("Paused".into(), theme.tone(Tone::Queued)),
+        () if is_sold_out && !phase.is_before => ("Sold out".into(), theme.tone(Tone::Completed)),
+        () => (phase.label.into(), theme.tone(phase.tone)),
+    }
+}
+
+/// The highest values of equal parts of the time, as a row of blocks.
+fn spark(pieces: &super::super::series::Pieces, width: usize) -> String {
+    let mut values = vec![0.0_f64; width];
+    for (seconds, value) in pieces.iter().flatten() {
+        let index = (seconds * 1e3 / SPARK_MS as f64 * width as f64) as usize;
+        let cell = &mut values[index.min(width - 1)];
+        *cell = cell.max(*value);
+    }
+    let most = values.iter().copied().fold(0.0, f64::max);
+    let block = |value: f64| match most > 0.0 && value > 0.0 {
+        true => SPARKS[((value / most * 7.0).round() as usize).min(7)],
+        false => " ",
+    };
+    values.into_iter().map(block).collect()
+}
+
+fn empty(frame: &mut Frame, area: Rect, screen: &Screen) {
+    let theme = screen.theme;
+    let block = panel(theme, "Stores", String::new());
+    let inside = block.inner(area);
+    frame.render_widget(block, area);
+    if !screen.server.connected {
+        let text = format!("Connecting to {}…", screen.server.url);
+        return frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), inside);
+    }
+    let mut lines = vec![Line::styled("No store yet", theme.strong()), Line::default()];
+    let about = "A store is one key. The first write makes it, and it shows up here by itself. In redis-cli:";
+    lines.extend(wrapped(about, usize::from(inside.width), Style::new()));
+    let steps = [
+        (
+            "Make a store: two units a customer, carts hold theirs for ten minutes",
+            "STORE.SET popup limit 2 hold-ms 600000",
+        ),
+        ("Give it something to sell", "INV.SET popup mug 100 LOW 10"),
+        ("Sell it", "ORDER.PLACE popup o-1001 alice ITEMS mug 2"),
+        ("Or watch a whole sale", "holdfast sale --url redis://127.0.0.1:6379"),
+    ];
+    for (text, code) in steps {
+        lines.extend([Line::default(), Line::styled(text, theme.quiet())]);
+        lines.push(Line::styled(format!("  {code}"), theme.tone(Tone::Available)));
+    }
+    frame.render_widget(Text::from(lines), inside);
+}

@@ -1,0 +1,131 @@
+//! The tiles: who orders, what is done, and what must never happen.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Borders, Padding, Paragraph, Wrap};
+use ratatui::Frame;
+
+use super::super::format::{count, percent, plural, rate};
+use super::super::screen::Screen;
+use super::super::series::Column;
+use super::super::shop::{Numbers, Shop};
+use super::super::theme::{Theme, Tone};
+use super::super::words::TILES;
+use super::part::rows_of;
+
+/// A space at which no line is broken.
+const NO_BREAK: &str = "\u{a0}";
+/// Tiles beside each other.
+const ACROSS: usize = 3;
+
+/// Rows that all tiles need, of so many each.
+pub fn height(rows: u16) -> u16 {
+    2 * rows + 1
+}
+
+/// Draws the tiles, of so many rows each.
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers, rows: u16) {
+    let [first, _, second] =
+        Layout::vertical([Constraint::Length(rows), Constraint::Length(1), Constraint::Length(rows)]).areas(area);
+    for (index, tile) in TILES.iter().enumerate() {
+        let row = if index < ACROSS { first } else { second };
+        let across: [Rect; ACROSS] = Layout::horizontal([Constraint::Fill(1); ACROSS]).spacing(1).areas(row);
+        one(frame, across[index % ACROSS], screen, shop, numbers, tile);
+    }
+}
+
+fn one(
+    frame: &mut Frame,
+    area: Rect,
+    screen: &Screen,
+    shop: &Shop,
+    numbers: &Numbers,
+    (name, tone, label, why): &(&str, Tone, &str, &str),
+) {
+    let theme = screen.theme;
+    let (value, sub) = told(name, screen, shop, numbers);
+    let is_alarm = *name == "oversold" && value > 0;
+    let (style, label) = match (is_alarm, *name == "oversold") {
+        (true, _) => (theme.alarm(), format!("▲ {}", label.to_uppercase())),
+        (false, true) => (Style::new(), format!("✓ {label}")),
+        _ => (Style::new(), (*label).to_string()),
+    };
+    let quiet = if is_alarm { style } else { theme.quiet() };
+    let accent = if is_alarm { style } else { theme.tone(*tone) };
+    let width = area.width.saturating_sub(2);
+    let sub = Line::from(sub);
+    let mut lines = vec![
+        Line::styled(label, accent.patch(theme.strong())),
+        Line::styled(count(value), theme.strong().patch(value_style(theme, name, is_alarm))),
+        sub.clone(),
+    ];
+    // An explanation that is cut off explains nothing.
+    if 2 + rows_of(&sub.to_string(), width) + rows_of(why, width) <= area.height {
+        lines.push(Line::styled(*why, quiet));
+    }
+    let block = Block::new()
+        .borders(Borders::LEFT)
+        .border_type(BorderType::Thick)
+        .border_style(accent)
+        .padding(Padding::left(1));
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).style(style).block(block), area);
+}
+
+fn value_style(theme: Theme, name: &str, is_alarm: bool) -> Style {
+    match (name, is_alarm) {
+        ("oversold", false) => theme.tone(Tone::Completed),
+        ("oversold", true) => theme.alarm(),
+        _ => Style::new(),
+    }
+}
+
+/// A tile's number, and what there is to say of it.
+fn told(name: &str, screen: &Screen, shop: &Shop, numbers: &Numbers) -> (i64, Vec<Span<'static>>) {
+    let plain = |text: String| vec![Span::raw(text)];
+    match name {
+        "customers" => (numbers.get(name), plain(format!("{} open now", plural(numbers.get("holds"), "cart")))),
+        "processing" => (numbers.processing(), processing(screen.theme, numbers)),
+        "completed" => {
+            let sub = match screen.is_fresh() {
+                true => format!("{} a second now", rate(shop.series.rate(Column::Completed, screen.now_ms))),
+                false => "how fast is not known".into(),
+            };
+            (numbers.get(name), plain(sub))
+        }
+        "overflow" => {
+            (numbers.get(name), plain(format!("{} found no units left", count(numbers.get("refused-outofstock")))))
+        }
+        "refused" => (numbers.refused(), plain(top_refusal(numbers))),
+        _ => {
+            let is_alarm = numbers.get(name) > 0;
+            let sub = if is_alarm { "stock was counted below what is held" } else { "as it must be" };
+            (numbers.get(name), plain(sub.into()))
+        }
+    }
+}
+
+fn processing(theme: Theme, numbers: &Numbers) -> Vec<Span<'static>> {
+    let kinds =
+        [("queued", Tone::Queued, "queued"), ("in-work", Tone::Work, "in work"), ("retrying", Tone::Retry, "to retry")];
+    let mut spans = Vec::new();
+    for (name, tone, label) in kinds.into_iter().filter(|(name, _, _)| numbers.get(name) > 0) {
+        if !spans.is_empty() {
+            spans.push(Span::raw(" · "));
+        }
+        // Together on a line, wherever it is broken.
+        let label = format!("{} {label}", count(numbers.get(name))).replace(' ', NO_BREAK);
+        spans.push(Span::styled(label, theme.tone(tone)));
+    }
+    if spans.is_empty() {
+        spans.push(Span::raw(if numbers.get("placed") > 0 { "all done" } else { "none yet" }));
+    }
+    spans
+}
+
+fn top_refusal(numbers: &Numbers) -> String {
+    match numbers.refusals().first() {
+        None => "nobody was turned away".into(),
+        Some((top, value)) => format!("{} {}", percent(*value, numbers.refused()), top.says.to_lowercase()),
+    }
+}

@@ -1,0 +1,182 @@
+//! What is always in sight: where we are, how fresh the numbers are, what must not be missed, and the keys.
+
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::Frame;
+
+use super::super::foreign::{fit, safe};
+use super::super::format::{age, count, moment};
+use super::super::screen::{Dialog, Freshness, Screen};
+use super::super::shop::{Shop, Tab, TABS};
+use super::super::theme::Tone;
+use super::part::{spread, wrapped};
+use super::window::{explain, phase};
+
+/// From this width on the line says in a sentence how fresh it is.
+const WIDE: u16 = 110;
+/// The longest name of a store at the top, in columns.
+const NAME_MAX: usize = 24;
+const NAME_MAX_WIDE: usize = 60;
+/// Columns of the bar that shows how much of the window is over.
+const WINDOW_BAR: usize = 40;
+
+/// Draws the first line.
+pub fn head(frame: &mut Frame, area: Rect, screen: &Screen) {
+    let theme = screen.theme;
+    let mut left = vec![Span::styled("Holdfast", theme.tone(Tone::Completed).patch(theme.strong()))];
+    match &screen.shop {
+        None => left.push(Span::styled(" / Stores", theme.strong())),
+        Some(shop) => {
+            let name = fit(&shop.name, if area.width >= WIDE { NAME_MAX_WIDE } else { NAME_MAX });
+            left.extend([Span::styled(" / ", theme.quiet()), Span::styled(name, theme.strong()), Span::raw("  ")]);
+            left.extend(state(screen, shop));
+        }
+    }
+    spread(frame, area, Line::from(left), freshness(screen, area.width >= WIDE));
+}
+
+/// The store's window, and what else there is to say of it in a word.
+fn state(screen: &Screen, shop: &Shop) -> Vec<Span<'static>> {
+    let theme = screen.theme;
+    if shop.numbers.is_none() || shop.is_gone {
+        return Vec::new();
+    }
+    let phase = phase(shop.window, screen.now_ms as i64);
+    let value_style = if phase.is_soon { theme.tone(Tone::Queued).patch(theme.strong()) } else { theme.strong() };
+    let mut spans = vec![
+        Span::styled(format!("● {}  ", phase.label), theme.tone(phase.tone)),
+        Span::raw(if phase.lead.is_empty() { String::new() } else { format!("{} ", phase.lead) }),
+    ];
+    if !phase.lead.is_empty() {
+        spans.push(Span::styled(phase.value, value_style));
+    }
+    if shop.numbers.as_ref().is_some_and(|numbers| numbers.is_sold_out()) {
+        spans.push(Span::styled("  ✓ Sold out", theme.tone(Tone::Completed)));
+    }
+    if shop.window.paused {
+        spans.push(Span::styled("  ‖ Paused", theme.tone(Tone::Queued)));
+    }
+    spans
+}
+
+fn freshness(screen: &Screen, is_wide: bool) -> Line<'static> {
+    let theme = screen.theme;
+    let old = screen.age_ms().map(age);
+    let (tone, text) = match (screen.freshness(), old) {
+        (Freshness::Connecting, _) => (Tone::Muted, "connecting…".to_string()),
+        (Freshness::Live, Some(old)) => (Tone::Completed, format!("live · {old} ago")),
+        (Freshness::Quiet, Some(old)) if is_wide => (Tone::Available, format!("quiet · nothing changed for {old}")),
+        (Freshness::Quiet, Some(old)) => (Tone::Available, format!("quiet · {old}")),
+        (Freshness::Live | Freshness::Quiet, None) => (Tone::Available, "live · nothing yet".to_string()),
+        (Freshness::Lost, _) => {
+            return Line::styled(" connection lost, retrying ", theme.alarm());
+        }
+    };
+    Line::from(vec![Span::styled("● ", theme.tone(tone)), Span::raw(text)])
+}
+
+/// Draws the window's times, and how much of it is over.
+pub fn times(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
+    let theme = screen.theme;
+    let now_ms = screen.now_ms as i64;
+    if shop.numbers.is_none() || shop.is_gone {
+        return;
+    }
+    let text = Line::styled(explain(shop.window, now_ms), theme.quiet());
+    let bar = match phase(shop.window, now_ms).part {
+        None => Line::default(),
+        Some(part) => {
+            let over = (part.clamp(0.0, 1.0) * WINDOW_BAR as f64).round() as usize;
+            Line::from(vec![
+                Span::styled("━".repeat(over), theme.tone(Tone::Completed)),
+                Span::styled("─".repeat(WINDOW_BAR - over), theme.frame()),
+            ])
+        }
+    };
+    spread(frame, area, text, bar);
+}
+
+/// Draws the tabs; a number beside those where something waits for the reader.
+pub fn tabs(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
+    let theme = screen.theme;
+    let dead = shop.numbers.as_ref().map_or(0, |numbers| numbers.get("dead-letters"));
+    let mut spans = Vec::new();
+    for (index, (tab, name)) in TABS.iter().enumerate() {
+        let label = format!("{} {name}", index + 1);
+        let style = match (*tab == shop.tab, *tab == Tab::Dead && dead > 0) {
+            (true, _) => theme.chosen(),
+            (false, true) => theme.tone(Tone::Refused),
+            (false, false) => theme.quiet(),
+        };
+        spans.extend([Span::styled(label, style), Span::raw("  ")]);
+    }
+    frame.render_widget(Line::from(spans), area);
+}
+
+/// What nobody may miss: a line each.
+pub fn banners(screen: &Screen) -> Vec<Line<'static>> {
+    let theme = screen.theme;
+    let mut banners = Vec::new();
+    let error = screen.server.error.as_deref().map(safe);
+    match screen.freshness() {
+        Freshness::Lost => banners.push(Line::styled(format!(" {}", away(screen, error)), theme.alarm())),
+        Freshness::Live | Freshness::Quiet => {
+            banners.extend(error.map(|error| Line::styled(format!(" {error}"), theme.alarm())));
+        }
+        Freshness::Connecting => {}
+    }
+    let numbers = screen.shop.as_ref().and_then(|shop| shop.numbers.as_ref());
+    let oversold = numbers.map_or(0, |numbers| numbers.get("oversold"));
+    if oversold > 0 {
+        let text = format!(
+            " Oversold by {}: more units are promised to carts and orders than are on hand. Somebody counted stock down \
+             below what is set aside. Count again, or cancel orders.",
+            count(oversold)
+        );
+        banners.push(Line::styled(text, theme.alarm()));
+    }
+    banners.into_iter().map(|line| line.style(theme.alarm())).collect()
+}
+
+fn away(screen: &Screen, error: Option<String>) -> String {
+    let now = screen.local_now_ms as i64;
+    let since = screen.server.since as i64;
+    let of = match screen.newest_at() {
+        Some(at) => format!(" What you see is from {}.", moment(at, screen.now_ms as i64)),
+        None => String::new(),
+    };
+    let error = error.map(|error| format!(" {error}")).unwrap_or_default();
+    format!("{} is away since {} ({}).{of}{error}", screen.product(), moment(since, now), age(now - since))
+}
+
+/// What was just done, or cannot be: in the place of the keys, for some seconds.
+pub fn note(screen: &Screen, width: usize) -> Vec<Line<'static>> {
+    screen.note().map(|note| wrapped(note, width, screen.theme.strong())).unwrap_or_default()
+}
+
+/// Draws the last line: the keys, and the server.
+pub fn foot(frame: &mut Frame, area: Rect, screen: &Screen) {
+    let theme = screen.theme;
+    let keys = match (&screen.shop, screen.dialogs.last()) {
+        (_, Some(Dialog::Prompt(..))) => "enter find   esc cancel",
+        (_, Some(Dialog::Confirm(_))) => "y redrive   n cancel",
+        (_, Some(_)) => "↑↓ scroll   esc close   q quit",
+        (None, None) => "↑↓ choose   enter open   / filter   ? help   q quit",
+        (Some(_), None) => "1-7 ←→ turn   / order   t time   r redrive   esc stores   ? help   q quit",
+    };
+    let server = &screen.server;
+    let writes = if screen.writes { "writes allowed" } else { "read-only" };
+    let version = match (&server.version, &server.role) {
+        (Some(version), Some(role)) => format!(" · {} {version}, {role}", screen.product()),
+        _ => String::new(),
+    };
+    let page = screen.page.as_ref().map(|page| format!("{page} · ")).unwrap_or_default();
+    let about = safe(&format!("{page}{}{version} · {writes}", server.url));
+    let room = usize::from(area.width).saturating_sub(Line::raw(keys).width() + 3);
+    let about = match about {
+        about if Line::raw(about.as_str()).width() <= room => about,
+        _ if writes.len() <= room => writes.to_string(),
+        _ => String::new(),
+    };
+    spread(frame, area, Line::styled(keys, theme.quiet()), Line::styled(about, theme.quiet()));
+}

@@ -1,0 +1,97 @@
+//! The sale window: opens in, closes in, closed; by the server's clock.
+
+use super::super::super::model::Window;
+use super::super::format::{countdown, duration, moment};
+use super::super::theme::Tone;
+
+/// Within so long of its end a countdown is marked.
+const SOON_MS: i64 = 60_000;
+
+/// Where a store is in its window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// Its state in a word or two.
+    pub label: &'static str,
+    /// The colour of that.
+    pub tone: Tone,
+    /// `closes in`
+    pub lead: &'static str,
+    /// `0:41`
+    pub value: String,
+    /// The part of the window that is over, if it has two ends.
+    pub part: Option<f64>,
+    /// The end is near.
+    pub is_soon: bool,
+    /// It has not opened yet.
+    pub is_before: bool,
+}
+
+impl Phase {
+    /// `closes in 0:41`
+    pub fn sentence(&self) -> String {
+        format!("{} {}", self.lead, self.value).trim().to_string()
+    }
+}
+
+/// Where a store is in its window at a time.
+pub fn phase(window: Window, now_ms: i64) -> Phase {
+    let Window { opens, closes, .. } = window;
+    let phase =
+        |label, tone, lead, value| Phase { label, tone, lead, value, part: None, is_soon: false, is_before: false };
+    let (until_open, until_close) = (opens - now_ms, closes - now_ms);
+    if until_open > 0 {
+        let phase = phase("Not open yet", Tone::Placed, "opens in", countdown(until_open));
+        return Phase { part: Some(0.0), is_soon: until_open < SOON_MS, is_before: true, ..phase };
+    }
+    if closes > 0 && until_close <= 0 {
+        let phase = phase("Closed", Tone::Muted, "closed", format!("{} ago", duration(-until_close)));
+        return Phase { part: Some(1.0), ..phase };
+    }
+    if closes > 0 {
+        let part = (opens > 0 && closes > opens).then(|| -until_open as f64 / (closes - opens) as f64);
+        let phase = phase("Open", Tone::Completed, "closes in", countdown(until_close));
+        return Phase { part, is_soon: until_close < SOON_MS, ..phase };
+    }
+    match opens {
+        0 => phase("Open", Tone::Completed, "", "no window set".into()),
+        _ => phase("Open", Tone::Completed, "open for", duration(-until_open)),
+    }
+}
+
+/// The window's times in a sentence.
+pub fn explain(window: Window, now_ms: i64) -> String {
+    let begin = (window.opens > 0).then(|| format!(" from {}", moment(window.opens, now_ms))).unwrap_or_default();
+    let times = match (window.opens, window.closes) {
+        (0, 0) => "Orders are taken at any time: no sale window is set.".into(),
+        (_, 0) => format!("Orders are taken{begin}, with no end set."),
+        (_, closes) => format!("Orders are taken{begin} until {}.", moment(closes, now_ms)),
+    };
+    match window.paused {
+        true => format!("{times} Paused: nothing is handed to workers."),
+        false => times,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_told_by_the_clock() {
+        let told = |opens, closes| {
+            let phase = phase(Window { opens, closes, paused: false }, 100_000);
+            (phase.label, phase.sentence(), phase.part)
+        };
+        assert_eq!(told(0, 0), ("Open", "no window set".into(), None));
+        assert_eq!(told(141_000, 0), ("Not open yet", "opens in 0:41".into(), Some(0.0)));
+        assert_eq!(told(50_000, 150_000), ("Open", "closes in 0:50".into(), Some(0.5)));
+        assert_eq!(told(0, 150_000), ("Open", "closes in 0:50".into(), None));
+        assert_eq!(told(50_000, 0), ("Open", "open for 50 s".into(), None));
+        assert_eq!(told(50_000, 88_000), ("Closed", "closed 12 s ago".into(), Some(1.0)));
+        let paused = explain(Window { paused: true, ..Window::default() }, 100_000);
+        assert_eq!(
+            paused,
+            "Orders are taken at any time: no sale window is set. Paused: nothing is handed to workers."
+        );
+    }
+}

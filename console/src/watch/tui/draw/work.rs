@@ -1,0 +1,112 @@
+//! Workers and the orders in their hands, with the time left on each lease.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span, Text};
+use ratatui::Frame;
+
+use super::super::super::detail::{InWork, Worker};
+use super::super::foreign::{columns, fit, safe};
+use super::super::format::{age, count, duration, plural};
+use super::super::screen::Screen;
+use super::super::shop::{Numbers, Shop, Tab};
+use super::super::theme::{Theme, Tone};
+use super::part::{bar, open_panel, window};
+
+const TITLE: &str = "Workers";
+const MEANING: &str = "Who holds which orders. A lease that runs out gives the order to somebody else.";
+/// Under this part of its lease an order is marked.
+const SHORT_PART: f64 = 0.25;
+/// Columns of the time that is left.
+const LEFT: usize = 8;
+
+/// Draws the panel.
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+    let theme = screen.theme;
+    let workers = numbers.get("workers");
+    let number = if workers > 0 { count(workers) } else { String::new() };
+    let inside = open_panel(frame, area, theme, (TITLE, MEANING), number);
+    let waiting = waiting(numbers);
+    let [list, foot] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(waiting.is_some()))]).areas(inside);
+    if let Some(waiting) = waiting {
+        frame.render_widget(Line::styled(waiting, theme.quiet()), foot);
+    }
+    let lines = shop.work_lines();
+    if lines.is_empty() {
+        let none = match numbers.get("claimed") {
+            0 => "No worker has claimed an order yet.",
+            _ => "No worker holds an order right now.",
+        };
+        return frame.render_widget(Line::raw(none), list);
+    }
+    let chosen = shop.chosen_in(Tab::Workers);
+    let widths = widths(&lines, list.width);
+    let shown = window(lines.len(), chosen.unwrap_or(0), list.height.saturating_sub(1));
+    let mut rows = vec![head(theme, widths)];
+    for index in shown.clone() {
+        let is_first = index == shown.start || lines[index].0.name != lines[index - 1].0.name;
+        rows.push(row(screen, lines[index], is_first, chosen == Some(index), widths, list.width));
+    }
+    frame.render_widget(Text::from(rows), list);
+}
+
+fn waiting(numbers: &Numbers) -> Option<String> {
+    let queued = numbers.get("queued");
+    let oldest = match numbers.get("oldest-ms") {
+        0 => String::new(),
+        ms => format!(", the next since {}", age(ms)),
+    };
+    (queued > 0).then(|| format!("{} waiting for a worker{oldest}.", plural(queued, "order")))
+}
+
+/// Columns of the worker and of the order.
+fn widths(lines: &[(&Worker, &InWork)], all: u16) -> (usize, usize) {
+    let widest = |name: &dyn Fn(&(&Worker, &InWork)) -> usize| lines.iter().map(name).max().unwrap_or(0);
+    let all = usize::from(all);
+    let worker = widest(&|(worker, _)| columns(&safe(&worker.name))).clamp(6, (all / 4).max(6));
+    let order = widest(&|(_, order)| columns(&safe(&order.order.name))).clamp(5, (all * 2 / 5).max(5));
+    (worker, order)
+}
+
+fn head(theme: Theme, (worker, order): (usize, usize)) -> Line<'static> {
+    Line::styled(format!("{:worker$}  {:order$}  {:>LEFT$}  lease", "Worker", "Order", "left"), theme.quiet())
+}
+
+fn row(
+    screen: &Screen,
+    (worker, order): (&Worker, &InWork),
+    is_first: bool,
+    is_chosen: bool,
+    (worker_width, order_width): (usize, usize),
+    all: u16,
+) -> Line<'static> {
+    let theme = screen.theme;
+    let left_ms = order.deadline - screen.now_ms as i64;
+    let lease_ms = order.deadline - order.claimed_at;
+    let part = if lease_ms > 0 { left_ms as f64 / lease_ms as f64 } else { 0.0 };
+    let tone = if part < SHORT_PART { Tone::Retry } else { Tone::Work };
+    let left = match left_ms {
+        ms if ms <= 0 => "ended".into(),
+        ms => duration(((ms + 50) / 100 * 100).max(100)),
+    };
+    let name = if is_first { padded(&safe(&worker.name), worker_width) } else { " ".repeat(worker_width) };
+    let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
+    let again = if order.attempt > 1 { format!("  attempt {}", order.attempt) } else { String::new() };
+    let used = worker_width + order_width + LEFT + 6 + again.len();
+    let room = usize::from(all).saturating_sub(used).min(30) as u16;
+    Line::from(vec![
+        Span::styled(name, theme.strong()),
+        Span::raw("  "),
+        Span::styled(padded(&safe(&order.order.name), order_width), style),
+        Span::styled(format!("  {left:>LEFT$}  "), theme.tone(tone)),
+        bar(theme, tone, part, room),
+        Span::styled(again, theme.tone(Tone::Retry)),
+    ])
+}
+
+/// A text in exactly so many columns.
+pub fn padded(text: &str, width: usize) -> String {
+    let text = fit(text, width);
+    let pad = width.saturating_sub(columns(&text));
+    format!("{text}{}", " ".repeat(pad))
+}

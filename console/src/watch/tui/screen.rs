@@ -1,0 +1,227 @@
+//! What is on the screen: all that is drawn, and nothing that draws or asks.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+use super::super::id::{bytes_of, name_of};
+use super::super::link::AskError;
+use super::super::model::{Key, ServerState, StoreLine};
+use super::foreign::safe;
+use super::series::Series;
+use super::shop::Shop;
+use super::theme::Theme;
+
+/// A store that changes is sampled once a second: after so long without a sample it is quiet.
+const QUIET_MS: i64 = 2_500;
+/// How long a note is shown.
+const NOTE_TIME: Duration = Duration::from_secs(8);
+
+/// What is to be queued anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redrive {
+    /// All that died of exactly this, and how many that are as far as is known.
+    Reason(Vec<u8>, i64),
+    /// One order.
+    Order(Vec<u8>),
+}
+
+/// An order that was looked up.
+#[derive(Debug)]
+pub struct OrderLook {
+    /// Its id.
+    pub id: Vec<u8>,
+    /// Its id, safe to show.
+    pub name: String,
+    /// What was found; `None` until an answer has come.
+    pub found: Option<Result<Json, AskError>>,
+    /// The first line that is shown.
+    pub top: usize,
+}
+
+impl OrderLook {
+    /// An order that is being looked up.
+    pub fn new(id: Vec<u8>) -> OrderLook {
+        OrderLook { name: safe(&name_of(&id)), id, found: None, top: 0 }
+    }
+
+    /// A field of what was found.
+    pub fn field(&self, name: &str) -> Option<&Json> {
+        self.found.as_ref()?.as_ref().ok()?.get(name)
+    }
+
+    /// Its state, as ORDER.GET has it.
+    pub fn state(&self) -> &str {
+        self.field("state").and_then(Json::as_str).unwrap_or_default()
+    }
+}
+
+/// What is typed into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// The id of an order.
+    Order,
+    /// A part of the names of stores.
+    Filter,
+}
+
+/// What lies over the page.
+#[derive(Debug)]
+pub enum Dialog {
+    /// What everything means, from this line on.
+    Help(usize),
+    /// A field to type into.
+    Prompt(Ask, String),
+    /// An order with its timeline.
+    Order(OrderLook),
+    /// Whether that is really wanted.
+    Confirm(Redrive),
+}
+
+/// How fresh the numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing is known yet.
+    Connecting,
+    /// They change.
+    Live,
+    /// Nothing changes, which is no error.
+    Quiet,
+    /// The server is away.
+    Lost,
+}
+
+/// All that is drawn.
+#[derive(Debug)]
+pub struct Screen {
+    /// The colours.
+    pub theme: Theme,
+    /// Unix milliseconds, by the server's clock.
+    pub now_ms: u64,
+    /// Unix milliseconds, by this machine's clock.
+    pub local_now_ms: u64,
+    /// The server.
+    pub server: ServerState,
+    /// Whether this program may write.
+    pub writes: bool,
+    /// Where the page is served as well, if it is.
+    pub page: Option<String>,
+    /// Every store, by name.
+    pub stores: Vec<StoreLine>,
+    /// The samples of every store.
+    pub series: BTreeMap<Key, Series>,
+    /// Stores are shown whose names contain this.
+    pub filter: String,
+    /// The store that is looked at; `None`: the list of stores.
+    pub shop: Option<Shop>,
+    /// What lies over the page; the last is on top.
+    pub dialogs: Vec<Dialog>,
+    /// The line of the list of stores that is chosen.
+    pub chosen_store: usize,
+    note: Option<(String, Instant)>,
+}
+
+impl Screen {
+    /// A screen that shows nothing yet.
+    pub fn new(server: ServerState, writes: bool, theme: Theme) -> Screen {
+        Screen {
+            theme,
+            now_ms: 0,
+            local_now_ms: 0,
+            server,
+            writes,
+            page: None,
+            stores: Vec::new(),
+            series: BTreeMap::new(),
+            filter: String::new(),
+            shop: None,
+            dialogs: Vec::new(),
+            chosen_store: 0,
+            note: None,
+        }
+    }
+
+    /// Tells the reader something for some seconds.
+    pub fn notify(&mut self, text: impl Into<String>) {
+        self.note = Some((text.into(), Instant::now()));
+    }
+
+    /// What is told at the moment.
+    pub fn note(&self) -> Option<&str> {
+        let (text, said) = self.note.as_ref()?;
+        (said.elapsed() < NOTE_TIME).then_some(text)
+    }
+
+    /// Takes the note away: the reader goes on.
+    pub fn hush(&mut self) {
+        self.note = None;
+    }
+
+    /// The stores that are listed: what must not be comes first, else by name.
+    pub fn listed(&self) -> Vec<&StoreLine> {
+        let wanted = self.filter.to_lowercase();
+        let is_wanted = |line: &&StoreLine| line.name.to_lowercase().contains(&wanted);
+        let mut listed: Vec<&StoreLine> = self.stores.iter().filter(is_wanted).collect();
+        let is_oversold = |line: &StoreLine| number(line, "oversold") > 0;
+        listed.sort_by_key(|line| !is_oversold(line));
+        listed
+    }
+
+    /// The key of the store that is chosen in the list.
+    pub fn chosen_key(&self) -> Option<Key> {
+        let listed = self.listed();
+        let line = listed.get(self.chosen_store.min(listed.len().saturating_sub(1)))?;
+        Some(bytes_of(&line.id).into())
+    }
+
+    /// When the newest sample on the screen was taken.
+    pub fn newest_at(&self) -> Option<i64> {
+        let at = match &self.shop {
+            Some(shop) => shop.at,
+            None => self.stores.iter().filter_map(|line| line.at).max(),
+        };
+        at.map(|at| at as i64)
+    }
+
+    /// Milliseconds since the newest sample.
+    pub fn age_ms(&self) -> Option<i64> {
+        Some((self.now_ms as i64 - self.newest_at()?).max(0))
+    }
+
+    /// How fresh the numbers are.
+    pub fn freshness(&self) -> Freshness {
+        match (self.server.connected, self.age_ms()) {
+            (false, _) if self.server.error.as_deref() == Some("connecting") => Freshness::Connecting,
+            (false, _) => Freshness::Lost,
+            (true, Some(age)) if age <= QUIET_MS => Freshness::Live,
+            (true, _) => Freshness::Quiet,
+        }
+    }
+
+    /// Whether what is shown is what there is.
+    pub fn is_fresh(&self) -> bool {
+        self.server.connected
+    }
+
+    /// What the server is called.
+    pub fn product(&self) -> &'static str {
+        match self.server.product.as_deref() {
+            Some("valkey") => "Valkey",
+            _ => "Redis",
+        }
+    }
+
+    /// The order on top, if one is.
+    pub fn order(&mut self) -> Option<&mut OrderLook> {
+        self.dialogs.iter_mut().rev().find_map(|dialog| match dialog {
+            Dialog::Order(look) => Some(look),
+            _ => None,
+        })
+    }
+}
+
+/// A number of a store in the list; 0 where there is none.
+pub fn number(line: &StoreLine, name: &str) -> i64 {
+    line.metrics.as_ref().and_then(|sample| sample.get(name)).unwrap_or(0)
+}

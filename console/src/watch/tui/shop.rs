@@ -1,0 +1,332 @@
+//! The store that is looked at: its numbers, what is chosen of it, and the lines of its lists.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::detail::{Detail, OrderRef, Setting};
+use super::super::id::{bytes_of, name_of};
+use super::super::model::{Key, StoreState, Window};
+use super::super::sample::Sample;
+use super::foreign::safe;
+use super::series::{refused_in, Series, Span};
+use super::words::{Refusal, GROUPS, NO_REASON, REFUSALS};
+
+/// No chart shows less time than this.
+const LEAST_SPAN_MS: u64 = 30_000;
+/// A history up to this long is shown whole unless the reader chooses.
+const WHOLE_MS: u64 = 15 * 60_000;
+/// After the last change, all there is shows so much of the quiet time, and a twentieth of the whole.
+const TAIL_MS: u64 = 10_000;
+
+/// The numbers of a store at a moment.
+#[derive(Clone, Debug)]
+pub enum Numbers {
+    /// A sample.
+    Sample(Arc<Sample>),
+    /// What STORE.INFO says, by the names of a sample: the store keeps no samples.
+    Info(BTreeMap<String, i64>),
+}
+
+impl Numbers {
+    /// A number by its name in a sample; 0 where there is none.
+    pub fn get(&self, name: &str) -> i64 {
+        match self {
+            Numbers::Sample(sample) => sample.get(name).unwrap_or(0),
+            Numbers::Info(numbers) => numbers.get(name).copied().unwrap_or(0),
+        }
+    }
+
+    /// Orders placed and not finished yet.
+    pub fn processing(&self) -> i64 {
+        self.get("queued") + self.get("in-work") + self.get("retrying")
+    }
+
+    /// Calls answered with no.
+    pub fn refused(&self) -> i64 {
+        match self {
+            Numbers::Sample(sample) => refused_in(sample),
+            Numbers::Info(_) => REFUSALS.iter().map(|refusal| self.get(refusal.field)).sum(),
+        }
+    }
+
+    /// Units that are neither held nor for sale.
+    pub fn kept_back(&self) -> i64 {
+        (self.get("on-hand") - self.get("held") - self.get("available")).max(0)
+    }
+
+    /// Nothing is left, and something was sold.
+    pub fn is_sold_out(&self) -> bool {
+        self.get("available") <= 0 && self.get("sold") + self.get("held") > 0
+    }
+
+    /// The reasons for which somebody was refused, most frequent first.
+    pub fn refusals(&self) -> Vec<(Refusal, i64)> {
+        let counted = REFUSALS.iter().map(|refusal| (*refusal, self.get(refusal.field)));
+        let mut some: Vec<_> = counted.filter(|(_, count)| *count > 0).collect();
+        some.sort_by_key(|(_, count)| -count);
+        some
+    }
+
+    /// Of a store that keeps no samples: what STORE.INFO says.
+    fn of_info(detail: &Detail) -> Numbers {
+        let mut numbers = BTreeMap::new();
+        for (name, value) in &detail.info.0 {
+            let known = match name.as_str() {
+                "on_hand" => "on-hand",
+                "claimed" => "in-work",
+                "dead" => "dead-letters",
+                "oldest-waiting-ms" => "oldest-ms",
+                "units-returned-total" => "returned",
+                "leases-ended-total" => "lapsed",
+                name => name.strip_suffix("-total").unwrap_or(name),
+            };
+            numbers.insert(known.to_string(), value.unwrap_or(0));
+        }
+        Numbers::Info(numbers)
+    }
+}
+
+/// A part of the store's page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tab {
+    /// The dashboard.
+    Now,
+    /// The charts.
+    OverTime,
+    /// Refusals by reason.
+    Refusals,
+    /// Retries and dead letters.
+    Dead,
+    /// Workers and what they hold.
+    Workers,
+    /// Stock by SKU.
+    Stock,
+    /// Every number.
+    Numbers,
+}
+
+/// All tabs, with their names.
+pub const TABS: [(Tab, &str); 7] = [
+    (Tab::Now, "Now"),
+    (Tab::OverTime, "Over time"),
+    (Tab::Refusals, "Refusals"),
+    (Tab::Dead, "Dead letters"),
+    (Tab::Workers, "Workers"),
+    (Tab::Stock, "Stock"),
+    (Tab::Numbers, "Numbers"),
+];
+
+/// How much time the charts show, if the reader chose.
+pub const SPANS: [(&str, u64); 3] = [("5 min", 5 * 60_000), ("15 min", WHOLE_MS), ("All", 0)];
+
+/// A line of the list of dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeadLine {
+    /// A reason orders died of.
+    Reason { reason: Vec<u8>, name: String, count: i64, is_open: bool },
+    /// An order that died of the reason above.
+    Order(OrderRef),
+    /// So many more died of it than are listed.
+    More(i64),
+}
+
+/// The store that is looked at.
+#[derive(Debug)]
+pub struct Shop {
+    /// Its key.
+    pub key: Key,
+    /// Its key, safe to show.
+    pub name: String,
+    /// Its numbers; `None` until they are known.
+    pub numbers: Option<Numbers>,
+    /// When the sample was taken, Unix milliseconds by the server's clock.
+    pub at: Option<u64>,
+    /// Its window.
+    pub window: Window,
+    /// It is no more; should it come again, it shows up by itself.
+    pub is_gone: bool,
+    /// Its samples.
+    pub series: Series,
+    /// What is asked for once a second.
+    pub detail: Option<Arc<Detail>>,
+    /// The part that is shown.
+    pub tab: Tab,
+    /// Which of [`SPANS`] the charts show, if the reader chose.
+    pub span: Option<usize>,
+    chosen: [usize; TABS.len()],
+    open_reason: Option<Vec<u8>>,
+}
+
+impl Shop {
+    /// A store that was just opened.
+    pub fn new(key: &Key) -> Shop {
+        Shop {
+            key: key.clone(),
+            name: safe(&name_of(key)),
+            numbers: None,
+            at: None,
+            window: Window::default(),
+            is_gone: false,
+            series: Series::default(),
+            detail: None,
+            tab: Tab::Now,
+            span: None,
+            chosen: [0; TABS.len()],
+            open_reason: None,
+        }
+    }
+
+    /// What the model knows of it; `None`: no such store.
+    pub fn take_state(&mut self, state: Option<StoreState>) {
+        self.is_gone = state.is_none();
+        let Some(state) = state else { return };
+        self.window = state.window;
+        if let Some(sample) = state.sample {
+            self.take_sample(&sample);
+        }
+    }
+
+    /// A sample was taken.
+    pub fn take_sample(&mut self, sample: &Arc<Sample>) {
+        self.is_gone = false;
+        self.at = Some(sample.at_ms());
+        self.series.push(sample);
+        self.numbers = Some(Numbers::Sample(sample.clone()));
+    }
+
+    /// A detail was made.
+    pub fn take_detail(&mut self, detail: Arc<Detail>) {
+        self.is_gone = false;
+        let is_off = self.samples_are_off(&detail);
+        if is_off || !matches!(self.numbers, Some(Numbers::Sample(_))) {
+            self.numbers = Some(Numbers::of_info(&detail));
+        }
+        self.detail = Some(detail);
+        self.choose(self.chosen());
+    }
+
+    fn samples_are_off(&self, detail: &Detail) -> bool {
+        detail.settings.get("metrics") == Some(&Setting::Number(0))
+    }
+
+    /// Whether the store keeps no samples.
+    pub fn is_silent(&self) -> bool {
+        self.detail.as_ref().is_some_and(|detail| self.samples_are_off(detail))
+    }
+
+    /// The time that the charts show, and the name of that choice. `is_fresh`: up to now.
+    pub fn shown_time(&self, now_ms: u64, is_fresh: bool) -> (Span, &'static str) {
+        let Some((first, last)) = self.series.ends() else {
+            return (Span { from: now_ms.saturating_sub(LEAST_SPAN_MS), to: now_ms }, "");
+        };
+        let is_whole = last - first <= WHOLE_MS || now_ms.saturating_sub(last) > WHOLE_MS;
+        let (name, length) = SPANS[self.span.unwrap_or(if is_whole { 2 } else { 1 })];
+        let end = if is_fresh { now_ms.max(last) } else { last };
+        if length == 0 {
+            let to = end.min(last + TAIL_MS + (last - first) / 20).max(first + LEAST_SPAN_MS);
+            return (Span { from: first, to }, name);
+        }
+        let from = end.saturating_sub(length).max(first).min(end.saturating_sub(LEAST_SPAN_MS));
+        (Span { from, to: end }, name)
+    }
+
+    /// The next choice of how much time is shown.
+    pub fn next_span(&mut self, now_ms: u64) {
+        let (_, name) = self.shown_time(now_ms, true);
+        let shown = SPANS.iter().position(|(known, _)| *known == name).unwrap_or(0);
+        self.span = Some((shown + 1) % SPANS.len());
+    }
+
+    fn tab_index(&self) -> usize {
+        TABS.iter().position(|(tab, _)| *tab == self.tab).unwrap_or(0)
+    }
+
+    /// The next tab (1), or the one before (-1).
+    pub fn turn(&mut self, by: isize) {
+        let next = (self.tab_index() as isize + by).rem_euclid(TABS.len() as isize);
+        self.tab = TABS[next as usize].0;
+    }
+
+    /// Which line of the tab's list is chosen.
+    pub fn chosen(&self) -> usize {
+        self.chosen[self.tab_index()]
+    }
+
+    /// Which line of a tab's list is chosen, if that tab is shown.
+    pub fn chosen_in(&self, tab: Tab) -> Option<usize> {
+        (self.tab == tab).then(|| self.chosen())
+    }
+
+    /// Chooses a line of the tab's list, or the last there is.
+    pub fn choose(&mut self, line: usize) {
+        let last = self.lines().saturating_sub(1);
+        self.chosen[self.tab_index()] = line.min(last);
+    }
+
+    /// How many lines the tab's list has.
+    fn lines(&self) -> usize {
+        match self.tab {
+            Tab::Now | Tab::OverTime => 0,
+            Tab::Refusals => self.numbers.as_ref().map_or(0, |numbers| numbers.refusals().len()),
+            Tab::Dead => self.dead_lines().len(),
+            Tab::Workers => self.work_lines().len(),
+            Tab::Stock => self.detail.as_ref().map_or(0, |detail| detail.skus.shown.len()),
+            Tab::Numbers => GROUPS.iter().map(|(_, fields)| fields.len()).sum::<usize>() + REFUSALS.len(),
+        }
+    }
+
+    /// Dead letters by reason, and the orders of the one that is open.
+    pub fn dead_lines(&self) -> Vec<DeadLine> {
+        let any = self.numbers.as_ref().is_some_and(|numbers| numbers.get("dead-letters") > 0);
+        let Some(detail) = self.detail.as_ref().filter(|_| any) else { return Vec::new() };
+        let mut lines = Vec::new();
+        for one in &detail.dead.reasons {
+            let reason = bytes_of(&one.id);
+            let is_open = self.open_reason.as_ref() == Some(&reason);
+            let name = if one.reason.is_empty() { NO_REASON.into() } else { safe(&one.reason) };
+            lines.push(DeadLine::Reason { reason, name, count: one.count, is_open });
+            if is_open {
+                lines.extend(one.orders.iter().cloned().map(DeadLine::Order));
+                let more = one.count - one.orders.len() as i64;
+                lines.extend((more > 0).then_some(DeadLine::More(more)));
+            }
+        }
+        lines
+    }
+
+    /// The line of the dead letters that is chosen, if they are shown.
+    pub fn dead_line(&self) -> Option<DeadLine> {
+        self.dead_lines().into_iter().nth(self.chosen_in(Tab::Dead)?)
+    }
+
+    /// Shows the orders that died of a reason, or hides them.
+    pub fn toggle_reason(&mut self, reason: Vec<u8>) {
+        self.open_reason = if self.open_reason.as_ref() == Some(&reason) { None } else { Some(reason) };
+    }
+
+    /// Orders in workers' hands as (worker, order), those whose lease ends first on top of each worker.
+    pub fn work_lines(&self) -> Vec<(&super::super::detail::Worker, &super::super::detail::InWork)> {
+        let any = self.numbers.as_ref().is_some_and(|numbers| numbers.get("in-work") > 0);
+        let Some(detail) = self.detail.as_ref().filter(|_| any) else { return Vec::new() };
+        let mut lines = Vec::new();
+        for worker in &detail.workers.shown {
+            let mut orders: Vec<_> = worker.orders.iter().collect();
+            orders.sort_by_key(|order| order.deadline);
+            lines.extend(orders.into_iter().map(|order| (worker, order)));
+        }
+        lines
+    }
+
+    /// The order that the chosen line tells of: its id's bytes.
+    pub fn chosen_order(&self) -> Option<Vec<u8>> {
+        let id = match self.tab {
+            Tab::Dead => match self.dead_line()? {
+                DeadLine::Order(order) => order.id,
+                _ => return None,
+            },
+            Tab::Workers => self.work_lines().get(self.chosen())?.1.order.id.clone(),
+            _ => return None,
+        };
+        Some(bytes_of(&id))
+    }
+}

@@ -1,0 +1,474 @@
+//! What is on the screen, at every size and in every state; and what keys do.
+
+use std::sync::Arc;
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier};
+use ratatui::Terminal;
+use serde_json::json;
+
+use super::super::detail::{DeadLetters, Detail, InWork, OrderRef, Reason, Setting, SkuLine, Skus, Worker, Workers};
+use super::super::id::{id_of, name_of};
+use super::super::link::AskError;
+use super::super::model::{Key, ServerState, StoreLine, StoreState, Window};
+use super::super::reply::Pairs;
+use super::super::sample::{tests::entry, Names, Sample};
+use super::draw::draw;
+use super::keys::{self, Wish};
+use super::screen::{Dialog, OrderLook, Redrive, Screen};
+use super::shop::{Shop, Tab, TABS};
+use super::theme::Theme;
+
+const NOW_MS: u64 = 1_700_000_100_000;
+const SIZES: [(u16, u16); 4] = [(80, 20), (80, 24), (120, 40), (200, 60)];
+/// An id that would clear the screen, write the other way round and move everything after it.
+const HOSTILE: &str = "\x1b[2J\x1b]0;owned\x07\u{202e}店舗\r\n\u{200b}👟";
+const HOSTILE_SHOWN: &str = "\\x1b[2J\\x1b]0;owned\\x07\\u{202e}店舗\\x0d\\x0a\\u{200b}👟";
+
+/// A sample in the middle of a sale; `changes` are other values of some fields.
+fn sample(at: u64, changes: &[(&str, i64)]) -> Arc<Sample> {
+    let usual = [
+        ("placed", 5_912),
+        ("completed", 5_400),
+        ("failed", 61),
+        ("retried", 55),
+        ("lapsed", 7),
+        ("late", 2),
+        ("dead", 3),
+        ("claimed", 5_480),
+        ("refused-outofstock", 1_900),
+        ("refused-limit", 300),
+        ("refused-notopen", 41),
+        ("skus", 2),
+        ("on-hand", 4_600),
+        ("available", 4_034),
+        ("held", 566),
+        ("sold", 5_400),
+        ("oversold", 0),
+        ("queued", 450),
+        ("in-work", 9),
+        ("retrying", 4),
+        ("dead-letters", 3),
+        ("overflow", 2_412),
+        ("holds", 54),
+        ("customers", 5_821),
+        ("workers", 2),
+        ("oldest-ms", 840),
+        ("p50-ms", 412),
+        ("p99-ms", 1_430),
+        ("max-ms", 2_000),
+    ];
+    let value = |name: &str, usual| changes.iter().find(|(known, _)| *known == name).map_or(usual, |(_, value)| *value);
+    let fields: Vec<(&str, String)> =
+        usual.iter().map(|(name, usual)| (*name, value(name, *usual).to_string())).collect();
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Arc::new(Sample::of_entry(&entry(&format!("{at}-0"), &fields), &Names::from([])).expect("a sample"))
+}
+
+fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
+    let order = |id: &str| OrderRef::of(id.as_bytes());
+    let in_work = |id, attempt| InWork {
+        order: order(id),
+        attempt,
+        deadline: NOW_MS as i64 + 4_000,
+        claimed_at: NOW_MS as i64 - 6_000,
+    };
+    let worker = |name: &str, orders| Worker { name: name.into(), orders };
+    let letters = |text: &str, count| Reason {
+        reason: text.into(),
+        id: id_of(text.as_bytes()),
+        count,
+        orders: vec![order(id), order("o-17")],
+    };
+    Arc::new(Detail {
+        id: id_of(key),
+        name: name_of(key),
+        now: NOW_MS,
+        settings: Pairs(vec![("metrics".into(), Setting::Number(7_200))]),
+        info: Pairs(vec![]),
+        at: None,
+        metrics: None,
+        skus: Skus {
+            total: 2,
+            truncated: false,
+            shown: vec![SkuLine::example(id, [0, 0, 90, 5]), SkuLine::example("mug", [4_600, 566, 5_310, 10])],
+        },
+        workers: Workers {
+            orders: 9,
+            truncated: false,
+            shown: vec![worker(id, vec![in_work(id, 1)]), worker("w-2", vec![in_work("o-8", 2), in_work("o-9", 1)])],
+        },
+        dead: DeadLetters { total: 3, counted: 3, reasons: vec![letters(reason, 2), letters("", 1)] },
+    })
+}
+
+fn server() -> ServerState {
+    ServerState {
+        url: "redis://127.0.0.1:6379".into(),
+        connected: true,
+        error: None,
+        product: Some("redis".into()),
+        version: Some("7.0.15".into()),
+        role: Some("master".into()),
+        since: NOW_MS - 60_000,
+    }
+}
+
+/// The list of stores, with these in it.
+fn list(theme: Theme, stores: &[(&str, &[(&str, i64)])]) -> Screen {
+    let mut screen = Screen::new(server(), false, theme);
+    (screen.now_ms, screen.local_now_ms) = (NOW_MS, NOW_MS);
+    let line = |(name, changes): &(&str, &[(&str, i64)])| StoreLine {
+        id: id_of(name.as_bytes()),
+        name: name.to_string(),
+        at: Some(NOW_MS - 400),
+        metrics: Some(sample(NOW_MS - 400, changes)),
+        window: Window { opens: NOW_MS as i64 - 19_000, closes: NOW_MS as i64 + 41_000, paused: false },
+    };
+    screen.stores = stores.iter().map(line).collect();
+    screen
+}
+
+/// A store in the middle of its sale, of this name, in which everything is called `id`.
+fn sale(name: &str, id: &str, changes: &[(&str, i64)]) -> Screen {
+    let mut screen = list(Theme::Full, &[(name, changes)]);
+    let key = Key::from(name.as_bytes());
+    let mut shop = Shop::new(&key);
+    for second in 0..18 {
+        let placed = [("placed", 300 * second), ("completed", 280 * second), ("p99-ms", 100 * second)];
+        shop.take_sample(&sample(NOW_MS - 18_400 + second as u64 * 1_000, &placed));
+    }
+    let window = screen.stores[0].window;
+    let last = sample(NOW_MS - 400, changes);
+    shop.take_state(Some(StoreState { window, sample: Some(last) }));
+    shop.take_detail(detail(&key, if id == "o-1" { "card declined" } else { id }, id));
+    screen.shop = Some(shop);
+    screen
+}
+
+fn picture(screen: &mut Screen, (width, height): (u16, u16)) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
+    terminal.draw(|frame| draw(frame, screen)).expect("a picture");
+    terminal.backend().buffer().clone()
+}
+
+/// The picture as text; nothing in it can do anything to a terminal.
+fn text(screen: &mut Screen, size: (u16, u16)) -> String {
+    let buffer = picture(screen, size);
+    let mut text = String::new();
+    for y in 0..size.1 {
+        let mut skip = 0;
+        for x in 0..size.0 {
+            let symbol = buffer[(x, y)].symbol();
+            assert!(!symbol.chars().any(|char| char.is_control() || "\u{202e}\u{200b}".contains(char)), "{symbol:?}");
+            if skip == 0 {
+                text.push_str(symbol);
+                skip = super::foreign::columns(symbol).saturating_sub(1);
+            } else {
+                skip -= 1;
+            }
+        }
+        text.push('\n');
+    }
+    text.replace('\u{a0}', " ")
+}
+
+#[track_caller]
+fn assert_shows(text: &str, all: &[&str]) {
+    for one in all {
+        assert!(text.contains(one), "no {one:?} in\n{text}");
+    }
+}
+
+/// Presses a key; what the reader wants by that.
+fn press(screen: &mut Screen, code: KeyCode) -> Option<Wish> {
+    keys::take(screen, &Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+fn type_all(screen: &mut Screen, text: &str) {
+    for char in text.chars() {
+        assert_eq!(press(screen, KeyCode::Char(char)), None);
+    }
+}
+
+#[test]
+fn the_dashboard_tells_everything_that_counts_at_every_size() {
+    for size in SIZES {
+        let text = text(&mut sale("popup", "o-1", &[]), size);
+        assert_shows(&text, &["Holdfast / popup", "● Open  closes in 0:41", "live · 0.4 s ago", "Units available"]);
+        assert_shows(&text, &["of 4,600 on hand", "Sold 5,400 54 %", "Set aside 566", "Available 4,034 40 %"]);
+        for (label, value) in [
+            ("Customers ordering", "5,821"),
+            ("Orders processing", "463"),
+            ("Orders completed", "5,400"),
+            ("Overflow", "2,412"),
+            ("Refused", "2,241"),
+            ("✓ Oversold", "0"),
+        ] {
+            assert_shows(&text, &[label, value]);
+        }
+        assert_shows(&text, &["54 carts open now", "450 queued", "1,900 found no units", "85 % not enough units"]);
+        assert_shows(&text, &["Orders a second", "● Ordered", "p50 412 ms p99 1.4 s", "as it must be", "q quit"]);
+        let braille = text.chars().filter(|char| ('\u{2801}'..='\u{28ff}').contains(char)).count();
+        assert!(braille > 20, "no chart is drawn at {size:?}:\n{text}");
+    }
+}
+
+#[test]
+fn there_is_more_where_there_is_more_room() {
+    let middle = text(&mut sale("popup", "o-1", &[]), (120, 40));
+    assert_shows(
+        &middle,
+        &["people with units in a cart", "placed and not finished yet", "what a customer can still buy: on hand"],
+    );
+    assert_shows(&middle, &["Orders on their way", "Refusals by reason", "OUTOFSTOCK", "Retries and dead letters"]);
+    assert_shows(&middle, &["card declined", "Orders are taken from"]);
+    let large = text(&mut sale("popup", "o-1", &[]), (200, 60));
+    assert_shows(&large, &["From ordered to completed", "p50 412 ms", "p99 1.4 s", "Workers", "Stock by SKU", "w-2"]);
+    assert_shows(&large, &["450 orders waiting for a worker, the next since 0.8 s.", "no reason given", "4.0 s"]);
+}
+
+#[test]
+fn every_tab_and_dialog_draws_at_every_size() {
+    for width in [1, 2, 41, 79, 80, 99, 140, 230] {
+        for height in [1, 3, 19, 20, 24, 37, 48, 75] {
+            let mut screen = sale("popup", "o-1", &[("oversold", 3)]);
+            for (tab, _) in TABS {
+                screen.shop.as_mut().expect("a store").tab = tab;
+                picture(&mut screen, (width, height));
+            }
+            type_all(&mut screen, "?G/");
+            picture(&mut screen, (width, height));
+            screen.dialogs.push(Dialog::Confirm(Redrive::Reason("x ".repeat(500).into(), 7)));
+            picture(&mut screen, (width, height));
+            let mut stores = list(Theme::Sixteen, &[("a", &[]), (HOSTILE, &[("oversold", 1)])]);
+            let small = text(&mut stores, (width, height));
+            if (width < 80 || height < 20) && width > 40 && height > 4 {
+                assert_shows(&small, &["make it larger"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_without_stores_says_how_to_begin() {
+    for size in SIZES {
+        let text = text(&mut list(Theme::Full, &[]), size);
+        assert_shows(&text, &["No store yet", "STORE.SET popup limit 2 hold-ms 600000", "ORDER.PLACE popup o-1001"]);
+    }
+    let mut bare = sale("popup", "o-1", &[("placed", 0), ("sold", 0), ("holds", 0), ("skus", 0)]);
+    assert_shows(&text(&mut bare, (80, 24)), &["Nothing to sell yet", "INV.SET popup mug 100 LOW 10"]);
+    let mut unsold = sale("popup", "o-1", &[("placed", 0), ("sold", 0), ("holds", 0)]);
+    assert_shows(&text(&mut unsold, (80, 24)), &["No orders yet", "ORDER.PLACE popup o-1001 alice"]);
+}
+
+#[test]
+fn a_store_that_is_sold_out_says_so() {
+    let sold_out = [("available", 0), ("on-hand", 0), ("held", 0), ("queued", 0), ("in-work", 0), ("retrying", 0)];
+    for size in SIZES {
+        let settled = [&sold_out[..], &[("holds", 0)]].concat();
+        let shown = text(&mut sale("popup", "o-1", &settled), size);
+        assert_shows(&shown, &["✓ Sold out 18 s after opening, and every order is", "settled.", "all done"]);
+        let shown = text(&mut sale("popup", "o-1", &sold_out), size);
+        assert_shows(&shown, &["Sold out 18 s after opening. 54 carts still to"]);
+    }
+}
+
+#[test]
+fn a_lost_connection_cannot_be_overlooked() {
+    for size in SIZES {
+        let mut screen = sale("popup", "o-1", &[]);
+        screen.server.connected = false;
+        screen.server.error = Some("Connection refused".into());
+        screen.server.since = NOW_MS - 12_000;
+        let shown = text(&mut screen, size);
+        assert_shows(&shown, &["connection lost, retrying", "Redis is away since", "(12 s).", "What you see is from"]);
+        assert_shows(&shown, &["of 4,600 on hand", "how fast is not known"]);
+        let mut quiet = sale("popup", "o-1", &[]);
+        quiet.now_ms += 12_000;
+        assert_shows(&text(&mut quiet, size), &["quiet", "12 s", "0 a second now"]);
+    }
+}
+
+#[test]
+fn oversold_is_loud() {
+    for size in SIZES {
+        let mut screen = sale("popup", "o-1", &[("oversold", 3)]);
+        assert_shows(
+            &text(&mut screen, size),
+            &["▲ OVERSOLD", "Oversold by 3: more units are promised", "counted below"],
+        );
+        let red = |screen: &mut Screen| {
+            let buffer = picture(screen, size);
+            buffer.content().iter().filter(|cell| cell.bg == Color::from_u32(0xc81e3a)).count()
+        };
+        assert!(red(&mut screen) > 100, "red: {}", red(&mut screen));
+        assert_eq!(red(&mut sale("popup", "o-1", &[])), 0);
+    }
+    let mut stores = list(Theme::Full, &[("a", &[]), ("b", &[("oversold", 7)])]);
+    let shown = text(&mut stores, (80, 24));
+    assert_shows(&shown, &["OVERSOLD 7"]);
+    assert!(shown.find("OVERSOLD 7") < shown.find("a    "), "what must not be comes first:\n{shown}");
+}
+
+#[test]
+fn hostile_names_are_shown_and_do_nothing() {
+    for size in SIZES {
+        let mut screen = sale(HOSTILE, HOSTILE, &[]);
+        for (tab, _) in TABS {
+            screen.shop.as_mut().expect("a store").tab = tab;
+            let shown = text(&mut screen, size);
+            assert_shows(&shown, &["Holdfast / \\x1b[2J\\x1b]0;owned"]);
+            if matches!(tab, Tab::Workers | Tab::Dead | Tab::Stock) {
+                assert_shows(&shown, &["\\x1b[2J"]);
+            }
+        }
+        screen.shop.as_mut().expect("a store").tab = Tab::Dead;
+        press(&mut screen, KeyCode::Enter);
+        press(&mut screen, KeyCode::Down);
+        assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp(HOSTILE.into())));
+        screen.order().expect("an order").found = Some(Ok(json!({
+            "state": "dead", "customer": HOSTILE, "reason": HOSTILE, "items": [[HOSTILE, 2]], "placed-at": 1, "data": HOSTILE,
+            "history": [{ "event": "failed", "at": 1, "attempt": 1, "reason": HOSTILE }, { "event": HOSTILE, "at": 2 }],
+        })));
+        assert_shows(&text(&mut screen, size), &["Order \\x1b[2J", "● Dead"]);
+        assert_shows(&text(&mut list(Theme::Plain, &[(HOSTILE, &[])]), size), &["\\x1b[2J\\x1b"]);
+    }
+    let mut wide = sale("popup", HOSTILE, &[]);
+    wide.shop.as_mut().expect("a store").tab = Tab::Stock;
+    assert_shows(&text(&mut wide, (200, 60)), &[HOSTILE_SHOWN]);
+}
+
+#[test]
+fn without_colours_everything_is_still_told() {
+    let mut screen = sale("popup", "o-1", &[("oversold", 2)]);
+    screen.theme = Theme::Plain;
+    let buffer = picture(&mut screen, (200, 60));
+    let plain = |color| matches!(color, Color::Reset);
+    assert!(buffer.content().iter().all(|cell| plain(cell.fg) && plain(cell.bg)));
+    let reversed = buffer.content().iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED)).count();
+    assert!(reversed > 200, "the alarm is not seen: {reversed}");
+    assert_shows(&text(&mut screen, (200, 60)), &["█ Sold", "▓ Set aside", "▒ Available"]);
+}
+
+#[test]
+fn an_order_is_told_with_its_timeline() {
+    let mut screen = sale("popup", "o-1", &[]);
+    type_all(&mut screen, "/o-7");
+    assert_shows(&text(&mut screen, (80, 24)), &["Find an order by its id", "o-7"]);
+    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp("o-7".into())));
+    assert_shows(&text(&mut screen, (80, 24)), &["Order o-7", "Looking it up"]);
+    let at = NOW_MS as i64 - 9_000;
+    screen.order().expect("an order").found = Some(Ok(json!({
+        "state": "retrying", "customer": "alice", "items": [["mug", 2]], "placed-at": at, "attempts": 1, "due": NOW_MS + 500,
+        "reason": "card declined", "ended-at": null,
+        "history": [
+            { "event": "placed", "at": at },
+            { "event": "claimed", "at": at + 412, "worker": "w-1", "attempt": 1 },
+            { "event": "failed", "at": at + 1_900, "attempt": 1, "reason": "card declined" },
+        ],
+    })));
+    let shown = text(&mut screen, (80, 24));
+    assert_shows(&shown, &["● Retrying", "2 units for alice; it an attempt failed", "2 × mug", "What happened"]);
+    assert_shows(&shown, &["Claimed by w-1", "+ 412 ms", "attempt 1: card declined", "the next attempt is due at"]);
+    screen.dialogs = vec![Dialog::Order(OrderLook::new(b"o-8".to_vec()))];
+    screen.order().expect("an order").found = Some(Err(AskError::Missing("NOORDER".into())));
+    assert_shows(&text(&mut screen, (80, 24)), &["Order o-8", "This store knows no such order."]);
+    assert_eq!(press(&mut screen, KeyCode::Esc), None);
+    assert!(screen.dialogs.is_empty());
+}
+
+#[test]
+fn a_redrive_is_asked_for_and_only_where_writes_are_allowed() {
+    let mut screen = sale("popup", "o-1", &[]);
+    press(&mut screen, KeyCode::Char('r'));
+    assert_shows(&text(&mut screen, (80, 24)), &["Choose a reason with the arrow keys"]);
+    press(&mut screen, KeyCode::Char('r'));
+    assert_shows(
+        &text(&mut screen, (80, 24)),
+        &["Read-only. To redrive from here, start it as holdfast watch --tui", "--allow-writes."],
+    );
+    screen.writes = true;
+    press(&mut screen, KeyCode::Char('r'));
+    assert_shows(&text(&mut screen, (80, 24)), &["Redrive 2 orders?", "“card declined”", "y  redrive", "n  cancel"]);
+    type_all(&mut screen, "xn");
+    assert!(screen.dialogs.is_empty());
+    press(&mut screen, KeyCode::Char('r'));
+    let all = Redrive::Reason(b"card declined".to_vec(), 2);
+    assert_eq!(press(&mut screen, KeyCode::Char('y')), Some(Wish::Redrive(all)));
+    // One of the orders of that reason.
+    type_all(&mut screen, "g");
+    press(&mut screen, KeyCode::Enter);
+    type_all(&mut screen, "jjr");
+    assert_eq!(press(&mut screen, KeyCode::Char('y')), Some(Wish::Redrive(Redrive::Order(b"o-17".to_vec()))));
+}
+
+#[test]
+fn keys_lead_everywhere_and_back() {
+    let mut screen = list(Theme::Full, &[("one", &[]), ("other", &[]), ("third", &[])]);
+    assert_shows(&text(&mut screen, (80, 24)), &["3 stores", "one", "other", "4,034", "Available"]);
+    press(&mut screen, KeyCode::Down);
+    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::Open(Key::from(*b"other"))));
+    type_all(&mut screen, "/thi");
+    assert_eq!(press(&mut screen, KeyCode::Enter), None);
+    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::Open(Key::from(*b"third"))));
+    press(&mut screen, KeyCode::Esc);
+    assert_eq!(screen.listed().len(), 3);
+
+    let mut screen = sale("popup", "o-1", &[]);
+    for (index, (tab, name)) in TABS.iter().enumerate() {
+        let digit = char::from(b'1' + index as u8);
+        press(&mut screen, KeyCode::Char(digit));
+        assert_eq!(screen.shop.as_ref().map(|shop| shop.tab), Some(*tab));
+        assert_shows(&text(&mut screen, (80, 24)), &[name]);
+    }
+    press(&mut screen, KeyCode::Tab);
+    assert_eq!(screen.shop.as_ref().map(|shop| shop.tab), Some(Tab::Now));
+    press(&mut screen, KeyCode::Char('?'));
+    assert_shows(&text(&mut screen, (80, 24)), &["What am I looking at?", "find an order by its id"]);
+    press(&mut screen, KeyCode::End);
+    assert_shows(&text(&mut screen, (80, 24)), &["ERR: an argument is missing or makes no sense"]);
+    press(&mut screen, KeyCode::Char('?'));
+    assert_eq!(press(&mut screen, KeyCode::Esc), Some(Wish::Close));
+    assert_eq!(press(&mut screen, KeyCode::Char('q')), Some(Wish::Quit));
+    let control_c = Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+    type_all(&mut screen, "/q");
+    assert_eq!(keys::take(&mut screen, &control_c), Some(Wish::Quit));
+}
+
+#[test]
+fn what_is_pasted_is_text_and_never_a_key() {
+    let mut screen = sale("popup", "o-1", &[]);
+    assert_eq!(keys::take(&mut screen, &Event::Paste("q".into())), None);
+    assert!(screen.dialogs.is_empty());
+    press(&mut screen, KeyCode::Char('/'));
+    assert_eq!(keys::take(&mut screen, &Event::Paste(" o-77 \nq\n".into())), None);
+    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp(b"o-77".to_vec())));
+}
+
+#[test]
+fn a_store_that_keeps_no_samples_is_told_by_its_info() {
+    let mut screen = sale("popup", "o-1", &[]);
+    let key = Key::from(*b"popup");
+    let mut detail = Detail::clone(&detail(&key, "x", "o-1"));
+    detail.settings = Pairs(vec![("metrics".into(), Setting::Number(0))]);
+    detail.info = Pairs(vec![
+        ("on_hand".into(), Some(77)),
+        ("available".into(), Some(70)),
+        ("claimed".into(), Some(2)),
+        ("claimed-total".into(), Some(9)),
+        ("leases-ended-total".into(), Some(4)),
+        ("refused-limit".into(), Some(5)),
+    ]);
+    screen.shop.as_mut().expect("a store").take_detail(Arc::new(detail));
+    assert_shows(
+        &text(&mut screen, (80, 24)),
+        &["Nothing is sampled here", "STORE.SET popup metrics 7200", "of 77 on hand"],
+    );
+    screen.shop.as_mut().expect("a store").tab = Tab::Numbers;
+    let shown = text(&mut screen, (120, 60));
+    let line = |label: &str| shown.lines().find(|line| line.contains(label)).unwrap_or_default().to_string();
+    assert!(line("In work").contains(" 2 ") && line("Claimed").contains(" 9 ") && line("Leases ended").contains(" 4 "));
+}

@@ -1,0 +1,126 @@
+//! Colours: one tone a meaning, the same in charts, tiles and lists, as on the page.
+
+use std::env;
+
+use ratatui::style::{Color, Modifier, Style};
+
+/// What a colour stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Asked for and placed.
+    Placed,
+    /// Done.
+    Completed,
+    /// Waiting.
+    Queued,
+    /// In a worker's hands.
+    Work,
+    /// To be tried again.
+    Retry,
+    /// Refused, or dead.
+    Refused,
+    /// Can be sold.
+    Available,
+    /// Demand that is not served.
+    Overflow,
+    /// Nothing to look at.
+    Muted,
+}
+
+/// The colours a terminal has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Theme {
+    /// Any colour: tones of middle brightness, which stand out on black and on white.
+    Full,
+    /// The sixteen of the terminal's own scheme.
+    Sixteen,
+    /// None: NO_COLOR is set. Bold, dim and reversed tell what colours would.
+    Plain,
+}
+
+impl Theme {
+    /// What the environment says of the terminal.
+    pub fn of_env() -> Theme {
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let colours = env::var("COLORTERM").unwrap_or_default();
+        match () {
+            () if is_set("NO_COLOR") => Theme::Plain,
+            () if colours == "truecolor" || colours == "24bit" => Theme::Full,
+            () => Theme::Sixteen,
+        }
+    }
+
+    fn pick(self, full: u32, sixteen: Color) -> Style {
+        match self {
+            Theme::Full => Style::new().fg(Color::from_u32(full)),
+            Theme::Sixteen => Style::new().fg(sixteen),
+            Theme::Plain => Style::new(),
+        }
+    }
+
+    /// The colour of a meaning.
+    pub fn tone(self, tone: Tone) -> Style {
+        match tone {
+            Tone::Placed => self.pick(0x837bf5, Color::LightMagenta),
+            Tone::Completed => self.pick(0x1ba890, Color::Green),
+            Tone::Queued => self.pick(0xdb8f22, Color::Yellow),
+            Tone::Work => self.pick(0x22a3c8, Color::Cyan),
+            Tone::Retry => self.pick(0xcc62b4, Color::Magenta),
+            Tone::Refused => self.pick(0xe4506a, Color::Red),
+            Tone::Available => self.pick(0x4489f0, Color::LightBlue),
+            Tone::Overflow => self.pick(0x9d70f0, Color::Magenta),
+            Tone::Muted => self.quiet(),
+        }
+    }
+
+    /// What may stay in the background: explanations, axes.
+    pub fn quiet(self) -> Style {
+        match self {
+            Theme::Plain => Style::new().add_modifier(Modifier::DIM),
+            _ => self.pick(0x868e9c, Color::DarkGray),
+        }
+    }
+
+    /// Frames.
+    pub fn frame(self) -> Style {
+        match self {
+            Theme::Plain => Style::new().add_modifier(Modifier::DIM),
+            _ => self.pick(0x59616e, Color::DarkGray),
+        }
+    }
+
+    /// What the eye should find first.
+    pub fn strong(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// What stands on a frame, and is not of its colour.
+    pub fn title(self) -> Style {
+        self.strong().fg(Color::Reset)
+    }
+
+    /// What must not be: nobody can overlook it.
+    pub fn alarm(self) -> Style {
+        let style = Style::new().add_modifier(Modifier::BOLD);
+        match self {
+            Theme::Full => style.fg(Color::from_u32(0xffffff)).bg(Color::from_u32(0xc81e3a)),
+            Theme::Sixteen => style.fg(Color::White).bg(Color::Red),
+            Theme::Plain => style.add_modifier(Modifier::REVERSED),
+        }
+    }
+
+    /// The chosen line or tab.
+    pub fn chosen(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED)
+    }
+
+    /// What a bar is filled with: where there are no colours, each part has a character of its own.
+    pub fn fill(self, tone: Tone) -> &'static str {
+        match (self, tone) {
+            (Theme::Full | Theme::Sixteen, _) | (_, Tone::Completed) => "█",
+            (_, Tone::Available) => "▒",
+            (_, Tone::Queued) => "▓",
+            _ => "░",
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! `holdfast watch --tui`, on a pseudo-terminal, as a person sees it.
+
+use crate::common::terminal::Terminal;
+use crate::common::{
+    claim_one, cmd, console, entries, info, order_field, tests, wait_until, Client, Server, ServerBinary, DEADLINE,
+};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+
+tests![
+    the_numbers_are_those_of_the_store,
+    every_number_is_that_of_the_last_sample,
+    it_fits_every_size,
+    a_sale_is_seen_while_it_happens,
+    orders_are_looked_up,
+    dead_orders_are_queued_anew,
+    nothing_is_written_unless_allowed,
+    stores_are_listed_and_opened,
+    leases_are_counted_down,
+    a_lost_server_is_told_and_found_again,
+    the_terminal_is_given_back,
+    hostile_names_do_nothing,
+    without_colours,
+    what_is_no_terminal_is_told,
+    the_page_is_served_only_if_wanted,
+];
+
+const MIDDLE: (u16, u16) = (120, 40);
+
+fn watch(binary: &ServerBinary, server: &Server, more: &[&str], size: (u16, u16)) -> Terminal {
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    Terminal::start(binary, &[&["watch", "--tui", "--url", &url][..], more].concat(), size, &[])
+}
+
+/// A server with a store in which a bit of everything happened.
+fn busy_shop(binary: &ServerBinary) -> (Server, Client) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.ok("STORE.SET popup closes 9000000000000 attempts 1 limit 50");
+    for sku in ["mug 1300 LOW 10", "poster 3 LOW 5", "sticker 0"] {
+        client.int(format!("INV.SET popup {sku}"));
+    }
+    for order in 1..=9 {
+        client.text(format!("ORDER.PLACE popup o-{order} c-{order} ITEMS mug 2"));
+    }
+    client.get("INV.RESERVE popup h-1 CUSTOMER c-20 ITEMS mug 3");
+    for (worker, count) in [("w-1", 6), ("w-2", 1)] {
+        client.get(format!("ORDER.CLAIM popup {worker} COUNT {count}"));
+    }
+    client.text("ORDER.COMPLETE popup o-1");
+    client.get(cmd!["ORDER.FAIL", "popup", "o-2", "REASON", "card declined"]);
+    client.get(cmd!["ORDER.FAIL", "popup", "o-3", "REASON", "card declined"]);
+    client.get(cmd!["ORDER.FAIL", "popup", "o-4", "REASON", "why? [no*]"]);
+    client.int("ORDER.CANCEL popup o-9");
+    assert!(client.call("ORDER.PLACE popup o-10 c-9 ITEMS sticker 1").is_error());
+    assert!(client.call("ORDER.PLACE popup o-11 c-9 ITEMS nothing 1").is_error());
+    (server, client)
+}
+
+/// `12345` as `12,345`.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    groups.join(",")
+}
+
+/// The number under the label of a tile.
+#[track_caller]
+fn tile(text: &str, label: &str) -> String {
+    let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
+    let row = text.lines().position(|line| line.contains(label)).unwrap_or_else(|| panic!("no {label}:\n{text}"));
+    let line: String = rows[row].iter().collect();
+    let before = line[..line.find(label).unwrap_or(0)].chars().count();
+    // A tile begins with a thick line.
+    let left = rows[row][..before].iter().rposition(|char| *char == '┃').unwrap_or_else(|| panic!("no tile:\n{text}"));
+    let value: String = rows[row + 1][left + 1..].iter().collect();
+    value.trim_start().split(' ').next().unwrap_or_default().to_string()
+}
+
+/// What the tiles must show by STORE.INFO.
+fn wanted(client: &mut Client) -> Vec<(&'static str, i64)> {
+    let mut number = |name| info(client, name);
+    let processing = number("queued") + number("claimed") + number("retrying");
+    vec![
+        ("Customers ordering", number("customers")),
+        ("Orders processing", processing),
+        ("Orders completed", number("completed-total")),
+        ("Overflow", number("overflow")),
+        ("Refused", number("refused-outofstock") + number("refused-nosku")),
+        ("Oversold", number("oversold")),
+    ]
+}
+
+/// Waits until the tiles and the stock say what STORE.INFO says.
+#[track_caller]
+fn assert_shows_info(terminal: &Terminal, client: &mut Client) {
+    let wanted: Vec<_> = wanted(client).into_iter().map(|(label, value)| (label, grouped(value))).collect();
+    let on_hand = format!("of {} on hand", grouped(info(client, "on_hand")));
+    let units = [("Available", "available"), ("Set aside", "held"), ("Sold", "sold")];
+    let units = units.map(|(label, name)| format!("█ {label} {} ", grouped(info(client, name))));
+    terminal.wait_for(&format!("{wanted:?}, {on_hand}, {units:?} are"), |text| {
+        text.contains("Oversold")
+            && text.contains(&on_hand)
+            && units.iter().all(|units| text.contains(units))
+            && wanted.iter().all(|(label, value)| tile(text, label) == *value)
+    });
+}
+
+fn the_numbers_are_those_of_the_store(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    let terminal = watch(binary, &server, &[], MIDDLE);
+    assert_shows_info(&terminal, &mut client);
+    terminal.wait_for_all(&[
+        "Holdfast / popup",
+        "● Open",
+        "closes in",
+        "Units available",
+        "card declined",
+        "✓ Oversold",
+    ]);
+    // What happens next is seen without a key.
+    client.text("ORDER.PLACE popup o-20 c-20 ITEMS mug 40");
+    client.int("ORDER.CANCEL popup o-8");
+    assert_shows_info(&terminal, &mut client);
+    assert_eq!(info(&mut client, "oversold"), 0);
+    // Counted down below what is held: loud.
+    client.int("INV.SET popup mug 2");
+    assert!(info(&mut client, "oversold") > 0);
+    let text = terminal.wait_for_all(&["▲ OVERSOLD", "Oversold by", "counted below what is held"]);
+    assert_eq!(tile(&text, "▲ OVERSOLD"), grouped(info(&mut client, "oversold")));
+    let red = |screen: &vt100::Screen| {
+        let is_red = |row, column| screen.cell(row, column).is_some_and(|cell| cell.bgcolor() != vt100::Color::Default);
+        (0..MIDDLE.1)
+            .flat_map(|row| (0..MIDDLE.0).map(move |column| (row, column)))
+            .filter(|(r, c)| is_red(*r, *c))
+            .count()
+    };
+    assert!(terminal.with_screen(red) > 100, "{}", terminal.text());
+}
+
+fn every_number_is_that_of_the_last_sample(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    let mut terminal = watch(binary, &server, &[], (120, 75));
+    assert_shows_info(&terminal, &mut client);
+    terminal.press("7");
+    terminal.wait_for_all(&["Every number", "Call not understood"]);
+    let last = entries(&mut client, "{popup}:metrics").pop().expect("a sample");
+    let shown = [
+        ("Units shipped", "units-sold"),
+        ("Carts open", "holds"),
+        ("Placed", "placed"),
+        ("Queued", "queued"),
+        ("In work", "in-work"),
+        ("Cancelled", "cancelled"),
+        ("Claimed", "claimed"),
+        ("Failed attempts", "failed"),
+        ("Died", "dead"),
+        ("Dead letters", "dead-letters"),
+        ("On hand", "on-hand"),
+        ("Held", "held"),
+        ("Unknown product", "refused-nosku"),
+        ("Not enough units left", "refused-outofstock"),
+        ("SKUs", "skus"),
+    ];
+    for (label, field) in shown {
+        let wanted = grouped(last.text(field).parse().expect("a number"));
+        terminal.wait_for(&format!("{label} is {wanted}"), |text| {
+            let of = |line: &str| {
+                let rest = line.trim_matches(['│', ' ']).strip_prefix(label)?.trim_start();
+                Some(rest.split(' ').next()? == wanted)
+            };
+            text.lines().any(|line| of(line) == Some(true))
+        });
+    }
+}
+
+fn it_fits_every_size(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    let mut terminal = watch(binary, &server, &[], (80, 24));
+    for size in [(80, 24), (200, 60), (80, 20), (132, 43), (81, 24)] {
+        terminal.resize(size);
+        assert_shows_info(&terminal, &mut client);
+        let text = terminal.wait_for_all(&["Orders a second", "q quit"]);
+        assert_eq!(text.lines().next().map(|line| line.contains("Holdfast / popup")), Some(true), "{text}");
+    }
+    terminal.resize((60, 10));
+    terminal.wait_for_all(&["This terminal is 60 x 10.", "80 x 20: make it larger."]);
+    terminal.press("q");
+    assert_eq!(terminal.end().0, 0);
+    terminal.assert_given_back();
+}
+
+fn a_sale_is_seen_while_it_happens(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut terminal = watch(binary, &server, &[], MIDDLE);
+    terminal.wait_for_all(&["No store yet", "STORE.SET popup limit 2"]);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let arguments = ["sale", "--url", &url, "--duration", "8", "--units", "300", "--seed", "7"];
+    let run = console::start(binary, &arguments, &std::env::temp_dir());
+    terminal.wait_for_all(&["Holdfast / popup", "live · ", "Orders a second"]);
+    terminal.wait_for("lines are drawn", |text| {
+        text.chars().filter(|char| ('\u{2801}'..='\u{28ff}').contains(char)).count() > 30
+    });
+    terminal.wait_for_all(&["✓ Sold out"]);
+    run.wait().assert_success();
+    let mut client = server.client();
+    let done = grouped(info(&mut client, "completed-total"));
+    let text =
+        terminal.wait_for("all is completed", |text| text.contains("quiet") && tile(text, "Orders completed") == done);
+    assert_eq!((tile(&text, "Oversold"), tile(&text, "Orders processing")), ("0".into(), "0".into()), "{text}");
+    assert!(text.contains("of 0 on hand"), "{text}");
+    terminal.press("3");
+    let refused = grouped(info(&mut client, "refused-outofstock"));
+    terminal.wait_for("refusals are told", |text| {
+        text.lines().any(|line| line.contains("OUTOFSTOCK") && line.contains(&format!(" {refused} ")))
+    });
+}
+
+fn orders_are_looked_up(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    let mut terminal = watch(binary, &server, &[], MIDDLE);
+    terminal.wait_for_all(&["Holdfast / popup", "Oversold"]);
+    terminal.press("/o-2\r");
+    let words =
+        ["Order o-2", "● Dead", "2 units for c-2", "2 × mug", "Claimed by w-1", "attempt 1: card declined", "Died"];
+    terminal.wait_for_all(&words);
+    terminal.press("\x1b");
+    terminal.wait_for("the order is closed", |text| !text.contains("Order o-2"));
+    // Pasted, with a line break that must not end up as a key.
+    terminal.press("/\x1b[200~o-5\nq\x1b[201~\r");
+    terminal.wait_for_all(&["Order o-5", "● In work", "its lease ends at"]);
+    // An order that is looked at is followed.
+    client.text("ORDER.COMPLETE popup o-5");
+    terminal.wait_for_all(&["● Completed", "its units left the building"]);
+    terminal.press("\x1b/no-such\r");
+    terminal.wait_for_all(&["Order no-such", "This store knows no such order."]);
+    terminal.press("q");
+    assert_eq!(terminal.end().0, 0);
+}
+
+fn dead_orders_are_queued_anew(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    let mut terminal = watch(binary, &server, &["--allow-writes"], MIDDLE);
+    terminal.wait_for_all(&["▸ card declined", "▸ why? [no*]"]);
+    terminal.press("4");
+    terminal.wait_for_all(&["r redrives"]);
+    terminal.press("r");
+    terminal.wait_for_all(&["Redrive 2 orders?", "“card declined”"]);
+    terminal.press("n");
+    terminal.wait_for("the question is gone", |text| !text.contains("Redrive 2 orders?"));
+    assert_eq!(info(&mut client, "dead"), 3);
+    terminal.press("r");
+    terminal.wait_for_all(&["Redrive 2 orders?"]);
+    terminal.press("y");
+    terminal.wait_for_all(&["2 orders queued anew."]);
+    for (order, state) in [("o-2", "queued"), ("o-3", "queued"), ("o-4", "dead")] {
+        assert_eq!(order_field(&mut client, order, "state"), state, "{order}");
+    }
+    // The other reason looks like a pattern, and is taken as it is; this time by one of its orders.
+    terminal.wait_for("the reason is gone", |text| !text.contains("▸ card declined"));
+    terminal.press("\r");
+    terminal.wait_for_all(&["▾ why? [no*]", "o-4"]);
+    terminal.press("j\r");
+    terminal.wait_for_all(&["Order o-4", "● Dead", "r redrives it"]);
+    terminal.press("r");
+    terminal.wait_for_all(&["Redrive order o-4?"]);
+    terminal.press("y");
+    terminal.wait_for_all(&["Order o-4 queued anew.", "● Queued", "Redriven"]);
+    assert_eq!(info(&mut client, "dead"), 0);
+    terminal.press("\x1b");
+    terminal.wait_for_all(&["No dead letters: no order ran out of attempts."]);
+}
+
+fn nothing_is_written_unless_allowed(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    let mut terminal = watch(binary, &server, &[], (80, 24));
+    terminal.wait_for_all(&["Oversold"]);
+    terminal.press("4");
+    terminal.wait_for_all(&["▸ card declined", "read-only: redrive needs --allow-writes"]);
+    terminal.press("r");
+    terminal.wait_for_all(&["Read-only. To redrive from here, start it as holdfast watch --tui"]);
+    terminal.press("y");
+    terminal.wait_for_all(&["q quit"]);
+    assert_eq!(info(&mut client, "dead"), 3);
+}
+
+fn stores_are_listed_and_opened(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    for (store, units) in [("alpha", 5), ("beta", 7_000), ("gamma", 9)] {
+        client.int(format!("INV.SET {store} mug {units}"));
+    }
+    let mut terminal = watch(binary, &server, &[], MIDDLE);
+    let text = terminal.wait_for_all(&["3 stores on", "alpha", "beta", "gamma", "7,000", "7,014 units available"]);
+    assert!(!text.contains("Units available"), "{text}");
+    terminal.press("\x1b[B\r");
+    terminal.wait_for_all(&["Holdfast / beta", "of 7,000 on hand", "No orders yet"]);
+    terminal.press("\x1b");
+    terminal.wait_for_all(&["3 stores on"]);
+    terminal.press("/GAM\r");
+    terminal.wait_for("others are not listed", |text| text.contains("gamma") && !text.contains("beta"));
+    terminal.press("\r");
+    terminal.wait_for_all(&["Holdfast / gamma"]);
+    client.int("DEL gamma");
+    terminal.wait_for_all(&["There is no store “gamma”."]);
+    client.int("INV.SET gamma mug 4");
+    terminal.wait_for_all(&["of 4 on hand"]);
+}
+
+fn leases_are_counted_down(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.int("INV.SET popup mug 10");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS mug 1");
+    client.text("ORDER.PLACE popup o-2 c-2 ITEMS mug 1");
+    let claimed = claim_one(&mut client, "ORDER.CLAIM popup w-1 LEASE 90000");
+    let mut terminal = watch(binary, &server, &[], (80, 24));
+    terminal.wait_for_all(&["Oversold"]);
+    terminal.press("5");
+    terminal.wait_for_all(&["w-1", &claimed.order, "1 min 2", "1 order waiting for a worker"]);
+    terminal.wait_for_all(&["1 min 1"]);
+    terminal.press("\r");
+    terminal.wait_for_all(&["Order o-1", "● In work"]);
+}
+
+fn a_lost_server_is_told_and_found_again(binary: &ServerBinary) {
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always"]);
+    let mut client = server.client();
+    client.int("INV.SET popup mug 77");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS mug 1");
+    let mut terminal = watch(binary, &server, &[], (80, 24));
+    terminal.wait_for_all(&["of 77 on hand", "● Open"]);
+    server.shutdown();
+    let words = ["connection lost, retrying", "is away since", "What you see is from", "of 77 on hand"];
+    terminal.wait_for_all(&words);
+    server.start_again();
+    terminal.wait_for("it is back", |text| !text.contains("connection lost") && text.contains("of 77 on hand"));
+    let mut client = server.client();
+    client.ok("CONFIG SET holdfast.sample-ms 1000");
+    client.text("ORDER.PLACE popup o-2 c-2 ITEMS mug 6");
+    terminal.wait_for_all(&["Set aside 7 ", "live · "]);
+    server.shutdown();
+    terminal.wait_for_all(&["connection lost, retrying"]);
+    terminal.press("q");
+    assert_eq!(terminal.end().0, 0);
+    terminal.assert_given_back();
+    server.start_again();
+}
+
+fn the_terminal_is_given_back(binary: &ServerBinary) {
+    let (server, _client) = busy_shop(binary);
+    let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].map(Some);
+    let ways = [("q", None), ("\x03", None), ("/q\x03", None), ("?", Some(Signal::SIGTERM))];
+    for (keys, signal) in signals.map(|signal| ("", signal)).into_iter().chain(ways) {
+        let mut terminal = watch(binary, &server, &[], (80, 24));
+        terminal.wait_for_all(&["Oversold", "Orders a second"]);
+        terminal.with_screen(|screen| {
+            assert!(screen.alternate_screen() && screen.hide_cursor() && screen.bracketed_paste());
+        });
+        terminal.press(keys);
+        if let Some(signal) = signal {
+            kill(Pid::from_raw(terminal.pid()), signal).expect("signalled");
+        }
+        let (code, text) = terminal.end();
+        assert_eq!(code, 0, "{keys:?} {signal:?}: {text}");
+        terminal.assert_given_back();
+        assert_eq!(text.trim(), "", "{keys:?} {signal:?}: something was left behind");
+    }
+}
+
+fn hostile_names_do_nothing(binary: &ServerBinary) {
+    const HOSTILE: &[u8] = b"\x1b[2J\x1b]0;owned\x07\x1b[?1049l\r\n\xff\xe2\x80\xae";
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.get(cmd!["INV.SET", HOSTILE, HOSTILE, 10]);
+    client.get(cmd!["STORE.SET", HOSTILE, "attempts", 1]);
+    for customer in 0..2 {
+        let order = [HOSTILE, &[b'0' + customer]].concat();
+        client.get(cmd!["ORDER.PLACE", HOSTILE, order, HOSTILE, "ITEMS", HOSTILE, 1]);
+    }
+    let claimed = client.get(cmd!["ORDER.CLAIM", HOSTILE, HOSTILE, "COUNT", 2]);
+    assert_eq!(claimed.array().len(), 2);
+    client.get(cmd!["ORDER.FAIL", HOSTILE, [HOSTILE, b"0"].concat(), "REASON", HOSTILE]);
+    let mut terminal = watch(binary, &server, &["--allow-writes"], (200, 60));
+    let shown = "\\x1b[2J\\x1b]0;owned\\x07\\x1b[?1049l\\x0d\\x0a\\xff\\u{202e}";
+    terminal.wait_for_all(&[&format!("Holdfast / {}", &shown[..20]), "Stock by SKU", &format!("▸ {}", &shown[..20])]);
+    for tab in ["2", "3", "5", "6", "7", "4"] {
+        terminal.press(tab);
+    }
+    terminal.wait_for_all(&["r redrives"]);
+    terminal.press("\rj\r");
+    terminal.wait_for_all(&[&format!("Order {shown}0"), "● Dead", "What happened"]);
+    terminal.press("r");
+    terminal.wait_for_all(&["Redrive order"]);
+    terminal.press("y");
+    terminal.wait_for_all(&["● Queued"]);
+    terminal.with_screen(|screen| assert!(screen.alternate_screen() && screen.hide_cursor()));
+    for bytes in [&b"owned\x07"[..], b"\x1b[?1049l", b"\x1b[2J\x1b]", "\u{202e}".as_bytes()] {
+        assert!(!terminal.has_seen(bytes), "{}", bytes.escape_ascii());
+    }
+    terminal.press("q");
+    assert_eq!(terminal.end().0, 0);
+    terminal.assert_given_back();
+}
+
+fn without_colours(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    client.int("INV.SET popup mug 2");
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let arguments = ["watch", "--tui", "--url", &url];
+    let terminal = Terminal::start(binary, &arguments, MIDDLE, &[("NO_COLOR", "1")]);
+    terminal.wait_for_all(&["▲ OVERSOLD", "Oversold by", "▓ Set aside"]);
+    terminal.with_screen(|screen| {
+        let all = (0..MIDDLE.1).flat_map(|row| (0..MIDDLE.0).map(move |column| (row, column)));
+        let cells: Vec<_> = all.filter_map(|(row, column)| screen.cell(row, column)).collect();
+        let is_plain =
+            |cell: &&vt100::Cell| cell.fgcolor() == vt100::Color::Default && cell.bgcolor() == vt100::Color::Default;
+        assert!(cells.iter().all(is_plain), "{}", screen.contents());
+        assert!(cells.iter().filter(|cell| cell.inverse()).count() > 100, "{}", screen.contents());
+    });
+}
+
+fn what_is_no_terminal_is_told(binary: &ServerBinary) {
+    let run = console::holdfast(binary, &["watch", "--tui"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.stderr);
+    assert!(run.stderr.contains("--tui needs a terminal, and standard output is none"), "{}", run.stderr);
+    let mut terminal = Terminal::start(binary, &["watch", "--tui", "--url", "http://127.0.0.1"], (80, 24), &[]);
+    let (code, text) = terminal.end();
+    assert_eq!(code, 1);
+    assert!(text.contains("wanted redis://host:port"), "{text}");
+    terminal.assert_given_back();
+}
+
+fn the_page_is_served_only_if_wanted(binary: &ServerBinary) {
+    let (server, _client) = busy_shop(binary);
+    let listening = |pid: i32| {
+        // Sockets of the process that listen: state 0A of the kernel's table, by their inodes.
+        let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).expect("sockets");
+        let inode = |line: &str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            (fields.get(3) == Some(&"0A")).then(|| format!("socket:[{}]", fields[9]))
+        };
+        let listening: Vec<String> = table.lines().filter_map(inode).collect();
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("files").flatten();
+        let links = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        links.filter(|link| listening.iter().any(|socket| link.as_os_str() == socket.as_str())).count()
+    };
+    let terminal = watch(binary, &server, &[], (200, 60));
+    terminal.wait_for_all(&["Oversold", "read-only"]);
+    assert_eq!(listening(terminal.pid()), 0);
+    let terminal = watch(binary, &server, &["--listen", "127.0.0.1:0"], (200, 60));
+    let text = terminal.wait_for_all(&["http://127.0.0.1:", "Oversold"]);
+    assert_eq!(listening(terminal.pid()), 1);
+    let address = text.split_once("http://").and_then(|(_, rest)| rest.split_once('/')).expect("an address").0;
+    let body = ureq::get(format!("http://{address}/api/stores")).call().expect("an answer").body_mut().read_to_string();
+    assert!(body.expect("a body").contains("\"popup\""));
+    wait_until(DEADLINE, "it is still drawn", || {
+        terminal.text().contains("live · ") || terminal.text().contains("quiet")
+    });
+}
