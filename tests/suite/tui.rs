@@ -1,6 +1,6 @@
 //! `holdfast watch --tui`, on a pseudo-terminal, as a person sees it.
 
-use crate::common::terminal::Terminal;
+use crate::common::terminal::{self, Terminal};
 use crate::common::{
     claim_one, cmd, console, entries, info, order_field, tests, wait_until, Client, Server, ServerBinary, DEADLINE,
 };
@@ -19,6 +19,7 @@ tests![
     leases_are_counted_down,
     a_lost_server_is_told_and_found_again,
     the_terminal_is_given_back,
+    it_ends_with_its_terminal,
     hostile_names_do_nothing,
     without_colours,
     what_is_no_terminal_is_told,
@@ -366,6 +367,15 @@ fn the_terminal_is_given_back(binary: &ServerBinary) {
         assert_eq!(code, 0, "{keys:?} {signal:?}: {text}");
         terminal.assert_given_back();
         assert_eq!(text.trim(), "", "{keys:?} {signal:?}: something was left behind");
+    }
+}
+
+fn it_ends_with_its_terminal(binary: &ServerBinary) {
+    let (server, _client) = busy_shop(binary);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    // Drawing fails and the signal comes, in any order: it is tried some times.
+    for _ in 0..5 {
+        terminal::close_the_window(binary, &["watch", "--tui", "--url", &url], b"Oversold");
     }
 }
 

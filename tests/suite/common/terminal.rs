@@ -44,16 +44,7 @@ impl Terminal {
     ) -> Terminal {
         let pair = native_pty_system().openpty(size_of(size)).expect("a pseudo-terminal");
         let modes = modes(&*pair.master);
-        let mut command = CommandBuilder::new(console::program());
-        command.args(arguments);
-        command.cwd(std::env::temp_dir());
-        for name in ["NO_COLOR", "HOLDFAST_WATCH_PASSWORD", "DURATION"] {
-            command.env_remove(name);
-        }
-        let usual = [("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("TZ", "UTC")];
-        usual.iter().chain(environment).for_each(|(name, value)| command.env(name, value));
-        command.env("REDIS_SERVER", binary.path());
-        let child = pair.slave.spawn_command(command).expect("the program started");
+        let child = pair.slave.spawn_command(command(binary, arguments, environment)).expect("the program started");
         // Only the program holds the terminal's other side: its end ends what is read.
         drop(pair.slave);
         let parser = vt100::Parser::new(cells(size.1), cells(size.0), 0);
@@ -157,6 +148,45 @@ impl Terminal {
     pub fn has_seen(&self, bytes: &[u8]) -> bool {
         self.seen().bytes.windows(bytes.len()).any(|window| window == bytes)
     }
+}
+
+/// Runs `holdfast` on a terminal that goes away as soon as it has shown this, as when a window is closed; and waits for
+/// the end of the program.
+#[track_caller]
+pub fn close_the_window(binary: &ServerBinary, arguments: &[&str], shown: &[u8]) {
+    let pair = native_pty_system().openpty(size_of((80, 24))).expect("a pseudo-terminal");
+    let mut child = pair.slave.spawn_command(command(binary, arguments, &[])).expect("the program started");
+    drop(pair.slave);
+    let mut output = pair.master.try_clone_reader().expect("the terminal's output");
+    let (mut seen, mut buffer) = (Vec::new(), [0; 4_096]);
+    while !seen.windows(shown.len()).any(|window| window == shown) {
+        let length = output.read(&mut buffer).expect("output");
+        assert!(length > 0, "the program ended: {}", seen.escape_ascii());
+        seen.extend_from_slice(&buffer[..length]);
+    }
+    drop((output, pair.master));
+    let start = std::time::Instant::now();
+    while child.try_wait().expect("its status").is_none() {
+        if start.elapsed() > DEADLINE {
+            // It must not outlive the test, too.
+            let _ = child.kill();
+            panic!("the program outlives its terminal");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn command(binary: &ServerBinary, arguments: &[&str], environment: &[(&str, &str)]) -> CommandBuilder {
+    let mut command = CommandBuilder::new(console::program());
+    command.args(arguments);
+    command.cwd(std::env::temp_dir());
+    for name in ["NO_COLOR", "HOLDFAST_WATCH_PASSWORD", "DURATION"] {
+        command.env_remove(name);
+    }
+    let usual = [("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("TZ", "UTC")];
+    usual.iter().chain(environment).for_each(|(name, value)| command.env(name, value));
+    command.env("REDIS_SERVER", binary.path());
+    command
 }
 
 /// The terminal's modes: whether it echoes, waits for whole lines, turns Ctrl-C into a signal.

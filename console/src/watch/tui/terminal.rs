@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{bail, Context, Result};
@@ -18,6 +19,9 @@ use crate::cleanup;
 
 /// The terminal, as long as it is ours.
 static OURS: Mutex<Option<Terminal<CrosstermBackend<Stdout>>>> = Mutex::new(None);
+
+/// Whether its modes are ours, and are to be given back.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// Whether this thread draws at the moment, and so has `OURS` locked.
@@ -53,6 +57,7 @@ pub fn take() -> Result<()> {
     let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).context("taking the terminal")?;
     // From here on it is given back, whatever else fails.
     *ours = Some(terminal);
+    IS_TAKEN.store(true, Ordering::SeqCst);
     enable_raw_mode().context("taking the terminal")?;
     execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All), EnableBracketedPaste, cursor::Hide)
         .context("taking the terminal")
@@ -60,10 +65,13 @@ pub fn take() -> Result<()> {
 
 /// Gives the terminal back as it was. Nothing is drawn after that.
 pub fn give_back() {
-    // A panic while drawing: the lock is this thread's own.
-    let was_ours = DRAWS.get() || ours().take().is_some();
-    DRAWS.set(false);
-    if was_ours {
+    // In a panic while drawing the lock is this thread's own; and nothing is drawn after it.
+    if !DRAWS.get() {
+        let terminal = ours().take();
+        // Its drop would show the cursor, and panic where the terminal is no more: that is done below, and may fail.
+        std::mem::forget(terminal);
+    }
+    if IS_TAKEN.swap(false, Ordering::SeqCst) {
         // The program is ending: there is nobody to tell.
         let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();

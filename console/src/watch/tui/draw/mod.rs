@@ -38,7 +38,7 @@ pub fn draw(frame: &mut Frame, screen: &mut Screen) {
     if area.width < LEAST.0 || area.height < LEAST.1 {
         return too_small(frame, area);
     }
-    let banners = top::banners(screen);
+    let banners = top::banners(screen, (area.width, area.height));
     let note = top::note(screen, usize::from(area.width - 2));
     let has_tabs = screen.shop.is_some();
     let has_times = has_tabs && area.height >= TALL;

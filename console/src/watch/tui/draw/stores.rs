@@ -91,7 +91,8 @@ impl Columns {
     fn head(&self) -> String {
         let numbers: String = HEADS[..self.numbers].iter().map(|head| format!("{head:>NUMBER$}")).collect();
         let spark = if self.spark > 0 { format!("  {:1$}  Orders", "", self.bar) } else { String::new() };
-        format!("{:2$} {:STATE$}{:3$}{numbers}{spark}", "Store", "", self.name, self.window)
+        let (name, window) = (self.name, STATE + self.window);
+        format!("{:name$} {:window$}{numbers}{spark}", "Store", "")
     }
 }
 

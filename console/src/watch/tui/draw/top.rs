@@ -14,6 +14,9 @@ use super::window::{explain, phase};
 
 /// From this width on the line says in a sentence how fresh it is.
 const WIDE: u16 = 110;
+/// From this height on there is room for what lies behind an alarm.
+const TALL: u16 = 30;
+const OVERSOLD_WHY: &str = "Somebody counted stock down below what is set aside. Count again, or cancel orders.";
 /// The longest name of a store at the top, in columns.
 const NAME_MAX: usize = 24;
 const NAME_MAX_WIDE: usize = 60;
@@ -113,29 +116,32 @@ pub fn tabs(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     frame.render_widget(Line::from(spans), area);
 }
 
-/// What nobody may miss: a line each.
-pub fn banners(screen: &Screen) -> Vec<Line<'static>> {
-    let theme = screen.theme;
-    let mut banners = Vec::new();
+/// What nobody may miss, in lines of this width.
+pub fn banners(screen: &Screen, (width, height): (u16, u16)) -> Vec<Line<'static>> {
     let error = screen.server.error.as_deref().map(safe);
+    let mut banners = Vec::new();
     match screen.freshness() {
-        Freshness::Lost => banners.push(Line::styled(format!(" {}", away(screen, error)), theme.alarm())),
-        Freshness::Live | Freshness::Quiet => {
-            banners.extend(error.map(|error| Line::styled(format!(" {error}"), theme.alarm())));
-        }
+        Freshness::Lost => banners.push(away(screen, error)),
+        Freshness::Live | Freshness::Quiet => banners.extend(error),
         Freshness::Connecting => {}
     }
     let numbers = screen.shop.as_ref().and_then(|shop| shop.numbers.as_ref());
     let oversold = numbers.map_or(0, |numbers| numbers.get("oversold"));
     if oversold > 0 {
-        let text = format!(
-            " Oversold by {}: more units are promised to carts and orders than are on hand. Somebody counted stock down \
-             below what is set aside. Count again, or cancel orders.",
-            count(oversold)
-        );
-        banners.push(Line::styled(text, theme.alarm()));
+        let by = count(oversold);
+        let what = format!("Oversold by {by}: more units are promised to carts and orders than are on hand.");
+        banners.push(if height < TALL { what } else { format!("{what} {OVERSOLD_WHY}") });
     }
-    banners.into_iter().map(|line| line.style(theme.alarm())).collect()
+    let style = screen.theme.alarm();
+    let lines = |banner: String| wrapped(&banner, usize::from(width).saturating_sub(2), style);
+    let mut lines: Vec<Line> = banners.into_iter().flat_map(lines).collect();
+    lines.iter_mut().for_each(|line| {
+        // To the edge of the terminal.
+        let pad = usize::from(width).saturating_sub(line.width() + 1);
+        line.spans.insert(0, Span::styled(" ", style));
+        line.push_span(Span::styled(" ".repeat(pad), style));
+    });
+    lines
 }
 
 fn away(screen: &Screen, error: Option<String>) -> String {

@@ -60,7 +60,10 @@ pub fn phase(window: Window, now_ms: i64) -> Phase {
 
 /// The window's times in a sentence.
 pub fn explain(window: Window, now_ms: i64) -> String {
-    let begin = (window.opens > 0).then(|| format!(" from {}", moment(window.opens, now_ms))).unwrap_or_default();
+    let begin = match window.opens {
+        0 => String::new(),
+        opens => format!(" from {}", moment(opens, now_ms)),
+    };
     let times = match (window.opens, window.closes) {
         (0, 0) => "Orders are taken at any time: no sale window is set.".into(),
         (_, 0) => format!("Orders are taken{begin}, with no end set."),
