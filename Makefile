@@ -17,7 +17,7 @@ OPENSSL_1_1 := psycopg2-binary==2.9.9
 STACK := $(SERVERS)/redis-stack
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup servers build run test browser lint deny docs bench clean
+.PHONY: help setup servers build run test browser grafana lint deny docs bench clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -59,14 +59,14 @@ build: setup ## build the module and the program holdfast
 run: build ## start redis-server with the module and sell a pop-up store out (DURATION=600 for ten minutes)
 	$(CONSOLE) sale
 
-test: build servers lint ## test everything: the engine, the module in real servers, the program, its page
+test: build servers lint ## test everything: the engine, the module in real servers, the program, its page, the dashboards
 	cargo test --locked --workspace --lib --bins
 	servers=$$(command -v redis-server); \
 	[ ! -x $(SERVERS)/valkey-server ] || servers+=:$(abspath $(SERVERS)/valkey-server); \
 	stack=; [ ! -e $(STACK)/redistimeseries.so ] || stack=$(abspath $(STACK)); \
 	HOLDFAST_SERVERS=$$servers HOLDFAST_STACK=$$stack HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) \
 	  cargo test --locked --test suite
-	$(MAKE) --no-print-directory browser
+	$(MAKE) --no-print-directory browser grafana
 
 browser: build ## test what a reader sees of holdfast watch, in headless Chromium (HOLDFAST_SCREENSHOTS=dir keeps pictures)
 	@missing=(); \
@@ -80,6 +80,15 @@ browser: build ## test what a reader sees of holdfast watch, in headless Chromiu
 	npm ci --prefix tests/browser --no-audit --no-fund
 	HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) HOLDFAST_SCREENSHOTS=$(abspath $(HOLDFAST_SCREENSHOTS)) \
 	  npm test --prefix tests/browser
+
+grafana: ## check the Grafana dashboards with Grafana's own types and code (Node 20.19 or later)
+	@if [ "$$(node -p process.features.require_module 2>/dev/null)" = true ]; then \
+	  cd grafana/check; \
+	  [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund; \
+	  npm test; \
+	else \
+	  echo "skipped: the check of the Grafana dashboards, for want of Node 20.19 or later"; \
+	fi
 
 lint: setup ## formatting, clippy
 	cargo fmt --all --check

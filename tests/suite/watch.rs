@@ -1,9 +1,12 @@
 //! `holdfast watch`: what the API and `/metrics` say is what the server says.
 
 use crate::common::watcher::Watcher;
-use crate::common::{cmd, console, entries, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE};
+use crate::common::{cleanup, cmd, console, entries, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use serde_json::{json, Value as Json};
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 
 tests![
     the_overview_is_the_last_sample,
@@ -350,16 +353,31 @@ fn a_sale_says_where_to_watch_it(binary: &ServerBinary) {
     assert_eq!(watcher.json("/api/stores")["writes"], false);
     assert_eq!(watcher.get("/").status, 200);
     watcher.process.wait().assert_success();
+    // On a server of its own the page may write. It ends with the sale, and with it the server.
+    let arguments = ["sale", "--duration", "600", "--watch", "127.0.0.1:0"];
+    let own = Watcher::in_line_of(console::start(binary, &arguments, &std::env::temp_dir()));
+    own.wait_for("the store is made", "popup", |_| true);
+    assert_eq!(own.json("/api/stores")["writes"], true);
+    kill(Pid::from_raw(own.process.pid()), Signal::SIGTERM).expect("signalled");
+    assert_eq!(own.process.wait().code, Some(130));
     let off = console::holdfast(binary, &["sale", "--url", &url, "--watch", "0.0.0.0:0"]);
     assert!(off.code != Some(0) && off.stderr.contains("loopback"), "{}", off.stderr);
 }
 
 fn a_server_without_the_module_is_told(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    server.client().ok("MODULE UNLOAD holdfast");
-    let watcher = Watcher::of(binary, &server);
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("redis.sock");
+    let bare = ["--port", "0", "--save", "", "--unixsocket", socket.to_str().expect("a path")];
+    let mut server = Command::new(binary.path()).args(bare).stdout(Stdio::null()).spawn().expect("a server");
+    cleanup::started(server.id());
+    let url = format!("unix://{}", socket.display());
+    let arguments = ["watch", "--url", &url, "--listen", "127.0.0.1:0"];
+    let watcher = Watcher::in_line_of(console::start(binary, &arguments, folder.path()));
     wait_until(DEADLINE, "it is told", || {
         let told = watcher.json("/api/stores")["server"].clone();
         told["connected"] == true && told["error"].as_str().is_some_and(|error| error.contains("not loaded Holdfast"))
     });
+    server.kill().expect("killed");
+    server.wait().expect("its end");
+    cleanup::ended(server.id());
 }

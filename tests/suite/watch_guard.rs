@@ -167,7 +167,7 @@ fn a_write_from_elsewhere_is_refused(binary: &ServerBinary) {
     assert_eq!(watcher.post("/api/stores/nope/redrive", body).status, 404);
     assert_eq!(watcher.post(path, r#"{"order":"nope"}"#).status, 404);
     assert_eq!(watcher.post(path, body).json()["redriven"], 4);
-    assert_eq!(watcher.post(path, r#"{"order":"o-1"}"#).status, 409, "it is queued already");
+    assert_eq!(watcher.post(path, body).json()["redriven"], 0, "all are queued already");
 }
 
 fn a_signal_ends_it_while_pages_look_on(binary: &ServerBinary) {

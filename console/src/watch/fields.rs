@@ -42,7 +42,7 @@ pub const FIELDS: &[Field] = &[
     counter("dead", "Orders that ran out of attempts or failed for good"),
     counter("expired", "Holds that expired"),
     counter("claimed", "Orders handed to workers"),
-    counter("units-sold", "Units sold, returned ones included"),
+    counter("units-sold", "Units that left by completed orders and committed holds, returned ones included"),
     counter("lapsed", "Leases that ended: the worker was silent for too long"),
     counter("redriven", "Dead orders that were queued anew"),
     counter("late", "Orders that took longer than the promise of sla-ms"),
@@ -69,4 +69,21 @@ pub const FIELDS: &[Field] = &[
 /// The code of a refusal whose counter has this name: `outofstock` of `refused-outofstock`.
 pub fn refusal(name: &str) -> Option<&str> {
     name.strip_prefix(REFUSED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_those_of_the_engine() {
+        let table = include_str!("../../../docs/metrics.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented = table.map(|line| {
+            let (name, rest) = line.split_once("` | ").expect("a name");
+            (name, if rest.starts_with("counter |") { Kind::Counter } else { Kind::Gauge })
+        });
+        let documented: Vec<_> = documented.filter(|(name, _)| refusal(name).is_none()).collect();
+        let known: Vec<_> = FIELDS.iter().map(|field| (field.name, field.kind)).collect();
+        assert_eq!(known, documented);
+    }
 }

@@ -11,7 +11,7 @@ use super::id::{id_of, name_of};
 use super::sample::{EntryId, Sample};
 
 /// Updates a subscriber may be behind: one that is further behind is told so, and looks at everything anew.
-const UPDATES_KEPT: usize = 1_024;
+const UPDATES_KEPT: usize = 8_192;
 
 /// A store's key.
 pub type Key = Arc<[u8]>;

@@ -12,7 +12,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 pub struct EntryId {
     /// Unix milliseconds.
     pub ms: u64,
-    /// The how manieth entry of that millisecond, from 0.
+    /// Tells apart the entries of one millisecond, from 0.
     pub seq: u64,
 }
 

@@ -29,6 +29,8 @@ const STORES_INTERVAL: Duration = Duration::from_secs(1);
 const HISTORY_POINTS: usize = 1_200;
 /// Events that wait for the connection to take them.
 const QUEUE: usize = 8;
+/// A page that lets an event wait for so long is behind.
+const BEHIND: Duration = Duration::from_secs(1);
 /// A page that takes nothing for so long is given up: it connects anew if it is still there.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
@@ -48,6 +50,8 @@ struct Teller {
     /// When the next `stores` is due, if something changed.
     stores_due: Option<Instant>,
     stores_sent: Option<Instant>,
+    /// It reads slowly: what changed meanwhile is not told step by step.
+    is_behind: bool,
     /// The newest sample of its store that was sent.
     newest: EntryId,
     /// The detail that is being made.
@@ -67,6 +71,7 @@ pub fn tell(app: &Arc<App>, store: Option<Key>, place: OwnedSemaphorePermit) -> 
         events,
         stores_due: None,
         stores_sent: None,
+        is_behind: false,
         newest: EntryId::default(),
         making: None,
         make_again: false,
@@ -122,17 +127,26 @@ impl Teller {
                 },
                 () = until(self.stores_due) => self.tell_stores().await?,
                 detail = made(&mut self.making) => self.tell_detail(detail).await?,
-                _ = beats.tick() => self.send("beat", &BeatEvent { now: self.app.model.now_ms() }).await?,
+                _ = beats.tick() => {
+                    let now = self.app.model.now_ms();
+                    self.send("beat", &BeatEvent { now }).await?;
+                }
                 () = self.events.closed() => return Err(Left),
+            }
+            if self.is_behind {
+                self.tell_everything().await?;
             }
         }
     }
 
-    async fn send(&self, name: &str, data: &impl Serialize) -> Result<(), Left> {
+    async fn send(&mut self, name: &str, data: &impl Serialize) -> Result<(), Left> {
         // What is sent are our own structures, and they all become JSON.
         let json = serde_json::to_string(data).map_err(|_| Left)?;
         let event = Event::default().event(name).data(json);
-        self.events.send_timeout(Ok(event), GIVE_UP).await.map_err(|_| Left)
+        let began = Instant::now();
+        let sent = self.events.send_timeout(Ok(event), GIVE_UP).await;
+        self.is_behind |= began.elapsed() > BEHIND;
+        sent.map_err(|_| Left)
     }
 
     async fn tell_everything(&mut self) -> Result<(), Left> {
@@ -140,17 +154,22 @@ impl Teller {
         self.updates = self.app.model.subscribe();
         self.tell_server().await?;
         self.tell_stores().await?;
-        self.tell_store().await
+        self.tell_store().await?;
+        // However long that took: what changed since is told step by step, or nothing else would ever be.
+        self.is_behind = false;
+        Ok(())
     }
 
-    async fn tell_server(&self) -> Result<(), Left> {
-        let (model, writes) = (&self.app.model, self.app.writes);
-        self.send("server", &ServerEvent { now: model.now_ms(), server: model.server(), writes }).await
+    async fn tell_server(&mut self) -> Result<(), Left> {
+        let model = &self.app.model;
+        let event = ServerEvent { now: model.now_ms(), server: model.server(), writes: self.app.writes };
+        self.send("server", &event).await
     }
 
     async fn tell_stores(&mut self) -> Result<(), Left> {
         (self.stores_due, self.stores_sent) = (None, Some(Instant::now()));
-        self.send("stores", &self.app.model.overview(self.app.writes)).await
+        let overview = self.app.model.overview(self.app.writes);
+        self.send("stores", &overview).await
     }
 
     /// History and detail of the store it looks at.

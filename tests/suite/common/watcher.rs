@@ -5,7 +5,7 @@ use super::console::{self, Running};
 use super::server::Server;
 use super::wait::{wait_until, DEADLINE};
 use serde_json::Value as Json;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{channel, Receiver};
 use std::time::{Duration, Instant};
@@ -128,27 +128,18 @@ impl Watcher {
     /// The events of a store, or of all (`""`).
     #[track_caller]
     pub fn events(&self, store: &str) -> Events {
+        Events::read_from(self.ask_for_events(store))
+    }
+
+    /// Asks for events, and reads none of them.
+    #[track_caller]
+    pub fn ask_for_events(&self, store: &str) -> TcpStream {
         let query = if store.is_empty() { String::new() } else { format!("?store={store}") };
         let mut stream = self.connect();
         let request = format!("GET /api/events{query} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address);
         stream.write_all(request.as_bytes()).expect("sent");
-        let (tell, told) = channel();
-        std::thread::spawn(move || {
-            let mut name = String::new();
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                if let Some(event) = line.strip_prefix("event: ") {
-                    name = event.to_string();
-                } else if let Some(data) = line.strip_prefix("data: ") {
-                    let data = serde_json::from_str(data).unwrap_or_else(|error| panic!("{name}: {error}: {data}"));
-                    if tell.send((std::mem::take(&mut name), data)).is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-        Events(told)
+        stream
     }
-
     /// Waits until the program has seen a store, and what it saw of it is as wanted.
     #[track_caller]
     pub fn wait_for(&self, what: &str, store: &str, wanted: impl Fn(&Json) -> bool) -> Json {
@@ -167,6 +158,25 @@ impl Watcher {
 pub struct Events(Receiver<(String, Json)>);
 
 impl Events {
+    /// The events that come over a connection, from now on.
+    pub fn read_from(stream: TcpStream) -> Events {
+        let (tell, told) = channel();
+        std::thread::spawn(move || {
+            let mut name = String::new();
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if let Some(event) = line.strip_prefix("event: ") {
+                    name = event.to_string();
+                } else if let Some(data) = line.strip_prefix("data: ") {
+                    let data = serde_json::from_str(data).unwrap_or_else(|error| panic!("{name}: {error}: {data}"));
+                    if tell.send((std::mem::take(&mut name), data)).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Events(told)
+    }
+
     /// The next event, whatever it is.
     #[track_caller]
     pub fn next(&self) -> (String, Json) {
@@ -197,10 +207,4 @@ impl Events {
         }
         names
     }
-}
-
-/// Reads what is left of a stream, for as long as it comes.
-pub fn drain(mut stream: TcpStream) -> usize {
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap_or_default()
 }

@@ -114,6 +114,8 @@ impl Details {
     /// # Errors
     /// As [`Details::of`].
     pub async fn since(&self, key: &Key, moment: Instant) -> Result<Arc<Detail>, AskError> {
+        // While the server is lost, nothing is told as if it were there.
+        let mut connection = self.link.ask()?;
         let shelf = self.made.of(key);
         let mut made = shelf.lock().await;
         if let Some((when, detail)) = &made.last {
@@ -123,7 +125,7 @@ impl Details {
             sleep_until(*when + INTERVAL).await;
         }
         let when = Instant::now();
-        let detail = Arc::new(self.make(key, &mut made).await.map_err(|error| error.of_store(key))?);
+        let detail = Arc::new(self.make(&mut connection, key, &mut made).await.map_err(|error| error.of_store(key))?);
         made.last = Some((when, detail.clone()));
         Ok(detail)
     }
@@ -133,11 +135,15 @@ impl Details {
         self.made.of(key).lock().await.last = None;
     }
 
-    async fn make(&self, key: &Key, made: &mut Made) -> Result<Detail, AskError> {
-        let mut connection = self.link.ask()?;
+    async fn make(
+        &self,
+        connection: &mut MultiplexedConnection,
+        key: &Key,
+        made: &mut Made,
+    ) -> Result<Detail, AskError> {
         let mut questions = pipe();
         questions.cmd("STORE.GET").arg(&**key).cmd("STORE.INFO").arg(&**key);
-        let mut replies = ask_all(&mut connection, questions).await?.into_iter();
+        let mut replies = ask_all(connection, questions).await?.into_iter();
         let settings = settings(reply::map("STORE.GET", replies.next())?);
         let info = info(reply::map("STORE.INFO", replies.next())?);
         let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
@@ -148,9 +154,9 @@ impl Details {
             now: self.model.now_ms(),
             at: known.sample.as_ref().map(|sample| sample.at_ms()),
             metrics: known.sample,
-            skus: made.skus.find(&mut connection, key, count("skus")).await?,
-            workers: made.work.find(&mut connection, key, count("claimed")).await?,
-            dead: dead::read(&mut connection, key, count("dead")).await?,
+            skus: made.skus.find(connection, key, count("skus")).await?,
+            workers: made.work.find(connection, key, count("claimed")).await?,
+            dead: dead::read(connection, key, count("dead")).await?,
             settings,
             info,
         })

@@ -47,7 +47,7 @@ pub struct InWork {
     /// The order.
     #[serde(flatten)]
     pub order: OrderRef,
-    /// The how manieth attempt it is, from 1.
+    /// The attempt it is, the first is 1.
     pub attempt: i64,
     /// When the lease ends, Unix milliseconds.
     pub deadline: i64,

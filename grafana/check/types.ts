@@ -1,0 +1,106 @@
+// What a dashboard of this folder may be: Grafana's published types, with the options of the panels and the queries of
+// the data sources filled in, as they are in JSON.
+
+import type { Dashboard, DataSourceRef, FieldConfigSource, GraphFieldConfig, Panel, RowPanel, TableFieldOptions } from '@grafana/schema';
+import type { Options as BarGauge } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';
+import type { Options as Stat } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
+import type { Options as Table } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
+import type { Options as TimeSeries } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
+
+// A type as JSON has it: an enumeration of strings is one of those strings.
+type Json<T> = unknown extends T
+  ? T
+  : T extends string
+    ? `${T}`
+    : T extends Array<infer Item>
+      ? Array<Json<Item>>
+      : T extends object
+        ? { [Key in keyof T]: Json<T[Key]> }
+        : T;
+
+interface Query {
+  refId: string;
+  datasource: DataSourceRef;
+}
+
+interface Streaming {
+  streaming?: true;
+  // Milliseconds.
+  streamingInterval?: number;
+  // Of the other kind, 'TimeSeries', Grafana 10 and later draw nothing.
+  streamingDataType?: 'DataFrame';
+}
+
+// The queries of the Redis data source 2.x, as its backend reads them; `query` is for its command line alone.
+interface StreamRange extends Query, Streaming {
+  type: 'command';
+  command: 'xrange' | 'xrevrange';
+  keyName: string;
+  // Without them, the time range of the dashboard.
+  start?: string;
+  end?: string;
+  count?: number;
+  query: '';
+}
+
+interface StreamLength extends Query, Streaming {
+  type: 'command';
+  command: 'xlen';
+  keyName: string;
+  query: '';
+}
+
+interface TimeSeriesRange extends Query {
+  type: 'timeSeries';
+  command: 'ts.mrange';
+  filter: string;
+  // The labels that name frame and field.
+  legend: string;
+  value: string;
+  // Without one the plugin sends the bucket by itself, which is no argument of TS.MRANGE.
+  aggregation: 'avg' | 'max' | 'min' | 'last' | 'first' | 'sum' | 'count' | 'range';
+  // Milliseconds.
+  bucket: number;
+  fill: boolean;
+  query: '';
+}
+
+// The answer of another panel's query.
+interface Shared extends Query {
+  panelId: number;
+}
+
+// Grafana does not publish the type of this one with the others.
+interface Prometheus extends Query {
+  expr: string;
+  instant: boolean;
+  range: boolean;
+  legendFormat: string;
+  editorMode: 'code';
+}
+
+type Target = StreamRange | StreamLength | TimeSeriesRange | Shared | Prometheus;
+
+type Drawn<Type extends string, Options, Custom> = Json<Omit<Panel, 'options' | 'fieldConfig' | 'targets' | 'type'>> & {
+  type: Type;
+  id: number;
+  title: string;
+  description: string;
+  options: Json<Options>;
+  fieldConfig: Json<FieldConfigSource<Custom>>;
+  targets: Target[];
+};
+
+type AnyPanel =
+  | Drawn<'stat', Stat, {}>
+  | Drawn<'bargauge', BarGauge, {}>
+  | Drawn<'table', Table, Partial<TableFieldOptions>>
+  | Drawn<'timeseries', TimeSeries, GraphFieldConfig>;
+
+type Row = Json<Omit<RowPanel, 'panels'>> & { panels: AnyPanel[] };
+
+export type HoldfastDashboard = Json<Omit<Dashboard, 'panels'>> & {
+  uid: string;
+  title: string;
+  panels: Array<AnyPanel | Row>;
+};
