@@ -38,6 +38,7 @@ mod store;
 mod streams;
 mod timeseries;
 mod tui;
+mod tui_terminal;
 mod versions;
 mod watch;
 mod watch_events;
@@ -80,6 +81,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("streams", streams::TESTS),
     ("timeseries", timeseries::TESTS),
     ("tui", tui::TESTS),
+    ("tui_terminal", tui_terminal::TESTS),
     ("versions", versions::TESTS),
     ("watch", watch::TESTS),
     ("watch_events", watch_events::TESTS),
