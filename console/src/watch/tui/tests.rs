@@ -231,6 +231,19 @@ fn there_is_more_where_there_is_more_room() {
 }
 
 #[test]
+fn what_stands_side_by_side_is_whole() {
+    for size in [(80, 60), (100, 34), (100, 60), (120, 40), (139, 50), (140, 50)] {
+        let shown = text(&mut sale("popup", "o-1", &[("retried", 12_345)]), size);
+        assert_shows(
+            &shown,
+            &["╭ Orders a second ", "p50 412 ms p99 1.4 s", "Leases ended 7", "Late 2", "Retried 12,345"],
+        );
+        let refused = shown.lines().find(|line| line.contains("Customer's limit reached")).unwrap_or_default();
+        assert!(refused.contains(" 300 "), "{shown}");
+    }
+}
+
+#[test]
 fn every_tab_and_dialog_draws_at_every_size() {
     for width in [1, 2, 41, 79, 80, 99, 140, 230] {
         for height in [1, 3, 19, 20, 24, 37, 48, 75] {

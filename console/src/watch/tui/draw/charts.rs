@@ -157,8 +157,19 @@ fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, kind: &'a Kind) -> Block<
         "" => String::new(),
         name => format!(" {name} · {} ", duration((time.to - time.from) as i64)),
     };
+    // What does not fit beside the title gives way: the time that is shown first, it stands under the lines too.
+    let free = room.saturating_sub(kind.title.len() + 3);
     let mut right = latencies(screen, shop, kind);
-    right.push_span(Span::styled(span, theme.quiet()));
+    let span = Span::styled(span, theme.quiet());
+    if right.width() > 0 && right.width() + span.width() > free {
+        right.spans.pop();
+        right.push_span(Span::raw(" "));
+    } else {
+        right.push_span(span);
+    }
+    if right.width() > free {
+        right = Line::default();
+    }
     let mut title = vec![Span::styled(format!(" {} ", kind.title), theme.title())];
     if kind.title.len() + kind.meaning.len() + right.width() + 6 <= room {
         title.push(Span::styled(format!("· {} ", kind.meaning), theme.quiet()));

@@ -2,7 +2,7 @@
 
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::Paragraph;
+use ratatui::widgets::{Paragraph, Wrap};
 use ratatui::Frame;
 
 use super::super::foreign::{columns, fit, safe};
@@ -11,7 +11,7 @@ use super::super::screen::Screen;
 use super::super::shop::{DeadLine, Numbers, Shop, Tab};
 use super::super::theme::{Theme, Tone};
 use super::super::words::TROUBLE;
-use super::part::{bar, open_panel, window};
+use super::part::{bar, open_panel, rows_of, window, NO_BREAK};
 
 const TITLE: &str = "Retries and dead letters";
 const MEANING: &str = "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.";
@@ -29,13 +29,15 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
     let number = if total > 0 { count(total) } else { String::new() };
     let inside = open_panel(frame, area, theme, (TITLE, MEANING), number);
     let explains = inside.height >= ROOM_TO_EXPLAIN.1 && inside.width >= ROOM_TO_EXPLAIN.0;
+    let numbers = trouble_lines(theme, numbers, explains);
+    let rows: u16 = numbers.iter().map(|line| rows_of(&line.to_string(), inside.width)).sum();
     let [trouble, _, list] = Layout::vertical([
-        Constraint::Length(if explains { 4 } else { 1 }),
+        Constraint::Length(rows),
         Constraint::Length(u16::from(inside.height > 5)),
         Constraint::Fill(1),
     ])
     .areas(inside);
-    frame.render_widget(Paragraph::new(trouble_lines(theme, numbers, explains)), trouble);
+    frame.render_widget(Paragraph::new(numbers).wrap(Wrap { trim: true }), trouble);
     reasons(frame, list, screen, shop, total);
 }
 
@@ -53,9 +55,12 @@ fn trouble_lines(theme: Theme, numbers: &Numbers, explains: bool) -> Vec<Line<'s
     }
     let mut spans = Vec::new();
     for (field, label, _) in TROUBLE {
-        let label = label.strip_suffix(" attempts").unwrap_or(label);
-        spans.push(Span::raw(format!("{label} ")));
-        spans.push(Span::styled(format!("{}  ", count(numbers.get(field))), theme.strong()));
+        let label = label.strip_suffix(" attempts").unwrap_or(label).replace(' ', NO_BREAK);
+        if !spans.is_empty() {
+            spans.push(Span::styled(" · ", theme.quiet()));
+        }
+        spans.push(Span::raw(format!("{label}{NO_BREAK}")));
+        spans.push(Span::styled(count(numbers.get(field)), theme.strong()));
     }
     vec![Line::from(spans)]
 }

@@ -45,7 +45,8 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
         tiles::draw(frame, right, screen, shop, numbers, tile);
         return below(frame, rest, screen, shop, numbers);
     }
-    let card = if area.height >= EXPLAINED { stock::LARGE } else { stock::SMALL };
+    let has_room = area.height >= EXPLAINED && area.width >= HALVES;
+    let card = if has_room { stock::LARGE } else { stock::SMALL };
     let [top, middle, rest] =
         Layout::vertical([Constraint::Length(card), Constraint::Length(tiles_height), Constraint::Fill(1)]).areas(area);
     stock::draw(frame, top, screen, shop, numbers);

@@ -9,6 +9,8 @@ use ratatui::Frame;
 use super::super::foreign::fit;
 use super::super::theme::{Theme, Tone};
 
+/// A space at which no line is broken.
+pub const NO_BREAK: &str = "\u{a0}";
 /// Eighths of a bar's last column.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 /// From this height on a panel has room to say what it shows.
@@ -45,7 +47,7 @@ pub fn open_panel(frame: &mut Frame, area: Rect, theme: Theme, (title, meaning):
 /// How many rows a text takes when it is wrapped at spaces.
 pub fn rows_of(text: &str, width: u16) -> u16 {
     let (mut rows, mut used) = (1, 0);
-    for word in text.split_whitespace().map(|word| word.chars().count() as u16) {
+    for word in text.split([' ', '\n']).filter(|word| !word.is_empty()).map(|word| word.chars().count() as u16) {
         if used > 0 && used + 1 + word > width {
             (rows, used) = (rows + 1, word);
         } else {

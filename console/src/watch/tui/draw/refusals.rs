@@ -16,10 +16,10 @@ const MEANING: &str = "Calls the store answered with no, since it was made. A re
 /// Columns of the reason, of its code, of the number and of its part.
 const SAYS: usize = 24;
 const CODE: usize = 11;
-const NUMBER: usize = 12;
+const NUMBER: usize = 10;
 const PART: usize = 7;
-/// From this width on there is a bar too.
-const ROOM_FOR_BARS: u16 = 58;
+/// A bar is drawn where it has so much room at least.
+const BAR_LEAST: usize = 8;
 
 /// Draws the panel.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
@@ -35,18 +35,21 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
     let with_why = usize::from(inside.height) > 2 * some.len();
     let shown = window(some.len(), chosen.unwrap_or(0), inside.height / if with_why { 2 } else { 1 });
     let most = some[0].1;
+    let width = usize::from(inside.width);
     let mut lines = Vec::new();
     for (index, (refusal, value)) in some.iter().enumerate().take(shown.end).skip(shown.start) {
         let style = if chosen == Some(index) { theme.chosen() } else { theme.strong() };
-        let mut line = vec![
-            Span::styled(format!("{:SAYS$}", refusal.says), style),
-            Span::styled(format!(" {:CODE$}", refusal.code), theme.quiet()),
-            Span::styled(format!("{:>NUMBER$}", count(*value)), theme.strong()),
-            Span::styled(format!("{:>PART$}  ", percent(*value, all)), theme.quiet()),
-        ];
-        let used = (SAYS + 1 + CODE + NUMBER + PART + 2) as u16;
-        if inside.width > ROOM_FOR_BARS + 8 {
-            line.push(bar(theme, Tone::Refused, *value as f64 / most as f64, inside.width - used));
+        let mut line = vec![Span::styled(format!("{:SAYS$}", refusal.says), style)];
+        if width >= SAYS + CODE + NUMBER + PART {
+            line.push(Span::styled(format!(" {:CODE$}", refusal.code), theme.quiet()));
+        }
+        line.push(Span::styled(format!("{:>NUMBER$}", count(*value)), theme.strong()));
+        if width >= SAYS + NUMBER + PART {
+            line.push(Span::styled(format!("{:>PART$}  ", percent(*value, all)), theme.quiet()));
+        }
+        let room = width.saturating_sub(line.iter().map(Span::width).sum());
+        if room >= BAR_LEAST {
+            line.push(bar(theme, Tone::Refused, *value as f64 / most as f64, room as u16));
         }
         lines.push(Line::from(line));
         if with_why {

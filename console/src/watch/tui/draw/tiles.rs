@@ -12,10 +12,8 @@ use super::super::series::Column;
 use super::super::shop::{Numbers, Shop};
 use super::super::theme::{Theme, Tone};
 use super::super::words::TILES;
-use super::part::rows_of;
+use super::part::{rows_of, NO_BREAK};
 
-/// A space at which no line is broken.
-const NO_BREAK: &str = "\u{a0}";
 /// Tiles beside each other.
 const ACROSS: usize = 3;
 

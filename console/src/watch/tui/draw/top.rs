@@ -20,7 +20,7 @@ const OVERSOLD_WHY: &str = "Somebody counted stock down below what is set aside.
 /// The longest name of a store at the top, in columns.
 const NAME_MAX: usize = 24;
 const NAME_MAX_WIDE: usize = 60;
-/// Columns of the bar that shows how much of the window is over.
+/// The most columns of the bar that shows how much of the window is over.
 const WINDOW_BAR: usize = 40;
 
 /// Draws the first line.
@@ -86,13 +86,14 @@ pub fn times(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
         return;
     }
     let text = Line::styled(explain(shop.window, now_ms), theme.quiet());
+    let room = usize::from(area.width).saturating_sub(text.width() + 3).min(WINDOW_BAR);
     let bar = match phase(shop.window, now_ms).part {
         None => Line::default(),
         Some(part) => {
-            let over = (part.clamp(0.0, 1.0) * WINDOW_BAR as f64).round() as usize;
+            let over = (part.clamp(0.0, 1.0) * room as f64).round() as usize;
             Line::from(vec![
                 Span::styled("━".repeat(over), theme.tone(Tone::Completed)),
-                Span::styled("─".repeat(WINDOW_BAR - over), theme.frame()),
+                Span::styled("─".repeat(room - over), theme.frame()),
             ])
         }
     };
