@@ -16,6 +16,7 @@ tests![
     a_write_from_elsewhere_is_refused,
     a_signal_ends_it_while_pages_look_on,
     addresses_that_cannot_be_are_told,
+    a_user_with_the_rights_of_the_example_sees_everything,
 ];
 
 /// `anyone:open sesame`.
@@ -195,4 +196,29 @@ fn addresses_that_cannot_be_are_told(binary: &ServerBinary) {
         assert_eq!(run.code, Some(1), "{}", run.stdout);
         assert!(run.stderr.contains(wanted), "{wanted}: {}", run.stderr);
     }
+}
+
+/// The user that redis.conf.example proposes.
+fn a_user_with_the_rights_of_the_example_sees_everything(binary: &ServerBinary) {
+    let example = include_str!("../../redis.conf.example");
+    let user = example.lines().find_map(|line| line.strip_prefix("# user watch ")).expect("a user to watch as");
+    let server = Server::start(binary);
+    let mut client = server.client();
+    client.ok(format!("ACL SETUSER watch {user} +order.redrive"));
+    client.int("INV.SET popup sku-1 10 LOW 20");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
+    client.get("ORDER.FAIL popup o-1 REASON lost FATAL");
+    client.get("ORDER.CLAIM popup w-1");
+    let url = format!("redis://watch:secret@127.0.0.1:{}", server.port());
+    let arguments = ["watch", "--url", &url, "--listen", "127.0.0.1:0", "--allow-writes"];
+    let watcher = Watcher::in_line_of(console::start(binary, &arguments, &std::env::temp_dir()));
+    watcher.wait_for("a sample", "popup", |store| store["metrics"]["placed"] == 2);
+    let detail = watcher.json("/api/stores/popup");
+    assert_eq!((&detail["workers"]["orders"], &detail["dead"]["total"]), (&json!(1), &json!(1)), "{detail}");
+    assert_eq!(detail["skus"]["shown"][0]["name"], "sku-1", "{detail}");
+    assert!(!watcher.json("/api/stores/popup/history")["at"].as_array().expect("times").is_empty());
+    assert_eq!(watcher.json("/api/stores/popup/orders/o-1")["state"], "dead");
+    assert_eq!(watcher.post("/api/stores/popup/redrive", r#"{"reason":"lost"}"#).json()["redriven"], 1);
+    assert_eq!(client.get("ACL LOG").array().len(), 0, "nothing was refused");
 }
