@@ -313,6 +313,9 @@ const HINTS = {
   ],
 };
 
+/** Counters that STORE.INFO and a sample call by names of their own. */
+const COUNTED = { "units-returned-total": "returned", "leases-ended-total": "lapsed" };
+
 /** The numbers of a store that keeps no metrics, out of STORE.INFO; what is not there is 0. */
 function metricsOf(info) {
   const metrics = Object.fromEntries(FIELDS.map((name) => [name, 0]));
@@ -341,7 +344,7 @@ function metricsOf(info) {
   ])
     metrics[name] = info[names[name] ?? name] ?? 0;
   for (const [name, value] of Object.entries(info)) {
-    if (name.endsWith("-total")) metrics[name.slice(0, -"-total".length)] = value ?? 0;
+    if (name.endsWith("-total")) metrics[COUNTED[name] ?? name.slice(0, -"-total".length)] = value ?? 0;
     if (name.startsWith("refused-")) metrics[name] = value ?? 0;
   }
   return metrics;
