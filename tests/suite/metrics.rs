@@ -2,7 +2,7 @@
 
 use crate::common::{
     claim_one, entries, info, open_store, server_now_ms, tests, wait_until, Client, Entry, Server, ServerBinary,
-    DEADLINE,
+    COUNTERS, DEADLINE,
 };
 
 tests![
@@ -24,23 +24,6 @@ tests![
 ];
 
 const METRICS: &str = "{popup}:metrics";
-
-/// Counters of a sample and what STORE.INFO calls them.
-const COUNTERS: &[(&str, &str)] = &[
-    ("placed", "placed-total"),
-    ("completed", "completed-total"),
-    ("cancelled", "cancelled-total"),
-    ("returned", "units-returned-total"),
-    ("failed", "failed-total"),
-    ("retried", "retried-total"),
-    ("dead", "dead-total"),
-    ("expired", "expired-total"),
-    ("claimed", "claimed-total"),
-    ("units-sold", "units-sold-total"),
-    ("lapsed", "leases-ended-total"),
-    ("redriven", "redriven-total"),
-    ("late", "late-total"),
-];
 
 const REFUSALS: &[&str] = &[
     "refused-nosku",

@@ -1,7 +1,9 @@
 //! `holdfast watch`: what the API and `/metrics` say is what the server says.
 
 use crate::common::watcher::Watcher;
-use crate::common::{cleanup, cmd, console, entries, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE};
+use crate::common::{
+    cleanup, cmd, console, entries, tests, wait_until, Client, Reply, Server, ServerBinary, COUNTERS, DEADLINE,
+};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use serde_json::{json, Value as Json};
@@ -20,23 +22,6 @@ tests![
     every_line_for_prometheus_is_right,
     a_sale_says_where_to_watch_it,
     a_server_without_the_module_is_told,
-];
-
-/// Names of counters in a sample, and the same in STORE.INFO.
-const COUNTERS: [(&str, &str); 13] = [
-    ("placed", "placed-total"),
-    ("completed", "completed-total"),
-    ("cancelled", "cancelled-total"),
-    ("returned", "units-returned-total"),
-    ("failed", "failed-total"),
-    ("retried", "retried-total"),
-    ("dead", "dead-total"),
-    ("expired", "expired-total"),
-    ("claimed", "claimed-total"),
-    ("units-sold", "units-sold-total"),
-    ("lapsed", "leases-ended-total"),
-    ("redriven", "redriven-total"),
-    ("late", "late-total"),
 ];
 
 /// A store in which a bit of everything happened: 3 SKUs, orders in every state, two workers, two reasons.
@@ -79,7 +64,7 @@ fn the_overview_is_the_last_sample(binary: &ServerBinary) {
         assert_eq!(metrics[name].to_string(), last.text(name), "{name}");
     }
     let info = info(&mut client, "popup");
-    for (counter, total) in COUNTERS {
+    for (counter, total) in COUNTERS.iter().copied() {
         assert_eq!(metrics[counter], info[total], "{counter}");
     }
     assert_eq!((&line["closes"], &line["paused"]), (&json!(9_000_000_000_000_i64), &json!(false)));
@@ -323,7 +308,7 @@ fn every_line_for_prometheus_is_right(binary: &ServerBinary) {
     assert_eq!(value("holdfast_up", ""), 1.0);
     let popup = r#"store="popup""#;
     let info = info(&mut client, "popup");
-    for (counter, total) in COUNTERS {
+    for (counter, total) in COUNTERS.iter().copied() {
         let name = format!("holdfast_{}_total", counter.replace('-', "_"));
         assert_eq!(Some(value(&name, popup)), info[total].as_f64(), "{name}");
     }

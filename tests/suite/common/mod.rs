@@ -24,7 +24,7 @@ pub use dump::{forge_payload, payload_body};
 pub use random::check;
 pub use resp::{read_commands, Reply};
 pub use server::Server;
-pub use shop::{assert_books_balance, info, open_store, place_many, server_now_ms, shop_of, stock};
+pub use shop::{assert_books_balance, info, open_store, place_many, server_now_ms, shop_of, stock, COUNTERS};
 pub use stream::{entries, ids_of, Entry};
 pub use wait::{wait_until, DEADLINE};
 pub use work::{claim, claim_one, ids, order_field, Claimed};

@@ -7,6 +7,23 @@ use super::resp::Reply;
 use super::server::Server;
 use std::ops::Range;
 
+/// Counters of a sample and what STORE.INFO calls them.
+pub const COUNTERS: &[(&str, &str)] = &[
+    ("placed", "placed-total"),
+    ("completed", "completed-total"),
+    ("cancelled", "cancelled-total"),
+    ("returned", "units-returned-total"),
+    ("failed", "failed-total"),
+    ("retried", "retried-total"),
+    ("dead", "dead-total"),
+    ("expired", "expired-total"),
+    ("claimed", "claimed-total"),
+    ("units-sold", "units-sold-total"),
+    ("lapsed", "leases-ended-total"),
+    ("redriven", "redriven-total"),
+    ("late", "late-total"),
+];
+
 /// Opens the store `key` with one SKU `sku-1` of `on_hand` units. Metrics are off: they write once a second, and a test
 /// that compares digests wants nothing written but by its own commands.
 #[track_caller]
