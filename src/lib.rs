@@ -16,7 +16,7 @@ mod server;
 
 use redis_module::{redis_module, Context, RedisString, Status};
 use server::memory::ServerAlloc;
-use server::{config, deadlines, events, info, locks, register, table, value, Ctx};
+use server::{config, events, info, locks, register, table, turn, value, Ctx};
 
 /// The version MODULE LIST shows: 10000 × major + 100 × minor + patch.
 const VERSION: i32 = 100;
@@ -36,9 +36,9 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
         && table::register(ctx, commands::TABLE)
         && config::register(ctx)
         && info::register(ctx)
-        && events::subscribe(ctx);
+        && events::subscribe(ctx)
+        && turn::start(ctx);
     if loaded {
-        deadlines::arm(ctx);
         Status::Ok
     } else {
         Status::Err

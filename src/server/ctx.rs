@@ -4,8 +4,6 @@ use std::ffi::{c_char, c_int, c_long, CStr, CString};
 
 use redis_module::raw;
 
-use crate::engine::Ms;
-
 /// Calls a function of the server's module API. All that the module uses exist since Redis 7.0; loading the module
 /// checks that they are there ([`super::register::check_api`]).
 macro_rules! api {
@@ -79,12 +77,6 @@ impl Ctx {
         Ctx(raw)
     }
 
-    /// The server's clock, Unix milliseconds.
-    pub fn clock(self) -> Ms {
-        // SAFETY: takes nothing, reads the clock.
-        unsafe { api!(RedisModule_Milliseconds()) as Ms }
-    }
-
     fn has(self, flag: u32) -> bool {
         // SAFETY: the context is live.
         unsafe { api!(RedisModule_GetContextFlags(self.0)) as u32 & flag != 0 }
@@ -98,6 +90,11 @@ impl Ctx {
     /// Whether the command comes from the primary's stream or from the log that is being loaded.
     pub fn is_replayed(self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING)
+    }
+
+    /// Whether a data set is being loaded.
+    pub fn is_loading(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_LOADING)
     }
 
     /// Whether the server is part of a cluster.
