@@ -32,6 +32,14 @@ impl Store {
         }
     }
 
+    /// Whether what is due first writes no stream of orders: a hold, or something that is forgotten.
+    pub fn next_due_leaves_orders(&self) -> bool {
+        match self.due.first_key_value() {
+            Some((_, Due::Order(slot))) => !self.orders.at(*slot).state().is_open(),
+            Some((_, Due::Hold(_) | Due::Ref(_))) | None => true,
+        }
+    }
+
     /// When what ends now is forgotten.
     pub(super) fn forget_at(&self) -> Ms {
         self.now.saturating_add(self.settings.keep_ms)

@@ -163,7 +163,7 @@ impl Job {
     fn is_here(&self, ctx: Ctx) -> bool {
         let Some(key) = Key::open(ctx, self.key.get(), false) else { return true };
         // SAFETY: the reference is not used for longer than the key is open, and the tick opens one store at a time.
-        unsafe { key.store() }.is_none_or(|value| gate::may_write_store(ctx, self.key.get(), &value.store))
+        unsafe { key.store() }.is_none_or(|_| gate::may_write_keys(ctx, &[self.key.get()]))
     }
 
     /// One slice; the outcome once it is done.

@@ -110,8 +110,9 @@ impl<'a> Streams<'a> {
             let name = name.get().bytes().escape_ascii();
             return Err(Stop::Server(format!("WRONGTYPE {name} is not a stream, the store writes its entries there")));
         }
-        let was_made = store.last_entry(kind) != EntryId::default();
-        if was_made && ctx.in_cluster() && !in_one_place(ctx, store_key, name.get()) {
+        // While the slot moves, a stream that is not here may be on the other node: a consumer group made with MKSTREAM, say,
+        // makes one of which the store knows nothing.
+        if ctx.in_cluster() && !in_one_place(ctx, store_key, name.get()) {
             return Err(Stop::Server(TRYAGAIN.into()));
         }
         Ok(())
@@ -474,25 +475,21 @@ pub fn kind_name(kind: StreamKind) -> &'static CStr {
     }
 }
 
-/// Calls a command of the server on behalf of the caller; the reply is freed by the taker.
-fn call_with_keys(ctx: Ctx, command: &CStr, keys: &[Str]) -> *mut raw::RedisModuleCallReply {
-    // SAFETY: the format takes a vector of strings with its length.
-    unsafe {
-        let ptr: *const Str = keys.as_ptr();
-        api!(RedisModule_Call(ctx.0, command.as_ptr(), c"v".as_ptr(), ptr, keys.len()))
-    }
-}
-
 /// Whether this node serves both keys now. While their slot moves, the server itself says no as soon as one of them is
 /// not here.
 fn in_one_place(ctx: Ctx, store_key: Str, stream: Str) -> bool {
-    let reply = call_with_keys(ctx, c"EXISTS", &[store_key, stream]);
-    if reply.is_null() {
-        return false;
+    let keys = [store_key, stream];
+    // SAFETY: the format says: errors as replies, a vector of strings with its length; `Str` is the pointer the server wants.
+    // The reply is ours to free.
+    unsafe {
+        let reply = api!(RedisModule_Call(ctx.0, c"EXISTS".as_ptr(), c"Ev".as_ptr(), keys.as_ptr(), keys.len()));
+        if reply.is_null() {
+            return false;
+        }
+        let here = api!(RedisModule_CallReplyType(reply)) == raw::REDISMODULE_REPLY_INTEGER as c_int;
+        api!(RedisModule_FreeCallReply(reply));
+        here
     }
-    // SAFETY: the reply is ours to free.
-    unsafe { api!(RedisModule_FreeCallReply(reply)) };
-    true
 }
 
 /// The last id a stream ever gave, from XINFO STREAM; none if there is no stream.

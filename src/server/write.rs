@@ -1,10 +1,11 @@
 //! The write path: open the store, stamp, run the engine, write the streams, replicate.
 
 use super::call::{Call, Stop};
+use super::gate::{self, Open};
 use super::keys::{check_new, has_streams, write_store, Key};
 use super::streams::{signal_modified, EntryWords, Streams};
 use super::value::StoreValue;
-use super::{deadlines, gate, line, memory, wire};
+use super::{deadlines, line, memory, wire};
 use crate::engine::{Code, Effects, EntryId, Ms, Refusal, Refused, Sample, Store, StreamKind};
 
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
@@ -169,10 +170,13 @@ fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, ef
 /// has not changed anything.
 fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) {
     let due = value.store.next_due().is_some_and(|due| due <= now);
-    let decides = due && call.stamp.is_none() && call.ctx.is_primary();
-    // While the store's slot moves, its streams may be on another node: what is due then waits for them.
-    if decides && (!call.ctx.in_cluster() || gate::may_write_store(call.ctx, call.key, &value.store)) {
-        sweep(call, value, now, SWEEP_BEFORE);
+    if due && call.stamp.is_none() && call.ctx.is_primary() {
+        // The command has been let in: only its streams can be missing, on the way to another node.
+        let in_one_place =
+            !call.ctx.in_cluster() || gate::may_write_store(call.ctx, call.key, &value.store) == Open::All;
+        if in_one_place {
+            sweep(call, value, now, SWEEP_BEFORE);
+        }
     }
 }
 

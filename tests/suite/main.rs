@@ -10,12 +10,14 @@
 mod bad_input;
 mod blocking;
 mod claims;
+mod clock;
 mod cluster;
 mod cmd_info;
 mod common;
 mod crash;
 mod errors;
 mod fleet;
+mod gate;
 mod grafana;
 mod groups;
 mod holds;
@@ -54,11 +56,13 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("bad_input", bad_input::TESTS),
     ("blocking", blocking::TESTS),
     ("claims", claims::TESTS),
+    ("clock", clock::TESTS),
     ("cluster", cluster::TESTS),
     ("cmd_info", cmd_info::TESTS),
     ("crash", crash::TESTS),
     ("errors", errors::TESTS),
     ("fleet", fleet::TESTS),
+    ("gate", gate::TESTS),
     ("grafana", grafana::TESTS),
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
