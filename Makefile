@@ -14,7 +14,7 @@ STACK := $(SERVERS)/redis-stack
 NODE := target/node
 CHROMIUM ?= chromium
 export CARGO_TARGET_DIR := $(CURDIR)/target
-export PATH := $(CURDIR)/$(NODE)/bin:$(PATH)
+export PATH := $(abspath $(NODE))/bin:$(PATH)
 
 # cargo uses all cores by itself, and two apt-get at a time get into each other's way.
 .NOTPARALLEL:
