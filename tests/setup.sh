@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Tests of `make setup`, `servers`, `node` and `chromium`: that they find what is missing, do not take one thing for
-# another, and say in one line what is missing and how to get it. Each case runs make with programs of this machine, some
-# of them taken away or replaced. Nothing is installed: apt-get is a program that notes what it was asked for.
+# another, and say in one line what is missing and how to get it. Each case runs make with this machine's programs, some
+# of them removed or replaced. Nothing is installed: apt-get is a program that notes what it was asked for.
+# shellcheck disable=SC2016 # conditions are evaluated later
 set -euo pipefail
 shopt -s nullglob
 repo=$(realpath "$(dirname "$0")/..")
@@ -9,7 +10,7 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 # What the surrounding make and the reader's own settings say is not for the cases.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CHROMIUM LLVM_CONFIG_PATH CLANG_PATH BINDGEN_EXTRA_CLANG_ARGS
-unset LD_LIBRARY_PATH LIBRARY_PATH HOLDFAST_SETUP_ROOT ${!PIP_*}
+unset LD_LIBRARY_PATH LIBRARY_PATH HOLDFAST_SETUP_ROOT "${!PIP_@}"
 real_libclang=$(find -L ${LIBCLANG_PATH:+"$LIBCLANG_PATH"} /usr/lib /usr/local/lib -type f \
   \( -name 'libclang.so*' -o -name 'libclang-[0-9]*.so*' \) -print -quit 2>/dev/null || true)
 unset LIBCLANG_PATH
@@ -51,11 +52,12 @@ case_of() {
 
 # run TARGET [VARIABLE=…]: makes it, as a user with no terminal.
 run() {
-  local programs=$place/programs
+  local others=$place/programs
   status=0
-  [ ! -e "$box/programs" ] || programs=$box/programs
-  env "${variables[@]}" PATH="$box/bin:$programs" \
-    make --no-print-directory -C "$repo" SERVERS="$box/servers" NODE="$box/node" "$@" >"$box/out" 2>&1 </dev/null || status=$?
+  [ ! -e "$box/programs" ] || others=$box/programs
+  env "${variables[@]}" PATH="$box/bin:$others" \
+    make --no-print-directory -C "$repo" SERVERS="$box/servers" NODE="$box/node" "$@" \
+    >"$box/out" 2>&1 </dev/null || status=$?
 }
 
 # verdict: runs the conditions given, each a command, and says what did not hold.
