@@ -15,6 +15,10 @@ NODE := target/node
 CHROMIUM ?= chromium
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PATH := $(abspath $(NODE))/bin:$(PATH)
+# Node that is not the system's own does not know the certificates that were added to the system, of a proxy say.
+SYSTEM_CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt \
+  /etc/ssl/ca-bundle.pem)
+export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 
 # cargo uses all cores by itself, and two apt-get at a time get into each other's way.
 .NOTPARALLEL:
