@@ -45,7 +45,7 @@ build: setup ## build the module and the program holdfast
 run: build ## start redis-server with the module and sell a pop-up store out (DURATION=600 for ten minutes)
 	$(CONSOLE) sale
 
-test: setup servers node chromium lint checks build ## test everything: the engine, the module in real servers, the program, its page, the dashboards
+test: setup servers node chromium checks lint build ## test everything: the engine, the module in real servers, the program, its page, the dashboards
 	cargo test --locked --workspace --lib --bins
 	servers=$$(command -v redis-server); \
 	[ ! -x $(SERVERS)/valkey-server ] || servers+=:$(abspath $(SERVERS)/valkey-server); \
