@@ -362,6 +362,12 @@ impl Sku {
                 self.sold -= qty;
                 qty as i64
             }
+            // As if they were put back, and a count took them off again.
+            Move::Scrap(qty) => {
+                self.sold -= qty;
+                self.received -= qty as i64;
+                qty as i64
+            }
         }
     }
 }
