@@ -14,7 +14,7 @@ use redis_module::raw;
 use super::call::Call;
 use super::config;
 use super::ctx::{api, Ctx, OwnStr, Str};
-use super::keys::Key;
+use super::keys::{streams_of, Key};
 use super::value::StoreValue;
 use super::write;
 use super::{line, locks, timeseries};
@@ -214,8 +214,10 @@ fn do_due(ctx: Ctx, uid: u64, now: Ms, budget: u64) -> u32 {
     note(db, name.get(), value);
     // One full slice is what a tick may take; the rest comes after the clients that wait.
     let more = value.store.next_due().is_some_and(|due| due <= now);
+    // The series beside a key are of the store that has its streams.
+    let own = streams_of(ctx, name.get(), value).is_none();
     drop(key);
-    let series = sample.is_some_and(|sample| timeseries::write(ctx, name.get(), now, &sample));
+    let series = own && sample.is_some_and(|sample| timeseries::write(ctx, name.get(), now, &sample));
     match (more, series) {
         (true, _) => TICK,
         (false, true) => A_STORE_WITH_SERIES,

@@ -51,6 +51,23 @@ fn told(client: &mut Client) -> Vec<String> {
     told
 }
 
+/// What was called under a REF before the upgrade is answered as it was then, and changes nothing. Nothing is swept on a
+/// replica, so that the REFs are still there.
+fn knows_its_refs(old: &mut Client) {
+    old.ok("CONFIG SET replica-read-only no");
+    let digest = old.digest();
+    for (call, reply) in [
+        ("INV.ADJUST popup sku-2 -3 REASON broken REF r-1", 497),
+        ("ORDER.RETURN popup o-3 REF ret-3 ITEMS sku-1 1", 1),
+        ("INV.RELEASE popup h-1 REF rel-1 ITEMS sku-1 1", 3),
+    ] {
+        assert_eq!(old.int(call), reply, "{call}");
+    }
+    old.refused("MISMATCH", "ORDER.RETURN popup o-3 REF ret-3 ITEMS sku-1 2");
+    assert_eq!(old.digest(), digest);
+    old.ok("CONFIG SET replica-read-only yes");
+}
+
 fn a_file_of_version_1_loads(binary: &ServerBinary) {
     let fresh = Server::with(binary, &["holdfast.sample-ms 0"]);
     let mut client = fresh.client();
@@ -74,6 +91,7 @@ fn a_file_of_version_1_loads(binary: &ServerBinary) {
         assert_eq!(entries(&mut old, &stream).len(), entries(&mut client, &stream).len(), "{stream}");
     }
     assert_eq!(old.get("LOCK.GET doc").field("owner").text(), "owner-1");
+    knows_its_refs(&mut old);
     // It goes on from there: what is due by now is done, and it sells.
     old.ok("REPLICAOF NO ONE");
     old.text("ORDER.PLACE popup after c-new ITEMS sku-1 1");

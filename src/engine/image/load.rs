@@ -207,6 +207,7 @@ impl Loader {
             }
             store.settings.set(field, value);
         }
+        store.second = self.version > 1 && flag(rest)?;
         let window = (store.settings.opens, store.settings.closes);
         if window.1 != 0 && window.1 <= window.0 || !rest.is_empty() {
             return Err(Corrupt("a window that closes before it opens, or more than one head"));

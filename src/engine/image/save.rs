@@ -153,6 +153,7 @@ impl Store {
             put_bytes(out, field.name().as_bytes());
             put(out, self.settings.get(*field));
         }
+        put(out, u64::from(self.second));
     }
 
     /// A vacant slot is an empty id; of the tallies only the forgotten part.

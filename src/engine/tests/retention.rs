@@ -3,7 +3,7 @@
 use super::super::settings::Field;
 use super::build::*;
 use super::command::Reply;
-use super::shop::{Shop, START};
+use super::shop::Shop;
 
 const KEEP_MS: u64 = 1_000;
 
