@@ -258,6 +258,8 @@ fn sync_applies_in_order(binary: &ServerBinary) {
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 4");
     let digest = client.digest();
     assert_eq!(client.text("INV.SYNC popup erp 41 ITEMS sku-1 10 sku-2 20"), "DUPLICATE");
+    assert_eq!(client.text("INV.SYNC popup erp 41 ITEMS sku-2 20 sku-1 10"), "DUPLICATE", "in another order");
+    client.refused("MISMATCH", "INV.SYNC popup erp 41 ITEMS sku-2 10 sku-1 20");
     assert_eq!(client.text("INV.SYNC popup erp 7 ITEMS sku-1 1"), "DUPLICATE");
     assert_eq!(client.digest(), digest, "a duplicate changes nothing");
     let text = client.refused("GAP", "INV.SYNC popup erp 43 ITEMS sku-1 1");
