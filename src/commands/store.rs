@@ -3,7 +3,7 @@
 use super::args::Args;
 use super::reply::{field_int, field_time, saturated};
 use crate::engine::{Code, Field, OrderState, Refusal, Settings, FIELDS, MAX_QUANTITY};
-use crate::server::keys::{read_store, write_store};
+use crate::server::keys::{any_store, read_store, streams_of};
 use crate::server::register::{About, Access, Arg};
 use crate::server::slices::{begin, Task};
 use crate::server::streams::{signal_modified, Streams};
@@ -217,10 +217,13 @@ pub const DROP: Command = Command {
 };
 
 fn drop_store(call: &Call<'_>) -> Result<(), Stop> {
-    let (key, value) = write_store(call.ctx, call.key)?;
+    let (key, value) = any_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;
     let stamp = call.time(value);
-    Streams::new(call.ctx, call.key, stamp, call.stamp.is_none(), None).unlink(&value.store)?;
+    // Streams that are another store's stay.
+    if streams_of(call.ctx, call.key, value).is_none() {
+        Streams::new(call.ctx, call.key, stamp, call.stamp.is_none(), None).unlink(&value.store)?;
+    }
     key.unlink();
     drop(key);
     signal_modified(call.ctx, call.key);

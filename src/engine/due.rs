@@ -137,10 +137,15 @@ impl Store {
         1 + kept.len() as u64
     }
 
+    /// Units that came back of an order, an item each in the order of the items; empty if none did.
+    pub(super) fn returned(&self, order: &super::order::Order) -> &[u64] {
+        self.extra(order).and_then(|extra| extra.returns.as_deref()).map_or(&[][..], |returns| &returns.units)
+    }
+
     /// What an order took and did not bring back, by SKU.
     pub(super) fn kept_units(&self, slot: u32) -> Vec<(u32, u64)> {
         let order = self.orders.at(slot);
-        let returned = self.extra(order).map_or(&[][..], |extra| &extra.returned);
+        let returned = self.returned(order);
         let kept =
             |(i, units): (usize, super::types::Units)| (units.sku, units.qty - returned.get(i).copied().unwrap_or(0));
         order.items().enumerate().map(kept).collect()

@@ -13,7 +13,7 @@ use super::clock::{self, Boot, Now};
 use super::config;
 use super::ctx::{Ctx, OwnStr, Str};
 use super::gate::{self, Open};
-use super::keys::Key;
+use super::keys::{streams_of, Key};
 use super::turn::{self, CLOSED_MS};
 use super::value::StoreValue;
 use super::write;
@@ -209,8 +209,10 @@ fn do_due(ctx: Ctx, uid: u64, now: Now) -> u32 {
     }
     // One full slice is what a tick may take; the rest comes after the clients that wait.
     let more = still_due && open == Open::All;
+    // The series beside a key are of the store that has its streams.
+    let own = streams_of(ctx, name.get(), value).is_none();
     drop(key);
-    let series = sample.is_some_and(|sample| timeseries::write(ctx, name.get(), time, &sample));
+    let series = own && sample.is_some_and(|sample| timeseries::write(ctx, name.get(), time, &sample));
     match (more, series) {
         (true, _) => TICK,
         (false, true) => A_STORE_WITH_SERIES,

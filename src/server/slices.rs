@@ -15,7 +15,7 @@ use super::call::{Call, Stop};
 use super::clock::Boot;
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::gate;
-use super::keys::{read_store, Key};
+use super::keys::{read_store, streams_of, write_store, Key};
 use super::streams::{kind_name, signal_modified, Streams};
 use super::turn;
 use super::value::StoreValue;
@@ -87,7 +87,11 @@ thread_local! {
 
 /// Begins a task for the caller, who gets the reply when it is done.
 pub fn begin(call: &Call<'_>, task: Task) -> Result<(), Stop> {
-    let (key, value) = read_store(call.ctx, call.key)?;
+    let (key, value) = match task {
+        Task::Audit => read_store(call.ctx, call.key)?,
+        // A store whose streams are another's is refused.
+        _ => write_store(call.ctx, call.key).and_then(|(key, value)| Ok((key, value.ok_or(Refusal::NoStore)?)))?,
+    };
     let mut job = Job {
         client: std::ptr::null_mut(),
         task,
@@ -215,8 +219,9 @@ impl Job {
             value.store.audit_start();
         }
         let mut differences = value.store.audit_slice(AUDIT_SLICE)?;
+        let own = streams_of(ctx, name, value).is_none();
         for kind in StreamKind::ALL {
-            let Some(books) = value.store.entries(kind) else { continue };
+            let Some(books) = value.store.entries(kind).filter(|_| own) else { continue };
             let entries = stream_length(ctx, name, kind);
             if entries != books {
                 let id = kind_name(kind).to_bytes().into();

@@ -2,7 +2,7 @@
 
 use super::call::{Call, Stop};
 use super::gate::{self, Open};
-use super::keys::{check_new, has_streams, write_store, Key};
+use super::keys::{check_new, has_streams, streams_of, write_store, Key};
 use super::streams::{signal_modified, EntryWords, Streams};
 use super::value::StoreValue;
 use super::{deadlines, line, memory, wire};
@@ -144,12 +144,13 @@ pub fn count_refusal(call: &Call<'_>, refusal: &Refusal) {
     }
 }
 
-/// The streams that a change without a client is to write. One whose key holds something else, or that is on its way to
-/// another node, goes without the entries: a deadline cannot be refused.
+/// The streams that a change without a client is to write. One whose key holds something else, that is another store's or
+/// on its way to another node, goes without the entries: a deadline cannot be refused.
 fn checked_streams<'a>(call: &Call<'_>, value: &StoreValue, now: Ms, effects: &Effects) -> Streams<'a> {
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
+    let owns = has_streams(call.key.bytes()) && streams_of(call.ctx, call.key, value).is_none();
     for kind in effects.streams() {
-        if !has_streams(call.key.bytes()) || streams.check(kind, &value.store).is_err() {
+        if !owns || streams.check(kind, &value.store).is_err() {
             streams.leave_out(kind);
         }
     }

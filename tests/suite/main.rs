@@ -33,6 +33,7 @@ mod race;
 mod replay;
 mod replication;
 mod retries;
+mod returns;
 mod sale;
 mod slices;
 mod stock;
@@ -41,6 +42,7 @@ mod streams;
 mod timeseries;
 mod tui;
 mod tui_terminal;
+mod twins;
 mod versions;
 mod watch;
 mod watch_events;
@@ -78,6 +80,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("replay", replay::TESTS),
     ("replication", replication::TESTS),
     ("retries", retries::TESTS),
+    ("returns", returns::TESTS),
     ("sale", sale::TESTS),
     ("slices", slices::TESTS),
     ("stock", stock::TESTS),
@@ -86,6 +89,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("timeseries", timeseries::TESTS),
     ("tui", tui::TESTS),
     ("tui_terminal", tui_terminal::TESTS),
+    ("twins", twins::TESTS),
     ("versions", versions::TESTS),
     ("watch", watch::TESTS),
     ("watch_events", watch_events::TESTS),
