@@ -101,6 +101,7 @@ pub fn change<T>(
     value.bytes += memory::net() - before;
     let reply = result?;
     if effects.changed {
+        streams.open(&effects);
         if call.stamp.is_none() {
             if last_change == value.store.last_change() && !rule.stamped {
                 wire::replicate_verbatim(call.ctx);
@@ -120,10 +121,10 @@ pub fn sample(call: &Call<'_>, value: &mut StoreValue, now: Ms, refused: &Refuse
     let before = memory::net();
     let sample = value.store.sample(now, refused, &mut effects);
     value.bytes += memory::net() - before;
+    let mut streams = checked_streams(call, value, now, &effects);
     if call.stamp.is_none() {
         wire::replicate_sample(call.ctx, call.key, now, refused);
     }
-    let mut streams = checked_streams(call, value, now, &effects);
     streams.apply(&mut value.store, &effects);
     streams.signal();
     value.tally.set(&sample);
@@ -142,8 +143,9 @@ pub fn count_refusal(call: &Call<'_>, refusal: &Refusal) {
     }
 }
 
-/// The streams that a change without a client is to write. One whose key holds something else, or that is on its way to
-/// another node, goes without the entries: a deadline cannot be refused.
+/// The streams that a change without a client is to write, opened before the change is replicated ([`Streams::open`]).
+/// One whose key holds something else, or that is on its way to another node, goes without the entries: a deadline cannot
+/// be refused.
 fn checked_streams<'a>(call: &Call<'_>, value: &StoreValue, now: Ms, effects: &Effects) -> Streams<'a> {
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
     for kind in effects.streams() {
@@ -182,10 +184,10 @@ pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
     if !done {
         return;
     }
+    let mut streams = checked_streams(call, value, now, &effects);
     if call.stamp.is_none() {
         wire::replicate_sweep(call.ctx, call.key, now, budget);
     }
-    let mut streams = checked_streams(call, value, now, &effects);
     finish(call, value, &mut streams, &effects);
 }
 
