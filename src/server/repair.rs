@@ -169,6 +169,8 @@ impl Comparison {
 /// A repair on its way: of each stream first what belongs to nothing is removed, then what is missing is written.
 #[derive(Default)]
 pub struct Repair {
+    /// Whether all streams were found fit to be written, before anything was changed.
+    was_checked: bool,
     list: usize,
     /// The last entry that was read, and whether there is none behind it.
     after: Option<RawId>,
@@ -185,37 +187,35 @@ impl Repair {
     /// # Errors
     /// WRONGTYPE or TRYAGAIN if a stream cannot be written now, ERR if it takes nothing any more.
     pub fn slice(&mut self, ctx: Ctx, name: Str, store: &mut Store) -> Result<Option<u64>, Stop> {
-        let kind = LISTS[self.list];
         let mut streams = Streams::new(ctx, name, ctx.clock(), true, None);
-        let checked = streams.check(kind, store);
-        // A key of another type is nobody's business where the store has nothing to write there.
-        let of_use = checked.is_ok() || store.entries(kind) != Some(0);
-        if of_use { checked } else { elsewhere(checked) }?;
-        let before = self.done;
-        let result = if !of_use {
-            Ok(true)
-        } else if self.was_read {
-            self.write(&mut streams, store, kind)
-        } else {
-            self.remove(&mut streams, store, kind);
-            Ok(false)
+        if !std::mem::replace(&mut self.was_checked, true) {
+            LISTS.into_iter().try_for_each(|kind| check(&mut streams, store, kind).map(drop))?;
+        }
+        let (kind, before) = (LISTS[self.list], self.done);
+        let over = match check(&mut streams, store, kind)? {
+            false => Ok(true),
+            true if self.was_read => self.write(&mut streams, store, kind),
+            true => Ok(self.remove(&mut streams, store, kind)),
         };
         if self.done != before {
             streams.signal();
             signal_modified(ctx, name);
         }
-        if result? {
-            *self = Repair { list: self.list + 1, done: self.done, ..Repair::default() };
+        if over? {
+            let (list, done) = (self.list + 1, self.done);
+            *self = Repair { was_checked: true, list, done, ..Repair::default() };
         }
         Ok((self.list == LISTS.len()).then_some(self.done))
     }
 
-    /// Removes what belongs to nothing from the next part of a stream.
-    fn remove(&mut self, streams: &mut Streams<'_>, store: &Store, kind: StreamKind) {
+    /// Removes what belongs to nothing from the next part of a stream. Says whether the stream is right then: all that is
+    /// left belongs there, so that as many as there should be are all there should be.
+    fn remove(&mut self, streams: &mut Streams<'_>, store: &Store, kind: StreamKind) -> bool {
         let part = read(streams.key(kind), store, kind, self.after);
         self.done += streams.remove_foreign(kind, &part.foreign);
         self.after = part.last;
         self.was_read = part.last.is_none();
+        self.was_read && Some(streams.length(kind)) == store.entries(kind)
     }
 
     /// Writes what is missing of the next orders' entries. Says whether these were the last.
@@ -231,6 +231,17 @@ impl Repair {
         }
         Ok(self.slot == 0)
     }
+}
+
+/// Whether a stream can be repaired. A key of another type where the store has nothing to write is nobody's business: it
+/// is left alone.
+fn check(streams: &mut Streams<'_>, store: &Store, kind: StreamKind) -> Result<bool, Stop> {
+    let checked = streams.check(kind, store);
+    if checked.is_err() && store.entries(kind) == Some(0) {
+        return elsewhere(checked).map(|()| false);
+    }
+    checked?;
+    streams.check_room(kind).map(|()| true)
 }
 
 /// The refusal to go on where a stream is on another node; one of another kind is none.

@@ -363,6 +363,15 @@ impl<'a> Streams<'a> {
         Some(next).filter(|next| next.ms < Ms::MAX)
     }
 
+    /// Refuses a stream that takes nothing any more.
+    pub fn check_room(&mut self, kind: StreamKind) -> Result<(), Stop> {
+        self.next_id(kind, EntryId::default()).map(drop).ok_or_else(|| self.full(kind))
+    }
+
+    fn full(&mut self, kind: StreamKind) -> Stop {
+        Stop::Server(format!("ERR {} {FULL}", self.stream(kind).0.get().bytes().escape_ascii()))
+    }
+
     /// Writes an order's entry in a stream of orders back under its id, or under the stream's next one.
     ///
     /// # Errors
@@ -373,12 +382,12 @@ impl<'a> Streams<'a> {
         kind: StreamKind,
         (old, order): (EntryId, u32),
     ) -> Result<(), Stop> {
-        let next = self.next_id(kind, old);
-        if next.is_some_and(|next| self.reenter(store, kind, Some(order), next.max(old), &[])) {
+        let next = self.next_id(kind, old).ok_or_else(|| self.full(kind))?;
+        if self.reenter(store, kind, Some(order), next.max(old), &[]) {
             return Ok(());
         }
         let name = self.stream(kind).0.get().bytes().escape_ascii();
-        Err(Stop::Server(format!("ERR {name} {FULL}")))
+        Err(Stop::Server(format!("ERR {name} did not take an entry: it may be on its way to another node")))
     }
 
     /// Does what a REENTRY from the primary or from a log says.
@@ -410,6 +419,16 @@ impl<'a> Streams<'a> {
     /// The key of a stream, open.
     pub fn key(&mut self, kind: StreamKind) -> &Key {
         &self.stream(kind).1
+    }
+
+    /// How many entries a stream has.
+    pub fn length(&mut self, kind: StreamKind) -> u64 {
+        let key = self.key(kind);
+        if key.is_stream() {
+            key.len()
+        } else {
+            0
+        }
     }
 
     /// Removes entries that belong to nothing, and on the server that decides replicates it. Says how many there were.

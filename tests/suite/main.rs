@@ -28,6 +28,7 @@ mod orders;
 mod outsiders;
 mod persistence;
 mod race;
+mod repair;
 mod replay;
 mod replication;
 mod retries;
@@ -71,6 +72,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("outsiders", outsiders::TESTS),
     ("persistence", persistence::TESTS),
     ("race", race::TESTS),
+    ("repair", repair::TESTS),
     ("replay", replay::TESTS),
     ("replication", replication::TESTS),
     ("retries", retries::TESTS),
