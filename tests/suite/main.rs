@@ -22,6 +22,7 @@ mod holds;
 mod journal;
 mod locks;
 mod locks_kept;
+mod meddling;
 mod metrics;
 mod model;
 mod orders;
@@ -66,6 +67,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("journal", journal::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
+    ("meddling", meddling::TESTS),
     ("metrics", metrics::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
