@@ -9,7 +9,7 @@ use redis_module::raw;
 
 use super::call::Stop;
 use super::ctx::{api, Ctx, OwnStr, Str};
-use super::keys::{stream_name, Key};
+use super::keys::{check_new, stream_name, Key};
 use super::streams::{field_names, kind_name, signal_modified, RawId, Streams};
 use crate::engine::{Difference, EntryId, Store, StreamKind};
 
@@ -185,10 +185,13 @@ impl Repair {
     /// Does one slice; how many entries were removed or written once it is done.
     ///
     /// # Errors
-    /// WRONGTYPE or TRYAGAIN if a stream cannot be written now, ERR if it takes nothing any more.
+    /// With nothing changed: WRONGTYPE or TRYAGAIN if a stream cannot be written now, ERR if it takes nothing any more or
+    /// is another store's too.
     pub fn slice(&mut self, ctx: Ctx, name: Str, store: &mut Store) -> Result<Option<u64>, Stop> {
         let mut streams = Streams::new(ctx, name, ctx.clock(), true, None);
         if !std::mem::replace(&mut self.was_checked, true) {
+            // What belongs to nothing here may belong to the other store.
+            check_new(ctx, name)?;
             LISTS.into_iter().try_for_each(|kind| check(&mut streams, store, kind).map(drop))?;
         }
         let (kind, before) = (LISTS[self.list], self.done);

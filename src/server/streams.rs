@@ -149,7 +149,9 @@ impl<'a> Streams<'a> {
     /// of a stream is over, the server deletes it as it is opened, and replicates that at this moment.
     pub fn open(&mut self, effects: &Effects) {
         for kind in effects.list.iter().filter_map(Effect::stream) {
-            self.stream(kind);
+            if self.open[kind as usize].is_none() {
+                self.stream(kind);
+            }
         }
     }
 
@@ -375,7 +377,7 @@ impl<'a> Streams<'a> {
     /// Writes an order's entry in a stream of orders back under its id, or under the stream's next one.
     ///
     /// # Errors
-    /// The stream takes nothing any more.
+    /// The stream takes nothing any more; TRYAGAIN, if in a cluster this node does not serve it now.
     pub fn write_back(
         &mut self,
         store: &mut Store,
@@ -386,8 +388,7 @@ impl<'a> Streams<'a> {
         if self.reenter(store, kind, Some(order), next.max(old), &[]) {
             return Ok(());
         }
-        let name = self.stream(kind).0.get().bytes().escape_ascii();
-        Err(Stop::Server(format!("ERR {name} did not take an entry: it may be on its way to another node")))
+        Err(if self.ctx.in_cluster() { Stop::Server(TRYAGAIN.into()) } else { self.full(kind) })
     }
 
     /// Does what a REENTRY from the primary or from a log says.
@@ -399,14 +400,7 @@ impl<'a> Streams<'a> {
     }
 
     /// Adds an entry, as a REENTRY does.
-    fn add_again(
-        &mut self,
-        store: &Store,
-        kind: StreamKind,
-        order: Option<u32>,
-        id: EntryId,
-        values: &[Str],
-    ) -> bool {
+    fn add_again(&mut self, store: &Store, kind: StreamKind, order: Option<u32>, id: EntryId, values: &[Str]) -> bool {
         match (kind, order) {
             (StreamKind::Orders, Some(order)) => self.add_order(store, order, id),
             (StreamKind::Retry | StreamKind::Dead, Some(order)) => self.add_listed(store, kind, order, id),

@@ -2,8 +2,8 @@
 //! same to the byte of DEBUG DIGEST, and a repair puts it right.
 
 use crate::common::{
-    assert_books_balance, check, entries, open_store, server_now_ms, tests, wait_until, Client, Server,
-    ServerBinary, DEADLINE,
+    assert_books_balance, check, entries, open_store, server_now_ms, tests, wait_until, Client, Server, ServerBinary,
+    DEADLINE,
 };
 use proptest::arbitrary::any;
 
@@ -147,7 +147,8 @@ fn a_change_that_finds_another_key_expired(binary: &ServerBinary) {
     let now_ms = server_now_ms(&mut client);
     wait_until(DEADLINE, "the deadline has passed", || server_now_ms(&mut client) > now_ms + 60);
     assert_replica_follows(&server, &replica, "a lock and a deadline");
-    assert_eq!(client.int("EXISTS popup"), 0);
+    assert_eq!(client.int("EXISTS popup lock"), 1);
+    client.int("DEL lock");
     assert_all_the_same(&server, &replica, "all of it");
 }
 
@@ -328,8 +329,11 @@ fn meddle(binary: &ServerBinary, server: &Server, replica: &Server, seed: u64) {
 /// Repairs the store, removing what a repair says has to go.
 #[track_caller]
 fn put_right(client: &mut Client, seed: u64) {
-    // It may have had a time to live.
+    // Nothing of it goes by itself from now on.
     client.int("PERSIST popup");
+    for stream in STREAMS {
+        client.int(format!("PERSIST {{popup}}:{stream}"));
+    }
     client.ok("STORE.SET popup limit 0");
     for _ in 0..=STREAMS.len() {
         let reply = client.call("STORE.REPAIR popup");

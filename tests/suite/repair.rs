@@ -2,8 +2,8 @@
 //! tells every difference. On a replica and in the log as on the primary.
 
 use crate::common::{
-    assert_books_balance, claim, cmd, entries, info, open_store, server_now_ms, tests, wait_until, Client, Reply, Server,
-    ServerBinary, DEADLINE,
+    assert_books_balance, claim, cmd, entries, info, open_store, server_now_ms, tests, wait_until, Client, Reply,
+    Server, ServerBinary, DEADLINE,
 };
 
 tests![
@@ -16,6 +16,7 @@ tests![
     leftovers_of_a_store_whose_time_was_over,
     a_full_stream_is_refused_and_told,
     a_full_log_goes_without_entries,
+    a_store_that_shares_its_streams_is_not_repaired,
     repair_lets_others_work,
 ];
 
@@ -286,6 +287,21 @@ fn a_full_log_goes_without_entries(binary: &ServerBinary) {
     client.int("STORE.REPAIR popup");
     assert_books_balance(&mut client, "popup");
     assert_all_the_same(&server, &replica);
+}
+
+/// `popup` and `{popup}` have the same streams: what belongs to nothing in the one belongs to the other.
+fn a_store_that_shares_its_streams_is_not_repaired(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_shop(&mut client);
+    open_store(&mut client, "other", 10);
+    client.ok("RENAME other {popup}");
+    for key in ["popup", "{popup}"] {
+        client.refused("ERR", format!("STORE.REPAIR {key}"));
+    }
+    assert_books_balance(&mut client, "popup");
+    client.int("DEL {popup}");
+    assert_eq!(client.int("STORE.REPAIR popup"), 0);
 }
 
 fn repair_lets_others_work(binary: &ServerBinary) {
