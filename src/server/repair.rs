@@ -244,7 +244,7 @@ fn check(streams: &mut Streams<'_>, store: &Store, kind: StreamKind) -> Result<b
         return elsewhere(checked).map(|()| false);
     }
     checked?;
-    streams.check_room(kind).map(|()| true)
+    streams.check_room(store, kind).map(|()| true)
 }
 
 /// The refusal to go on where a stream is on another node; one of another kind is none.

@@ -311,7 +311,7 @@ impl<'a> Streams<'a> {
         if !self.decides {
             return;
         }
-        let Some(next) = self.next_id(kind, id) else { return self.warn_full(kind) };
+        let Some(next) = self.next_id(store, kind, id) else { return self.warn_full(kind) };
         if self.reenter(store, kind, order, next, values) && order.is_some() {
             self.moved = Some((id, next));
         }
@@ -348,9 +348,9 @@ impl<'a> Streams<'a> {
         }
     }
 
-    /// The first id that the stream takes and the engine can hold, from the stream's own word; `id` where there is no
-    /// stream, none where it takes nothing any more.
-    fn next_id(&mut self, kind: StreamKind, id: EntryId) -> Option<EntryId> {
+    /// The id under which an entry that was to be `id` can be added: that one, if the stream is not ahead of it, or the
+    /// next of the stream that no other entry ever had. None, if the stream takes nothing any more.
+    fn next_id(&mut self, store: &Store, kind: StreamKind, id: EntryId) -> Option<EntryId> {
         let ctx = self.ctx;
         let name = Rc::clone(&self.stream(kind).0);
         // The server may find the time to live over as it is asked: then nobody may have the stream open.
@@ -362,12 +362,13 @@ impl<'a> Streams<'a> {
             Some(seq) => EntryId::at_or_past(ms, seq),
             None => EntryId { ms: ms.checked_add(1)?, seq: 0 },
         };
+        let next = if next > id { next.max(store.last_entry(kind).next(0)) } else { id };
         Some(next).filter(|next| next.ms < Ms::MAX)
     }
 
     /// Refuses a stream that takes nothing any more.
-    pub fn check_room(&mut self, kind: StreamKind) -> Result<(), Stop> {
-        self.next_id(kind, EntryId::default()).map(drop).ok_or_else(|| self.full(kind))
+    pub fn check_room(&mut self, store: &Store, kind: StreamKind) -> Result<(), Stop> {
+        self.next_id(store, kind, EntryId::default()).map(drop).ok_or_else(|| self.full(kind))
     }
 
     fn full(&mut self, kind: StreamKind) -> Stop {
@@ -384,8 +385,8 @@ impl<'a> Streams<'a> {
         kind: StreamKind,
         (old, order): (EntryId, u32),
     ) -> Result<(), Stop> {
-        let next = self.next_id(kind, old).ok_or_else(|| self.full(kind))?;
-        if self.reenter(store, kind, Some(order), next.max(old), &[]) {
+        let id = self.next_id(store, kind, old).ok_or_else(|| self.full(kind))?;
+        if self.reenter(store, kind, Some(order), id, &[]) {
             return Ok(());
         }
         Err(if self.ctx.in_cluster() { Stop::Server(TRYAGAIN.into()) } else { self.full(kind) })

@@ -10,6 +10,7 @@ tests![
     repair_removes_what_belongs_to_nothing,
     repair_writes_anew_what_says_something_else,
     repair_in_a_transaction_and_a_script,
+    repair_gives_no_id_twice,
     a_retry_whose_lease_ended_is_left_alone,
     an_audit_compares_entries_not_only_lengths,
     leftovers_of_an_older_store,
@@ -152,6 +153,33 @@ fn repair_in_a_transaction_and_a_script(binary: &ServerBinary) {
     assert_all_the_same(&server, &replica);
 }
 
+/// Orders are looked at as they lie in memory, not by age. One that is older than what was written before gets a new id:
+/// never one that another order has, whose turn comes later.
+fn repair_gives_no_id_twice(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client();
+    for round in 0..5 {
+        client.ok("FLUSHALL");
+        open_store(&mut client, "popup", 1000);
+        let place = |number: usize| cmd!["ORDER.PLACE", "popup", format!("o-{number}"), "c-1", "ITEMS", "sku-1", 1];
+        client.pipeline(&(0..450).map(place).collect::<Vec<_>>());
+        // Ten places in memory become free, and new orders take them.
+        client.ok("STORE.SET popup keep-ms 1");
+        for number in 0..10 {
+            client.int(format!("ORDER.CANCEL popup o-{number}"));
+        }
+        wait_until(DEADLINE, "they are forgotten", || info(&mut client, "cancelled") == 0);
+        // In one millisecond, mostly.
+        client.ok("MULTI");
+        (450..510).for_each(|number| drop(client.text(place(number))));
+        assert_eq!(client.get("EXEC").array().len(), 60);
+        client.int(format!("DEL {ORDERS}"));
+        assert_eq!(client.int("STORE.REPAIR popup"), 500, "round {round}");
+        assert_books_balance(&mut client, "popup");
+        assert_eq!(client.int("STORE.REPAIR popup"), 0, "round {round}");
+    }
+}
+
 /// The end of a lease is another attempt, and leaves the entry in `…:retry` as it is: that is no difference.
 fn a_retry_whose_lease_ended_is_left_alone(binary: &ServerBinary) {
     let (server, replica) = with_replica(binary);
@@ -287,6 +315,10 @@ fn a_full_log_goes_without_entries(binary: &ServerBinary) {
     client.int("STORE.REPAIR popup");
     assert_books_balance(&mut client, "popup");
     assert_all_the_same(&server, &replica);
+    let digest = client.digest();
+    client.ok("DEBUG RELOAD");
+    assert_eq!(client.digest(), digest, "an image carries it too");
+    assert_books_balance(&mut client, "popup");
 }
 
 /// `popup` and `{popup}` have the same streams: what belongs to nothing in the one belongs to the other.
