@@ -320,6 +320,12 @@ impl Store {
         }
     }
 
+    /// The slot of the order whose entry in a stream of orders has to have this id.
+    pub fn listed_as(&self, kind: StreamKind, id: EntryId, order: &[u8]) -> Option<u32> {
+        let slot = self.find_order(order)?;
+        (self.entry_in(kind, self.orders.at(slot)) == Some(id)).then_some(slot)
+    }
+
     /// The entry an order has to have in a stream of orders.
     fn entry_in(&self, kind: StreamKind, order: &Order) -> Option<EntryId> {
         let extra = self.extra(order);

@@ -132,6 +132,14 @@ pub fn check_new(ctx: Ctx, name: Str) -> Result<(), Stop> {
     }
 }
 
+/// Refuses a key to whose streams another store may have written: one of before version 0.2, which kept nobody from that.
+pub fn check_alone(ctx: Ctx, name: Str) -> Result<(), Stop> {
+    match twin_store(ctx, name) {
+        Some((_key, twin, value)) if !value.store.came_second() => Err(shares_with(&twin)),
+        _ => Ok(()),
+    }
+}
+
 fn shares_with(twin: &[u8]) -> Stop {
     let twin = twin.escape_ascii();
     Refusal::argument("key", format!("shares its streams with the store {twin}: RENAME or delete one of them")).into()

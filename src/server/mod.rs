@@ -17,6 +17,7 @@ pub mod line;
 pub mod locks;
 pub mod memory;
 pub mod register;
+pub mod repair;
 pub mod slices;
 pub mod streams;
 pub mod table;

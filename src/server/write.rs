@@ -86,15 +86,15 @@ pub fn change<T>(
 ) -> Result<Written<T>, Stop> {
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), rule.words);
     for kind in rule.streams {
-        streams.check(*kind, &value.store)?;
+        streams.check(*kind)?;
     }
     for kind in rule.leaves {
         if call.ctx.in_cluster() && value.store.last_entry(*kind) != EntryId::default() {
-            streams.check(*kind, &value.store)?;
+            streams.check(*kind)?;
         }
     }
     if value.store.settings().journal > 0 && !rule.moves_nothing {
-        streams.check(StreamKind::Journal, &value.store)?;
+        streams.check(StreamKind::Journal)?;
     }
     let mut effects = Effects::default();
     let last_change = value.store.last_change();
@@ -103,6 +103,7 @@ pub fn change<T>(
     value.bytes += memory::net() - before;
     let reply = result?;
     if effects.changed {
+        streams.open(&effects);
         if call.stamp.is_none() {
             if last_change == value.store.last_change() && !rule.stamped {
                 wire::replicate_verbatim(call.ctx);
@@ -122,10 +123,10 @@ pub fn sample(call: &Call<'_>, value: &mut StoreValue, now: Ms, refused: &Refuse
     let before = memory::net();
     let sample = value.store.sample(now, refused, &mut effects);
     value.bytes += memory::net() - before;
+    let mut streams = checked_streams(call, value, now, &effects);
     if call.stamp.is_none() {
         wire::replicate_sample(call.ctx, call.key, now, refused);
     }
-    let mut streams = checked_streams(call, value, now, &effects);
     streams.apply(&mut value.store, &effects);
     streams.signal();
     value.tally.set(&sample);
@@ -144,13 +145,14 @@ pub fn count_refusal(call: &Call<'_>, refusal: &Refusal) {
     }
 }
 
-/// The streams that a change without a client is to write. One whose key holds something else, that is another store's or
-/// on its way to another node, goes without the entries: a deadline cannot be refused.
+/// The streams that a change without a client is to write, opened before the change is replicated ([`Streams::open`]).
+/// One whose key holds something else, that is another store's or on its way to another node, goes without the entries: a
+/// deadline cannot be refused.
 fn checked_streams<'a>(call: &Call<'_>, value: &StoreValue, now: Ms, effects: &Effects) -> Streams<'a> {
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
     let owns = has_streams(call.key.bytes()) && streams_of(call.ctx, call.key, value).is_none();
     for kind in effects.streams() {
-        if !owns || streams.check(kind, &value.store).is_err() {
+        if !owns || streams.check(kind).is_err() {
             streams.leave_out(kind);
         }
     }
@@ -190,10 +192,10 @@ pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
     if !done {
         return;
     }
+    let mut streams = checked_streams(call, value, now, &effects);
     if call.stamp.is_none() {
         wire::replicate_sweep(call.ctx, call.key, now, budget);
     }
-    let mut streams = checked_streams(call, value, now, &effects);
     finish(call, value, &mut streams, &effects);
 }
 

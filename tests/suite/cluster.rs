@@ -21,6 +21,7 @@ tests![
     deadlines_during_resharding_wait_for_the_streams,
     a_consumer_group_on_a_store_without_orders_moves_with_its_slot,
     resharding_under_traffic,
+    repair_and_audit_wait_for_the_streams,
     a_lock_moves_with_its_slot,
 ];
 
@@ -282,6 +283,38 @@ fn resharding_store_first(binary: &ServerBinary) {
 
 fn resharding_streams_first(binary: &ServerBinary) {
     reshard(binary, [DEAD, ORDERS, JOURNAL, COMPLETE, "popup"]);
+}
+
+/// While a stream of orders is on the other node nobody can say what is in it, or write it. Afterwards a repair removes what
+/// came with it and belongs to nothing.
+fn repair_and_audit_wait_for_the_streams(binary: &ServerBinary) {
+    let pair = Pair::start(binary);
+    let slot = open_shop(&pair);
+    let mut client = pair.client(0);
+    client.get("ORDER.FAIL popup o-2 FATAL");
+    client.text(format!("XADD {ORDERS} * order o-0 customer c-1"));
+    client.text(format!("XADD {DEAD} * order o-0 customer c-1"));
+    assert_eq!(client.get("STORE.AUDIT popup").array().len(), 2);
+    let waits = |client: &mut Client, asking: bool| {
+        for command in ["STORE.AUDIT popup", "STORE.REPAIR popup"] {
+            if asking {
+                client.ok("ASKING");
+            }
+            assert_eq!(client.call(command).code(), "TRYAGAIN", "{command}");
+        }
+        pair.assert_nothing_doubled();
+    };
+    pair.begin_move(slot, 0);
+    pair.move_key(DEAD, 0);
+    waits(&mut client, false);
+    pair.move_key("popup", 0);
+    let mut importing = pair.client(1);
+    waits(&mut importing, true);
+    [ORDERS, COMPLETE, JOURNAL].iter().for_each(|key| pair.move_key(key, 0));
+    pair.end_move(slot, 0);
+    assert_eq!(importing.get("STORE.AUDIT popup").array().len(), 2);
+    assert_eq!(importing.int("STORE.REPAIR popup"), 2);
+    assert_books_balance(&mut importing, "popup");
 }
 
 /// A deadline comes while the store and its journal are on different nodes: the units come back, no stream is made twice.

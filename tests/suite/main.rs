@@ -24,12 +24,14 @@ mod holds;
 mod journal;
 mod locks;
 mod locks_kept;
+mod meddling;
 mod metrics;
 mod model;
 mod orders;
 mod outsiders;
 mod persistence;
 mod race;
+mod repair;
 mod replay;
 mod replication;
 mod retries;
@@ -71,12 +73,14 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("journal", journal::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
+    ("meddling", meddling::TESTS),
     ("metrics", metrics::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
     ("persistence", persistence::TESTS),
     ("race", race::TESTS),
+    ("repair", repair::TESTS),
     ("replay", replay::TESTS),
     ("replication", replication::TESTS),
     ("retries", retries::TESTS),
