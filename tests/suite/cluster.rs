@@ -315,7 +315,7 @@ fn a_sample_during_resharding_doubles_no_stream(binary: &ServerBinary) {
         // A refusal is all that changes, on the node that has the store.
         let mut holder = pair.client(usize::from(keys[0] == "popup"));
         holder.ok("ASKING");
-        assert_eq!(holder.call("ORDER.GET popup none").code(), "NOORDER");
+        assert_eq!(holder.call("ORDER.RENEW popup none TOKEN 1").code(), "NOORDER");
         let sums = |client: &mut Client| client.info("holdfast", "holdfast_refused_noorder");
         wait_until(DEADLINE, "a sample is taken", || sums(&mut holder) == "1");
         pair.assert_nothing_doubled();
