@@ -14,6 +14,7 @@ mod cluster;
 mod cmd_info;
 mod common;
 mod crash;
+mod docs;
 mod errors;
 mod fleet;
 mod grafana;
@@ -41,6 +42,7 @@ mod tui;
 mod tui_terminal;
 mod versions;
 mod watch;
+mod watch_connections;
 mod watch_events;
 mod watch_guard;
 
@@ -57,6 +59,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("cluster", cluster::TESTS),
     ("cmd_info", cmd_info::TESTS),
     ("crash", crash::TESTS),
+    ("docs", docs::TESTS),
     ("errors", errors::TESTS),
     ("fleet", fleet::TESTS),
     ("grafana", grafana::TESTS),
@@ -84,6 +87,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("tui_terminal", tui_terminal::TESTS),
     ("versions", versions::TESTS),
     ("watch", watch::TESTS),
+    ("watch_connections", watch_connections::TESTS),
     ("watch_events", watch_events::TESTS),
     ("watch_guard", watch_guard::TESTS),
 ];
