@@ -154,8 +154,8 @@ export class StorePage {
     this.charts.forEach((chart) => chart.destroy());
   }
 
-  /** Something about this store came over the line. */
-  heard(event, data, state) {
+  /** Something about this store came over the line. It is shown by the next `update`. */
+  heard(event, data) {
     if (event === "history") this.series.load(data);
     if (event === "sample") {
       this.series.push(data.at, data.metrics);
@@ -163,7 +163,6 @@ export class StorePage {
     }
     if (event === "detail") this.#takeDetail(data);
     if (event === "stores") this.#takeSummary(data.stores.find(({ id }) => id === this.id));
-    this.update(state);
   }
 
   #takeDetail(detail) {

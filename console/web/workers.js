@@ -1,6 +1,6 @@
 // Workers and the orders in their hands, with the time left on each lease.
 
-import { fitBox, h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
+import { h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
 
 /** Orders shown of a worker; the rest is counted. */
@@ -74,7 +74,6 @@ export class Workers {
     );
     setText(this.more, "More orders are in work than are listed here.");
     show(this.more, workers?.truncated === true);
-    fitBox(this.box);
   }
 
   #fill(row, worker) {
