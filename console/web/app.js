@@ -2,7 +2,7 @@
 
 import { canonicalId, encodeId, get, shownId } from "./api.js";
 import { openHelp } from "./dialogs.js";
-import { icon, setAttribute, setText, show } from "./dom.js";
+import { icon, setAttribute, setName, setText, show } from "./dom.js";
 import { Feed } from "./feed.js";
 import { lineWords, productName, showLine } from "./line.js";
 import { OrderDrawer } from "./order.js";
@@ -66,7 +66,7 @@ function openPage(id) {
   show(search, id !== null);
   show(byId("crumb-store"), id !== null);
   show(byId("crumb-slash"), id !== null);
-  setText(byId("crumb-store"), id === null ? "" : shownId(id));
+  setName(byId("crumb-store"), id === null ? "" : shownId(id));
   setAttribute(byId("crumb-stores"), "aria-current", id === null ? "page" : null);
   feed.follow(id);
   place();

@@ -40,6 +40,18 @@ export function setText(element, text) {
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
+/** Sets a number, and how many characters it has: styles make a long one smaller rather than break it. */
+export function setNumber(element, text) {
+  setText(element, text);
+  setProperty(element, "--chars", String(text).length);
+}
+
+/** Sets a name that may be cut off where there is no room; the whole of it is in the tooltip. */
+export function setName(element, name) {
+  setText(element, name);
+  setAttribute(element, "title", name === "" ? null : name);
+}
+
 /** Sets or removes an attribute. */
 export function setAttribute(element, name, value) {
   if (value === null || value === undefined || value === false) element.removeAttribute(name);

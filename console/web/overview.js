@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { sparkline } from "./charts.js";
-import { h, icon, keyed, setAttribute, setBar, setText, show } from "./dom.js";
+import { h, icon, keyed, setAttribute, setBar, setNumber, setText, show } from "./dom.js";
 import { count, plural, rate, short } from "./format.js";
 import { Series } from "./series.js";
 import { phase } from "./window.js";
@@ -212,7 +212,7 @@ function makeCard({ id, name }) {
     h(
       "div",
       { class: "store-card-head" },
-      h("h2", {}, h("a", { href: `#/store/${id}`, class: "cover", text: name })),
+      h("h2", {}, h("a", { href: `#/store/${id}`, class: "cover", text: name, title: name })),
       part.chip,
       part.paused,
     ),
@@ -249,7 +249,7 @@ function fillCard(card, series, now, isFresh) {
   show(part.alarm, oversold > 0);
   setText(part.alarm.lastElementChild, `Oversold by ${count(oversold)}: units are promised that are not there`);
   setAttribute(card, "data-alarm", oversold > 0 ? "yes" : null);
-  setText(part.available, count(metrics?.available));
+  setNumber(part.available, count(metrics?.available));
   setText(part.of, metrics ? `of ${count(metrics["on-hand"])} on hand` : "no sample yet");
   setBar(part.bar, metrics ? metrics.available / Math.max(1, metrics["on-hand"] + metrics.sold) : 0);
   const values = {

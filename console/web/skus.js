@@ -71,7 +71,7 @@ function makeRow({ name }) {
     h(
       "th",
       { scope: "row" },
-      h("span", { class: "sku-name" }, h("span", { class: "id", text: name }), chip),
+      h("span", { class: "sku-name" }, h("span", { class: "id", text: name, title: name }), chip),
       h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
     ),
     [...cells.values()],

@@ -106,7 +106,7 @@ export class Workers {
       h(
         "div",
         { class: "lease-text" },
-        h("a", { class: "id", href: this.orderLink(order.id), text: order.name }),
+        h("a", { class: "id", href: this.orderLink(order.id), text: order.name, title: order.name }),
         again,
         left,
       ),
@@ -137,6 +137,6 @@ function makeWorker({ name }) {
   const holds = h("td", { class: "number" });
   const leases = h("ul", { class: "leases" });
   const more = h("span", { class: "why" });
-  const row = h("tr", {}, h("th", { scope: "row", class: "id", text: name }), holds, h("td", {}, leases, more));
+  const row = h("tr", {}, h("th", { scope: "row", class: "id", text: name, title: name }), holds, h("td", {}, leases, more));
   return Object.assign(row, { parts: { holds, leases, more } });
 }
