@@ -117,7 +117,7 @@ function heard(event, data) {
       view.heard(event, data);
       viewIsOld = true;
     }
-    if (event === "sample" || event === "detail") order.changed(state.writes);
+    if (["server", "sample", "detail"].includes(event)) order.changed(state.writes);
   }
   wantFrame();
 }

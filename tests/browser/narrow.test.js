@@ -64,6 +64,17 @@ function faults() {
     range.selectNodeContents(one);
     return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size;
   };
+  /** What is seen of an element: what its ancestors, up to a card, do not cut off. */
+  const boxOf = (one) => {
+    let { left, right, top, bottom } = one.getBoundingClientRect();
+    for (let outer = one.parentElement; outer && !outer.matches(".card, .topbar, dialog"); outer = outer.parentElement) {
+      if (getComputedStyle(outer).overflowX === "visible") continue;
+      const edge = outer.getBoundingClientRect();
+      [left, right] = [Math.max(left, edge.left), Math.min(right, edge.right)];
+      [top, bottom] = [Math.max(top, edge.top), Math.min(bottom, edge.bottom)];
+    }
+    return { left, right, top, bottom, width: right - left };
+  };
   const NUMBERS = ".value, .mini-value, .count-value, .card-number, .bar-value, .number, .legend-value, .countdown-value";
   for (const one of all(NUMBERS)) if (linesOf(one) > 1) say(one, "a number breaks");
   for (const one of all("button, .chip, .tag, .lease-left")) {
@@ -75,12 +86,12 @@ function faults() {
     // What scrolls by itself, and charts, have their own edges.
     for (const one of all("*", card)) {
       if (one.closest(".scroll, .plot-frame, pre, .visually-hidden, svg, .bar-track")) continue;
-      const box = one.getBoundingClientRect();
+      const box = boxOf(one);
       if (box.width > 0 && (box.left < left - 1 || box.right > right + 1)) say(one, "beyond the edge of its card");
     }
   }
   const apart = (selector, root) => {
-    const boxes = all(selector, root).map((one) => [one, one.getBoundingClientRect()]);
+    const boxes = all(selector, root).map((one) => [one, boxOf(one)]);
     boxes.forEach(([one, a], i) => {
       for (const [other, b] of boxes.slice(i + 1)) {
         const isOver = Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1;
