@@ -15,6 +15,7 @@ mod cluster;
 mod cmd_info;
 mod common;
 mod crash;
+mod docs;
 mod errors;
 mod fleet;
 mod gate;
@@ -47,6 +48,7 @@ mod tui_terminal;
 mod twins;
 mod versions;
 mod watch;
+mod watch_connections;
 mod watch_events;
 mod watch_guard;
 
@@ -64,6 +66,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("cluster", cluster::TESTS),
     ("cmd_info", cmd_info::TESTS),
     ("crash", crash::TESTS),
+    ("docs", docs::TESTS),
     ("errors", errors::TESTS),
     ("fleet", fleet::TESTS),
     ("gate", gate::TESTS),
@@ -96,6 +99,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("twins", twins::TESTS),
     ("versions", versions::TESTS),
     ("watch", watch::TESTS),
+    ("watch_connections", watch_connections::TESTS),
     ("watch_events", watch_events::TESTS),
     ("watch_guard", watch_guard::TESTS),
 ];
