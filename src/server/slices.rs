@@ -17,6 +17,7 @@ use super::ctx::{api, Ctx, OwnStr, Str};
 use super::gate;
 use super::keys::{read_store, streams_of, write_store, Key};
 use super::repair::{Comparison, Repair};
+use super::streams::TRYAGAIN;
 use super::turn;
 use super::value::StoreValue;
 use super::write::{write, Rule};
@@ -129,18 +130,10 @@ pub fn tick(ctx: Ctx) {
     let now = Boot::now();
     let first = |jobs: &mut Jobs| if jobs.next.is_none_or(|next| next <= now) { jobs.list.pop_front() } else { None };
     let Some(mut job) = JOBS.with_borrow_mut(first) else { return };
-    let mut pause_ms = PAUSE_MS;
-    let outcome = if job.may_go_on(ctx) {
-        let started = Instant::now();
-        loop {
-            match job.slice(ctx) {
-                None if started.elapsed() < TICK => {}
-                outcome => break outcome,
-            }
-        }
-    } else {
-        pause_ms = turn::CLOSED_MS;
-        None
+    let (outcome, pause_ms) = match job.may_go_on(ctx) {
+        Ok(true) => (job.work(ctx), PAUSE_MS),
+        Ok(false) => (None, turn::CLOSED_MS),
+        Err(stop) => (Some(Outcome::Failed(stop)), PAUSE_MS),
     };
     match outcome {
         // SAFETY: the client was blocked by `begin`; the outcome is freed by `free_outcome`, also if it went away.
@@ -153,18 +146,31 @@ pub fn tick(ctx: Ctx) {
 }
 
 impl Job {
-    /// Whether a job that writes may write now; one that is on a replica is told so by its next slice.
-    fn may_go_on(&self, ctx: Ctx) -> bool {
-        matches!(self.task, Task::Audit)
-            || !ctx.is_primary()
-            || ctx.select(self.db) && gate::may_write(ctx) && self.is_here(ctx)
+    /// Whether a job that writes may write now: it waits while writes are paused, say. One that is on a replica is told so
+    /// by its next slice.
+    ///
+    /// # Errors
+    /// TRYAGAIN where the slot is on its way here or away: who asks again is sent to its owner.
+    fn may_go_on(&self, ctx: Ctx) -> Result<bool, Stop> {
+        if matches!(self.task, Task::Audit) || !ctx.is_primary() || !ctx.select(self.db) {
+            return Ok(true);
+        }
+        let key = [self.key.get()];
+        if ctx.in_cluster() && !gate::serves(ctx, &key) {
+            return Err(Stop::Server(TRYAGAIN.into()));
+        }
+        Ok(gate::may_write(ctx) && gate::may_write_keys(ctx, &key))
     }
 
-    /// Whether the store can be written, or is gone.
-    fn is_here(&self, ctx: Ctx) -> bool {
-        let Some(key) = Key::open(ctx, self.key.get(), false) else { return true };
-        // SAFETY: the reference is not used for longer than the key is open, and the tick opens one store at a time.
-        unsafe { key.store() }.is_none_or(|_| gate::may_write_keys(ctx, &[self.key.get()]))
+    /// Works for a moment; the outcome once it is done.
+    fn work(&mut self, ctx: Ctx) -> Option<Outcome> {
+        let started = Instant::now();
+        loop {
+            match self.slice(ctx) {
+                None if started.elapsed() < TICK => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// One slice; the outcome once it is done.

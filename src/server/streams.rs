@@ -510,7 +510,7 @@ impl<'a> Streams<'a> {
 }
 
 /// What the server says itself when keys of one command are on two nodes.
-const TRYAGAIN: &str = "TRYAGAIN Multiple keys request during rehashing of slot";
+pub const TRYAGAIN: &str = "TRYAGAIN Multiple keys request during rehashing of slot";
 
 /// The items of an order, as its entries say them.
 fn items_of(store: &Store, order: u32) -> OwnStr {
