@@ -168,7 +168,8 @@ fn assert_shell(binary: &ServerBinary, server: &Server, block: &Block) {
 }
 
 /// A command of the module, by itself or in a line.
-static COMMAND: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(STORE|INV|ORDER|LOCK)\.[A-Z]+\b").expect("a pattern"));
+static COMMAND: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b(STORE|INV|ORDER|LOCK)\.[A-Z]+\b").expect("a pattern"));
 /// A keyword: a word in capitals.
 static KEYWORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[A-Z]{2,}$").expect("a pattern"));
 /// Code in a line.
@@ -205,7 +206,8 @@ fn keywords(docs: &Reply, into: &mut BTreeSet<String>) {
 
 /// Checks a piece of code that begins with a command: it is there, and has the keywords that are named.
 fn check_command(client: &mut Client, place: &str, code: &str) {
-    let words: Vec<&str> = code.split([' ', '[', ']', '(', ')', '|', '<', '>']).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        code.split([' ', '[', ']', '(', ')', '|', '<', '>']).filter(|word| !word.is_empty()).collect();
     let docs = client.get(format!("COMMAND DOCS {}", words[0]));
     let Reply::Map(found) = &docs else { panic!("{place}: {docs:?}") };
     assert_eq!(found.len(), 1, "{place}: there is no command {}", words[0]);
@@ -308,7 +310,9 @@ fn the_grafana_user_may_read_and_no_more(binary: &ServerBinary) {
     client.ok(known.join(" "));
     let mut grafana = server.client();
     grafana.ok("AUTH grafana secret");
-    for read in ["PING", "SCAN 0", "XREVRANGE {popup}:metrics + - COUNT 1", "XRANGE {popup}:metrics - +", "XLEN {popup}:dead"] {
+    for read in
+        ["PING", "SCAN 0", "XREVRANGE {popup}:metrics + - COUNT 1", "XRANGE {popup}:metrics - +", "XLEN {popup}:dead"]
+    {
         grafana.get(read);
     }
     for write in ["XADD {popup}:metrics * a b", "INV.SET popup mug 2", "DEL popup", "STORE.INFO popup", "KEYS *"] {

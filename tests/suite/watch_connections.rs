@@ -190,7 +190,8 @@ fn long_heads_are_refused(binary: &ServerBinary) {
         // It may be refused, and closed, before all of it is sent.
         let _ = stream.write_all(head.as_bytes());
         let answer = until_closed(stream, DEADLINE);
-        let is_refusal = ["HTTP/1.1 431 ", "HTTP/1.1 414 ", "HTTP/1.1 400 "].iter().any(|line| answer.starts_with(line));
+        let is_refusal =
+            ["HTTP/1.1 431 ", "HTTP/1.1 414 ", "HTTP/1.1 400 "].iter().any(|line| answer.starts_with(line));
         assert!(answer.is_empty() || is_refusal, "{what}: {answer}");
     }
     assert_answers_soon(&watcher);

@@ -110,9 +110,7 @@ impl Known {
         }
         let last = numbers.len().saturating_sub(1);
         let mut pairs = numbers.iter().zip(seen_numbers).enumerate();
-        pairs.all(|(place, (shown, seen))| {
-            (is_duration && place == last) || self.agree(shown.as_str(), seen.as_str())
-        })
+        pairs.all(|(place, (shown, seen))| (is_duration && place == last) || self.agree(shown.as_str(), seen.as_str()))
     }
 
     /// Whether the lines of a reply are those of this run; and what is known then.
