@@ -58,7 +58,7 @@ export function setAttribute(element, name, value) {
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
 }
 
-/** Sets the length of a bar: a part of its track, 0 to 1. It is drawn scaled: no other element moves, none is laid out. */
+/** Sets the length of a bar: a part of its track, 0 to 1. It is scaled: no other element moves, none is laid out. */
 export function setBar(bar, part) {
   setProperty(bar, "transform", `scaleX(${shareOf(part).toFixed(4)})`);
 }

@@ -295,7 +295,12 @@ export class StorePage {
 const HINTS = {
   off: (name) => [
     h("h2", { text: "Nothing is sampled here" }),
-    h("p", {}, "This store keeps no metrics. Switch them on: ", h("code", { text: `STORE.SET ${word(name)} metrics 7200` })),
+    h(
+      "p",
+      {},
+      "This store keeps no metrics. Switch them on: ",
+      h("code", { text: `STORE.SET ${word(name)} metrics 7200` }),
+    ),
   ],
   unsold: (name, sku) => [
     h("h2", { text: "No orders yet" }),

@@ -137,6 +137,7 @@ function makeWorker({ name }) {
   const holds = h("td", { class: "number" });
   const leases = h("ul", { class: "leases" });
   const more = h("span", { class: "why" });
-  const row = h("tr", {}, h("th", { scope: "row", class: "id", text: name, title: name }), holds, h("td", {}, leases, more));
+  const head = h("th", { scope: "row", class: "id", text: name, title: name });
+  const row = h("tr", {}, head, holds, h("td", {}, leases, more));
   return Object.assign(row, { parts: { holds, leases, more } });
 }

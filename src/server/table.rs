@@ -45,8 +45,8 @@ unsafe extern "C" fn entry<const I: usize>(
     raw::REDISMODULE_OK as c_int
 }
 
-/// Replies the error. Only a refused write is counted: it is demand that was not met, whereas a read changes nothing, also
-/// no counter (a counter that changes makes a sample). The server's own errorstats count both.
+/// Replies the error. Only a refused write is counted: a read changes nothing, not even a counter, as a counter that
+/// changes makes a sample. The server's own errorstats count both.
 fn refuse(call: &Call<'_>, stop: &Stop, access: Access) {
     let is_write = access != Access::Read;
     if let Stop::Refused(refusal) = stop {

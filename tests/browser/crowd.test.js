@@ -16,7 +16,7 @@ const LOOK_MS = 6_000;
 const IN_SIGHT_MAX = 30;
 /** The age of the numbers is written five times a second; cards are drawn twice. Each may take a layout, and a little
  * is left for what the browser does by itself. */
-const LAYOUTS_A_SECOND_MAX = 20;
+const LAYOUTS_A_SECOND_MAX = 30;
 
 let redis, watch, browser, page, crowd;
 

@@ -67,7 +67,8 @@ function faults() {
   /** What is seen of an element: what its ancestors, up to a card, do not cut off. */
   const boxOf = (one) => {
     let { left, right, top, bottom } = one.getBoundingClientRect();
-    for (let outer = one.parentElement; outer && !outer.matches(".card, .topbar, dialog"); outer = outer.parentElement) {
+    let outer = one.parentElement;
+    for (; outer && !outer.matches(".card, .topbar, dialog"); outer = outer.parentElement) {
       if (getComputedStyle(outer).overflowX === "visible") continue;
       const edge = outer.getBoundingClientRect();
       [left, right] = [Math.max(left, edge.left), Math.min(right, edge.right)];
@@ -75,7 +76,8 @@ function faults() {
     }
     return { left, right, top, bottom, width: right - left };
   };
-  const NUMBERS = ".value, .mini-value, .count-value, .card-number, .bar-value, .number, .legend-value, .countdown-value";
+  const NUMBERS =
+    ".value, .mini-value, .count-value, .card-number, .bar-value, .number, .legend-value, .countdown-value";
   for (const one of all(NUMBERS)) if (linesOf(one) > 1) say(one, "a number breaks");
   for (const one of all("button, .chip, .tag, .lease-left")) {
     if (one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0) say(one, "more than its button");
@@ -96,16 +98,20 @@ function faults() {
       for (const [other, b] of boxes.slice(i + 1)) {
         const isOver = Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1;
         const isOn = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
-        if (isOver && isOn && !one.contains(other) && !other.contains(one)) say(one, `under ${other.className || other.id}`);
+        if (!isOver || !isOn || one.contains(other) || other.contains(one)) continue;
+        say(one, `under ${other.className || other.id}`);
       }
     });
   };
   for (const bar of all(".topbar")) apart(".brand, .crumb, .search, .line, button", bar);
-  for (const head of all(".store-line, .store-card-head, .drawer-head, .order-list li, .bar-text, .lease-text, .sku-name")) {
+  const HEADS = ".store-line, .store-card-head, .drawer-head, .order-list li, .bar-text, .lease-text, .sku-name";
+  for (const head of all(HEADS)) {
     apart("h1, h2, a, .chip, .tag, button, .id, .bar-name, .bar-numbers, .lease-left", head);
   }
   for (const row of all(".minis, .tiles, .stack-legend, .facts")) apart(":scope > div", row);
-  for (const list of all(".stack-legend, .minis, .store-card-main, .stock-number")) apart(".value, .mini-value, .spark", list);
+  for (const list of all(".stack-legend, .minis, .store-card-main, .stock-number")) {
+    apart(".value, .mini-value, .spark", list);
+  }
   return found;
 }
 
@@ -113,7 +119,8 @@ for (const width of WIDTHS) {
   test(`${width} px: the stores at a glance`, async () => {
     const page = await browser.open(`${watch.origin}/#/stores`, { ...PHONE, width });
     await page.locator(".store-card").nth(NAMES.length).waitFor();
-    await until("the numbers", async () => /\d{3},\d{3}$/.test(await page.locator(".store-card .value").first().textContent()));
+    const first = page.locator(".store-card .value").first();
+    await until("the numbers", async () => /\d{3},\d{3}$/.test(await first.textContent()));
     await picture(page, `narrow-stores-${width}`, { fullPage: true });
     assert.deepEqual(await page.evaluate(faults), []);
     assert.ok((await overhang(page)) <= 0, "it scrolls sideways");

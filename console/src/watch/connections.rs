@@ -1,10 +1,10 @@
 //! The connections that the page is served over: how many there may be, how long each may take, and which one is closed
 //! when there are too many.
 //!
-//! Nobody who opens connections and leaves them (half a request, an idle one, an answer that is not read) can keep others
-//! out: a newcomer is always let in, and the connection closed for it is the one over which nothing came or went for the
-//! longest time. Pages that look on have nothing to say for a long time and are not among these; they have a bound of
-//! their own, half of all places.
+//! Nobody who opens connections and leaves them (half a request, an idle one, an answer that is not read) can keep
+//! others out: a newcomer is always let in, and the connection closed for it is the one over which nothing came or went
+//! for the longest time. Pages that look on have nothing to say for a long time and are not among these; they have a
+//! bound of their own, half of all places.
 
 use std::future::Future;
 use std::io;
