@@ -141,6 +141,12 @@ impl Store {
         Ok(Synced::Applied)
     }
 
+    /// Whether the feed's number, if it is applied, makes a SKU. One that was applied before makes none.
+    pub fn sync_makes_skus(&self, sync: &Sync<'_>) -> bool {
+        let duplicate = self.sources.get(sync.source).is_some_and(|source| sync.seq <= source.seq);
+        !duplicate && sync.counts.iter().any(|count| self.find_sku(count.sku).is_none())
+    }
+
     fn check_counts(&self, counts: &[Line<'_>]) -> Result<(), Refusal> {
         let mut seen = std::collections::BTreeSet::new();
         for count in counts {
@@ -150,6 +156,11 @@ impl Store {
             self.check_count(count.sku, count.qty)?;
         }
         Ok(())
+    }
+
+    /// Whether the store knows the SKU.
+    pub fn has_sku(&self, id: &[u8]) -> bool {
+        self.find_sku(id).is_some()
     }
 
     /// The books of a SKU.

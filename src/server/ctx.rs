@@ -66,6 +66,22 @@ impl Drop for OwnStr {
     }
 }
 
+/// What the server says of a context and of itself, all at one time.
+#[derive(Clone, Copy)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// Whether the command comes from the primary's stream or from the log that is being loaded.
+    pub fn replayed(self) -> bool {
+        self.0 & (raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING) != 0
+    }
+
+    /// Whether more memory is used than `maxmemory` allows. The server may be about to evict some.
+    pub fn memory_full(self) -> bool {
+        self.0 & raw::REDISMODULE_CTX_FLAGS_OOM != 0
+    }
+}
+
 /// A context the server gave: of a command, a timer, an event.
 #[derive(Clone, Copy)]
 pub struct Ctx(pub(super) *mut raw::RedisModuleCtx);
@@ -86,8 +102,14 @@ impl Ctx {
     }
 
     fn has(self, flag: u32) -> bool {
+        self.flags().0 & flag != 0
+    }
+
+    /// All flags of the context and the server: the server works them out for each call, so a hot path asks once.
+    #[inline]
+    pub fn flags(self) -> Flags {
         // SAFETY: the context is live.
-        unsafe { api!(RedisModule_GetContextFlags(self.0)) as u32 & flag != 0 }
+        Flags(unsafe { api!(RedisModule_GetContextFlags(self.0)) } as u32)
     }
 
     /// Whether this server decides: it is no replica.
@@ -97,7 +119,7 @@ impl Ctx {
 
     /// Whether the command comes from the primary's stream or from the log that is being loaded.
     pub fn is_replayed(self) -> bool {
-        self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING)
+        self.flags().replayed()
     }
 
     /// Whether the server is part of a cluster.

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod line;
 pub mod locks;
 pub mod memory;
+pub mod memory_full;
 pub mod register;
 pub mod slices;
 pub mod streams;

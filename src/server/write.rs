@@ -4,7 +4,7 @@ use super::call::{Call, Stop};
 use super::keys::{check_new, has_streams, write_store, Key};
 use super::streams::{signal_modified, EntryWords, Streams};
 use super::value::StoreValue;
-use super::{deadlines, line, memory, wire};
+use super::{deadlines, line, memory, memory_full, wire};
 use crate::engine::{Code, Effects, EntryId, Ms, Refusal, Refused, Sample, Store, StreamKind};
 
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
@@ -25,11 +25,14 @@ pub struct Rule<'a> {
     pub stamped: bool,
     /// The caller's strings for an order's entry.
     pub words: Option<&'a EntryWords>,
+    /// Where it is to be refused while memory is full: whether it would make something new in the store. A new store is
+    /// always something new.
+    pub takes_in: Option<&'a dyn Fn(&Store) -> bool>,
 }
 
 /// The rule of what changes no stock and writes no stream.
 pub const QUIET: Rule<'_> =
-    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, words: None };
+    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, words: None, takes_in: None };
 
 /// A write's reply, and an entry's id that came out other than the engine gave it.
 pub struct Written<T> {
@@ -55,16 +58,19 @@ pub fn write<T>(
 ) -> Result<Written<T>, Stop> {
     let (key, value) = write_store(call.ctx, call.key)?;
     // What is replayed without a stamp happens at the time of the store's last change: no stamp is later.
-    let stamp = call.stamp.or_else(|| call.ctx.is_replayed().then_some(0));
+    let flags = call.ctx.flags();
+    let stamp = call.stamp.or_else(|| flags.replayed().then_some(0));
     let call = &Call { stamp, ..*call };
     let now = call.now();
     match value {
         Some(value) => {
             sweep_before(call, value, now);
+            memory_full::admit(call, flags, || rule.takes_in.is_some_and(|takes_in| takes_in(&value.store)))?;
             change(call, rule, value, now, run)
         }
         None if rule.makes => {
             check_new(call.ctx, call.key)?;
+            memory_full::admit(call, flags, || rule.takes_in.is_some())?;
             let mut value = StoreValue::empty();
             let written = change(call, rule, &mut value, now, run)?;
             key.set_store(value);

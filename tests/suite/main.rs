@@ -22,6 +22,7 @@ mod holds;
 mod journal;
 mod locks;
 mod locks_kept;
+mod memory_full;
 mod metrics;
 mod model;
 mod orders;
@@ -65,6 +66,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("journal", journal::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
+    ("memory_full", memory_full::TESTS),
     ("metrics", metrics::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
