@@ -8,6 +8,7 @@
 //! - [`server::config`]: the settings `holdfast.*`
 //! - [`server::info`]: `INFO holdfast`
 //! - [`server::events`], [`server::deadlines`]: what happens without a command
+//! - [`server::eviction`]: a warning of eviction policies that could delete stores
 //! - [`engine`]: what everything means
 
 mod commands;
@@ -16,7 +17,7 @@ mod server;
 
 use redis_module::{redis_module, Context, RedisString, Status};
 use server::memory::ServerAlloc;
-use server::{config, deadlines, events, info, locks, register, table, value, Ctx};
+use server::{config, deadlines, events, eviction, info, locks, register, table, value, Ctx};
 
 /// The version MODULE LIST shows: 10000 × major + 100 × minor + patch.
 const VERSION: i32 = 100;
@@ -36,7 +37,8 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
         && table::register(ctx, commands::TABLE)
         && config::register(ctx)
         && info::register(ctx)
-        && events::subscribe(ctx);
+        && events::subscribe(ctx)
+        && eviction::watch(ctx);
     if loaded {
         deadlines::arm(ctx);
         Status::Ok

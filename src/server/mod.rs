@@ -9,6 +9,7 @@ pub mod config;
 pub mod ctx;
 pub mod deadlines;
 pub mod events;
+pub mod eviction;
 pub mod info;
 pub mod keys;
 pub mod line;

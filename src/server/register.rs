@@ -181,6 +181,8 @@ pub fn check_api(ctx: Ctx) -> bool {
         RedisModule_UnblockClient,
         RedisModule_SetDisconnectCallback,
         RedisModule_GetBlockedClientHandle,
+        RedisModule_GetServerInfo,
+        RedisModule_ServerInfoGetFieldC,
     ];
     let missing: Vec<_> = names.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
     if !missing.is_empty() {

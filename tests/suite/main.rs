@@ -15,6 +15,7 @@ mod cmd_info;
 mod common;
 mod crash;
 mod errors;
+mod eviction;
 mod fleet;
 mod grafana;
 mod groups;
@@ -59,6 +60,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("cmd_info", cmd_info::TESTS),
     ("crash", crash::TESTS),
     ("errors", errors::TESTS),
+    ("eviction", eviction::TESTS),
     ("fleet", fleet::TESTS),
     ("grafana", grafana::TESTS),
     ("groups", groups::TESTS),
