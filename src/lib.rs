@@ -8,6 +8,7 @@
 //! - [`server::config`]: the settings `holdfast.*`
 //! - [`server::info`]: `INFO holdfast`
 //! - [`server::events`], [`server::deadlines`]: what happens without a command
+//! - [`server::migration`]: slots that move to another node of a cluster at once
 //! - [`server::eviction`]: a warning of eviction policies that could delete stores
 //! - [`engine`]: what everything means
 
@@ -17,7 +18,7 @@ mod server;
 
 use redis_module::{redis_module, Context, RedisString, Status};
 use server::memory::ServerAlloc;
-use server::{config, deadlines, events, eviction, info, locks, register, table, value, Ctx};
+use server::{config, deadlines, events, eviction, info, locks, migration, register, table, value, Ctx};
 
 /// The version MODULE LIST shows: 10000 × major + 100 × minor + patch.
 const VERSION: i32 = 100;
@@ -38,7 +39,8 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
         && config::register(ctx)
         && info::register(ctx)
         && events::subscribe(ctx)
-        && eviction::watch(ctx);
+        && eviction::watch(ctx)
+        && migration::subscribe(ctx);
     if loaded {
         deadlines::arm(ctx);
         Status::Ok

@@ -57,7 +57,8 @@ extern "C" fn changed(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, _
 
 /// Notes the risk, and warns of one that is new.
 fn look(ctx: Ctx) {
-    let (policy, limited) = settings(ctx);
+    let [policy, limit] = ctx.server_info(c"memory", [c"maxmemory_policy", c"maxmemory"]);
+    let limited = limit != b"0";
     let risk = match (policy.starts_with(ANY_KEY), limited) {
         (false, _) => Risk::None,
         (true, false) => Risk::Dormant,
@@ -72,23 +73,4 @@ fn look(ctx: Ctx) {
          Set it to noeviction, or to a volatile- policy",
         policy.escape_ascii()
     ));
-}
-
-/// The eviction policy, and whether there is a limit to memory.
-fn settings(ctx: Ctx) -> (Vec<u8>, bool) {
-    // SAFETY: the context is live; the texts live as long as the data, which is freed once.
-    unsafe {
-        let data = api!(RedisModule_GetServerInfo(ctx.0, c"memory".as_ptr()));
-        let text = |field: &CStr| {
-            let text = api!(RedisModule_ServerInfoGetFieldC(data, field.as_ptr()));
-            if text.is_null() {
-                Vec::new()
-            } else {
-                CStr::from_ptr(text).to_bytes().to_vec()
-            }
-        };
-        let (policy, limit) = (text(c"maxmemory_policy"), text(c"maxmemory"));
-        api!(RedisModule_FreeServerInfo(ctx.0, data));
-        (policy, limit != b"0")
-    }
 }

@@ -289,14 +289,29 @@ pub fn leave(uid: u64) {
     }
 }
 
+/// As [`leave`], for all values whose slot is another node's by now, or that are gone without a word.
+pub fn leave_moved(ctx: Ctx) {
+    let mut keys: Vec<_> = LINE.with_borrow(|line| line.waiters.values().map(|w| (w.db, Rc::clone(&w.key))).collect());
+    keys.dedup_by(|a, b| a.0 == b.0 && a.1.get().bytes() == b.1.get().bytes());
+    for (db, key) in keys {
+        if !ctx.select(db) || !ctx.has_key(key.get()) {
+            let of_key = |waiter: &Waiter| waiter.db == db && waiter.key.get().bytes() == key.get().bytes();
+            leave_all(of_key);
+        }
+    }
+}
+
 /// As [`leave`], for all values of a database, or of all databases (-1).
 pub fn leave_db(db: c_int) {
     if WAITING.get() == 0 {
         return;
     }
-    let in_db = |waiter: &Waiter| db == -1 || waiter.db == db;
+    leave_all(|waiter| db == -1 || waiter.db == db);
+}
+
+fn leave_all(leaves: impl Fn(&Waiter) -> bool) {
     let left: Vec<Waiter> = LINE.with_borrow_mut(|line| {
-        let places: Vec<_> = line.waiters.iter().filter(|(_, w)| in_db(w)).map(|(place, _)| *place).collect();
+        let places: Vec<_> = line.waiters.iter().filter(|(_, w)| leaves(w)).map(|(place, _)| *place).collect();
         places.into_iter().filter_map(|place| line.remove(place)).collect()
     });
     left.into_iter().for_each(Waiter::answer_nothing);

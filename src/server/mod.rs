@@ -16,6 +16,7 @@ pub mod line;
 pub mod locks;
 pub mod memory;
 pub mod memory_full;
+pub mod migration;
 pub mod register;
 pub mod slices;
 pub mod streams;
