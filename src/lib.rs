@@ -18,7 +18,7 @@ mod server;
 
 use redis_module::{redis_module, Context, RedisString, Status};
 use server::memory::ServerAlloc;
-use server::{config, deadlines, events, eviction, info, locks, migration, register, table, value, Ctx};
+use server::{config, events, eviction, info, locks, migration, register, table, turn, value, Ctx};
 
 /// The version MODULE LIST shows: 10000 × major + 100 × minor + patch.
 const VERSION: i32 = 100;
@@ -40,9 +40,9 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
         && info::register(ctx)
         && events::subscribe(ctx)
         && eviction::watch(ctx)
-        && migration::subscribe(ctx);
+        && migration::subscribe(ctx)
+        && turn::start(ctx);
     if loaded {
-        deadlines::arm(ctx);
         Status::Ok
     } else {
         Status::Err

@@ -6,7 +6,7 @@ use crate::server::register::{About, Access, Arg};
 use crate::server::streams::{kind_name, signal_modified, Streams};
 use crate::server::table::{find, Command};
 use crate::server::value::load_piece;
-use crate::server::{deadlines, locks, wire, write, Call, Stop, Str};
+use crate::server::{deadlines, gate, locks, wire, write, Call, Stop, Str};
 
 pub const APPLY: Command = Command {
     about: About {
@@ -23,6 +23,27 @@ pub const APPLY: Command = Command {
     },
     name: wire::APPLY,
     run: apply,
+    internal: true,
+};
+
+pub const MAY_WRITE: Command = Command {
+    about: About {
+        name: "HOLDFAST.MAYWRITE",
+        summary: "Does nothing; the module asks the server with it whether a write on these keys would be let in now",
+        reply: "OK",
+        complexity: "O(1)",
+        since: "0.2.0",
+        flags: "write no-monitor no-slowlog",
+        acl: "admin dangerous",
+        arity: -2,
+        access: Access::Update,
+        args: &[Arg::key().many()],
+    },
+    name: gate::MAY_WRITE,
+    run: |call| {
+        call.ctx.status(c"OK");
+        Ok(())
+    },
     internal: true,
 };
 
@@ -66,7 +87,8 @@ fn sweep(call: &Call<'_>) -> Result<(), Stop> {
     let budget = integer(call.rest.first())?;
     let (_key, value) = write_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;
-    write::sweep(call, value, call.now(), budget);
+    let now = call.time(value);
+    write::sweep(call, value, now, budget);
     call.ctx.status(c"OK");
     Ok(())
 }
@@ -78,7 +100,9 @@ fn sample(call: &Call<'_>) -> Result<(), Stop> {
         refused.0[place.ok_or_else(|| malformed("refusal"))?] = integer(pair.get(1))?;
     }
     let (_key, value) = write_store(call.ctx, call.key)?;
-    write::sample(call, value.ok_or(Refusal::NoStore)?, call.now(), &refused);
+    let value = value.ok_or(Refusal::NoStore)?;
+    let now = call.time(value);
+    write::sample(call, value, now, &refused);
     call.ctx.status(c"OK");
     Ok(())
 }
@@ -102,7 +126,7 @@ fn reentry(call: &Call<'_>) -> Result<(), Stop> {
         b"" => None,
         id => Some(value.store.order_at(id).ok_or_else(|| Refusal::NoOrder(id.into()))?),
     };
-    let mut streams = Streams::new(call.ctx, call.key, call.now(), false, None);
+    let mut streams = Streams::new(call.ctx, call.key, call.time(value), false, None);
     streams.reentry(&mut value.store, kind, slot, id, values);
     streams.signal();
     signal_modified(call.ctx, call.key);

@@ -127,7 +127,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     if lock.deadline == 0 {
         ctx.null();
     } else {
-        ctx.int(lock.deadline.saturating_sub(call.now()) as i64);
+        ctx.int(lock.ttl_ms as i64);
     }
     field_int(ctx, "waiting", lock.waiting as i64);
     Ok(())

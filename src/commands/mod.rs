@@ -52,4 +52,5 @@ pub static TABLE: &[&Command] = &[
     &locks::RELEASE,
     &locks::GET,
     &apply::APPLY,
+    &apply::MAY_WRITE,
 ];

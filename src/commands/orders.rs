@@ -219,7 +219,8 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     let id = args.id("order")?;
     args.end()?;
     let (_key, value) = read_store(call.ctx, call.key)?;
-    let view = value.store.order(call.now(), id).ok_or_else(|| Refusal::NoOrder(id.into()))?;
+    let now = call.time(value);
+    let view = value.store.order(now, id).ok_or_else(|| Refusal::NoOrder(id.into()))?;
     reply_order(call.ctx, &view);
     Ok(())
 }
@@ -373,7 +374,8 @@ fn scan_orders(call: &Call<'_>) -> Result<(), Stop> {
         }
     }
     let (_key, value) = read_store(call.ctx, call.key)?;
-    scan(call.ctx, value.store.scan_orders(call.now(), cursor, scan_count(count), state, customer, late));
+    let now = call.time(value);
+    scan(call.ctx, value.store.scan_orders(now, cursor, scan_count(count), state, customer, late));
     Ok(())
 }
 

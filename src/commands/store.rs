@@ -125,7 +125,8 @@ pub const INFO: Command = Command {
 
 fn info(call: &Call<'_>) -> Result<(), Stop> {
     let (_key, value) = read_store(call.ctx, call.key)?;
-    let (ctx, mut info) = (call.ctx, value.store.info(call.now()));
+    let (ctx, now) = (call.ctx, call.time(value));
+    let mut info = value.store.info(now);
     info.counters.refused = info.counters.refused.with(&value.refused);
     let stock = [("on_hand", info.on_hand), ("held", info.held), ("available", info.available), ("sold", info.sold)];
     let counters = info.counters;
@@ -218,7 +219,7 @@ pub const DROP: Command = Command {
 fn drop_store(call: &Call<'_>) -> Result<(), Stop> {
     let (key, value) = write_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;
-    let stamp = call.now();
+    let stamp = call.time(value);
     Streams::new(call.ctx, call.key, stamp, call.stamp.is_none(), None).unlink(&value.store)?;
     key.unlink();
     drop(key);

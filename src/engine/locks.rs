@@ -163,6 +163,11 @@ impl Lock {
         }
     }
 
+    /// When it was changed last, Unix milliseconds.
+    pub fn changed_at(&self) -> Ms {
+        self.changed_at
+    }
+
     /// What locks made anew have to stay above once this one is gone.
     pub fn floor(&self) -> u64 {
         self.token.min(FLOOR_MAX)

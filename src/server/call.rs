@@ -2,7 +2,9 @@
 
 use std::ffi::CStr;
 
+use super::clock;
 use super::ctx::{Ctx, Str};
+use super::value::StoreValue;
 use crate::engine::{Ms, Refusal};
 
 /// A call: whose, on which key, with what.
@@ -19,9 +21,15 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The time of the call: the primary's stamp, or the clock of this server, which is the primary.
-    pub fn now(&self) -> Ms {
-        self.stamp.unwrap_or_else(|| self.ctx.clock())
+    /// The time of the call on a store: the primary's stamp, or the store's time on this server, which is the primary.
+    #[inline]
+    pub fn time(&self, value: &mut StoreValue) -> Ms {
+        self.stamp.unwrap_or_else(|| value.time())
+    }
+
+    /// The time of the call where there is no value yet.
+    pub fn time_without_value(&self) -> Ms {
+        self.stamp.unwrap_or_else(|| clock::now().ms())
     }
 }
 

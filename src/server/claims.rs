@@ -116,7 +116,8 @@ fn hand_out(ctx: Ctx, key: Str, value: &mut StoreValue, claim: &Claim<'_>) -> An
     let words: Vec<Str> = words.iter().map(OwnStr::get).collect();
     let call = Call { ctx, name: c"ORDER.CLAIM", key, rest: &words, stamp: None };
     let (db, key, uid) = (ctx.db(), OwnStr::new(key.bytes()), value.uid);
-    let handed = change(&call, OURS, value, call.now(), |store, now, fx| {
+    let now = call.time(value);
+    let handed = change(&call, OURS, value, now, |store, now, fx| {
         let slots = store.claim(now, claim, fx)?;
         Ok(slots.into_iter().map(|slot| Handed::new(&store.claimed(slot))).collect::<Vec<_>>())
     });
@@ -157,6 +158,7 @@ fn take_back(ctx: Ctx, key: Str, uid: u64, orders: &[(Vec<u8>, u64)]) {
         let rest = words.each_ref().map(OwnStr::get);
         let call = Call { ctx, name: wire::TAKE_BACK, key, rest: &rest, stamp: None };
         // Refused where the lease has ended meanwhile, or somebody ended the order: then there is nothing to take back.
-        let _ = change(&call, OURS, value, call.now(), |store, now, fx| store.take_back(now, order, *token, fx));
+        let now = call.time(value);
+        let _ = change(&call, OURS, value, now, |store, now, fx| store.take_back(now, order, *token, fx));
     }
 }

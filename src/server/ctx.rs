@@ -5,7 +5,6 @@ use std::ffi::{c_char, c_int, c_long, CStr, CString};
 use redis_module::raw;
 
 use super::migration;
-use crate::engine::Ms;
 
 /// Calls a function of the server's module API. All that the module uses exist since Redis 7.0; loading the module
 /// checks that they are there ([`super::register::check_api`]).
@@ -98,12 +97,6 @@ impl Ctx {
         Ctx(raw)
     }
 
-    /// The server's clock, Unix milliseconds.
-    pub fn clock(self) -> Ms {
-        // SAFETY: takes nothing, reads the clock.
-        unsafe { api!(RedisModule_Milliseconds()) as Ms }
-    }
-
     fn has(self, flag: u32) -> bool {
         self.flags().0 & flag != 0
     }
@@ -123,6 +116,11 @@ impl Ctx {
     /// Whether the command comes from the primary's stream or from the log that is being loaded.
     pub fn is_replayed(self) -> bool {
         self.flags().replayed()
+    }
+
+    /// Whether a data set is being loaded.
+    pub fn is_loading(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_LOADING)
     }
 
     /// Whether the server is part of a cluster.

@@ -1,23 +1,22 @@
-//! Deadlines of all stores: one timer over an index of when each store is due next.
+//! Deadlines of all stores: an index of when each store, or lock, is due next, and a tick that does what is due.
 //!
 //! Only a primary acts on them, in slices that it replicates; a replica keeps the index, to go on where it left off when
 //! it is promoted. The index is by value, not by name: a store that was renamed, moved or removed is found out when it is
-//! due, and [`super::events`] registers it under its new name.
+//! due, and [`super::events`] registers it under its new name. Its times are those of the module's clock ([`super::clock`]).
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::{c_int, c_void, CStr};
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use redis_module::raw;
+use std::ffi::{c_int, CStr};
 
 use super::call::Call;
+use super::clock::{self, Boot, Now};
 use super::config;
-use super::ctx::{api, Ctx, OwnStr, Str};
+use super::ctx::{Ctx, OwnStr, Str};
 use super::keys::Key;
+use super::turn::{self, CLOSED_MS};
 use super::value::StoreValue;
 use super::write;
-use super::{line, locks, timeseries};
+use super::{gate, locks, timeseries};
 use crate::engine::Ms;
 
 /// How much one tick does at most; the rest is next. In shares: a store that has little to do takes one, …
@@ -27,24 +26,19 @@ const A_STORE: u32 = 1;
 /// … and one whose sample goes to RedisTimeSeries as well so many: that is a few tenths of a millisecond.
 const A_STORE_WITH_SERIES: u32 = 16;
 
-/// How long the timer waits before it looks again while writes are paused (a failover in progress), milliseconds.
-const PAUSED_MS: i64 = 10;
-
-/// The longest the timer is set for, milliseconds; then it is set again. Redis 7.0 computes a repeated wait in 32-bit
-/// microseconds (ae.c, processTimeEvents): past 35 minutes it overflows, and the event loop spins or sleeps too long.
-pub const LONGEST_WAIT_MS: i64 = 60_000;
-
 struct Place {
     db: c_int,
     key: Box<[u8]>,
-    due: Ms,
+    look_at: Ms,
 }
 
 #[derive(Default)]
 struct Deadlines {
-    by_due: BTreeSet<(Ms, u64)>,
+    /// By when the module's clock says that the store is to be looked at.
+    by_time: BTreeSet<(Ms, u64)>,
     stores: HashMap<u64, Place>,
-    armed: Option<(Ms, raw::RedisModuleTimerID)>,
+    /// Whether writes were not possible when the last tick wanted to do something.
+    closed: bool,
     /// Slices of due work done since the module was loaded.
     sweeps: u64,
 }
@@ -55,43 +49,49 @@ thread_local! {
 }
 
 impl Deadlines {
-    fn set(&mut self, uid: u64, db: c_int, key: &[u8], due: Ms) {
+    fn set(&mut self, uid: u64, db: c_int, key: &[u8], look_at: Ms) {
         if let Some(place) = self.stores.get_mut(&uid) {
-            self.by_due.remove(&(place.due, uid));
-            place.due = due;
+            self.by_time.remove(&(place.look_at, uid));
+            place.look_at = look_at;
             if place.db != db || *place.key != *key {
                 place.db = db;
                 place.key = key.into();
             }
         } else {
-            self.stores.insert(uid, Place { db, key: key.into(), due });
+            self.stores.insert(uid, Place { db, key: key.into(), look_at });
         }
-        self.by_due.insert((due, uid));
+        self.by_time.insert((look_at, uid));
     }
 
     fn remove(&mut self, uid: u64) {
         if let Some(place) = self.stores.remove(&uid) {
-            self.by_due.remove(&(place.due, uid));
+            self.by_time.remove(&(place.look_at, uid));
         }
+    }
+
+    fn first(&self) -> Option<Ms> {
+        self.by_time.first().map(|(look_at, _)| *look_at)
     }
 }
 
 /// Registers a store that was loaded, copied, renamed or moved, wherever it is now.
 pub fn note(db: c_int, key: Str, value: &mut StoreValue) {
-    value.due = value.next_due().unwrap_or(0);
-    set_due(value.uid, db, key.bytes(), value.due);
+    let due = value.next_due();
+    value.due = due.unwrap_or(0);
+    let look_at = due.map(|due| value.look_at(clock::now(), due));
+    set(value.uid, db, key.bytes(), look_at);
 }
 
-/// Registers when a value, of whatever type, is due next; 0 if it is not.
-pub(super) fn set_due(uid: u64, db: c_int, key: &[u8], due: Ms) {
-    DEADLINES.with_borrow_mut(|deadlines| match due {
-        0 => deadlines.remove(uid),
-        due => deadlines.set(uid, db, key, due),
+/// Registers when a value, of whatever type, is to be looked at by the module's clock; none if it is not due.
+pub(super) fn set(uid: u64, db: c_int, key: &[u8], look_at: Option<Ms>) {
+    DEADLINES.with_borrow_mut(|deadlines| match look_at {
+        None => deadlines.remove(uid),
+        Some(look_at) => deadlines.set(uid, db, key, look_at),
     });
 }
 
 /// After a change: registers the store if it is due earlier than the index knows. One that is due later is found out
-/// when the timer comes.
+/// when its time in the index comes.
 #[inline]
 pub fn note_due(ctx: Ctx, key: Str, value: &mut StoreValue) {
     let Some(due) = value.next_due() else { return };
@@ -111,9 +111,20 @@ pub fn forget(uid: u64) {
 pub fn forget_db(db: c_int) {
     DEADLINES.with_borrow_mut(|deadlines| {
         deadlines.stores.retain(|_, place| db != -1 && place.db != db);
-        let Deadlines { by_due, stores, .. } = deadlines;
-        by_due.retain(|(_, uid)| stores.contains_key(uid));
+        let Deadlines { by_time, stores, .. } = deadlines;
+        by_time.retain(|(_, uid)| stores.contains_key(uid));
     });
+}
+
+/// Has every store looked at soon: what the index says may not hold any more, as the server was a replica until now and
+/// the times were another server's.
+pub fn look_at_all() {
+    DEADLINES.with_borrow_mut(|deadlines| {
+        let Deadlines { by_time, stores, .. } = deadlines;
+        stores.values_mut().for_each(|place| place.look_at = 0);
+        *by_time = stores.keys().map(|uid| (0, *uid)).collect();
+    });
+    turn::request();
 }
 
 /// Two databases changed places.
@@ -131,67 +142,36 @@ pub fn swap_dbs(a: c_int, b: c_int) {
 
 /// Registered stores, the time the first of them is due, and the slices done so far: for INFO.
 pub fn info() -> (u64, Ms, u64) {
-    DEADLINES.with_borrow(|deadlines| {
-        let first = deadlines.by_due.first().map_or(0, |(due, _)| *due);
-        (deadlines.stores.len() as u64, first, deadlines.sweeps)
-    })
+    DEADLINES.with_borrow(|deadlines| (deadlines.stores.len() as u64, deadlines.first().unwrap_or(0), deadlines.sweeps))
 }
 
-/// Sets the timer to the first deadline, on a primary. Also called when a server becomes one, and after loading.
+/// Sees to it that the first deadline is met, on a primary. A server that becomes one calls it, and one that has loaded.
 pub fn arm(ctx: Ctx) {
-    let Some((due, _)) = DEADLINES.with_borrow(|deadlines| deadlines.by_due.first().copied()) else { return };
-    let armed = DEADLINES.with_borrow(|deadlines| deadlines.armed);
-    if armed.is_some_and(|(at, _)| at <= due) || !ctx.is_primary() {
-        return;
-    }
-    if let Some((_, timer)) = armed {
-        // SAFETY: the timer is live: its callback clears `armed` before anything else. No data belongs to it.
-        unsafe { api!(RedisModule_StopTimer(ctx.0, timer, std::ptr::null_mut())) };
-    }
-    set_timer(ctx, due, wait_ms(due));
+    next_tick(ctx).into_iter().for_each(turn::wake_at);
 }
 
-/// Milliseconds until a time, rounded up from what the clock says to the microsecond: from its milliseconds alone a timer
-/// would come up to one too late.
-fn wait_ms(due: Ms) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    let wait = (u128::from(due) * 1_000).saturating_sub(now).div_ceil(1_000);
-    i64::try_from(wait).unwrap_or(i64::MAX)
+/// When the next tick has something to do; never on a replica.
+pub fn next_tick(ctx: Ctx) -> Option<Boot> {
+    let (first, closed) = DEADLINES.with_borrow(|deadlines| (deadlines.first(), deadlines.closed));
+    let now = clock::now();
+    let at = now.boot_at(first.filter(|_| ctx.is_primary())?);
+    Some(if closed { at.max(now.boot.plus_ms(CLOSED_MS)) } else { at })
 }
 
-fn set_timer(ctx: Ctx, at: Ms, wait_ms: i64) {
-    let wait_ms = wait_ms.min(LONGEST_WAIT_MS);
-    // SAFETY: the callback is a function of this module, which is never unloaded; it takes no data.
-    let timer = unsafe { api!(RedisModule_CreateTimer(ctx.0, wait_ms, Some(tick), std::ptr::null_mut())) };
-    DEADLINES.with_borrow_mut(|deadlines| deadlines.armed = Some((at, timer)));
-}
-
-extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
-    // SAFETY: the context of this callback, used within it.
-    let ctx = unsafe { Ctx::new(ctx) };
-    DEADLINES.with_borrow_mut(|deadlines| deadlines.armed = None);
-    if !ctx.is_primary() {
-        return;
-    }
-    // SAFETY: takes nothing.
-    if unsafe { api!(RedisModule_AvoidReplicaTraffic()) } != 0 {
-        return set_timer(ctx, 0, PAUSED_MS);
-    }
-    let now = ctx.clock();
-    let budget = config::sweep_slice();
+/// Does what is due, as much as one tick may.
+pub fn tick(ctx: Ctx) {
+    let now = clock::now();
+    let due = || DEADLINES.with_borrow(|d| d.by_time.first().copied()).filter(|(look_at, _)| *look_at <= now.ms());
+    let closed = due().is_some() && !gate::may_write(ctx);
+    DEADLINES.with_borrow_mut(|deadlines| deadlines.closed = closed);
     let mut spent = 0;
-    while spent < TICK {
-        let first = DEADLINES.with_borrow(|deadlines| deadlines.by_due.first().copied());
-        let Some((_, uid)) = first.filter(|(due, _)| *due <= now) else { break };
-        spent += do_due(ctx, uid, now, budget);
+    while let Some((_, uid)) = due().filter(|_| !closed && spent < TICK) {
+        spent += do_due(ctx, uid, now);
     }
-    // Nobody has to wait for the next turn of the event loop.
-    line::serve_scheduled(ctx);
-    arm(ctx);
 }
 
 /// Does what is due in a store or of a lock; says how much of a tick that takes.
-fn do_due(ctx: Ctx, uid: u64, now: Ms, budget: u64) -> u32 {
+fn do_due(ctx: Ctx, uid: u64, now: Now) -> u32 {
     let place = DEADLINES.with_borrow(|d| d.stores.get(&uid).map(|place| (place.db, OwnStr::new(&place.key))));
     let Some((db, name)) = place else { return A_STORE };
     if !ctx.select(db) || locks::sweep_due(ctx, name.get(), uid, now) {
@@ -204,23 +184,33 @@ fn do_due(ctx: Ctx, uid: u64, now: Ms, budget: u64) -> u32 {
         forget(uid);
         return A_STORE;
     };
+    let time = value.time_at(now);
+    if value.next_due().is_some_and(|due| due <= time) && !gate::may_write_store(ctx, name.get(), &value.store) {
+        look_again(uid, db, name.get(), now);
+        return A_STORE;
+    }
     let call = Call { ctx, name: NO_COMMAND, key: name.get(), rest: &[], stamp: None };
-    write::sweep(&call, value, now, budget);
+    write::sweep(&call, value, time, config::sweep_slice());
     DEADLINES.with_borrow_mut(|deadlines| deadlines.sweeps += 1);
-    let sample = value.sample_due().filter(|due| *due <= now).map(|_| {
+    let sample = value.sample_due().filter(|due| *due <= time).map(|_| {
         let refused = std::mem::take(&mut value.refused);
-        write::sample(&call, value, now, &refused)
+        write::sample(&call, value, time, &refused)
     });
     note(db, name.get(), value);
     // One full slice is what a tick may take; the rest comes after the clients that wait.
-    let more = value.store.next_due().is_some_and(|due| due <= now);
+    let more = value.store.next_due().is_some_and(|due| due <= time);
     drop(key);
-    let series = sample.is_some_and(|sample| timeseries::write(ctx, name.get(), now, &sample));
+    let series = sample.is_some_and(|sample| timeseries::write(ctx, name.get(), time, &sample));
     match (more, series) {
         (true, _) => TICK,
         (false, true) => A_STORE_WITH_SERIES,
         (false, false) => A_STORE,
     }
+}
+
+/// A value that may not be written now, as its slot is not this node's, say, is looked at again in a moment.
+pub(super) fn look_again(uid: u64, db: c_int, name: Str, now: Now) {
+    set(uid, db, name.bytes(), Some(now.ms().saturating_add(CLOSED_MS)));
 }
 
 /// A sweep is no client's command.

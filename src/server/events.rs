@@ -31,15 +31,15 @@ pub fn subscribe(ctx: Ctx) -> bool {
 }
 
 /// A promoted server goes on where its primary left off.
-extern "C" fn role_changed(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, _: u64, _: *mut c_void) {
-    // SAFETY: the context of this callback, used within it.
-    deadlines::arm(unsafe { Ctx::new(ctx) });
+extern "C" fn role_changed(_: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, _: u64, _: *mut c_void) {
+    deadlines::look_at_all();
 }
 
 /// No timer fires while loading: what was loaded is armed at its end.
 extern "C" fn loading(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub: u64, _: *mut c_void) {
     let over = [raw::REDISMODULE_SUBEVENT_LOADING_ENDED, raw::REDISMODULE_SUBEVENT_LOADING_FAILED];
-    if sub == raw::REDISMODULE_SUBEVENT_LOADING_REPL_START {
+    let begins = [raw::REDISMODULE_SUBEVENT_LOADING_REPL_START, raw::REDISMODULE_SUBEVENT_LOADING_AOF_START];
+    if begins.contains(&sub) {
         locks::forget_floor();
     }
     if over.contains(&sub) {

@@ -1,10 +1,14 @@
 //! The line of blocked callers: LOCK.ACQUIRE with WAIT, ORDER.CLAIM with BLOCK. First come, first served.
 //!
 //! A caller waits for a value, not for a name, at the end of that value's queue. Whoever makes something to hand out (a
-//! lock that is free again, an order) calls [`schedule`]; a timer of no delay then serves the line, in the same turn of
-//! the server's event loop but never inside a command: within MULTI or Lua nobody else may get anything. Only a primary
-//! serves. A caller leaves the line by being answered, by its timeout or CLIENT UNBLOCK, by going away, or when the value
-//! leaves the keyspace ([`leave`]).
+//! lock that is free again, an order) calls [`schedule`]; the tick at the end of the turn ([`super::turn`]) then serves the
+//! line, never inside a command: within MULTI or Lua nobody else may get anything. Only a primary serves. A caller leaves
+//! the line by being answered, by its timeout or CLIENT UNBLOCK, by going away, or when the value leaves the keyspace
+//! ([`leave`]).
+//!
+//! An answer that was decided is handed to the server in the tick too. Between the two the server would take a CLIENT
+//! UNBLOCK for that caller without calling the module, and would drop the answer: the caller would never get one. So the
+//! answer is kept here until no other command can come in between, and CLIENT UNBLOCK delivers it.
 //!
 //! The server's own lists of clients blocked on keys are not used: they wake all callers at once, and say nothing when
 //! a key goes.
@@ -13,13 +17,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_int, c_void};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use redis_module::raw;
 
 use super::call::{Call, Stop};
+use super::clock::Boot;
 use super::ctx::{api, Ctx, OwnStr, Str};
-use super::{claims, deadlines, locks};
+use super::turn::{self, CLOSED_MS};
+use super::{claims, gate, locks};
 use crate::engine::Ms;
 
 /// Callers that one tick of the timer answers at most; then the clients that wait for the server have their turn.
@@ -27,9 +32,6 @@ const ANSWERS_A_TICK: usize = 512;
 
 /// Callers that are looked at, at most, for one who stands in the line twice.
 const LOOK_MOST: usize = 1_000;
-
-/// How long the timer waits before it looks again while writes are paused (a failover in progress), milliseconds.
-const PAUSED_MS: i64 = 10;
 
 /// The server is told of no timeout, the line has its own: where one falls due in the same turn of the event loop as the
 /// answer, Redis 7.0 lets the client go without either (`moduleBlockedClientTimedOut` sees that it is being unblocked and
@@ -49,10 +51,10 @@ impl Ask {
     /// What serves those who ask for this. It hands out to the first in the line, and so on, until the line or the goods
     /// are exhausted or `most` callers are answered, and says how many were. The database is selected; the key may hold
     /// anything by now: compare the value's uid.
-    fn serve(&self) -> Option<Serve> {
+    fn serve(&self) -> Serve {
         match self {
-            Ask::Claim { .. } => Some(claims::serve),
-            Ask::Lock { .. } => Some(locks::serve),
+            Ask::Claim { .. } => claims::serve,
+            Ask::Lock { .. } => locks::serve,
         }
     }
 
@@ -97,7 +99,7 @@ type Client = *mut raw::RedisModuleBlockedClient;
 struct Waiter {
     client: Client,
     /// When it gives up.
-    until: Option<Instant>,
+    until: Option<Boot>,
     db: c_int,
     key: Rc<OwnStr>,
     ask: Rc<Ask>,
@@ -112,15 +114,17 @@ struct Line {
     places: BTreeMap<Client, (u64, u64)>,
     next_place: u64,
     /// Where those stand who give up at some time.
-    timeouts: BTreeSet<(Instant, (u64, u64))>,
-    /// The timer for the first of them.
-    timer: Option<(Instant, raw::RedisModuleTimerID)>,
+    timeouts: BTreeSet<(Boot, (u64, u64))>,
+    /// Answers that were decided and are not with the server yet.
+    answered: BTreeMap<Client, (Waiter, Answer)>,
     /// Values whose lines are to be served.
     scheduled: BTreeSet<u64>,
     /// The one that was served last: the next has its turn before those in front of it.
     served: u64,
+    /// What was handed to callers who went away, to be taken back.
     undelivered: Vec<Later>,
-    armed: bool,
+    /// Whether writes were not possible when the last tick wanted to hand something out.
+    closed: bool,
 }
 
 thread_local! {
@@ -168,7 +172,7 @@ impl Line {
         Some(next)
     }
 
-    fn remove_timed_out(&mut self, now: Instant) -> Option<Waiter> {
+    fn remove_timed_out(&mut self, now: Boot) -> Option<Waiter> {
         let (_, place) = self.timeouts.first().copied().filter(|(until, _)| *until <= now)?;
         self.remove(place)
     }
@@ -182,7 +186,7 @@ impl Line {
 /// context must be one that may block ([`Ctx::denies_blocking`]), on a primary: nobody serves a line on a replica. The
 /// command ends with what this gives: its reply comes later.
 pub fn wait(call: &Call<'_>, uid: u64, ask: Ask, timeout_ms: Ms) -> Stop {
-    let (reply, timeout, free) = (on_reply as _, on_timeout as _, free_answer as _);
+    let (reply, timeout, free) = (on_reply as _, on_timeout as _, free_delivery as _);
     // SAFETY: the context is a command's, which may block; the callbacks are functions of this module, which is never
     // unloaded.
     let client = unsafe {
@@ -190,38 +194,12 @@ pub fn wait(call: &Call<'_>, uid: u64, ask: Ask, timeout_ms: Ms) -> Stop {
         api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
         client
     };
-    let until = (timeout_ms > 0).then(|| Instant::now().checked_add(Duration::from_millis(timeout_ms))).flatten();
+    let until = (timeout_ms > 0).then(|| Boot::now().plus_ms(timeout_ms));
     let key = Rc::new(OwnStr::new(call.key.bytes()));
     let waiter = Waiter { client, until, db: call.ctx.db(), key, ask: Rc::new(ask) };
     LINE.with_borrow_mut(|line| line.push(uid, waiter));
-    arm_timeouts(call.ctx);
+    until.into_iter().for_each(turn::wake_at);
     Stop::Replied
-}
-
-/// Sets the timer for the first who gives up.
-fn arm_timeouts(ctx: Ctx) {
-    let (first, armed) = LINE.with_borrow(|line| (line.timeouts.first().map(|(until, _)| *until), line.timer));
-    let Some(first) = first.filter(|first| armed.is_none_or(|(at, _)| *first < at)) else { return };
-    if let Some((_, timer)) = armed {
-        // SAFETY: the timer is live: its callback clears `timer` before anything else. No data belongs to it.
-        unsafe { api!(RedisModule_StopTimer(ctx.0, timer, std::ptr::null_mut())) };
-    }
-    let wait_ms = first.saturating_duration_since(Instant::now()).as_micros().div_ceil(1_000);
-    let wait_ms = i64::try_from(wait_ms).unwrap_or(i64::MAX).min(deadlines::LONGEST_WAIT_MS);
-    // SAFETY: the callback is a function of this module and takes no data.
-    let timer = unsafe { api!(RedisModule_CreateTimer(ctx.0, wait_ms, Some(on_time), std::ptr::null_mut())) };
-    LINE.with_borrow_mut(|line| line.timer = Some((first, timer)));
-}
-
-/// Those whose time is over get nothing.
-extern "C" fn on_time(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
-    // SAFETY: the context of this callback, used within it.
-    let ctx = unsafe { Ctx::new(ctx) };
-    LINE.with_borrow_mut(|line| line.timer = None);
-    let now = Instant::now();
-    let next = || LINE.with_borrow_mut(|line| line.remove_timed_out(now));
-    std::iter::from_fn(next).for_each(Waiter::answer_nothing);
-    arm_timeouts(ctx);
 }
 
 /// Whether anybody waits for the value. It costs next to nothing while nobody waits anywhere.
@@ -268,15 +246,29 @@ pub fn answer_like(uid: u64, same: impl Fn(&Ask) -> bool, answer: impl Fn() -> A
 
 impl Waiter {
     fn answer(self, answer: Answer) {
-        let answer = Box::into_raw(Box::new(answer));
-        // SAFETY: the client was blocked by `wait` and is unblocked once: it has left the line. `free_answer` frees the
-        // answer. The server takes this at any time: it only notes the client.
-        unsafe { api!(RedisModule_UnblockClient(self.client, answer.cast())) };
+        LINE.with_borrow_mut(|line| line.answered.insert(self.client, (self, answer)));
+        turn::request();
     }
 
     fn answer_nothing(self) {
         let ask = Rc::clone(&self.ask);
         self.answer(Answer::new(move |ctx| ask.nothing(ctx)));
+    }
+}
+
+/// An answer that is with the server, until its client has it.
+struct Delivery {
+    ask: Rc<Ask>,
+    answer: Answer,
+}
+
+/// Hands the answers that were decided to the server, which delivers them before it looks at any client again.
+fn deliver() {
+    for (client, (waiter, answer)) in LINE.with_borrow_mut(|line| std::mem::take(&mut line.answered)) {
+        let delivery = Box::into_raw(Box::new(Delivery { ask: waiter.ask, answer }));
+        // SAFETY: the client was blocked by `wait` and is unblocked once: it has left the line. `free_delivery` frees the
+        // delivery. The server takes this at any time: it only notes the client.
+        unsafe { api!(RedisModule_UnblockClient(client, delivery.cast())) };
     }
 }
 
@@ -289,14 +281,15 @@ pub fn leave(uid: u64) {
     }
 }
 
-/// As [`leave`], for all values whose slot is another node's by now, or that are gone without a word.
+/// As [`leave`], for all values whose slot is another node's by now, or whose keys went without a word.
 pub fn leave_moved(ctx: Ctx) {
-    let mut keys: Vec<_> = LINE.with_borrow(|line| line.waiters.values().map(|w| (w.db, Rc::clone(&w.key))).collect());
-    keys.dedup_by(|a, b| a.0 == b.0 && a.1.get().bytes() == b.1.get().bytes());
-    for (db, key) in keys {
+    let mut values: Vec<_> = LINE.with_borrow(|line| {
+        line.waiters.iter().map(|((uid, _), waiter)| (*uid, waiter.db, Rc::clone(&waiter.key))).collect()
+    });
+    values.dedup_by_key(|(uid, ..)| *uid);
+    for (uid, db, key) in values {
         if !ctx.select(db) || !ctx.has_key(key.get()) {
-            let of_key = |waiter: &Waiter| waiter.db == db && waiter.key.get().bytes() == key.get().bytes();
-            leave_all(of_key);
+            leave(uid);
         }
     }
 }
@@ -306,12 +299,9 @@ pub fn leave_db(db: c_int) {
     if WAITING.get() == 0 {
         return;
     }
-    leave_all(|waiter| db == -1 || waiter.db == db);
-}
-
-fn leave_all(leaves: impl Fn(&Waiter) -> bool) {
+    let in_db = |waiter: &Waiter| db == -1 || waiter.db == db;
     let left: Vec<Waiter> = LINE.with_borrow_mut(|line| {
-        let places: Vec<_> = line.waiters.iter().filter(|(_, w)| leaves(w)).map(|(place, _)| *place).collect();
+        let places: Vec<_> = line.waiters.iter().filter(|(_, w)| in_db(w)).map(|(place, _)| *place).collect();
         places.into_iter().filter_map(|place| line.remove(place)).collect()
     });
     left.into_iter().for_each(Waiter::answer_nothing);
@@ -319,72 +309,93 @@ fn leave_all(leaves: impl Fn(&Waiter) -> bool) {
 
 /// Has the line of the value served, after what the server does now. Call it when there may be something to hand out.
 #[inline]
-pub fn schedule(ctx: Ctx, uid: u64) {
+pub fn schedule(uid: u64) {
     if anybody(uid) {
         LINE.with_borrow_mut(|line| line.scheduled.insert(uid));
-        arm(ctx, 0);
+        turn::request();
     }
 }
 
-fn arm(ctx: Ctx, wait_ms: i64) {
-    if LINE.with_borrow_mut(|line| std::mem::replace(&mut line.armed, true)) {
-        return;
-    }
-    // SAFETY: the callback is a function of this module and takes no data.
-    unsafe { api!(RedisModule_CreateTimer(ctx.0, wait_ms, Some(tick), std::ptr::null_mut())) };
+/// When the next tick has something to do.
+pub fn next_tick() -> Option<Boot> {
+    LINE.with_borrow(|line| {
+        let waits = !line.scheduled.is_empty() || !line.undelivered.is_empty();
+        let at = waits.then(|| Boot::now().plus_ms(if line.closed { CLOSED_MS } else { 0 }));
+        let timeout = line.timeouts.first().map(|(until, _)| *until);
+        at.into_iter().chain(timeout).min()
+    })
 }
 
-extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
-    // SAFETY: the context of this callback, used within it.
-    let ctx = unsafe { Ctx::new(ctx) };
-    LINE.with_borrow_mut(|line| line.armed = false);
+/// Sends away those whose time is over, serves the lines that are to be served, and delivers what was decided.
+pub fn tick(ctx: Ctx) {
+    let now = Boot::now();
+    let next = || LINE.with_borrow_mut(|line| line.remove_timed_out(now));
+    std::iter::from_fn(next).for_each(Waiter::answer_nothing);
+    if LINE.with_borrow(|line| !line.scheduled.is_empty() || !line.undelivered.is_empty()) {
+        hand_out(ctx);
+    }
+    deliver();
+}
+
+fn hand_out(ctx: Ctx) {
     if !ctx.is_primary() {
         // The new primary has other callers. What was not delivered comes back by its deadline there.
-        LINE.with_borrow_mut(|line| (line.scheduled.clear(), line.undelivered.clear()));
-        return;
+        return LINE.with_borrow_mut(|line| (line.scheduled.clear(), line.undelivered.clear()).0);
     }
-    // SAFETY: takes nothing.
-    if unsafe { api!(RedisModule_AvoidReplicaTraffic()) } != 0 {
-        return arm(ctx, PAUSED_MS);
+    let open = gate::may_write(ctx);
+    LINE.with_borrow_mut(|line| line.closed = !open);
+    if open {
+        for take_back in LINE.with_borrow_mut(|line| std::mem::take(&mut line.undelivered)) {
+            ctx.select(0);
+            take_back(ctx);
+        }
+        serve_scheduled(ctx);
     }
-    for take_back in LINE.with_borrow_mut(|line| std::mem::take(&mut line.undelivered)) {
-        ctx.select(0);
-        take_back(ctx);
-    }
-    serve_scheduled(ctx);
 }
 
-/// Serves the lines that are to be served, in a timer's callback, on a primary that may write.
-pub fn serve_scheduled(ctx: Ctx) {
-    let mut left = ANSWERS_A_TICK;
-    while let Some(uid) = LINE.with_borrow_mut(Line::next_scheduled) {
-        left -= serve(ctx, uid, left).min(left);
+/// Serves the lines that are to be served, on a primary that may write.
+fn serve_scheduled(ctx: Ctx) {
+    let (mut left, mut not_now) = (ANSWERS_A_TICK, Vec::new());
+    while let Some(uid) = LINE.with_borrow_mut(Line::next_scheduled).filter(|_| left > 0) {
+        match serve(ctx, uid, left) {
+            Some(answered) => left -= answered.min(left),
+            None => not_now.push(uid),
+        }
         if left == 0 {
             // This line may not be exhausted, and others have not been looked at.
             LINE.with_borrow_mut(|line| line.scheduled.insert(uid));
-            return arm(ctx, 0);
         }
     }
+    LINE.with_borrow_mut(|line| {
+        line.closed = !not_now.is_empty() && left > 0;
+        line.scheduled.extend(not_now);
+    });
 }
 
-fn serve(ctx: Ctx, uid: u64, most: usize) -> usize {
+/// Serves the line of a value; says how many callers got an answer, or nothing where its key cannot be written now.
+fn serve(ctx: Ctx, uid: u64, most: usize) -> Option<usize> {
     let of_waiter = |waiter: &Waiter| (waiter.db, Rc::clone(&waiter.key), waiter.ask.serve());
     let first = LINE.with_borrow(|line| line.of(uid).next().map(|(_, waiter)| of_waiter(waiter)));
-    let Some((db, key, Some(serve))) = first else { return 0 };
-    if ctx.select(db) {
-        serve(ctx, key.get(), uid, most)
-    } else {
-        0
+    let Some((db, key, serve)) = first else { return Some(0) };
+    if !ctx.select(db) {
+        return Some(0);
     }
+    gate::may_write_keys(ctx, &[key.get()]).then(|| serve(ctx, key.get(), uid, most))
+}
+
+/// The delivery of a client, if its answer is with the server.
+///
+/// # Safety
+/// The context must be the one of a blocked client's callback. The reference must not outlive the callback.
+unsafe fn delivery_of<'a>(ctx: *mut raw::RedisModuleCtx) -> Option<&'a mut Delivery> {
+    // SAFETY: the private data of a client that `wait` blocked is null or what `deliver` passed; nobody else uses it now.
+    unsafe { api!(RedisModule_GetBlockedClientPrivateData(ctx)).cast::<Delivery>().as_mut() }
 }
 
 extern "C" fn on_reply(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw::RedisModuleString, _: c_int) -> c_int {
-    // SAFETY: the private data is the answer that `Waiter::answer` passed; nobody else uses it now.
-    let (ctx, answer) = unsafe {
-        let answer = api!(RedisModule_GetBlockedClientPrivateData(ctx)).cast::<Answer>();
-        (Ctx::new(ctx), &mut *answer)
-    };
-    if let Some(reply) = answer.reply.take() {
+    // SAFETY: the context of this callback, used within it.
+    let (delivery, ctx) = unsafe { (delivery_of(ctx), Ctx::new(ctx)) };
+    if let Some(reply) = delivery.and_then(|delivery| delivery.answer.reply.take()) {
         reply(ctx);
     }
     raw::REDISMODULE_OK as c_int
@@ -392,37 +403,53 @@ extern "C" fn on_reply(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw::RedisMod
 
 /// CLIENT UNBLOCK. The server's own timeouts are not used ([`NO_TIMEOUT`]).
 extern "C" fn on_timeout(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw::RedisModuleString, _: c_int) -> c_int {
-    // SAFETY: the context is a blocked client's, and has its handle.
-    let client = unsafe { api!(RedisModule_GetBlockedClientHandle(ctx)) };
+    // SAFETY: the context is a blocked client's, and has its handle; it is used within this callback.
+    let (client, ctx) = unsafe { (api!(RedisModule_GetBlockedClientHandle(ctx)), Ctx::new(ctx)) };
     if let Some(waiter) = LINE.with_borrow_mut(|line| line.remove_client(client)) {
-        // SAFETY: the context of this callback, used within it.
-        waiter.ask.nothing(unsafe { Ctx::new(ctx) });
+        waiter.ask.nothing(ctx);
+        waiter.let_go();
+    } else if let Some((waiter, mut answer)) = LINE.with_borrow_mut(|line| line.answered.remove(&client)) {
+        answer.reply.take().into_iter().for_each(|reply| reply(ctx));
         waiter.let_go();
     }
     raw::REDISMODULE_OK as c_int
 }
 
-/// The client went away, or the server sends it away (it became a replica, the cluster is down). Also called for one that
-/// has been answered and not yet been told: that one is out of the line.
-extern "C" fn on_disconnect(_: *mut raw::RedisModuleCtx, client: Client) {
+/// The client went away, or the server sends it away: it became a replica, the cluster is down, CLIENT UNBLOCK with ERROR.
+///
+/// Where I/O threads are on, the server can still run commands between the tick and the delivery: CLIENT UNBLOCK then ends
+/// up here, with the answer in the server's hands and no reply given. That client gets nothing, and what it would have got
+/// is taken back ([`free_delivery`]). To one that is gone the reply does no harm.
+extern "C" fn on_disconnect(ctx: *mut raw::RedisModuleCtx, client: Client) {
     if let Some(waiter) = LINE.with_borrow_mut(|line| line.remove_client(client)) {
         waiter.let_go();
+    } else if let Some((waiter, answer)) = LINE.with_borrow_mut(|line| line.answered.remove(&client)) {
+        take_back_later(answer);
+        waiter.let_go();
+    // SAFETY: the context of this callback, used within it.
+    } else if let Some(delivery) = unsafe { delivery_of(ctx) } {
+        // SAFETY: as above.
+        delivery.ask.nothing(unsafe { Ctx::new(ctx) });
     }
 }
 
 impl Waiter {
     /// Lets the server free its side of a client that has gone or has its reply.
     fn let_go(self) {
-        // SAFETY: as in `answer`; there is no private data.
+        // SAFETY: as in `deliver`; there is no private data.
         unsafe { api!(RedisModule_UnblockClient(self.client, std::ptr::null_mut())) };
     }
 }
 
-extern "C" fn free_answer(ctx: *mut raw::RedisModuleCtx, answer: *mut c_void) {
-    // SAFETY: boxed by `Waiter::answer`, freed once.
-    let answer = unsafe { Box::from_raw(answer.cast::<Answer>()) };
+/// Has what an answer handed over taken back, unless the client has got it.
+fn take_back_later(answer: Answer) {
     let (Some(_), Some(take_back)) = (answer.reply, answer.undelivered) else { return };
     LINE.with_borrow_mut(|line| line.undelivered.push(take_back));
-    // SAFETY: the context of this callback, used within it.
-    arm(unsafe { Ctx::new(ctx) }, 0);
+    turn::request();
+}
+
+extern "C" fn free_delivery(_: *mut raw::RedisModuleCtx, delivery: *mut c_void) {
+    // SAFETY: boxed by `deliver`, freed once.
+    let delivery = unsafe { Box::from_raw(delivery.cast::<Delivery>()) };
+    take_back_later(delivery.answer);
 }

@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use redis_module::raw;
 
 use super::call::{Call, Stop};
+use super::clock::{self, Ahead, Now};
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::{Key, WRONGTYPE};
 use super::line::{self, Answer, Ask};
 use super::streams::signal_modified;
 use super::value::{next_uid, Io, NO_METHODS};
-use super::{deadlines, memory_full, wire};
+use super::{deadlines, gate, memory_full, wire};
 use crate::engine::{Lock, Ms, Refusal, Taken, FLOOR_MAX, MAX_ID_BYTES};
 
 /// The name of the type; nine characters, as the server wants it.
@@ -42,7 +43,7 @@ fn raise_floor(token: u64) {
     FLOOR.set(FLOOR.get().max(token.min(FLOOR_MAX)));
 }
 
-/// Forgets the floor: the data set is about to be replaced by a primary's, with its own.
+/// Forgets the floor: the data set is about to be replaced by a primary's, or a log's, with its own.
 pub fn forget_floor() {
     FLOOR.set(0);
 }
@@ -56,17 +57,30 @@ pub struct LockValue {
     due: Ms,
     /// Changes since it was made or loaded, here: tells whether something happened between two looks at it.
     changes: u64,
+    /// How its time goes on where it is ahead of the clock.
+    ahead: Ahead,
 }
 
 impl LockValue {
     fn new(lock: Lock) -> Box<Self> {
-        Box::new(LockValue { uid: next_uid(), lock, due: 0, changes: 0 })
+        Box::new(LockValue { uid: next_uid(), lock, due: 0, changes: 0, ahead: Ahead::default() })
+    }
+
+    /// The lock's time at a reading of the clock.
+    fn time_at(&mut self, now: Now) -> Ms {
+        self.ahead.time(now, self.lock.changed_at())
+    }
+
+    /// The time of a call on the lock: the primary's stamp, or the lock's time on this server.
+    fn time_of(&mut self, call: &Call<'_>) -> Ms {
+        call.stamp.unwrap_or_else(|| self.time_at(clock::now()))
     }
 
     /// Registers when it is due, wherever it is now.
     fn note(&mut self, db: c_int, key: Str) {
         self.due = self.lock.next_due();
-        deadlines::set_due(self.uid, db, key.bytes(), self.due);
+        let look_at = self.ahead.look_at(clock::now(), self.lock.changed_at(), self.due);
+        deadlines::set(self.uid, db, key.bytes(), Some(look_at));
     }
 }
 
@@ -130,9 +144,10 @@ fn check_stamp(call: &Call<'_>) -> Result<(), Stop> {
 pub fn acquire(call: &Call<'_>, owner: &[u8], ttl_ms: Ms, wait_ms: Option<Ms>) -> Result<Option<u64>, Stop> {
     check_stamp(call)?;
     let (key, value) = open(call, true)?;
-    let (Some(key), now) = (key, call.now()) else { return Ok(None) };
+    let Some(key) = key else { return Ok(None) };
     let Some(value) = value else {
         memory_full::admit(call, call.ctx.flags(), || true)?;
+        let now = call.time_without_value();
         let mut value = LockValue::new(Lock::new(FLOOR.get()));
         let taken = value.lock.acquire(now, owner, ttl_ms)?;
         put(&key, value);
@@ -140,6 +155,7 @@ pub fn acquire(call: &Call<'_>, owner: &[u8], ttl_ms: Ms, wait_ms: Option<Ms>) -
         let value = unsafe { lock_of(&key) };
         return Ok(value.zip(taken).map(|(value, taken)| acquired(call, value, now, taken)));
     };
+    let now = value.time_of(call);
     expire(call, value, now);
     // Whoever came first is first served; one that holds it already takes nothing from anybody.
     let behind = call.stamp.is_none() && line::anybody(value.uid) && !value.lock.is_held_by(now, owner);
@@ -175,7 +191,8 @@ pub fn release(call: &Call<'_>, token: u64) -> Result<bool, Stop> {
 fn change(call: &Call<'_>, event: &CStr, run: impl FnOnce(&mut Lock, Ms) -> bool) -> Result<bool, Stop> {
     check_stamp(call)?;
     let (_key, value) = open(call, true)?;
-    let (Some(value), now) = (value, call.now()) else { return Ok(false) };
+    let Some(value) = value else { return Ok(false) };
+    let now = value.time_of(call);
     expire(call, value, now);
     let done = run(&mut value.lock, now);
     if done {
@@ -198,7 +215,7 @@ fn changed(call: &Call<'_>, value: &mut LockValue, now: Ms, event: &CStr) {
         deadlines::arm(call.ctx);
     }
     if value.lock.holder(now).is_none() {
-        line::schedule(call.ctx, value.uid);
+        line::schedule(value.uid);
     }
 }
 
@@ -218,6 +235,8 @@ pub struct View {
     pub token: u64,
     pub taken_at: Ms,
     pub deadline: Ms,
+    /// What is left of the lease, milliseconds.
+    pub ttl_ms: Ms,
     /// Callers that wait for it on this server.
     pub waiting: usize,
 }
@@ -226,9 +245,10 @@ pub struct View {
 /// ended.
 pub fn view(call: &Call<'_>) -> Result<View, Stop> {
     let (_key, value) = open(call, false)?;
-    let now = if call.ctx.is_primary() { call.now() } else { 0 };
-    let mut view = View { owner: Vec::new(), token: 0, taken_at: 0, deadline: 0, waiting: 0 };
+    let mut view = View { owner: Vec::new(), token: 0, taken_at: 0, deadline: 0, ttl_ms: 0, waiting: 0 };
     if let Some(value) = value {
+        let time = value.time_of(call);
+        let now = if call.ctx.is_primary() { time } else { 0 };
         view.waiting = line::count(value.uid);
         if let Some(holder) = value.lock.holder(now) {
             view = View {
@@ -236,6 +256,7 @@ pub fn view(call: &Call<'_>) -> Result<View, Stop> {
                 token: holder.token,
                 taken_at: holder.taken_at,
                 deadline: holder.deadline,
+                ttl_ms: holder.deadline.saturating_sub(time),
                 ..view
             };
         }
@@ -245,16 +266,22 @@ pub fn view(call: &Call<'_>) -> Result<View, Stop> {
 
 /// Ends a lease that is due and removes a lock that is idle, for the timer of deadlines. False if the key holds no lock
 /// of this uid.
-pub fn sweep_due(ctx: Ctx, name: Str, uid: u64, now: Ms) -> bool {
+pub fn sweep_due(ctx: Ctx, name: Str, uid: u64, now: Now) -> bool {
     let Some((key, value)) = find(ctx, name, uid) else { return false };
-    sweep(&Call { ctx, name: wire::LOCK_SWEEP, key: name, rest: &[], stamp: None }, &key, value, now);
+    if !gate::may_write_keys(ctx, &[name]) {
+        deadlines::look_again(uid, ctx.db(), name, now);
+        return true;
+    }
+    let time = value.time_at(now);
+    sweep(&Call { ctx, name: wire::LOCK_SWEEP, key: name, rest: &[], stamp: None }, &key, value, time);
     true
 }
 
 /// LOCKSWEEP: what a primary's timer did.
 pub fn apply_sweep(call: &Call<'_>) -> Result<(), Stop> {
     if let (Some(key), Some(value)) = open(call, true)? {
-        sweep(call, &key, value, call.now());
+        let now = value.time_of(call);
+        sweep(call, &key, value, now);
     }
     call.ctx.status(c"OK");
     Ok(())
@@ -281,7 +308,7 @@ pub fn serve(ctx: Ctx, name: Str, uid: u64, most: usize) -> usize {
         line::leave(uid);
         return 0;
     };
-    let now = ctx.clock();
+    let now = value.time_at(clock::now());
     let call = Call { ctx, name: c"LOCK.ACQUIRE", key: name, rest: &[], stamp: None };
     expire(&call, value, now);
     let mut answered = 0;
@@ -341,7 +368,7 @@ impl Gift {
         let name = OwnStr::new(&self.key);
         let found = if ctx.select(self.db) { find(ctx, name.get(), self.uid) } else { None };
         let Some((_key, value)) = found.filter(|(_, value)| value.changes == self.changes) else { return };
-        let now = ctx.clock();
+        let now = value.time_at(clock::now());
         if value.lock.release(now, self.token) {
             let word = OwnStr::new(itoa::Buffer::new().format(self.token).as_bytes());
             let rest = [word.get()];

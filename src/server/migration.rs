@@ -21,8 +21,11 @@ const OPTION_ATOMIC: u32 = 1 << 5;
 /// says that DEBUG is enabled.)
 const FLAG_IMPORT: u32 = 1 << 25;
 
-/// Valkey's event.
+/// Valkey's event. (Redis has another of this number.)
 const EVENT_VALKEY: u64 = 19;
+
+/// Its subevents that say that an import was aborted or completed, or that an export was completed.
+const VALKEY_ENDS: [u64; 3] = [2, 4, 5];
 
 /// What of [`FLAG_IMPORT`] this server has.
 static IMPORT: AtomicU32 = AtomicU32::new(0);
@@ -50,27 +53,52 @@ pub fn options(ctx: Ctx) -> u32 {
 
 /// Subscribes to the ends of migrations, where the server has them.
 pub fn subscribe(ctx: Ctx) -> bool {
-    let redis = [raw::REDISMODULE_EVENT_CLUSTER_SLOT_MIGRATION, raw::REDISMODULE_EVENT_CLUSTER_SLOT_MIGRATION_TRIM];
     // SAFETY: reads a pointer that the server set before it called us.
     let is_redis = unsafe { (*&raw const raw::RedisModule_ClusterCanAccessKeysInSlot).is_some() };
-    let events: &[u64] = match (is_redis, import_flag()) {
-        (true, _) => &redis,
+    let events: &[(u64, raw::RedisModuleEventCallback)] = match (is_redis, import_flag()) {
+        (true, _) => &[
+            (raw::REDISMODULE_EVENT_CLUSTER_SLOT_MIGRATION, Some(changed)),
+            (raw::REDISMODULE_EVENT_CLUSTER_SLOT_MIGRATION_TRIM, Some(trimmed)),
+        ],
         (false, 0) => &[],
-        (false, _) => &[EVENT_VALKEY],
+        (false, _) => &[(EVENT_VALKEY, Some(changed_valkey))],
     };
-    events.iter().all(|id| {
+    events.iter().all(|(id, callback)| {
         let event = raw::RedisModuleEvent { id: *id, dataver: 1 };
-        // SAFETY: called while the module loads; the callback is a function of this module.
-        let done = unsafe { api!(RedisModule_SubscribeToServerEvent(ctx.0, event, Some(changed))) };
+        // SAFETY: called while the module loads; the callbacks are functions of this module.
+        let done = unsafe { api!(RedisModule_SubscribeToServerEvent(ctx.0, event, *callback)) };
         done == raw::REDISMODULE_OK as c_int
     })
 }
 
-/// A migration begins, ends or fails, or keys are dropped after one. All of it is the same to the module: who waits for a
-/// value that is not this node's any more is sent away, and what has become its own is looked at.
-extern "C" fn changed(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, _: u64, _: *mut c_void) {
+/// Some subevents come in the process that copies the keys: nothing is done there.
+extern "C" fn changed(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub: u64, _: *mut c_void) {
+    let ends = [
+        raw::REDISMODULE_SUBEVENT_CLUSTER_SLOT_MIGRATION_IMPORT_COMPLETED,
+        raw::REDISMODULE_SUBEVENT_CLUSTER_SLOT_MIGRATION_IMPORT_FAILED,
+        raw::REDISMODULE_SUBEVENT_CLUSTER_SLOT_MIGRATION_MIGRATE_COMPLETED,
+    ];
+    if ends.map(u64::from).contains(&sub) {
+        // SAFETY: the context of this callback, used within it.
+        look_around(unsafe { Ctx::new(ctx) });
+    }
+}
+
+extern "C" fn trimmed(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, _: u64, _: *mut c_void) {
     // SAFETY: the context of this callback, used within it.
-    let ctx = unsafe { Ctx::new(ctx) };
+    look_around(unsafe { Ctx::new(ctx) });
+}
+
+extern "C" fn changed_valkey(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub: u64, _: *mut c_void) {
+    if VALKEY_ENDS.contains(&sub) {
+        // SAFETY: the context of this callback, used within it.
+        look_around(unsafe { Ctx::new(ctx) });
+    }
+}
+
+/// Who waits for a value that is not this node's any more is sent away. All deadlines are looked at: those of a slot that
+/// has become this node's are met, those of values that are gone are forgotten.
+fn look_around(ctx: Ctx) {
     line::leave_moved(ctx);
-    deadlines::arm(ctx);
+    deadlines::look_at_all();
 }

@@ -5,11 +5,13 @@
 
 pub mod call;
 pub mod claims;
+pub mod clock;
 pub mod config;
 pub mod ctx;
 pub mod deadlines;
 pub mod events;
 pub mod eviction;
+pub mod gate;
 pub mod info;
 pub mod keys;
 pub mod line;
@@ -23,6 +25,7 @@ pub mod streams;
 pub mod table;
 pub mod tally;
 pub mod timeseries;
+pub mod turn;
 pub mod value;
 pub mod wire;
 pub mod write;

@@ -125,6 +125,18 @@ pub struct About {
     pub args: &'static [Arg],
 }
 
+impl About {
+    /// Where the last key is among the words, as RM_CreateCommand counts: -1 is the last word.
+    fn last_key(&self) -> c_int {
+        let many = self.args.iter().any(|arg| arg.kind == Kind::Key && arg.multiple);
+        if many {
+            -1
+        } else {
+            1
+        }
+    }
+}
+
 /// What a command does to the store's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -185,6 +197,8 @@ pub fn check_api(ctx: Ctx) -> bool {
         RedisModule_GetServerInfo,
         RedisModule_ServerInfoGetFieldC,
         RedisModule_FreeServerInfo,
+        RedisModule_EventLoopAdd,
+        RedisModule_GetDetachedThreadSafeContext,
     ];
     let missing: Vec<_> = names.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
     if !missing.is_empty() {
@@ -216,10 +230,11 @@ pub fn category(ctx: Ctx) {
 /// Registers a command and its documentation.
 pub fn command(ctx: Ctx, about: &About, function: Function) -> bool {
     let text = |text: &str| CString::new(text).unwrap_or_default();
-    let (name, flags) = (text(about.name), text(about.flags));
+    let (name, flags, last_key) = (text(about.name), text(about.flags), about.last_key());
     // SAFETY: called while the module loads; the server copies the strings.
-    let made =
-        unsafe { api!(RedisModule_CreateCommand(ctx.0, name.as_ptr(), Some(function), flags.as_ptr(), 1, 1, 1)) };
+    let made = unsafe {
+        api!(RedisModule_CreateCommand(ctx.0, name.as_ptr(), Some(function), flags.as_ptr(), 1, last_key, 1))
+    };
     if made != raw::REDISMODULE_OK as c_int {
         ctx.warn(&format!("the command {} is taken by another module", about.name));
         return false;
@@ -316,8 +331,10 @@ fn describe(command: *mut raw::RedisModuleCommand, about: &About) -> bool {
     key_specs[0].begin_search_type = raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX;
     key_specs[0].bs.index.pos = 1;
     key_specs[0].find_keys_type = raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE;
+    // Counted from the first one.
+    let lastkey = if about.last_key() == 1 { 0 } else { -1 };
     key_specs[0].fk.range =
-        raw::RedisModuleCommandKeySpec__bindgen_ty_2__bindgen_ty_1 { lastkey: 0, keystep: 1, limit: 0 };
+        raw::RedisModuleCommandKeySpec__bindgen_ty_2__bindgen_ty_1 { lastkey, keystep: 1, limit: 0 };
     let info = raw::RedisModuleCommandInfo {
         version: &version,
         summary: description.text(about.summary),

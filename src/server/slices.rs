@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 use redis_module::raw;
 
 use super::call::{Call, Stop};
+use super::clock::Boot;
 use super::ctx::{api, Ctx, OwnStr, Str};
+use super::gate;
 use super::keys::{read_store, Key};
 use super::streams::{kind_name, signal_modified, Streams};
+use super::turn;
 use super::value::StoreValue;
 use super::write::{write, Rule};
 use crate::engine::{Difference, Refusal, StreamKind, AUDIT_SLICE};
@@ -23,7 +26,7 @@ use crate::engine::{Difference, Refusal, StreamKind, AUDIT_SLICE};
 const TICK: Duration = Duration::from_millis(1);
 
 /// The pause between two ticks, milliseconds.
-const PAUSE_MS: i64 = 1;
+const PAUSE_MS: u64 = 1;
 
 /// Orders whose entries one slice of a repair looks for.
 const REPAIR_SLICE: u32 = 200;
@@ -54,6 +57,13 @@ enum Outcome {
     Failed(Stop),
 }
 
+/// Jobs, the first of which is being worked on, and when that goes on.
+#[derive(Default)]
+struct Jobs {
+    list: VecDeque<Job>,
+    next: Option<Boot>,
+}
+
 struct Job {
     client: *mut raw::RedisModuleBlockedClient,
     task: Task,
@@ -72,7 +82,7 @@ struct Job {
 
 thread_local! {
     /// Only the server's main thread uses it.
-    static JOBS: RefCell<VecDeque<Job>> = const { RefCell::new(VecDeque::new()) };
+    static JOBS: RefCell<Jobs> = const { RefCell::new(Jobs { list: VecDeque::new(), next: None }) };
 }
 
 /// Begins a task for the caller, who gets the reply when it is done.
@@ -103,45 +113,59 @@ pub fn begin(call: &Call<'_>, task: Task) -> Result<(), Stop> {
     }
     // SAFETY: the context is a command's, which may block; the callbacks are functions of this module.
     job.client = unsafe { api!(RedisModule_BlockClient(call.ctx.0, Some(on_reply), None, Some(free_outcome), 0)) };
-    let idle = JOBS.with_borrow_mut(|jobs| {
-        jobs.push_back(job);
-        jobs.len() == 1
-    });
-    if idle {
-        set_timer(call.ctx, 0);
-    }
+    JOBS.with_borrow_mut(|jobs| jobs.list.push_back(job));
+    turn::request();
     Err(Stop::Replied)
 }
 
-fn set_timer(ctx: Ctx, wait_ms: i64) {
-    // SAFETY: the callback is a function of this module and takes no data.
-    unsafe { api!(RedisModule_CreateTimer(ctx.0, wait_ms, Some(tick), std::ptr::null_mut())) };
+/// When the next tick has something to do.
+pub fn next_tick() -> Option<Boot> {
+    JOBS.with_borrow(|jobs| jobs.next)
 }
 
-extern "C" fn tick(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
-    // SAFETY: the context of this callback, used within it.
-    let ctx = unsafe { Ctx::new(ctx) };
-    let Some(mut job) = JOBS.with_borrow_mut(VecDeque::pop_front) else { return };
-    let started = Instant::now();
-    let outcome = loop {
-        match job.slice(ctx) {
-            None if started.elapsed() < TICK => {}
-            outcome => break outcome,
+/// Works on the first job for a moment.
+pub fn tick(ctx: Ctx) {
+    let now = Boot::now();
+    let first = |jobs: &mut Jobs| if jobs.next.is_none_or(|next| next <= now) { jobs.list.pop_front() } else { None };
+    let Some(mut job) = JOBS.with_borrow_mut(first) else { return };
+    let mut pause_ms = PAUSE_MS;
+    let outcome = if job.may_go_on(ctx) {
+        let started = Instant::now();
+        loop {
+            match job.slice(ctx) {
+                None if started.elapsed() < TICK => {}
+                outcome => break outcome,
+            }
         }
+    } else {
+        pause_ms = turn::CLOSED_MS;
+        None
     };
     match outcome {
         // SAFETY: the client was blocked by `begin`; the outcome is freed by `free_outcome`, also if it went away.
         Some(outcome) => unsafe {
             api!(RedisModule_UnblockClient(job.client, Box::into_raw(Box::new(outcome)).cast()));
         },
-        None => JOBS.with_borrow_mut(|jobs| jobs.push_front(job)),
+        None => JOBS.with_borrow_mut(|jobs| jobs.list.push_front(job)),
     }
-    if JOBS.with_borrow(|jobs| !jobs.is_empty()) {
-        set_timer(ctx, PAUSE_MS);
-    }
+    JOBS.with_borrow_mut(|jobs| jobs.next = (!jobs.list.is_empty()).then(|| Boot::now().plus_ms(pause_ms)));
 }
 
 impl Job {
+    /// Whether a job that writes may write now; one that is on a replica is told so by its next slice.
+    fn may_go_on(&self, ctx: Ctx) -> bool {
+        matches!(self.task, Task::Audit)
+            || !ctx.is_primary()
+            || ctx.select(self.db) && gate::may_write(ctx) && self.is_here(ctx)
+    }
+
+    /// Whether the store can be written, or is gone.
+    fn is_here(&self, ctx: Ctx) -> bool {
+        let Some(key) = Key::open(ctx, self.key.get(), false) else { return true };
+        // SAFETY: the reference is not used for longer than the key is open, and the tick opens one store at a time.
+        unsafe { key.store() }.is_none_or(|value| gate::may_write_store(ctx, self.key.get(), &value.store))
+    }
+
     /// One slice; the outcome once it is done.
     fn slice(&mut self, ctx: Ctx) -> Option<Outcome> {
         ctx.select(self.db);
@@ -206,8 +230,7 @@ impl Job {
         if !ctx.is_primary() {
             return Some(Outcome::Failed(Stop::Server(READONLY.into())));
         }
-        let now = ctx.clock();
-        let mut streams = Streams::new(ctx, name, now, true, None);
+        let mut streams = Streams::new(ctx, name, value.time(), true, None);
         let kind = LISTS[self.list];
         // A stream that never was has nothing to write back: it is not made.
         if value.store.entries(kind) != Some(0) {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use redis_module::raw;
 
+use super::clock::{self, Ahead, Now};
 use super::config;
 use super::ctx::{api, Ctx, Str};
 use super::deadlines;
@@ -48,13 +49,23 @@ pub struct StoreValue {
     pub refused: Refused,
     /// What the store adds to the sums over all stores.
     pub tally: Tally,
+    /// How its time goes on where it is ahead of the clock.
+    ahead: Ahead,
 }
 
 impl StoreValue {
     /// A value for a store; `bytes` is what the store takes already.
     pub fn new(store: Store, bytes: i64) -> Box<Self> {
         let tally = Tally::of(&store.numbers());
-        Box::new(StoreValue { uid: next_uid(), store, bytes, due: 0, refused: Refused::default(), tally })
+        Box::new(StoreValue {
+            uid: next_uid(),
+            store,
+            bytes,
+            due: 0,
+            refused: Refused::default(),
+            tally,
+            ahead: Ahead::default(),
+        })
     }
 
     /// An empty store.
@@ -63,6 +74,23 @@ impl StoreValue {
         let mut value = Self::new(Store::new(seed()), 0);
         value.bytes = memory::net() - before;
         value
+    }
+
+    /// The store's time now, Unix milliseconds: what a change that is made now is stamped with.
+    #[inline]
+    pub fn time(&mut self) -> Ms {
+        self.time_at(clock::now())
+    }
+
+    /// The store's time at a reading of the clock.
+    #[inline]
+    pub fn time_at(&mut self, now: Now) -> Ms {
+        self.ahead.time(now, self.store.last_change())
+    }
+
+    /// When the store is to be looked at, by the module's clock, for what is due at a time of its own.
+    pub fn look_at(&mut self, now: Now, due: Ms) -> Ms {
+        self.ahead.look_at(now, self.store.last_change(), due)
     }
 
     /// When the store wants to be looked at next, by itself or for a sample.
@@ -244,7 +272,9 @@ thread_local! {
 pub fn load_piece(db: c_int, key: &[u8], piece: &[u8]) -> Result<Option<Box<StoreValue>>, String> {
     LOADING.with_borrow_mut(|loading| {
         let before = memory::net();
-        let (loader, bytes) = loading.remove(&(db, key.to_vec())).unwrap_or_else(|| (Loader::new(seed()), 0));
+        // A head begins anew: what came before it was cut off, with the migration of a slot that failed, say.
+        let begun = loading.remove(&(db, key.to_vec())).filter(|_| !Loader::is_head(piece));
+        let (loader, bytes) = begun.unwrap_or_else(|| (Loader::new(seed()), 0));
         match loader.piece(piece).map_err(|corrupt| corrupt.to_string())? {
             Ok(store) => {
                 let mut value = StoreValue::new(*store, 0);

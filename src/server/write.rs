@@ -4,7 +4,7 @@ use super::call::{Call, Stop};
 use super::keys::{check_new, has_streams, write_store, Key};
 use super::streams::{signal_modified, EntryWords, Streams};
 use super::value::StoreValue;
-use super::{deadlines, line, memory, memory_full, wire};
+use super::{deadlines, gate, line, memory, memory_full, wire};
 use crate::engine::{Code, Effects, EntryId, Ms, Refusal, Refused, Sample, Store, StreamKind};
 
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
@@ -61,9 +61,9 @@ pub fn write<T>(
     let flags = call.ctx.flags();
     let stamp = call.stamp.or_else(|| flags.replayed().then_some(0));
     let call = &Call { stamp, ..*call };
-    let now = call.now();
     match value {
         Some(value) => {
+            let now = call.time(value);
             sweep_before(call, value, now);
             memory_full::admit(call, flags, || rule.takes_in.is_some_and(|takes_in| takes_in(&value.store)))?;
             change(call, rule, value, now, run)
@@ -72,6 +72,7 @@ pub fn write<T>(
             check_new(call.ctx, call.key)?;
             memory_full::admit(call, flags, || rule.takes_in.is_some())?;
             let mut value = StoreValue::empty();
+            let now = call.time_without_value();
             let written = change(call, rule, &mut value, now, run)?;
             key.set_store(value);
             Ok(written)
@@ -166,7 +167,7 @@ fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, ef
     signal_modified(call.ctx, call.key);
     deadlines::note_due(call.ctx, call.key, value);
     if line::anybody(value.uid) && value.store.has_work() {
-        line::schedule(call.ctx, value.uid);
+        line::schedule(value.uid);
     }
 }
 
@@ -174,7 +175,9 @@ fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, ef
 /// has not changed anything.
 fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) {
     let due = value.store.next_due().is_some_and(|due| due <= now);
-    if due && call.stamp.is_none() && call.ctx.is_primary() {
+    let decides = due && call.stamp.is_none() && call.ctx.is_primary();
+    // While the store's slot moves, its streams may be on another node: what is due then waits for them.
+    if decides && (!call.ctx.in_cluster() || gate::may_write_store(call.ctx, call.key, &value.store)) {
         sweep(call, value, now, SWEEP_BEFORE);
     }
 }

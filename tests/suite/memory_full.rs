@@ -78,6 +78,7 @@ const TABLE: &[(Full, &str)] = &[
     (GoesOn, "STORE.REPAIR popup"),
     (GoesOn, "STORE.DROP popup"),
     (NotForClients, "HOLDFAST.APPLY popup 1 SWEEP 1"),
+    (GoesOn, "HOLDFAST.MAYWRITE popup"),
 ];
 
 /// Something of everything that [`TABLE`] finishes, frees, hands out or calms; gives the tokens of `o-1` and of the lock.
