@@ -78,6 +78,13 @@ impl Flags {
         self.0 & (flags | migration::import_flag()) != 0
     }
 
+    /// Whether what is replayed has to be written to a log: a replica with a log of its own, or a node that imports a slot.
+    pub fn logs_replayed(self) -> bool {
+        self.replayed()
+            && self.0 & raw::REDISMODULE_CTX_FLAGS_AOF != 0
+            && self.0 & raw::REDISMODULE_CTX_FLAGS_LOADING == 0
+    }
+
     /// Whether more memory is used than `maxmemory` allows. The server may be about to evict some.
     pub fn memory_full(self) -> bool {
         self.0 & raw::REDISMODULE_CTX_FLAGS_OOM != 0

@@ -59,9 +59,12 @@ pub fn write<T>(
     let (key, value) = write_store(call.ctx, call.key)?;
     // What is replayed without a stamp happens at the time of the store's last change: no stamp is later.
     let flags = call.ctx.flags();
-    let stamp = call.stamp.or_else(|| flags.replayed().then_some(0));
+    let (stamp, logs) = match call.stamp {
+        None if flags.replayed() => (Some(0), flags.logs_replayed()),
+        stamp => (stamp, false),
+    };
     let call = &Call { stamp, ..*call };
-    match value {
+    let written = match value {
         Some(value) => {
             let now = call.time(value);
             sweep_before(call, value, now);
@@ -78,7 +81,11 @@ pub fn write<T>(
             Ok(written)
         }
         None => Err(Refusal::NoStore.into()),
+    };
+    if logs && written.is_ok() {
+        wire::log(call.ctx, call.name, call.key, call.rest);
     }
+    written
 }
 
 /// Runs a change on a store that is open, replicates it and does what it wants done outside.
