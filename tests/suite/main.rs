@@ -25,6 +25,7 @@ mod locks;
 mod locks_kept;
 mod memory_full;
 mod metrics;
+mod migration;
 mod model;
 mod orders;
 mod outsiders;
@@ -70,6 +71,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("locks_kept", locks_kept::TESTS),
     ("memory_full", memory_full::TESTS),
     ("metrics", metrics::TESTS),
+    ("migration", migration::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
