@@ -2,7 +2,7 @@
 
 import { canonicalId, encodeId, get, shownId } from "./api.js";
 import { openHelp } from "./dialogs.js";
-import { icon, setAttribute, setText, show } from "./dom.js";
+import { icon, setAttribute, setName, setText, show } from "./dom.js";
 import { Feed } from "./feed.js";
 import { lineWords, productName, showLine } from "./line.js";
 import { OrderDrawer } from "./order.js";
@@ -18,11 +18,15 @@ const TOAST_MS = 6_000;
 const byId = (id) => document.getElementById(id);
 const main = byId("main");
 
-const state = { server: null, writes: false, stores: null, now: Date.now(), isFresh: false };
+const state = { server: null, writes: false, stores: null, newest: 0, now: Date.now(), isFresh: false };
 let view = null;
 let storeId = null;
 let isGone = false;
 let drawnAt = 0;
+/** Something came that is not shown yet; and whether it changes the view. */
+let isDirty = false;
+let viewIsOld = false;
+let frame = null;
 let lineBefore = null;
 let toastTimer = null;
 
@@ -62,12 +66,32 @@ function openPage(id) {
   show(search, id !== null);
   show(byId("crumb-store"), id !== null);
   show(byId("crumb-slash"), id !== null);
-  setText(byId("crumb-store"), id === null ? "" : shownId(id));
+  setName(byId("crumb-store"), id === null ? "" : shownId(id));
   setAttribute(byId("crumb-stores"), "aria-current", id === null ? "page" : null);
   feed.follow(id);
   place();
   if (!isFirst) main.querySelector("h1")?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
+}
+
+/** Shows what came in the next frame: once, however much it was. A page in the background has no frames, but ticks. */
+function wantFrame() {
+  isDirty = true;
+  if (frame === null && !document.hidden) frame = requestAnimationFrame(showNews);
+}
+
+function showNews() {
+  cancelAnimationFrame(frame);
+  frame = null;
+  isDirty = false;
+  refresh();
+  place();
+  if (viewIsOld && (storeId !== null || state.stores !== null)) {
+    drawnAt = performance.now();
+    view.update(state);
+  }
+  viewIsOld = false;
+  tick();
 }
 
 /** Puts the page in place as soon as there is something to show. */
@@ -82,15 +106,20 @@ function heard(event, data) {
   if (event === "stores") takeStores(data);
   if (event === "gone") takeGone(data.id);
   if (storeId === null) {
-    if (event === "sample") view.sample(data);
-    if (event === "stores") view.update(state);
+    if (event === "sample") {
+      view.sample(data);
+      state.newest = Math.max(state.newest, data.at);
+    }
+    viewIsOld ||= event === "stores";
   } else if (data.id === undefined || data.id === storeId) {
     if (event === "detail" || event === "sample") isGone = false;
-    if (event !== "beat" && event !== "server" && event !== "gone") view.heard(event, data, state);
-    if (event === "sample" || event === "detail") order.changed(state.writes);
+    if (event !== "beat" && event !== "server" && event !== "gone") {
+      view.heard(event, data);
+      viewIsOld = true;
+    }
+    if (["server", "sample", "detail"].includes(event)) order.changed(state.writes);
   }
-  place();
-  tick();
+  wantFrame();
 }
 
 function takeServer({ server, writes }) {
@@ -99,7 +128,8 @@ function takeServer({ server, writes }) {
 }
 
 function takeStores({ stores, server, writes }) {
-  Object.assign(state, { stores, server, writes });
+  const newest = stores.reduce((last, { at }) => Math.max(last, at ?? 0), 0);
+  Object.assign(state, { stores, server, writes, newest });
   showServer();
   const isUnaddressed = location.hash === "" || location.hash === "#";
   if (storeId === null && isUnaddressed && stores.length === 1) {
@@ -140,8 +170,7 @@ function refresh() {
 
 function newestAt() {
   if (storeId !== null) return view.store.at;
-  const times = (state.stores ?? []).map(({ at }) => at).filter((at) => at !== null);
-  return times.length > 0 ? Math.max(...times) : null;
+  return state.newest > 0 ? state.newest : null;
 }
 
 function tick() {
@@ -177,7 +206,10 @@ function redraw() {
 async function wholeHistory(id) {
   try {
     const whole = await get(`stores/${id}/history`);
-    if (id === storeId) view.heard("history", whole, state);
+    if (id !== storeId) return;
+    view.heard("history", whole);
+    viewIsOld = true;
+    wantFrame();
   } catch (error) {
     notify(`The full history could not be read: ${error.message}`);
   }
@@ -250,9 +282,9 @@ document.addEventListener("themechange", () => {
   redraw();
 });
 document.addEventListener("keydown", onKey);
-document.addEventListener("visibilitychange", () => !document.hidden && tick());
+document.addEventListener("visibilitychange", () => !document.hidden && (isDirty ? showNews() : tick()));
 window.addEventListener("hashchange", route);
 
 showTheme();
 route();
-setInterval(tick, TICK_MS);
+setInterval(() => (isDirty ? showNews() : tick()), TICK_MS);

@@ -262,9 +262,14 @@ export class Chart {
   }
 }
 
-/** The colours of the theme that is on. */
+/** The colours of the theme that is on, read once for all who draw. */
 class Look {
   static now() {
+    Look.read ??= Look.#read();
+    return Look.read;
+  }
+
+  static #read() {
     const style = getComputedStyle(document.documentElement);
     const read = (name) => style.getPropertyValue(name).trim();
     return {
@@ -276,6 +281,10 @@ class Look {
     };
   }
 }
+
+document.addEventListener("themechange", () => {
+  Look.read = null;
+});
 
 /** Room above the highest value. */
 function roomy(high) {
@@ -315,16 +324,17 @@ function axisTime(ms, step) {
 
 /**
  * A small line without axes, for a card: values at times (seconds), drawn from `from` to `to`. Decoration: the card
- * says the numbers.
+ * says the numbers. The canvas's size (CSS pixels) is given, not asked for: that would take a layout.
  */
-export function sparkline(canvas, { x, values, from, to, tone }) {
+export function sparkline(canvas, { width, height }, { x, values, from, to, tone }) {
   const scale = window.devicePixelRatio || 1;
-  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  if (width === 0) return;
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(height * scale);
+  const pixels = [Math.round(width * scale), Math.round(height * scale)];
+  if (pixels[0] === 0) return;
+  if (canvas.width !== pixels[0]) canvas.width = pixels[0];
+  if (canvas.height !== pixels[1]) canvas.height = pixels[1];
   const context = canvas.getContext("2d");
-  context.scale(scale, scale);
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
   if (x.length < 2) return;
   const color = Look.now().tone(tone);
   const top = Math.max(1, ...values);

@@ -40,26 +40,64 @@ export function setText(element, text) {
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
+/** Sets a number, and how many characters it has: styles make a long one smaller rather than break it. */
+export function setNumber(element, text) {
+  setText(element, text);
+  setProperty(element, "--chars", String(text).length);
+}
+
+/** Sets a name that may be cut off where there is no room; the whole of it is in the tooltip. */
+export function setName(element, name) {
+  setText(element, name);
+  setAttribute(element, "title", name === "" ? null : name);
+}
+
 /** Sets or removes an attribute. */
 export function setAttribute(element, name, value) {
   if (value === null || value === undefined || value === false) element.removeAttribute(name);
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
 }
 
-/** Sets the length of a bar: a part of its track, 0 to 1. */
+/** Sets the length of a bar: a part of its track, 0 to 1. It is drawn scaled: no other element moves, none is laid out. */
 export function setBar(bar, part) {
-  bar.style.setProperty("width", `${(Math.min(1, Math.max(0, part || 0)) * 100).toFixed(2)}%`);
+  setProperty(bar, "transform", `scaleX(${shareOf(part).toFixed(4)})`);
+}
+
+/** Sets how much of a row an element takes, 0 to 1. */
+export function setShare(element, part) {
+  setProperty(element, "width", `${(shareOf(part) * 100).toFixed(2)}%`);
+}
+
+function shareOf(part) {
+  return Math.min(1, Math.max(0, part || 0));
+}
+
+/** Sets a CSS property, and touches nothing when it is so already. */
+function setProperty(element, name, value) {
+  element.styled ??= {};
+  if (element.styled[name] === value) return;
+  element.styled[name] = value;
+  element.style.setProperty(name, value);
 }
 
 /** A box that scrolls when there is too much for it; and by keys, as long as it does. */
-export function scrollBox(label, ...children) {
-  return h("div", { class: "scroll", role: "region", "aria-label": label }, children);
+export function scrollBox(label, content) {
+  const box = h("div", { class: "scroll", role: "region", "aria-label": label }, content);
+  fitBox(box, content);
+  return box;
 }
 
-/** Lets the keyboard into a box that has more than it shows. */
-export function fitBox(box) {
-  const isOver = box.scrollHeight > box.clientHeight + 1 || box.scrollWidth > box.clientWidth + 1;
-  setAttribute(box, "tabindex", isOver ? "0" : null);
+/**
+ * Lets the keyboard into a box as long as its content is more than it shows. Looks when a size has changed, after the
+ * layout that changed it: to look after each text would take a layout each time.
+ */
+function fitBox(box, content) {
+  const observer = new ResizeObserver(() => {
+    const isOver = box.scrollHeight > box.clientHeight + 1 || box.scrollWidth > box.clientWidth + 1;
+    setAttribute(box, "tabindex", isOver ? "0" : null);
+  });
+  observer.observe(box);
+  observer.observe(content);
 }
 
 /** Shows or hides. */

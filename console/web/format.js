@@ -95,6 +95,11 @@ export function moment(ms, now) {
   return `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())} ${clock(ms)}`;
 }
 
+/** A name as it has to be typed into redis-cli: quoted where it is more than a plain word. */
+export function word(name) {
+  return /^[\w:{}.@/+-]+$/.test(name) ? name : JSON.stringify(name).replace(/\\u00(..)/g, "\\x$1");
+}
+
 function two(value) {
   return String(Math.floor(value)).padStart(2, "0");
 }

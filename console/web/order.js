@@ -68,7 +68,11 @@ export class OrderDrawer {
 
   /** Something changed in the store: looks again, unless the order has ended or an answer is on the way. */
   changed(writes) {
-    this.writes = writes;
+    if (writes !== this.writes) {
+      // Whether it can be redriven is part of what is shown, and may be known only after the order.
+      Object.assign(this, { writes, shown: null });
+      if (this.element.open && this.order) this.#show(this.order);
+    }
     this.#refresh(REFRESH_MS);
   }
 

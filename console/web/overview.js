@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { sparkline } from "./charts.js";
-import { h, icon, keyed, setAttribute, setBar, setText, show } from "./dom.js";
+import { h, icon, keyed, setAttribute, setBar, setNumber, setText, show } from "./dom.js";
 import { count, plural, rate, short } from "./format.js";
 import { Series } from "./series.js";
 import { phase } from "./window.js";
@@ -12,9 +12,10 @@ import { refusedIn } from "./words.js";
 const SPARK_MS = 5 * 60_000;
 const SPARK_LEAST_MS = 60_000;
 const SPARK_POINTS = 150;
-/** Histories are asked for a few at a time, and of no more stores than this; the others begin with what comes. */
+/** Histories are asked for a few at a time, of the stores in sight. */
 const HISTORIES_AT_ONCE = 3;
-const HISTORIES_MAX = 48;
+/** A card this near to the window counts as in sight: it is drawn before one scrolls to it. */
+const SIGHT_MARGIN = "200px";
 /** From so many stores on there is a field to find one. */
 const FILTER_FROM = 7;
 
@@ -31,6 +32,10 @@ export class Overview {
     this.asked = new Set();
     this.waiting = [];
     this.running = 0;
+    /** Cards in sight: only they are drawn, however many there are. */
+    this.inSight = new Set();
+    this.sight = new IntersectionObserver((entries) => this.#sighted(entries), { rootMargin: SIGHT_MARGIN });
+    this.sizes = new ResizeObserver((entries) => this.#sized(entries));
     this.summary = h("p", { class: "why" });
     this.filter = h("input", {
       type: "search",
@@ -55,6 +60,12 @@ export class Overview {
       this.none,
       this.empty,
     );
+  }
+
+  /** Lets go of what the browser holds for it. */
+  destroy() {
+    this.sight.disconnect();
+    this.sizes.disconnect();
   }
 
   /** A line was opened: what came before may have holes. */
@@ -86,19 +97,59 @@ export class Overview {
       this.cards,
       shown,
       ({ id }) => id,
-      makeCard,
+      (store) => this.#makeCard(store),
       (card, store) => {
         card.store = store;
       },
     );
-    for (const id of this.series.keys()) if (!stores.some((store) => store.id === id)) this.series.delete(id);
-    for (const { id } of shown.slice(0, HISTORIES_MAX)) this.#ask(id);
+    const known = new Set(stores.map(({ id }) => id));
+    for (const id of this.series.keys()) if (!known.has(id)) this.series.delete(id);
+    for (const { store } of this.inSight) this.#ask(store.id);
     this.draw(state);
   }
 
-  /** Brings countdowns, rates and small charts up to date. */
-  draw({ now, isFresh }) {
-    for (const card of this.cards.children) fillCard(card, this.#seriesOf(card.store.id), now, isFresh);
+  /** Brings countdowns, rates and small charts up to date, of the cards in sight. */
+  draw(state) {
+    for (const card of this.inSight) this.#drawCard(card, state);
+  }
+
+  #drawCard(card, { now, isFresh }) {
+    const series = this.#seriesOf(card.store.id);
+    fillCard(card, series, now, isFresh);
+    drawSpark(card, series, now, isFresh);
+  }
+
+  /** A card has its words from the start, wherever it is: one can search the page for them. */
+  #makeCard(store) {
+    const card = Object.assign(makeCard(store), { store });
+    fillCard(card, this.#seriesOf(store.id), this.state.now, this.state.isFresh);
+    this.sight.observe(card);
+    return card;
+  }
+
+  #sighted(entries) {
+    for (const { target: card, isIntersecting } of entries) {
+      const { spark } = card.parts;
+      if (isIntersecting) {
+        this.inSight.add(card);
+        this.sizes.observe(spark);
+        this.#ask(card.store.id);
+        this.#drawCard(card, this.state);
+      } else {
+        this.inSight.delete(card);
+        this.sizes.unobserve(spark);
+        if (!card.isConnected) this.sight.unobserve(card);
+      }
+    }
+  }
+
+  /** The browser tells sizes after its layout, when they change: nobody has to ask. */
+  #sized(entries) {
+    for (const { target: spark, contentRect: size } of entries) {
+      spark.size = { width: size.width, height: size.height };
+      const card = spark.closest(".store-card");
+      if (this.inSight.has(card)) this.#drawCard(card, this.state);
+    }
   }
 
   #ask(id) {
@@ -118,7 +169,7 @@ export class Overview {
       series.load(history);
       const known = this.#seriesOf(id);
       if (known.length === 0 || series.length > 0) this.series.set(id, series);
-      this.draw(this.state);
+      for (const card of this.inSight) if (card.store.id === id) this.#drawCard(card, this.state);
     } catch {
       this.asked.delete(id); // asked again with the next list
     } finally {
@@ -161,7 +212,7 @@ function makeCard({ id, name }) {
     h(
       "div",
       { class: "store-card-head" },
-      h("h2", {}, h("a", { href: `#/store/${id}`, class: "cover", text: name })),
+      h("h2", {}, h("a", { href: `#/store/${id}`, class: "cover", text: name, title: name })),
       part.chip,
       part.paused,
     ),
@@ -198,7 +249,7 @@ function fillCard(card, series, now, isFresh) {
   show(part.alarm, oversold > 0);
   setText(part.alarm.lastElementChild, `Oversold by ${count(oversold)}: units are promised that are not there`);
   setAttribute(card, "data-alarm", oversold > 0 ? "yes" : null);
-  setText(part.available, count(metrics?.available));
+  setNumber(part.available, count(metrics?.available));
   setText(part.of, metrics ? `of ${count(metrics["on-hand"])} on hand` : "no sample yet");
   setBar(part.bar, metrics ? metrics.available / Math.max(1, metrics["on-hand"] + metrics.sold) : 0);
   const values = {
@@ -208,9 +259,14 @@ function fillCard(card, series, now, isFresh) {
     refused: short(metrics ? refusedIn(metrics) : NaN),
   };
   for (const [key, element] of part.numbers) setText(element, values[key]);
+}
+
+function drawSpark(card, series, now, isFresh) {
+  const { spark } = card.parts;
+  if (!spark.size) return;
   const from = Math.min(Math.max(now - SPARK_MS, series.at[0] ?? 0), now - SPARK_LEAST_MS);
   const { x, columns } = series.frame(from, isFresh ? now : null);
-  sparkline(part.spark, { x, values: columns.placed, from: from / 1_000, to: now / 1_000, tone: "placed" });
+  sparkline(spark, spark.size, { x, values: columns.placed, from: from / 1_000, to: now / 1_000, tone: "placed" });
 }
 
 function emptyState() {

@@ -1,6 +1,6 @@
 // SKUs: those that are out or low first.
 
-import { fitBox, h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
+import { h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
 import { count } from "./format.js";
 
 const COLUMNS = [
@@ -58,7 +58,6 @@ export class Skus {
     const left = skus ? skus.total - list.length : 0;
     setText(this.more, left > 0 ? `and ${count(left)} more` : "");
     show(this.more, left > 0);
-    fitBox(this.box);
   }
 }
 
@@ -72,7 +71,7 @@ function makeRow({ name }) {
     h(
       "th",
       { scope: "row" },
-      h("span", { class: "sku-name" }, h("span", { class: "id", text: name }), chip),
+      h("span", { class: "sku-name" }, h("span", { class: "id", text: name, title: name }), chip),
       h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
     ),
     [...cells.values()],

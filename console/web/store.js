@@ -4,7 +4,7 @@ import { Chart } from "./charts.js";
 import { Counts } from "./counts.js";
 import { Dead } from "./dead.js";
 import { h, setAttribute, setText, show } from "./dom.js";
-import { count, duration, rate, short } from "./format.js";
+import { count, duration, rate, short, word } from "./format.js";
 import { Refusals } from "./refusals.js";
 import { Series } from "./series.js";
 import { Skus } from "./skus.js";
@@ -154,8 +154,8 @@ export class StorePage {
     this.charts.forEach((chart) => chart.destroy());
   }
 
-  /** Something about this store came over the line. */
-  heard(event, data, state) {
+  /** Something about this store came over the line. It is shown by the next `update`. */
+  heard(event, data) {
     if (event === "history") this.series.load(data);
     if (event === "sample") {
       this.series.push(data.at, data.metrics);
@@ -163,7 +163,6 @@ export class StorePage {
     }
     if (event === "detail") this.#takeDetail(data);
     if (event === "stores") this.#takeSummary(data.stores.find(({ id }) => id === this.id));
-    this.update(state);
   }
 
   #takeDetail(detail) {
@@ -296,7 +295,7 @@ export class StorePage {
 const HINTS = {
   off: (name) => [
     h("h2", { text: "Nothing is sampled here" }),
-    h("p", {}, "This store keeps no metrics. Switch them on: ", h("code", { text: `STORE.SET ${name} metrics 7200` })),
+    h("p", {}, "This store keeps no metrics. Switch them on: ", h("code", { text: `STORE.SET ${word(name)} metrics 7200` })),
   ],
   unsold: (name, sku) => [
     h("h2", { text: "No orders yet" }),
@@ -304,12 +303,12 @@ const HINTS = {
       "p",
       {},
       "The first order or cart shows up here within a second: ",
-      h("code", { text: `ORDER.PLACE ${name} o-1001 alice ITEMS ${sku} 1` }),
+      h("code", { text: `ORDER.PLACE ${word(name)} o-1001 alice ITEMS ${word(sku)} 1` }),
     ),
   ],
   bare: (name) => [
     h("h2", { text: "Nothing to sell yet" }),
-    h("p", {}, "Give the store some units: ", h("code", { text: `INV.SET ${name} mug 100 LOW 10` })),
+    h("p", {}, "Give the store some units: ", h("code", { text: `INV.SET ${word(name)} mug 100 LOW 10` })),
   ],
 };
 

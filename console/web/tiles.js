@@ -1,6 +1,6 @@
 // The pop-up dashboard's numbers: what is left, who orders, what is done, and what must never happen.
 
-import { h, icon, setAttribute, setBar, setText, show } from "./dom.js";
+import { h, icon, setAttribute, setNumber, setShare, setText, show } from "./dom.js";
 import { count, duration, percent, plural, rate } from "./format.js";
 import { REFUSALS, refusedIn } from "./words.js";
 
@@ -67,11 +67,11 @@ export class StockCard {
       safety: Math.max(0, onHand - metrics.held - metrics.available),
     };
     const all = Object.values(units).reduce((sum, value) => sum + Math.max(0, value), 0);
-    setText(this.value, count(metrics.available));
+    setNumber(this.value, count(metrics.available));
     setText(this.of, `of ${count(onHand)} on hand`);
     for (const { key, fill, value, part, entry } of this.segments) {
       show(fill, units[key] > 0);
-      setBar(fill, all > 0 ? Math.max(0, units[key]) / all : 0);
+      setShare(fill, all > 0 ? Math.max(0, units[key]) / all : 0);
       setText(value, count(units[key]));
       setText(part, percent(Math.max(0, units[key]), all));
       show(entry, key !== "safety" || units.safety > 0);
@@ -131,7 +131,7 @@ export class Tiles {
 
   #set(key, value, sub) {
     const tile = this.tiles.get(key);
-    setText(tile.value, count(value));
+    setNumber(tile.value, count(value));
     setText(tile.sub, sub);
   }
 }

@@ -1,6 +1,6 @@
 // The sale window: opens in, closes in, closed; by the server's clock.
 
-import { h, setAttribute, setBar, setText, show } from "./dom.js";
+import { h, setAttribute, setBar, setName, setText, show } from "./dom.js";
 import { countdown, duration, moment } from "./format.js";
 
 /** Within so long of its end a countdown is marked. */
@@ -86,7 +86,7 @@ export class WindowHead {
   /** Shows it as it is at a time. */
   update({ name, window, paused, isSoldOut }, now) {
     const current = phase(window, now);
-    setText(this.name, name);
+    setName(this.name, name);
     setText(this.state, current.label);
     setAttribute(this.state, "data-tone", { open: "completed", always: "completed", before: "placed" }[current.kind]);
     show(this.soldOut, isSoldOut);

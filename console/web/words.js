@@ -101,7 +101,10 @@ export const STATES = {
 /** What happened to an order: title, tone and, where there is more to say, what. */
 export const EVENTS = {
   placed: () => ["Placed", "placed", "checked, units taken, queued"],
-  forgotten: (e) => [`${e.events} events left out`, "muted", "only the last 100 are kept"],
+  forgotten: (e) =>
+    e.returns
+      ? [`${e.returns} returns left out`, "muted", `${e.units} units came back with them; only the last 100 are kept`]
+      : [`${e.events} events left out`, "muted", "only the last 100 are kept"],
   claimed: (e) => [`Claimed by ${e.worker}`, "work", `attempt ${e.attempt}`],
   failed: (e) => ["Attempt failed", "retry", e.reason ? `attempt ${e.attempt}: ${e.reason}` : `attempt ${e.attempt}`],
   "lease-ended": (e) => ["Lease ended", "retry", `the worker did not finish attempt ${e.attempt} in time; taken back`],
@@ -111,7 +114,11 @@ export const EVENTS = {
   step: (e) => [`Step: ${e.step}`, "work", "a step of fulfilment"],
   completed: () => ["Completed", "completed", "its units left the building"],
   cancelled: () => ["Cancelled", "muted", "its units went back on sale"],
-  returned: (e) => [`${e.units} returned`, "muted", e.units === 1 ? "one unit came back" : "units came back"],
+  returned: (e) => {
+    const back = e.units === 1 ? "one unit came back" : "units came back";
+    const off = e.units === 1 ? "was written off" : "were written off";
+    return [`${e.units} returned`, "muted", e.scrap ? `${back} and ${off}` : back];
+  },
 };
 
 /** The sum of the refusals in a sample. */

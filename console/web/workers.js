@@ -1,6 +1,6 @@
 // Workers and the orders in their hands, with the time left on each lease.
 
-import { fitBox, h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
+import { h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
 
 /** Orders shown of a worker; the rest is counted. */
@@ -74,7 +74,6 @@ export class Workers {
     );
     setText(this.more, "More orders are in work than are listed here.");
     show(this.more, workers?.truncated === true);
-    fitBox(this.box);
   }
 
   #fill(row, worker) {
@@ -107,7 +106,7 @@ export class Workers {
       h(
         "div",
         { class: "lease-text" },
-        h("a", { class: "id", href: this.orderLink(order.id), text: order.name }),
+        h("a", { class: "id", href: this.orderLink(order.id), text: order.name, title: order.name }),
         again,
         left,
       ),
@@ -138,6 +137,6 @@ function makeWorker({ name }) {
   const holds = h("td", { class: "number" });
   const leases = h("ul", { class: "leases" });
   const more = h("span", { class: "why" });
-  const row = h("tr", {}, h("th", { scope: "row", class: "id", text: name }), holds, h("td", {}, leases, more));
+  const row = h("tr", {}, h("th", { scope: "row", class: "id", text: name, title: name }), holds, h("td", {}, leases, more));
   return Object.assign(row, { parts: { holds, leases, more } });
 }

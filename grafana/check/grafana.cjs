@@ -3,6 +3,8 @@
 const { JSDOM } = require('jsdom');
 
 const { window } = new JSDOM('');
-Object.assign(globalThis, { window, document: window.document, navigator: window.navigator });
+// Defined and not assigned: since version 21 Node has a navigator of its own, which cannot be assigned to.
+for (const [name, value] of Object.entries({ window, document: window.document, navigator: window.navigator }))
+  Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 console.info = () => {};
 module.exports = require('@grafana/data');

@@ -3,7 +3,7 @@
 use crate::engine::{Code, EntryId, Ms, Refusal, Refused, StreamKind};
 use crate::server::keys::write_store;
 use crate::server::register::{About, Access, Arg};
-use crate::server::streams::{kind_name, signal_modified, Streams};
+use crate::server::streams::{kind_name, signal_modified, RawId, Streams};
 use crate::server::table::{find, Command};
 use crate::server::value::load_piece;
 use crate::server::{deadlines, gate, locks, wire, write, Call, Stop, Str};
@@ -61,6 +61,7 @@ fn apply(call: &Call<'_>) -> Result<(), Stop> {
         name if name == wire::SAMPLE.to_bytes() => sample(&call),
         name if name == wire::TAKE_BACK.to_bytes() => take_back(&call),
         name if name == wire::REENTRY.to_bytes() => reentry(&call),
+        name if name == wire::REMOVED.to_bytes() => removed(&call),
         name if name == wire::LOAD.to_bytes() => load(&call),
         name if name == wire::LOCK_SWEEP.to_bytes() => locks::apply_sweep(&call),
         name if name == wire::LOCK_LOAD.to_bytes() => locks::apply_load(&call),
@@ -121,9 +122,8 @@ fn take_back(call: &Call<'_>) -> Result<(), Stop> {
 
 fn reentry(call: &Call<'_>) -> Result<(), Stop> {
     let [stream, order, ms, seq, values @ ..] = call.rest else { return Err(malformed("REENTRY")) };
-    let kind = StreamKind::ALL.into_iter().find(|kind| kind_name(*kind).to_bytes() == stream.bytes());
-    let kind = kind.ok_or_else(|| malformed("stream"))?;
-    let id = EntryId::at_or_past(integer(Some(ms))?, integer(Some(seq))?);
+    let kind = stream_kind(stream)?;
+    let id = EntryId::at_or_past(part_of_id(ms)?, part_of_id(seq)?);
     let (_key, value) = write_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;
     let slot = match order.bytes() {
@@ -136,6 +136,31 @@ fn reentry(call: &Call<'_>) -> Result<(), Stop> {
     signal_modified(call.ctx, call.key);
     call.ctx.status(c"OK");
     Ok(())
+}
+
+fn removed(call: &Call<'_>) -> Result<(), Stop> {
+    let [stream, ids @ ..] = call.rest else { return Err(malformed("REMOVED")) };
+    let kind = stream_kind(stream)?;
+    let id = |pair: &[Str]| match pair {
+        [ms, seq] => Ok(RawId { ms: part_of_id(ms)?, seq: part_of_id(seq)? }),
+        _ => Err(malformed("REMOVED")),
+    };
+    let ids = ids.chunks(2).map(id).collect::<Result<Vec<_>, _>>()?;
+    let mut streams = Streams::new(call.ctx, call.key, call.time_without_value(), false, None);
+    streams.remove_foreign(kind, &ids);
+    streams.signal();
+    call.ctx.status(c"OK");
+    Ok(())
+}
+
+fn stream_kind(name: &Str) -> Result<StreamKind, Stop> {
+    let kind = StreamKind::ALL.into_iter().find(|kind| kind_name(*kind).to_bytes() == name.bytes());
+    kind.ok_or_else(|| malformed("stream"))
+}
+
+/// A half of an entry's id: 64 bits, more than the server's integers.
+fn part_of_id(arg: &Str) -> Result<u64, Stop> {
+    std::str::from_utf8(arg.bytes()).ok().and_then(|text| text.parse().ok()).ok_or_else(|| malformed("number"))
 }
 
 fn load(call: &Call<'_>) -> Result<(), Stop> {

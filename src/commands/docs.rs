@@ -66,10 +66,12 @@ a whole number. Counters say how often something happened since the store was ma
 The first sample after a quiet time is taken at once, then one a second while anything changes, and a last one when
 nothing does any more (`CONFIG SET holdfast.sample-ms`: how often; 0: never). The stream keeps `metrics` entries.
 
-Refusals are counted where they happen, replicated with the next sample, and in `STORE.INFO` at once. Where RedisTimeSeries
-is loaded the same numbers go to `{popup}:ts:<field>`, labels `store` and `metric` (`CONFIG SET holdfast.timeseries
-on|auto|off`); a series that is made keeps a week. They stay when the store is dropped. `INFO holdfast` has the sums over all stores of what can be summed, as of their last
-samples. `holdfast watch` serves all of it to Prometheus as `holdfast_<field>`, dashes as underscores.
+Refusals are counted where they happen, replicated with the next sample, and in `STORE.INFO` at once. Only refused writes
+count: a read that finds nothing changes nothing (the server's `INFO errorstats` counts it). Where RedisTimeSeries is loaded
+the same numbers go to `{popup}:ts:<field>`, labels `store` and `metric` (`CONFIG SET holdfast.timeseries
+on|auto|off`); a series that is made keeps a week. They stay when the store is dropped. `INFO holdfast` has the sums over
+all stores of what can be summed, as of their last samples. `holdfast watch` serves all of it to Prometheus as
+`holdfast_<field>`, dashes as underscores.
 
 | field | kind | meaning |
 |---|---|---|
@@ -79,7 +81,7 @@ samples. `holdfast watch` serves all of it to Prometheus as `holdfast_<field>`, 
         let counters = Counters::DOCS.iter().map(|doc| ("counter", (*doc).to_owned()));
         let refusals = Code::NAMES.iter().map(|name| {
             let code = name.trim_start_matches("refused-").to_uppercase();
-            ("counter", format!("Calls refused with `{code}`."))
+            ("counter", format!("Writes refused with `{code}`."))
         });
         let gauges = GAUGE_DOCS.iter().map(|doc| ("gauge", (*doc).to_owned()));
         let rows = METRICS.iter().zip(counters.chain(refusals).chain(gauges));

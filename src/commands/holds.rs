@@ -13,7 +13,7 @@ pub const RESERVE: Command = Command {
     about: About {
         name: "INV.RESERVE",
         summary: "Sets units aside for someone until a deadline, all items or none; replies when it expires",
-        reply: "when it expires, Unix milliseconds",
+        reply: "when it expires, Unix milliseconds; the same for the same call again (the same items in any order) while the hold lives, `EXPIRED` or `BADSTATE` once it ended, until it is forgotten after `keep-ms`",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",
         flags: "write fast",

@@ -3,7 +3,9 @@
 use super::args::{scan_count, Args};
 use super::reply::{entry, field_int, field_text, field_time, scan};
 use super::work::token;
-use crate::engine::{Claim, Complete, Happening, OrderState, OrderView, Place, Refusal, Store, StreamKind, Take};
+use crate::engine::{
+    Claim, Complete, Happening, OrderState, OrderView, Place, Refusal, Return, Store, StreamKind, Take,
+};
 use crate::server::claims::{self, serve_first};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg};
@@ -16,7 +18,7 @@ pub const PLACE: Command = Command {
     about: About {
         name: "ORDER.PLACE",
         summary: "Places an order: checks window, limit and stock, takes the units, appends the entry, all or nothing",
-        reply: "the id of its entry in `…:orders`",
+        reply: "the id of its entry in `…:orders`; the first one again for the same call again (the same items in any order), `BADSTATE` once the order is cancelled",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write fast",
@@ -167,15 +169,22 @@ fn cancel(call: &Call<'_>) -> Result<(), Stop> {
 pub const RETURN: Command = Command {
     about: About {
         name: "ORDER.RETURN",
-        summary: "Puts units of a completed order back, never more than it had; replies how many",
-        reply: "the units put back",
+        summary: "Takes units of a completed order back to on_hand, never more than it had; with SCRAP they are written off instead; an order that is forgotten after keep-ms is returned by naming CUSTOMER and REF",
+        reply: "the units that came back. They count as sold no longer and the customer's limit is free of them, with SCRAP too. CUSTOMER: the order has to be of that customer (`MISMATCH`). Of a forgotten order no more comes back than the books say the customer has of the SKU from forgotten orders and committed holds (`BADSTATE`). The REF is remembered for `keep-ms` as any other",
         complexity: "O(N+M) with N items named and M of the order",
         since: "0.1.0",
         flags: "write fast",
         acl: "write fast",
         arity: -6,
         access: Access::Update,
-        args: &[Arg::key(), Arg::text("order"), Arg::text("id").after("REF"), Arg::items()],
+        args: &[
+            Arg::key(),
+            Arg::text("order"),
+            Arg::text("customer").after("CUSTOMER"),
+            Arg::text("id").after("REF"),
+            Arg::word("scrap", "SCRAP"),
+            Arg::items(),
+        ],
     },
     name: c"ORDER.RETURN",
     run: return_units,
@@ -185,13 +194,23 @@ pub const RETURN: Command = Command {
 fn return_units(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let order = args.id("order")?;
-    let reference = if args.keyword("REF") { Some(args.id("REF")?) } else { None };
-    if !args.keyword("ITEMS") {
-        args.unknown()?;
+    let (mut customer, mut reference, mut scrap) = (None, None, false);
+    while !args.keyword("ITEMS") {
+        if args.keyword("CUSTOMER") {
+            customer = Some(args.id("CUSTOMER")?);
+        } else if args.keyword("REF") {
+            reference = Some(args.id("REF")?);
+        } else if args.keyword("SCRAP") {
+            scrap = true;
+        } else if args.more() {
+            args.unknown()?;
+        } else {
+            return Err(Refusal::argument("ITEMS", "is missing").into());
+        }
     }
     let items = args.items()?;
-    let run = |store: &mut Store, now, fx: &mut _| store.return_units(now, order, reference, &items, fx);
-    let units = write(call, Rule::default(), run)?.reply;
+    let back = Return { order, customer, reference, scrap, items: &items };
+    let units = write(call, Rule::default(), |store, now, fx| store.return_units(now, &back, fx))?.reply;
     call.ctx.int(units as i64);
     Ok(())
 }
@@ -200,7 +219,7 @@ pub const GET: Command = Command {
     about: About {
         name: "ORDER.GET",
         summary: "Everything known of an order, with its history",
-        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` `entry` `placed-at` `ended-at` `complete` `result` (or `reason`: of the cancel or the last failure) `late` (0 or 1) `attempts` (failed ones) `worker` `token` `due` (the end of the lease, or the retry) `step` `version` (of the step) `history` (maps: `event` `at` …, the last 100); nil for what there is not",
+        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` `entry` `placed-at` `ended-at` `complete` `result` (or `reason`: of the cancel or the last failure) `late` (0 or 1) `attempts` (failed ones) `worker` `token` `due` (the end of the lease, or the retry) `step` `version` (of the step) `history` (maps: `event` `at` …: the last 100 things that happened until its end and the last 100 returns, earlier ones added up in a `forgotten` each); nil for what there is not",
         complexity: "O(N) with N items and events",
         since: "0.1.0",
         flags: "readonly fast",
@@ -274,9 +293,10 @@ fn reply_work(ctx: Ctx, order: &OrderView<'_>) {
 
 /// What happened to the order, first to last: an event, its time, and what there is to say about it.
 fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
-    let (ended, lost) = (order.ended_at > 0, order.history_lost > 0);
+    let (ended, lost, returns_lost) = (order.ended_at > 0, order.history_lost > 0, order.returns_lost);
+    let sums = usize::from(lost) + usize::from(ended) + usize::from(returns_lost.0 > 0);
     ctx.bulk(b"history");
-    ctx.array(1 + usize::from(lost) + order.history.len() + usize::from(ended) + order.returns.len());
+    ctx.array(1 + sums + order.history.len() + order.returns.len());
     begin_event(ctx, "placed", order.placed_at, 0);
     if lost {
         begin_event(ctx, "forgotten", order.placed_at, 1);
@@ -286,9 +306,17 @@ fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
     if ended {
         begin_event(ctx, order.state.name(), order.ended_at, 0);
     }
-    for (at, units) in order.returns {
-        begin_event(ctx, "returned", *at, 1);
-        field_int(ctx, "units", *units as i64);
+    if returns_lost.0 > 0 {
+        begin_event(ctx, "forgotten", order.ended_at, 2);
+        field_int(ctx, "returns", returns_lost.0 as i64);
+        field_int(ctx, "units", returns_lost.1 as i64);
+    }
+    for back in order.returns {
+        begin_event(ctx, "returned", back.at, 1 + usize::from(back.scrap));
+        field_int(ctx, "units", back.units as i64);
+        if back.scrap {
+            field_int(ctx, "scrap", 1);
+        }
     }
 }
 

@@ -61,7 +61,7 @@ pub const ADJUST: Command = Command {
     about: About {
         name: "INV.ADJUST",
         summary: "Adds to or takes from the count of a SKU, never below 0; replies on_hand",
-        reply: "on_hand",
+        reply: "on_hand; `BADSTATE` with on-hand and the delta where it would fall below 0",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "write fast",
@@ -199,7 +199,7 @@ pub const SYNC: Command = Command {
     about: About {
         name: "INV.SYNC",
         summary: "Applies counts from an outside system's numbered feed, each number once and in order",
-        reply: "APPLIED, or DUPLICATE for a number that was applied before",
+        reply: "APPLIED, or DUPLICATE for a number that was applied before. The counts are absolute, as by INV.SET: one that was taken before an order completed, and applied after, puts the units back that were sold in between. A source that can tell changes is better applied with INV.ADJUST and a REF",
         complexity: "O(N) with N SKUs",
         since: "0.1.0",
         flags: "write",

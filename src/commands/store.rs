@@ -3,7 +3,7 @@
 use super::args::Args;
 use super::reply::{field_int, field_time, saturated};
 use crate::engine::{Code, Field, OrderState, Refusal, Settings, FIELDS, MAX_QUANTITY};
-use crate::server::keys::{read_store, write_store};
+use crate::server::keys::{any_store, read_store, streams_of};
 use crate::server::register::{About, Access, Arg};
 use crate::server::slices::{begin, Task};
 use crate::server::streams::{signal_modified, Streams};
@@ -165,9 +165,11 @@ fn info(call: &Call<'_>) -> Result<(), Stop> {
 pub const AUDIT: Command = Command {
     about: About {
         name: "STORE.AUDIT",
-        summary: "Recounts the books from holds and orders; lists what disagrees, nothing if they balance",
-        reply: "an array of maps `what` `id` `books` `recount`; empty when the books balance",
-        complexity: "O(N) with N holds, orders, SKUs and customers, in slices of about a millisecond",
+        summary: "Recounts the books from holds and orders, and compares the streams with them; lists what \
+                  disagrees, nothing if they balance",
+        reply: "an array of maps `what` `id` `books` `recount`; empty when the books balance. Of a stream: how many \
+                entries it should have and has; where it has as many as it should but others, how many of them are right",
+        complexity: "O(N) with N holds, orders, SKUs, customers and stream entries, in slices of about a millisecond",
         since: "0.1.0",
         flags: "readonly blocking",
         acl: "read slow blocking",
@@ -183,9 +185,12 @@ pub const AUDIT: Command = Command {
 pub const REPAIR: Command = Command {
     about: About {
         name: "STORE.REPAIR",
-        summary: "Writes back to the streams of orders, retries and dead letters what an outsider removed",
-        reply: "how many entries it wrote back",
-        complexity: "O(N*log(M)) with N orders and M entries, in slices of about a millisecond",
+        summary: "Makes the streams of orders, retries and dead letters what the books say: removes entries \
+                  that belong to nothing, writes what is missing",
+        reply: "how many entries it removed or wrote; an error, with nothing changed, if a stream takes no entry \
+                any more: it says what to do",
+        complexity: "O(M), and O(N*log(M)) if anything is missing, with N orders and M entries, in slices of about a \
+                     millisecond",
         since: "0.1.0",
         flags: "write blocking",
         acl: "write slow blocking",
@@ -217,10 +222,13 @@ pub const DROP: Command = Command {
 };
 
 fn drop_store(call: &Call<'_>) -> Result<(), Stop> {
-    let (key, value) = write_store(call.ctx, call.key)?;
+    let (key, value) = any_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;
     let stamp = call.time(value);
-    Streams::new(call.ctx, call.key, stamp, call.stamp.is_none(), None).unlink(&value.store)?;
+    // Streams that are another store's stay.
+    if streams_of(call.ctx, call.key, value).is_none() {
+        Streams::new(call.ctx, call.key, stamp, call.stamp.is_none(), None).unlink()?;
+    }
     key.unlink();
     drop(key);
     signal_modified(call.ctx, call.key);

@@ -91,7 +91,7 @@ impl Code {
             Refusal::NoStore => return None,
             Refusal::NoSku(_) => Code::NoSku,
             Refusal::NoHold(_) => Code::NoHold,
-            Refusal::NoOrder(_) => Code::NoOrder,
+            Refusal::NoOrder(_) | Refusal::Forgotten(_) => Code::NoOrder,
             Refusal::OutOfStock { .. } => Code::OutOfStock,
             Refusal::Limit { .. } => Code::Limit,
             Refusal::NotOpen { .. } => Code::NotOpen,

@@ -177,6 +177,14 @@ pub(super) fn units_of(customer: &Customer, many: Option<&Many>, sku: u32) -> u6
     }
 }
 
+/// Units a customer has of one SKU whose orders and holds are forgotten.
+pub(super) fn past_of(customer: &Customer, many: Option<&Many>, sku: u32) -> u64 {
+    match many {
+        Some(many) => many.get(&sku).map_or(0, |tally| tally.past),
+        None => customer.open().few().iter().find(|(s, _)| *s == sku).map_or(0, |(_, tally)| tally.past),
+    }
+}
+
 /// Units a customer has of all SKUs together.
 pub(super) fn units_in_all(customer: &Customer, many: Option<&Many>) -> u64 {
     match many {

@@ -46,7 +46,8 @@ impl Store {
         let slot = self.order_slot(id)?;
         let order = self.orders.at(slot);
         if order.state() != OrderState::Dead {
-            let before = self.extra(order).is_some_and(|extra| extra.redrives > 0);
+            let stands = order.state() != OrderState::Cancelled;
+            let before = stands && self.extra(order).is_some_and(|extra| extra.redrives > 0);
             return if before { Ok(true) } else { Err(Refusal::order_is(order.state())) };
         }
         let items: UnitsList = order.items().collect();

@@ -32,6 +32,14 @@ impl Store {
         }
     }
 
+    /// Whether what is due first writes no stream of orders: a hold, or something that is forgotten.
+    pub fn next_due_leaves_orders(&self) -> bool {
+        match self.due.first_key_value() {
+            Some((_, Due::Order(slot))) => !self.orders.at(*slot).state().is_open(),
+            Some((_, Due::Hold(_) | Due::Ref(_))) | None => true,
+        }
+    }
+
     /// When what ends now is forgotten.
     pub(super) fn forget_at(&self) -> Ms {
         self.now.saturating_add(self.settings.keep_ms)
@@ -129,10 +137,15 @@ impl Store {
         1 + kept.len() as u64
     }
 
+    /// Units that came back of an order, an item each in the order of the items; empty if none did.
+    pub(super) fn returned(&self, order: &super::order::Order) -> &[u64] {
+        self.extra(order).and_then(|extra| extra.returns.as_deref()).map_or(&[][..], |returns| &returns.units)
+    }
+
     /// What an order took and did not bring back, by SKU.
     pub(super) fn kept_units(&self, slot: u32) -> Vec<(u32, u64)> {
         let order = self.orders.at(slot);
-        let returned = self.extra(order).map_or(&[][..], |extra| &extra.returned);
+        let returned = self.returned(order);
         let kept =
             |(i, units): (usize, super::types::Units)| (units.sku, units.qty - returned.get(i).copied().unwrap_or(0));
         order.items().enumerate().map(kept).collect()

@@ -95,21 +95,27 @@ pub struct Effects {
     pub list: SmallVec<[Effect; 4]>,
 }
 
+impl Effect {
+    /// The stream that is written, if one is.
+    pub fn stream(&self) -> Option<StreamKind> {
+        Some(match self {
+            Effect::Queued { .. } => StreamKind::Orders,
+            Effect::Left { kind, .. } => *kind,
+            Effect::Retry { .. } => StreamKind::Retry,
+            Effect::Died { .. } => StreamKind::Dead,
+            Effect::Completed { .. } => StreamKind::Complete,
+            Effect::Moved(_) => StreamKind::Journal,
+            Effect::Sampled { .. } => StreamKind::Metrics,
+            Effect::Event(_) => return None,
+        })
+    }
+}
+
 impl Effects {
     /// The streams that are written, each once.
     pub fn streams(&self) -> SmallVec<[StreamKind; StreamKind::ALL.len()]> {
         let mut kinds = SmallVec::new();
-        for effect in &self.list {
-            let kind = match effect {
-                Effect::Queued { .. } => StreamKind::Orders,
-                Effect::Left { kind, .. } => *kind,
-                Effect::Retry { .. } => StreamKind::Retry,
-                Effect::Died { .. } => StreamKind::Dead,
-                Effect::Completed { .. } => StreamKind::Complete,
-                Effect::Moved(_) => StreamKind::Journal,
-                Effect::Sampled { .. } => StreamKind::Metrics,
-                Effect::Event(_) => continue,
-            };
+        for kind in self.list.iter().filter_map(Effect::stream) {
             if !kinds.contains(&kind) {
                 kinds.push(kind);
             }

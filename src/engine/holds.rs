@@ -5,9 +5,9 @@ use super::due::Due;
 use super::effects::{Effects, Event};
 use super::hold::{Hold, HoldItem, HoldState, HoldView};
 use super::journal::{Move, Why};
-use super::lookup::checked_sum;
+use super::lookup::{checked_sum, same_units};
 use super::orders::Tallied;
-use super::refs::fingerprint;
+use super::refs::{Asker, Content};
 use super::refusal::Shown;
 use super::store::Store;
 use super::types::{Line, Ms, Units, UnitsList, NIL};
@@ -38,7 +38,7 @@ impl Store {
     /// Sets units aside; replies when the hold expires.
     pub fn reserve(&mut self, now: Ms, reserve: &Reserve<'_>, fx: &mut Effects) -> Result<Ms, Refusal> {
         if let Some(slot) = self.find_hold(reserve.hold) {
-            return self.reserved_before(slot, reserve);
+            return self.reserved_before(slot, self.stamp(now), reserve);
         }
         let now = self.stamp(now);
         let items = self.resolve(reserve.items)?;
@@ -78,8 +78,10 @@ impl Store {
         self.audit_hold(slot, 1);
     }
 
-    /// The first reply, if the hold is known with the same content.
-    fn reserved_before(&self, slot: u32, reserve: &Reserve<'_>) -> Result<Ms, Refusal> {
+    /// The first reply, if the hold is live with the same content. Of one that ended, only its end matters: whoever is
+    /// answered with a time takes the units for held.
+    fn reserved_before(&self, slot: u32, now: Ms, reserve: &Reserve<'_>) -> Result<Ms, Refusal> {
+        self.check_live(slot, now)?;
         let hold = self.holds.at(slot);
         let other =
             |what: &str| Err(Refusal::Mismatch(format!("hold {} was reserved with another {what}", Shown(&hold.id))));
@@ -91,7 +93,7 @@ impl Store {
             return other("TTL");
         }
         let items = hold.items.iter().map(|item| Units { sku: item.sku, qty: item.qty });
-        if !self.resolve(reserve.items).is_ok_and(|list| items.eq(list.iter().copied())) {
+        if !self.resolve(reserve.items).is_ok_and(|list| same_units(items, list.into_iter())) {
             return other("content");
         }
         Ok(hold.first_deadline)
@@ -133,14 +135,14 @@ impl Store {
 
     /// Commits or releases a hold or a part of it; replies the units left in it.
     pub fn close_hold(&mut self, now: Ms, close: &Close<'_>, fx: &mut Effects) -> Result<u64, Refusal> {
-        let call = close.fingerprint();
-        if let Some(reply) = self.replied(close.reference, call)? {
+        let (by, content) = close.content();
+        if let Some(reply) = self.replied(close.reference, by, &content)? {
             return Ok(reply);
         }
         let slot = self.hold_slot(close.hold)?;
         let ends_as = if close.commit { HoldState::Committed } else { HoldState::Released };
         let hold = self.holds.at(slot);
-        if hold.state == ends_as && (close.items.is_none() || hold.end_call == call) {
+        if hold.state == ends_as && (close.items.is_none() || content.is(hold.end_call)) {
             return Ok(0);
         }
         self.check_live(slot, self.stamp(now))?;
@@ -150,10 +152,10 @@ impl Store {
         self.take_from_hold(slot, close, &units, fx);
         let left = self.holds.at(slot).left();
         if left == 0 {
-            self.end_hold(slot, ends_as, call);
+            self.end_hold(slot, ends_as, content.call);
         }
         self.audit_hold(slot, 1);
-        self.remember(close.reference, call, left);
+        self.remember(close.reference, by, &content, left);
         fx.event(if close.commit { Event::HoldCommitted } else { Event::HoldReleased });
         Ok(left)
     }
@@ -250,11 +252,10 @@ impl Store {
 }
 
 impl Close<'_> {
-    fn fingerprint(&self) -> u128 {
-        let kind: &[u8] = if self.commit { b"commit" } else { b"release" };
-        let lines = self.items.unwrap_or_default();
-        let numbers: Vec<_> = lines.iter().map(|line| line.qty.to_le_bytes()).collect();
-        let parts = lines.iter().zip(&numbers).flat_map(|(line, qty)| [line.sku, &qty[..]]);
-        fingerprint([kind, self.hold].into_iter().chain(parts))
+    /// The command, and what it asks for.
+    fn content(&self) -> (Asker, Content) {
+        let (by, kind): (Asker, &[u8]) =
+            if self.commit { (Asker::Commit, b"commit") } else { (Asker::Release, b"release") };
+        (by, Content::with_items(&[kind, self.hold], self.items.unwrap_or_default()))
     }
 }

@@ -5,7 +5,7 @@ use super::streams::EntryId;
 /// What moved the stock of one SKU, and where that left it.
 ///
 /// `delta` is, by kind: `set`, `adjust`, `sync`, `return` units more (or less) on_hand; `reserve`, `place` units more
-/// held; `release`, `expire`, `cancel` units less held (negative); `commit`, `complete` units less held and on_hand
+/// held; `scrap` units that came back and were written off (neither held nor on_hand moves); `release`, `expire`, `cancel` units less held (negative); `commit`, `complete` units less held and on_hand
 /// (negative).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Movement {
@@ -51,4 +51,6 @@ pub(super) enum Move {
     Ship(u64),
     /// Units that were sold come back.
     Return(u64),
+    /// Units that were sold come back and are written off.
+    Scrap(u64),
 }

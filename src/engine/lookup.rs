@@ -7,7 +7,7 @@ use super::crew::{Group, Worker};
 use super::customer::{units_in_all, units_of, Change, Customer, Tallies};
 use super::hold::Hold;
 use super::order::Order;
-use super::refs::Ref;
+use super::refs::{Asker, Ref};
 use super::sku::Sku;
 use super::store::Store;
 use super::types::{Line, Units, UnitsList, MAX_QUANTITY, NIL};
@@ -178,9 +178,9 @@ impl Store {
         self.holds.remove(slot)
     }
 
-    pub(super) fn find_ref(&self, id: &[u8]) -> Option<&Ref> {
-        let slot = self.ref_index.find(self.hash(id), |slot| *self.refs.at(*slot).id == *id)?;
-        Some(self.refs.at(slot))
+    pub(super) fn find_ref(&self, by: Asker, id: &[u8]) -> Option<&Ref> {
+        let is_it = |slot: &u32| self.refs.at(*slot).by == by && *self.refs.at(*slot).id == *id;
+        Some(self.refs.at(self.ref_index.find(self.hash(id), is_it)?))
     }
 
     pub(super) fn add_ref(&mut self, record: Ref) -> u32 {
@@ -251,6 +251,14 @@ impl Store {
         }
         checked_sum(has, want, "qty").map(drop)
     }
+}
+
+/// Whether two lists are the same units of the same SKUs, in whatever order. Neither names a SKU twice.
+pub(super) fn same_units(a: impl Iterator<Item = Units>, b: impl Iterator<Item = Units>) -> bool {
+    let (mut a, mut b): (UnitsList, UnitsList) = (a.collect(), b.collect());
+    a.sort_unstable_by_key(|units| units.sku);
+    b.sort_unstable_by_key(|units| units.sku);
+    a == b
 }
 
 /// A sum of quantities; past 2^53 - 1 it is refused.

@@ -7,7 +7,7 @@ use super::history::{Happening, History};
 use super::packed::{put, put_bytes, take, take_bytes, take_u32};
 use super::slab::Record;
 use super::streams::EntryId;
-use super::types::{Bytes, Ms, Units, NIL};
+use super::types::{Bytes, Ms, Units, MAX_QUANTITY, NIL};
 
 /// Where an order is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,10 +123,8 @@ pub(super) struct Extra {
     pub complete: EntryId,
     /// The result it was completed with, the reason it was cancelled for or failed for last.
     pub note: Bytes,
-    /// Units that came back, an item each in the order of the items; empty if none did.
-    pub returned: Vec<u64>,
-    /// When units came back, and how many.
-    pub returns: Vec<(Ms, u64)>,
+    /// What came back.
+    pub returns: Option<Box<Returns>>,
     /// The token of the claim it is under, or that completed it; 0: none.
     pub token: u64,
     /// The slot of the worker that has it.
@@ -153,6 +151,55 @@ pub(super) struct Extra {
     pub was_dead: bool,
     /// The next vacant slot; only in vacant ones.
     pub(super) next_vacant: Option<u32>,
+}
+
+/// Returns an order remembers; the oldest are added up. It bounds what one order can take, and the time to show it.
+pub(super) const RETURNS_MAX: usize = 100;
+
+/// Units that came back at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CameBack {
+    pub at: Ms,
+    pub units: u64,
+    /// Whether they were written off rather than put back.
+    pub scrap: bool,
+}
+
+/// What came back of an order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Returns {
+    /// Units, an item each in the order of the items.
+    pub units: Vec<u64>,
+    list: Vec<CameBack>,
+    /// Earlier ones that are not in the list: how many, and their units.
+    lost: (u64, u64),
+}
+
+impl Returns {
+    /// Of an order of so many units by item, with so many earlier returns that are not remembered one by one.
+    pub fn new(units: Vec<u64>, lost: (u64, u64)) -> Self {
+        Returns { units, list: Vec::new(), lost }
+    }
+
+    /// Adds what came back last.
+    pub fn push(&mut self, back: CameBack) {
+        if self.list.len() == RETURNS_MAX {
+            let first = self.list.remove(0);
+            self.lost.0 = self.lost.0.saturating_add(1);
+            self.lost.1 = self.lost.1.saturating_add(first.units).min(MAX_QUANTITY);
+        }
+        self.list.push(back);
+    }
+
+    /// All that are remembered, first to last.
+    pub fn list(&self) -> &[CameBack] {
+        &self.list
+    }
+
+    /// Earlier ones: how many, and their units.
+    pub fn lost(&self) -> (u64, u64) {
+        self.lost
+    }
 }
 
 /// What ORDER.FAIL was called with and replied.
@@ -353,6 +400,8 @@ pub struct OrderView<'a> {
     pub history: Vec<Happening<'a>>,
     /// Earlier happenings that are forgotten.
     pub history_lost: u64,
-    /// When units came back, and how many.
-    pub returns: &'a [(Ms, u64)],
+    /// What came back, first to last.
+    pub returns: &'a [CameBack],
+    /// Earlier returns that are not remembered one by one: how many, and their units.
+    pub returns_lost: (u64, u64),
 }

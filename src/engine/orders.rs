@@ -1,5 +1,5 @@
-//! Orders: `ORDER.PLACE`, `ORDER.COMPLETE`, `ORDER.CANCEL`, `ORDER.RETURN`, `ORDER.GET`, `ORDER.SCAN`. What workers do
-//! with them in between is in [`super::work`].
+//! Orders: `ORDER.PLACE`, `ORDER.COMPLETE`, `ORDER.CANCEL`, `ORDER.GET`, `ORDER.SCAN`. What workers do with them in
+//! between is in [`super::work`], and what comes back in [`super::returns`].
 
 use smallvec::SmallVec;
 
@@ -7,9 +7,8 @@ use super::customer::Change;
 use super::effects::{Effect, Effects, Event};
 use super::hold::HoldState;
 use super::journal::{Move, Why};
-use super::lookup::checked_sum;
+use super::lookup::same_units;
 use super::order::{EntryView, Order, OrderState, OrderView};
-use super::refs::fingerprint;
 use super::refusal::Shown;
 use super::settings::Window;
 use super::store::Store;
@@ -157,9 +156,13 @@ impl Store {
         self.orders.at(slot).entry()
     }
 
-    /// The first reply, if the order is known with the same content.
+    /// The first reply, if the order is known with the same content. Nobody gets the units of a cancelled one, so it is
+    /// not answered as if it stood.
     fn placed_before(&self, slot: u32, place: &Place<'_>) -> Result<EntryId, Refusal> {
         let order = self.orders.at(slot);
+        if order.state() == OrderState::Cancelled {
+            return Err(Refusal::order_is(OrderState::Cancelled));
+        }
         let extra = self.extra(order);
         let (items, data) = order.content();
         let other =
@@ -176,7 +179,7 @@ impl Store {
         let hold = extra.and_then(|e| e.hold.as_deref());
         let same = match place.take {
             Take::Hold(id) => hold == Some(id),
-            Take::Items(lines) => hold.is_none() && self.resolve(lines).is_ok_and(|l| items.eq(l.iter().copied())),
+            Take::Items(lines) => hold.is_none() && self.resolve(lines).is_ok_and(|l| same_units(items, l.into_iter())),
         };
         if same {
             Ok(extra.and_then(|e| e.first_entry).unwrap_or(order.entry()))
@@ -280,70 +283,6 @@ impl Store {
         }
     }
 
-    /// Puts units of a completed order back; replies how many.
-    pub fn return_units(
-        &mut self,
-        now: Ms,
-        id: &[u8],
-        reference: Option<&[u8]>,
-        lines: &[Line<'_>],
-        fx: &mut Effects,
-    ) -> Result<u64, Refusal> {
-        let numbers: Vec<_> = lines.iter().map(|line| line.qty.to_le_bytes()).collect();
-        let parts = lines.iter().zip(&numbers).flat_map(|(line, qty)| [line.sku, &qty[..]]);
-        let call = fingerprint([b"return", id].into_iter().chain(parts));
-        if let Some(reply) = self.replied(reference, call)? {
-            return Ok(reply);
-        }
-        let slot = self.order_slot(id)?;
-        let back = self.check_return(slot, lines)?;
-        self.touch(now, fx);
-        self.audit_order(slot, -1);
-        let mut tallied = Tallied::new();
-        for (item, sku, qty) in &back {
-            self.move_stock(*sku, Move::Return(*qty), Why::new("return", id), fx);
-            self.extra_mut(slot).returned[*item] += qty;
-            tallied.push((*sku, -(*qty as i64), 0));
-        }
-        let units = back.iter().map(|(_, _, qty)| qty).sum();
-        let now = self.now;
-        self.extra_mut(slot).returns.push((now, units));
-        self.change_customer(self.orders.at(slot).customer, &Change { refs: 0, units: &tallied });
-        self.audit_order(slot, 1);
-        self.counters.returned = self.counters.returned.saturating_add(units);
-        self.remember(reference, call, units);
-        fx.event(Event::OrderReturned);
-        Ok(units)
-    }
-
-    /// What comes back: the item's place in the order, its SKU and units. Also makes room to note it.
-    fn check_return(&mut self, slot: u32, lines: &[Line<'_>]) -> Result<Vec<(usize, u32, u64)>, Refusal> {
-        let order = self.orders.at(slot);
-        if order.state() != OrderState::Completed {
-            return Err(Refusal::order_is(order.state()));
-        }
-        let wanted = self.resolve(lines)?;
-        let items: Vec<_> = order.items().collect();
-        let by_sku: std::collections::BTreeMap<u32, usize> =
-            items.iter().enumerate().map(|(i, u)| (u.sku, i)).collect();
-        let returned = self.extra(order).map_or(&[][..], |extra| &extra.returned);
-        let mut back = Vec::with_capacity(wanted.len());
-        for units in &wanted {
-            let sku = self.skus.at(units.sku);
-            let place = by_sku.get(&units.sku).copied();
-            let had = place.map_or(0, |i| items[i].qty - returned.get(i).copied().unwrap_or(0));
-            if had < units.qty {
-                let text = format!("order has {had} of {} to return, not {}", Shown(&sku.id), units.qty);
-                return Err(Refusal::BadState(text));
-            }
-            checked_sum(sku.on_hand, units.qty, "qty")?;
-            back.extend(place.map(|i| (i, units.sku, units.qty)));
-        }
-        let count = items.len();
-        self.extra_mut(slot).returned.resize(count, 0);
-        Ok(back)
-    }
-
     /// An entry of a stream got another id than the engine gave it, or was written back: later ids are past it.
     pub fn reentry(&mut self, kind: StreamKind, order: Option<u32>, id: EntryId) {
         let last = self.last.of(kind);
@@ -381,6 +320,12 @@ impl Store {
         }
     }
 
+    /// The slot of the order whose entry in a stream of orders has to have this id.
+    pub fn listed_as(&self, kind: StreamKind, id: EntryId, order: &[u8]) -> Option<u32> {
+        let slot = self.find_order(order)?;
+        (self.entry_in(kind, self.orders.at(slot)) == Some(id)).then_some(slot)
+    }
+
     /// The entry an order has to have in a stream of orders.
     fn entry_in(&self, kind: StreamKind, order: &Order) -> Option<EntryId> {
         let extra = self.extra(order);
@@ -416,7 +361,8 @@ impl Store {
     pub fn order_view(&self, now: Ms, slot: u32) -> OrderView<'_> {
         let order = self.orders.at(slot);
         let extra = self.extra(order);
-        let returned = |i: usize| extra.and_then(|e| e.returned.get(i).copied()).unwrap_or(0);
+        let returns = extra.and_then(|e| e.returns.as_deref());
+        let returned = |i: usize| self.returned(order).get(i).copied().unwrap_or(0);
         let item = |(i, units): (usize, super::types::Units)| (&*self.skus.at(units.sku).id, units.qty, returned(i));
         OrderView {
             id: order.id(),
@@ -432,7 +378,8 @@ impl Store {
             complete: (order.state() == OrderState::Completed).then(|| extra.map(|e| e.complete)).flatten(),
             note: extra.map_or(&[][..], |e| &e.note),
             late: self.is_late(order, now),
-            returns: extra.map_or(&[][..], |e| &e.returns),
+            returns: returns.map_or(&[][..], |returns| returns.list()),
+            returns_lost: returns.map_or((0, 0), |returns| returns.lost()),
             attempts: extra.map_or(0, |e| e.attempts),
             worker: extra.and_then(|e| e.worker).map_or(b"", |worker| &self.workers.at(worker).id),
             token: extra.map_or(0, |e| e.token),

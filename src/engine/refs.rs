@@ -3,11 +3,82 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::slab::Record;
-use super::types::{Bytes, Ms};
+use super::types::{Bytes, Line, Ms};
+
+/// The command a REF belongs to: the same id under another command is another REF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Asker {
+    /// An image of version 1 does not say which: such a REF stands for any command until it is forgotten.
+    Any = 0,
+    Adjust = 1,
+    Commit = 2,
+    Release = 3,
+    Return = 4,
+}
+
+impl Asker {
+    pub fn by_number(number: u64) -> Option<Asker> {
+        [Asker::Any, Asker::Adjust, Asker::Commit, Asker::Release, Asker::Return]
+            .into_iter()
+            .find(|asker| *asker as u64 == number)
+    }
+}
+
+/// The content of a call, as fingerprints.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Content {
+    /// Of the items sorted and added up: their order and repeated names make no other content.
+    pub call: u128,
+    /// Of the items as they were named, which is how version 0.1 remembered a call.
+    as_named: u128,
+}
+
+impl Content {
+    /// A call without items.
+    pub fn plain<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let call = fingerprint(parts);
+        Content { call, as_named: call }
+    }
+
+    /// A call with items.
+    pub fn with_items(head: &[&[u8]], lines: &[Line<'_>]) -> Self {
+        let as_named = of_lines(head, lines);
+        let sorted = sorted(lines);
+        let call = if *sorted == *lines { as_named } else { of_lines(head, &sorted) };
+        Content { call, as_named }
+    }
+
+    /// Whether a remembered call had this content.
+    pub fn is(&self, known: u128) -> bool {
+        known == self.call || known == self.as_named
+    }
+}
+
+/// The lines by SKU, each SKU once. At most 2,000 lines of at most 2^53 - 1 units: their sum fits 64 bits.
+fn sorted<'a>(lines: &[Line<'a>]) -> Vec<Line<'a>> {
+    let mut lines = lines.to_vec();
+    lines.sort_by(|a, b| a.sku.cmp(b.sku));
+    lines.dedup_by(|line, kept| {
+        let same = line.sku == kept.sku;
+        if same {
+            kept.qty = kept.qty.saturating_add(line.qty);
+        }
+        same
+    });
+    lines
+}
+
+fn of_lines(head: &[&[u8]], lines: &[Line<'_>]) -> u128 {
+    let numbers: Vec<_> = lines.iter().map(|line| line.qty.to_le_bytes()).collect();
+    let parts = lines.iter().zip(&numbers).flat_map(|(line, qty)| [line.sku, &qty[..]]);
+    fingerprint(head.iter().copied().chain(parts))
+}
 
 /// A remembered REF.
 #[derive(Clone, Debug)]
 pub(super) struct Ref {
+    pub by: Asker,
     pub id: Bytes,
     /// Its number in the store.
     pub place: u64,
@@ -21,14 +92,14 @@ pub(super) struct Ref {
 }
 
 impl Ref {
-    pub fn new(id: &[u8], call: u128, reply: u64) -> Self {
-        Ref { id: id.into(), place: 0, call, reply, due: 0, vacant: None }
+    pub fn new(by: Asker, id: &[u8], call: u128, reply: u64) -> Self {
+        Ref { by, id: id.into(), place: 0, call, reply, due: 0, vacant: None }
     }
 }
 
 impl Record for Ref {
     fn vacant(next: u32) -> Self {
-        Ref { vacant: Some(next), ..Ref::new(b"", 0, 0) }
+        Ref { vacant: Some(next), ..Ref::new(Asker::Any, b"", 0, 0) }
     }
 
     fn next_vacant(&self) -> Option<u32> {

@@ -16,6 +16,8 @@ pub enum Refusal {
     NoHold(Bytes),
     /// The store does not know the order, or has forgotten it (`keep-ms`).
     NoOrder(Bytes),
+    /// The same, for units that come back: a forgotten order has to be named with its customer and a REF.
+    Forgotten(Bytes),
     /// Fewer units are available than wanted.
     OutOfStock { sku: Bytes, wanted: u64, available: i64 },
     /// The customer would have more units than the limit of the store, or of the SKU where one is named.
@@ -65,6 +67,10 @@ impl fmt::Display for Refusal {
             Refusal::NoSku(id) => write!(f, "NOSKU no SKU {} in this store", Shown(id)),
             Refusal::NoHold(id) => write!(f, "NOHOLD no hold {} in this store", Shown(id)),
             Refusal::NoOrder(id) => write!(f, "NOORDER no order {} in this store", Shown(id)),
+            Refusal::Forgotten(id) => {
+                write!(f, "NOORDER no order {} in this store; ", Shown(id))?;
+                write!(f, "name CUSTOMER and REF to return units of one that is forgotten")
+            }
             Refusal::OutOfStock { sku, wanted, available } => {
                 write!(f, "OUTOFSTOCK {} wanted {wanted} available {available}", Shown(sku))
             }

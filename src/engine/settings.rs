@@ -65,7 +65,7 @@ settings! {
     attempts, Attempts, "attempts", 5, 1, "Attempts an order has before it is dead.";
     backoff_ms, BackoffMs, "backoff-ms", 100, 1, "The wait before the first retry; it doubles with each.";
     backoff_cap_ms, BackoffCapMs, "backoff-cap-ms", 60_000, 1, "The longest wait before a retry.";
-    keep_ms, KeepMs, "keep-ms", 86_400_000, 1, "How long an ended order or hold, or a REF, is remembered for idempotency.";
+    keep_ms, KeepMs, "keep-ms", 86_400_000, 1, "How long an ended order or hold, or a REF, is remembered for idempotency. Later, units of an order are returned by naming CUSTOMER and REF.";
     sla_ms, SlaMs, "sla-ms", 0, 0, "An order that takes longer is late; 0: none is.";
     history, History, "history", 100_000, 0, "Entries kept in the stream `complete`.";
     journal, Journal, "journal", 0, 0, "Entries kept in the stream `journal`; 0: nothing is written there.";

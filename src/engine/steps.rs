@@ -2,7 +2,7 @@
 
 use super::effects::{Effects, Event};
 use super::history::Happening;
-use super::order::Step;
+use super::order::{OrderState, Step};
 use super::refs::fingerprint;
 use super::refusal::Shown;
 use super::store::Store;
@@ -26,7 +26,9 @@ impl Store {
         let call = advance.fingerprint();
         let known = self.extra(self.orders.at(slot)).and_then(|extra| extra.step.as_deref());
         let version = known.map_or(0, |step| step.version);
-        if known.is_some_and(|step| step.call == call) {
+        // An order that was cancelled or died since is not where the first reply said it is.
+        let stands = self.check_open(slot).is_ok() || self.orders.at(slot).state() == OrderState::Completed;
+        if stands && known.is_some_and(|step| step.call == call) {
             return Ok(version);
         }
         self.check_token(slot, advance.token)?;

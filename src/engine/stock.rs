@@ -4,7 +4,7 @@ use super::effects::{Effects, Event};
 use super::journal::{Move, Why};
 use super::lookup::checked_sum;
 use super::packed::zigzag;
-use super::refs::{fingerprint, Ref};
+use super::refs::{Asker, Content, Ref};
 use super::refusal::Shown;
 use super::sku::{Sku, SkuView};
 use super::store::{Level, Store};
@@ -91,8 +91,8 @@ impl Store {
     /// Changes the count of a SKU; replies on_hand. The same REF twice applies once.
     pub fn adjust(&mut self, now: Ms, adjust: &Adjust<'_>, fx: &mut Effects) -> Result<u64, Refusal> {
         let delta = zigzag(adjust.delta).to_le_bytes();
-        let call = fingerprint([b"adjust", adjust.sku, &delta, adjust.reason]);
-        if let Some(reply) = self.replied(adjust.reference, call)? {
+        let content = Content::plain([b"adjust", adjust.sku, &delta, adjust.reason]);
+        if let Some(reply) = self.replied(adjust.reference, Asker::Adjust, &content)? {
             return Ok(reply);
         }
         let slot = self.sku_slot(adjust.sku)?;
@@ -101,7 +101,7 @@ impl Store {
         let why = Why { kind: "adjust", reference: adjust.reference.unwrap_or_default(), reason: adjust.reason };
         self.move_stock(slot, Move::OnHand(adjust.delta), why, fx);
         fx.event(Event::StockChanged);
-        self.remember(adjust.reference, call, on_hand);
+        self.remember(adjust.reference, Asker::Adjust, &content, on_hand);
         Ok(on_hand)
     }
 
@@ -111,16 +111,20 @@ impl Store {
             let on_hand = checked_sum(sku.on_hand, delta.unsigned_abs(), "delta")?;
             return checked_sum(on_hand, sku.sold, "delta and what was sold").map(|_| on_hand);
         }
-        let wanted = delta.unsigned_abs();
-        let short = || Refusal::OutOfStock { sku: sku.id.clone(), wanted, available: sku.on_hand as i64 };
-        sku.on_hand.checked_sub(wanted).ok_or_else(short)
+        // Not OUTOFSTOCK: that is a sale that was missed, and is counted as one.
+        let short = || {
+            let (id, on_hand) = (Shown(&sku.id), sku.on_hand);
+            Refusal::BadState(format!("sku {id} has on-hand {on_hand}, a delta of {delta} would take it below 0"))
+        };
+        sku.on_hand.checked_sub(delta.unsigned_abs()).ok_or_else(short)
     }
 
     /// Applies the counts of a feed's next number, all of them, once.
     pub fn sync(&mut self, now: Ms, sync: &Sync<'_>, fx: &mut Effects) -> Result<Synced, Refusal> {
-        let call = sync.fingerprint();
+        check_named_once(sync.counts)?;
+        let content = Content::with_items(&[], sync.counts);
         if let Some(source) = self.sources.get(sync.source) {
-            if sync.seq == source.seq && call != source.call {
+            if sync.seq == source.seq && !content.is(source.call) {
                 let id = Shown(sync.source);
                 return Err(Refusal::Mismatch(format!("seq {} of source {id} came with other counts", sync.seq)));
             }
@@ -131,13 +135,13 @@ impl Store {
                 return Err(Refusal::Gap { expected: source.seq + 1 });
             }
         }
-        self.check_counts(sync.counts)?;
+        sync.counts.iter().try_for_each(|count| self.check_count(count.sku, count.qty))?;
         self.touch(now, fx);
         for count in sync.counts {
             let slot = self.sku_or_new(count.sku);
             self.count_stock(self.skus.at(slot).level(), slot, count.qty, Why::new("sync", sync.source), fx);
         }
-        self.sources.insert(sync.source.into(), Source { seq: sync.seq, call });
+        self.sources.insert(sync.source.into(), Source { seq: sync.seq, call: content.call });
         Ok(Synced::Applied)
     }
 
@@ -145,17 +149,6 @@ impl Store {
     pub fn sync_makes_skus(&self, sync: &Sync<'_>) -> bool {
         let duplicate = self.sources.get(sync.source).is_some_and(|source| sync.seq <= source.seq);
         !duplicate && sync.counts.iter().any(|count| self.find_sku(count.sku).is_none())
-    }
-
-    fn check_counts(&self, counts: &[Line<'_>]) -> Result<(), Refusal> {
-        let mut seen = std::collections::BTreeSet::new();
-        for count in counts {
-            if !seen.insert(count.sku) {
-                return Err(Refusal::argument("ITEMS", format!("name {} twice, once was wanted", Shown(count.sku))));
-            }
-            self.check_count(count.sku, count.qty)?;
-        }
-        Ok(())
     }
 
     /// Whether the store knows the SKU.
@@ -175,21 +168,27 @@ impl Store {
         scan(cursor, count, self.skus.end(), seen)
     }
 
-    /// The first reply of a REF, if it is known with the same call.
-    pub(super) fn replied(&self, reference: Option<&[u8]>, call: u128) -> Result<Option<u64>, Refusal> {
-        let Some((id, known)) = reference.and_then(|id| Some((id, self.find_ref(id)?))) else {
+    /// The first reply of a command's REF, if it is known with the same content.
+    pub(super) fn replied(
+        &self,
+        reference: Option<&[u8]>,
+        by: Asker,
+        content: &Content,
+    ) -> Result<Option<u64>, Refusal> {
+        let known = |id| self.find_ref(by, id).or_else(|| self.find_ref(Asker::Any, id));
+        let Some((id, known)) = reference.and_then(|id| Some((id, known(id)?))) else {
             return Ok(None);
         };
-        if known.call != call {
+        if !content.is(known.call) {
             return Err(Refusal::Mismatch(format!("REF {} was used for another call", Shown(id))));
         }
         Ok(Some(known.reply))
     }
 
-    /// Remembers a REF for `keep-ms`.
-    pub(super) fn remember(&mut self, reference: Option<&[u8]>, call: u128, reply: u64) {
+    /// Remembers a command's REF for `keep-ms`.
+    pub(super) fn remember(&mut self, reference: Option<&[u8]>, by: Asker, content: &Content, reply: u64) {
         let Some(id) = reference else { return };
-        let mut record = Ref::new(id, call, reply);
+        let mut record = Ref::new(by, id, content.call, reply);
         record.place = self.next_place();
         record.due = self.forget_at();
         let key = (record.due, record.place);
@@ -198,10 +197,12 @@ impl Store {
     }
 }
 
-impl Sync<'_> {
-    fn fingerprint(&self) -> u128 {
-        let numbers: Vec<_> = self.counts.iter().map(|count| count.qty.to_le_bytes()).collect();
-        fingerprint(self.counts.iter().zip(&numbers).flat_map(|(count, qty)| [count.sku, &qty[..]]))
+/// Refuses a list that counts a SKU twice: neither number would be the count.
+fn check_named_once(counts: &[Line<'_>]) -> Result<(), Refusal> {
+    let mut seen = std::collections::BTreeSet::new();
+    match counts.iter().find(|count| !seen.insert(count.sku)) {
+        None => Ok(()),
+        Some(twice) => Err(Refusal::argument("ITEMS", format!("must name a SKU once, got {} twice", Shown(twice.sku)))),
     }
 }
 

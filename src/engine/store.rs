@@ -89,6 +89,8 @@ pub struct Store {
     pub(super) sources: BTreeMap<Bytes, Source>,
     pub(super) due: BTreeMap<(Ms, u64), Due>,
     pub(super) audit: Option<Box<Audit>>,
+    /// Whether the streams of its key were another store's when it came there: see [`Store::came_second`].
+    pub(super) second: bool,
     pub(super) seed: u64,
 }
 
@@ -132,6 +134,7 @@ impl Store {
             sources: BTreeMap::new(),
             due: BTreeMap::new(),
             audit: None,
+            second: false,
             seed,
         }
     }
@@ -264,6 +267,17 @@ impl Store {
         }
     }
 
+    /// Whether the streams of its key were another store's when it came there, by RENAME, COPY, MOVE or RESTORE. It is
+    /// part of the store, so that a replica and a store that is loaded know which of two came first.
+    pub fn came_second(&self) -> bool {
+        self.second
+    }
+
+    /// Notes whether they are.
+    pub fn set_second(&mut self, second: bool) {
+        self.second = second;
+    }
+
     /// How much work freeing the store is, in allocations, roughly: what the server weighs before it frees in place.
     pub fn weight(&self) -> usize {
         1 + self.skus.len() + self.customers.len() + self.holds.len() + self.orders.len() + self.refs.len()
@@ -360,6 +374,12 @@ impl Sku {
             Move::Return(qty) => {
                 self.on_hand += qty;
                 self.sold -= qty;
+                qty as i64
+            }
+            // As if they were put back, and a count took them off again.
+            Move::Scrap(qty) => {
+                self.sold -= qty;
+                self.received -= qty as i64;
                 qty as i64
             }
         }

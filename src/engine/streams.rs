@@ -54,7 +54,7 @@ pub struct EntryId {
 
 impl EntryId {
     /// The next id at `now` behind `self`: ids only grow, also when the clock stands still or steps back.
-    pub(super) fn next(self, now: Ms) -> EntryId {
+    pub fn next(self, now: Ms) -> EntryId {
         if now > self.ms {
             EntryId { ms: now, seq: 0 }
         } else if self.seq < u32::MAX {

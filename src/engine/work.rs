@@ -363,6 +363,10 @@ impl Store {
         let Some(failed) = &extra.failed else { return Ok(None) };
         let state = if failed.due == 0 { OrderState::Dead } else { OrderState::Retrying };
         let failure = Failure { state, attempt: failed.attempt, due: failed.due };
+        // There is no retry of an order that was cancelled since: the call is judged as any other.
+        if order.state() == OrderState::Cancelled {
+            return Ok(None);
+        }
         if let Some(token) = fail.token {
             return match (failed.token == token && token != 0, failed.call == call) {
                 (true, true) => Ok(Some(failure)),

@@ -11,7 +11,7 @@ use std::cell::Cell;
 use nix::time::{clock_gettime, ClockId};
 use redis_module::raw;
 
-use crate::engine::Ms;
+use crate::engine::{Ms, MAX_QUANTITY};
 
 /// Nanoseconds in a millisecond.
 const NS_A_MS: u64 = 1_000_000;
@@ -170,7 +170,8 @@ impl Ahead {
     #[cold]
     fn time_ahead(&mut self, now: Now, last: Ms) -> Ms {
         let runs = |(since, from): (Boot, Ms)| from.saturating_add(slowed(now.boot.since(since)) / NS_A_MS);
-        let time = self.0.map_or(0, runs);
+        // A forged image may claim the last time there is: an image with a later one could not be loaded.
+        let time = self.0.map_or(0, runs).min(MAX_QUANTITY);
         if now.ms() >= time.max(last) {
             self.0 = None;
             return now.ms();
@@ -301,6 +302,13 @@ mod tests {
         assert_eq!(ahead.time(now(1_584), last), START_MS + 1_585);
         assert_eq!(ahead.time(now(1_616), last), START_MS + 1_616);
         assert_eq!(ahead.time(now(1_632), last), START_MS + 1_632);
+    }
+
+    #[test]
+    fn the_time_of_a_forged_value_stays_in_its_range() {
+        let now = |passed_ms: u64| Now { boot: Boot::default().plus_ms(passed_ms), ns: START_MS * NS_A_MS };
+        let mut ahead = Ahead::default();
+        assert_eq!([0, 10_000].map(|passed_ms| ahead.time(now(passed_ms), MAX_QUANTITY)), [MAX_QUANTITY; 2]);
     }
 
     #[test]

@@ -53,6 +53,14 @@ impl OwnStr {
         OwnStr(Str(unsafe { api!(RedisModule_CreateString(std::ptr::null_mut(), bytes.as_ptr().cast(), bytes.len())) }))
     }
 
+    /// Takes over a string that the server made for us.
+    ///
+    /// # Safety
+    /// The string must be live, of a context without automatic memory, and freed by nobody else.
+    pub(super) unsafe fn adopt(raw: *mut raw::RedisModuleString) -> Self {
+        OwnStr(Str(raw))
+    }
+
     /// The string, for as long as `self` lives.
     pub fn get(&self) -> Str {
         self.0

@@ -12,11 +12,12 @@ use super::call::Call;
 use super::clock::{self, Boot, Now};
 use super::config;
 use super::ctx::{Ctx, OwnStr, Str};
-use super::keys::Key;
+use super::gate::{self, Open};
+use super::keys::{streams_of, Key};
 use super::turn::{self, CLOSED_MS};
 use super::value::StoreValue;
 use super::write;
-use super::{gate, locks, timeseries};
+use super::{locks, timeseries};
 use crate::engine::Ms;
 
 /// How much one tick does at most; the rest is next. In shares: a store that has little to do takes one, …
@@ -25,6 +26,9 @@ const A_STORE: u32 = 1;
 
 /// … and one whose sample goes to RedisTimeSeries as well so many: that is a few tenths of a millisecond.
 const A_STORE_WITH_SERIES: u32 = 16;
+
+/// Holds that a tick ends, at most, of a store whose streams are on another node.
+const HOLDS_A_TICK: u32 = 256;
 
 struct Place {
     db: c_int,
@@ -184,27 +188,52 @@ fn do_due(ctx: Ctx, uid: u64, now: Now) -> u32 {
         forget(uid);
         return A_STORE;
     };
-    let time = value.time_at(now);
-    if value.next_due().is_some_and(|due| due <= time) && !gate::may_write_store(ctx, name.get(), &value.store) {
+    let open = gate::may_write_store(ctx, name.get(), &value.store);
+    if open == Open::Nothing {
         look_again(uid, db, name.get(), now);
         return A_STORE;
     }
+    let time = value.time_at(now);
     let call = Call { ctx, name: NO_COMMAND, key: name.get(), rest: &[], stamp: None };
-    write::sweep(&call, value, time, config::sweep_slice());
+    sweep(&call, value, time, open);
     DEADLINES.with_borrow_mut(|deadlines| deadlines.sweeps += 1);
     let sample = value.sample_due().filter(|due| *due <= time).map(|_| {
         let refused = std::mem::take(&mut value.refused);
         write::sample(&call, value, time, &refused)
     });
-    note(db, name.get(), value);
+    let still_due = value.store.next_due().is_some_and(|due| due <= time);
+    if open == Open::All {
+        note(db, name.get(), value);
+    } else {
+        look_again(uid, db, name.get(), now);
+    }
     // One full slice is what a tick may take; the rest comes after the clients that wait.
-    let more = value.store.next_due().is_some_and(|due| due <= time);
+    let more = still_due && open == Open::All;
+    // The series beside a key are of the store that has its streams.
+    let own = streams_of(ctx, name.get(), value).is_none();
     drop(key);
-    let series = sample.is_some_and(|sample| timeseries::write(ctx, name.get(), time, &sample));
+    let series = own && sample.is_some_and(|sample| timeseries::write(ctx, name.get(), time, &sample));
     match (more, series) {
         (true, _) => TICK,
         (false, true) => A_STORE_WITH_SERIES,
         (false, false) => A_STORE,
+    }
+}
+
+/// Does a slice of what is due in a store, or what of it may be done now.
+pub fn sweep(call: &Call<'_>, value: &mut StoreValue, time: Ms, open: Open) {
+    let due = |value: &StoreValue| value.store.next_due().is_some_and(|due| due <= time);
+    match open {
+        Open::All => write::sweep(call, value, time, config::sweep_slice()),
+        // One by one, up to the first that has to wait.
+        Open::Holds => {
+            for _ in 0..HOLDS_A_TICK {
+                if due(value) && value.store.next_due_leaves_orders() {
+                    write::sweep(call, value, time, 1);
+                }
+            }
+        }
+        Open::Nothing => {}
     }
 }
 

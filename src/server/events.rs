@@ -6,7 +6,7 @@ use redis_module::raw;
 
 use super::ctx::{api, Ctx, Str};
 use super::deadlines;
-use super::keys::Key;
+use super::keys::{note_arrival, Key};
 use super::value::forget_pieces;
 use super::{line, locks};
 
@@ -84,6 +84,7 @@ extern "C" fn key_moved(
     if let Some(key) = Key::open(ctx, name, false) {
         // SAFETY: the only reference to the store in this callback.
         if let Some(value) = unsafe { key.store() } {
+            note_arrival(ctx, name, value);
             deadlines::note(ctx.db(), name, value);
             drop(key);
             deadlines::arm(ctx);

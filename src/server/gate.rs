@@ -5,13 +5,14 @@
 //! first, and where the answer is no it waits and asks again: nothing is refused for good, as a deadline cannot be refused.
 
 use std::ffi::c_int;
+use std::rc::Rc;
 
 use redis_module::raw;
 use smallvec::SmallVec;
 
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::{has_streams, stream_name};
-use crate::engine::{EntryId, Store, StreamKind};
+use crate::engine::{Store, StreamKind};
 
 /// The command that asks the server. It does nothing, and takes the keys that are to be written.
 pub const MAY_WRITE: &std::ffi::CStr = c"HOLDFAST.MAYWRITE";
@@ -40,16 +41,36 @@ pub fn may_write_keys(ctx: Ctx, keys: &[Str]) -> bool {
     }
 }
 
-/// The same for a store with all streams it has made: while its slot moves, some of them may be on another node, and what
-/// is due waits until they are together again.
-pub fn may_write_store(ctx: Ctx, name: Str, store: &Store) -> bool {
-    let mut streams: SmallVec<[std::rc::Rc<OwnStr>; StreamKind::ALL.len()]> = SmallVec::new();
-    if ctx.in_cluster() && has_streams(name.bytes()) {
-        let made = |kind: &StreamKind| store.last_entry(*kind) != EntryId::default();
-        streams.extend(StreamKind::ALL.into_iter().filter(made).map(|kind| stream_name(name.bytes(), kind)));
+/// What of the work that is due in a store may be done now. While its slot moves, some of its streams may be on another node,
+/// those that the store has not made among them: a consumer can make one, with its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// All of it.
+    All,
+    /// What writes no stream of orders: holds, samples.
+    Holds,
+    /// None: the store is not to be written.
+    Nothing,
+}
+
+/// Asks for a store.
+pub fn may_write_store(ctx: Ctx, name: Str, store: &Store) -> Open {
+    const OF_ORDERS: [StreamKind; 3] = [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead];
+    if !ctx.in_cluster() || !has_streams(name.bytes()) {
+        return if may_write_keys(ctx, &[name]) { Open::All } else { Open::Nothing };
     }
-    let mut keys: SmallVec<[Str; StreamKind::ALL.len() + 1]> = SmallVec::new();
-    keys.push(name);
-    keys.extend(streams.iter().map(|stream| stream.get()));
+    let journal = (store.settings().journal > 0).then_some(StreamKind::Journal);
+    if with_streams(ctx, name, OF_ORDERS.into_iter().chain(journal)) {
+        Open::All
+    } else if with_streams(ctx, name, journal.into_iter()) {
+        Open::Holds
+    } else {
+        Open::Nothing
+    }
+}
+
+fn with_streams(ctx: Ctx, name: Str, kinds: impl Iterator<Item = StreamKind>) -> bool {
+    let streams: SmallVec<[Rc<OwnStr>; 4]> = kinds.map(|kind| stream_name(name.bytes(), kind)).collect();
+    let keys: SmallVec<[Str; 5]> = [name].into_iter().chain(streams.iter().map(|stream| stream.get())).collect();
     may_write_keys(ctx, &keys)
 }

@@ -11,7 +11,7 @@ use super::ctx::{api, Ctx};
 use super::{deadlines, eviction, tally, timeseries};
 
 thread_local! {
-    /// Refusals since the module was loaded, by code. They are this server's alone: nothing of them is replicated.
+    /// Refused writes since the module was loaded, by code. They are this server's alone: nothing of them is replicated.
     static REFUSALS: RefCell<BTreeMap<String, u64>> = const { RefCell::new(BTreeMap::new()) };
 }
 

@@ -96,9 +96,21 @@ pub fn read_store<'a>(ctx: Ctx, name: Str) -> Result<(Key, &'a mut StoreValue), 
     }
 }
 
-/// The store at a key, for writing; none if the key is empty.
+/// The store at a key, for writing; none if the key is empty. One whose streams are another store's is refused.
 pub fn write_store<'a>(ctx: Ctx, name: Str) -> Result<(Key, Option<&'a mut StoreValue>), Stop> {
-    check_name(name.bytes())?;
+    let (key, value) = any_store(ctx, name)?;
+    if let Some(twin) = value.as_ref().and_then(|value| streams_of(ctx, name, value)) {
+        // What the primary did is done here too: it goes on with the deadlines of such a store.
+        if !ctx.is_replayed() {
+            return Err(shares_with(&twin));
+        }
+    }
+    Ok((key, value))
+}
+
+/// The same, whosever the streams are.
+pub fn any_store<'a>(ctx: Ctx, name: Str) -> Result<(Key, Option<&'a mut StoreValue>), Stop> {
+    check_name(name.bytes()).or_else(|stop| if ctx.is_replayed() { Ok(()) } else { Err(stop) })?;
     let Some(key) = Key::open(ctx, name, true) else {
         return Err(Refusal::NoStore.into());
     };
@@ -114,20 +126,59 @@ pub fn write_store<'a>(ctx: Ctx, name: Str) -> Result<(Key, Option<&'a mut Store
 
 /// Refuses a key that has no streams in its own slot, or whose streams another store's key would share.
 pub fn check_new(ctx: Ctx, name: Str) -> Result<(), Stop> {
-    let bytes = name.bytes();
-    let twin = match bytes {
-        [b'{', inner @ .., b'}'] if !inner.contains(&b'{') => inner.to_vec(),
-        _ if tag(bytes).is_none() => [b"{", bytes, b"}"].concat(),
-        _ => return Ok(()),
-    };
-    let other = OwnStr::new(&twin);
-    // SAFETY: the twin is another key than the one being made.
-    let taken = Key::open(ctx, other.get(), false).is_some_and(|key| unsafe { key.store() }.is_some());
-    if taken {
-        let problem = format!("shares its streams with the store {}", twin.escape_ascii());
-        return Err(Refusal::argument("key", problem).into());
+    match twin_store(ctx, name) {
+        Some((_key, twin, _)) => Err(shares_with(&twin)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Refuses a key to whose streams another store may have written: one of before version 0.2, which kept nobody from that.
+pub fn check_alone(ctx: Ctx, name: Str) -> Result<(), Stop> {
+    match twin_store(ctx, name) {
+        Some((_key, twin, value)) if !value.store.came_second() => Err(shares_with(&twin)),
+        _ => Ok(()),
+    }
+}
+
+fn shares_with(twin: &[u8]) -> Stop {
+    let twin = twin.escape_ascii();
+    Refusal::argument("key", format!("shares its streams with the store {twin}: RENAME or delete one of them")).into()
+}
+
+/// The key whose store would have the same streams: `{popup}` for `popup`, and the other way round.
+fn twin(name: &[u8]) -> Option<Vec<u8>> {
+    match name {
+        [b'{', inner @ .., b'}'] if !inner.is_empty() && !inner.contains(&b'}') => Some(inner.to_vec()),
+        _ if tag(name).is_none() && !name.contains(&b'}') => Some([b"{", name, b"}"].concat()),
+        _ => None,
+    }
+}
+
+/// The store that has, or would have, the same streams.
+fn twin_store<'a>(ctx: Ctx, name: Str) -> Option<(Key, Vec<u8>, &'a mut StoreValue)> {
+    let twin = twin(name.bytes())?;
+    let other = OwnStr::new(&twin);
+    let key = Key::open(ctx, other.get(), false)?;
+    // SAFETY: the twin is another key than the one at hand, and its store is opened by nobody else.
+    let value = unsafe { key.store() }?;
+    Some((key, twin, value))
+}
+
+/// The store that has the streams of this one's key, if it is another: it was there first, and still is.
+pub fn streams_of(ctx: Ctx, name: Str, value: &StoreValue) -> Option<Vec<u8>> {
+    value.store.came_second().then(|| twin_store(ctx, name)).flatten().map(|(_key, twin, _)| twin)
+}
+
+/// Notes, when a store came to a key by RENAME, COPY, MOVE or RESTORE, whether another has the streams already: these
+/// commands cannot be refused. A store that was alone with the streams until now has them, whenever it came.
+pub fn note_arrival(ctx: Ctx, name: Str, value: &mut StoreValue) {
+    let twin = twin_store(ctx, name);
+    value.store.set_second(twin.is_some());
+    if let Some((_key, twin, first)) = twin {
+        first.store.set_second(false);
+        let (name, twin) = (name.bytes().escape_ascii(), twin.escape_ascii());
+        ctx.warn(&format!("the store {name} came to a key whose streams the store {twin} has: it writes to none"));
+    }
 }
 
 /// Whether the streams of a store at this key would be in its slot. RENAME and RESTORE can put one where they are not.
@@ -207,6 +258,17 @@ mod tests {
         }
         for bad in [&b""[..], b"}", b"}{", b"{}x", b"}a{", b"a}b", b"a{}b{c}", &[b'k'; 513]] {
             assert!(check_name(bad).is_err(), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn twins_have_the_same_streams() {
+        for (name, other) in [(&b"p"[..], &b"{p}"[..]), (b"a{b", b"{a{b}"), (b"{", b"{{}"), (b"a:b", b"{a:b}")] {
+            assert_eq!(twin(name).as_deref(), Some(other), "{}", name.escape_ascii());
+            assert_eq!(twin(other).as_deref(), Some(name), "{}", other.escape_ascii());
+        }
+        for name in [&b"shop:{42}"[..], b"{42}x", b"{a}b}", b"{}", b"a}b"] {
+            assert_eq!(twin(name), None, "{}", name.escape_ascii());
         }
     }
 

@@ -20,6 +20,7 @@ pub mod memory;
 pub mod memory_full;
 pub mod migration;
 pub mod register;
+pub mod repair;
 pub mod slices;
 pub mod streams;
 pub mod table;

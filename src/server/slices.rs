@@ -15,8 +15,8 @@ use super::call::{Call, Stop};
 use super::clock::Boot;
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::gate;
-use super::keys::{read_store, Key};
-use super::streams::{kind_name, signal_modified, Streams};
+use super::keys::{read_store, streams_of, write_store, Key};
+use super::repair::{Comparison, Repair};
 use super::turn;
 use super::value::StoreValue;
 use super::write::{write, Rule};
@@ -27,9 +27,6 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// The pause between two ticks, milliseconds.
 const PAUSE_MS: u64 = 1;
-
-/// Orders whose entries one slice of a repair looks for.
-const REPAIR_SLICE: u32 = 200;
 
 /// Dead orders that one slice of a redrive looks at.
 const REDRIVE_SLICE: usize = 100;
@@ -52,7 +49,7 @@ pub enum Task {
 /// What came out.
 enum Outcome {
     Differences(Vec<Difference>),
-    /// How many were written back, or queued anew.
+    /// How many entries were removed or written, or orders queued anew.
     Count(u64),
     Failed(Stop),
 }
@@ -71,10 +68,10 @@ struct Job {
     key: OwnStr,
     uid: u64,
     started: bool,
-    /// Repair: the stream it is at, the next slot to look at, and entries written back.
-    list: usize,
-    slot: u32,
-    repaired: u64,
+    /// Audit: what the recount found, once it is done, and the comparison of the streams.
+    recounted: Option<Vec<Difference>>,
+    comparison: Comparison,
+    repair: Repair,
     /// Redrive: the place among the dead it has come to, and orders queued anew.
     place: u64,
     queued: u64,
@@ -87,7 +84,11 @@ thread_local! {
 
 /// Begins a task for the caller, who gets the reply when it is done.
 pub fn begin(call: &Call<'_>, task: Task) -> Result<(), Stop> {
-    let (key, value) = read_store(call.ctx, call.key)?;
+    let (key, value) = match task {
+        Task::Audit => read_store(call.ctx, call.key)?,
+        // A store whose streams are another's is refused.
+        _ => write_store(call.ctx, call.key).and_then(|(key, value)| Ok((key, value.ok_or(Refusal::NoStore)?)))?,
+    };
     let mut job = Job {
         client: std::ptr::null_mut(),
         task,
@@ -95,9 +96,9 @@ pub fn begin(call: &Call<'_>, task: Task) -> Result<(), Stop> {
         key: OwnStr::new(call.key.bytes()),
         uid: value.uid,
         started: false,
-        list: 0,
-        slot: 0,
-        repaired: 0,
+        recounted: None,
+        comparison: Comparison::default(),
+        repair: Repair::default(),
         place: 0,
         queued: 0,
     };
@@ -163,7 +164,7 @@ impl Job {
     fn is_here(&self, ctx: Ctx) -> bool {
         let Some(key) = Key::open(ctx, self.key.get(), false) else { return true };
         // SAFETY: the reference is not used for longer than the key is open, and the tick opens one store at a time.
-        unsafe { key.store() }.is_none_or(|value| gate::may_write_store(ctx, self.key.get(), &value.store))
+        unsafe { key.store() }.is_none_or(|_| gate::may_write_keys(ctx, &[self.key.get()]))
     }
 
     /// One slice; the outcome once it is done.
@@ -177,6 +178,7 @@ impl Job {
             return Some(Outcome::Failed(Refusal::NoStore.into()));
         };
         match self.task.clone() {
+            Task::Audit if self.recounted.is_some() => self.compare(ctx, name, value),
             Task::Audit => self.audit(ctx, name, value),
             Task::Repair => self.repair(ctx, name, value),
             Task::Redrive { wanted, count } => {
@@ -214,63 +216,40 @@ impl Job {
         if !std::mem::replace(&mut self.started, true) || !value.store.auditing() {
             value.store.audit_start();
         }
-        let mut differences = value.store.audit_slice(AUDIT_SLICE)?;
-        for kind in StreamKind::ALL {
-            let Some(books) = value.store.entries(kind) else { continue };
-            let entries = stream_length(ctx, name, kind);
-            if entries != books {
-                let id = kind_name(kind).to_bytes().into();
-                differences.push(Difference { what: "stream", id, books: books as i64, recount: entries as i64 });
-            }
+        let recounted = value.store.audit_slice(AUDIT_SLICE)?;
+        // The streams beside a key may be another store's.
+        if streams_of(ctx, name, value).is_some() {
+            return Some(Outcome::Differences(recounted));
         }
-        Some(Outcome::Differences(differences))
+        self.recounted = Some(recounted);
+        None
+    }
+
+    fn compare(&mut self, ctx: Ctx, name: Str, value: &StoreValue) -> Option<Outcome> {
+        match self.comparison.slice(ctx, name, &value.store) {
+            Ok(differences) => {
+                let mut all = self.recounted.take_if(|_| differences.is_some())?;
+                all.extend(differences.unwrap_or_default());
+                Some(Outcome::Differences(all))
+            }
+            Err(stop) => Some(Outcome::Failed(stop)),
+        }
     }
 
     fn repair(&mut self, ctx: Ctx, name: Str, value: &mut StoreValue) -> Option<Outcome> {
         if !ctx.is_primary() {
             return Some(Outcome::Failed(Stop::Server(READONLY.into())));
         }
-        let mut streams = Streams::new(ctx, name, value.time(), true, None);
-        let kind = LISTS[self.list];
-        // A stream that never was has nothing to write back: it is not made.
-        if value.store.entries(kind) != Some(0) {
-            if let Err(stop) = streams.check(kind, &value.store) {
-                return Some(Outcome::Failed(stop));
-            }
-            self.write_back(&mut streams, value, kind);
-            streams.signal();
-            signal_modified(ctx, name);
-        } else {
-            self.slot = 0;
+        let now = value.time();
+        match self.repair.slice(ctx, name, now, &mut value.store) {
+            Ok(done) => done.map(Outcome::Count),
+            Err(stop) => Some(Outcome::Failed(stop)),
         }
-        self.list += usize::from(self.slot == 0);
-        (self.list == LISTS.len()).then_some(Outcome::Count(self.repaired))
-    }
-
-    /// Writes back what is missing of the next orders' entries.
-    fn write_back(&mut self, streams: &mut Streams<'_>, value: &mut StoreValue, kind: StreamKind) {
-        let mut orders = Vec::new();
-        self.slot = value.store.entries_from(kind, self.slot, REPAIR_SLICE, &mut orders);
-        // In the order of their entries, so that as many as possible get their ids back.
-        orders.retain(|(id, _)| !streams.has(kind, *id));
-        orders.sort_unstable();
-        for order in &orders {
-            streams.write_back(&mut value.store, kind, *order);
-        }
-        self.repaired += orders.len() as u64;
     }
 }
 
 /// What the server says itself to a write on a replica.
 const READONLY: &str = "READONLY You can't write against a read only replica.";
-
-/// The streams a repair goes through.
-const LISTS: [StreamKind; 3] = [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead];
-
-fn stream_length(ctx: Ctx, store: Str, kind: StreamKind) -> u64 {
-    let name = super::keys::stream_name(store.bytes(), kind);
-    Key::open(ctx, name.get(), false).filter(Key::is_stream).map_or(0, |key| key.len())
-}
 
 extern "C" fn on_reply(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw::RedisModuleString, _: c_int) -> c_int {
     // SAFETY: the private data is the outcome that `tick` passed; the server frees it afterwards.

@@ -3,9 +3,10 @@
 //! The engine says what to write and under which id ([`Effects`]). A stream an outsider has pushed ahead of the engine's
 //! ids takes the entry under its own next id, and the engine (and every replica) is told: a REENTRY.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, CStr};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use redis_module::raw;
 
@@ -30,13 +31,16 @@ thread_local! {
     /// Room for the items of an entry, kept from one to the next.
     static ITEMS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 
+    /// When it was last said that a stream takes nothing any more.
+    static WARNED: Cell<Option<Instant>> = const { Cell::new(None) };
+
     /// Made when the first entry is written, on the server's main thread, which writes all of them.
     static NAMES: Names = Names {
-        orders: ["order", "customer", "items", "data"].map(|name| OwnStr::new(name.as_bytes())),
+        orders: ORDER_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
         complete: ["order", "customer", "items", "placed-at", "took-ms", "result"].map(|n| OwnStr::new(n.as_bytes())),
         journal: ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"].map(|n| OwnStr::new(n.as_bytes())),
-        retry: ["order", "attempt", "reason"].map(|name| OwnStr::new(name.as_bytes())),
-        dead: ["order", "attempts", "reason"].map(|name| OwnStr::new(name.as_bytes())),
+        retry: RETRY_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
+        dead: DEAD_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
         metrics: METRICS.map(|name| OwnStr::new(name.as_bytes())),
         empty: OwnStr::new(b""),
     };
@@ -61,17 +65,12 @@ pub struct Streams<'a> {
     decides: bool,
     open: [Option<(Rc<OwnStr>, Key)>; StreamKind::ALL.len()],
     left_out: [bool; StreamKind::ALL.len()],
+    /// Streams that did not take an entry of this change under its id. All further entries of the change go into them by
+    /// a REENTRY each, which adds and trims: a replica, which is told only afterwards, does the same in the same order.
+    by_reentry: [bool; StreamKind::ALL.len()],
     /// The entry of an order that got another id than the engine gave it: both.
     pub moved: Option<(EntryId, EntryId)>,
     words: Option<&'a EntryWords>,
-}
-
-/// How adding an entry went.
-enum Added {
-    Yes,
-    /// The stream is ahead of the id.
-    Behind,
-    No,
 }
 
 impl<'a> Streams<'a> {
@@ -84,6 +83,7 @@ impl<'a> Streams<'a> {
             decides,
             open: [const { None }; StreamKind::ALL.len()],
             left_out: [false; StreamKind::ALL.len()],
+            by_reentry: [false; StreamKind::ALL.len()],
             moved: None,
             words,
         }
@@ -100,7 +100,7 @@ impl<'a> Streams<'a> {
 
     /// Refuses, before anything is changed, what could not be written: a key of another type, or in a cluster a stream
     /// that has moved ahead of its store.
-    pub fn check(&mut self, kind: StreamKind, store: &Store) -> Result<(), Stop> {
+    pub fn check(&mut self, kind: StreamKind) -> Result<(), Stop> {
         let (ctx, store_key) = (self.ctx, self.store_key);
         let (name, key) = self.stream(kind);
         if key.is_stream() {
@@ -110,8 +110,9 @@ impl<'a> Streams<'a> {
             let name = name.get().bytes().escape_ascii();
             return Err(Stop::Server(format!("WRONGTYPE {name} is not a stream, the store writes its entries there")));
         }
-        let was_made = store.last_entry(kind) != EntryId::default();
-        if was_made && ctx.in_cluster() && !in_one_place(ctx, store_key, name.get()) {
+        // While the slot moves, a stream that is not here may be on the other node: a consumer group made with MKSTREAM, say,
+        // makes one of which the store knows nothing.
+        if ctx.in_cluster() && !in_one_place(ctx, store_key, name.get()) {
             return Err(Stop::Server(TRYAGAIN.into()));
         }
         Ok(())
@@ -121,9 +122,9 @@ impl<'a> Streams<'a> {
     ///
     /// # Errors
     /// TRYAGAIN, with nothing removed, if in a cluster one of them is on another node than the store.
-    pub fn unlink(&mut self, store: &Store) -> Result<(), Stop> {
+    pub fn unlink(&mut self) -> Result<(), Stop> {
         for kind in StreamKind::ALL {
-            if let Err(Stop::Server(text)) = self.check(kind, store) {
+            if let Err(Stop::Server(text)) = self.check(kind) {
                 if text == TRYAGAIN {
                     return Err(Stop::Server(text));
                 }
@@ -143,6 +144,16 @@ impl<'a> Streams<'a> {
     /// Writes nothing to a stream from now on.
     pub fn leave_out(&mut self, kind: StreamKind) {
         self.left_out[kind as usize] = true;
+    }
+
+    /// Opens the streams that a change writes. It has to be done before the change is replicated: where the time to live
+    /// of a stream is over, the server deletes it as it is opened, and replicates that at this moment.
+    pub fn open(&mut self, effects: &Effects) {
+        for kind in effects.list.iter().filter_map(Effect::stream) {
+            if self.open[kind as usize].is_none() {
+                self.stream(kind);
+            }
+        }
     }
 
     /// Writes what the engine wants written, and tells subscribers.
@@ -167,12 +178,13 @@ impl<'a> Streams<'a> {
     }
 
     fn queued(&mut self, store: &mut Store, order: u32, id: EntryId) {
-        let added = self.add_order(store, order, id);
-        self.settle_order(store, StreamKind::Orders, order, id, &added);
+        if !self.add_order(store, order, id) {
+            self.enter(store, StreamKind::Orders, Some(order), id, &[]);
+        }
     }
 
     /// Adds an order's entry to `…:orders`.
-    fn add_order(&mut self, store: &Store, order: u32, id: EntryId) -> Added {
+    fn add_order(&mut self, store: &Store, order: u32, id: EntryId) -> bool {
         let items = items_of(store, order);
         if let Some(EntryWords { order, customer: Some(customer), text }) = self.words {
             return NAMES.with(|names| {
@@ -190,14 +202,13 @@ impl<'a> Streams<'a> {
 
     /// Lists an order in `…:retry` or `…:dead`.
     fn listed(&mut self, store: &mut Store, kind: StreamKind, order: u32, id: EntryId) {
-        if !self.left_out[kind as usize] {
-            let added = self.add_listed(store, kind, order, id);
-            self.settle_order(store, kind, order, id, &added);
+        if !self.left_out[kind as usize] && !self.add_listed(store, kind, order, id) {
+            self.enter(store, kind, Some(order), id, &[]);
         }
     }
 
     /// Adds an order's entry to `…:retry`, which tells the attempt that is due, or `…:dead`, which tells those it had.
-    fn add_listed(&mut self, store: &Store, kind: StreamKind, order: u32, id: EntryId) -> Added {
+    fn add_listed(&mut self, store: &Store, kind: StreamKind, order: u32, id: EntryId) -> bool {
         let view = store.entry_view(order);
         let next = u64::from(kind == StreamKind::Retry);
         let mut attempt = itoa::Buffer::new();
@@ -210,12 +221,13 @@ impl<'a> Streams<'a> {
     }
 
     fn completed(&mut self, store: &mut Store, order: u32, id: EntryId) {
-        let added = self.add_complete(store, order, id);
-        self.settle_order(store, StreamKind::Complete, order, id, &added);
-        self.trim(StreamKind::Complete, store.settings().history);
+        if !self.add_complete(store, order, id) {
+            self.enter(store, StreamKind::Complete, Some(order), id, &[]);
+        }
     }
 
-    fn add_complete(&mut self, store: &Store, order: u32, id: EntryId) -> Added {
+    /// Adds an order's entry to `…:complete`, and trims it.
+    fn add_complete(&mut self, store: &Store, order: u32, id: EntryId) -> bool {
         let (items, view) = (items_of(store, order), store.entry_view(order));
         let (mut placed, mut took) = (itoa::Buffer::new(), itoa::Buffer::new());
         let took = took.format(view.ended_at.saturating_sub(view.placed_at)).as_bytes();
@@ -224,13 +236,17 @@ impl<'a> Streams<'a> {
             let values = [order, customer.get(), items.get(), placed.get(), took.get(), result];
             this.add(StreamKind::Complete, id, &names.complete, &values)
         };
-        NAMES.with(|names| match self.words {
+        let added = NAMES.with(|names| match self.words {
             Some(words) => with(self, names, words.order, words.text.unwrap_or(names.empty.get())),
             None => {
                 let [order, result] = [view.id, view.note].map(OwnStr::new);
                 with(self, names, order.get(), result.get())
             }
-        })
+        });
+        if added {
+            self.trim(StreamKind::Complete, store.settings().history);
+        }
+        added
     }
 
     fn journal(&mut self, store: &mut Store, movement: &Movement) {
@@ -245,31 +261,30 @@ impl<'a> Streams<'a> {
 
     /// Adds an entry that is no order's to its capped stream.
     fn told(&mut self, store: &mut Store, kind: StreamKind, id: EntryId, values: &[Str]) {
-        let added = self.add_told(kind, id, values);
-        if let Some(next) = self.settle(store, kind, id, &added) {
-            self.replicate_reentry(kind, b"", next, values);
-            self.reentry(store, kind, None, next, values);
+        if !self.add_told(store, kind, id, values) {
+            self.enter(store, kind, None, id, values);
         }
-        self.trim_told(kind, store);
     }
 
-    fn add_told(&mut self, kind: StreamKind, id: EntryId, values: &[Str]) -> Added {
-        NAMES.with(|names| {
+    /// The same under an id, with the trim.
+    fn add_told(&mut self, store: &Store, kind: StreamKind, id: EntryId, values: &[Str]) -> bool {
+        let added = NAMES.with(|names| {
             let fields: &[OwnStr] = if kind == StreamKind::Journal { &names.journal } else { &names.metrics };
             // A REENTRY of a version with other fields: there is nothing to write that this one would understand.
-            if fields.len() != values.len() {
-                return Added::No;
-            }
-            self.add(kind, id, fields, values)
-        })
+            fields.len() == values.len() && self.add(kind, id, fields, values)
+        });
+        if added {
+            let settings = store.settings();
+            self.trim(kind, if kind == StreamKind::Journal { settings.journal } else { settings.metrics });
+        }
+        added
     }
 
-    fn trim_told(&mut self, kind: StreamKind, store: &Store) {
-        let settings = store.settings();
-        self.trim(kind, if kind == StreamKind::Journal { settings.journal } else { settings.metrics });
-    }
-
-    fn add(&mut self, kind: StreamKind, id: EntryId, names: &[OwnStr], values: &[Str]) -> Added {
+    /// Adds an entry; not, if the stream is ahead of the id.
+    fn add(&mut self, kind: StreamKind, id: EntryId, names: &[OwnStr], values: &[Str]) -> bool {
+        if self.by_reentry[kind as usize] {
+            return false;
+        }
         let ctx = self.ctx;
         let (name, key) = self.stream(kind);
         let mut pairs: smallvec::SmallVec<[*mut raw::RedisModuleString; 16]> = smallvec::SmallVec::new();
@@ -283,79 +298,156 @@ impl<'a> Streams<'a> {
             unsafe { api!(RedisModule_StreamAdd(key.0, 0, &mut raw_id, pairs.as_mut_ptr(), pairs.len() as i64 / 2)) };
         if status == raw::REDISMODULE_OK as c_int {
             ctx.notify(raw::REDISMODULE_NOTIFY_STREAM, c"xadd", name.get());
-            return Added::Yes;
+            return true;
         }
-        match std::io::Error::last_os_error().raw_os_error() {
-            Some(libc_edom) if libc_edom == EDOM => Added::Behind,
-            _ => Added::No,
-        }
+        false
     }
 
-    /// Where the stream was ahead of the id: the id that the primary adds the entry under instead. A replica waits to be
-    /// told.
-    fn settle(&mut self, store: &Store, kind: StreamKind, id: EntryId, added: &Added) -> Option<EntryId> {
-        if !matches!(added, Added::Behind) || !self.decides {
-            return None;
+    /// Adds an entry that its stream did not take, on the server that decides: under the stream's own next id, as a
+    /// REENTRY, which tells the replicas too. They leave the stream alone until they are told. A stream that takes nothing
+    /// any more goes without the entry, there and here.
+    #[cold]
+    fn enter(&mut self, store: &mut Store, kind: StreamKind, order: Option<u32>, id: EntryId, values: &[Str]) {
+        self.by_reentry[kind as usize] = true;
+        if !self.decides {
+            return;
         }
-        let next = self.next_id(kind).filter(|next| *next > id.max(store.last_entry(kind)));
-        if next.is_none() {
-            self.ctx.warn("a stream of a store cannot take entries any more: its last id is the largest there is");
-        }
-        next
-    }
-
-    /// The same for an order's entry: tells the engine and the replicas.
-    fn settle_order(&mut self, store: &mut Store, kind: StreamKind, order: u32, id: EntryId, added: &Added) {
-        if let Some(next) = self.settle(store, kind, id, added) {
-            let order_id = store.entry_view(order).id.to_vec();
-            self.replicate_reentry(kind, &order_id, next, &[]);
-            self.reentry(store, kind, Some(order), next, &[]);
+        let Some(next) = self.next_id(store, kind, id) else { return self.warn_full(kind) };
+        if self.reenter(store, kind, order, next, values) && order.is_some() {
             self.moved = Some((id, next));
         }
     }
 
-    fn replicate_reentry(&self, kind: StreamKind, order: &[u8], id: EntryId, values: &[Str]) {
-        wire::replicate_reentry(self.ctx, self.store_key, self.stamp, kind_name(kind), order, id, values);
+    /// Does a REENTRY here, and replicates it if it could be done.
+    fn reenter(
+        &mut self,
+        store: &mut Store,
+        kind: StreamKind,
+        order: Option<u32>,
+        id: EntryId,
+        values: &[Str],
+    ) -> bool {
+        let before = std::mem::take(&mut self.by_reentry[kind as usize]);
+        let added = self.add_again(store, kind, order, id, values);
+        self.by_reentry[kind as usize] = before;
+        if added {
+            let order_id = order.map(|order| store.entry_view(order).id.to_vec()).unwrap_or_default();
+            wire::replicate_reentry(self.ctx, self.store_key, self.stamp, kind_name(kind), &order_id, id, values);
+            store.reentry(kind, order, id);
+        }
+        added
     }
 
-    /// The first id that the stream takes and the engine can hold, from the stream's own word.
-    fn next_id(&mut self, kind: StreamKind) -> Option<EntryId> {
+    /// Says that a stream takes nothing any more, once in a while: it is so with every entry.
+    fn warn_full(&mut self, kind: StreamKind) {
         let ctx = self.ctx;
-        let (name, _) = self.stream(kind);
-        let (ms, seq) = last_id(ctx, name.get())?;
-        match seq.checked_add(1) {
-            Some(seq) => Some(EntryId::at_or_past(ms, seq)).filter(|id| id.ms < Ms::MAX),
-            None => Some(EntryId { ms: ms.checked_add(1)?, seq: 0 }),
+        let now = Instant::now();
+        if WARNED.get().is_none_or(|last| now.duration_since(last) >= WARN_EVERY) {
+            WARNED.set(Some(now));
+            let name = self.stream(kind).0.get().bytes().escape_ascii();
+            ctx.warn(&format!("{name} {FULL}"));
         }
+    }
+
+    /// The id under which an entry that was to be `id` can be added: that one, if the stream is not ahead of it, or the
+    /// next of the stream that no other entry ever had. None, if the stream takes nothing any more.
+    fn next_id(&mut self, store: &Store, kind: StreamKind, id: EntryId) -> Option<EntryId> {
+        let ctx = self.ctx;
+        let name = Rc::clone(&self.stream(kind).0);
+        // The server may find the time to live over as it is asked: then nobody may have the stream open.
+        self.open[kind as usize] = None;
+        let last = last_id(ctx, name.get());
+        self.stream(kind);
+        let Some((ms, seq)) = last else { return Some(id) };
+        let next = match seq.checked_add(1) {
+            Some(seq) => EntryId::at_or_past(ms, seq),
+            None => EntryId { ms: ms.checked_add(1)?, seq: 0 },
+        };
+        let next = if next > id { next.max(store.last_entry(kind).next(0)) } else { id };
+        Some(next).filter(|next| next.ms < Ms::MAX)
+    }
+
+    /// Refuses a stream that takes nothing any more.
+    pub fn check_room(&mut self, store: &Store, kind: StreamKind) -> Result<(), Stop> {
+        self.next_id(store, kind, EntryId::default()).map(drop).ok_or_else(|| self.full(kind))
+    }
+
+    fn full(&mut self, kind: StreamKind) -> Stop {
+        Stop::Server(format!("ERR {} {FULL}", self.stream(kind).0.get().bytes().escape_ascii()))
     }
 
     /// Writes an order's entry in a stream of orders back under its id, or under the stream's next one.
-    pub fn write_back(&mut self, store: &mut Store, kind: StreamKind, (old, order): (EntryId, u32)) {
-        let order_id = store.entry_view(order).id.to_vec();
-        let id = match self.next_id(kind) {
-            Some(next) if next > old => next,
-            _ => old,
-        };
-        self.replicate_reentry(kind, &order_id, id, &[]);
-        self.reentry(store, kind, Some(order), id, &[]);
+    ///
+    /// # Errors
+    /// The stream takes nothing any more; TRYAGAIN, if in a cluster this node does not serve it now.
+    pub fn write_back(
+        &mut self,
+        store: &mut Store,
+        kind: StreamKind,
+        (old, order): (EntryId, u32),
+    ) -> Result<(), Stop> {
+        let id = self.next_id(store, kind, old).ok_or_else(|| self.full(kind))?;
+        if self.reenter(store, kind, Some(order), id, &[]) {
+            return Ok(());
+        }
+        Err(if self.ctx.in_cluster() { Stop::Server(TRYAGAIN.into()) } else { self.full(kind) })
     }
 
-    /// Does what a REENTRY says.
+    /// Does what a REENTRY from the primary or from a log says.
     pub fn reentry(&mut self, store: &mut Store, kind: StreamKind, order: Option<u32>, id: EntryId, values: &[Str]) {
-        store.reentry(kind, order, id);
-        match (kind, order) {
-            (StreamKind::Orders, Some(order)) => drop(self.add_order(store, order, id)),
-            (StreamKind::Retry | StreamKind::Dead, Some(order)) => drop(self.add_listed(store, kind, order, id)),
-            (StreamKind::Complete, Some(order)) => {
-                self.add_complete(store, order, id);
-                self.trim(kind, store.settings().history);
-            }
-            (StreamKind::Journal | StreamKind::Metrics, None) => {
-                self.add_told(kind, id, values);
-                self.trim_told(kind, store);
-            }
-            _ => {}
+        if !self.add_again(store, kind, order, id, values) {
+            self.ctx.warn("an entry that the primary wrote could not be written here");
         }
+        store.reentry(kind, order, id);
+    }
+
+    /// Adds an entry, as a REENTRY does.
+    fn add_again(&mut self, store: &Store, kind: StreamKind, order: Option<u32>, id: EntryId, values: &[Str]) -> bool {
+        match (kind, order) {
+            (StreamKind::Orders, Some(order)) => self.add_order(store, order, id),
+            (StreamKind::Retry | StreamKind::Dead, Some(order)) => self.add_listed(store, kind, order, id),
+            (StreamKind::Complete, Some(order)) => self.add_complete(store, order, id),
+            (StreamKind::Journal | StreamKind::Metrics, None) => self.add_told(store, kind, id, values),
+            _ => false,
+        }
+    }
+
+    /// The key of a stream, open.
+    pub fn key(&mut self, kind: StreamKind) -> &Key {
+        &self.stream(kind).1
+    }
+
+    /// How many entries a stream has.
+    pub fn length(&mut self, kind: StreamKind) -> u64 {
+        let key = self.key(kind);
+        if key.is_stream() {
+            key.len()
+        } else {
+            0
+        }
+    }
+
+    /// Removes entries that belong to nothing, and on the server that decides replicates it. Says how many there were.
+    pub fn remove_foreign(&mut self, kind: StreamKind, ids: &[RawId]) -> u64 {
+        let (ctx, store_key) = (self.ctx, self.store_key);
+        let (name, key) = self.stream(kind);
+        if !key.is_stream() {
+            return 0;
+        }
+        // SAFETY: the key is open for writing and a stream.
+        let delete = |id: &&RawId| unsafe { api!(RedisModule_StreamDelete(key.0, &mut { **id })) };
+        let removed: Vec<_> = ids.iter().filter(|id| delete(id) == raw::REDISMODULE_OK as c_int).collect();
+        if removed.is_empty() {
+            return 0;
+        }
+        ctx.notify(raw::REDISMODULE_NOTIFY_STREAM, c"xdel", name.get());
+        if self.decides {
+            let ids = removed.iter().flat_map(|id| [id.ms, id.seq]).map(|n| OwnStr::new(n.to_string().as_bytes()));
+            let ids: Vec<_> = [OwnStr::new(kind_name(kind).to_bytes())].into_iter().chain(ids).collect();
+            let words: Vec<_> = ids.iter().map(OwnStr::get).collect();
+            wire::replicate(ctx, store_key, self.stamp, wire::REMOVED, &words);
+        }
+        removed.len() as u64
     }
 
     /// Whether an entry is there.
@@ -451,14 +543,35 @@ const TRIM_PART: u64 = 16;
 /// … and by no more than these, at once.
 const TRIM_MOST: u64 = 64;
 
-/// errno for "the id is not greater than the last": the same on every Unix.
-const EDOM: i32 = 33;
+/// What is wrong with a stream that takes nothing any more, and what helps.
+const FULL: &str = "takes no entry any more, its last id is the greatest there is: remove the stream with DEL (its \
+     consumer groups go with it), then STORE.REPAIR writes it anew";
+
+/// How long a stream that takes nothing any more is not told of again.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// The id of an entry as the server has it: an outsider's may be beyond those that the engine knows.
+pub type RawId = raw::RedisModuleStreamID;
 
 /// Tells the server that a key was changed.
 pub fn signal_modified(ctx: Ctx, key: Str) {
     // SAFETY: context and name are live.
     unsafe {
         api!(RedisModule_SignalModifiedKey(ctx.0, key.0));
+    }
+}
+
+const ORDER_FIELDS: [&str; 4] = ["order", "customer", "items", "data"];
+const RETRY_FIELDS: [&str; 3] = ["order", "attempt", "reason"];
+const DEAD_FIELDS: [&str; 3] = ["order", "attempts", "reason"];
+
+/// The fields of an entry of a stream of orders, in their order; none of another stream.
+pub fn field_names(kind: StreamKind) -> &'static [&'static str] {
+    match kind {
+        StreamKind::Orders => &ORDER_FIELDS,
+        StreamKind::Retry => &RETRY_FIELDS,
+        StreamKind::Dead => &DEAD_FIELDS,
+        StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => &[],
     }
 }
 
@@ -474,25 +587,21 @@ pub fn kind_name(kind: StreamKind) -> &'static CStr {
     }
 }
 
-/// Calls a command of the server on behalf of the caller; the reply is freed by the taker.
-fn call_with_keys(ctx: Ctx, command: &CStr, keys: &[Str]) -> *mut raw::RedisModuleCallReply {
-    // SAFETY: the format takes a vector of strings with its length.
-    unsafe {
-        let ptr: *const Str = keys.as_ptr();
-        api!(RedisModule_Call(ctx.0, command.as_ptr(), c"v".as_ptr(), ptr, keys.len()))
-    }
-}
-
 /// Whether this node serves both keys now. While their slot moves, the server itself says no as soon as one of them is
 /// not here.
 fn in_one_place(ctx: Ctx, store_key: Str, stream: Str) -> bool {
-    let reply = call_with_keys(ctx, c"EXISTS", &[store_key, stream]);
-    if reply.is_null() {
-        return false;
+    let keys = [store_key, stream];
+    // SAFETY: the format says: errors as replies, a vector of strings with its length; `Str` is the pointer the server wants.
+    // The reply is ours to free.
+    unsafe {
+        let reply = api!(RedisModule_Call(ctx.0, c"EXISTS".as_ptr(), c"Ev".as_ptr(), keys.as_ptr(), keys.len()));
+        if reply.is_null() {
+            return false;
+        }
+        let here = api!(RedisModule_CallReplyType(reply)) == raw::REDISMODULE_REPLY_INTEGER as c_int;
+        api!(RedisModule_FreeCallReply(reply));
+        here
     }
-    // SAFETY: the reply is ours to free.
-    unsafe { api!(RedisModule_FreeCallReply(reply)) };
-    true
 }
 
 /// The last id a stream ever gave, from XINFO STREAM; none if there is no stream.

@@ -8,7 +8,7 @@ use redis_module::raw;
 use super::call::{Call, Stop};
 use super::ctx::{Ctx, Str};
 use super::info;
-use super::register::{command, About, Function};
+use super::register::{command, About, Access, Function};
 use super::write;
 
 /// One command: what it is, and what runs it.
@@ -40,17 +40,24 @@ unsafe extern "C" fn entry<const I: usize>(
     };
     let call = Call { ctx, name: command.name, key: *key, rest, stamp: None };
     if let Err(stop) = (command.run)(&call) {
-        refuse(&call, &stop);
+        refuse(&call, &stop, command.about.access);
     }
     raw::REDISMODULE_OK as c_int
 }
 
-fn refuse(call: &Call<'_>, stop: &Stop) {
+/// Replies the error. Only a refused write is counted: it is demand that was not met, whereas a read changes nothing, also
+/// no counter (a counter that changes makes a sample). The server's own errorstats count both.
+fn refuse(call: &Call<'_>, stop: &Stop, access: Access) {
+    let is_write = access != Access::Read;
     if let Stop::Refused(refusal) = stop {
-        write::count_refusal(call, refusal);
+        if is_write {
+            write::count_refusal(call, refusal);
+        }
     }
     if let Some(text) = stop.text() {
-        info::count_refusal(&text);
+        if is_write {
+            info::count_refusal(&text);
+        }
         call.ctx.error(&text);
     }
 }

@@ -11,6 +11,7 @@ use super::clock::{self, Ahead, Now};
 use super::config;
 use super::ctx::{api, Ctx, Str};
 use super::deadlines;
+use super::keys::check_new;
 use super::line;
 use super::memory;
 use super::tally::Tally;
@@ -329,8 +330,11 @@ extern "C" fn unlink(_: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) {
 }
 
 extern "C" fn copy(ctx: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) -> *mut c_void {
-    // SAFETY: the server passes a value of this type.
+    // SAFETY: the server passes a value of this type and a live context.
     let value = unsafe { value_of(value) };
+    if unsafe { is_refused(ctx) } {
+        return std::ptr::null_mut();
+    }
     let before = memory::net();
     let mut loader = Some(Loader::new(seed()));
     let mut made = None;
@@ -350,4 +354,26 @@ extern "C" fn copy(ctx: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) ->
         }
     }
     Box::into_raw(copy).cast()
+}
+
+/// Whether a COPY is refused, as a new store would be: its streams would be another store's. The server's reply to that has
+/// no reason in it, the log has. A replica and a log do as the primary did.
+///
+/// # Safety
+/// The context must be the one of the running callback.
+unsafe fn is_refused(copy: *mut raw::RedisModuleKeyOptCtx) -> bool {
+    let (db, key) = (api!(RedisModule_GetToDbIdFromOptCtx(copy)), api!(RedisModule_GetToKeyNameFromOptCtx(copy)));
+    if key.is_null() {
+        return false;
+    }
+    // The callback has no context to open keys with: this one is used on the server's main thread, and freed here.
+    let raw_ctx = api!(RedisModule_GetThreadSafeContext(std::ptr::null_mut()));
+    let (ctx, key) = (Ctx::new(raw_ctx), Str(key.cast_mut()));
+    let decides = ctx.select(db) && ctx.is_primary() && !ctx.is_replayed();
+    let problem = if decides { check_new(ctx, key).err().and_then(|stop| stop.text()) } else { None };
+    if let Some(problem) = &problem {
+        ctx.warn(&format!("a COPY to {} was refused: {problem}", key.bytes().escape_ascii()));
+    }
+    api!(RedisModule_FreeThreadSafeContext(raw_ctx));
+    problem.is_some()
 }

@@ -5,7 +5,7 @@
 //! the store's last one goes as the client wrote it: replayed without a stamp, a command happens at the time of the
 //! store's last change, which every image carries. Under load that is nearly all of them, and it costs nothing where
 //! nobody listens. HOLDFAST.APPLY is refused for clients, so that nobody can forge a stamp. Beside the client's commands it carries those that only a primary or a rewritten
-//! log makes: SWEEP, SAMPLE, REENTRY, LOAD, and LOCKSWEEP and LOCKLOAD for locks.
+//! log makes: SWEEP, SAMPLE, REENTRY, REMOVED, LOAD, and LOCKSWEEP and LOCKLOAD for locks.
 
 use std::ffi::CStr;
 
@@ -29,6 +29,9 @@ pub const TAKE_BACK: &CStr = c"TAKEBACK";
 /// `REENTRY stream order ms seq [value …]`: an entry got another id than the engine gave it, or was written back. An entry
 /// that is no order's carries its values: nothing else knows them any more.
 pub const REENTRY: &CStr = c"REENTRY";
+
+/// `REMOVED stream ms seq [ms seq …]`: entries that belonged to nothing were removed from a stream.
+pub const REMOVED: &CStr = c"REMOVED";
 
 /// `LOAD piece`: a piece of a whole store, in a rewritten log.
 pub const LOAD: &CStr = c"LOAD";
@@ -112,20 +115,22 @@ pub fn replicate_sample(ctx: Ctx, key: Str, stamp: Ms, refused: &Refused) {
 
 /// Replicates that an entry has another id. `order` is empty for an entry that is no order's, which has `values`.
 pub fn replicate_reentry(ctx: Ctx, key: Str, stamp: Ms, stream: &CStr, order: &[u8], id: EntryId, values: &[Str]) {
-    // SAFETY: the format takes a string, an integer, two C strings, a buffer with its length, two integers and a vector
-    // of strings with its length; `Str` is the pointer the server wants.
+    // An outsider can push a stream past what an integer of the format holds.
+    let ms = OwnStr::new(id.ms.to_string().as_bytes());
+    // SAFETY: the format takes a string, an integer, two C strings, a buffer with its length, a string, an integer and a
+    // vector of strings with its length; `Str` is the pointer the server wants.
     unsafe {
         api!(RedisModule_Replicate(
             ctx.0,
             APPLY.as_ptr(),
-            c"slccbllv".as_ptr(),
+            c"slccbslv".as_ptr(),
             key.0,
             stamp as i64,
             REENTRY.as_ptr(),
             stream.as_ptr(),
             order.as_ptr(),
             order.len(),
-            id.ms as i64,
+            ms.get(),
             i64::from(id.seq),
             values.as_ptr().cast::<*mut raw::RedisModuleString>(),
             values.len(),

@@ -1,10 +1,11 @@
 //! The write path: open the store, stamp, run the engine, write the streams, replicate.
 
 use super::call::{Call, Stop};
-use super::keys::{check_new, has_streams, write_store, Key};
+use super::gate::{self, Open};
+use super::keys::{check_new, has_streams, streams_of, write_store, Key};
 use super::streams::{signal_modified, EntryWords, Streams};
 use super::value::StoreValue;
-use super::{deadlines, gate, line, memory, memory_full, wire};
+use super::{deadlines, line, memory, memory_full, wire};
 use crate::engine::{Code, Effects, EntryId, Ms, Refusal, Refused, Sample, Store, StreamKind};
 
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
@@ -98,15 +99,15 @@ pub fn change<T>(
 ) -> Result<Written<T>, Stop> {
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), rule.words);
     for kind in rule.streams {
-        streams.check(*kind, &value.store)?;
+        streams.check(*kind)?;
     }
     for kind in rule.leaves {
         if call.ctx.in_cluster() && value.store.last_entry(*kind) != EntryId::default() {
-            streams.check(*kind, &value.store)?;
+            streams.check(*kind)?;
         }
     }
     if value.store.settings().journal > 0 && !rule.moves_nothing {
-        streams.check(StreamKind::Journal, &value.store)?;
+        streams.check(StreamKind::Journal)?;
     }
     let mut effects = Effects::default();
     let last_change = value.store.last_change();
@@ -115,6 +116,7 @@ pub fn change<T>(
     value.bytes += memory::net() - before;
     let reply = result?;
     if effects.changed {
+        streams.open(&effects);
         if call.stamp.is_none() {
             if last_change == value.store.last_change() && !rule.stamped {
                 wire::replicate_verbatim(call.ctx);
@@ -134,10 +136,10 @@ pub fn sample(call: &Call<'_>, value: &mut StoreValue, now: Ms, refused: &Refuse
     let before = memory::net();
     let sample = value.store.sample(now, refused, &mut effects);
     value.bytes += memory::net() - before;
+    let mut streams = checked_streams(call, value, now, &effects);
     if call.stamp.is_none() {
         wire::replicate_sample(call.ctx, call.key, now, refused);
     }
-    let mut streams = checked_streams(call, value, now, &effects);
     streams.apply(&mut value.store, &effects);
     streams.signal();
     value.tally.set(&sample);
@@ -156,12 +158,14 @@ pub fn count_refusal(call: &Call<'_>, refusal: &Refusal) {
     }
 }
 
-/// The streams that a change without a client is to write. One whose key holds something else, or that is on its way to
-/// another node, goes without the entries: a deadline cannot be refused.
+/// The streams that a change without a client is to write, opened before the change is replicated ([`Streams::open`]).
+/// One whose key holds something else, that is another store's or on its way to another node, goes without the entries: a
+/// deadline cannot be refused.
 fn checked_streams<'a>(call: &Call<'_>, value: &StoreValue, now: Ms, effects: &Effects) -> Streams<'a> {
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
+    let owns = has_streams(call.key.bytes()) && streams_of(call.ctx, call.key, value).is_none();
     for kind in effects.streams() {
-        if !has_streams(call.key.bytes()) || streams.check(kind, &value.store).is_err() {
+        if !owns || streams.check(kind).is_err() {
             streams.leave_out(kind);
         }
     }
@@ -182,10 +186,13 @@ fn finish(call: &Call<'_>, value: &mut StoreValue, streams: &mut Streams<'_>, ef
 /// has not changed anything.
 fn sweep_before(call: &Call<'_>, value: &mut StoreValue, now: Ms) {
     let due = value.store.next_due().is_some_and(|due| due <= now);
-    let decides = due && call.stamp.is_none() && call.ctx.is_primary();
-    // While the store's slot moves, its streams may be on another node: what is due then waits for them.
-    if decides && (!call.ctx.in_cluster() || gate::may_write_store(call.ctx, call.key, &value.store)) {
-        sweep(call, value, now, SWEEP_BEFORE);
+    if due && call.stamp.is_none() && call.ctx.is_primary() {
+        // The command has been let in: only its streams can be missing, on the way to another node.
+        let in_one_place =
+            !call.ctx.in_cluster() || gate::may_write_store(call.ctx, call.key, &value.store) == Open::All;
+        if in_one_place {
+            sweep(call, value, now, SWEEP_BEFORE);
+        }
     }
 }
 
@@ -198,10 +205,10 @@ pub fn sweep(call: &Call<'_>, value: &mut StoreValue, now: Ms, budget: u64) {
     if !done {
         return;
     }
+    let mut streams = checked_streams(call, value, now, &effects);
     if call.stamp.is_none() {
         wire::replicate_sweep(call.ctx, call.key, now, budget);
     }
-    let mut streams = checked_streams(call, value, now, &effects);
     finish(call, value, &mut streams, &effects);
 }
 

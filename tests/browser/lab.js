@@ -73,10 +73,11 @@ class Program {
   }
 }
 
-/** A redis-server with the module, in a directory of its own. It writes each command to disk before it replies. */
+/** A redis-server with the module, in a directory of its own. A durable one writes each command to disk before it replies. */
 export class Redis {
-  static async start() {
+  static async start({ durable = true } = {}) {
     const redis = new Redis();
+    redis.durable = durable;
     redis.port = await freePort();
     redis.url = `redis://127.0.0.1:${redis.port}`;
     redis.dir = await mkdtemp(join(tmpdir(), "holdfast-browser-"));
@@ -96,7 +97,7 @@ export class Redis {
       "--loadmodule",
       MODULE,
       "--appendonly",
-      "yes",
+      this.durable ? "yes" : "no",
       "--appendfsync",
       "always",
       "--save",
@@ -164,8 +165,8 @@ export class Browser {
     return browser;
   }
 
-  /** A page of its own at an address. Complaints that match `expected` are not kept. */
-  async open(url, { width = 1440, height = 900, scheme = "light", expected = null, ...more } = {}) {
+  /** A page of its own at an address; `init` runs before its scripts. Complaints that match `expected` are not kept. */
+  async open(url, { width = 1440, height = 900, scheme = "light", expected = null, init = null, ...more } = {}) {
     const context = await this.chromium.newContext({ viewport: { width, height }, colorScheme: scheme, ...more });
     const page = await context.newPage();
     const complain = (text) => expected?.test(text) || this.complaints.push(text);
@@ -174,6 +175,7 @@ export class Browser {
     page.on("request", (request) => this.requests.push(request.url()));
     page.on("websocket", (socket) => this.requests.push(socket.url()));
     page.setDefaultTimeout(PATIENCE_MS);
+    if (init) await page.addInitScript(init);
     await page.goto(url);
     return page;
   }

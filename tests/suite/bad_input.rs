@@ -439,7 +439,7 @@ fn payload(client: &mut Client) -> Vec<u8> {
         "ORDER.PLACE popup o-3 c-2 HOLD h-3",
         "ORDER.PLACE popup o-4 c-3 ITEMS sku-1 1",
         "ORDER.COMPLETE popup o-2 RESULT {}",
-        "ORDER.RETURN popup o-2 REF r-3 ITEMS sku-1 1",
+        "ORDER.RETURN popup o-2 REF r-3 SCRAP ITEMS sku-1 1",
         "ORDER.CANCEL popup o-3",
         "ORDER.PLACE popup w-1 c-4 GROUP g-1 ITEMS sku-1 1",
         "ORDER.CLAIM popup worker COUNT 1 LEASE 90000000",

@@ -1,8 +1,8 @@
 //! ORDER.CLAIM … BLOCK: who is woken, when, and in which order.
 
 use crate::common::{
-    assert_books_balance, claim_one, cmd, entries, ids, open_store, shop_of, tests, wait_until, Claimed, Client, Reply,
-    Server, ServerBinary, DEADLINE,
+    assert_books_balance, claim, claim_one, cmd, entries, ids, open_store, shop_of, tests, wait_until, Claimed, Client,
+    IntoCommand, Reply, Server, ServerBinary, DEADLINE,
 };
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ tests![
     block_ends_with_an_empty_array,
     an_order_that_comes_with_the_timeout_is_answered_either_way,
     client_unblock_ends_it,
+    client_unblock_in_the_turn_of_another_end_gives_one_answer,
+    client_unblock_in_the_turn_of_the_answer_delivers_it,
     the_lease_begins_when_the_order_is_handed_out,
     count_and_lease_hold_for_those_who_wait,
     a_store_that_goes_ends_the_waiting,
@@ -244,6 +246,62 @@ fn client_unblock_ends_it(binary: &ServerBinary) {
     assert_eq!(waiting.receive().expect("a reply"), Reply::Array(Vec::new()));
     place(&mut client, "a");
     assert_eq!(claim_one(&mut waiting, "ORDER.CLAIM popup w").order, "a");
+}
+
+/// Two things end a wait in one turn of the server's event loop: the caller gets one answer, and can go on.
+fn client_unblock_in_the_turn_of_another_end_gives_one_answer(binary: &ServerBinary) {
+    let ends = ["DEL popup lock", "UNLINK popup lock", "FLUSHALL", "FLUSHDB ASYNC", "SWAPDB 0 1"];
+    let server = Server::start(binary);
+    let mut client = server.client();
+    for (round, end) in ends.iter().enumerate() {
+        for how in ["", " TIMEOUT", " ERROR"] {
+            let what = format!("{end}, CLIENT UNBLOCK{how}");
+            open_store(&mut client, "popup", 1);
+            client.int("LOCK.ACQUIRE lock one 3600000");
+            let [mut claimer, mut locker] = [(); 2].map(|()| server.client());
+            let ids = [&mut claimer, &mut locker].map(|waiting| waiting.int("CLIENT ID"));
+            claimer.send("ORDER.CLAIM popup w BLOCK 0").expect("sent");
+            locker.send("LOCK.ACQUIRE lock two 1000 WAIT 0").expect("sent");
+            wait_until(DEADLINE, "both wait", || blocked(&mut client) == 2);
+            let unblock = |id: i64| format!("CLIENT UNBLOCK {id}{how}").into_command();
+            let words = |command: &str| command.into_command();
+            client.pipeline(&[words("MULTI"), words(end), unblock(ids[0]), unblock(ids[1]), words("EXEC")]);
+            let ended_by_error = |reply: &Reply| how == " ERROR" && reply.code() == "UNBLOCKED";
+            let claimed = claimer.receive().unwrap_or_else(|error| panic!("{what}: no answer: {error}"));
+            assert!(claimed == Reply::Array(Vec::new()) || ended_by_error(&claimed), "{what}: {claimed:?}");
+            let locked = locker.receive().unwrap_or_else(|error| panic!("{what}: no answer: {error}"));
+            assert!(locked == Reply::Nil || ended_by_error(&locked), "{what}: {locked:?}");
+            for waiting in [&mut claimer, &mut locker] {
+                assert_eq!(waiting.text(format!("ECHO {round}")), round.to_string(), "{what}: another answer");
+            }
+            client.ok("FLUSHALL");
+        }
+    }
+}
+
+/// A caller who is served by another's command, and unblocked behind it in the same turn, has the order.
+fn client_unblock_in_the_turn_of_the_answer_delivers_it(binary: &ServerBinary) {
+    let (server, mut client) = shop(binary);
+    for how in ["TIMEOUT", "ERROR"] {
+        let order = format!("o-{how}");
+        let mut waiting = server.client();
+        let id = waiting.int("CLIENT ID");
+        waiting.send("ORDER.CLAIM popup w LEASE 3600000 BLOCK 0").expect("sent");
+        wait_until(DEADLINE, "it waits", || blocked(&mut client) == 1);
+        // The claim behind the order serves those who waited before.
+        let place = cmd!["ORDER.PLACE", "popup", &order, "c-1", "ITEMS", "sku-1", 1];
+        client.pipeline(&[place, cmd!["ORDER.CLAIM", "popup", "late"], cmd!["CLIENT", "UNBLOCK", id, how]]);
+        let reply = waiting.receive().expect("a reply");
+        if reply.code() == "UNBLOCKED" {
+            // It has not got the order: the next one does.
+            wait_until(DEADLINE, "it is taken back", || !claim(&mut client, "ORDER.CLAIM popup next").is_empty());
+        } else {
+            assert_eq!(ids(&Claimed::all(&reply)), [&order]);
+        }
+        assert_eq!(waiting.text("ECHO on"), "on");
+        client.text(format!("ORDER.COMPLETE popup {order}"));
+    }
+    assert_books_balance(&mut client, "popup");
 }
 
 fn the_lease_begins_when_the_order_is_handed_out(binary: &ServerBinary) {

@@ -1,8 +1,8 @@
 //! Clusters: streams in the slot of their store, and resharding under way, in which nothing is lost or doubled.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, open_store, server_now_ms, stock, tests, wait_until, Client, IntoCommand,
-    Reply, Server, ServerBinary, DEADLINE,
+    assert_books_balance, assert_stays, claim, cmd, entries, ids_of, open_store, server_now_ms, stock, tests,
+    wait_until, Client, IntoCommand, Reply, Server, ServerBinary, DEADLINE,
 };
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,10 @@ tests![
     resharding_streams_first,
     an_expiry_during_resharding_doubles_no_stream,
     a_sample_during_resharding_doubles_no_stream,
+    deadlines_during_resharding_wait_for_the_streams,
+    a_consumer_group_on_a_store_without_orders_moves_with_its_slot,
     resharding_under_traffic,
+    repair_and_audit_wait_for_the_streams,
     a_lock_moves_with_its_slot,
 ];
 
@@ -241,6 +244,10 @@ fn try_everywhere(pair: &Pair, from: usize, round: usize) -> Vec<String> {
 fn reshard(binary: &ServerBinary, keys: [&str; 5]) {
     let pair = Pair::start(binary);
     let slot = open_shop(&pair);
+    let mut client = pair.client(0);
+    // All streams are there: one that was never made could be on the other node, and is not made while the slot moves.
+    client.get("ORDER.FAIL popup o-2 FATAL");
+    assert_eq!(client.int("ORDER.REDRIVE popup o-2"), 1);
     pair.begin_move(slot, 0);
     let mut done = try_everywhere(&pair, 0, 0);
     assert_eq!(done.len(), attempts(0).len(), "nothing has moved yet: all work");
@@ -278,6 +285,38 @@ fn resharding_streams_first(binary: &ServerBinary) {
     reshard(binary, [DEAD, ORDERS, JOURNAL, COMPLETE, "popup"]);
 }
 
+/// While a stream of orders is on the other node nobody can say what is in it, or write it. Afterwards a repair removes what
+/// came with it and belongs to nothing.
+fn repair_and_audit_wait_for_the_streams(binary: &ServerBinary) {
+    let pair = Pair::start(binary);
+    let slot = open_shop(&pair);
+    let mut client = pair.client(0);
+    client.get("ORDER.FAIL popup o-2 FATAL");
+    client.text(format!("XADD {ORDERS} * order o-0 customer c-1"));
+    client.text(format!("XADD {DEAD} * order o-0 customer c-1"));
+    assert_eq!(client.get("STORE.AUDIT popup").array().len(), 2);
+    let waits = |client: &mut Client, asking: bool| {
+        for command in ["STORE.AUDIT popup", "STORE.REPAIR popup"] {
+            if asking {
+                client.ok("ASKING");
+            }
+            assert_eq!(client.call(command).code(), "TRYAGAIN", "{command}");
+        }
+        pair.assert_nothing_doubled();
+    };
+    pair.begin_move(slot, 0);
+    pair.move_key(DEAD, 0);
+    waits(&mut client, false);
+    pair.move_key("popup", 0);
+    let mut importing = pair.client(1);
+    waits(&mut importing, true);
+    [ORDERS, COMPLETE, JOURNAL].iter().for_each(|key| pair.move_key(key, 0));
+    pair.end_move(slot, 0);
+    assert_eq!(importing.get("STORE.AUDIT popup").array().len(), 2);
+    assert_eq!(importing.int("STORE.REPAIR popup"), 2);
+    assert_books_balance(&mut importing, "popup");
+}
+
 /// A deadline comes while the store and its journal are on different nodes: the units come back, no stream is made twice.
 fn an_expiry_during_resharding_doubles_no_stream(binary: &ServerBinary) {
     for keys in [["popup", ORDERS, COMPLETE, JOURNAL], [JOURNAL, COMPLETE, ORDERS, "popup"]] {
@@ -297,7 +336,68 @@ fn an_expiry_during_resharding_doubles_no_stream(binary: &ServerBinary) {
     }
 }
 
-/// Samples are due while the store and their stream are on different nodes: none is lost for good, no stream is made twice.
+/// A lease ends for the last time, and a retry falls due, while store and streams are on different nodes: they wait until
+/// both are together, and no entry is left over.
+fn deadlines_during_resharding_wait_for_the_streams(binary: &ServerBinary) {
+    for keys in [["popup", ORDERS, COMPLETE, JOURNAL], [JOURNAL, COMPLETE, ORDERS, "popup"]] {
+        let pair = Pair::start(binary);
+        let slot = open_shop(&pair);
+        let mut client = pair.client(0);
+        client.ok("STORE.SET popup attempts 1");
+        assert_eq!(claim(&mut client, "ORDER.CLAIM popup w COUNT 2 LEASE 200").len(), 2);
+        client.ok("STORE.SET popup attempts 5");
+        client.get("ORDER.FAIL popup o-9 AFTER 200");
+        client.ok("STORE.SET popup attempts 1");
+        pair.begin_move(slot, 0);
+        let (first, rest) = keys.split_at(if keys[0] == "popup" { 1 } else { 3 });
+        first.iter().for_each(|key| pair.move_key(key, 0));
+        let mut holder = pair.client(usize::from(keys[0] == "popup"));
+        let mut in_work = || {
+            holder.ok("ASKING");
+            holder.get("STORE.INFO popup").field("claimed").int()
+        };
+        let began = std::time::Instant::now();
+        wait_until(DEADLINE, "the leases would have ended", || began.elapsed().as_millis() > 250);
+        assert_stays("they wait", || in_work() == 2);
+        rest.iter().for_each(|key| pair.move_key(key, 0));
+        pair.end_move(slot, 0);
+        let mut client = pair.client(1);
+        wait_until(DEADLINE, "two are dead, one is due", || {
+            client.int(format!("XLEN {DEAD}")) == 2 && client.int("XLEN {popup}:retry") == 1
+        });
+        assert_eq!(client.int(format!("XLEN {ORDERS}")), 16);
+        assert_books_balance(&mut client, "popup");
+        assert_eq!(client.int("STORE.REPAIR popup"), 0);
+    }
+}
+
+/// A consumer has made its group, and with it a stream that the store knows nothing of. The store moves first, and a sale on
+/// its new node must not make that stream a second time.
+fn a_consumer_group_on_a_store_without_orders_moves_with_its_slot(binary: &ServerBinary) {
+    let pair = Pair::start(binary);
+    let mut client = pair.client(0);
+    open_store(&mut client, "popup", 10);
+    client.ok(format!("XGROUP CREATE {ORDERS} pickers 0 MKSTREAM"));
+    let slot = client.int("CLUSTER KEYSLOT popup");
+    pair.begin_move(slot, 0);
+    pair.move_key("popup", 0);
+    let mut target = pair.client(1);
+    for command in ["ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1"] {
+        target.ok("ASKING");
+        assert_eq!(target.call(command).code(), "TRYAGAIN");
+    }
+    pair.assert_nothing_doubled();
+    pair.move_key(ORDERS, 0);
+    target.ok("ASKING");
+    target.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    pair.end_move(slot, 0);
+    let read = target.get(format!("XREADGROUP GROUP pickers p-1 COUNT 1 NOACK STREAMS {ORDERS} >"));
+    assert_eq!(ids_of(&read).len(), 1);
+    assert_books_balance(&mut target, "popup");
+}
+
+/// Samples are due while the store and their stream are on different nodes: none is lost for good, no stream is made twice,
+/// and a node that has the store, and does not own its slot yet, takes none.
 fn a_sample_during_resharding_doubles_no_stream(binary: &ServerBinary) {
     const METRICS: &str = "{popup}:metrics";
     for keys in [["popup", ORDERS, COMPLETE, JOURNAL, METRICS], [METRICS, JOURNAL, COMPLETE, ORDERS, "popup"]] {
@@ -313,18 +413,26 @@ fn a_sample_during_resharding_doubles_no_stream(binary: &ServerBinary) {
         pair.begin_move(slot, 0);
         pair.move_key(keys[0], 0);
         // A refusal is all that changes, on the node that has the store.
-        let mut holder = pair.client(usize::from(keys[0] == "popup"));
+        let store_first = keys[0] == "popup";
+        let mut holder = pair.client(usize::from(store_first));
         holder.ok("ASKING");
-        assert_eq!(holder.call("ORDER.GET popup none").code(), "NOORDER");
-        let sums = |client: &mut Client| client.info("holdfast", "holdfast_refused_noorder");
-        wait_until(DEADLINE, "a sample is taken", || sums(&mut holder) == "1");
+        assert_eq!(holder.call("ORDER.CLAIM popup w COUNT 0").code(), "ERR");
+        let sampled_once = |client: &mut Client| client.info("holdfast", "holdfast_refused_err") == "1";
+        if store_first {
+            assert_stays("a node that does not own the slot takes no sample", || !sampled_once(&mut holder));
+        } else {
+            wait_until(DEADLINE, "a sample is taken without its stream", || sampled_once(&mut holder));
+        }
         pair.assert_nothing_doubled();
         keys[1..].iter().for_each(|key| pair.move_key(key, 0));
         pair.end_move(slot, 0);
+        if store_first {
+            wait_until(DEADLINE, "the sample is taken once the slot is owned", || sampled_once(&mut holder));
+        }
         let mut client = pair.client(1);
         client.text("ORDER.PLACE popup after c-1 ITEMS sku-1 1");
         wait_until(DEADLINE, "the next sample is in the one stream", || sampled(&mut client, "21"));
-        assert_eq!(entries(&mut client, METRICS).last().expect("a sample").text("refused-noorder"), "1");
+        assert_eq!(entries(&mut client, METRICS).last().expect("a sample").text("refused-err"), "1");
         assert_books_balance(&mut client, "popup");
     }
 }

@@ -66,7 +66,7 @@ const CONTRACT: &[Contract] = contract! {
     "order.advance" -4 write ["FROM" "TOKEN"] "popup o-1 packed";
     "order.redrive" -3 write ["ALL" "REASON" "COUNT"] "popup o-1";
     "order.cancel" -3 write ["REASON"] "popup o-1";
-    "order.return" -6 write ["REF" "ITEMS"] "popup o-1 ITEMS sku-1 1";
+    "order.return" -6 write ["CUSTOMER" "REF" "SCRAP" "ITEMS"] "popup o-1 ITEMS sku-1 1";
     "order.get" 3 read [] "popup o-1";
     "order.scan" -3 read ["STATE" "CUSTOMER" "LATE" "COUNT"] "popup 0";
     "lock.acquire" -4 write ["WAIT"] "popup owner-1 1000";

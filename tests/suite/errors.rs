@@ -3,7 +3,7 @@
 //! [`Client::refused`] compares DEBUG DIGEST before and after, so every refusal in here is also a proof of that.
 
 use crate::common::{
-    cmd, open_store, server_now_ms, tests, wait_until, Client, IntoCommand, Server, ServerBinary, DEADLINE,
+    cmd, info, open_store, server_now_ms, tests, wait_until, Client, IntoCommand, Server, ServerBinary, DEADLINE,
 };
 
 tests![
@@ -130,7 +130,6 @@ fn outofstock(binary: &ServerBinary) {
     for command in ["INV.RESERVE popup h-2 ITEMS sku-1 2", "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2"] {
         assert_eq!(client.refused("OUTOFSTOCK", command), "OUTOFSTOCK sku-1 wanted 2 available 1");
     }
-    client.refused("OUTOFSTOCK", "INV.ADJUST popup sku-1 -11");
 }
 
 fn limit(binary: &ServerBinary) {
@@ -185,6 +184,10 @@ fn badstate(binary: &ServerBinary) {
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     client.int("ORDER.CANCEL popup o-2");
     assert_eq!(client.refused("BADSTATE", "ORDER.COMPLETE popup o-2"), "BADSTATE order is cancelled");
+    let on_hand = client.get("INV.GET popup sku-1").array()[0].field("on_hand").int();
+    let text = client.refused("BADSTATE", format!("INV.ADJUST popup sku-1 -{}", on_hand + 4));
+    assert!(text.contains(&format!("on-hand {on_hand}")) && text.contains(&format!("-{}", on_hand + 4)), "{text}");
+    assert_eq!(info(&mut client, "refused-outofstock"), 0, "no sale was missed");
 }
 
 fn mismatch(binary: &ServerBinary) {
@@ -195,13 +198,14 @@ fn mismatch(binary: &ServerBinary) {
     client.refused("MISMATCH", "INV.RESERVE popup h-1 CUSTOMER c-1 ITEMS sku-1 1");
     client.refused("MISMATCH", "ORDER.PLACE popup o-1 c-2 HOLD h-1");
     client.int("INV.COMMIT popup h-1 REF r-2 ITEMS sku-1 1");
-    client.refused("MISMATCH", "INV.RELEASE popup h-1 REF r-2 ITEMS sku-1 1");
+    client.refused("MISMATCH", "INV.COMMIT popup h-1 REF r-2");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     client.refused("MISMATCH", "ORDER.PLACE popup o-1 c-2 ITEMS sku-1 1");
     client.text("ORDER.COMPLETE popup o-1 RESULT 1");
     client.refused("MISMATCH", "ORDER.COMPLETE popup o-1 RESULT 2");
     client.int("ORDER.RETURN popup o-1 REF r-3 ITEMS sku-1 1");
-    client.refused("MISMATCH", "ORDER.RETURN popup o-1 REF r-1 ITEMS sku-1 1");
+    client.refused("MISMATCH", "ORDER.RETURN popup o-1 REF r-3 SCRAP ITEMS sku-1 1");
+    client.refused("MISMATCH", "ORDER.RETURN popup o-1 CUSTOMER c-2 ITEMS sku-1 1");
 }
 
 fn fenced(binary: &ServerBinary) {

@@ -86,7 +86,8 @@ fn reserve_is_idempotent(binary: &ServerBinary) {
     assert!(client.int("INV.EXTEND popup h-1 120000") > first);
     assert_eq!(client.int(reserve), first, "the first call's reply, after EXTEND too");
     client.int("INV.RELEASE popup h-1");
-    assert_eq!(client.int(reserve), first, "the first call's reply, after its end too");
+    let text = client.refused("BADSTATE", reserve);
+    assert_eq!(text, "BADSTATE hold is released", "nobody takes it for held");
     assert_eq!(stock(&mut client, "popup", "sku-1"), (10, 0, 10), "a retry revives no hold");
 }
 
@@ -94,9 +95,14 @@ fn reserve_of_the_same_sku_twice_adds_up(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
     open_store(&mut client, "popup", 10);
-    let first = client.int("INV.RESERVE popup h-1 ITEMS sku-1 3 sku-1 4");
+    client.int("INV.SET popup sku-2 10");
+    let first = client.int("INV.RESERVE popup h-1 ITEMS sku-1 3 sku-1 4 sku-2 2");
     assert_eq!(stock(&mut client, "popup", "sku-1"), (10, 7, 3));
-    assert_eq!(client.int("INV.RESERVE popup h-1 ITEMS sku-1 3 sku-1 4"), first);
+    for same in ["sku-1 3 sku-1 4 sku-2 2", "sku-2 2 sku-1 7", "sku-2 1 sku-1 7 sku-2 1"] {
+        assert_eq!(client.int(format!("INV.RESERVE popup h-1 ITEMS {same}")), first, "{same}");
+    }
+    client.refused("MISMATCH", "INV.RESERVE popup h-1 ITEMS sku-2 7 sku-1 2");
+    client.int("INV.RELEASE popup h-1 ITEMS sku-2 2");
     client.refused("OUTOFSTOCK", "INV.RESERVE popup h-2 ITEMS sku-1 2 sku-1 2");
     assert_eq!(client.int("INV.RELEASE popup h-1 ITEMS sku-1 1 sku-1 1"), 5);
     assert_books_balance(&mut client, "popup");
@@ -191,9 +197,8 @@ fn a_ref_makes_a_part_idempotent(binary: &ServerBinary) {
     assert_eq!(client.int("INV.COMMIT popup h-1 REF r-1 ITEMS sku-1 2"), 8, "the first call's reply");
     assert_eq!(client.digest(), digest);
     client.refused_naming("MISMATCH", "r-1", "INV.COMMIT popup h-1 REF r-1 ITEMS sku-1 3");
-    client.refused_naming("MISMATCH", "r-1", "INV.RELEASE popup h-1 REF r-1 ITEMS sku-1 2");
-    assert_eq!(client.int("INV.RELEASE popup h-1 REF r-2 ITEMS sku-1 1"), 5);
-    assert_eq!(client.int("INV.RELEASE popup h-1 REF r-2 ITEMS sku-1 1"), 5);
+    assert_eq!(client.int("INV.RELEASE popup h-1 REF r-1 ITEMS sku-1 1"), 5, "a REF is its command's");
+    assert_eq!(client.int("INV.RELEASE popup h-1 REF r-1 ITEMS sku-1 1"), 5);
     assert_eq!(client.int("INV.RELEASE popup h-1"), 0);
     assert_eq!(client.int("INV.COMMIT popup h-1 REF r-1 ITEMS sku-1 2"), 8, "after the hold's end too");
     assert_eq!(stock(&mut client, "popup", "sku-1"), (16, 0, 16));
@@ -220,6 +225,9 @@ fn ended_holds_refuse(binary: &ServerBinary) {
     client.refused("EXPIRED", "INV.COMMIT popup h-expired");
     client.refused("EXPIRED", "INV.EXTEND popup h-expired 1000");
     client.refused("EXPIRED", "ORDER.PLACE popup o-1 c-1 HOLD h-expired");
+    client.refused("EXPIRED", "INV.RESERVE popup h-expired TTL 1 ITEMS sku-1 1");
+    let text = client.refused("BADSTATE", "INV.RESERVE popup h-committed ITEMS sku-1 1");
+    assert_eq!(text, "BADSTATE hold is committed");
     assert_eq!(stock(&mut client, "popup", "sku-1"), (19, 0, 19));
 }
 

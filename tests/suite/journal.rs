@@ -21,6 +21,7 @@ pub fn follow(journal: &[Entry]) -> Books {
         let number = |field: &str| entry.text(field).parse::<i64>().expect("a number");
         let (on_hand, held) = books.entry(entry.text("sku")).or_default();
         match entry.text("kind").as_str() {
+            "scrap" => {}
             "set" | "adjust" | "sync" | "return" => *on_hand += number("delta"),
             // More may leave than a low count has left in the books: on_hand stops at 0.
             "commit" | "complete" => {
@@ -70,6 +71,7 @@ fn the_books_follow_from_the_journal(binary: &ServerBinary) {
         "ORDER.PLACE popup o-3 cyd ITEMS jam 2",
         "ORDER.COMPLETE popup o-1",
         "ORDER.RETURN popup o-1 ITEMS milk 1",
+        "ORDER.RETURN popup o-1 SCRAP ITEMS tea 1",
         "ORDER.FAIL popup o-2 REASON lost FATAL",
         "ORDER.REDRIVE popup o-2",
         "ORDER.CANCEL popup o-3 REASON late",
@@ -84,7 +86,7 @@ fn the_books_follow_from_the_journal(binary: &ServerBinary) {
     wait_until(DEADLINE, "the cart expires", || info(&mut client, "expired-total") == 1);
     assert_follows(&mut client);
     let kinds: Vec<_> = entries(&mut client, JOURNAL).iter().map(|entry| entry.text("kind")).collect();
-    for kind in ["commit", "release", "expire", "cancel", "dead", "redrive", "return", "sync"] {
+    for kind in ["commit", "release", "expire", "cancel", "dead", "redrive", "return", "scrap", "sync"] {
         assert!(kinds.iter().any(|told| told == kind), "no {kind} in {kinds:?}");
     }
     client.ok("SAVE");

@@ -10,19 +10,23 @@
 mod bad_input;
 mod blocking;
 mod claims;
+mod clock;
 mod cluster;
 mod cmd_info;
 mod common;
 mod crash;
+mod docs;
 mod errors;
 mod eviction;
 mod fleet;
+mod gate;
 mod grafana;
 mod groups;
 mod holds;
 mod journal;
 mod locks;
 mod locks_kept;
+mod meddling;
 mod memory_full;
 mod metrics;
 mod migration;
@@ -31,9 +35,11 @@ mod orders;
 mod outsiders;
 mod persistence;
 mod race;
+mod repair;
 mod replay;
 mod replication;
 mod retries;
+mod returns;
 mod sale;
 mod slices;
 mod stock;
@@ -42,8 +48,10 @@ mod streams;
 mod timeseries;
 mod tui;
 mod tui_terminal;
+mod twins;
 mod versions;
 mod watch;
+mod watch_connections;
 mod watch_events;
 mod watch_guard;
 
@@ -57,18 +65,22 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("bad_input", bad_input::TESTS),
     ("blocking", blocking::TESTS),
     ("claims", claims::TESTS),
+    ("clock", clock::TESTS),
     ("cluster", cluster::TESTS),
     ("cmd_info", cmd_info::TESTS),
     ("crash", crash::TESTS),
+    ("docs", docs::TESTS),
     ("errors", errors::TESTS),
     ("eviction", eviction::TESTS),
     ("fleet", fleet::TESTS),
+    ("gate", gate::TESTS),
     ("grafana", grafana::TESTS),
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
     ("journal", journal::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
+    ("meddling", meddling::TESTS),
     ("memory_full", memory_full::TESTS),
     ("metrics", metrics::TESTS),
     ("migration", migration::TESTS),
@@ -77,9 +89,11 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("outsiders", outsiders::TESTS),
     ("persistence", persistence::TESTS),
     ("race", race::TESTS),
+    ("repair", repair::TESTS),
     ("replay", replay::TESTS),
     ("replication", replication::TESTS),
     ("retries", retries::TESTS),
+    ("returns", returns::TESTS),
     ("sale", sale::TESTS),
     ("slices", slices::TESTS),
     ("stock", stock::TESTS),
@@ -88,8 +102,10 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("timeseries", timeseries::TESTS),
     ("tui", tui::TESTS),
     ("tui_terminal", tui_terminal::TESTS),
+    ("twins", twins::TESTS),
     ("versions", versions::TESTS),
     ("watch", watch::TESTS),
+    ("watch_connections", watch_connections::TESTS),
     ("watch_events", watch_events::TESTS),
     ("watch_guard", watch_guard::TESTS),
 ];

@@ -11,6 +11,7 @@ tests![
     a_quiet_store_writes_none,
     latencies_are_of_the_orders_since_the_last_sample,
     every_refusal_has_its_counter,
+    looking_changes_nothing,
     refusals_travel_with_the_next_sample,
     replica_log_and_snapshot_have_the_same_samples,
     a_promoted_replica_goes_on_with_them,
@@ -198,7 +199,7 @@ fn every_refusal_has_its_counter(binary: &ServerBinary) {
     let calls = [
         ("NOSKU", "ORDER.PLACE popup o-9 c-9 ITEMS sku-9 1"),
         ("NOHOLD", "INV.RELEASE popup h-9"),
-        ("NOORDER", "ORDER.GET popup o-9"),
+        ("NOORDER", "ORDER.CANCEL popup o-9"),
         ("OUTOFSTOCK", "INV.RESERVE popup h-9 ITEMS sku-1 100"),
         ("LIMIT", "ORDER.PLACE popup o-9 c-1 ITEMS sku-1 3"),
         ("EXPIRED", "ORDER.PLACE popup o-9 c-9 HOLD h-1"),
@@ -221,6 +222,45 @@ fn every_refusal_has_its_counter(binary: &ServerBinary) {
     }
 }
 
+/// A read that is refused is counted nowhere but in the server's errorstats, and makes no sample.
+fn looking_changes_nothing(binary: &ServerBinary) {
+    let (_server, mut client) = shop(binary, &["holdfast.sample-ms 10"], 10);
+    open_store(&mut client, "other", 10);
+    client.ok("STORE.SET other metrics 7200");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    sample_with(&mut client, "placed", 1);
+    let settled = server_now_ms(&mut client) + 100;
+    wait_until(DEADLINE, "the last sample of the order is taken", || server_now_ms(&mut client) > settled);
+    let length = client.int(format!("XLEN {METRICS}"));
+    for (code, read) in [
+        ("NOORDER", "ORDER.GET popup o-9"),
+        ("NOHOLD", "INV.HOLD popup h-9"),
+        ("ERR", "INV.HOLDS popup cursor"),
+        ("ERR", "INV.SCAN popup 0 COUNT none"),
+        ("ERR", "ORDER.SCAN popup 0 STATE asleep"),
+        ("ERR", "STORE.GET popup colour"),
+        ("NOSTORE", "INV.GET nowhere sku-1"),
+    ] {
+        refuse(&mut client, code, read);
+    }
+    // A refused write of another store is sampled: by then the reads of this one would have been, too.
+    refuse(&mut client, "NOORDER", "ORDER.CANCEL other o-9");
+    wait_until(DEADLINE, "the other store has its sample", || {
+        let last = entries(&mut client, "{other}:metrics").pop();
+        last.is_some_and(|entry| number(&entry, "refused-noorder") == 1)
+    });
+    assert_eq!(client.int(format!("XLEN {METRICS}")), length, "a look makes no sample");
+    for field in REFUSALS {
+        assert_eq!(info(&mut client, field), 0, "{field}");
+    }
+    let counted = client.text("INFO holdfast");
+    assert!(counted.lines().any(|line| line.trim() == "holdfast_noorder:1"), "the write alone: {counted}");
+    for code in ["nohold", "err", "nostore"] {
+        assert!(!counted.contains(&format!("holdfast_{code}:")), "{code}: {counted}");
+    }
+    assert_eq!(client.info("errorstats", "errorstat_NOORDER"), "count=2", "the server counts both");
+}
+
 fn refusals_travel_with_the_next_sample(binary: &ServerBinary) {
     let (server, mut client) = shop(binary, &["holdfast.sample-ms 0", "repl-ping-replica-period 3600"], 10);
     let replica = server.replica(binary);
@@ -239,7 +279,8 @@ fn refusals_travel_with_the_next_sample(binary: &ServerBinary) {
     sample_with(&mut client, "refused-outofstock", 1_001);
     wait_until(DEADLINE, "the replica knows", || info(&mut reader, "refused-outofstock") == 1_001);
     // What a replica refuses itself is no refusal of the store's.
-    refuse(&mut reader, "NOORDER", "ORDER.GET popup o-9");
+    reader.ok("CONFIG SET replica-read-only no");
+    refuse(&mut reader, "NOORDER", "ORDER.CANCEL popup o-9");
     assert_eq!(info(&mut reader, "refused-noorder"), 0);
 }
 
@@ -338,7 +379,7 @@ fn a_sample_breaks_no_transaction(binary: &ServerBinary) {
     client.ok("WATCH popup");
     let samples = client.int(format!("XLEN {METRICS}"));
     let mut other = server.client();
-    refuse(&mut other, "NOORDER", "ORDER.GET popup o-9");
+    refuse(&mut other, "NOORDER", "ORDER.CANCEL popup o-9");
     wait_until(DEADLINE, "a sample is taken", || other.int(format!("XLEN {METRICS}")) > samples);
     client.ok("MULTI");
     client.get("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");

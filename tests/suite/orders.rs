@@ -92,14 +92,14 @@ fn place_again_in_every_state(binary: &ServerBinary) {
     let place = |order: &str| format!("ORDER.PLACE popup {order} c-1 ITEMS sku-1 1");
     let completed = client.text(place("o-completed"));
     client.text("ORDER.COMPLETE popup o-completed");
-    let cancelled = client.text(place("o-cancelled"));
+    client.text(place("o-cancelled"));
     client.get("ORDER.CANCEL popup o-cancelled");
     // Stock, limit and window are not asked again for what has been answered.
     client.int("INV.SET popup sku-1 0");
     client.ok("STORE.SET popup limit 1 closes 1");
     let digest = client.digest();
     assert_eq!(client.text(place("o-completed")), completed);
-    assert_eq!(client.text(place("o-cancelled")), cancelled);
+    assert_eq!(client.refused("BADSTATE", place("o-cancelled")), "BADSTATE order is cancelled");
     assert_eq!(client.digest(), digest);
     assert_eq!(state(&mut client, "o-cancelled"), "cancelled");
 }
@@ -109,7 +109,11 @@ fn place_of_the_same_sku_twice_adds_up(binary: &ServerBinary) {
     let mut client = server.client();
     open_store(&mut client, "popup", 10);
     client.int("INV.SET popup sku-2 10");
-    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3 sku-2 1 sku-1 4");
+    let id = client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3 sku-2 1 sku-1 4");
+    for same in ["sku-1 7 sku-2 1", "sku-2 1 sku-1 7", "sku-1 1 sku-2 1 sku-1 6"] {
+        assert_eq!(client.text(format!("ORDER.PLACE popup o-1 c-1 ITEMS {same}")), id, "{same}");
+    }
+    client.refused("MISMATCH", "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1 sku-2 7");
     assert_eq!(stock(&mut client, "popup", "sku-1"), (10, 7, 3));
     assert_eq!(entries(&mut client, "{popup}:orders")[0].text("items"), r#"[["sku-1",7],["sku-2",1]]"#);
     client.refused("OUTOFSTOCK", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 2 sku-1 2");

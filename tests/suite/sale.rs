@@ -1,6 +1,8 @@
 //! A short pop-up sale, from the opening to the audit, as `holdfast sale` runs it.
 
-use crate::common::{assert_books_balance, console, stock, tests, wait_until, Client, Server, ServerBinary, DEADLINE};
+use crate::common::{
+    assert_books_balance, console, stock, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE,
+};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
@@ -10,6 +12,7 @@ tests![
     payments_that_often_fail_leave_nothing_unsold,
     crashes_of_the_server_lose_nothing,
     stock_that_somebody_else_adds_is_told,
+    an_entry_left_in_the_counters_pending_list_is_told,
     an_interrupt_leaves_nothing_behind,
 ];
 
@@ -38,6 +41,9 @@ fn every_unit_is_sold_once(binary: &ServerBinary) {
     assert_eq!(stock(&mut client, "shop:{7}", "sneaker"), (0, 0, 0));
     assert_eq!(client.int("XLEN shop:{7}:complete"), 400);
     assert_eq!(client.int("XLEN shop:{7}:orders"), 0);
+    let groups = client.get("XINFO GROUPS shop:{7}:orders").array().to_vec();
+    assert_eq!(groups.len(), 1, "the counters have read with a group");
+    assert!(groups.iter().all(|group| group.field("pending").int() == 0), "left for ever: {groups:?}");
     assert_books_balance(&mut client, "shop:{7}");
     for code in ["NOTOPEN", "OUTOFSTOCK", "LIMIT", "CLOSED"] {
         assert!(run.stdout.contains(code), "nobody was refused with {code}:\n{}", run.stdout);
@@ -111,6 +117,22 @@ fn stock_that_somebody_else_adds_is_told(binary: &ServerBinary) {
     assert_eq!(run.code, Some(1), "{}", run.stdout);
     assert!(run.stdout.contains("sold 203 of 200, oversold 3"), "{}", run.stdout);
     assert!(run.stdout.contains("units sold: 203, wanted 200"), "{}", run.stdout);
+}
+
+/// A reader in the counters' group that neither says NOACK nor acknowledges leaves its entry in the group's list.
+fn an_entry_left_in_the_counters_pending_list_is_told(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let sale =
+        console::start(binary, &["sale", "--url", &url, "--duration", "6", "--units", "200"], &std::env::temp_dir());
+    let mut client = server.client();
+    wait_until(DEADLINE, "units are sold", || client.int("XLEN {popup}:complete") > 0);
+    let read = "XREADGROUP GROUP counter stranger BLOCK 20000 COUNT 1 STREAMS {popup}:orders >";
+    assert_ne!(client.get(read), Reply::Nil, "the stranger was given no order");
+    let run = sale.wait();
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    let wanted = "entries pending in the counters' consumer group: 1, wanted 0";
+    assert!(run.stdout.contains(wanted), "{}", run.stdout);
 }
 
 fn an_interrupt_leaves_nothing_behind(binary: &ServerBinary) {

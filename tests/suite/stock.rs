@@ -108,8 +108,8 @@ fn adjust_adds_and_takes(binary: &ServerBinary) {
     assert_eq!(client.int("INV.ADJUST popup sku-1 -3"), 12);
     assert_eq!(client.int("INV.ADJUST popup sku-1 -3"), 9, "without REF it applies each time");
     assert_eq!(client.int("INV.ADJUST popup sku-1 -9"), 0);
-    let reply = client.call("INV.ADJUST popup sku-1 -1");
-    assert!(reply.is_error(), "below 0: {reply:?}");
+    let text = client.refused("BADSTATE", "INV.ADJUST popup sku-1 -1");
+    assert_eq!(text, "BADSTATE sku sku-1 has on-hand 0, a delta of -1 would take it below 0");
     assert_eq!(stock(&mut client, "popup", "sku-1"), (0, 0, 0));
     assert_eq!(client.int(format!("INV.ADJUST popup sku-1 {MAX}")), MAX);
     client.refused("ERR", "INV.ADJUST popup sku-1 1");
@@ -258,6 +258,8 @@ fn sync_applies_in_order(binary: &ServerBinary) {
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 4");
     let digest = client.digest();
     assert_eq!(client.text("INV.SYNC popup erp 41 ITEMS sku-1 10 sku-2 20"), "DUPLICATE");
+    assert_eq!(client.text("INV.SYNC popup erp 41 ITEMS sku-2 20 sku-1 10"), "DUPLICATE", "in another order");
+    client.refused("MISMATCH", "INV.SYNC popup erp 41 ITEMS sku-2 10 sku-1 20");
     assert_eq!(client.text("INV.SYNC popup erp 7 ITEMS sku-1 1"), "DUPLICATE");
     assert_eq!(client.digest(), digest, "a duplicate changes nothing");
     let text = client.refused("GAP", "INV.SYNC popup erp 43 ITEMS sku-1 1");

@@ -8,9 +8,12 @@ use crate::common::{assert_books_balance, entries, tests, Client, Reply, Server,
 use crate::persistence::open_full_store;
 use std::path::Path;
 
-tests![a_file_of_version_1_loads];
+tests![a_file_of_version_1_loads, what_version_1_remembered_of_calls_and_returns_is_known];
 
 const VERSION_1: &str = "tests/data/version-1.rdb";
+
+/// Calls with several items, under REFs and without, and an order of 151 returns; nothing in it is ever forgotten.
+const VERSION_1_RETURNS: &str = "tests/data/version-1-returns.rdb";
 
 /// A replica whose primary is nowhere: it has what is in the file, and acts on none of the deadlines that passed since.
 fn frozen(binary: &ServerBinary, file: &Path) -> Server {
@@ -51,6 +54,23 @@ fn told(client: &mut Client) -> Vec<String> {
     told
 }
 
+/// What was called under a REF before the upgrade is answered as it was then, and changes nothing. Nothing is swept on a
+/// replica, so that the REFs are still there.
+fn knows_its_refs(old: &mut Client) {
+    old.ok("CONFIG SET replica-read-only no");
+    let digest = old.digest();
+    for (call, reply) in [
+        ("INV.ADJUST popup sku-2 -3 REASON broken REF r-1", 497),
+        ("ORDER.RETURN popup o-3 REF ret-3 ITEMS sku-1 1", 1),
+        ("INV.RELEASE popup h-1 REF rel-1 ITEMS sku-1 1", 3),
+    ] {
+        assert_eq!(old.int(call), reply, "{call}");
+    }
+    old.refused("MISMATCH", "ORDER.RETURN popup o-3 REF ret-3 ITEMS sku-1 2");
+    assert_eq!(old.digest(), digest);
+    old.ok("CONFIG SET replica-read-only yes");
+}
+
 fn a_file_of_version_1_loads(binary: &ServerBinary) {
     let fresh = Server::with(binary, &["holdfast.sample-ms 0"]);
     let mut client = fresh.client();
@@ -74,9 +94,47 @@ fn a_file_of_version_1_loads(binary: &ServerBinary) {
         assert_eq!(entries(&mut old, &stream).len(), entries(&mut client, &stream).len(), "{stream}");
     }
     assert_eq!(old.get("LOCK.GET doc").field("owner").text(), "owner-1");
+    knows_its_refs(&mut old);
     // It goes on from there: what is due by now is done, and it sells.
     old.ok("REPLICAOF NO ONE");
     old.text("ORDER.PLACE popup after c-new ITEMS sku-1 1");
     assert_books_balance(&mut old, "popup");
     assert_ne!(old.get("LOCK.ACQUIRE doc owner-1 1000"), Reply::Nil);
+}
+
+/// Version 1 remembered a call with its items as they were named, a REF without its command, and every return.
+fn what_version_1_remembered_of_calls_and_returns_is_known(binary: &ServerBinary) {
+    let mut server = Server::with(binary, &["holdfast.sample-ms 0"]);
+    server.kill9();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(VERSION_1_RETURNS);
+    std::fs::copy(file, server.dir().join("dump.rdb")).expect("the file of an earlier version");
+    server.start_again();
+    let mut client = server.client();
+    assert_books_balance(&mut client, "popup");
+    let digest = client.digest();
+    for (call, reply) in [
+        ("ORDER.RETURN popup o-1 REF rma-1 ITEMS sku-2 2 sku-1 1", 3),
+        ("INV.COMMIT popup h-1 REF rma-2 ITEMS sku-2 2 sku-1 1", 7),
+        ("INV.COMMIT popup h-2 ITEMS sku-2 2 sku-1 1", 0),
+    ] {
+        assert_eq!(client.int(call), reply, "{call}");
+    }
+    assert_eq!(client.text("INV.SYNC popup erp 7 ITEMS sku-3 3 sku-2 900"), "DUPLICATE");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 400 sku-2 400");
+    // Which command a REF was of, the file does not say: it is refused rather than applied.
+    client.refused("MISMATCH", "INV.ADJUST popup sku-1 1 REF rma-1");
+    client.refused("MISMATCH", "INV.COMMIT popup h-1 REF rma-2 ITEMS sku-2 1");
+    assert_eq!(client.digest(), digest);
+    let order = client.get("ORDER.GET popup o-1");
+    let returned = order.field("items").array().iter().map(|item| item.field("returned").int()).sum::<i64>();
+    let history = order.field("history");
+    let sum = history.array()[2].clone();
+    assert_eq!((history.array().len(), sum.field("returns").int()), (103, 51));
+    let units = history.array()[3..].iter().map(|event| event.field("units").int()).sum::<i64>();
+    assert_eq!(units + sum.field("units").int(), returned);
+    client.int("ORDER.RETURN popup o-1 REF rma-3 SCRAP ITEMS sku-1 1");
+    let digest = client.digest();
+    client.ok("SAVE");
+    server.restart();
+    assert_eq!(server.debug_digest(), digest, "it is saved in the new version");
 }

@@ -245,6 +245,16 @@ impl StreamGroup {
         made.map(drop).context("making the counters' consumer group")
     }
 
+    /// Entries that the group was given and has not acknowledged: none, as the counters read with NOACK.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn pending(shop: &Shop, connection: &mut ConnectionManager) -> Result<i64> {
+        let summary: (i64, Value, Value, Value) =
+            cmd("XPENDING").arg(shop.stream("orders")).arg(GROUP).query_async(connection).await?;
+        Ok(summary.0)
+    }
+
     /// A counter's place in the group.
     ///
     /// # Errors
@@ -261,7 +271,8 @@ impl StreamGroup {
 
 impl WorkSource for StreamGroup {
     async fn next(&mut self) -> RedisResult<Vec<Work>> {
-        // No list of pending entries: what a counter misses, a worker claims. No order lives in a list only.
+        // NOACK: the store remembers what is unfinished, so the group needs no list of pending entries, which would
+        // otherwise keep each entry until an XACK. What a counter misses, a worker claims.
         let options = StreamReadOptions::default().group(GROUP, &self.consumer).noack();
         let options = options.count(ENTRIES_AT_A_TIME).block(COUNTER_WAIT_MS);
         let reply: Option<StreamReadReply> = self.connection.xread_options(&[&self.stream], &[">"], &options).await?;

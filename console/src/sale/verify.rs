@@ -10,6 +10,7 @@ use redis::{cmd, Value};
 use super::ledger::Ledger;
 use super::shop::{customer_id, Info, Shop, SKU};
 use super::shopkeeper;
+use super::source::StreamGroup;
 use crate::store::{self, SkuCounts};
 use crate::text::grouped;
 
@@ -150,7 +151,7 @@ async fn check_info(shop: &Shop, connection: &mut ConnectionManager, verdict: &m
     Ok(())
 }
 
-/// Nothing is left to do, and every dead letter is one that is known.
+/// Nothing is left to do, not even in the pending list of a consumer group, and every dead letter is one that is known.
 async fn check_streams(shop: &Shop, connection: &mut ConnectionManager, verdict: &mut Verdict) -> Result<()> {
     let dead = i64::try_from(shop.ledger().tally.dead)?;
     for (stream, wanted) in [("orders", 0), ("retry", 0), ("dead", dead)] {
@@ -158,6 +159,8 @@ async fn check_streams(shop: &Shop, connection: &mut ConnectionManager, verdict:
         let length: i64 = cmd("XLEN").arg(&stream).query_async(connection).await?;
         verdict.expect(&format!("entries in {stream}"), length, wanted);
     }
+    let pending = StreamGroup::pending(shop, connection).await?;
+    verdict.expect("entries pending in the counters' consumer group", pending, 0);
     Ok(())
 }
 

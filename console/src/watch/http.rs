@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{header, HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
@@ -14,10 +15,10 @@ use axum::routing::{get, post};
 use axum::Router;
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::assets;
+use super::connections::{Connections, Seat};
 use super::detail::Details;
 use super::guard::Guard;
 use super::history::Histories;
@@ -26,10 +27,10 @@ use super::link::{AskError, Link};
 use super::model::{Key, Model};
 use super::{order, prometheus, sse};
 
-/// Pages that can look on at a time.
-const PAGES_MAX: usize = 256;
 /// Bytes of a request's body.
 const BODY_MAX: usize = 16 * 1_024;
+/// From a request's head until its body is there.
+const BODY_TIME: Duration = Duration::from_secs(8);
 /// Scripts and styles from this program alone, and nobody may put the page into a frame.
 const CONTENT_SECURITY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// On every answer.
@@ -55,8 +56,8 @@ pub struct App {
     pub details: Details,
     /// Whether the page may write.
     pub writes: bool,
-    /// Places for pages that look on.
-    pages: Arc<Semaphore>,
+    /// All connections, some of them of pages that look on.
+    pub connections: Arc<Connections>,
 }
 
 impl App {
@@ -65,7 +66,7 @@ impl App {
         App {
             histories: Histories::new(link.clone()),
             details: Details::new(model.clone(), link.clone()),
-            pages: Arc::new(Semaphore::new(PAGES_MAX)),
+            connections: Connections::new(),
             model,
             link,
             writes,
@@ -73,8 +74,8 @@ impl App {
     }
 }
 
-/// All routes, behind `guard`. Serve it with the peers' addresses.
-pub fn router(app: App, guard: Guard) -> Router {
+/// All routes, behind `guard`. Serve it with [`Connections::serve`].
+pub fn router(app: Arc<App>, guard: Guard) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/api/stores", get(stores))
@@ -86,7 +87,7 @@ pub fn router(app: App, guard: Guard) -> Router {
         .fallback(get(asset))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(Arc::new(guard), guarded))
-        .with_state(Arc::new(app))
+        .with_state(app)
 }
 
 async fn guarded(
@@ -193,14 +194,25 @@ async fn one_order(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
     Ok(json(&order::get(&app.link, &ids.store, &ids.order).await.map_err(|error| error.of_store(&ids.store))?))
 }
 
-async fn redrive(State(app): State<Arc<App>>, ids: Ids, headers: HeaderMap, body: Bytes) -> Answer<Response> {
-    may_write(&app, &headers)?;
+async fn redrive(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Answer<Response> {
+    may_write(&app, request.headers())?;
+    let body = match body_of(request).await? {
+        Ok(body) => body,
+        Err(refusal) => return Ok(refusal),
+    };
     let wrong = |text: String| Failure(StatusCode::BAD_REQUEST, text);
     let body: order::Redrive = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
     let command = body.command(&ids.store).map_err(|text| wrong(text.to_string()))?;
     let redriven = order::redrive(&app.link, command).await.map_err(|error| error.of_store(&ids.store))?;
     app.details.forget(&ids.store).await;
     Ok(json(&json!({ "redriven": redriven })))
+}
+
+/// The body of a request that brings it in time; or the answer to one that is too large.
+async fn body_of(request: Request) -> Answer<Result<Bytes, Response>> {
+    let late = |_| Failure(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {BODY_TIME:?}"));
+    let read = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await.map_err(late)?;
+    Ok(read.map_err(IntoResponse::into_response))
 }
 
 /// A write must be wanted by whoever started the program, and come from the page: no form and no script of another
@@ -222,9 +234,12 @@ fn may_write(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn events(State(app): State<Arc<App>>, uri: Uri) -> Answer<Response> {
-    let full = |_| Failure(StatusCode::SERVICE_UNAVAILABLE, format!("{PAGES_MAX} pages look on, and no more can"));
-    let place = app.pages.clone().try_acquire_owned().map_err(full)?;
+async fn events(State(app): State<Arc<App>>, Extension(seat): Extension<Arc<Seat>>, uri: Uri) -> Answer<Response> {
+    let full = || {
+        let text = format!("{} pages are open, and there can be no more", app.connections.pages_max());
+        Failure(StatusCode::SERVICE_UNAVAILABLE, text)
+    };
+    let place = app.connections.page(&seat).ok_or_else(full)?;
     let store = parameter(&uri, "store").map(|id| Key::from(bytes_of(id)));
     Ok(Sse::new(ReceiverStream::new(sse::tell(&app, store, place))).into_response())
 }

@@ -5,6 +5,7 @@
 //! the page, the API and `/metrics` from them, and [`tui`] draws them on a terminal.
 
 mod assets;
+mod connections;
 mod detail;
 mod discovery;
 mod feed;
@@ -203,9 +204,9 @@ async fn serve_model(
 ) -> Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = http::router(App::new(model, link, writes), guard);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).await.context("serving the page")
+    let app = Arc::new(App::new(model, link, writes));
+    app.connections.clone().serve(listener, http::router(app, guard)).await;
+    Ok(())
 }
 
 /// Draws on the terminal until the reader leaves; serves the page meanwhile, if somewhere is given.

@@ -10,10 +10,11 @@ use std::time::Duration;
 use axum::response::sse::Event;
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, OwnedSemaphorePermit};
+use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep_until, Instant, Interval, MissedTickBehavior};
 
+use super::connections::PagePlace;
 use super::detail::Detail;
 use super::http::App;
 use super::id::id_of;
@@ -61,7 +62,7 @@ struct Teller {
 }
 
 /// Starts to tell a page what happens; `place` is given back when it leaves.
-pub fn tell(app: &Arc<App>, store: Option<Key>, place: OwnedSemaphorePermit) -> mpsc::Receiver<Sent> {
+pub fn tell(app: &Arc<App>, store: Option<Key>, place: PagePlace) -> mpsc::Receiver<Sent> {
     let (events, received) = mpsc::channel(QUEUE);
     let teller = Teller {
         // Before anything is read: nothing falls between what is read and what is told.

@@ -7,10 +7,10 @@ use super::super::due::Due;
 use super::super::history::{History, HAPPENINGS_MAX};
 use super::super::hold::{Hold, HoldItem, HoldState};
 use super::super::metrics::Sampling;
-use super::super::order::{Extra, Failed, Order, OrderState, Seat, Step};
+use super::super::order::{CameBack, Extra, Failed, Order, OrderState, Returns, Seat, Step, RETURNS_MAX};
 use super::super::orders::Tallied;
 use super::super::packed::{take, take_bytes, take_u32};
-use super::super::refs::Ref;
+use super::super::refs::{Asker, Ref};
 use super::super::settings::Field;
 use super::super::stock::Source;
 use super::super::store::Store;
@@ -36,6 +36,8 @@ type Loaded<T> = Result<T, Corrupt>;
 /// Puts a store together again, piece by piece.
 pub struct Loader {
     store: Store,
+    /// The version of the image.
+    version: u64,
     section: Option<Section>,
     pieces: u64,
     sum: Xxh3,
@@ -47,6 +49,8 @@ pub struct Loader {
     tokens: Vec<u64>,
     /// The slot of each customer, by the one it was saved with; [`NIL`] where there was none.
     customers: Vec<u32>,
+    /// Forgotten units that customers have, by the slot of their SKU.
+    past: Vec<u64>,
 }
 
 impl Loader {
@@ -54,6 +58,7 @@ impl Loader {
     pub fn new(seed: u64) -> Self {
         Loader {
             store: Store::new(seed),
+            version: VERSION,
             section: None,
             pieces: 0,
             sum: Xxh3::new(),
@@ -61,6 +66,7 @@ impl Loader {
             places: Vec::new(),
             tokens: Vec::new(),
             customers: Vec::new(),
+            past: Vec::new(),
         }
     }
 
@@ -178,7 +184,8 @@ impl Loader {
     }
 
     fn head(&mut self, rest: &mut &[u8]) -> Loaded<()> {
-        if self.pieces > 1 || number(rest)? != VERSION {
+        self.version = number(rest)?;
+        if self.pieces > 1 || !(1..=VERSION).contains(&self.version) {
             return Err(Corrupt("a version this module does not know"));
         }
         let store = &mut self.store;
@@ -205,6 +212,7 @@ impl Loader {
             }
             store.settings.set(field, value);
         }
+        store.second = self.version > 1 && flag(rest)?;
         let window = (store.settings.opens, store.settings.closes);
         if window.1 != 0 && window.1 <= window.0 || !rest.is_empty() {
             return Err(Corrupt("a window that closes before it opens, or more than one head"));
@@ -238,11 +246,24 @@ impl Loader {
         let slot = self.store.new_customer(id);
         self.customers.push(slot);
         for _ in 0..number(rest)? {
-            let (sku, past) = (self.sku_ref(rest)?, units(rest)? as i64);
+            let (sku, past) = (self.sku_ref(rest)?, units(rest)?);
+            self.add_past(sku, past)?;
+            let past = past as i64;
             if units_of(self.store.customers.at(slot), self.store.many.get(&slot), sku) > 0 {
                 return Err(Corrupt("a customer's SKU twice"));
             }
             self.store.change_customer(slot, &Change { refs: 0, units: &[(sku, past, past)] });
+        }
+        Ok(())
+    }
+
+    /// Customers have no more of a SKU's forgotten units than there are: they can bring them back.
+    fn add_past(&mut self, sku: u32, past: u64) -> Loaded<()> {
+        let at = sku as usize;
+        self.past.resize(self.past.len().max(at + 1), 0);
+        self.past[at] = sum(self.past[at], past)?;
+        if self.past[at] > self.store.skus.at(sku).past {
+            return Err(Corrupt("customers have more than was sold"));
         }
         Ok(())
     }
@@ -330,7 +351,8 @@ impl Loader {
         let (state, customer) = (order.state(), order.customer);
         let mut tallied = Tallied::new();
         for (i, item) in items.iter().enumerate() {
-            let back = extra.as_ref().and_then(|e| e.returned.get(i).copied()).unwrap_or(0);
+            let returns = extra.as_ref().and_then(|e| e.returns.as_deref());
+            let back = returns.and_then(|returns| returns.units.get(i).copied()).unwrap_or(0);
             let sku = self.store.skus.at_mut(item.sku);
             match state {
                 OrderState::Completed => sku.sold = sum(sku.sold, item.qty - back)?,
@@ -381,11 +403,13 @@ impl Loader {
     }
 
     fn reference(&mut self, rest: &mut &[u8]) -> Loaded<()> {
+        let by = if self.version == 1 { 0 } else { number(rest)? };
+        let by = Asker::by_number(by).ok_or(Corrupt("a REF of an unknown command"))?;
         let id = id(rest)?;
-        if self.store.find_ref(id).is_some() {
+        if self.store.find_ref(by, id).is_some() {
             return Err(Corrupt("a REF twice"));
         }
-        let mut reference = Ref::new(id, wide(rest)?, 0);
+        let mut reference = Ref::new(by, id, wide(rest)?, 0);
         reference.place = self.place(rest)?;
         reference.reply = number(rest)?;
         reference.due = time(rest)?;
@@ -469,13 +493,39 @@ impl Loader {
         extra.next_token = self.token(rest)?;
         extra.redrives = take_u32(rest).ok_or(Corrupt("a number of redrives"))?;
         extra.was_dead = flag(rest)?;
-        returns(rest, items, &mut extra)?;
+        extra.returns = self.returns(rest, items)?;
         Ok((extra, worker))
     }
 
     fn failed(&self, rest: &mut &[u8]) -> Loaded<Failed> {
         let (token, attempt) = (self.token(rest)?, take_u32(rest).ok_or(Corrupt("a number of attempts"))?);
         Ok(Failed { token, attempt, due: time(rest)?, call: wide(rest)? })
+    }
+
+    fn returns(&self, rest: &mut &[u8], items: &UnitsList) -> Loaded<Option<Box<Returns>>> {
+        let some = self.version == 1 || flag(rest)?;
+        if !some {
+            return Ok(None);
+        }
+        let mut back = Vec::new();
+        for i in 0..number(rest)? as usize {
+            back.push(quantity(rest)?);
+            if items.get(i).is_none_or(|item| back[i] > item.qty) {
+                return Err(Corrupt("more came back than was sold"));
+            }
+        }
+        let lost = if self.version == 1 { (0, 0) } else { (quantity(rest)?, quantity(rest)?) };
+        let count = number(rest)?;
+        if self.version > 1 && count > RETURNS_MAX as u64 {
+            return Err(Corrupt("more returns than an order remembers"));
+        }
+        let none = back.is_empty() && lost == (0, 0) && count == 0;
+        let mut returns = Returns::new(back, lost);
+        for _ in 0..count {
+            let (at, units) = (time(rest)?, quantity(rest)?);
+            returns.push(CameBack { at, units, scrap: self.version > 1 && flag(rest)? });
+        }
+        Ok((!none).then(|| Box::new(returns)))
     }
 
     fn token(&self, rest: &mut &[u8]) -> Loaded<u64> {
@@ -488,20 +538,6 @@ const MAX_HISTORY_BYTES: usize = HAPPENINGS_MAX as usize * (MAX_ID_BYTES + 64);
 
 fn step(rest: &mut &[u8]) -> Loaded<Step> {
     Ok(Step { name: id(rest)?.into(), version: number(rest)?, call: wide(rest)? })
-}
-
-fn returns(rest: &mut &[u8], items: &UnitsList, extra: &mut Extra) -> Loaded<()> {
-    for i in 0..number(rest)? as usize {
-        let back = quantity(rest)?;
-        if items.get(i).is_none_or(|item| back > item.qty) {
-            return Err(Corrupt("more came back than was sold"));
-        }
-        extra.returned.push(back);
-    }
-    for _ in 0..number(rest)? {
-        extra.returns.push((time(rest)?, quantity(rest)?));
-    }
-    Ok(())
 }
 
 /// Whether what an order has fits its state.
@@ -517,12 +553,11 @@ fn check_extra(state: OrderState, extra: &Extra, worker: &[u8]) -> Loaded<()> {
     };
     let in_side = extra.side != EntryId::default();
     let ended = matches!(state, OrderState::Completed | OrderState::Cancelled);
-    let came_back = !extra.returned.is_empty() || !extra.returns.is_empty();
     if !fits
         || worker.is_empty() == (state == OrderState::Claimed)
         || in_side != (extra.retry.is_some() || state == OrderState::Dead)
         || (extra.ended_at > 0) != ended
-        || came_back && state != OrderState::Completed
+        || extra.returns.is_some() && state != OrderState::Completed
         || extra.was_dead && state != OrderState::Cancelled
     {
         return Err(Corrupt("an order that cannot be"));

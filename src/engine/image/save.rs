@@ -153,6 +153,7 @@ impl Store {
             put_bytes(out, field.name().as_bytes());
             put(out, self.settings.get(*field));
         }
+        put(out, u64::from(self.second));
     }
 
     /// A vacant slot is an empty id; of the tallies only the forgotten part.
@@ -242,16 +243,18 @@ impl Store {
 }
 
 fn write_returns(out: &mut Vec<u8>, extra: &Extra) {
-    put(out, extra.returned.len() as u64);
-    put_all(out, extra.returned.iter().copied());
-    put(out, extra.returns.len() as u64);
-    for (at, units) in &extra.returns {
-        put(out, *at);
-        put(out, *units);
+    let Some(returns) = &extra.returns else { return put(out, 0) };
+    put(out, 1);
+    put(out, returns.units.len() as u64);
+    put_all(out, returns.units.iter().copied());
+    put_all(out, [returns.lost().0, returns.lost().1, returns.list().len() as u64]);
+    for back in returns.list() {
+        put_all(out, [back.at, back.units, u64::from(back.scrap)]);
     }
 }
 
 pub(in super::super) fn write_ref(out: &mut Vec<u8>, reference: &Ref) {
+    put(out, reference.by as u64);
     put_bytes(out, &reference.id);
     put_wide(out, reference.call);
     put_all(out, [reference.place, reference.reply, reference.due]);

@@ -154,7 +154,7 @@ fn orders_that_are_wrong_are_found() {
     }
     found(|store| {
         let slot = slot(store, b"done");
-        store.extra_mut(slot).returned[0] += 1;
+        store.extra_mut(slot).returns.as_mut().unwrap().units[0] += 1;
     });
     assert_eq!(found(|store| store.by_state[OrderState::Dead as usize] += 1)[0], "orders dead 2/1");
 }

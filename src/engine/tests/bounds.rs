@@ -77,7 +77,7 @@ fn durations_end_at_the_largest_time() {
 #[test]
 fn the_smallest_adjustment_is_only_too_large() {
     let mut shop = Shop::with(&[("tea", 5)]);
-    assert!(shop.refused(adjust("tea", i64::MIN)).starts_with("OUTOFSTOCK "));
+    assert!(shop.refused(adjust("tea", i64::MIN)).starts_with("BADSTATE sku tea has on-hand 5, "));
     assert!(shop.refused(adjust("tea", i64::MAX).reference("r")).starts_with("ERR "));
 }
 

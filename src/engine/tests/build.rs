@@ -58,7 +58,7 @@ pub fn cancel(order: &str) -> Command {
 }
 
 pub fn give_back(order: &str, items: &[(&str, u64)]) -> Command {
-    Command::Return { order: order.into(), reference: None, items: lines(items) }
+    Command::Return { order: order.into(), customer: None, reference: None, scrap: false, items: lines(items) }
 }
 
 pub fn claim(worker: &str, count: usize) -> Command {
@@ -111,7 +111,16 @@ impl Command {
 
     pub fn by(self, name: &str) -> Command {
         self.with(|command| match command {
-            Command::Reserve { customer, .. } => customer.replace(name.into()).is_none(),
+            Command::Reserve { customer, .. } | Command::Return { customer, .. } => {
+                customer.replace(name.into()).is_none()
+            }
+            _ => false,
+        })
+    }
+
+    pub fn scrap(self) -> Command {
+        self.with(|command| match command {
+            Command::Return { scrap, .. } => !std::mem::replace(scrap, true),
             _ => false,
         })
     }

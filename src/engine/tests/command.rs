@@ -8,6 +8,7 @@ use super::super::metrics::Sample;
 use super::super::order::OrderState;
 use super::super::orders::{Complete, Place, Take};
 use super::super::refusal::Refusal;
+use super::super::returns::Return;
 use super::super::settings::Field;
 use super::super::steps::Advance;
 use super::super::stock::{Adjust, SetStock, Sync, Synced};
@@ -77,7 +78,9 @@ pub enum Command {
     },
     Return {
         order: Id,
+        customer: Option<Id>,
         reference: Option<Id>,
+        scrap: bool,
         items: Lines,
     },
     Claim {
@@ -306,8 +309,10 @@ impl Command {
                 store.complete(now, &Complete { order, token: *token, result }, fx).map(Reply::Entry)
             }
             Command::Cancel { order, reason } => store.cancel(now, order, reason, fx).map(Reply::Units),
-            Command::Return { order, reference, items } => {
-                store.return_units(now, order, reference.as_deref(), &lines(items), fx).map(Reply::Units)
+            Command::Return { order, customer, reference, scrap, items } => {
+                let (customer, reference) = (customer.as_deref(), reference.as_deref());
+                let back = Return { order, customer, reference, scrap: *scrap, items: &lines(items) };
+                store.return_units(now, &back, fx).map(Reply::Units)
             }
             other => unreachable!("{other:?} is of no order"),
         }

@@ -40,6 +40,8 @@ pub fn rich() -> Shop {
     shop.ok(complete("past"));
     shop.ok(place("gone", "vacant", &[("tea", 1)]).group("vacant"));
     shop.ok(cancel("gone"));
+    shop.ok(reserve("nobody's", &[("tea", 6)]));
+    shop.ok(commit("nobody's"));
     shop.wait(1_000);
     let script = [
         set("jam", 7).safety(1).low(2).limit(4),
@@ -48,7 +50,8 @@ pub fn rich() -> Shop {
         place("done", "ann", &[("tea", 3), ("milk", 2)]).note("{}"),
         complete("done").note("ok"),
         give_back("done", &[("tea", 1)]).reference("back"),
-        give_back("done", &[("milk", 1)]),
+        give_back("done", &[("milk", 1)]).by("ann").scrap(),
+        give_back("past", &[("tea", 1)]).by("ann").reference("back-2").scrap(),
         place("no", "bob", &[("jam", 1)]),
         cancel("no").note("why"),
     ];
@@ -158,6 +161,8 @@ fn probes() -> Vec<Command> {
         give_back("done", &[("tea", 1)]).reference("p2"),
         give_back("done", &[("milk", 1), ("tea", 1)]),
         give_back("done", &[("tea", 1)]).reference("back"),
+        give_back("past", &[("milk", 1)]).by("ann").reference("p3"),
+        give_back("past", &[("tea", 1)]).by("ann").reference("back"),
         complete("waits"),
         cancel("of-hold"),
         complete("new"),

@@ -180,13 +180,21 @@ fn of_order() -> impl Strategy<Value = Command> {
             Command::Complete { order, token, result }
         }),
         2 => (order(), note()).prop_map(|(order, reason)| Command::Cancel { order, reason }),
-        3 => (order(), reference(), prop_oneof![few(), lines()]).prop_map(|(order, reference, items)| {
-            Command::Return { order, reference, items }
-        }),
+        4 => came_back(),
         1 => (order(), any::<bool>(), weighted(0.8, 1u64..50)).prop_map(|(order, side, ahead_ms)| {
             Command::Reentry { order, side, ahead_ms }
         }),
     ]
+}
+
+/// Units of an order, and of one that nobody remembers.
+fn came_back() -> impl Strategy<Value = Command> {
+    let gone = (Just(b"gone".to_vec()), customer().prop_map(Some), few());
+    let known = (order(), weighted(0.3, customer()), prop_oneof![few(), lines()]);
+    let which = prop_oneof![2 => known, 1 => gone];
+    (which, reference(), weighted(0.3, Just(()))).prop_map(|((order, customer, items), reference, scrap)| {
+        Command::Return { order, customer, reference, scrap: scrap.is_some(), items }
+    })
 }
 
 fn worker() -> impl Strategy<Value = Id> {

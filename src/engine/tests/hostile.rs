@@ -5,7 +5,7 @@ use proptest::sample::Index;
 
 use super::super::effects::Effects;
 use super::super::hold::HoldState;
-use super::super::order::{Extra, OrderState};
+use super::super::order::{CameBack, Extra, OrderState, Returns};
 use super::super::packed::{put, put_bytes};
 use super::super::store::Store;
 use super::super::streams::EntryId;
@@ -216,15 +216,16 @@ fn an_order_that_cannot_be_is_refused() {
     let slot = |store: &Store, id: &[u8]| store.find_order(id).unwrap();
     refused("returns of an order that waits", |store| {
         let slot = slot(store, b"waits");
-        store.extra_mut(slot).returned = vec![1, 0];
+        store.extra_mut(slot).returns = Some(Box::new(Returns::new(vec![1, 0], (0, 0))));
     });
     refused("returns of an order that was cancelled", |store| {
         let slot = slot(store, b"no");
-        store.extra_mut(slot).returns = vec![(1, 1)];
+        let returns = store.extra_mut(slot).returns.get_or_insert_default();
+        returns.push(CameBack { at: 1, units: 1, scrap: false });
     });
     refused("more returned than was sold", |store| {
         let slot = slot(store, b"done");
-        store.extra_mut(slot).returned[0] = 4;
+        store.extra_mut(slot).returns.as_mut().unwrap().units[0] = 4;
     });
     refused("another's place in the queue", |store| {
         let entry = store.orders.at(slot(store, b"waits")).entry();
@@ -341,7 +342,9 @@ fn an_order_whose_end_cannot_be_is_refused() {
     refused("dead without an entry", |store| extra(store, "dies").side = EntryId::default());
     refused("dead, and its entry to come", |store| extra(store, "dies").side = store.last.dead.next(0));
     refused("dead and ended", |store| extra(store, "dies").ended_at = 1);
-    refused("dead and something came back", |store| extra(store, "dies").returned = vec![1]);
+    refused("dead and something came back", |store| {
+        extra(store, "dies").returns = Some(Box::new(Returns::new(vec![1], (0, 0))));
+    });
     refused("dead before it was completed", |store| extra(store, "done").was_dead = true);
     refused("dead before it was dead", |store| extra(store, "dies").was_dead = true);
     refused("completed and a retry", |store| extra(store, "done").retry = Some((1, 1)));
@@ -411,6 +414,8 @@ fn a_customer_that_nothing_needs_is_refused() {
         sealed(pieces)
     };
     assert!(tried(&customers(&[("new", &[(0, 5)])]), "one of a forgotten sale"));
+    assert!(!tried(&customers(&[("new", &[(0, 7)])]), "one of more than the forgotten sales"));
+    assert!(!tried(&customers(&[("new", &[(0, 4)]), ("newer", &[(0, 3)])]), "two of more than that"));
     assert!(!tried(&customers(&[("new", &[])]), "one of nothing"));
     assert!(!tried(&customers(&[("new", &[(0, 0)])]), "one of no units"));
     assert!(!tried(&customers(&[("new", &[(0, 0), (1, 5)])]), "one of no units and some"));

@@ -18,6 +18,7 @@ pub fn follow(ledger: &mut Ledger, movement: &Movement) {
     let by = |n: u64| u64::try_from(n as i64 + movement.delta).unwrap();
     match movement.kind {
         "set" | "adjust" | "sync" | "return" => *on_hand = by(*on_hand),
+        "scrap" => {}
         "reserve" | "place" | "release" | "expire" | "cancel" => *held = by(*held),
         // More may leave than a low count has left in the books: on_hand stops at 0.
         "commit" | "complete" => {
@@ -70,6 +71,7 @@ fn the_books_follow_from_the_journal() {
         (place_hold("o", "ann", "h"), &[]),
         (complete("o"), &["complete tea -3 6/0 o", "complete milk -1 3/0 o"]),
         (give_back("o", &[("tea", 2)]), &["return tea +2 8/0 o"]),
+        (give_back("o", &[("tea", 1)]).scrap(), &["scrap tea +1 8/0 o"]),
         (place("o2", "ann", &[("tea", 5)]), &["place tea +5 8/5 o2"]),
         (cancel("o2").note("no"), &["cancel tea -5 8/0 o2 no"]),
         (reserve("h2", &[("tea", 6)]).ttl(10), &["reserve tea +6 8/6 h2"]),

@@ -52,7 +52,7 @@ pub struct Hold {
     pub ended_at: u64,
     pub forget_at: u64,
     /// The call that ended it: commit or release, of what.
-    pub end: Option<(bool, Option<Lines>)>,
+    pub end: Option<(bool, Option<BTreeMap<Id, u64>>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +79,8 @@ pub struct Order {
     pub ended_at: u64,
     pub complete: Option<EntryId>,
     pub note: Id,
-    pub returns: Vec<(u64, u64)>,
+    /// When units came back, how many, and whether they were written off.
+    pub returns: Vec<(u64, u64, bool)>,
     /// When its lease ends, its retry is due or it is forgotten, and the number of that deadline.
     pub due: Option<(u64, u64)>,
     /// The deadline of the retry that is waited for or worked on.
@@ -131,8 +132,9 @@ pub struct Model {
     pub skus: BTreeMap<Id, Sku>,
     pub holds: BTreeMap<Id, Hold>,
     pub orders: BTreeMap<Id, Order>,
-    references: BTreeMap<Id, Reference>,
-    sources: BTreeMap<Id, (u64, Lines)>,
+    /// REFs, by the name of their command.
+    references: BTreeMap<(&'static str, Id), Reference>,
+    sources: BTreeMap<Id, (u64, BTreeMap<Id, u64>)>,
     past: Vec<Past>,
     pub last_orders: EntryId,
     pub last_complete: EntryId,
@@ -193,7 +195,9 @@ impl Model {
             Command::Place { order, customer, group, data, take } => self.place(order, customer, group, data, take),
             Command::Complete { order, token, result } => self.complete(order, *token, result),
             Command::Cancel { order, reason } => self.cancel(order, reason),
-            Command::Return { order, reference, items } => self.give_back(command, order, reference, items),
+            Command::Return { order, customer, reference, scrap, items } => {
+                self.give_back(command, order, customer.as_ref(), reference, *scrap, items)
+            }
             Command::Claim { worker, count, lease_ms } => self.claim(worker, *count, *lease_ms),
             Command::Renew { order, token, lease_ms } => self.renew(order, *token, *lease_ms),
             Command::Yield { worker } => self.yield_all(worker),
@@ -321,8 +325,9 @@ impl Model {
         for (id, order) in &self.orders {
             dues.extend(order.due.map(|due| (due, ('o', id.clone()))));
         }
-        for (id, reference) in &self.references {
-            dues.insert((reference.forget_at, reference.place), ('r', id.clone()));
+        for ((kind, id), reference) in &self.references {
+            let id = [kind.as_bytes(), b" ", id].concat();
+            dues.insert((reference.forget_at, reference.place), ('r', id));
         }
         dues
     }
@@ -359,7 +364,7 @@ impl Model {
                 _ => self.forget_order(id),
             },
             _ => {
-                self.references.remove(id);
+                self.references.retain(|(kind, name), _| [kind.as_bytes(), b" ", name].concat() != *id);
                 1
             }
         }
@@ -396,14 +401,15 @@ impl Model {
 
     /// The first reply of a REF that is known, or the refusal of another call.
     fn replied(&self, reference: &Option<Id>, command: &Command) -> Option<Result<u64, Vec<&'static str>>> {
-        let known = self.references.get(reference.as_ref()?)?;
-        Some(if known.command == *command { Ok(known.reply) } else { Err(vec!["MISMATCH"]) })
+        let known = self.references.get(&(of_command(command), reference.clone()?))?;
+        Some(if known.command == content(command) { Ok(known.reply) } else { Err(vec!["MISMATCH"]) })
     }
 
     fn remember(&mut self, reference: &Option<Id>, command: &Command, reply: u64) {
         if let Some(id) = reference {
             let (place, forget_at) = (self.next_place(), self.forget_at());
-            self.references.insert(id.clone(), Reference { place, command: command.clone(), reply, forget_at });
+            let reference = Reference { place, command: content(command), reply, forget_at };
+            self.references.insert((of_command(command), id.clone()), reference);
         }
     }
 
@@ -463,6 +469,34 @@ impl Model {
         }
         Ok(list)
     }
+}
+
+/// The command a REF belongs to.
+fn of_command(command: &Command) -> &'static str {
+    match command {
+        Command::Adjust { .. } => "adjust",
+        Command::Close { commit: true, .. } => "commit",
+        Command::Close { commit: false, .. } => "release",
+        Command::Return { .. } => "return",
+        other => unreachable!("{other:?} has no REF"),
+    }
+}
+
+/// A call as what it asks for: its items in no order, each SKU once.
+fn content(command: &Command) -> Command {
+    let mut command = command.clone();
+    if let Command::Return { items, .. } | Command::Close { items: Some(items), .. } = &mut command {
+        *items = added_up(items).into_iter().collect();
+    }
+    command
+}
+
+fn added_up(lines: &Lines) -> BTreeMap<Id, u64> {
+    let mut sums = BTreeMap::new();
+    for (sku, qty) in lines {
+        *sums.entry(sku.clone()).or_default() += qty;
+    }
+    sums
 }
 
 /// The id of a stream's next entry.

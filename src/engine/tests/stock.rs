@@ -29,9 +29,14 @@ fn an_adjustment_adds_and_takes_and_never_goes_under_0() {
     let mut shop = Shop::with(&[("tea", 5)]);
     assert_eq!(shop.changes(adjust("tea", 3)), OnHand(8));
     assert_eq!(shop.changes(adjust("tea", -8)), OnHand(0));
-    assert_eq!(shop.refused(adjust("tea", -1)), "OUTOFSTOCK tea wanted 1 available 0");
+    assert_eq!(shop.changes(adjust("tea", 2)), OnHand(2));
+    shop.ok(reserve("h", &[("tea", 1)]));
+    // What is there, held units included, and what was asked. It is no sale that was missed.
+    let text = "BADSTATE sku tea has on-hand 2, a delta of -3 would take it below 0";
+    assert_eq!(shop.refused(adjust("tea", -3)), text);
+    assert_eq!(shop.changes(adjust("tea", -2)), OnHand(0));
     assert_eq!(shop.refused(adjust("milk", 1)), "NOSKU no SKU milk in this store");
-    assert_eq!(shop.books("tea"), (0, 0, 0));
+    assert_eq!(shop.books("tea"), (0, 1, 0));
 }
 
 #[test]

@@ -127,6 +127,40 @@ fn an_entry_that_got_another_id_leaves_its_stream_under_that() {
     assert_eq!(shop.order("o").entry, EntryId { ms: START + 700, seq: 10 });
 }
 
+/// Which streams of orders the order has to be in, under these ids.
+fn lists(shop: &Shop, order: &str, ids: [EntryId; 3]) -> [bool; 3] {
+    let kinds = [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead];
+    std::array::from_fn(|at| shop.store.listed_as(kinds[at], ids[at], order.as_bytes()).is_some())
+}
+
+#[test]
+fn an_entry_belongs_to_a_stream_under_its_id_alone_and_while_its_order_is_in_it() {
+    let mut shop = Shop::with(&[("tea", 10)]);
+    shop.ok(place("o", "ann", &[("tea", 1)]));
+    shop.ok(place("p", "ann", &[("tea", 1)]));
+    let last =
+        |shop: &Shop| [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead].map(|k| shop.store.last_entry(k));
+    let (first, second) = (shop.order("o").entry, shop.order("p").entry);
+    let orders = |id: EntryId| [id, EntryId::default(), EntryId::default()];
+    assert_eq!(lists(&shop, "o", orders(first)), [true, false, false]);
+    assert_eq!(lists(&shop, "o", orders(second)), [false; 3], "another order's");
+    assert_eq!(lists(&shop, "q", orders(first)), [false; 3], "nobody's");
+    shop.ok(fail("o").after(0));
+    shop.wait(0);
+    let ids = [first, last(&shop)[1], EntryId::default()];
+    assert_eq!(lists(&shop, "o", ids), [true, true, false]);
+    let slot = shop.store.order_at(b"o");
+    let far = EntryId { ms: START + 700, seq: 9 };
+    shop.store.reentry(StreamKind::Orders, slot, far);
+    assert_eq!(lists(&shop, "o", ids), [false, true, false], "it has another id now");
+    shop.ok(fail("o").fatal());
+    let ids = [far, ids[1], last(&shop)[2]];
+    assert_eq!(lists(&shop, "o", ids), [false, false, true]);
+    shop.ok(redrive("o"));
+    let ids = [shop.order("o").entry, ids[1], ids[2]];
+    assert_eq!(lists(&shop, "o", ids), [true, false, false]);
+}
+
 #[test]
 fn an_order_whose_entry_got_another_id_keeps_its_place_in_the_queue() {
     let mut shop = Shop::with(&[("tea", 10)]);

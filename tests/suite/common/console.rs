@@ -75,9 +75,20 @@ pub fn holdfast(binary: &ServerBinary, arguments: &[&str]) -> Run {
 /// Starts `holdfast` with these arguments; what it makes for itself, it makes in `temp_dir`.
 #[track_caller]
 pub fn start(binary: &ServerBinary, arguments: &[&str], temp_dir: &Path) -> Running {
-    let program = program();
-    let child = Command::new(&program)
-        .args(arguments)
+    run(Command::new(program()).args(arguments), binary, temp_dir)
+}
+
+/// As [`start`], and the program may open only so many files (and connections) at a time.
+#[track_caller]
+pub fn start_with_files(binary: &ServerBinary, arguments: &[&str], files: usize) -> Running {
+    let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+    let mut shell = Command::new("sh");
+    run(shell.arg("-c").arg(limited).arg(program()).args(arguments), binary, &std::env::temp_dir())
+}
+
+#[track_caller]
+fn run(command: &mut Command, binary: &ServerBinary, temp_dir: &Path) -> Running {
+    let child = command
         .env("REDIS_SERVER", binary.path())
         .env("HOLDFAST_MODULE", binary.module())
         .env("TMPDIR", temp_dir)
@@ -89,7 +100,7 @@ pub fn start(binary: &ServerBinary, arguments: &[&str], temp_dir: &Path) -> Runn
         .unwrap_or_else(|error| {
             panic!(
                 "{}: {error} (build it with `cargo build --release --workspace`, or name it by HOLDFAST_BIN)",
-                program.display()
+                program().display()
             )
         });
     Running(Some(child))

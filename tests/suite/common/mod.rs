@@ -14,6 +14,7 @@ pub mod stack;
 mod stream;
 pub mod terminal;
 mod wait;
+mod wall_clock;
 pub mod watcher;
 mod work;
 
@@ -26,7 +27,8 @@ pub use resp::{read_commands, Reply};
 pub use server::Server;
 pub use shop::{assert_books_balance, info, open_store, place_many, server_now_ms, shop_of, stock, COUNTERS};
 pub use stream::{entries, ids_of, Entry};
-pub use wait::{wait_until, DEADLINE};
+pub use wait::{assert_stays, wait_until, DEADLINE};
+pub use wall_clock::WallClock;
 pub use work::{claim, claim_one, ids, order_field, Claimed};
 
 /// A test: it gets the server binary it is to run on, and panics when it fails.

@@ -5,6 +5,7 @@ use super::cleanup;
 use super::client::Client;
 use super::resp::Reply;
 use super::wait::{wait_until, DEADLINE};
+use super::wall_clock::WallClock;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
@@ -39,7 +40,7 @@ const SAMPLE_MS: &str = "holdfast.sample-ms";
 pub struct Server {
     program: PathBuf,
     modules: Vec<PathBuf>,
-    environment: Option<(&'static str, PathBuf)>,
+    environment: Vec<(&'static str, PathBuf)>,
     port: u16,
     /// The port that nodes of a cluster talk to each other on.
     bus_port: u16,
@@ -63,9 +64,20 @@ impl Server {
     /// Starts a server with more lines of configuration.
     #[track_caller]
     pub fn with(binary: &ServerBinary, config: &[&str]) -> Server {
+        Server::start_in(binary, config, &[])
+    }
+
+    /// Starts a server with a wall clock of its own.
+    #[track_caller]
+    pub fn with_clock(binary: &ServerBinary, config: &[&str], clock: &WallClock) -> Server {
+        Server::start_in(binary, config, &clock.environment())
+    }
+
+    #[track_caller]
+    fn start_in(binary: &ServerBinary, config: &[&str], environment: &[(&'static str, PathBuf)]) -> Server {
         let mut last = String::new();
         for _ in 0..START_TRIES {
-            match Server::try_start(binary, config) {
+            match Server::try_start(binary, config, environment) {
                 Ok(server) => return server,
                 Err(log) if log.contains("Address already in use") => last = log,
                 Err(log) => panic!("{} did not start:\n{log}", binary.label()),
@@ -119,12 +131,16 @@ impl Server {
         });
     }
 
-    fn try_start(binary: &ServerBinary, config: &[&str]) -> Result<Server, String> {
+    fn try_start(
+        binary: &ServerBinary,
+        config: &[&str],
+        environment: &[(&'static str, PathBuf)],
+    ) -> Result<Server, String> {
         let dir = tempfile::tempdir_in(cleanup::run_dir()).expect("a folder for the server");
         let mut server = Server {
             program: binary.path().to_owned(),
             modules: binary.modules(),
-            environment: binary.environment(),
+            environment: binary.environment().into_iter().chain(environment.iter().cloned()).collect(),
             port: free_port(),
             bus_port: free_port(),
             dir,

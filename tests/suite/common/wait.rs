@@ -17,3 +17,16 @@ pub fn wait_until(deadline: Duration, what: &str, mut condition: impl FnMut() ->
         std::thread::sleep(POLL);
     }
 }
+
+/// How long something that should stay as it is is watched.
+const WATCHED: Duration = Duration::from_millis(150);
+
+/// Panics with `what` when `condition` does not hold all the time for a while.
+#[track_caller]
+pub fn assert_stays(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while start.elapsed() < WATCHED {
+        assert!(condition(), "{what}: not any more after {:?}", start.elapsed());
+        std::thread::sleep(POLL);
+    }
+}

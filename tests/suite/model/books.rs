@@ -59,7 +59,8 @@ pub struct Books {
     orders: BTreeMap<u8, Order>,
     /// Orders by the time they were placed.
     placed: Vec<u8>,
-    refs: BTreeMap<u8, (Call, i64)>,
+    /// Calls that had a REF and their replies, by the name of the command.
+    refs: BTreeMap<(&'static str, u8), (Call, i64)>,
     units: BTreeMap<u8, i64>,
 }
 
@@ -98,15 +99,15 @@ impl Books {
             Call::Adjust { sku, delta, reference } => self.with_reference(call, *reference, |books| {
                 let sku = &mut books.skus[*sku];
                 if sku.on_hand + delta < 0 {
-                    return Err("OUTOFSTOCK");
+                    return Err("BADSTATE");
                 }
                 sku.on_hand += delta;
                 Ok((sku.on_hand, true))
             }),
             Call::Close { reference, .. } => self.with_reference(call, *reference, |books| books.close(call)),
-            Call::Return { order, reference, items } => {
-                self.with_reference(call, *reference, |books| books.give_back(*order, items).map(|units| (units, true)))
-            }
+            Call::Return { order, reference, scrap, items } => self.with_reference(call, *reference, |books| {
+                books.give_back(*order, items, *scrap).map(|units| (units, true))
+            }),
             Call::Reserve { hold, customer, items } => self.reserve(*hold, *customer, items),
             Call::Place { order, .. } | Call::PlaceHold { order, .. } => self.place(*order, call),
             Call::Complete { order, result } => self.complete(*order, *result),
@@ -138,6 +139,7 @@ impl Books {
         reference: Option<u8>,
         run: impl FnOnce(&mut Books) -> Result<(i64, bool), &'static str>,
     ) -> Expected {
+        let reference = reference.map(|reference| (call.name(), reference));
         if let Some((known, reply)) = reference.and_then(|reference| self.refs.get(&reference)) {
             return if known == call { Expected::Int(*reply) } else { Expected::Refused("MISMATCH") };
         }
@@ -188,6 +190,9 @@ impl Books {
 
     fn reserve(&mut self, id: u8, customer: Option<u8>, items: &Items) -> Expected {
         if let Some(hold) = self.holds.get(&id) {
+            if hold.state != "live" {
+                return Expected::Refused("BADSTATE");
+            }
             let same = hold.customer == customer && hold.reserved == *items;
             return match hold.expires_at.filter(|_| same) {
                 Some(time) => Expected::Int(time),
@@ -237,6 +242,9 @@ impl Books {
 
     fn place(&mut self, id: u8, call: &Call) -> Expected {
         if let Some(order) = self.orders.get(&id) {
+            if order.state == "cancelled" {
+                return Expected::Refused("BADSTATE");
+            }
             return match order.entry.clone().filter(|_| order.placed_by == *call) {
                 Some(entry) => Expected::Text(entry),
                 None => Expected::Refused("MISMATCH"),
@@ -324,7 +332,7 @@ impl Books {
         Ok(units)
     }
 
-    fn give_back(&mut self, id: u8, items: &Items) -> Result<i64, &'static str> {
+    fn give_back(&mut self, id: u8, items: &Items, scrap: bool) -> Result<i64, &'static str> {
         let order = self.orders.get_mut(&id).ok_or("NOORDER")?;
         let rest = |sku: usize| of(&order.items, sku) - order.returned.get(&sku).unwrap_or(&0);
         if order.state != "completed" || items.iter().any(|(sku, units)| rest(*sku) < *units) {
@@ -333,7 +341,8 @@ impl Books {
         for (sku, units) in items {
             *order.returned.entry(*sku).or_default() += units;
             let sku = &mut self.skus[*sku];
-            (sku.on_hand, sku.sold) = (sku.on_hand + units, sku.sold - units);
+            sku.on_hand += if scrap { 0 } else { *units };
+            sku.sold -= units;
         }
         let customer = order.customer;
         self.count(Some(customer), -total(items));

@@ -19,7 +19,7 @@ pub enum Call {
     PlaceHold { order: u8, customer: u8, hold: u8 },
     Complete { order: u8, result: Option<u8> },
     Cancel { order: u8 },
-    Return { order: u8, reference: Option<u8>, items: Items },
+    Return { order: u8, reference: Option<u8>, scrap: bool, items: Items },
 }
 
 fn items() -> impl Strategy<Value = Items> {
@@ -48,8 +48,8 @@ pub fn call() -> impl Strategy<Value = Call> {
         4 => (order.clone(), proptest::option::weighted(0.2, 0..2_u8))
             .prop_map(|(order, result)| Call::Complete { order, result }),
         3 => order.clone().prop_map(|order| Call::Cancel { order }),
-        3 => (order, reference(), items())
-            .prop_map(|(order, reference, items)| Call::Return { order, reference, items }),
+        3 => (order, reference(), proptest::bool::weighted(0.3), items())
+            .prop_map(|(order, reference, scrap, items)| Call::Return { order, reference, scrap, items }),
     ]
 }
 
@@ -62,6 +62,17 @@ fn option(word: &str, id: &str, number: Option<u8>) -> String {
 }
 
 impl Call {
+    /// The command that a REF belongs to.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Call::Adjust { .. } => "INV.ADJUST",
+            Call::Close { commit: true, .. } => "INV.COMMIT",
+            Call::Close { commit: false, .. } => "INV.RELEASE",
+            Call::Return { .. } => "ORDER.RETURN",
+            other => unreachable!("{other:?} has no REF"),
+        }
+    }
+
     /// The command, as a client sends it.
     pub fn command(&self) -> String {
         match self {
@@ -88,8 +99,9 @@ impl Call {
                 format!("ORDER.COMPLETE popup o-{order}{}", option("RESULT", "", *result))
             }
             Call::Cancel { order } => format!("ORDER.CANCEL popup o-{order}"),
-            Call::Return { order, reference, items } => {
-                format!("ORDER.RETURN popup o-{order}{} ITEMS{}", option("REF", "r-", *reference), listed(items))
+            Call::Return { order, reference, scrap, items } => {
+                let (reference, scrap) = (option("REF", "r-", *reference), if *scrap { " SCRAP" } else { "" });
+                format!("ORDER.RETURN popup o-{order}{reference}{scrap} ITEMS{}", listed(items))
             }
         }
     }

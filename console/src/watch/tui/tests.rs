@@ -394,6 +394,25 @@ fn an_order_is_told_with_its_timeline() {
 }
 
 #[test]
+fn returns_that_are_summed_up_and_scrap_are_told() {
+    let mut screen = sale("popup", "o-1", &[]);
+    screen.dialogs = vec![Dialog::Order(OrderLook::new(b"o-7".to_vec()))];
+    screen.order().expect("an order").found = Some(Ok(json!({
+        "state": "completed", "customer": "alice", "items": [["mug", 900, 460]], "placed-at": 1, "ended-at": 2,
+        "history": [
+            { "event": "placed", "at": 1 },
+            { "event": "completed", "at": 2 },
+            { "event": "forgotten", "at": 2, "returns": 350, "units": 412 },
+            { "event": "returned", "at": 3, "units": 1, "scrap": 1 },
+            { "event": "returned", "at": 4, "units": 47 },
+        ],
+    })));
+    let shown = text(&mut screen, (120, 40));
+    assert_shows(&shown, &["350 returns left out", "412 units came back with them", "1 returned", "was written off"]);
+    assert_shows(&shown, &["47 returned", "units came back"]);
+}
+
+#[test]
 fn a_redrive_is_asked_for_and_only_where_writes_are_allowed() {
     let mut screen = sale("popup", "o-1", &[]);
     press(&mut screen, KeyCode::Char('r'));

@@ -4,13 +4,16 @@ use super::super::super::effects::Event;
 use super::super::super::hold::HoldState;
 use super::super::command::{Command, Id, Lines, Reply};
 use super::super::told::Told;
-use super::{Hold, HoldItem, Model, Outcome, Past, MAX};
+use super::{added_up, Hold, HoldItem, Model, Outcome, Past, MAX};
 
 impl Model {
     pub(super) fn reserve(&mut self, id: &Id, customer: &Option<Id>, ttl_ms: Option<u64>, lines: &Lines) -> Outcome {
         if let Some(hold) = self.holds.get(id) {
-            let items = hold.items.iter().map(|item| (item.sku.clone(), u128::from(item.qty)));
-            let same = hold.customer == *customer && hold.ttl_ms == ttl_ms && self.merged(lines) == Ok(items.collect());
+            if let Some(codes) = self.not_live(hold) {
+                return Err(codes);
+            }
+            let items = hold.items.iter().map(|item| (item.sku.clone(), item.qty));
+            let same = hold.customer == *customer && hold.ttl_ms == ttl_ms && added_up(lines) == items.collect();
             return if same { Ok(Reply::Time(hold.first_deadline)) } else { Err(vec!["MISMATCH"]) };
         }
         let items = self.merged(lines)?;
@@ -88,7 +91,7 @@ impl Model {
         }
         let Some(hold) = self.holds.get(id) else { return Err(vec!["NOHOLD"]) };
         let ends_as = if commit { HoldState::Committed } else { HoldState::Released };
-        let call = (commit, lines.cloned());
+        let call = (commit, lines.map(added_up));
         if hold.state == ends_as && (lines.is_none() || hold.end.as_ref() == Some(&call)) {
             return Ok(Reply::Units(0));
         }

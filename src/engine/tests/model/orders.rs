@@ -6,15 +6,18 @@ use super::super::super::order::OrderState;
 use super::super::super::streams::EntryId;
 use super::super::command::{Command, Id, Lines, Reply, Source};
 use super::super::told::Told;
-use super::{next_entry, Model, Order, OrderItem, Outcome, Past};
+use super::{added_up, next_entry, Model, Order, OrderItem, Outcome, Past};
 
 impl Model {
     pub(super) fn place(&mut self, id: &Id, customer: &Id, group: &Option<Id>, data: &Id, take: &Source) -> Outcome {
         if let Some(order) = self.orders.get(id) {
-            let items = order.items.iter().map(|item| (item.sku.clone(), u128::from(item.qty)));
+            if order.state == OrderState::Cancelled {
+                return Err(vec!["BADSTATE"]);
+            }
+            let items = order.items.iter().map(|item| (item.sku.clone(), item.qty));
             let taken = match take {
                 Source::Hold(hold) => order.hold.as_ref() == Some(hold),
-                Source::Items(lines) => order.hold.is_none() && self.merged(lines) == Ok(items.collect()),
+                Source::Items(lines) => order.hold.is_none() && added_up(lines) == items.collect(),
             };
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
             let first = order.first_entry.unwrap_or(order.entry);
@@ -170,35 +173,72 @@ impl Model {
         Ok(Reply::Units(units))
     }
 
-    pub(super) fn give_back(&mut self, command: &Command, id: &Id, reference: &Option<Id>, lines: &Lines) -> Outcome {
+    pub(super) fn give_back(
+        &mut self,
+        command: &Command,
+        id: &Id,
+        customer: Option<&Id>,
+        reference: &Option<Id>,
+        scrap: bool,
+        lines: &Lines,
+    ) -> Outcome {
         if let Some(replied) = self.replied(reference, command) {
             return replied.map(Reply::Units);
         }
-        let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
-        if order.state != OrderState::Completed {
+        let known = self.orders.get(id);
+        if known.is_some_and(|order| customer.is_some_and(|customer| *customer != order.customer)) {
+            return Err(vec!["MISMATCH"]);
+        }
+        if known.is_some_and(|order| order.state != OrderState::Completed) {
             return Err(vec!["BADSTATE"]);
         }
+        if known.is_none() && (customer.is_none() || reference.is_none()) {
+            return Err(vec!["NOORDER"]);
+        }
         let items = self.merged(lines)?;
-        let had = |sku: &Id| order.items.iter().find(|item| item.sku == *sku).map_or(0, |i| i.qty - i.returned);
+        let of_order = |order: &Order, sku: &Id| {
+            order.items.iter().find(|item| item.sku == *sku).map_or(0, |item| item.qty - item.returned)
+        };
+        let had = |sku: &Id| known.map_or_else(|| self.past_units(customer, sku), |order| of_order(order, sku));
         if items.iter().any(|(sku, qty)| u128::from(had(sku)) < *qty) {
             return Err(vec!["BADSTATE"]);
         }
         self.changed = true;
         let (now, units) = (self.now, items.iter().map(|(_, qty)| *qty as u64).sum());
         let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
-        let order = self.orders.get_mut(id).unwrap();
-        order.returns.push((now, units));
         for (sku, qty) in &items {
-            order.items.iter_mut().find(|item| item.sku == *sku).unwrap().returned += *qty as u64;
-            self.skus.get_mut(sku).unwrap().on_hand += *qty as u64;
+            let item = self.orders.get_mut(id).and_then(|o| o.items.iter_mut().find(|item| item.sku == *sku));
+            match item {
+                Some(item) => item.returned += *qty as u64,
+                None => self.take_past(customer, sku, *qty as u64),
+            }
+            if !scrap {
+                self.skus.get_mut(sku).unwrap().on_hand += *qty as u64;
+            }
         }
+        self.orders.get_mut(id).into_iter().for_each(|order| order.returns.push((now, units, scrap)));
         for (before, (_, qty)) in before.iter().zip(&items) {
-            self.moved(before, "return", *qty as i64, id, b"");
+            self.moved(before, if scrap { "scrap" } else { "return" }, *qty as i64, id, b"");
         }
         self.tally("returned", units);
         self.remember(reference, command, units);
         self.told.push(Told::Event(Event::OrderReturned));
         Ok(Reply::Units(units))
+    }
+
+    /// Units that a customer has of forgotten holds and orders.
+    fn past_units(&self, customer: Option<&Id>, sku: &Id) -> u64 {
+        let of = |past: &&Past| past.customer.as_ref() == customer && past.sku == *sku;
+        self.past.iter().filter(of).map(|past| past.units).sum()
+    }
+
+    fn take_past(&mut self, customer: Option<&Id>, sku: &Id, mut qty: u64) {
+        for past in self.past.iter_mut().filter(|past| past.customer.as_ref() == customer && past.sku == *sku) {
+            let part = qty.min(past.units);
+            past.units -= part;
+            qty -= part;
+        }
+        assert_eq!(qty, 0, "there was enough");
     }
 
     pub(super) fn forget_order(&mut self, id: &Id) -> u64 {

@@ -4,7 +4,7 @@ use super::super::super::effects::Event;
 use super::super::super::stock::Synced;
 use super::super::command::{Command, Id, Lines, Reply};
 use super::super::told::Told;
-use super::{Model, Outcome, MAX};
+use super::{added_up, Model, Outcome, MAX};
 
 impl Model {
     /// Whether a count and what was sold pass the largest sum.
@@ -50,7 +50,7 @@ impl Model {
         let Some(books) = self.skus.get(sku) else { return Err(vec!["NOSKU"]) };
         let on_hand = i128::from(books.on_hand) + i128::from(delta);
         if on_hand < 0 {
-            return Err(vec!["OUTOFSTOCK"]);
+            return Err(vec!["BADSTATE"]);
         }
         if delta > 0 && self.too_many(sku, on_hand as u128) {
             return Err(vec!["ERR"]);
@@ -65,8 +65,11 @@ impl Model {
     }
 
     pub(super) fn sync(&mut self, source: &Id, seq: u64, counts: &Lines) -> Outcome {
+        if (1..counts.len()).any(|i| counts[..i].iter().any(|(sku, _)| *sku == counts[i].0)) {
+            return Err(vec!["ERR"]);
+        }
         if let Some((last, known)) = self.sources.get(source) {
-            if seq == *last && counts != known {
+            if seq == *last && added_up(counts) != *known {
                 return Err(vec!["MISMATCH"]);
             }
             if seq <= *last {
@@ -76,15 +79,14 @@ impl Model {
                 return Err(vec!["GAP"]);
             }
         }
-        let twice = (1..counts.len()).any(|i| counts[..i].iter().any(|(sku, _)| *sku == counts[i].0));
-        if twice || counts.iter().any(|(sku, on_hand)| self.too_many(sku, u128::from(*on_hand))) {
+        if counts.iter().any(|(sku, on_hand)| self.too_many(sku, u128::from(*on_hand))) {
             return Err(vec!["ERR"]);
         }
         self.changed = true;
         for (sku, on_hand) in counts {
             self.count(sku, *on_hand, [None; 3], "sync", source);
         }
-        self.sources.insert(source.clone(), (seq, counts.clone()));
+        self.sources.insert(source.clone(), (seq, added_up(counts)));
         Ok(Reply::Synced(Synced::Applied))
     }
 }

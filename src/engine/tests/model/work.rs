@@ -210,7 +210,7 @@ impl Model {
 
     /// The first reply to a call that is made again: under its token, or without one as long as nothing else happened.
     fn failed_before(&self, order: &Order, command: &Command, token: Option<u64>) -> Option<Outcome> {
-        let (known, failure) = order.failed.as_ref()?;
+        let (known, failure) = order.failed.as_ref().filter(|_| order.state != OrderState::Cancelled)?;
         let Command::Fail { token: known_token, .. } = known else { unreachable!("{known:?} is no failure") };
         let since = order.state != failure.state || order.retry.is_some();
         match (token == *known_token, known == command) {
@@ -307,7 +307,11 @@ impl Model {
     pub(super) fn redrive(&mut self, id: &Id) -> Outcome {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         if order.state != OrderState::Dead {
-            return if order.redriven { Ok(Reply::Redriven(true)) } else { Err(vec!["BADSTATE"]) };
+            return if order.redriven && order.state != OrderState::Cancelled {
+                Ok(Reply::Redriven(true))
+            } else {
+                Err(vec!["BADSTATE"])
+            };
         }
         let items: Vec<_> = order.items.iter().map(|item| (item.sku.clone(), u128::from(item.qty))).collect();
         if !self.stock(&items).is_empty() || !self.limits(&order.customer, &items).is_empty() {
@@ -350,7 +354,8 @@ impl Model {
         token: Option<u64>,
     ) -> Outcome {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
-        if let Some((_, version, _)) = order.step.as_ref().filter(|(_, _, known)| known == command) {
+        let stands = !matches!(order.state, OrderState::Cancelled | OrderState::Dead);
+        if let Some((_, version, _)) = order.step.as_ref().filter(|(_, _, known)| stands && known == command) {
             return Ok(Reply::Version(*version));
         }
         self.claimed(id, token)?;

@@ -170,6 +170,11 @@ fn told(event: &Json) -> (String, Tone, String) {
     let said = |title: &str, tone, what: &str| (title.to_string(), tone, what.to_string());
     match text(event, "event") {
         "placed" => said("Placed", Tone::Placed, "checked, units taken, queued"),
+        "forgotten" if int(event, "returns") > 0 => {
+            let title = format!("{} returns left out", int(event, "returns"));
+            let what = format!("{} units came back with them; only the last 100 are kept", int(event, "units"));
+            (title, Tone::Muted, what)
+        }
         "forgotten" => {
             let title = format!("{} events left out", int(event, "events"));
             (title, Tone::Muted, "only the last 100 are kept".into())
@@ -189,7 +194,12 @@ fn told(event: &Json) -> (String, Tone, String) {
         "cancelled" => said("Cancelled", Tone::Muted, "its units went back on sale"),
         "returned" => {
             let units = int(event, "units");
-            let what = if units == 1 { "one unit came back" } else { "units came back" };
+            let what = match (units, int(event, "scrap")) {
+                (1, 0) => "one unit came back",
+                (1, _) => "one unit came back and was written off",
+                (_, 0) => "units came back",
+                _ => "units came back and were written off",
+            };
             (format!("{units} returned"), Tone::Muted, what.into())
         }
         other => said(&safe(other), Tone::Muted, ""),

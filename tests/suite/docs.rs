@@ -1,0 +1,321 @@
+//! The documents say what is so: what they type is typed, on every server, and what they show is what one sees.
+
+mod session;
+
+use crate::common::{assert_books_balance, cmd, console, tests, Client, Reply, Server, ServerBinary, DEADLINE};
+use regex::Regex;
+use session::{blocks, Block, Known, Sessions, PROMPT};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+tests![
+    the_sessions_of_the_readme_are_what_one_sees,
+    a_readme_that_is_wrong_is_found,
+    the_other_blocks_of_the_readme_are_true,
+    every_command_in_a_document_is_one,
+    the_pages_first_steps_can_be_taken,
+    the_example_configuration_can_be_used,
+    the_grafana_user_may_read_and_no_more,
+];
+
+/// What begins a line that is typed into a shell.
+const SHELL: &str = "$ ";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn begins_with(block: &Block, text: &str) -> bool {
+    block.lines.first().is_some_and(|line| line.starts_with(text))
+}
+
+/// Holds all sessions of a document on a server, in the order in which they stand.
+fn hold_sessions(text: &str, server: &Server, patience: Duration) -> Result<usize, String> {
+    let mut sessions = Sessions { name: "README.md", port: server.port(), patience, known: Known::default() };
+    let blocks: Vec<_> = blocks(text).into_iter().filter(|block| begins_with(block, PROMPT)).collect();
+    for block in &blocks {
+        sessions.hold(block)?;
+    }
+    sessions.known.assert_in_order()?;
+    Ok(blocks.len())
+}
+
+fn the_sessions_of_the_readme_are_what_one_sees(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let held = hold_sessions(&read("README.md"), &server, DEADLINE).unwrap_or_else(|text| panic!("{text}"));
+    assert!(held > 10, "{held} sessions");
+    let mut client = server.client();
+    // Whoever does as the README says leaves nothing behind: the books balance, and no group keeps entries for ever.
+    for store in ["drop", "popup"] {
+        assert_books_balance(&mut client, store);
+    }
+    let groups = client.get("XINFO GROUPS {popup}:orders").array().to_vec();
+    assert_eq!(groups.len(), 1, "the README reads with a group");
+    assert_eq!(groups[0].field("pending").int(), 0, "left in the group's list: {groups:?}");
+}
+
+/// Two short sessions, with something wrong in them.
+fn a_readme_that_is_wrong_is_found(binary: &ServerBinary) {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const RIGHT: &str = r#"
+```
+> INV.SET popup mug 3
+(integer) 3
+> ORDER.PLACE popup o-1 alice ITEMS mug 2
+"1795318993007-0"
+```
+
+```
+> ORDER.PLACE popup o-1 alice ITEMS mug 2
+"1795318993007-0"
+> XRANGE {popup}:orders - +
+1) 1) "1795318993007-0"
+   2) 1) "order"
+      2) "o-1"
+…
+> ORDER.COMPLETE popup o-1
+"1795318993010-0"
+```
+"#;
+    let hold = |text: &str| hold_sessions(text, &Server::start(binary), PATIENCE);
+    assert_eq!(hold(RIGHT), Ok(2));
+    for (what, from, to) in [
+        ("another number", "(integer) 3", "(integer) 4"),
+        ("another type", "(integer) 3", "\"3\""),
+        ("an error", "> INV.SET popup mug 3", "> INV.SET popup mug -3"),
+        ("a command that is none", "> INV.SET", "> INV.PUT"),
+        ("a line too few", "(integer) 3\n", ""),
+        ("a line too many", "(integer) 3\n", "(integer) 3\nOK\n"),
+        ("another field", "\"order\"", "\"orders\""),
+        ("nothing left out", "…\n", ""),
+        ("a reply left out", "\"1795318993010-0\"\n", ""),
+        ("a second order", "```\n\n```\n> ORDER.PLACE popup o-1", "```\n\n```\n> ORDER.PLACE popup o-2"),
+        ("another entry", "1) 1) \"1795318993007-0\"", "1) 1) \"1795318993008-0\""),
+        ("a token from nowhere", "COMPLETE popup o-1", "COMPLETE popup o-1 TOKEN 1838414571074560"),
+        ("a text that is not quoted", "ITEMS mug 2\n\"17", "DATA {\"a\": 1} ITEMS mug 2\n\"17"),
+    ] {
+        let wrong = RIGHT.replacen(from, to, 1);
+        assert_ne!(wrong, RIGHT, "{what}");
+        assert!(hold(&wrong).is_err(), "{what} is not found:\n{wrong}");
+    }
+    let hanging = "```\n> INV.SET popup mug 3\n(integer) 3\n> ORDER.CLAIM popup w-1 BLOCK 0\n(nil)\n```\n";
+    let found = hold(hanging).expect_err("nobody places an order");
+    assert_eq!(found, "README.md:4: ORDER.CLAIM popup w-1 BLOCK 0: hangs: no reply within 2s");
+    let mut known = Known::default();
+    assert!(known.agree("1795318993007", "1800000000009") && known.agree("1795318993001", "1800000000010"));
+    assert!(known.assert_in_order().is_err(), "the earlier time came later");
+}
+
+fn the_other_blocks_of_the_readme_are_true(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let makefile = read("Makefile");
+    for block in blocks(&read("README.md")) {
+        let first = block.lines.first().map(String::as_str).unwrap_or_default();
+        let what = format!("README.md:{}: {first}", block.line);
+        match first.split_whitespace().next().unwrap_or_default() {
+            ">" => {}
+            "$" => assert_shell(binary, &server, &block),
+            "make" => {
+                for line in &block.lines {
+                    let target = line.split_whitespace().nth(1).expect("a target");
+                    assert!(makefile.contains(&format!("\n{target}: ")), "{what}: no target {target}");
+                }
+            }
+            "loadmodule" => assert_eq!(Path::new(first).file_name(), binary.module().file_name(), "{what}"),
+            // The sale's tests look for the same line.
+            "sold" => assert_eq!(first, "  sold 10,000 of 10,000, oversold 0, lost 0, doubled 0", "{what}"),
+            "src/lib.rs" => {
+                for line in &block.lines {
+                    let path = line.split_whitespace().next().expect("a path");
+                    assert!(root().join(path).exists(), "README.md: no {path}");
+                }
+            }
+            _ => panic!("{what}: a block that no test knows"),
+        }
+    }
+}
+
+/// Runs `holdfast` as a block says, on this server, and compares the first line it says, where the block has one.
+fn assert_shell(binary: &ServerBinary, server: &Server, block: &Block) {
+    let what = format!("README.md:{}", block.line);
+    let line = block.lines[0].strip_prefix(SHELL).unwrap_or_else(|| panic!("{what}: {}", block.lines[0]));
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let data = root().join("tests/data/online-retail-2011-04.csv");
+    let mut words: Vec<_> = line.split(' ').map(|word| word.replace("redis://127.0.0.1:6379", &url)).collect();
+    assert_eq!(words.remove(0), "holdfast", "{what}");
+    match words[0].as_str() {
+        "watch" => {
+            words.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            let seen = console::start(binary, &words, &std::env::temp_dir()).line();
+            let ports = Regex::new(r":\d+").expect("a pattern");
+            assert_eq!(ports.replace_all(&seen, ":N"), ports.replace_all(&block.lines[1], ":N"), "{what}");
+        }
+        "replay" => {
+            assert!(words[1].ends_with(".csv.gz"), "{what}");
+            words[1] = data.display().to_string();
+            let words: Vec<_> = words.iter().map(String::as_str).chain(["--url", &url]).collect();
+            console::holdfast(binary, &words).assert_success();
+        }
+        other => panic!("{what}: holdfast {other} is not tested"),
+    }
+}
+
+/// A command of the module, by itself or in a line.
+static COMMAND: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b(STORE|INV|ORDER|LOCK)\.[A-Z]+\b").expect("a pattern"));
+/// A keyword: a word in capitals.
+static KEYWORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[A-Z]{2,}$").expect("a pattern"));
+/// Code in a line.
+static CODE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"`([^`]+)`").expect("a pattern"));
+/// A setting of the module.
+static SETTING: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bholdfast\.[a-z-]+[a-z]\b").expect("a pattern"));
+
+/// The files that people read commands in.
+fn documents() -> Vec<PathBuf> {
+    let mut files: Vec<_> = ["README.md", "CHANGELOG.md", "redis.conf.example"].map(|name| root().join(name)).into();
+    for (folder, ending) in [("docs", "md"), ("console/web", "js")] {
+        let entries = std::fs::read_dir(root().join(folder)).expect("a folder");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        files.extend(paths.filter(|path| path.extension().is_some_and(|found| found == ending)));
+    }
+    files
+}
+
+/// All keywords of a command, as COMMAND DOCS has them.
+fn keywords(docs: &Reply, into: &mut BTreeSet<String>) {
+    match docs {
+        Reply::Map(pairs) => {
+            for (name, value) in pairs {
+                if name.text() == "token" {
+                    into.insert(value.text());
+                }
+                keywords(value, into);
+            }
+        }
+        Reply::Array(items) | Reply::Set(items) => items.iter().for_each(|item| keywords(item, into)),
+        _ => {}
+    }
+}
+
+/// Checks a piece of code that begins with a command: it is there, and has the keywords that are named.
+fn check_command(client: &mut Client, place: &str, code: &str) {
+    let words: Vec<&str> =
+        code.split([' ', '[', ']', '(', ')', '|', '<', '>']).filter(|word| !word.is_empty()).collect();
+    let docs = client.get(format!("COMMAND DOCS {}", words[0]));
+    let Reply::Map(found) = &docs else { panic!("{place}: {docs:?}") };
+    assert_eq!(found.len(), 1, "{place}: there is no command {}", words[0]);
+    let mut known = BTreeSet::new();
+    keywords(&docs, &mut known);
+    for word in words[1..].iter().filter(|word| KEYWORD.is_match(word)) {
+        assert!(known.contains(*word), "{place}: {code}: {} has no {word}, but {known:?}", words[0]);
+    }
+}
+
+fn every_command_in_a_document_is_one(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut client = server.client().resp3();
+    let mut checked = 0;
+    for path in documents() {
+        let text = std::fs::read_to_string(&path).expect("a document");
+        for (number, line) in text.lines().enumerate() {
+            let place = format!("{}:{}", path.display(), number + 1);
+            for name in COMMAND.find_iter(line) {
+                check_command(&mut client, &place, name.as_str());
+                checked += 1;
+            }
+            // Code in a line of text, a line of a session, a line that is a command's syntax.
+            let codes = CODE.captures_iter(line).filter_map(|found| found.get(1)).map(|code| code.as_str());
+            for code in codes.chain([line.trim_start_matches(PROMPT)]) {
+                if COMMAND.find(code).is_some_and(|name| name.start() == 0) && !code.ends_with(',') {
+                    check_command(&mut client, &place, code);
+                }
+            }
+            for setting in SETTING.find_iter(line).filter(|_| path.extension().is_none_or(|found| found != "js")) {
+                let found = client.get(format!("CONFIG GET {}", setting.as_str()));
+                assert_eq!(found.pairs().len(), 1, "{place}: no setting {}", setting.as_str());
+            }
+        }
+    }
+    assert!(checked > 100, "{checked} commands in all documents");
+}
+
+/// What the page of an empty server tells to type, and the hints of a store with nothing in it.
+fn the_pages_first_steps_can_be_taken(binary: &ServerBinary) {
+    let steps = Regex::new(r#"["`]((?:STORE|INV|ORDER)\.[A-Z]+ [^"`]+)["`]"#).expect("a pattern");
+    for (file, wanted) in [("console/web/overview.js", 3), ("console/web/store.js", 3)] {
+        let text = read(file).replace("${word(name)}", "popup").replace("${word(sku)}", "mug");
+        let mut found: Vec<_> = steps.captures_iter(&text).map(|step| step[1].to_owned()).collect();
+        // A hint each; one that sells wants units to be there.
+        found.sort_by_key(|step| step.starts_with("ORDER."));
+        assert_eq!(found.len(), wanted, "{file}: {found:?}");
+        let server = Server::start(binary);
+        let mut client = server.client();
+        for step in found {
+            client.get(step.as_str());
+        }
+    }
+}
+
+/// Every line of the example that is a setting, or would be one without its `#`, is one; and every user can be made.
+fn the_example_configuration_can_be_used(binary: &ServerBinary) {
+    let example = read("redis.conf.example");
+    let settings = example.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let settings: Vec<_> = settings.filter(|line| !line.starts_with("loadmodule ")).collect();
+    let server = Server::with(binary, &settings);
+    let mut client = server.client();
+    assert!(settings.len() >= 6, "{settings:?}");
+    let proposed = Regex::new(r"^# ([a-z-]+) ([^ ]+)$").expect("a pattern");
+    let mut offered = 0;
+    for line in example.lines().filter_map(|line| proposed.captures(line)).filter(|line| &line[1] != "loadmodule") {
+        let found = client.get(format!("CONFIG GET {}", &line[1]));
+        assert_eq!(found.pairs().len(), 1, "no setting {}", &line[1]);
+        client.ok(format!("CONFIG SET {} {}", &line[1], &line[2]));
+        client.ok(cmd!["CONFIG", "SET", &line[1], found.pairs()[0].1.text()]);
+        offered += 1;
+    }
+    assert!(offered >= 5, "{offered} settings are proposed");
+    let users: Vec<_> = example.lines().filter_map(|line| line.strip_prefix("# user ")).collect();
+    for user in &users {
+        client.ok(format!("ACL SETUSER {user}"));
+    }
+    assert_eq!(users.len(), 4, "web, worker, reader, watch");
+    // The user that reads the streams can do what the README shows of it.
+    client.int("INV.SET popup mug 1");
+    client.ok("XGROUP CREATE {popup}:orders pickers 0 MKSTREAM");
+    client.text("ORDER.PLACE popup o-1 alice ITEMS mug 1");
+    let mut reader = server.client();
+    reader.ok("AUTH reader secret");
+    reader.get("XREADGROUP GROUP pickers picker-1 NOACK COUNT 1 STREAMS {popup}:orders >");
+    reader.text("ORDER.COMPLETE popup o-1");
+    assert_eq!(reader.call("XADD {popup}:orders * a b").code(), "NOPERM");
+}
+
+fn the_grafana_user_may_read_and_no_more(binary: &ServerBinary) {
+    let server = Server::with(binary, &["holdfast.sample-ms 10"]);
+    let mut client = server.client();
+    client.int("INV.SET popup mug 1");
+    let blocks = blocks(&read("docs/grafana.md"));
+    let block = blocks.iter().find(|block| begins_with(block, "ACL SETUSER")).expect("the user of docs/grafana.md");
+    let words = block.lines.join(" ").replace(">…", ">secret");
+    let words: Vec<_> = words.split_whitespace().collect();
+    // Where there is no RedisTimeSeries, the server knows no command of it.
+    let known: Vec<_> = words.into_iter().filter(|word| *word != "+ts.mrange").collect();
+    client.ok(known.join(" "));
+    let mut grafana = server.client();
+    grafana.ok("AUTH grafana secret");
+    for read in
+        ["PING", "SCAN 0", "XREVRANGE {popup}:metrics + - COUNT 1", "XRANGE {popup}:metrics - +", "XLEN {popup}:dead"]
+    {
+        grafana.get(read);
+    }
+    for write in ["XADD {popup}:metrics * a b", "INV.SET popup mug 2", "DEL popup", "STORE.INFO popup", "KEYS *"] {
+        assert_eq!(grafana.call(write).code(), "NOPERM", "{write}");
+    }
+}

@@ -1,0 +1,230 @@
+//! A session that a document shows, held in a real `redis-cli`: what is typed, and what is seen.
+
+use crate::common::wait_until;
+use regex::Regex;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// A fenced block of a Markdown file.
+#[derive(Debug)]
+pub struct Block {
+    /// The first line in the fence, from 1.
+    pub line: usize,
+    pub lines: Vec<String>,
+}
+
+/// The blocks of a Markdown file, in order.
+pub fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (number, line) in text.lines().enumerate() {
+        match (line.trim_start().starts_with("```"), open.take()) {
+            (true, None) => open = Some(Block { line: number + 2, lines: Vec::new() }),
+            (true, Some(block)) => blocks.push(block),
+            (false, Some(mut block)) => {
+                block.lines.push(line.to_owned());
+                open = Some(block);
+            }
+            (false, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed: {open:?}");
+    blocks
+}
+
+/// A time, a token: a number of so many digits is another one in each run.
+const LARGE_DIGITS: usize = 13;
+/// Numbers of any size that are another one in each run, by the line before them.
+const DURATIONS: &[&str] = &["\"took-ms\""];
+/// A line that stands for one or more that are not shown.
+const LEFT_OUT: &str = "…";
+
+/// Numbers of a document, and what they were in this run.
+#[derive(Clone, Debug, Default)]
+pub struct Known(BTreeMap<String, String>);
+
+/// An id of a stream's entry, or a number.
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+(-\d+)?").expect("a pattern"));
+/// What redis-cli adds to a slow reply.
+static SLOW: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\(\d+\.\d\ds\)$").expect("a pattern"));
+
+fn is_large(number: &str) -> bool {
+    number.split('-').next().is_some_and(|digits| digits.len() >= LARGE_DIGITS)
+}
+
+impl Known {
+    /// A command of the document as it has to be sent in this run.
+    fn told(&self, command: &str) -> Result<String, String> {
+        let mut unknown = None;
+        let told = NUMBER.replace_all(command, |found: &regex::Captures<'_>| {
+            let number = &found[0];
+            match self.0.get(number) {
+                Some(known) => known.clone(),
+                None => {
+                    unknown = is_large(number).then(|| number.to_owned()).or(unknown.take());
+                    number.to_owned()
+                }
+            }
+        });
+        match unknown {
+            Some(number) => Err(format!("no reply before it has {number}")),
+            None => Ok(told.into_owned()),
+        }
+    }
+
+    /// Binds a number of the document to one of this run: what is the same is so in both, and what differs too.
+    fn bind(&mut self, shown: &str, seen: &str) -> bool {
+        match self.0.get(shown) {
+            Some(known) => known == seen,
+            None => {
+                let is_new = self.0.values().all(|known| known != seen);
+                self.0.insert(shown.to_owned(), seen.to_owned());
+                is_new
+            }
+        }
+    }
+
+    /// Whether a number of the document stands for one of this run.
+    pub fn agree(&mut self, shown: &str, seen: &str) -> bool {
+        if !is_large(shown) {
+            return shown == seen;
+        }
+        match (shown.split_once('-'), seen.split_once('-')) {
+            (Some((shown_ms, _)), Some((seen_ms, _))) => {
+                shown_ms.len() == seen_ms.len() && self.bind(shown, seen) && self.bind(shown_ms, seen_ms)
+            }
+            (None, None) => shown.len() == seen.len() && self.bind(shown, seen),
+            _ => false,
+        }
+    }
+
+    fn agree_on_line(&mut self, shown: &str, seen: &str, before: Option<&str>) -> bool {
+        let is_duration = before.is_some_and(|line| DURATIONS.iter().any(|name| line.ends_with(name)));
+        let (numbers, seen_numbers) = (NUMBER.find_iter(shown).collect::<Vec<_>>(), NUMBER.find_iter(seen));
+        let seen_numbers: Vec<_> = seen_numbers.collect();
+        if NUMBER.replace_all(shown, "N") != NUMBER.replace_all(seen, "N") || numbers.len() != seen_numbers.len() {
+            return false;
+        }
+        let last = numbers.len().saturating_sub(1);
+        let mut pairs = numbers.iter().zip(seen_numbers).enumerate();
+        pairs.all(|(place, (shown, seen))| (is_duration && place == last) || self.agree(shown.as_str(), seen.as_str()))
+    }
+
+    /// Whether the lines of a reply are those of this run; and what is known then.
+    fn agree_on(&self, shown: &[String], seen: &[String], before: Option<&str>) -> Option<Known> {
+        let Some((line, rest)) = shown.split_first() else { return seen.is_empty().then(|| self.clone()) };
+        if line.trim() == LEFT_OUT {
+            return (1..=seen.len()).find_map(|skipped| self.agree_on(rest, &seen[skipped..], None));
+        }
+        let mut known = self.clone();
+        let (found, others) = seen.split_first()?;
+        let agree = known.agree_on_line(line.trim_end(), found.trim_end(), before);
+        agree.then(|| known.agree_on(rest, others, Some(line.trim_end())))?
+    }
+
+    /// Times and tokens of the document are in the order in which they came.
+    pub fn assert_in_order(&self) -> Result<(), String> {
+        let mut last: BTreeMap<usize, (&str, &str)> = BTreeMap::new();
+        for (shown, seen) in self.0.iter().filter(|(shown, _)| !shown.contains('-')) {
+            if let Some((shown_before, seen_before)) = last.insert(shown.len(), (shown, seen)) {
+                if seen_before > seen.as_str() {
+                    return Err(format!("{shown_before} is shown before {shown}, but came after it"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Holds the sessions of a document.
+pub struct Sessions<'a> {
+    pub name: &'a str,
+    pub port: u16,
+    /// A command that has not come back by then hangs.
+    pub patience: Duration,
+    pub known: Known,
+}
+
+/// What is typed stands behind this.
+pub const PROMPT: &str = "> ";
+
+impl Sessions<'_> {
+    /// Types the commands of a block one after the other, and compares what is seen with what is shown.
+    ///
+    /// # Errors
+    /// Where and how they differ.
+    pub fn hold(&mut self, block: &Block) -> Result<(), String> {
+        let mut start = 0;
+        while start < block.lines.len() {
+            let command = &block.lines[start];
+            let place = format!("{}:{}", self.name, block.line + start);
+            let typed = command.strip_prefix(PROMPT).ok_or_else(|| format!("{place}: no command: {command}"))?;
+            let replies = &block.lines[start + 1..];
+            let length = replies.iter().position(|line| line.starts_with(PROMPT)).unwrap_or(replies.len());
+            self.compare(&place, typed, &replies[..length])?;
+            start += 1 + length;
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, place: &str, typed: &str, shown: &[String]) -> Result<(), String> {
+        let sent = self.known.told(typed).map_err(|text| format!("{place}: {typed}: {text}"))?;
+        // Nobody types two commands within a millisecond: each has a time of its own.
+        let typed_at = Instant::now();
+        wait_until(self.patience, "a millisecond is over", || typed_at.elapsed() > Duration::from_millis(1));
+        let began = Instant::now();
+        loop {
+            let seen = self.type_in(&sent).map_err(|text| format!("{place}: {typed}: {text}"))?;
+            if let Some(known) = self.known.agree_on(shown, &seen, None) {
+                self.known = known;
+                return Ok(());
+            }
+            // A sample comes once a second.
+            if !typed.contains(":metrics") || began.elapsed() > self.patience {
+                let [shown, seen] = [shown, &seen].map(|lines| lines.join("\n"));
+                return Err(format!("{place}: {typed}\nshown:\n{shown}\n\nseen:\n{seen}\n"));
+            }
+        }
+    }
+
+    /// What redis-cli shows on a terminal when this line is typed.
+    fn type_in(&self, line: &str) -> Result<Vec<String>, String> {
+        let mut child = Command::new("redis-cli")
+            .args(["-3", "--no-raw", "-p", &self.port.to_string()])
+            .env("REDISCLI_RCFILE", "/dev/null")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("redis-cli does not start (it comes with the server): {error}"))?;
+        let mut stdin = child.stdin.take().ok_or("redis-cli takes no input")?;
+        stdin.write_all(format!("{line}\n").as_bytes()).map_err(|error| error.to_string())?;
+        drop(stdin);
+        let text = self.output_of(child)?;
+        Ok(text.lines().map(str::to_owned).filter(|line| !SLOW.is_match(line)).collect())
+    }
+
+    fn output_of(&self, mut child: Child) -> Result<String, String> {
+        let began = Instant::now();
+        let mut stdout = child.stdout.take().ok_or("redis-cli says nothing")?;
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).map(|_| text)
+        });
+        wait_until(2 * self.patience, "redis-cli has come back, or it hangs", || {
+            reader.is_finished() || began.elapsed() > self.patience
+        });
+        let hangs = !reader.is_finished();
+        // It has ended, or waits for a reply for ever.
+        let _ = child.kill();
+        let _ = child.wait();
+        let text = reader.join().map_err(|_| "the reader of redis-cli's output panicked")?;
+        match hangs {
+            true => Err(format!("hangs: no reply within {:?}", self.patience)),
+            false => text.map_err(|error| error.to_string()),
+        }
+    }
+}
