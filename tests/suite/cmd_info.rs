@@ -188,7 +188,7 @@ fn nothing_is_undocumented(binary: &ServerBinary) {
     let known: BTreeSet<&str> = CONTRACT.iter().map(|command| command.name).collect();
     let there: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let apart: Vec<_> = known.symmetric_difference(&there).collect();
-    assert_eq!(apart, [&"holdfast.apply"], "but for the one of replicas and logs, the contract has them all");
+    assert_eq!(apart, [&"holdfast.apply", &"holdfast.maywrite"], "but for the module's own, the contract has them all");
     for name in there {
         let docs = command_docs(&mut client, name);
         assert!(!docs.field("summary").text().is_empty(), "{name}: {docs:?}");

@@ -186,7 +186,8 @@ fn the_new_owner_follows_what_the_old_one_does(binary: &ServerBinary) {
     }
     let token = bob.receive().expect("the lock").int();
     wait_until(DEADLINE, "the holds expire", || stock(&mut old, "popup", "sku-1").1 == 20);
-    wait_until(DEADLINE, "there are samples", || old.int("XLEN {popup}:metrics") >= 2);
+    old.text("ORDER.PLACE popup another c-1 ITEMS sku-1 1");
+    wait_until(DEADLINE, "there are samples", || old.int("XLEN {popup}:metrics") >= 1);
     // A worker waits, and gets what is placed.
     let mut worker = movers.client(0);
     old.get("ORDER.CLAIM popup w-all COUNT 100 LEASE 600000");
@@ -195,8 +196,12 @@ fn the_new_owner_follows_what_the_old_one_does(binary: &ServerBinary) {
     old.text("ORDER.PLACE popup late c-1 ITEMS sku-1 1");
     let claimed = Claimed::all(&worker.receive().expect("an order"));
     assert_eq!(claimed.len(), 1);
+    // A stream that an outsider deletes is made again, on both.
+    old.int("DEL {popup}:journal");
+    old.text("ORDER.PLACE popup last c-1 ITEMS sku-1 1");
     old.ok("CONFIG SET holdfast.sample-ms 0");
     movers.wait_for_same();
+    assert_eq!(entries(&mut old, "{popup}:journal").len(), 1);
     assert!(!entries(&mut old, "{popup}:metrics").is_empty());
     movers.hold_open(0, false);
     movers.wait_for_move(0);
