@@ -4,7 +4,7 @@
 //! A command has been let in by the server before the module sees it; what the module does by itself has not. It asks here
 //! first, and where the answer is no it waits and asks again: nothing is refused for good, as a deadline cannot be refused.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, CStr};
 use std::rc::Rc;
 
 use redis_module::raw;
@@ -15,7 +15,7 @@ use super::keys::{has_streams, stream_name};
 use crate::engine::{Store, StreamKind};
 
 /// The command that asks the server. It does nothing, and takes the keys that are to be written.
-pub const MAY_WRITE: &std::ffi::CStr = c"HOLDFAST.MAYWRITE";
+pub const MAY_WRITE: &CStr = c"HOLDFAST.MAYWRITE";
 
 /// Whether this server writes by itself now: it is a primary that is not loading, and writes are not paused (CLIENT PAUSE,
 /// a failover in progress). Replicating anything while they are would end the server.
@@ -27,11 +27,22 @@ pub fn may_write(ctx: Ctx) -> bool {
 /// Whether a client's write on these keys would be let in now: all of them are here and their slot is this node's, there are
 /// enough good replicas (`min-replicas-to-write`), and the disk takes what is written. The server itself is asked.
 pub fn may_write_keys(ctx: Ctx, keys: &[Str]) -> bool {
-    // SAFETY: the format says: with the checks a script's command passes, errors as replies (Valkey 9.1 reads past its memory
-    // where it makes none), a vector of strings with its length; `Str` is the pointer the server wants. The reply is ours
-    // to free.
+    // S: with the checks that a script's command passes.
+    ask(ctx, c"SEv", keys)
+}
+
+/// Whether this node serves all these keys to the caller now. While their slot moves, the server says no as soon as one of
+/// them is not here.
+pub fn serves(ctx: Ctx, keys: &[Str]) -> bool {
+    ask(ctx, c"Ev", keys)
+}
+
+/// Asks with a command that does nothing: no key is looked up, so none can expire under whoever has it open.
+fn ask(ctx: Ctx, format: &CStr, keys: &[Str]) -> bool {
+    // SAFETY: the formats say: errors as replies (Valkey 9.1 reads past its memory where it makes none), a vector of strings
+    // with its length; `Str` is the pointer the server wants. The reply is ours to free.
     unsafe {
-        let reply = api!(RedisModule_Call(ctx.0, MAY_WRITE.as_ptr(), c"SEv".as_ptr(), keys.as_ptr(), keys.len()));
+        let reply = api!(RedisModule_Call(ctx.0, MAY_WRITE.as_ptr(), format.as_ptr(), keys.as_ptr(), keys.len()));
         if reply.is_null() {
             return false;
         }

@@ -13,7 +13,7 @@ use redis_module::raw;
 use super::call::Stop;
 use super::ctx::{api, Ctx, OwnStr, Str};
 use super::keys::{stream_name, Key};
-use super::wire;
+use super::{gate, wire};
 use crate::engine::{Effect, Effects, EntryId, Movement, Ms, Sample, Store, StreamKind, METRICS};
 
 /// The names of fields, made once.
@@ -112,7 +112,7 @@ impl<'a> Streams<'a> {
         }
         // While the slot moves, a stream that is not here may be on the other node: a consumer group made with MKSTREAM, say,
         // makes one of which the store knows nothing. What was done elsewhere is done here: the slot may not be this node's yet.
-        if decides && ctx.in_cluster() && !in_one_place(ctx, store_key, name.get()) {
+        if decides && ctx.in_cluster() && !gate::serves(ctx, &[store_key, name.get()]) {
             return Err(Stop::Server(TRYAGAIN.into()));
         }
         Ok(())
@@ -584,23 +584,6 @@ pub fn kind_name(kind: StreamKind) -> &'static CStr {
         StreamKind::Retry => c"retry",
         StreamKind::Dead => c"dead",
         StreamKind::Metrics => c"metrics",
-    }
-}
-
-/// Whether this node serves both keys now. While their slot moves, the server itself says no as soon as one of them is
-/// not here.
-fn in_one_place(ctx: Ctx, store_key: Str, stream: Str) -> bool {
-    let keys = [store_key, stream];
-    // SAFETY: the format says: errors as replies, a vector of strings with its length; `Str` is the pointer the server wants.
-    // The reply is ours to free.
-    unsafe {
-        let reply = api!(RedisModule_Call(ctx.0, c"EXISTS".as_ptr(), c"Ev".as_ptr(), keys.as_ptr(), keys.len()));
-        if reply.is_null() {
-            return false;
-        }
-        let here = api!(RedisModule_CallReplyType(reply)) == raw::REDISMODULE_REPLY_INTEGER as c_int;
-        api!(RedisModule_FreeCallReply(reply));
-        here
     }
 }
 
