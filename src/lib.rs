@@ -8,6 +8,8 @@
 //! - [`server::config`]: the settings `holdfast.*`
 //! - [`server::info`]: `INFO holdfast`
 //! - [`server::events`], [`server::deadlines`]: what happens without a command
+//! - [`server::migration`]: slots that move to another node of a cluster at once
+//! - [`server::eviction`]: a warning of eviction policies that could delete stores
 //! - [`engine`]: what everything means
 
 mod commands;
@@ -16,7 +18,7 @@ mod server;
 
 use redis_module::{redis_module, Context, RedisString, Status};
 use server::memory::ServerAlloc;
-use server::{config, events, info, locks, register, table, turn, value, Ctx};
+use server::{config, events, eviction, info, locks, migration, register, table, turn, value, Ctx};
 
 /// The version MODULE LIST shows: 10000 × major + 100 × minor + patch.
 const VERSION: i32 = 100;
@@ -37,6 +39,8 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
         && config::register(ctx)
         && info::register(ctx)
         && events::subscribe(ctx)
+        && eviction::watch(ctx)
+        && migration::subscribe(ctx)
         && turn::start(ctx);
     if loaded {
         Status::Ok

@@ -52,7 +52,8 @@ fn apply(call: &Call<'_>) -> Result<(), Stop> {
         let text = "ERR HOLDFAST.APPLY is what a primary sends its replicas and its log; call the command itself";
         return Err(Stop::Server(text.into()));
     }
-    let [stamp, name, rest @ ..] = call.rest else { return Err(malformed("arguments")) };
+    let words = call.rest;
+    let [stamp, name, rest @ ..] = words else { return Err(malformed("arguments")) };
     let stamp = stamp.integer().and_then(|n| Ms::try_from(n).ok()).ok_or_else(|| malformed("stamp"))?;
     let call = Call { ctx: call.ctx, name: wire::APPLY, key: call.key, rest, stamp: Some(stamp) };
     let result = match name.bytes() {
@@ -72,6 +73,9 @@ fn apply(call: &Call<'_>) -> Result<(), Stop> {
     if let Err(Stop::Refused(refusal)) = &result {
         // The primary did it: a replica or a log that cannot has other books.
         call.ctx.warn(&format!("a replicated {} was refused: {refusal}", name.bytes().escape_ascii()));
+    }
+    if result.is_ok() && call.ctx.flags().logs_replayed() {
+        wire::log(call.ctx, wire::APPLY, call.key, words);
     }
     result
 }

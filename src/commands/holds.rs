@@ -2,7 +2,7 @@
 
 use super::args::{scan_count, Args};
 use super::reply::{field_int, field_text, field_time, scan};
-use crate::engine::{Close, HoldView, Refusal, Reserve};
+use crate::engine::{Close, HoldView, Refusal, Reserve, Store};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg};
 use crate::server::table::Command;
@@ -16,7 +16,7 @@ pub const RESERVE: Command = Command {
         reply: "when it expires, Unix milliseconds; the same for the same call again (the same items in any order) while the hold lives, `EXPIRED` or `BADSTATE` once it ended, until it is forgotten after `keep-ms`",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",
-        flags: "write deny-oom fast",
+        flags: "write fast",
         acl: "write fast",
         arity: -6,
         access: Access::Update,
@@ -50,7 +50,9 @@ fn reserve(call: &Call<'_>) -> Result<(), Stop> {
     }
     let items = args.items()?;
     let reserve = Reserve { hold, customer, ttl_ms, items: &items };
-    let deadline = write(call, Rule::default(), |store, now, fx| store.reserve(now, &reserve, fx))?.reply;
+    let new = |store: &Store| !store.has_hold(hold);
+    let rule = Rule { takes_in: Some(&new), ..Rule::default() };
+    let deadline = write(call, rule, |store, now, fx| store.reserve(now, &reserve, fx))?.reply;
     call.ctx.int(deadline as i64);
     Ok(())
 }
@@ -62,7 +64,7 @@ pub const EXTEND: Command = Command {
         reply: "when it expires now, Unix milliseconds",
         complexity: "O(log(H)) with H holds",
         since: "0.1.0",
-        flags: "write deny-oom fast",
+        flags: "write fast",
         acl: "write fast",
         arity: 4,
         access: Access::Update,

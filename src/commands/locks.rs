@@ -14,7 +14,7 @@ pub const ACQUIRE: Command = Command {
         reply: "the token, or nil: another owner has it (with `WAIT`: had it for so long, or the key went away). An owner who has it already gets the same token, and the lease begins anew",
         complexity: "O(log(L)) with L locks",
         since: "0.1.0",
-        flags: "write deny-oom fast blocking",
+        flags: "write fast blocking",
         acl: "write fast blocking",
         arity: -4,
         access: Access::Insert,

@@ -3,7 +3,9 @@
 use super::args::{scan_count, Args};
 use super::reply::{entry, field_int, field_text, field_time, scan};
 use super::work::token;
-use crate::engine::{Claim, Complete, Happening, OrderState, OrderView, Place, Refusal, Return, StreamKind, Take};
+use crate::engine::{
+    Claim, Complete, Happening, OrderState, OrderView, Place, Refusal, Return, Store, StreamKind, Take,
+};
 use crate::server::claims::{self, serve_first};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg};
@@ -19,7 +21,7 @@ pub const PLACE: Command = Command {
         reply: "the id of its entry in `…:orders`; the first one again for the same call again (the same items in any order), `BADSTATE` once the order is cancelled",
         complexity: "O(N) with N items",
         since: "0.1.0",
-        flags: "write deny-oom fast",
+        flags: "write fast",
         acl: "write fast",
         arity: -6,
         access: Access::Update,
@@ -63,7 +65,8 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
     };
     let place = Place { order, customer, group, data, take };
     let words = EntryWords { order: order_str, customer: Some(customer_str), text: data_str };
-    let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), ..Rule::default() };
+    let new = |store: &Store| store.order_at(order).is_none();
+    let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), takes_in: Some(&new), ..Rule::default() };
     let written = write(call, rule, |store, now, fx| store.place(now, &place, fx))?;
     entry(call.ctx, written.entry());
     Ok(())
@@ -76,7 +79,7 @@ pub const COMPLETE: Command = Command {
         reply: "the id of its entry in `…:complete`; with CLAIM an array of that and the next order, as ORDER.CLAIM replies it, or nil",
         complexity: "O(N*log(E)) with N items and E ended orders",
         since: "0.1.0",
-        flags: "write deny-oom fast",
+        flags: "write fast",
         acl: "write fast",
         arity: -3,
         access: Access::Update,

@@ -3,7 +3,7 @@
 use super::args::{scan_count, Args};
 use super::glob;
 use super::reply::{field_int, scan};
-use crate::engine::{Adjust, Refusal, SetStock, SkuView, Sync, Synced, MAX_QUANTITY};
+use crate::engine::{Adjust, Refusal, SetStock, SkuView, Store, Sync, Synced, MAX_QUANTITY};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg, Kind};
 use crate::server::table::Command;
@@ -17,7 +17,7 @@ pub const SET: Command = Command {
         reply: "the units available, negative when the count is below what is held",
         complexity: "O(1)",
         since: "0.1.0",
-        flags: "write deny-oom fast",
+        flags: "write fast",
         acl: "write fast",
         arity: -4,
         access: Access::Insert,
@@ -50,7 +50,8 @@ fn set(call: &Call<'_>) -> Result<(), Stop> {
             args.unknown()?;
         }
     }
-    let rule = Rule { makes: true, ..Rule::default() };
+    let new = |store: &Store| !store.has_sku(set.sku);
+    let rule = Rule { makes: true, takes_in: Some(&new), ..Rule::default() };
     let available = write(call, rule, |store, now, fx| store.set_stock(now, &set, fx))?.reply;
     call.ctx.int(available);
     Ok(())
@@ -63,7 +64,7 @@ pub const ADJUST: Command = Command {
         reply: "on_hand; `BADSTATE` with on-hand and the delta where it would fall below 0",
         complexity: "O(1)",
         since: "0.1.0",
-        flags: "write deny-oom fast",
+        flags: "write fast",
         acl: "write fast",
         arity: -4,
         access: Access::Update,
@@ -201,7 +202,7 @@ pub const SYNC: Command = Command {
         reply: "APPLIED, or DUPLICATE for a number that was applied before. The counts are absolute, as by INV.SET: one that was taken before an order completed, and applied after, puts the units back that were sold in between. A source that can tell changes is better applied with INV.ADJUST and a REF",
         complexity: "O(N) with N SKUs",
         since: "0.1.0",
-        flags: "write deny-oom",
+        flags: "write",
         acl: "write slow",
         arity: -7,
         access: Access::Insert,
@@ -225,7 +226,8 @@ fn sync(call: &Call<'_>) -> Result<(), Stop> {
     }
     let counts = args.counts()?;
     let sync = Sync { source, seq, counts: &counts };
-    let rule = Rule { makes: true, ..Rule::default() };
+    let new = |store: &Store| store.sync_makes_skus(&sync);
+    let rule = Rule { makes: true, takes_in: Some(&new), ..Rule::default() };
     let synced = write(call, rule, |store, now, fx| store.sync(now, &sync, fx))?.reply;
     call.ctx.status(match synced {
         Synced::Applied => c"APPLIED",

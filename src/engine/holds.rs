@@ -221,6 +221,11 @@ impl Store {
         self.set_hold_due(slot, forget_at);
     }
 
+    /// Whether the store knows the hold, live or ended.
+    pub fn has_hold(&self, id: &[u8]) -> bool {
+        self.find_hold(id).is_some()
+    }
+
     /// Everything known of a hold.
     pub fn hold(&self, id: &[u8]) -> Option<HoldView<'_>> {
         let hold = self.holds.at(self.find_hold(id)?);

@@ -145,6 +145,17 @@ impl Store {
         Ok(Synced::Applied)
     }
 
+    /// Whether the feed's number, if it is applied, makes a SKU. One that was applied before makes none.
+    pub fn sync_makes_skus(&self, sync: &Sync<'_>) -> bool {
+        let duplicate = self.sources.get(sync.source).is_some_and(|source| sync.seq <= source.seq);
+        !duplicate && sync.counts.iter().any(|count| self.find_sku(count.sku).is_none())
+    }
+
+    /// Whether the store knows the SKU.
+    pub fn has_sku(&self, id: &[u8]) -> bool {
+        self.find_sku(id).is_some()
+    }
+
     /// The books of a SKU.
     pub fn sku(&self, id: &[u8]) -> Option<SkuView> {
         self.find_sku(id).map(|slot| self.skus.at(slot).view())

@@ -4,6 +4,8 @@ use std::ffi::{c_char, c_int, c_long, CStr, CString};
 
 use redis_module::raw;
 
+use super::migration;
+
 /// Calls a function of the server's module API. All that the module uses exist since Redis 7.0; loading the module
 /// checks that they are there ([`super::register::check_api`]).
 macro_rules! api {
@@ -72,6 +74,31 @@ impl Drop for OwnStr {
     }
 }
 
+/// What the server says of a context and of itself, all at one time.
+#[derive(Clone, Copy)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// Whether the command comes from the primary's stream, from the old owner of a slot that is being imported, or from
+    /// the log that is being loaded.
+    pub fn replayed(self) -> bool {
+        let flags = raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING;
+        self.0 & (flags | migration::import_flag()) != 0
+    }
+
+    /// Whether what is replayed has to be written to a log: a replica with a log of its own, or a node that imports a slot.
+    pub fn logs_replayed(self) -> bool {
+        self.replayed()
+            && self.0 & raw::REDISMODULE_CTX_FLAGS_AOF != 0
+            && self.0 & raw::REDISMODULE_CTX_FLAGS_LOADING == 0
+    }
+
+    /// Whether more memory is used than `maxmemory` allows. The server may be about to evict some.
+    pub fn memory_full(self) -> bool {
+        self.0 & raw::REDISMODULE_CTX_FLAGS_OOM != 0
+    }
+}
+
 /// A context the server gave: of a command, a timer, an event.
 #[derive(Clone, Copy)]
 pub struct Ctx(pub(super) *mut raw::RedisModuleCtx);
@@ -86,8 +113,14 @@ impl Ctx {
     }
 
     fn has(self, flag: u32) -> bool {
+        self.flags().0 & flag != 0
+    }
+
+    /// All flags of the context and the server: the server works them out for each call, so a hot path asks once.
+    #[inline]
+    pub fn flags(self) -> Flags {
         // SAFETY: the context is live.
-        unsafe { api!(RedisModule_GetContextFlags(self.0)) as u32 & flag != 0 }
+        Flags(unsafe { api!(RedisModule_GetContextFlags(self.0)) } as u32)
     }
 
     /// Whether this server decides: it is no replica.
@@ -97,7 +130,7 @@ impl Ctx {
 
     /// Whether the command comes from the primary's stream or from the log that is being loaded.
     pub fn is_replayed(self) -> bool {
-        self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING)
+        self.flags().replayed()
     }
 
     /// Whether a data set is being loaded.
@@ -130,11 +163,43 @@ impl Ctx {
         unsafe { api!(RedisModule_SelectDb(self.0, db)) == raw::REDISMODULE_OK as c_int }
     }
 
+    /// Fields of a section of INFO, each empty where there is none.
+    pub fn server_info<const N: usize>(self, section: &CStr, fields: [&CStr; N]) -> [Vec<u8>; N] {
+        // SAFETY: the context is live; the texts live as long as the data, which is freed once.
+        unsafe {
+            let data = api!(RedisModule_GetServerInfo(self.0, section.as_ptr()));
+            let text = fields.map(|field| {
+                let text = api!(RedisModule_ServerInfoGetFieldC(data, field.as_ptr()));
+                if text.is_null() {
+                    Vec::new()
+                } else {
+                    CStr::from_ptr(text).to_bytes().to_vec()
+                }
+            });
+            api!(RedisModule_FreeServerInfo(self.0, data));
+            text
+        }
+    }
+
     /// Writes a line to the server's log.
     pub fn warn(self, text: &str) {
         let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
         // SAFETY: the format takes one string, which is there.
         unsafe { api!(RedisModule_Log(self.0, c"warning".as_ptr(), c"%s".as_ptr(), text.as_ptr())) }
+    }
+
+    /// Whether a client would find the key here: in a cluster, its slot must be this node's.
+    pub fn has_key(self, key: Str) -> bool {
+        // SAFETY: the format takes a string; the reply, if the call was let in, is ours to free.
+        unsafe {
+            let reply = api!(RedisModule_Call(self.0, c"EXISTS".as_ptr(), c"s".as_ptr(), key.0));
+            if reply.is_null() {
+                return false;
+            }
+            let found = api!(RedisModule_CallReplyInteger(reply)) == 1;
+            api!(RedisModule_FreeCallReply(reply));
+            found
+        }
     }
 
     /// Tells subscribers of keyspace events about a key.

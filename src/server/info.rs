@@ -8,7 +8,7 @@ use redis_module::raw;
 
 use super::config;
 use super::ctx::{api, Ctx};
-use super::{deadlines, tally, timeseries};
+use super::{deadlines, eviction, tally, timeseries};
 
 thread_local! {
     /// Refused writes since the module was loaded, by code. They are this server's alone: nothing of them is replicated.
@@ -40,6 +40,7 @@ extern "C" fn info(ctx: *mut raw::RedisModuleInfoCtx, for_crash_report: c_int) {
     field(ctx, "next_due", next_due);
     field(ctx, "sweeps", sweeps);
     field(ctx, "sweep_slice", config::sweep_slice());
+    field(ctx, "eviction_risk", eviction::risk());
     totals(ctx);
     if for_crash_report != 0 {
         return;

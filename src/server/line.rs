@@ -281,6 +281,19 @@ pub fn leave(uid: u64) {
     }
 }
 
+/// As [`leave`], for all values whose slot is another node's by now, or whose keys went without a word.
+pub fn leave_moved(ctx: Ctx) {
+    let mut values: Vec<_> = LINE.with_borrow(|line| {
+        line.waiters.iter().map(|((uid, _), waiter)| (*uid, waiter.db, Rc::clone(&waiter.key))).collect()
+    });
+    values.dedup_by_key(|(uid, ..)| *uid);
+    for (uid, db, key) in values {
+        if !ctx.select(db) || !ctx.has_key(key.get()) {
+            leave(uid);
+        }
+    }
+}
+
 /// As [`leave`], for all values of a database, or of all databases (-1).
 pub fn leave_db(db: c_int) {
     if WAITING.get() == 0 {

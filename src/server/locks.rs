@@ -18,7 +18,7 @@ use super::keys::{Key, WRONGTYPE};
 use super::line::{self, Answer, Ask};
 use super::streams::signal_modified;
 use super::value::{next_uid, Io, NO_METHODS};
-use super::{deadlines, gate, wire};
+use super::{deadlines, gate, memory_full, wire};
 use crate::engine::{Lock, Ms, Refusal, Taken, FLOOR_MAX, MAX_ID_BYTES};
 
 /// The name of the type; nine characters, as the server wants it.
@@ -146,6 +146,7 @@ pub fn acquire(call: &Call<'_>, owner: &[u8], ttl_ms: Ms, wait_ms: Option<Ms>) -
     let (key, value) = open(call, true)?;
     let Some(key) = key else { return Ok(None) };
     let Some(value) = value else {
+        memory_full::admit(call, call.ctx.flags(), || true)?;
         let now = call.time_without_value();
         let mut value = LockValue::new(Lock::new(FLOOR.get()));
         let taken = value.lock.acquire(now, owner, ttl_ms)?;

@@ -6,6 +6,7 @@ use std::ptr::{null, null_mut};
 use redis_module::raw;
 
 use super::ctx::{api, Ctx};
+use super::migration;
 
 /// A command of C.
 pub type Function = unsafe extern "C" fn(*mut raw::RedisModuleCtx, *mut *mut raw::RedisModuleString, c_int) -> c_int;
@@ -193,6 +194,9 @@ pub fn check_api(ctx: Ctx) -> bool {
         RedisModule_UnblockClient,
         RedisModule_SetDisconnectCallback,
         RedisModule_GetBlockedClientHandle,
+        RedisModule_GetServerInfo,
+        RedisModule_ServerInfoGetFieldC,
+        RedisModule_FreeServerInfo,
         RedisModule_EventLoopAdd,
         RedisModule_GetDetachedThreadSafeContext,
     ];
@@ -203,9 +207,12 @@ pub fn check_api(ctx: Ctx) -> bool {
     missing.is_empty()
 }
 
-/// The module handles errors of loading itself, and signals modified keys itself (a refused command changes nothing).
+/// The module handles errors of loading itself, signals modified keys itself (a refused command changes nothing), and copes
+/// with keys that are here before their slot is.
 pub fn set_options(ctx: Ctx) {
-    let options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED;
+    let options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS
+        | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED
+        | migration::options(ctx);
     // SAFETY: called while the module loads.
     unsafe { api!(RedisModule_SetModuleOptions(ctx.0, options as c_int)) }
 }

@@ -101,7 +101,7 @@ impl<'a> Streams<'a> {
     /// Refuses, before anything is changed, what could not be written: a key of another type, or in a cluster a stream
     /// that has moved ahead of its store.
     pub fn check(&mut self, kind: StreamKind) -> Result<(), Stop> {
-        let (ctx, store_key) = (self.ctx, self.store_key);
+        let (ctx, store_key, decides) = (self.ctx, self.store_key, self.decides);
         let (name, key) = self.stream(kind);
         if key.is_stream() {
             return Ok(());
@@ -111,8 +111,8 @@ impl<'a> Streams<'a> {
             return Err(Stop::Server(format!("WRONGTYPE {name} is not a stream, the store writes its entries there")));
         }
         // While the slot moves, a stream that is not here may be on the other node: a consumer group made with MKSTREAM, say,
-        // makes one of which the store knows nothing.
-        if ctx.in_cluster() && !gate::serves(ctx, &[store_key, name.get()]) {
+        // makes one of which the store knows nothing. What was done elsewhere is done here: the slot may not be this node's yet.
+        if decides && ctx.in_cluster() && !gate::serves(ctx, &[store_key, name.get()]) {
             return Err(Stop::Server(TRYAGAIN.into()));
         }
         Ok(())

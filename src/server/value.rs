@@ -273,7 +273,9 @@ thread_local! {
 pub fn load_piece(db: c_int, key: &[u8], piece: &[u8]) -> Result<Option<Box<StoreValue>>, String> {
     LOADING.with_borrow_mut(|loading| {
         let before = memory::net();
-        let (loader, bytes) = loading.remove(&(db, key.to_vec())).unwrap_or_else(|| (Loader::new(seed()), 0));
+        // A head begins anew: what came before it was cut off, with the migration of a slot that failed, say.
+        let begun = loading.remove(&(db, key.to_vec())).filter(|_| !Loader::is_head(piece));
+        let (loader, bytes) = begun.unwrap_or_else(|| (Loader::new(seed()), 0));
         match loader.piece(piece).map_err(|corrupt| corrupt.to_string())? {
             Ok(store) => {
                 let mut value = StoreValue::new(*store, 0);

@@ -69,6 +69,24 @@ pub fn replicate(ctx: Ctx, key: Str, stamp: Ms, name: &CStr, rest: &[Str]) {
     }
 }
 
+/// Writes what another server sent to this one's log, as it came. The server does not: a module's commands are the module's
+/// to propagate. Its replicas get what was sent from the server itself.
+pub fn log(ctx: Ctx, name: &CStr, key: Str, rest: &[Str]) {
+    // SAFETY: the format says not to replicas, and takes a string and a vector of strings with its length; `Str` is the
+    // pointer the server wants. The server retains what it needs.
+    unsafe {
+        let rest_ptr: *const Str = rest.as_ptr();
+        api!(RedisModule_Replicate(
+            ctx.0,
+            name.as_ptr(),
+            c"Rsv".as_ptr(),
+            key.0,
+            rest_ptr.cast::<*mut raw::RedisModuleString>(),
+            rest.len(),
+        ));
+    }
+}
+
 /// Replicates a slice of work on deadlines.
 pub fn replicate_sweep(ctx: Ctx, key: Str, stamp: Ms, budget: u64) {
     // SAFETY: the format takes a string, an integer, a C string and an integer.

@@ -5,7 +5,7 @@ use super::gate::{self, Open};
 use super::keys::{check_new, has_streams, streams_of, write_store, Key};
 use super::streams::{signal_modified, EntryWords, Streams};
 use super::value::StoreValue;
-use super::{deadlines, line, memory, wire};
+use super::{deadlines, line, memory, memory_full, wire};
 use crate::engine::{Code, Effects, EntryId, Ms, Refusal, Refused, Sample, Store, StreamKind};
 
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
@@ -26,11 +26,14 @@ pub struct Rule<'a> {
     pub stamped: bool,
     /// The caller's strings for an order's entry.
     pub words: Option<&'a EntryWords>,
+    /// Where it is to be refused while memory is full: whether it would make something new in the store. A new store is
+    /// always something new.
+    pub takes_in: Option<&'a dyn Fn(&Store) -> bool>,
 }
 
 /// The rule of what changes no stock and writes no stream.
 pub const QUIET: Rule<'_> =
-    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, words: None };
+    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, words: None, takes_in: None };
 
 /// A write's reply, and an entry's id that came out other than the engine gave it.
 pub struct Written<T> {
@@ -56,16 +59,22 @@ pub fn write<T>(
 ) -> Result<Written<T>, Stop> {
     let (key, value) = write_store(call.ctx, call.key)?;
     // What is replayed without a stamp happens at the time of the store's last change: no stamp is later.
-    let stamp = call.stamp.or_else(|| call.ctx.is_replayed().then_some(0));
+    let flags = call.ctx.flags();
+    let (stamp, logs) = match call.stamp {
+        None if flags.replayed() => (Some(0), flags.logs_replayed()),
+        stamp => (stamp, false),
+    };
     let call = &Call { stamp, ..*call };
-    match value {
+    let written = match value {
         Some(value) => {
             let now = call.time(value);
             sweep_before(call, value, now);
+            memory_full::admit(call, flags, || rule.takes_in.is_some_and(|takes_in| takes_in(&value.store)))?;
             change(call, rule, value, now, run)
         }
         None if rule.makes => {
             check_new(call.ctx, call.key)?;
+            memory_full::admit(call, flags, || rule.takes_in.is_some())?;
             let mut value = StoreValue::empty();
             let now = call.time_without_value();
             let written = change(call, rule, &mut value, now, run)?;
@@ -73,7 +82,11 @@ pub fn write<T>(
             Ok(written)
         }
         None => Err(Refusal::NoStore.into()),
+    };
+    if logs && written.is_ok() {
+        wire::log(call.ctx, call.name, call.key, call.rest);
     }
+    written
 }
 
 /// Runs a change on a store that is open, replicates it and does what it wants done outside.

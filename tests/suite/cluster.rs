@@ -120,13 +120,13 @@ fn a_restored_store_makes_no_key_in_another_slot(binary: &ServerBinary) {
 }
 
 /// Two nodes of a cluster; the first has every slot at the start.
-struct Pair {
-    nodes: [Server; 2],
-    ids: [String; 2],
+pub struct Pair {
+    pub nodes: [Server; 2],
+    pub ids: [String; 2],
 }
 
 impl Pair {
-    fn start(binary: &ServerBinary) -> Pair {
+    pub fn start(binary: &ServerBinary) -> Pair {
         let nodes = [Server::cluster(binary), Server::cluster_node(binary)];
         let ids = [0, 1].map(|at: usize| nodes[at].client().text("CLUSTER MYID"));
         let meet = format!("CLUSTER MEET 127.0.0.1 {} {}", nodes[1].port(), nodes[1].bus_port());
@@ -142,7 +142,7 @@ impl Pair {
         Pair { nodes, ids }
     }
 
-    fn client(&self, node: usize) -> Client {
+    pub fn client(&self, node: usize) -> Client {
         self.nodes[node].client()
     }
 
@@ -174,7 +174,7 @@ impl Pair {
 
     /// No key is on both nodes.
     #[track_caller]
-    fn assert_nothing_doubled(&self) {
+    pub fn assert_nothing_doubled(&self) {
         let keys = [0, 1].map(|node| BTreeSet::from_iter(self.client(node).get("KEYS *").texts()));
         let both: Vec<_> = keys[0].intersection(&keys[1]).collect();
         assert!(both.is_empty(), "{both:?} are on both nodes");
@@ -510,7 +510,7 @@ fn trade(port: u16, number: usize, stop: &AtomicBool) -> (Vec<String>, Vec<Strin
 }
 
 /// Lets the traders go home when the test fails, so that it ends.
-struct StopOnPanic<'a>(&'a AtomicBool);
+pub struct StopOnPanic<'a>(pub &'a AtomicBool);
 
 impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {

@@ -11,7 +11,7 @@ tests![
     nothing_is_undocumented,
     acl_by_category_and_key,
     commands_have_their_own_acl_category,
-    writes_that_need_memory_are_refused_without,
+    what_can_block_says_so,
     maps_are_maps_in_resp3_and_flat_in_resp2,
 ];
 
@@ -258,27 +258,25 @@ fn acl_categories(info: &Reply) -> BTreeSet<String> {
     info.array()[PLACE].texts().into_iter().collect()
 }
 
-/// What grows the store is refused under memory pressure; what sets units free is not.
-fn writes_that_need_memory_are_refused_without(binary: &ServerBinary) {
+/// Commands after which a caller may be made to wait: for a lock, for an order, for the end of long work.
+const BLOCKING: [&str; 5] = ["order.claim", "lock.acquire", "store.audit", "store.repair", "order.redrive"];
+
+/// The flags that clients and proxies go by. None has `deny-oom`: which call is refused while memory is full depends on
+/// what it would make (see `memory_full`).
+fn what_can_block_says_so(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
-    open_store(&mut client, "popup", 5);
-    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
-    client.int("INV.RESERVE popup h-1 ITEMS sku-1 1");
-    client.ok("CONFIG SET maxmemory 1");
-    let growing = [
-        "STORE.SET popup limit 3",
-        "INV.SET popup sku-2 5",
-        "INV.RESERVE popup h-2 ITEMS sku-1 1",
-        "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1",
-        "INV.SYNC popup erp 1 ITEMS sku-2 5",
-    ];
-    for command in growing {
-        client.refused("OOM", command);
+    for command in CONTRACT {
+        let info = command_info(&mut client, command.name);
+        let flags: BTreeSet<String> = info[2].texts().into_iter().collect();
+        let blocks = BLOCKING.contains(&command.name);
+        assert_eq!(flags.contains("blocking"), blocks, "{}: {flags:?}", command.name);
+        assert!(!flags.contains("denyoom"), "{}: {flags:?}", command.name);
+        if binary.has_command_categories() {
+            let categories = acl_categories(&Reply::Array(info));
+            assert_eq!(categories.contains("@blocking"), blocks, "{}: {categories:?}", command.name);
+        }
     }
-    assert_eq!(client.int("INV.RELEASE popup h-1"), 0);
-    client.get("ORDER.CANCEL popup o-1");
-    assert_eq!(client.get("INV.GET popup sku-1").array()[0].field("available").int(), 5);
 }
 
 /// A RESP3 map, flattened as RESP2 has it, at any depth.

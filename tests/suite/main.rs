@@ -17,6 +17,7 @@ mod common;
 mod crash;
 mod docs;
 mod errors;
+mod eviction;
 mod fleet;
 mod gate;
 mod grafana;
@@ -26,7 +27,9 @@ mod journal;
 mod locks;
 mod locks_kept;
 mod meddling;
+mod memory_full;
 mod metrics;
+mod migration;
 mod model;
 mod orders;
 mod outsiders;
@@ -68,6 +71,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("crash", crash::TESTS),
     ("docs", docs::TESTS),
     ("errors", errors::TESTS),
+    ("eviction", eviction::TESTS),
     ("fleet", fleet::TESTS),
     ("gate", gate::TESTS),
     ("grafana", grafana::TESTS),
@@ -77,7 +81,9 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
     ("meddling", meddling::TESTS),
+    ("memory_full", memory_full::TESTS),
     ("metrics", metrics::TESTS),
+    ("migration", migration::TESTS),
     ("model", model::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),

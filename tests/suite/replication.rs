@@ -22,6 +22,7 @@ tests![
     deadlines_wait_while_writes_are_paused,
     stamps_cannot_be_forged,
     deleted_and_renamed_stores_replicate,
+    a_replica_keeps_what_it_got_in_its_own_log,
 ];
 
 /// Does a little of everything, `count` times over; ids begin with `tag`.
@@ -466,4 +467,33 @@ fn deleted_and_renamed_stores_replicate(binary: &ServerBinary) {
     wait_for_same(&primary, &replica);
     client.int("UNLINK other");
     wait_for_same(&primary, &replica);
+}
+
+/// What a replica got is in its own log: promoted and started again, or alone, it has everything.
+fn a_replica_keeps_what_it_got_in_its_own_log(binary: &ServerBinary) {
+    let primary = Server::start(binary);
+    let of = format!("replicaof 127.0.0.1 {}", primary.port());
+    let mut replica = Server::with(binary, &["appendonly yes", "appendfsync always", "holdfast.sample-ms 0", &of]);
+    replica.wait_for_link();
+    let mut client = primary.client();
+    open_shop(&mut client);
+    trade(&mut client, "", 300);
+    client.int("INV.RESERVE popup h-short TTL 1 ITEMS sku-1 2");
+    client.int("LOCK.ACQUIRE doc owner-1 600000");
+    wait_until(DEADLINE, "the hold expires", || {
+        client.get("INV.HOLD popup h-short").field("state").text() == "expired"
+    });
+    let digest = wait_for_same(&primary, &replica);
+    replica.client().ok("REPLICAOF NO ONE");
+    let mut promoted = replica.client();
+    assert_eq!(promoted.digest(), digest);
+    promoted.text("ORDER.PLACE popup after c-1 ITEMS sku-1 1");
+    let digest = promoted.digest();
+    replica.kill9();
+    let config = replica.dir().join("server.conf");
+    let lines = std::fs::read_to_string(&config).expect("its configuration");
+    std::fs::write(&config, lines.replace(&of, "")).expect("configuration written");
+    replica.start_again();
+    assert_eq!(replica.debug_digest(), digest);
+    assert_books_balance(&mut replica.client(), "popup");
 }

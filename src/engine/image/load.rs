@@ -70,6 +70,11 @@ impl Loader {
         }
     }
 
+    /// Whether a piece is the first of a store.
+    pub fn is_head(piece: &[u8]) -> bool {
+        piece.first().is_some_and(|tag| *tag == Section::Head as u8)
+    }
+
     /// Reads the next piece; the store, once it was the last.
     pub fn piece(mut self, piece: &[u8]) -> Loaded<Result<Box<Store>, Loader>> {
         let (tag, mut rest) =

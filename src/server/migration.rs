@@ -1,0 +1,104 @@
+//! Atomic slot migration: CLUSTER MIGRATESLOTS of Valkey 9, CLUSTER MIGRATION of Redis 8.4.
+//!
+//! The server copies a slot's keys to their new owner while the old one goes on, sends what changes meanwhile after them,
+//! and hands over ownership in one moment. Until then the keys are on the new owner but not its own: it does what the old
+//! owner did, as a replica does, and nothing by itself ([`super::gate`]). Afterwards the old owner drops the keys, on Redis
+//! without a word about each of them: so what the module keeps beside the keys is looked at when the server says that a
+//! migration is over.
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use redis_module::raw;
+
+use super::ctx::{api, Ctx};
+use super::{deadlines, line};
+
+/// Valkey: the module can cope with keys that are here before their slot is. Without it, CLUSTER MIGRATESLOTS is refused.
+const OPTION_ATOMIC: u32 = 1 << 5;
+
+/// Valkey: the command comes from the slot's old owner. (To Redis, which marks such commands as a primary's, the same bit
+/// says that DEBUG is enabled.)
+const FLAG_IMPORT: u32 = 1 << 25;
+
+/// Valkey's event. (Redis has another of this number.)
+const EVENT_VALKEY: u64 = 19;
+
+/// Its subevents that say that an import was aborted or completed, or that an export was completed.
+const VALKEY_ENDS: [u64; 3] = [2, 4, 5];
+
+/// What of [`FLAG_IMPORT`] this server has.
+static IMPORT: AtomicU32 = AtomicU32::new(0);
+
+/// The flag of a context whose command comes from a slot's old owner; 0 where the server has none.
+#[inline]
+pub fn import_flag() -> u32 {
+    IMPORT.load(Ordering::Relaxed)
+}
+
+/// Learns what this server is, and gives the module options that atomic slot migration takes there.
+pub fn options(ctx: Ctx) -> u32 {
+    let [valkey] = ctx.server_info(c"server", [c"valkey_version"]);
+    // SAFETY: take nothing; servers without them have no such migration.
+    let (flags, options) = unsafe {
+        let all = |function: Option<unsafe extern "C" fn() -> c_int>| function.map_or(0, |all| all()) as u32;
+        (all(raw::RedisModule_GetContextFlagsAll), all(raw::RedisModule_GetModuleOptionsAll))
+    };
+    if valkey.is_empty() {
+        return 0;
+    }
+    IMPORT.store(flags & FLAG_IMPORT, Ordering::Relaxed);
+    options & OPTION_ATOMIC
+}
+
+/// Subscribes to the ends of migrations, where the server has them.
+pub fn subscribe(ctx: Ctx) -> bool {
+    // SAFETY: reads a pointer that the server set before it called us.
+    let is_redis = unsafe { (*&raw const raw::RedisModule_ClusterCanAccessKeysInSlot).is_some() };
+    let events: &[(u64, raw::RedisModuleEventCallback)] = match (is_redis, import_flag()) {
+        (true, _) => &[
+            (raw::REDISMODULE_EVENT_CLUSTER_SLOT_MIGRATION, Some(changed)),
+            (raw::REDISMODULE_EVENT_CLUSTER_SLOT_MIGRATION_TRIM, Some(trimmed)),
+        ],
+        (false, 0) => &[],
+        (false, _) => &[(EVENT_VALKEY, Some(changed_valkey))],
+    };
+    events.iter().all(|(id, callback)| {
+        let event = raw::RedisModuleEvent { id: *id, dataver: 1 };
+        // SAFETY: called while the module loads; the callbacks are functions of this module.
+        let done = unsafe { api!(RedisModule_SubscribeToServerEvent(ctx.0, event, *callback)) };
+        done == raw::REDISMODULE_OK as c_int
+    })
+}
+
+/// Some subevents come in the process that copies the keys: nothing is done there.
+extern "C" fn changed(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub: u64, _: *mut c_void) {
+    let ends = [
+        raw::REDISMODULE_SUBEVENT_CLUSTER_SLOT_MIGRATION_IMPORT_COMPLETED,
+        raw::REDISMODULE_SUBEVENT_CLUSTER_SLOT_MIGRATION_IMPORT_FAILED,
+        raw::REDISMODULE_SUBEVENT_CLUSTER_SLOT_MIGRATION_MIGRATE_COMPLETED,
+    ];
+    if ends.map(u64::from).contains(&sub) {
+        // SAFETY: the context of this callback, used within it.
+        look_around(unsafe { Ctx::new(ctx) });
+    }
+}
+
+extern "C" fn trimmed(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, _: u64, _: *mut c_void) {
+    // SAFETY: the context of this callback, used within it.
+    look_around(unsafe { Ctx::new(ctx) });
+}
+
+extern "C" fn changed_valkey(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub: u64, _: *mut c_void) {
+    if VALKEY_ENDS.contains(&sub) {
+        // SAFETY: the context of this callback, used within it.
+        look_around(unsafe { Ctx::new(ctx) });
+    }
+}
+
+/// Who waits for a value that is not this node's any more is sent away. All deadlines are looked at: those of a slot that
+/// has become this node's are met, those of values that are gone are forgotten.
+fn look_around(ctx: Ctx) {
+    line::leave_moved(ctx);
+    deadlines::look_at_all();
+}
