@@ -54,8 +54,8 @@ pub fn options(ctx: Ctx) -> u32 {
 /// Subscribes to the ends of migrations, where the server has them.
 pub fn subscribe(ctx: Ctx) -> bool {
     // SAFETY: reads a pointer that the server set before it called us.
-    let is_redis = unsafe { (*&raw const raw::RedisModule_ClusterCanAccessKeysInSlot).is_some() };
-    let events: &[(u64, raw::RedisModuleEventCallback)] = match (is_redis, import_flag()) {
+    let of_redis = unsafe { raw::RedisModule_ClusterCanAccessKeysInSlot };
+    let events: &[(u64, raw::RedisModuleEventCallback)] = match (of_redis.is_some(), import_flag()) {
         (true, _) => &[
             (raw::REDISMODULE_EVENT_CLUSTER_SLOT_MIGRATION, Some(changed)),
             (raw::REDISMODULE_EVENT_CLUSTER_SLOT_MIGRATION_TRIM, Some(trimmed)),
