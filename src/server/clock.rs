@@ -20,6 +20,9 @@ const NS_A_MS: u64 = 1_000_000;
 /// between the two readings the process may have had to wait for a processor.
 const TOLERANCE_NS: u64 = NS_A_MS;
 
+/// How often both clocks are read before the first reading is believed.
+const FIRST_READINGS: usize = 16;
+
 /// How long the wall clock has to stay ahead before the module's clock follows, nanoseconds. A shorter step is a mistake
 /// that somebody corrects.
 const BELIEVED_AFTER_NS: u64 = 5_000 * NS_A_MS;
@@ -111,11 +114,21 @@ thread_local! {
 pub fn now() -> Now {
     // The wall clock last: if the process has to wait in between, the wall clock seems ahead, which has to last, and never
     // behind, which would slow the module's clock at once.
-    let boot = Boot::now();
-    let wall_ns = wall_ns();
-    let filter = FILTER.get().map_or_else(|| Filter::new(boot, wall_ns), |filter| filter.next(boot, wall_ns));
+    let (boot, wall_ns) = (Boot::now(), wall_ns());
+    let filter = FILTER.get().map_or_else(first, |filter| filter.next(boot, wall_ns));
     FILTER.set(Some(filter));
     filter.now
+}
+
+/// The clock as it starts: from the reading in which the process waited least between the two clocks, as it is believed.
+#[cold]
+fn first() -> Filter {
+    let reading = || {
+        let (before, wall_ns, after) = (Boot::now(), wall_ns(), Boot::now());
+        (after.since(before), before, wall_ns)
+    };
+    let (_, boot, wall_ns) = std::iter::repeat_with(reading).take(FIRST_READINGS).min().unwrap_or_else(reading);
+    Filter::new(boot, wall_ns)
 }
 
 /// The wall clock made steady.
