@@ -397,8 +397,9 @@ impl Store {
         claim: &Claim<'_>,
         fx: &mut Effects,
     ) -> Result<(EntryId, Option<u32>), Refusal> {
-        self.check_claim(now, claim)?;
         let slot = self.order_slot(complete.order)?;
+        self.check_token(slot, complete.token)?;
+        self.check_claim(now, claim)?;
         let before = self.orders.at(slot).state() == OrderState::Completed;
         let id = self.complete(now, complete, fx)?;
         if before {

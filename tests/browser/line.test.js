@@ -18,6 +18,8 @@ before(async () => {
   browser = await Browser.start();
   page = await browser.open(`${watch.origin}/#/store/popup`, { expected: GONE });
   await untilLine(page, "live", "quiet");
+  // The page may be quiet before the order's sample is there.
+  await until("the order is seen", async () => (await available()) === 99);
 });
 
 after(async () => {
