@@ -98,6 +98,8 @@ type Client = *mut raw::RedisModuleBlockedClient;
 
 struct Waiter {
     client: Client,
+    /// Counts the callers as they came.
+    number: u64,
     /// When it gives up.
     until: Option<Boot>,
     db: c_int,
@@ -136,8 +138,9 @@ thread_local! {
 }
 
 impl Line {
-    fn push(&mut self, uid: u64, waiter: Waiter) {
-        let place = (uid, self.next_place);
+    fn push(&mut self, uid: u64, mut waiter: Waiter) {
+        waiter.number = self.next_place;
+        let place = (uid, waiter.number);
         self.next_place += 1;
         self.places.insert(waiter.client, place);
         self.timeouts.extend(waiter.until.map(|until| (until, place)));
@@ -196,7 +199,7 @@ pub fn wait(call: &Call<'_>, uid: u64, ask: Ask, timeout_ms: Ms) -> Stop {
     };
     let until = (timeout_ms > 0).then(|| Boot::now().plus_ms(timeout_ms));
     let key = Rc::new(OwnStr::new(call.key.bytes()));
-    let waiter = Waiter { client, until, db: call.ctx.db(), key, ask: Rc::new(ask) };
+    let waiter = Waiter { client, number: 0, until, db: call.ctx.db(), key, ask: Rc::new(ask) };
     LINE.with_borrow_mut(|line| line.push(uid, waiter));
     until.into_iter().for_each(turn::wake_at);
     Stop::Replied
@@ -262,9 +265,13 @@ struct Delivery {
     answer: Answer,
 }
 
-/// Hands the answers that were decided to the server, which delivers them before it looks at any client again.
+/// Hands the answers that were decided to the server, which delivers them before it looks at any client again: to those
+/// who came first, first.
 fn deliver() {
-    for (client, (waiter, answer)) in LINE.with_borrow_mut(|line| std::mem::take(&mut line.answered)) {
+    let answered = LINE.with_borrow_mut(|line| std::mem::take(&mut line.answered));
+    let mut answered: Vec<_> = answered.into_iter().collect();
+    answered.sort_unstable_by_key(|(_, (waiter, _))| waiter.number);
+    for (client, (waiter, answer)) in answered {
         let delivery = Box::into_raw(Box::new(Delivery { ask: waiter.ask, answer }));
         // SAFETY: the client was blocked by `wait` and is unblocked once: it has left the line. `free_delivery` frees the
         // delivery. The server takes this at any time: it only notes the client.
