@@ -397,9 +397,8 @@ impl Store {
         claim: &Claim<'_>,
         fx: &mut Effects,
     ) -> Result<(EntryId, Option<u32>), Refusal> {
-        let slot = self.order_slot(complete.order)?;
-        self.check_token(slot, complete.token)?;
         self.check_claim(now, claim)?;
+        let slot = self.order_slot(complete.order)?;
         let before = self.orders.at(slot).state() == OrderState::Completed;
         let id = self.complete(now, complete, fx)?;
         if before {

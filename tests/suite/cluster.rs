@@ -170,6 +170,12 @@ impl Pair {
             let mut client = self.client(node);
             wait_until(DEADLINE, "the slot has its owner", || client.call("EXISTS popup").is_error() == (node == from));
         }
+        // Until the old owner knows the epoch of the new one, a packet of its own could take the slot back.
+        let mut clients = [0, 1].map(|node| self.client(node));
+        wait_until(DEADLINE, "both nodes know the new owner's epoch", || {
+            let [mine, other] = [1 - from, from].map(|node| epoch_of(&mut clients[node], owner));
+            mine == other
+        });
     }
 
     /// No key is on both nodes.
@@ -179,6 +185,13 @@ impl Pair {
         let both: Vec<_> = keys[0].intersection(&keys[1]).collect();
         assert!(both.is_empty(), "{both:?} are on both nodes");
     }
+}
+
+/// The configuration epoch of a node, as the client's node knows it.
+fn epoch_of(client: &mut Client, id: &str) -> u64 {
+    let nodes = client.text("CLUSTER NODES");
+    let line = nodes.lines().find(|line| line.starts_with(id)).expect("the node is known");
+    line.split(' ').nth(6).and_then(|epoch| epoch.parse().ok()).expect("an epoch")
 }
 
 fn a_store_on_another_node_is_moved(binary: &ServerBinary) {
