@@ -25,17 +25,22 @@ const HOUR_MS: i64 = 3_600_000;
 /// How long each duration of these tests is.
 const WAIT_MS: u64 = 300;
 
-/// The longest that may be after it, on a busy machine too: half of what the contract allows, which is twice as long.
+/// The longest that may take, on a busy machine too: half of the delay that the contract allows, which is twice as long.
 const LATEST_MS: u64 = WAIT_MS + 150;
 
 fn server(binary: &ServerBinary, clock: &WallClock) -> (Server, Client) {
     let server = Server::with_clock(binary, &[], clock);
     let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    open_shop(&mut client);
+    (server, client)
+}
+
+/// Ten units, two of them in orders that nobody has.
+fn open_shop(client: &mut Client) {
+    open_store(client, "popup", 10);
     for order in ["leased", "retried"] {
         client.text(format!("ORDER.PLACE popup {order} c ITEMS sku-1 1"));
     }
-    (server, client)
 }
 
 /// One of everything that has a deadline, begun at once: each is due after [`WAIT_MS`].
@@ -45,7 +50,7 @@ struct Begun {
     locker: Client,
 }
 
-/// Begins one of everything. The store has two orders that nobody has.
+/// Begins one of everything in the shop of [`open_shop`].
 fn begin(server: &Server, client: &mut Client) -> Begun {
     let at = Instant::now();
     client.int(format!("INV.RESERVE popup hold TTL {WAIT_MS} ITEMS sku-1 4"));
@@ -157,10 +162,7 @@ fn promoted_with_a_clock_behind(binary: &ServerBinary) {
     let clock = WallClock::ahead_ms(-HOUR_MS);
     let primary = Server::start(binary);
     let mut client = primary.client();
-    open_store(&mut client, "popup", 10);
-    for order in ["leased", "retried"] {
-        client.text(format!("ORDER.PLACE popup {order} c ITEMS sku-1 1"));
-    }
+    open_shop(&mut client);
     client.int("LOCK.ACQUIRE lock one 3600000");
     client.int(format!("INV.RESERVE popup before TTL {WAIT_MS} ITEMS sku-1 1"));
     let at = Instant::now();
@@ -182,10 +184,7 @@ fn loaded_with_a_clock_behind(binary: &ServerBinary) {
         let clock = WallClock::ahead_ms(0);
         let mut server = Server::with_clock(binary, config, &clock);
         let mut client = server.client();
-        open_store(&mut client, "popup", 10);
-        for order in ["leased", "retried"] {
-            client.text(format!("ORDER.PLACE popup {order} c ITEMS sku-1 1"));
-        }
+        open_shop(&mut client);
         clock.set(-HOUR_MS);
         server.restart();
         let mut client = server.client();
@@ -198,10 +197,7 @@ fn moved_to_a_server_with_a_clock_behind(binary: &ServerBinary) {
     let clock = WallClock::ahead_ms(-HOUR_MS);
     let source = Server::start(binary);
     let mut client = source.client();
-    open_store(&mut client, "popup", 10);
-    for order in ["leased", "retried"] {
-        client.text(format!("ORDER.PLACE popup {order} c ITEMS sku-1 1"));
-    }
+    open_shop(&mut client);
     let dump = client.get("DUMP popup").bytes().to_vec();
     let target = Server::with_clock(binary, &[], &clock);
     let mut client = target.client();
