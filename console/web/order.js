@@ -42,7 +42,8 @@ export class OrderDrawer {
     close.addEventListener("click", () => this.element.close());
     this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
     this.element.addEventListener("close", () => {
-      if (this.orderId === null) return; // closed with the page it was on
+      // Closed with the page it was on; or another order has been opened since: the event comes later than the closing.
+      if (this.orderId === null || this.element.open) return;
       this.orderId = null;
       closed();
     });

@@ -110,6 +110,8 @@ test("ids and reasons are text, whatever they look like", async () => {
   await page.reload();
   await page.locator("dialog .timeline").waitFor();
   await page.keyboard.press("Escape");
+  // While a dialog is open, what is behind it takes no keys.
+  await page.locator("dialog[open]").waitFor({ state: "detached" });
   await page.locator("#search-field").fill(order);
   await page.keyboard.press("Enter");
   await page.locator("dialog .timeline").waitFor();
