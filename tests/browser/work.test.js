@@ -176,6 +176,7 @@ test("everything is reached by keys alone, and one sees where one is", async () 
   await page.getByRole("dialog", { name: "What am I looking at?" }).waitFor();
   await picture(page, "help");
   await page.keyboard.press("Escape");
+  await page.locator("dialog[open]").waitFor({ state: "detached" });
   await page.keyboard.press("/");
   assert.equal((await focused()).id, "search-field");
   await page.locator("#skip").focus();
