@@ -363,7 +363,8 @@ fn hand_out(ctx: Ctx) {
 /// Serves the lines that are to be served, on a primary that may write.
 fn serve_scheduled(ctx: Ctx) {
     let (mut left, mut not_now) = (ANSWERS_A_TICK, Vec::new());
-    while let Some(uid) = LINE.with_borrow_mut(Line::next_scheduled).filter(|_| left > 0) {
+    while left > 0 {
+        let Some(uid) = LINE.with_borrow_mut(Line::next_scheduled) else { break };
         match serve(ctx, uid, left) {
             Some(answered) => left -= answered.min(left),
             None => not_now.push(uid),
