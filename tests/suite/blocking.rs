@@ -336,7 +336,8 @@ fn a_store_that_goes_ends_the_waiting(binary: &ServerBinary) {
 }
 
 fn many_waiters_each_get_one(binary: &ServerBinary) {
-    const WAITERS: usize = 300;
+    // More than one tick answers, with orders that all come in one turn.
+    const WAITERS: usize = 1_200;
     let (server, mut client) = shop(binary);
     let mut waiters: Vec<Client> = (0..WAITERS).map(|_| server.client()).collect();
     for (number, waiter) in waiters.iter_mut().enumerate() {
@@ -344,7 +345,8 @@ fn many_waiters_each_get_one(binary: &ServerBinary) {
     }
     wait_until(DEADLINE, "all are blocked", || blocked(&mut client) == WAITERS);
     let place = |number: usize| cmd!["ORDER.PLACE", "popup", format!("o-{number}"), "c", "ITEMS", "sku-1", 1];
-    client.pipeline(&(0..WAITERS).map(place).collect::<Vec<_>>());
+    let orders = (0..WAITERS).map(place);
+    client.pipeline(&[cmd!["MULTI"]].into_iter().chain(orders).chain([cmd!["EXEC"]]).collect::<Vec<_>>());
     let mut orders: Vec<String> = waiters.iter_mut().map(|waiter| handed(waiter).remove(0).order).collect();
     orders.sort();
     orders.dedup();
