@@ -20,6 +20,7 @@ mod idempotency;
 mod image;
 mod journal;
 mod json;
+mod kept_digest;
 mod late;
 mod leases;
 mod limits;
