@@ -10,15 +10,14 @@
 //! - [`server::events`], [`server::deadlines`]: what happens without a command
 //! - [`server::migration`]: slots that move to another node of a cluster at once
 //! - [`server::eviction`]: a warning of eviction policies that could delete stores
-//! - [`engine`]: what everything means
+//! - [`holdfast_engine`]: what everything means
 
 mod commands;
-mod engine;
 mod server;
 
-use redis_module::{redis_module, Context, RedisString, Status};
+use redis_module::{Context, RedisString, Status, redis_module};
 use server::memory::ServerAlloc;
-use server::{config, events, eviction, info, locks, migration, register, table, turn, value, Ctx};
+use server::{Ctx, config, events, eviction, info, locks, migration, register, table, turn, value};
 
 /// The version MODULE LIST shows: 10000 × major + 100 × minor + patch.
 const VERSION: i32 = 100;
@@ -42,11 +41,7 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
         && eviction::watch(ctx)
         && migration::subscribe(ctx)
         && turn::start(ctx);
-    if loaded {
-        Status::Ok
-    } else {
-        Status::Err
-    }
+    if loaded { Status::Ok } else { Status::Err }
 }
 
 /// A panic ends the server: the log then says where it came from.

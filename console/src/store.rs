@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 use redis::{FromRedisValue, ParsingError, RedisError, Value};
 
 /// A SKU's counts as INV.GET tells them, in units.

@@ -87,11 +87,7 @@ impl Paint {
     }
 
     fn apply(self, text: &str, style: impl FnOnce(&str) -> String) -> String {
-        if self.on {
-            style(text)
-        } else {
-            text.to_string()
-        }
+        if self.on { style(text) } else { text.to_string() }
     }
 }
 

@@ -1,12 +1,15 @@
 //! HOLDFAST.APPLY: a stamped command, as a primary replicates it and a log keeps it. Refused for everyone else.
 
-use crate::engine::{Code, EntryId, Ms, Refusal, Refused, StreamKind};
 use crate::server::keys::write_store;
 use crate::server::register::{About, Access, Arg};
-use crate::server::streams::{kind_name, signal_modified, RawId, Streams};
-use crate::server::table::{find, Command};
+use crate::server::streams::{RawId, Streams, kind_name, signal_modified};
+use crate::server::table::{Command, find};
 use crate::server::value::load_piece;
-use crate::server::{deadlines, gate, locks, wire, write, Call, Stop, Str};
+use crate::server::{Call, Stop, Str, deadlines, gate, locks, wire, write};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::terms::counters::{Code, Refused};
+use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 pub const APPLY: Command = Command {
     about: About {

@@ -2,8 +2,9 @@
 
 use smallvec::SmallVec;
 
-use crate::engine::{Line, Ms, Refusal, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY};
 use crate::server::{Call, Str};
+use holdfast_engine::base::units::{Item, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms};
+use holdfast_engine::terms::refusal::Refusal;
 
 /// Elements a SCAN looks at that names no COUNT, as Redis's own.
 const COUNT_DEFAULT: usize = 10;
@@ -12,7 +13,7 @@ const COUNT_DEFAULT: usize = 10;
 const COUNT_MAX: u64 = 10_000;
 
 /// The items of a command. A cart of a few needs no allocation.
-pub type Lines<'a> = SmallVec<[Line<'a>; 4]>;
+pub type Lines<'a> = SmallVec<[Item<'a>; 4]>;
 
 /// The arguments behind the key, read one by one.
 pub struct Args<'a> {
@@ -155,7 +156,7 @@ impl<'a> Args<'a> {
             let sku = self.id("sku")?;
             let name = if min == 0 { "on-hand" } else { "qty" };
             let qty = self.integer(name, min, MAX_QUANTITY as i64)?.unsigned_abs();
-            lines.push(Line { sku, qty });
+            lines.push(Item { sku, qty });
         }
         Ok(lines)
     }

@@ -3,8 +3,10 @@
 #[cfg(test)]
 mod tests {
     use crate::commands::TABLE;
-    use crate::engine::{Code, Counters, FIELDS, GAUGE_DOCS, METRICS};
     use crate::server::register::{Access, Arg, Kind};
+    use holdfast_engine::calls::metrics::{GAUGE_DOCS, METRICS};
+    use holdfast_engine::terms::counters::{Code, Counters};
+    use holdfast_engine::terms::settings::FIELDS;
 
     /// An argument as Redis's own documentation writes it.
     fn syntax(arg: &Arg) -> String {
@@ -18,11 +20,7 @@ mod tests {
         let again = if arg.multiple { format!(" [{inner} …]") } else { String::new() };
         let text = [arg.token.unwrap_or_default(), &inner].join(" ");
         let text = format!("{}{again}", text.trim());
-        if arg.optional {
-            format!("[{text}]")
-        } else {
-            text
-        }
+        if arg.optional { format!("[{text}]") } else { text }
     }
 
     fn reference() -> String {
@@ -45,7 +43,7 @@ mod tests {
             ));
         }
         out.push_str("\n## Fields of STORE.SET\n\n| field | default | least | meaning |\n|---|---|---|---|\n");
-        let defaults = crate::engine::Settings::default();
+        let defaults = holdfast_engine::terms::settings::Settings::default();
         for field in FIELDS {
             let default = defaults.get(*field);
             let (default, min) = if field.is_switch() {

@@ -2,7 +2,7 @@
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::engine::Refusal;
+use holdfast_engine::terms::refusal::Refusal;
 
 /// Compiled patterns above this size are refused.
 const SIZE_LIMIT_BYTES: usize = 1 << 20;

@@ -1,13 +1,16 @@
 //! INV.RESERVE, INV.EXTEND, INV.COMMIT, INV.RELEASE, INV.HOLD, INV.HOLDS: units set aside until a deadline.
 
-use super::args::{scan_count, Args};
+use super::args::{Args, scan_count};
 use super::reply::{field_int, field_text, field_time, scan};
-use crate::engine::{Close, HoldView, Refusal, Reserve, Store};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg};
 use crate::server::table::Command;
-use crate::server::write::{write, Rule, QUIET};
+use crate::server::write::{QUIET, Rule, write};
 use crate::server::{Call, Ctx, Stop};
+use holdfast_engine::calls::holds::{Close, Reserve};
+use holdfast_engine::record::hold::HoldView;
+use holdfast_engine::store::Store;
+use holdfast_engine::terms::refusal::Refusal;
 
 pub const RESERVE: Command = Command {
     about: About {

@@ -73,8 +73,7 @@ pub const RELEASE: Command = Command {
     about: About {
         name: "LOCK.RELEASE",
         summary: "Lets go of a lock",
-        reply:
-            "1, or 0: the lock is not held under this token any more, because it was let go before or the lease ended",
+        reply: "1, or 0: the lock is not held under this token any more, because it was let go before or the lease ended",
         complexity: "O(log(L)) with L locks",
         since: "0.1.0",
         flags: "write fast",

@@ -1,18 +1,23 @@
 //! ORDER.PLACE, ORDER.COMPLETE, ORDER.CANCEL, ORDER.RETURN, ORDER.GET, ORDER.SCAN. The workers' commands: [`super::work`].
 
-use super::args::{scan_count, Args};
+use super::args::{Args, scan_count};
 use super::reply::{entry, field_int, field_text, field_time, scan};
 use super::work::token;
-use crate::engine::{
-    Claim, Complete, Happening, OrderState, OrderView, Place, Refusal, Return, Store, StreamKind, Take,
-};
 use crate::server::claims::{self, serve_first};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg};
 use crate::server::streams::EntryWords;
 use crate::server::table::Command;
-use crate::server::write::{write, Rule, Written};
+use crate::server::write::{Rule, Written, write};
 use crate::server::{Call, Ctx, Stop};
+use holdfast_engine::calls::orders::{Complete, Place, Take};
+use holdfast_engine::calls::returns::Return;
+use holdfast_engine::calls::work::Claim;
+use holdfast_engine::record::history::HistoryEvent;
+use holdfast_engine::record::order::{OrderState, OrderView};
+use holdfast_engine::store::Store;
+use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::streams::StreamKind;
 
 pub const PLACE: Command = Command {
     about: About {
@@ -302,7 +307,7 @@ fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
         begin_event(ctx, "forgotten", order.placed_at, 1);
         field_int(ctx, "events", order.history_lost as i64);
     }
-    order.history.iter().for_each(|happening| reply_happening(ctx, happening));
+    order.history.iter().for_each(|event| reply_happening(ctx, event));
     if ended {
         begin_event(ctx, order.state.name(), order.ended_at, 0);
     }
@@ -327,31 +332,31 @@ fn begin_event(ctx: Ctx, name: &str, at: u64, fields: usize) {
     field_time(ctx, "at", at);
 }
 
-fn reply_happening(ctx: Ctx, happening: &Happening<'_>) {
-    match *happening {
-        Happening::Claimed { at, worker, token, attempt } => {
+fn reply_happening(ctx: Ctx, event: &HistoryEvent<'_>) {
+    match *event {
+        HistoryEvent::Claimed { at, worker, token, attempt } => {
             begin_event(ctx, "claimed", at, 3);
             field_text(ctx, "worker", worker);
             field_int(ctx, "token", token as i64);
             field_int(ctx, "attempt", attempt as i64);
         }
-        Happening::Failed { at, attempt, due, reason } => {
+        HistoryEvent::Failed { at, attempt, due, reason } => {
             begin_event(ctx, "failed", at, 3);
             field_int(ctx, "attempt", attempt as i64);
             field_time(ctx, "due", due);
             field_text(ctx, "reason", reason);
         }
-        Happening::LeaseEnded { at, attempt } => {
+        HistoryEvent::LeaseEnded { at, attempt } => {
             begin_event(ctx, "lease-ended", at, 1);
             field_int(ctx, "attempt", attempt as i64);
         }
-        Happening::Yielded { at } => begin_event(ctx, "yielded", at, 0),
-        Happening::Dead { at, reason } => {
+        HistoryEvent::Yielded { at } => begin_event(ctx, "yielded", at, 0),
+        HistoryEvent::Dead { at, reason } => {
             begin_event(ctx, "dead", at, 1);
             field_text(ctx, "reason", reason);
         }
-        Happening::Redriven { at } => begin_event(ctx, "redriven", at, 0),
-        Happening::Step { at, step, version } => {
+        HistoryEvent::Redriven { at } => begin_event(ctx, "redriven", at, 0),
+        HistoryEvent::Step { at, step, version } => {
             begin_event(ctx, "step", at, 2);
             field_text(ctx, "step", step);
             field_int(ctx, "version", version as i64);

@@ -1,7 +1,7 @@
 //! Replies that several commands share.
 
-use crate::engine::EntryId;
 use crate::server::Ctx;
+use holdfast_engine::terms::streams::EntryId;
 
 /// An entry's id, `ms-seq`.
 pub fn entry(ctx: Ctx, id: EntryId) {

@@ -1,14 +1,18 @@
 //! INV.SET, INV.ADJUST, INV.GET, INV.SCAN, INV.SYNC: counts of stock.
 
-use super::args::{scan_count, Args};
+use super::args::{Args, scan_count};
 use super::glob;
 use super::reply::{field_int, scan};
-use crate::engine::{Adjust, Refusal, SetStock, SkuView, Store, Sync, Synced, MAX_QUANTITY};
 use crate::server::keys::read_store;
 use crate::server::register::{About, Access, Arg, Kind};
 use crate::server::table::Command;
-use crate::server::write::{write, Rule};
+use crate::server::write::{Rule, write};
 use crate::server::{Call, Ctx, Stop};
+use holdfast_engine::base::units::MAX_QUANTITY;
+use holdfast_engine::calls::stock::{Adjust, SetStock, SyncCounts, Synced};
+use holdfast_engine::record::sku::SkuView;
+use holdfast_engine::store::Store;
+use holdfast_engine::terms::refusal::Refusal;
 
 pub const SET: Command = Command {
     about: About {
@@ -225,7 +229,7 @@ fn sync(call: &Call<'_>) -> Result<(), Stop> {
         args.unknown()?;
     }
     let counts = args.counts()?;
-    let sync = Sync { source, seq, counts: &counts };
+    let sync = SyncCounts { source, seq, counts: &counts };
     let new = |store: &Store| store.sync_makes_skus(&sync);
     let rule = Rule { makes: true, takes_in: Some(&new), ..Rule::default() };
     let synced = write(call, rule, |store, now, fx| store.sync(now, &sync, fx))?.reply;

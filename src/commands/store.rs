@@ -2,15 +2,19 @@
 
 use super::args::Args;
 use super::reply::{field_int, field_time, saturated};
-use crate::engine::{Code, Field, OrderState, Refusal, Settings, FIELDS, MAX_QUANTITY};
 use crate::server::keys::{any_store, read_store, streams_of};
 use crate::server::register::{About, Access, Arg};
-use crate::server::slices::{begin, Task};
-use crate::server::streams::{signal_modified, Streams};
+use crate::server::slices::{Task, begin};
+use crate::server::streams::{Streams, signal_modified};
 use crate::server::table::Command;
 use crate::server::wire;
-use crate::server::write::{write, Rule};
+use crate::server::write::{Rule, write};
 use crate::server::{Call, Ctx, Stop};
+use holdfast_engine::base::units::MAX_QUANTITY;
+use holdfast_engine::record::order::OrderState;
+use holdfast_engine::terms::counters::Code;
+use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::settings::{FIELDS, Field, Settings};
 
 pub const SET: Command = Command {
     about: About {

@@ -5,15 +5,19 @@ use std::rc::Rc;
 use super::args::Args;
 use super::glob;
 use super::reply::{field_int, field_text, field_time};
-use crate::engine::{Advance, Claim, Fail, Refusal, StreamKind, CLAIM_MAX, MAX_QUANTITY};
 use crate::server::claims::{reply, serve_first};
 use crate::server::keys::read_store;
 use crate::server::line::{self, Ask};
 use crate::server::register::{About, Access, Arg};
-use crate::server::slices::{begin, Task};
+use crate::server::slices::{Task, begin};
 use crate::server::table::Command;
-use crate::server::write::{write, Rule, QUIET};
+use crate::server::write::{QUIET, Rule, write};
 use crate::server::{Call, Stop};
+use holdfast_engine::base::units::MAX_QUANTITY;
+use holdfast_engine::calls::steps::Advance;
+use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail};
+use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::streams::StreamKind;
 
 pub const CLAIM: Command = Command {
     about: About {

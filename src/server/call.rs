@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use super::clock;
 use super::ctx::{Ctx, Str};
 use super::value::StoreValue;
-use crate::engine::{Ms, Refusal};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::terms::refusal::Refusal;
 
 /// A call: whose, on which key, with what.
 pub struct Call<'a> {

@@ -6,8 +6,9 @@ use super::keys::write_store;
 use super::line::{self, Answer, Ask};
 use super::value::StoreValue;
 use super::wire;
-use super::write::{change, Rule, QUIET};
-use crate::engine::{Claim, ClaimView, Ms};
+use super::write::{QUIET, Rule, change};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::calls::work::{Claim, ClaimView};
 
 /// What is done for callers who wait: no client's command as it came, and it moves no stock.
 const OURS: Rule<'_> = Rule { stamped: true, ..QUIET };

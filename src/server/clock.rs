@@ -8,10 +8,10 @@
 
 use std::cell::Cell;
 
-use nix::time::{clock_gettime, ClockId};
+use nix::time::{ClockId, clock_gettime};
 use redis_module::raw;
 
-use crate::engine::{Ms, MAX_QUANTITY};
+use holdfast_engine::base::units::{MAX_QUANTITY, Ms};
 
 /// Nanoseconds in a millisecond.
 const NS_A_MS: u64 = 1_000_000;

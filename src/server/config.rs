@@ -1,12 +1,12 @@
 //! `CONFIG SET holdfast.*`. None of it changes what a replica computes: what matters there travels with the command.
 
-use std::ffi::{c_char, c_int, c_void, CStr};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
 use redis_module::raw;
 
-use super::ctx::{api, Ctx};
-use crate::engine::Ms;
+use super::ctx::{Ctx, api};
+use holdfast_engine::base::units::Ms;
 
 /// The value behind `holdfast.sweep-slice`.
 static SWEEP_SLICE: AtomicI64 = AtomicI64::new(SWEEP_SLICE_DEFAULT);

@@ -1,6 +1,6 @@
 //! A command's context and its strings: replies, flags, notifications, in safe clothes.
 
-use std::ffi::{c_char, c_int, c_long, CStr, CString};
+use std::ffi::{CStr, CString, c_char, c_int, c_long};
 
 use redis_module::raw;
 
@@ -70,7 +70,7 @@ impl OwnStr {
 impl Drop for OwnStr {
     fn drop(&mut self) {
         // SAFETY: made by `new` without a context, freed once.
-        unsafe { api!(RedisModule_FreeString(std::ptr::null_mut(), self.0 .0)) }
+        unsafe { api!(RedisModule_FreeString(std::ptr::null_mut(), self.0.0)) }
     }
 }
 
@@ -170,11 +170,7 @@ impl Ctx {
             let data = api!(RedisModule_GetServerInfo(self.0, section.as_ptr()));
             let text = fields.map(|field| {
                 let text = api!(RedisModule_ServerInfoGetFieldC(data, field.as_ptr()));
-                if text.is_null() {
-                    Vec::new()
-                } else {
-                    CStr::from_ptr(text).to_bytes().to_vec()
-                }
+                if text.is_null() { Vec::new() } else { CStr::from_ptr(text).to_bytes().to_vec() }
             });
             api!(RedisModule_FreeServerInfo(self.0, data));
             text

@@ -6,19 +6,19 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::{c_int, CStr};
+use std::ffi::{CStr, c_int};
 
 use super::call::Call;
 use super::clock::{self, Boot, Now};
 use super::config;
 use super::ctx::{Ctx, OwnStr, Str};
 use super::gate::{self, Open};
-use super::keys::{streams_of, Key};
+use super::keys::{Key, streams_of};
 use super::turn::{self, CLOSED_MS};
 use super::value::StoreValue;
 use super::write;
 use super::{locks, timeseries};
-use crate::engine::Ms;
+use holdfast_engine::base::units::Ms;
 
 /// How much one tick does at most; the rest is next. In shares: a store that has little to do takes one, …
 const TICK: u32 = 64;

@@ -1,12 +1,12 @@
 //! What happens to the server and to keys behind the module's back: loading, promotion, flushes, renames.
 
-use std::ffi::{c_char, c_int, c_void, CStr};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use redis_module::raw;
 
-use super::ctx::{api, Ctx, Str};
+use super::ctx::{Ctx, Str, api};
 use super::deadlines;
-use super::keys::{note_arrival, Key};
+use super::keys::{Key, note_arrival};
 use super::value::forget_pieces;
 use super::{line, locks};
 

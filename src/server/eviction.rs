@@ -3,12 +3,12 @@
 //! A store is one key. With an `allkeys-*` policy the server deletes it, with every order in it, once `maxmemory` is
 //! reached. `volatile-*` policies spare it as long as nobody gives it a TTL.
 
-use std::ffi::{c_char, c_void, CStr};
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use redis_module::raw;
 
-use super::ctx::{api, Ctx};
+use super::ctx::{Ctx, api};
 
 /// The policies that evict any key begin with this; which key goes first is the rest of the name.
 const ANY_KEY: &[u8] = b"allkeys-";

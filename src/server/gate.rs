@@ -4,15 +4,16 @@
 //! A command has been let in by the server before the module sees it; what the module does by itself has not. It asks here
 //! first, and where the answer is no it waits and asks again: nothing is refused for good, as a deadline cannot be refused.
 
-use std::ffi::{c_int, CStr};
+use std::ffi::{CStr, c_int};
 use std::rc::Rc;
 
 use redis_module::raw;
 use smallvec::SmallVec;
 
-use super::ctx::{api, Ctx, OwnStr, Str};
+use super::ctx::{Ctx, OwnStr, Str, api};
 use super::keys::{has_streams, stream_name};
-use crate::engine::{Store, StreamKind};
+use holdfast_engine::store::Store;
+use holdfast_engine::terms::streams::StreamKind;
 
 /// The command that asks the server. It does nothing, and takes the keys that are to be written.
 pub const MAY_WRITE: &CStr = c"HOLDFAST.MAYWRITE";

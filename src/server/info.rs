@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::ffi::{c_int, CString};
+use std::ffi::{CString, c_int};
 
 use redis_module::raw;
 
 use super::config;
-use super::ctx::{api, Ctx};
+use super::ctx::{Ctx, api};
 use super::{deadlines, eviction, tally, timeseries};
 
 thread_local! {

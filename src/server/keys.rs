@@ -7,9 +7,11 @@ use redis_module::raw;
 use smallvec::SmallVec;
 
 use super::call::Stop;
-use super::ctx::{api, Ctx, OwnStr, Str};
-use super::value::{store_type, StoreValue};
-use crate::engine::{Refusal, StreamKind, MAX_ID_BYTES};
+use super::ctx::{Ctx, OwnStr, Str, api};
+use super::value::{StoreValue, store_type};
+use holdfast_engine::base::units::MAX_ID_BYTES;
+use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::streams::StreamKind;
 
 /// The server's text for a key of another type.
 pub(super) const WRONGTYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";

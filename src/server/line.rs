@@ -22,10 +22,10 @@ use redis_module::raw;
 
 use super::call::{Call, Stop};
 use super::clock::Boot;
-use super::ctx::{api, Ctx, OwnStr, Str};
+use super::ctx::{Ctx, OwnStr, Str, api};
 use super::turn::{self, CLOSED_MS};
 use super::{claims, gate, locks};
-use crate::engine::Ms;
+use holdfast_engine::base::units::Ms;
 
 /// Callers that one tick of the timer answers at most; then the clients that wait for the server have their turn.
 const ANSWERS_A_TICK: usize = 512;

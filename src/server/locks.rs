@@ -5,7 +5,7 @@
 //! It is a part of the data set: saved beside the keys, and raised by the same commands on a replica.
 
 use std::cell::Cell;
-use std::ffi::{c_int, c_void, CStr};
+use std::ffi::{CStr, c_int, c_void};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -13,13 +13,15 @@ use redis_module::raw;
 
 use super::call::{Call, Stop};
 use super::clock::{self, Ahead, Now};
-use super::ctx::{api, Ctx, OwnStr, Str};
+use super::ctx::{Ctx, OwnStr, Str, api};
 use super::keys::{Key, WRONGTYPE};
 use super::line::{self, Answer, Ask};
 use super::streams::signal_modified;
-use super::value::{next_uid, Io, NO_METHODS};
+use super::value::{Io, NO_METHODS, next_uid};
 use super::{deadlines, gate, memory_full, wire};
-use crate::engine::{Lock, Ms, Refusal, Taken, FLOOR_MAX, MAX_ID_BYTES};
+use holdfast_engine::base::units::{MAX_ID_BYTES, Ms};
+use holdfast_engine::calls::locks::{FLOOR_MAX, Lock, Taken};
+use holdfast_engine::terms::refusal::Refusal;
 
 /// The name of the type; nine characters, as the server wants it.
 const TYPE_NAME: &CStr = c"holdlocks";

@@ -9,7 +9,7 @@ use std::ffi::c_int;
 use redis_module::raw;
 
 use super::call::{Call, Stop};
-use super::ctx::{api, Flags};
+use super::ctx::{Flags, api};
 use super::keys::beside;
 
 /// What the server says itself to a command with the flag `deny-oom`.

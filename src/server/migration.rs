@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use redis_module::raw;
 
-use super::ctx::{api, Ctx};
+use super::ctx::{Ctx, api};
 use super::{deadlines, line};
 
 /// Valkey: the module can cope with keys that are here before their slot is. Without it, CLUSTER MIGRATESLOTS is refused.

@@ -1,11 +1,11 @@
 //! Registration: the commands of the table with their documentation, the type, the settings, the events.
 
-use std::ffi::{c_char, c_int, CString};
+use std::ffi::{CString, c_char, c_int};
 use std::ptr::{null, null_mut};
 
 use redis_module::raw;
 
-use super::ctx::{api, Ctx};
+use super::ctx::{Ctx, api};
 use super::migration;
 
 /// A command of C.
@@ -129,11 +129,7 @@ impl About {
     /// Where the last key is among the words, as RM_CreateCommand counts: -1 is the last word.
     fn last_key(&self) -> c_int {
         let many = self.args.iter().any(|arg| arg.kind == Kind::Key && arg.multiple);
-        if many {
-            -1
-        } else {
-            1
-        }
+        if many { -1 } else { 1 }
     }
 }
 

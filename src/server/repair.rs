@@ -8,10 +8,13 @@ use std::ffi::c_int;
 use redis_module::raw;
 
 use super::call::Stop;
-use super::ctx::{api, Ctx, OwnStr, Str};
-use super::keys::{check_alone, stream_name, Key};
-use super::streams::{field_names, kind_name, signal_modified, RawId, Streams};
-use crate::engine::{Difference, EntryId, Ms, Store, StreamKind};
+use super::ctx::{Ctx, OwnStr, Str, api};
+use super::keys::{Key, check_alone, stream_name};
+use super::streams::{RawId, Streams, field_names, kind_name, signal_modified};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::books::audit::Difference;
+use holdfast_engine::store::Store;
+use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 /// The streams that list orders: the others are logs, which the books say nothing of.
 const LISTS: [StreamKind; 3] = [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead];
@@ -71,7 +74,7 @@ impl<'a> Entries<'a> {
         let mut id = RawId { ms: 0, seq: 0 };
         let mut count = 0;
         // SAFETY: the key has an iterator, which is stopped when this goes.
-        let status = unsafe { api!(RedisModule_StreamIteratorNextID(self.0 .0, &mut id, &mut count)) };
+        let status = unsafe { api!(RedisModule_StreamIteratorNextID(self.0.0, &mut id, &mut count)) };
         if status != raw::REDISMODULE_OK as c_int {
             return None;
         }
@@ -83,7 +86,7 @@ impl<'a> Entries<'a> {
         // SAFETY: the iterator is at an entry; the server makes both strings for us, in a context whose memory is not
         // managed by it.
         unsafe {
-            let status = api!(RedisModule_StreamIteratorNextField(self.0 .0, &mut name, &mut value));
+            let status = api!(RedisModule_StreamIteratorNextField(self.0.0, &mut name, &mut value));
             (status == raw::REDISMODULE_OK as c_int).then(|| (OwnStr::adopt(name), OwnStr::adopt(value)))
         }
     }
@@ -93,7 +96,7 @@ impl Drop for Entries<'_> {
     fn drop(&mut self) {
         // SAFETY: the key is open and has an iterator.
         unsafe {
-            api!(RedisModule_StreamIteratorStop(self.0 .0));
+            api!(RedisModule_StreamIteratorStop(self.0.0));
         }
     }
 }

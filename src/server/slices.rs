@@ -13,15 +13,17 @@ use redis_module::raw;
 
 use super::call::{Call, Stop};
 use super::clock::Boot;
-use super::ctx::{api, Ctx, OwnStr, Str};
+use super::ctx::{Ctx, OwnStr, Str, api};
 use super::gate;
-use super::keys::{read_store, streams_of, write_store, Key};
+use super::keys::{Key, read_store, streams_of, write_store};
 use super::repair::{Comparison, Repair};
 use super::streams::TRYAGAIN;
 use super::turn;
 use super::value::StoreValue;
-use super::write::{write, Rule};
-use crate::engine::{Difference, Refusal, StreamKind, AUDIT_SLICE};
+use super::write::{Rule, write};
+use holdfast_engine::books::audit::{AUDIT_SLICE, Difference};
+use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::streams::StreamKind;
 
 /// How long a tick works on a job.
 const TICK: Duration = Duration::from_millis(1);

@@ -4,17 +4,22 @@
 //! ids takes the entry under its own next id, and the engine (and every replica) is told: a REENTRY.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_int, CStr};
+use std::ffi::{CStr, c_int};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use redis_module::raw;
 
 use super::call::Stop;
-use super::ctx::{api, Ctx, OwnStr, Str};
-use super::keys::{stream_name, Key};
+use super::ctx::{Ctx, OwnStr, Str, api};
+use super::keys::{Key, stream_name};
 use super::{gate, wire};
-use crate::engine::{Effect, Effects, EntryId, Movement, Ms, Sample, Store, StreamKind, METRICS};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::calls::metrics::{METRICS, Sample};
+use holdfast_engine::store::Store;
+use holdfast_engine::terms::effects::{Effect, Effects};
+use holdfast_engine::terms::journal::Movement;
+use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 /// The names of fields, made once.
 struct Names {
@@ -420,11 +425,7 @@ impl<'a> Streams<'a> {
     /// How many entries a stream has.
     pub fn length(&mut self, kind: StreamKind) -> u64 {
         let key = self.key(kind);
-        if key.is_stream() {
-            key.len()
-        } else {
-            0
-        }
+        if key.is_stream() { key.len() } else { 0 }
     }
 
     /// Removes entries that belong to nothing, and on the server that decides replicates it. Says how many there were.

@@ -1,6 +1,6 @@
 //! The table of commands, and the one C function that stands in front of each of them.
 
-use std::ffi::{c_int, CStr};
+use std::ffi::{CStr, c_int};
 use std::sync::OnceLock;
 
 use redis_module::raw;
@@ -8,7 +8,7 @@ use redis_module::raw;
 use super::call::{Call, Stop};
 use super::ctx::{Ctx, Str};
 use super::info;
-use super::register::{command, About, Access, Function};
+use super::register::{About, Access, Function, command};
 use super::write;
 
 /// One command: what it is, and what runs it.

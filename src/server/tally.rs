@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::engine::{Sample, METRICS};
+use holdfast_engine::calls::metrics::{METRICS, Sample};
 
 /// How many of a sample's numbers are summed.
 const SUMS: usize = Sample::SUMMABLE;

@@ -4,14 +4,15 @@
 //! goes wrong in there is counted (`INFO holdfast`) and told to the log once; a sale never hears of it.
 
 use std::cell::RefCell;
-use std::ffi::{c_int, CStr};
+use std::ffi::{CStr, c_int};
 
 use redis_module::raw;
 
 use super::config::{self, TimeSeries};
-use super::ctx::{api, Ctx, OwnStr, Str};
+use super::ctx::{Ctx, OwnStr, Str, api};
 use super::keys::beside;
-use crate::engine::{Ms, Sample, METRICS};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::calls::metrics::{METRICS, Sample};
 
 /// How long a series keeps its numbers, milliseconds: a week. TS.ALTER changes it, this is for a series that is made.
 const RETENTION_MS: &[u8] = b"604800000";

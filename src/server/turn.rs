@@ -11,7 +11,7 @@ use std::ffi::c_void;
 use redis_module::raw;
 
 use super::clock::Boot;
-use super::ctx::{api, Ctx};
+use super::ctx::{Ctx, api};
 use super::{deadlines, line, slices};
 
 /// The longest the module sleeps, milliseconds: it then looks at the clock, so that a wall clock that was set forward is
@@ -100,7 +100,7 @@ mod alarm {
     use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
     use redis_module::raw;
 
-    use super::{api, Boot};
+    use super::{Boot, api};
 
     thread_local! {
         static ALARM: OnceCell<TimerFd> = const { OnceCell::new() };
@@ -136,7 +136,7 @@ mod alarm {
 
     use redis_module::raw;
 
-    use super::{api, Boot, CONTEXT};
+    use super::{Boot, CONTEXT, api};
 
     thread_local! {
         static ALARM: Cell<Option<raw::RedisModuleTimerID>> = const { Cell::new(None) };

@@ -9,13 +9,16 @@ use redis_module::raw;
 
 use super::clock::{self, Ahead, Now};
 use super::config;
-use super::ctx::{api, Ctx, Str};
+use super::ctx::{Ctx, Str, api};
 use super::deadlines;
 use super::keys::check_new;
 use super::line;
 use super::memory;
 use super::tally::Tally;
-use crate::engine::{Loader, Ms, Refused, Store};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::books::image::Loader;
+use holdfast_engine::store::Store;
+use holdfast_engine::terms::counters::Refused;
 
 /// The name of the type; nine characters, as the server wants it.
 const TYPE_NAME: &std::ffi::CStr = c"holdstore";

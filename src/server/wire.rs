@@ -11,8 +11,10 @@ use std::ffi::CStr;
 
 use redis_module::raw;
 
-use super::ctx::{api, Ctx, OwnStr, Str};
-use crate::engine::{Code, EntryId, Ms, Refused};
+use super::ctx::{Ctx, OwnStr, Str, api};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::terms::counters::{Code, Refused};
+use holdfast_engine::terms::streams::EntryId;
 
 /// The internal command.
 pub const APPLY: &CStr = c"HOLDFAST.APPLY";

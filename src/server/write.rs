@@ -2,11 +2,17 @@
 
 use super::call::{Call, Stop};
 use super::gate::{self, Open};
-use super::keys::{check_new, has_streams, streams_of, write_store, Key};
-use super::streams::{signal_modified, EntryWords, Streams};
+use super::keys::{Key, check_new, has_streams, streams_of, write_store};
+use super::streams::{EntryWords, Streams, signal_modified};
 use super::value::StoreValue;
 use super::{deadlines, line, memory, memory_full, wire};
-use crate::engine::{Code, Effects, EntryId, Ms, Refusal, Refused, Sample, Store, StreamKind};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::calls::metrics::Sample;
+use holdfast_engine::store::Store;
+use holdfast_engine::terms::counters::{Code, Refused};
+use holdfast_engine::terms::effects::Effects;
+use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
 const SWEEP_BEFORE: u64 = 64;

@@ -1,8 +1,8 @@
 //! Whatever a client sends, and whatever is in a payload: refused with nothing changed, and never a crash.
 
 use crate::common::{
-    assert_books_balance, check, cmd, entries, forge_payload, open_store, payload_body, server_now_ms, stock, tests,
-    wait_until, Client, IntoCommand, Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, check, cmd, entries,
+    forge_payload, open_store, payload_body, server_now_ms, stock, tests, wait_until,
 };
 use proptest::prelude::*;
 
@@ -182,11 +182,7 @@ fn hash_tag(key: &str) -> &str {
 /// The name of a store's stream, by the contract: beside the store's key, in its slot.
 fn stream_of(key: &str, kind: &str) -> String {
     let tagged = hash_tag(key) != key;
-    if tagged {
-        format!("{key}:{kind}")
-    } else {
-        format!("{{{key}}}:{kind}")
-    }
+    if tagged { format!("{key}:{kind}") } else { format!("{{{key}}}:{kind}") }
 }
 
 fn keys_with_awkward_braces(binary: &ServerBinary) {

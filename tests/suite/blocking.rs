@@ -1,8 +1,8 @@
 //! ORDER.CLAIM … BLOCK: who is woken, when, and in which order.
 
 use crate::common::{
-    assert_books_balance, claim, claim_one, cmd, entries, ids, open_store, shop_of, tests, wait_until, Claimed, Client,
-    IntoCommand, Reply, Server, ServerBinary, DEADLINE,
+    Claimed, Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd,
+    entries, ids, open_store, shop_of, tests, wait_until,
 };
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! ORDER.CLAIM, RENEW, YIELD, ADVANCE and COMPLETE's CLAIM: who gets which order, under which lease and token.
 
 use crate::common::{
-    assert_books_balance, claim, claim_one, cmd, entries, ids, info, open_store, order_field, place_many,
-    server_now_ms, shop_of, stock, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, entries, ids, info,
+    open_store, order_field, place_many, server_now_ms, shop_of, stock, tests, wait_until,
 };
 
 tests![

@@ -3,8 +3,8 @@
 //! A server gets a wall clock of its own that the test sets; the time since boot, which is the test's too, goes on.
 
 use crate::common::{
-    assert_books_balance, claim_one, cmd, open_store, order_field, stock, tests, wait_until, Client, Reply, Server,
-    ServerBinary, WallClock, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, WallClock, assert_books_balance, claim_one, cmd, open_store,
+    order_field, stock, tests, wait_until,
 };
 use std::time::{Duration, Instant};
 

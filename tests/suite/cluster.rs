@@ -1,8 +1,8 @@
 //! Clusters: streams in the slot of their store, and resharding under way, in which nothing is lost or doubled.
 
 use crate::common::{
-    assert_books_balance, assert_stays, claim, cmd, entries, ids_of, open_store, server_now_ms, stock, tests,
-    wait_until, Client, IntoCommand, Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, assert_stays, claim, cmd,
+    entries, ids_of, open_store, server_now_ms, stock, tests, wait_until,
 };
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

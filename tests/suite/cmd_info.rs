@@ -1,6 +1,6 @@
 //! What the server tells about the commands: COMMAND INFO, COMMAND DOCS, key specs, ACL, and replies in both protocols.
 
-use crate::common::{open_store, tests, Client, Reply, Server, ServerBinary};
+use crate::common::{Client, Reply, Server, ServerBinary, open_store, tests};
 use std::collections::BTreeSet;
 
 tests![

@@ -1,8 +1,8 @@
 //! kill -9 in the middle, again and again: with `appendfsync always` no acknowledged write is lost.
 
 use crate::common::{
-    assert_books_balance, entries, open_store, stock, tests, wait_until, Client, IntoCommand, Reply, Server,
-    ServerBinary, DEADLINE,
+    Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, entries, open_store, stock,
+    tests, wait_until,
 };
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

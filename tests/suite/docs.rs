@@ -2,9 +2,9 @@
 
 mod session;
 
-use crate::common::{assert_books_balance, cmd, console, tests, Client, Reply, Server, ServerBinary, DEADLINE};
+use crate::common::{Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, console, tests};
 use regex::Regex;
-use session::{blocks, Block, Known, Sessions, PROMPT};
+use session::{Block, Known, PROMPT, Sessions, blocks};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

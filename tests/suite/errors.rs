@@ -3,7 +3,7 @@
 //! [`Client::refused`] compares DEBUG DIGEST before and after, so every refusal in here is also a proof of that.
 
 use crate::common::{
-    cmd, info, open_store, server_now_ms, tests, wait_until, Client, IntoCommand, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, IntoCommand, Server, ServerBinary, cmd, info, open_store, server_now_ms, tests, wait_until,
 };
 
 tests![

@@ -1,6 +1,6 @@
 //! Eviction policies that could throw stores away: the log warns, INFO holdfast says so.
 
-use crate::common::{open_store, tests, Client, Server, ServerBinary};
+use crate::common::{Client, Server, ServerBinary, open_store, tests};
 
 tests![
     a_policy_that_evicts_stores_is_warned_of_at_start,

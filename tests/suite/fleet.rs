@@ -1,8 +1,8 @@
 //! A fleet of worker processes that get killed: every order is completed exactly once, in order within its group.
 
 use crate::common::{
-    assert_books_balance, cleanup, cmd, entries, info, open_store, tests, wait_until, Claimed, Client, Entry, Reply,
-    Server, ServerBinary,
+    Claimed, Client, Entry, Reply, Server, ServerBinary, assert_books_balance, cleanup, cmd, entries, info, open_store,
+    tests, wait_until,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, ExitCode, Stdio};

@@ -2,8 +2,8 @@
 //! while writes are paused, while a failover is under way, while there are too few good replicas.
 
 use crate::common::{
-    assert_books_balance, assert_stays, claim_one, cmd, info, open_store, order_field, shop_of, stock, tests,
-    wait_until, Claimed, Client, Reply, Server, ServerBinary, DEADLINE,
+    Claimed, Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, assert_stays, claim_one, cmd, info,
+    open_store, order_field, shop_of, stock, tests, wait_until,
 };
 
 tests![

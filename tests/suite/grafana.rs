@@ -5,7 +5,7 @@ mod dashboard;
 mod plugin;
 
 use crate::common::watcher::Watcher;
-use crate::common::{claim_one, cmd, server_now_ms, stack, tests, wait_until, Client, Server, ServerBinary, DEADLINE};
+use crate::common::{Client, DEADLINE, Server, ServerBinary, claim_one, cmd, server_now_ms, stack, tests, wait_until};
 use dashboard::{fields_named, load, panels, pattern, queries, variable};
 use plugin::{Chosen, Field};
 use regex::Regex;

@@ -1,8 +1,8 @@
 //! GROUP: one order at a time, in the order placed, through retries; a group that waits holds up no other.
 
 use crate::common::{
-    assert_books_balance, claim, claim_one, cmd, ids, shop_of, tests, wait_until, Client, Server, ServerBinary,
-    DEADLINE,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, ids, shop_of, tests,
+    wait_until,
 };
 use std::time::Instant;
 

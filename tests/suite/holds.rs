@@ -1,8 +1,8 @@
 //! INV.RESERVE, EXTEND, COMMIT, RELEASE, HOLD and HOLDS, and what happens at a hold's deadline.
 
 use crate::common::{
-    assert_books_balance, cmd, open_store, server_now_ms, stock, tests, wait_until, Client, Server, ServerBinary,
-    DEADLINE,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, open_store, server_now_ms, stock, tests,
+    wait_until,
 };
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

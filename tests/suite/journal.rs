@@ -1,8 +1,8 @@
 //! The journal: one entry for each movement of stock, from which on_hand and held of every SKU follow.
 
 use crate::common::{
-    assert_books_balance, claim, cmd, entries, ids, info, place_many, stock, tests, wait_until, Client, Entry, Server,
-    ServerBinary, DEADLINE,
+    Client, DEADLINE, Entry, Server, ServerBinary, assert_books_balance, claim, cmd, entries, ids, info, place_many,
+    stock, tests, wait_until,
 };
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! LOCK.*: one holder at a time, waiters in the order they came. What locks survive: `locks_kept`.
 
-use crate::common::{cmd, server_now_ms, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE};
+use crate::common::{Client, DEADLINE, Reply, Server, ServerBinary, cmd, server_now_ms, tests, wait_until};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;

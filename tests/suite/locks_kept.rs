@@ -1,8 +1,8 @@
 //! What locks survive: restarts, failovers, moves of their key, hostile bytes. Their tokens only grow.
 
-use super::locks::{acquire, owner, reply_of, waiter, waiting, A_MOMENT, LONG};
+use super::locks::{A_MOMENT, LONG, acquire, owner, reply_of, waiter, waiting};
 use crate::common::{
-    cmd, forge_payload, payload_body, server_now_ms, tests, wait_until, Client, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Server, ServerBinary, cmd, forge_payload, payload_body, server_now_ms, tests, wait_until,
 };
 
 tests![

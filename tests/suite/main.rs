@@ -55,7 +55,7 @@ mod watch_connections;
 mod watch_events;
 mod watch_guard;
 
-use common::{cleanup, ServerBinary, TestFn};
+use common::{ServerBinary, TestFn, cleanup};
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 use std::sync::Arc;

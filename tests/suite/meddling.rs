@@ -2,8 +2,8 @@
 //! same to the byte of DEBUG DIGEST, and a repair puts it right.
 
 use crate::common::{
-    assert_books_balance, check, entries, open_store, server_now_ms, tests, wait_until, Client, Server, ServerBinary,
-    DEADLINE,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, check, entries, open_store, server_now_ms, tests,
+    wait_until,
 };
 use proptest::arbitrary::any;
 

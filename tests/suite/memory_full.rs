@@ -2,12 +2,12 @@
 //! goes on, whether a client, a replica, a log or a deadline asks for it.
 
 use crate::common::{
-    assert_books_balance, claim, cmd, entries, open_store, order_field, place_many, stock, tests, wait_until, Client,
-    Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, open_store, order_field,
+    place_many, stock, tests, wait_until,
 };
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 tests![

@@ -1,8 +1,8 @@
 //! What a store counts, and the samples it writes to `…:metrics`.
 
 use crate::common::{
-    claim_one, entries, info, open_store, server_now_ms, tests, wait_until, Client, Entry, Server, ServerBinary,
-    COUNTERS, DEADLINE,
+    COUNTERS, Client, DEADLINE, Entry, Server, ServerBinary, claim_one, entries, info, open_store, server_now_ms,
+    tests, wait_until,
 };
 
 tests![

@@ -3,14 +3,14 @@
 
 use crate::cluster::{Pair, StopOnPanic};
 use crate::common::{
-    assert_books_balance, claim_one, cmd, entries, open_store, place_many, server_now_ms, stock, tests, wait_until,
-    Claimed, Client, IntoCommand, Reply, Server, ServerBinary, DEADLINE,
+    Claimed, Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, claim_one, cmd, entries,
+    open_store, place_many, server_now_ms, stock, tests, wait_until,
 };
-use nix::sys::signal::{kill, Signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! ORDER.PLACE, COMPLETE, CANCEL, RETURN, GET and SCAN.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, open_store, server_now_ms, stock, tests, wait_until, Client, Reply, Server,
-    ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store, server_now_ms,
+    stock, tests, wait_until,
 };
 use std::collections::BTreeSet;
 

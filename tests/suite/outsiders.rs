@@ -2,7 +2,7 @@
 //! lost, and replicas and logs still lead to the same state.
 
 use crate::common::{
-    assert_books_balance, entries, open_store, stock, tests, wait_until, Client, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, entries, open_store, stock, tests, wait_until,
 };
 
 tests![

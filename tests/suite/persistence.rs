@@ -1,8 +1,8 @@
 //! What survives: snapshots, append-only files, and the commands that move whole keys.
 
 use crate::common::{
-    assert_books_balance, claim, cmd, entries, open_store, place_many, server_now_ms, stock, tests, wait_until, Client,
-    Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, open_store, place_many,
+    server_now_ms, stock, tests, wait_until,
 };
 
 tests![
@@ -70,11 +70,7 @@ fn put_to_work(client: &mut Client, key: &str) {
 
 /// The key of a stream of a store.
 fn stream(key: &str, name: &str) -> String {
-    if key.contains('{') {
-        format!("{key}:{name}")
-    } else {
-        format!("{{{key}}}:{name}")
-    }
+    if key.contains('{') { format!("{key}:{name}") } else { format!("{{{key}}}:{name}") }
 }
 
 fn digest_tells_stores_apart(binary: &ServerBinary) {

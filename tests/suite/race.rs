@@ -1,7 +1,7 @@
 //! Many clients at once: every unit is sold once, every order ends once, whatever is sent twice or breaks off.
 
 use crate::common::{
-    assert_books_balance, entries, open_store, stock, tests, Client, IntoCommand, Reply, Server, ServerBinary,
+    Client, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, entries, open_store, stock, tests,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};

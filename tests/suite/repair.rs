@@ -2,8 +2,8 @@
 //! tells every difference. On a replica and in the log as on the primary.
 
 use crate::common::{
-    assert_books_balance, claim, cmd, entries, info, open_store, server_now_ms, tests, wait_until, Client, Reply,
-    Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, info, open_store,
+    server_now_ms, tests, wait_until,
 };
 
 tests![

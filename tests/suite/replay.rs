@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::common::{cmd, console, tests, Client, Reply, Server, ServerBinary};
+use crate::common::{Client, Reply, Server, ServerBinary, cmd, console, tests};
 
 tests![
     exact_stock_sells_out,

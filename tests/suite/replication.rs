@@ -1,10 +1,10 @@
 //! Replicas: the same state to the byte of DEBUG DIGEST, deadlines acted on by the primary alone, no forged stamps.
 
 use crate::common::{
-    assert_books_balance, claim, claim_one, cmd, open_store, read_commands, server_now_ms, stock, tests, wait_until,
-    Client, Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, open_store,
+    read_commands, server_now_ms, stock, tests, wait_until,
 };
-use nix::sys::signal::{kill, Signal};
+use nix::sys::signal::{Signal, kill};
 
 tests![
     replica_attached_before_has_the_same_digest,

@@ -1,8 +1,8 @@
 //! ORDER.FAIL and ORDER.REDRIVE: backoff, dead letters, and the way back.
 
 use crate::common::{
-    assert_books_balance, claim, claim_one, cmd, entries, ids, info, place_many, server_now_ms, shop_of, stock, tests,
-    wait_until, Client, Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, entries, ids, info,
+    place_many, server_now_ms, shop_of, stock, tests, wait_until,
 };
 
 tests![

@@ -1,8 +1,8 @@
 //! ORDER.RETURN: of an order that is forgotten, as scrap, and more often than anybody would list.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, info, open_store, shop_of, stock, tests, wait_until, Client, Server,
-    ServerBinary, DEADLINE,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, entries, info, open_store, shop_of, stock,
+    tests, wait_until,
 };
 
 tests![

@@ -1,9 +1,9 @@
 //! A short pop-up sale, from the opening to the audit, as `holdfast sale` runs it.
 
 use crate::common::{
-    assert_books_balance, console, stock, tests, wait_until, Client, Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, console, stock, tests, wait_until,
 };
-use nix::sys::signal::{kill, Signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 tests![

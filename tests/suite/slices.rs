@@ -1,8 +1,8 @@
 //! Big work in slices: audits and repairs that let others work, whatever happens to the store meanwhile.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, open_store, place_many, stock, tests, wait_until, Client, Reply, Server,
-    ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store, place_many, stock,
+    tests, wait_until,
 };
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 //! INV.SET, ADJUST, GET, SCAN and SYNC.
 
-use crate::common::{assert_books_balance, open_store, stock, tests, Client, Reply, Server, ServerBinary};
+use crate::common::{Client, Reply, Server, ServerBinary, assert_books_balance, open_store, stock, tests};
 use std::collections::BTreeSet;
 
 tests![

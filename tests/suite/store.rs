@@ -1,8 +1,8 @@
 //! STORE.SET, GET, INFO, AUDIT, REPAIR and DROP.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, open_store, server_now_ms, stock, tests, wait_until, Client, IntoCommand,
-    Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store,
+    server_now_ms, stock, tests, wait_until,
 };
 
 tests![

@@ -1,8 +1,8 @@
 //! The streams of a store: what is in them, who is woken by them, and what an outsider can do to them.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, ids_of, open_store, server_now_ms, tests, wait_until, Client, Reply, Server,
-    ServerBinary, DEADLINE,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, ids_of, open_store,
+    server_now_ms, tests, wait_until,
 };
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Samples in RedisTimeSeries, with the real module; and a sale that goes on whatever that does.
 
 use crate::common::{
-    entries, open_store, stack, stock, tests, wait_until, Client, Entry, Reply, Server, ServerBinary, DEADLINE,
+    Client, DEADLINE, Entry, Reply, Server, ServerBinary, entries, open_store, stack, stock, tests, wait_until,
 };
 
 tests![

@@ -1,7 +1,7 @@
 //! `holdfast watch --tui`, on a pseudo-terminal, as a person sees it.
 
 use crate::common::terminal::Terminal;
-use crate::common::{claim_one, cmd, console, entries, info, order_field, tests, Client, Server, ServerBinary};
+use crate::common::{Client, Server, ServerBinary, claim_one, cmd, console, entries, info, order_field, tests};
 
 tests![
     the_numbers_are_those_of_the_store,

@@ -1,9 +1,9 @@
 //! `holdfast watch --tui` and the terminal it runs on: taken, given back, and safe from what others wrote.
 
-use super::tui::{busy_shop, watch, MIDDLE};
+use super::tui::{MIDDLE, busy_shop, watch};
 use crate::common::terminal::{self, Terminal};
-use crate::common::{cmd, console, tests, wait_until, Server, ServerBinary, DEADLINE};
-use nix::sys::signal::{kill, Signal};
+use crate::common::{DEADLINE, Server, ServerBinary, cmd, console, tests, wait_until};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 tests![

@@ -1,8 +1,8 @@
 //! `popup` and `{popup}` would have the same streams: whichever came second writes to none, and says so.
 
 use crate::common::{
-    assert_books_balance, cmd, entries, open_store, server_now_ms, stock, tests, wait_until, Client, Server,
-    ServerBinary, DEADLINE,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, entries, open_store, server_now_ms, stock,
+    tests, wait_until,
 };
 
 tests![

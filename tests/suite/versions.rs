@@ -4,7 +4,7 @@
 //! wrote it. After a change of the image's version, add a file of the new one with `HOLDFAST_WRITE_FIXTURE=<path> cargo
 //! test --test suite -- versions::`, run on the oldest server of the matrix, and leave the old one where it is.
 
-use crate::common::{assert_books_balance, entries, tests, Client, Reply, Server, ServerBinary};
+use crate::common::{Client, Reply, Server, ServerBinary, assert_books_balance, entries, tests};
 use crate::persistence::open_full_store;
 use std::path::Path;
 

@@ -2,11 +2,11 @@
 
 use crate::common::watcher::Watcher;
 use crate::common::{
-    cleanup, cmd, console, entries, tests, wait_until, Client, Reply, Server, ServerBinary, COUNTERS, DEADLINE,
+    COUNTERS, Client, DEADLINE, Reply, Server, ServerBinary, cleanup, cmd, console, entries, tests, wait_until,
 };
-use nix::sys::signal::{kill, Signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::{json, Value as Json};
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 

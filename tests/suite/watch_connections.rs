@@ -1,7 +1,7 @@
 //! `holdfast watch` and its connections: nobody who opens many, or leaves them half used, keeps others out.
 
 use crate::common::watcher::{Events, Watcher};
-use crate::common::{console, tests, wait_until, Server, ServerBinary, DEADLINE};
+use crate::common::{DEADLINE, Server, ServerBinary, console, tests, wait_until};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! `holdfast watch`: what changes is pushed, to everybody who looks on, whatever happens to the server.
 
 use crate::common::watcher::{Events, Watcher};
-use crate::common::{cmd, open_store, tests, wait_until, Client, Server, ServerBinary, DEADLINE};
-use serde_json::{json, Value as Json};
+use crate::common::{Client, DEADLINE, Server, ServerBinary, cmd, open_store, tests, wait_until};
+use serde_json::{Value as Json, json};
 use std::time::{Duration, Instant};
 
 tests![

@@ -1,8 +1,8 @@
 //! `holdfast watch`: who may look, and who may write.
 
 use crate::common::watcher::Watcher;
-use crate::common::{cmd, console, order_field, tests, Client, Server, ServerBinary};
-use nix::sys::signal::{kill, Signal};
+use crate::common::{Client, Server, ServerBinary, cmd, console, order_field, tests};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 

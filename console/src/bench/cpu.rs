@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::cputime::{stolen, CpuTime};
+use super::cputime::{CpuTime, stolen};
 use super::lab::{Lab, LabOptions};
 use super::report::{self, Bar};
 use super::stats::Summary;
@@ -233,7 +233,7 @@ pub fn bars(results: &[PipelineResult]) -> Vec<Bar> {
 
 #[cfg(test)]
 mod tests {
-    use super::{bars, summarize, Case, Encoded, PipelineResult, Sample};
+    use super::{Case, Encoded, PipelineResult, Sample, bars, summarize};
     use std::collections::HashMap;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// How long a server that has answered everything may go on being busy.
 const IDLE_DEADLINE: Duration = Duration::from_secs(30);
@@ -107,7 +107,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::{parse_schedstat, parse_state, parse_stolen, CpuTime};
+    use super::{CpuTime, parse_schedstat, parse_state, parse_stolen};
 
     #[test]
     fn reads_what_the_kernel_writes() {

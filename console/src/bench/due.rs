@@ -4,16 +4,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::clock::{early_in_a_millisecond, now, sleep_until};
-use super::cputime::{stolen, CpuTime};
+use super::cputime::{CpuTime, stolen};
 use super::lab::{Lab, LabOptions};
 use super::probe::Waits;
 use super::report::{self, Bar};
-use super::wire::{encode, Wire};
-use super::workload::{customer_id, order_id, sku_id, Case, STORE};
+use super::wire::{Wire, encode};
+use super::workload::{Case, STORE, customer_id, order_id, sku_id};
 
 /// Nobody may wait longer for the server, in microseconds.
 const STALL_BAR_US: u64 = 10_000;

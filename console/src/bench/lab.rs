@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 use redis::Connection;
 
+use super::Aof;
 use super::cputime::CpuTime;
 use super::probe::PingProbe;
 use super::realtime;
 use super::wire::Wire;
 use super::workload::{self, Case};
-use super::Aof;
 use crate::server::{Server, ServerOptions, TargetArgs};
 
 /// How long the server may take until a condition holds that is waited for.

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::server::TargetArgs;
 use cpu::CpuOptions;

@@ -1,17 +1,17 @@
 //! A second client that sends PING every millisecond: how long does the server leave it waiting?
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, Result};
+use anyhow::{Result, anyhow};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::realtime;
 use super::report;
-use super::wire::{encode, Wire};
+use super::wire::{Wire, encode};
 
 /// From one PING to the next; a late reply delays none but its own, since it counts in full.
 const INTERVAL: Duration = Duration::from_millis(1);

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// The lowest real-time priority: above everything that has none, below what the system itself runs with.
 const PRIORITY: &str = "1";

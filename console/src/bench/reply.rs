@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// One reply in RESP2. An error is none: it ends the exchange it came in.
 #[derive(Clone, Debug, PartialEq, Eq)]

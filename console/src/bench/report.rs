@@ -1,6 +1,6 @@
 //! How results look: tables, and the bars with what was reached.
 
-use comfy_table::{presets, CellAlignment, Table};
+use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 /// One thing the module is to reach, and what was measured.
@@ -54,7 +54,7 @@ pub fn ms(us: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bars_table, ms, thousands, Bar};
+    use super::{Bar, bars_table, ms, thousands};
 
     #[test]
     fn groups_digits() {

@@ -2,21 +2,21 @@
 //! orders that fail at moments of no pattern; and how soon many that are due in the same millisecond can be claimed.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{channel, Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{Context, Result, ensure};
 use rand::RngExt;
 use serde::Serialize;
 
 use super::clock::{early_in_a_millisecond, now, now_us, sleep_until};
 use super::cputime::stolen;
 use super::lab::{Lab, LabOptions};
-use super::probe::{histogram, Waits};
+use super::probe::{Waits, histogram};
 use super::realtime;
 use super::reply::Reply;
 use super::report::{self, Bar};
-use super::wire::{encode, Wire};
+use super::wire::{Wire, encode};
 use super::workload::{Case, STORE};
 
 /// One retry in a hundred may be later than this, in microseconds.
@@ -300,7 +300,7 @@ pub fn bars(result: &RetryResult) -> Vec<Bar> {
 
 #[cfg(test)]
 mod tests {
-    use super::{bars, due_of, ms_after, BurstResult, Held, Reply, RetryResult, Waits};
+    use super::{BurstResult, Held, Reply, RetryResult, Waits, bars, due_of, ms_after};
 
     fn result(p99_us: u64, early: u64) -> RetryResult {
         let lateness = Waits { count: 1, p50_us: 1, p99_us, p999_us: p99_us, max_us: p99_us };

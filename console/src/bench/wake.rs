@@ -2,21 +2,21 @@
 //! been read, two threads of one process on one clock. Beside it what the machine takes for the like with a list, a
 //! stream, and a PING.
 
-use std::sync::mpsc::{channel, Sender};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, Context, Result};
+use anyhow::{Context, Result, anyhow};
 use hdrhistogram::Histogram;
 use rand::RngExt;
 use serde::Serialize;
 
 use super::cputime::stolen;
 use super::lab::{Lab, LabOptions};
-use super::probe::{histogram, Waits};
+use super::probe::{Waits, histogram};
 use super::realtime;
 use super::reply::Reply;
 use super::report::{self, Bar};
-use super::wire::{encode, Wire};
+use super::wire::{Wire, encode};
 use super::workload::{Case, ORDERS, STORE};
 
 /// One wake-up in a hundred may take longer than this, in microseconds.
@@ -233,7 +233,7 @@ pub fn bars(result: &WakeResult) -> Vec<Bar> {
 
 #[cfg(test)]
 mod tests {
-    use super::{bars, Reply, Waits, WakeResult, Way, WayResult};
+    use super::{Reply, Waits, WakeResult, Way, WayResult, bars};
 
     fn result(p99_us: u64) -> WakeResult {
         let waits = Waits { count: 1, p50_us: 1, p99_us, p999_us: p99_us, max_us: p99_us };

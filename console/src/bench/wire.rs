@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::reply::Reply;
 
@@ -197,7 +197,7 @@ fn length(line: &[u8]) -> Result<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{encode, ReplyCounter};
+    use super::{ReplyCounter, encode};
 
     fn count(bytes: &[u8], piece: usize) -> anyhow::Result<u64> {
         let mut counter = ReplyCounter::default();

@@ -168,7 +168,7 @@ fn hex(n: u64) -> [u8; ID_BYTES] {
 
 #[cfg(test)]
 mod tests {
-    use super::{customer_id, hex, order_id, sku_id, Case};
+    use super::{Case, customer_id, hex, order_id, sku_id};
     use std::collections::HashSet;
 
     #[test]

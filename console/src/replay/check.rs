@@ -1,7 +1,7 @@
 //! After the replay: does the server agree with the file, SKU by SKU?
 
 use anyhow::{Context, Result};
-use redis::{cmd, Connection, Value};
+use redis::{Connection, Value, cmd};
 
 use super::books::Movement;
 use crate::store::{self, SkuCounts};

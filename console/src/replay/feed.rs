@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context, Result};
-use redis::{cmd, Cmd, Connection, Pipeline, RedisResult, Value};
+use anyhow::{Context, Result, bail};
+use redis::{Cmd, Connection, Pipeline, RedisResult, Value, cmd};
 use rust_decimal::Decimal;
 use serde::Serialize;
 

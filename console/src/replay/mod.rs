@@ -8,7 +8,7 @@ mod file;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 use redis::cmd;
 
 use self::check::Findings;
@@ -17,7 +17,7 @@ use self::file::{Book, Day, Period};
 use crate::display::Display;
 use crate::server::TargetArgs;
 use crate::store;
-use crate::text::{clock, grouped, Paint};
+use crate::text::{Paint, clock, grouped};
 
 /// How long ended orders are remembered: a return may come months after its order, in file and in wall-clock time.
 const KEEP_MS: i64 = 365 * 24 * 3_600 * 1_000;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
-use redis::{cmd, Value};
+use redis::{Value, cmd};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 

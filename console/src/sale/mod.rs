@@ -18,7 +18,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 use rand::RngExt;
 use redis::cmd;
 
@@ -26,7 +26,7 @@ use self::crew::Crew;
 use self::doors::Doors;
 use self::payments::Payments;
 use self::plan::Schedule;
-use self::shop::{Shop, SKU};
+use self::shop::{SKU, Shop};
 use self::verify::Verdict;
 use self::view::View;
 use crate::server::TargetArgs;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
 use redis::streams::{StreamId, StreamReadOptions, StreamReadReply};
-use redis::{cmd, pipe, AsyncCommands, Cmd, ErrorKind, FromRedisValue, ParsingError, RedisError, RedisResult, Value};
+use redis::{AsyncCommands, Cmd, ErrorKind, FromRedisValue, ParsingError, RedisError, RedisResult, Value, cmd, pipe};
 
-use super::shop::{Shop, COLLECTS};
+use super::shop::{COLLECTS, Shop};
 use crate::store;
 
 /// The consumer group the counters read with.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal};
 
-use anyhow::{bail, Result};
+use anyhow::{Result, bail};
 
 use super::ledger::{Latency, Ledger};
 use super::shop::Shop;
@@ -10,7 +10,7 @@ use super::verify::Verdict;
 use super::view::refusals;
 use crate::cleanup;
 use crate::server::Server;
-use crate::text::{grouped, measured, Paint};
+use crate::text::{Paint, grouped, measured};
 use crate::watch::Watch;
 
 /// Columns of a label, and of the text behind it: a terminal of 80 columns shows both.

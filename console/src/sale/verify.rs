@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
 use redis::streams::{StreamId, StreamRangeReply};
-use redis::{cmd, Value};
+use redis::{Value, cmd};
 
 use super::ledger::Ledger;
-use super::shop::{customer_id, Info, Shop, SKU};
+use super::shop::{Info, SKU, Shop, customer_id};
 use super::shopkeeper;
 use super::source::StreamGroup;
 use crate::store::{self, SkuCounts};

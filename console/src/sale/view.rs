@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ledger::{Latency, Ledger, Tally};
 use super::plan::Schedule;
 use super::shop::Info;
-use crate::text::{clock, grouped, Paint};
+use crate::text::{Paint, clock, grouped};
 
 /// Cells of the bar of units, and of the line of placings over time.
 const WIDTH: usize = 60;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{cmd, pipe, FromRedisValue, RedisError, Value};
-use tokio::time::{interval, MissedTickBehavior};
+use redis::{FromRedisValue, RedisError, Value, cmd, pipe};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::link::{ask_all, outcome};
 use super::model::{Key, Model, ServerState, StoreState, Window};

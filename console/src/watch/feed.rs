@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{cmd, pipe, Cmd, ErrorKind, RedisError, Value};
-use tokio::time::{sleep, sleep_until, Instant};
+use redis::{Cmd, ErrorKind, RedisError, Value, cmd, pipe};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::discovery::Discovery;
-use super::link::{ask_all, said, Link, ANSWER_TIMEOUT};
+use super::link::{ANSWER_TIMEOUT, Link, ask_all, said};
 use super::model::{Key, Model};
 use super::sample::{EntryId, Names, Sample};
 use crate::store::{self, stream_of};

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{header, HeaderMap, StatusCode};
-use base64::prelude::{Engine, BASE64_STANDARD};
+use axum::http::{HeaderMap, StatusCode, header};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 

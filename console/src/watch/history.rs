@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
-use redis::{cmd, pipe, Value};
+use redis::{Value, cmd, pipe};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::id::name_of;

@@ -1,6 +1,6 @@
 //! Keys and ids are bytes: how they stand in a URL and in JSON (`id`), before people (`name`), and in a pattern.
 
-use percent_encoding::{percent_decode_str, percent_encode, AsciiSet, NON_ALPHANUMERIC};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 /// What `encodeURIComponent` escapes: a page may then put an id into a URL as it is.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC

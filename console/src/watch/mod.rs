@@ -27,10 +27,10 @@ mod tui;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::oneshot;
 
-use self::guard::{is_loopback, Guard};
+use self::guard::{Guard, is_loopback};
 use self::http::App;
 use self::link::Link;
 use self::model::Model;

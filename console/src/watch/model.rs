@@ -259,7 +259,7 @@ fn local_now_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{tests::entry, Names};
+    use super::super::sample::{Names, tests::entry};
     use super::*;
 
     fn key(text: &str) -> Key {

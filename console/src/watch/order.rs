@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use redis::{cmd, Cmd};
+use redis::{Cmd, cmd};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json};
 
 use super::id::{bytes_of, id_of, name_of, pattern_of};
 use super::link::{AskError, Link};
 use super::model::Key;
-use super::reply::{items, Pairs};
+use super::reply::{Pairs, items};
 
 /// How long a redrive may take: it goes through all that died, in slices.
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);

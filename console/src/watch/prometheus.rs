@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{text, DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::fields::{refusal, Kind, FIELDS};
+use super::fields::{FIELDS, Kind, refusal};
 use super::model::{Model, StoreLine};
 
 /// The content type of what [`exposition`] writes.
@@ -94,7 +94,7 @@ fn encode<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::model::{Key, StoreState};
-    use super::super::sample::{tests::entry, Names, Sample};
+    use super::super::sample::{Names, Sample, tests::entry};
     use super::*;
 
     #[test]

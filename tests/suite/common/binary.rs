@@ -112,11 +112,7 @@ impl ServerBinary {
 
     /// True where a module can add an ACL category: Redis 7.4, Valkey 8.
     pub fn has_acl_categories(&self) -> bool {
-        if self.label.starts_with("valkey") {
-            self.version >= (8, 0, 0)
-        } else {
-            self.version >= (7, 4, 0)
-        }
+        if self.label.starts_with("valkey") { self.version >= (8, 0, 0) } else { self.version >= (7, 4, 0) }
     }
 }
 

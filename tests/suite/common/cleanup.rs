@@ -1,6 +1,6 @@
 //! Nothing is left behind: servers and their folders go with the test, on a panic and on Ctrl-C too.
 
-use nix::sys::signal::{kill, Signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

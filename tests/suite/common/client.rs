@@ -1,7 +1,7 @@
 //! A connection to a server, near enough to the wire to see exactly what it says.
 
 use super::command::IntoCommand;
-use super::resp::{encode, read_reply, Reply};
+use super::resp::{Reply, encode, read_reply};
 use super::wait::DEADLINE;
 use std::io::{self, BufReader, Write};
 use std::net::TcpStream;

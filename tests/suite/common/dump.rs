@@ -1,6 +1,6 @@
 //! DUMP payloads with a trailer that the server accepts, so that what is broken in them reaches the module.
 
-use crc::{Crc, CRC_64_REDIS};
+use crc::{CRC_64_REDIS, Crc};
 
 /// Two bytes of RDB version and eight of CRC64 end a DUMP payload.
 const TRAILER_BYTES: usize = 10;

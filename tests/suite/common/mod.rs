@@ -23,13 +23,13 @@ pub use client::Client;
 pub use command::{Arg, IntoCommand};
 pub use dump::{forge_payload, payload_body};
 pub use random::check;
-pub use resp::{read_commands, Reply};
+pub use resp::{Reply, read_commands};
 pub use server::Server;
-pub use shop::{assert_books_balance, info, open_store, place_many, server_now_ms, shop_of, stock, COUNTERS};
-pub use stream::{entries, ids_of, Entry};
-pub use wait::{assert_stays, wait_until, DEADLINE};
+pub use shop::{COUNTERS, assert_books_balance, info, open_store, place_many, server_now_ms, shop_of, stock};
+pub use stream::{Entry, entries, ids_of};
+pub use wait::{DEADLINE, assert_stays, wait_until};
 pub use wall_clock::WallClock;
-pub use work::{claim, claim_one, ids, order_field, Claimed};
+pub use work::{Claimed, claim, claim_one, ids, order_field};
 
 /// A test: it gets the server binary it is to run on, and panics when it fails.
 pub type TestFn = fn(&ServerBinary);

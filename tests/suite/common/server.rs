@@ -4,7 +4,7 @@ use super::binary::ServerBinary;
 use super::cleanup;
 use super::client::Client;
 use super::resp::Reply;
-use super::wait::{wait_until, DEADLINE};
+use super::wait::{DEADLINE, wait_until};
 use super::wall_clock::WallClock;
 use std::fs::File;
 use std::io;

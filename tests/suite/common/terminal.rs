@@ -2,8 +2,8 @@
 
 use super::binary::ServerBinary;
 use super::console;
-use super::wait::{wait_until, DEADLINE};
-use portable_pty::{native_pty_system, Child, CommandBuilder, MasterPty, PtySize};
+use super::wait::{DEADLINE, wait_until};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,11 +3,11 @@
 use super::binary::ServerBinary;
 use super::console::{self, Running};
 use super::server::Server;
-use super::wait::{wait_until, DEADLINE};
+use super::wait::{DEADLINE, wait_until};
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::sync::mpsc::{channel, Receiver};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// The program, serving the page of a server.

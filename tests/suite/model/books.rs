@@ -307,7 +307,7 @@ impl Books {
         match order.state {
             "queued" => {}
             "completed" if order.result == result => {
-                return order.complete.clone().map_or(Expected::NewText, Expected::Text)
+                return order.complete.clone().map_or(Expected::NewText, Expected::Text);
             }
             "completed" => return Expected::Refused("MISMATCH"),
             _ => return Expected::Refused("BADSTATE"),

@@ -6,12 +6,12 @@ mod books;
 mod calls;
 
 use crate::common::{
-    assert_books_balance, check, cmd, entries, stock, tests, wait_until, Client, IntoCommand, Server, ServerBinary,
-    DEADLINE,
+    Client, DEADLINE, IntoCommand, Server, ServerBinary, assert_books_balance, check, cmd, entries, stock, tests,
+    wait_until,
 };
 use crate::journal::follow;
 use books::{Books, Expected};
-use calls::{call, Call, SKUS};
+use calls::{Call, SKUS, call};
 
 tests![random_calls_do_what_the_model_does];
 

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use redis::Connection;
 use serde::Serialize;
 
 use crate::bench::reply::Reply;
-use crate::bench::wire::{encode, Wire};
-use crate::bench::workload::{self, order_hash, Case, ORDERS, ORDER_HASH_PREFIX, STORE};
+use crate::bench::wire::{Wire, encode};
+use crate::bench::workload::{self, Case, ORDER_HASH_PREFIX, ORDERS, STORE, order_hash};
 
 /// The one worker there is.
 const WORKER: &[u8] = b"worker-1";
@@ -338,7 +338,7 @@ fn encode_eval(sha: &str, keys: &[&[u8]], arguments: &[&[u8]], out: &mut Vec<u8>
 
 #[cfg(test)]
 mod tests {
-    use super::{encode_complete, Flow, Held, Scripts};
+    use super::{Flow, Held, Scripts, encode_complete};
     use crate::bench::reply::Reply;
 
     fn read(text: &str) -> Reply {

@@ -15,7 +15,7 @@ pub use flow::Flow;
 use flow::{Scripts, WireLives};
 use node::Node;
 
-use super::cputime::{stolen, CpuTime};
+use super::cputime::{CpuTime, stolen};
 use super::lab::{Lab, LabOptions};
 use super::report::{self, Bar};
 use super::stats::Summary;
@@ -304,7 +304,7 @@ fn batch_bars(result: &BatchResult) -> Vec<Bar> {
 
 #[cfg(test)]
 mod tests {
-    use super::{batch_bars, orders_a_round, summarize, BatchResult, Flow, Sample, Samples};
+    use super::{BatchResult, Flow, Sample, Samples, batch_bars, orders_a_round, summarize};
 
     fn result(flows: &[(Flow, f64, f64)]) -> BatchResult {
         let sample = |us, orders_per_s| Sample { main_us: us, process_us: us, client_us: us, orders_per_s };

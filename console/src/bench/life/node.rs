@@ -5,11 +5,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{bail, ensure, Context, Result};
-use serde_json::{json, Value};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 
 use super::flow::Flow;
-use crate::bench::workload::{sku_id, SKUS};
+use crate::bench::workload::{SKUS, sku_id};
 use crate::cleanup;
 
 /// What is installed: the program, and what it needs in versions that never change by themselves.
@@ -146,7 +146,7 @@ impl Drop for Node {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_errors, FILES};
+    use super::{FILES, first_errors};
     use serde_json::Value;
 
     #[test]

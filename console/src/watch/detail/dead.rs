@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use redis::aio::MultiplexedConnection;
-use redis::{cmd, Value};
+use redis::{Value, cmd};
 use serde::Serialize;
 
 use super::super::id::{id_of, name_of};

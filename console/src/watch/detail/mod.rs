@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::pipe;
 use serde::Serialize;
-use tokio::time::{sleep_until, Instant};
+use tokio::time::{Instant, sleep_until};
 
 pub use self::dead::DeadLetters;
 #[cfg(test)]
@@ -18,7 +18,7 @@ pub use self::dead::Reason;
 pub use self::skus::{SkuLine, Skus};
 pub use self::work::{InWork, Worker, Workers};
 use super::id::{id_of, name_of};
-use super::link::{ask_all, AskError, Link};
+use super::link::{AskError, Link, ask_all};
 use super::model::{Key, Model};
 use super::reply::{self, Pairs};
 use super::sample::Sample;

@@ -7,9 +7,9 @@ use redis::pipe;
 use serde::Serialize;
 
 use super::super::id::name_of;
-use super::super::link::{ask_all, AskError};
+use super::super::link::{AskError, ask_all};
 use super::super::model::Key;
-use super::super::reply::{items, Pairs};
+use super::super::reply::{Pairs, items};
 use super::scan;
 
 /// SKUs shown.

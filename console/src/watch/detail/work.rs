@@ -7,10 +7,10 @@ use redis::pipe;
 use serde::Serialize;
 
 use super::super::id::name_of;
-use super::super::link::{ask_all, AskError};
+use super::super::link::{AskError, ask_all};
 use super::super::model::Key;
-use super::super::reply::{items, Pairs};
-use super::{scan, OrderRef};
+use super::super::reply::{Pairs, items};
+use super::{OrderRef, scan};
 
 /// Orders a scan looks at in one command, and how many commands there are for one detail: in a larger store the next
 /// detail goes on where this one ended.

@@ -4,7 +4,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::super::model::Key;
 use super::screen::{Ask, Dialog, OrderLook, Redrive, Screen};
-use super::shop::{DeadLine, Tab, TABS};
+use super::shop::{DeadLine, TABS, Tab};
 
 /// Lines that a page key moves.
 const PAGE: usize = 10;

@@ -26,7 +26,7 @@ use redis::cmd;
 use serde_json::Value as Json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
-use tokio::time::{interval, Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::keys::Wish;
 use self::screen::{Freshness, Redrive, Screen};

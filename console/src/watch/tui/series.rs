@@ -262,7 +262,7 @@ impl Pen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::sample::{tests::entry, Names};
+    use super::super::super::sample::{Names, tests::entry};
     use super::*;
 
     /// Samples of (ms, placed, queued, p50).

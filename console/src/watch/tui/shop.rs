@@ -8,8 +8,8 @@ use super::super::id::{bytes_of, name_of};
 use super::super::model::{Key, StoreState, Window};
 use super::super::sample::Sample;
 use super::foreign::safe;
-use super::series::{refused_in, Series, Span};
-use super::words::{Refusal, GROUPS, NO_REASON, REFUSALS};
+use super::series::{Series, Span, refused_in};
+use super::words::{GROUPS, NO_REASON, REFUSALS, Refusal};
 
 /// No chart shows less time than this.
 const LEAST_SPAN_MS: u64 = 30_000;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
-use ratatui::Terminal;
 use serde_json::json;
 
 use super::super::detail::{DeadLetters, Detail, InWork, OrderRef, Reason, Setting, SkuLine, Skus, Worker, Workers};
@@ -14,11 +14,11 @@ use super::super::id::{id_of, name_of};
 use super::super::link::AskError;
 use super::super::model::{Key, ServerState, StoreLine, StoreState, Window};
 use super::super::reply::Pairs;
-use super::super::sample::{tests::entry, Names, Sample};
+use super::super::sample::{Names, Sample, tests::entry};
 use super::draw::draw;
 use super::keys::{self, Wish};
 use super::screen::{Dialog, OrderLook, Redrive, Screen};
-use super::shop::{Shop, Tab, TABS};
+use super::shop::{Shop, TABS, Tab};
 use super::theme::Theme;
 
 const NOW_MS: u64 = 1_700_000_100_000;

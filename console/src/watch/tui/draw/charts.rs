@@ -1,10 +1,10 @@
 //! Charts of what happens over time.
 
+use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, BorderType, Chart, Dataset, GraphType, Paragraph};
-use ratatui::Frame;
 
 use super::super::format::{self, clock, duration, short};
 use super::super::screen::Screen;
@@ -46,19 +46,11 @@ fn whole(value: f64) -> String {
 }
 
 fn time(value: f64) -> String {
-    if value == 0.0 {
-        "0".into()
-    } else {
-        duration(value.round() as i64)
-    }
+    if value == 0.0 { "0".into() } else { duration(value.round() as i64) }
 }
 
 fn latency(value: f64) -> String {
-    if value == 0.0 {
-        format::NONE.into()
-    } else {
-        time(value)
-    }
+    if value == 0.0 { format::NONE.into() } else { time(value) }
 }
 
 /// All charts, the most telling first.

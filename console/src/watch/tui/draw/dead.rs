@@ -1,9 +1,9 @@
 //! Retries and dead letters: orders that ran out of attempts, by reason.
 
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Paragraph, Wrap};
-use ratatui::Frame;
 
 use super::super::foreign::{columns, fit, safe};
 use super::super::format::count;
@@ -11,7 +11,7 @@ use super::super::screen::Screen;
 use super::super::shop::{DeadLine, Numbers, Shop, Tab};
 use super::super::theme::{Theme, Tone};
 use super::super::words::TROUBLE;
-use super::part::{bar, open_panel, rows_of, window, NO_BREAK};
+use super::part::{NO_BREAK, bar, open_panel, rows_of, window};
 
 const TITLE: &str = "Retries and dead letters";
 const MEANING: &str = "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.";

@@ -1,16 +1,16 @@
 //! What lies over the page: a field to type into, a question, and what everything means.
 
+use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
-use ratatui::Frame;
 
 use super::super::super::id::name_of;
 use super::super::foreign::{columns, safe};
 use super::super::format::plural;
 use super::super::screen::{Ask, Redrive};
 use super::super::theme::Theme;
-use super::super::words::{AVAILABLE_WHY, GROUPS, NOTES, NO_REASON, REFUSALS, TILES};
+use super::super::words::{AVAILABLE_WHY, GROUPS, NO_REASON, NOTES, REFUSALS, TILES};
 use super::part::{popup, scrolled, wrapped};
 
 const PROMPT_WIDTH: u16 = 70;

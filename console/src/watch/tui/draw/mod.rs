@@ -16,10 +16,10 @@ mod top;
 mod window;
 mod work;
 
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Paragraph, Wrap};
-use ratatui::Frame;
 
 use super::screen::{Dialog, Screen};
 use super::shop::{Shop, Tab};

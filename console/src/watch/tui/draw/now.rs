@@ -1,9 +1,9 @@
 //! The dashboard: what is left, who orders, what is done; and as much of the rest as there is room for.
 
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Wrap};
-use ratatui::Frame;
 
 use super::super::foreign::safe;
 use super::super::screen::Screen;

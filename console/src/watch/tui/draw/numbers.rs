@@ -1,13 +1,13 @@
 //! Every number of the store, with its meaning.
 
+use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
-use ratatui::Frame;
 
 use super::super::format::{count, duration};
 use super::super::screen::Screen;
 use super::super::shop::{Numbers, Shop};
-use super::super::words::{Named, GROUPS, REFUSALS};
+use super::super::words::{GROUPS, Named, REFUSALS};
 use super::part::{open_panel, window};
 
 const TITLE: &str = "Every number";

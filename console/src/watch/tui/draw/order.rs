@@ -1,8 +1,8 @@
 //! One order: what it is, and everything that happened to it.
 
+use ratatui::Frame;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::Frame;
 use serde_json::Value as Json;
 
 use super::super::super::link::AskError;

@@ -1,10 +1,10 @@
 //! Parts that pictures are made of.
 
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, BorderType, Clear, Padding, Paragraph, Wrap};
-use ratatui::Frame;
 
 use super::super::foreign::fit;
 use super::super::theme::{Theme, Tone};

@@ -1,8 +1,8 @@
 //! Refusals by reason: how often which no, and what it means.
 
+use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
-use ratatui::Frame;
 
 use super::super::format::{count, percent};
 use super::super::screen::Screen;

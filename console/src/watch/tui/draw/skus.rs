@@ -1,12 +1,12 @@
 //! SKUs: those that are out or low first.
 
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span, Text};
-use ratatui::Frame;
 
 use super::super::super::detail::SkuLine;
 use super::super::foreign::{columns, safe};
-use super::super::format::{count, NONE};
+use super::super::format::{NONE, count};
 use super::super::screen::Screen;
 use super::super::shop::{Shop, Tab};
 use super::super::theme::{Theme, Tone};

@@ -1,9 +1,9 @@
 //! The card with the units left, and where all units are.
 
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
-use ratatui::Frame;
 use tui_big_text::{BigText, PixelSize};
 
 use super::super::format::{count, duration, percent, plural};

@@ -1,17 +1,17 @@
 //! All stores at a glance: a line each.
 
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Paragraph, Wrap};
-use ratatui::Frame;
 
 use super::super::super::id::bytes_of;
 use super::super::super::model::StoreLine;
 use super::super::foreign::{columns, safe};
-use super::super::format::{count, rate, short, NONE};
-use super::super::screen::{number, Screen};
-use super::super::series::{refused_in, Column, Span as Time};
+use super::super::format::{NONE, count, rate, short};
+use super::super::screen::{Screen, number};
+use super::super::series::{Column, Span as Time, refused_in};
 use super::super::theme::{Theme, Tone};
 use super::part::{bar, panel, window, wrapped};
 use super::window::phase;

@@ -1,10 +1,10 @@
 //! The tiles: who orders, what is done, and what must never happen.
 
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Borders, Padding, Paragraph, Wrap};
-use ratatui::Frame;
 
 use super::super::format::{count, percent, plural, rate};
 use super::super::screen::Screen;
@@ -12,7 +12,7 @@ use super::super::series::Column;
 use super::super::shop::{Numbers, Shop};
 use super::super::theme::{Theme, Tone};
 use super::super::words::TILES;
-use super::part::{rows_of, NO_BREAK};
+use super::part::{NO_BREAK, rows_of};
 
 /// Tiles beside each other.
 const ACROSS: usize = 3;

@@ -1,13 +1,13 @@
 //! What is always in sight: where we are, how fresh the numbers are, what must not be missed, and the keys.
 
+use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::Frame;
 
 use super::super::foreign::{fit, safe};
 use super::super::format::{age, count, moment};
 use super::super::screen::{Dialog, Freshness, Screen};
-use super::super::shop::{Shop, Tab, TABS};
+use super::super::shop::{Shop, TABS, Tab};
 use super::super::theme::Tone;
 use super::part::{spread, wrapped};
 use super::window::{explain, phase};

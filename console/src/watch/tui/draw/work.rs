@@ -1,8 +1,8 @@
 //! Workers and the orders in their hands, with the time left on each lease.
 
+use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span, Text};
-use ratatui::Frame;
 
 use super::super::super::detail::{InWork, Worker};
 use super::super::foreign::{columns, fit, safe};

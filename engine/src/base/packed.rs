@@ -1,0 +1,121 @@
+//! Small integers and byte strings packed into bytes: LEB128 varints, as Protocol Buffers use them.
+
+use smallvec::SmallVec;
+
+/// What packed bytes are written to.
+pub(crate) trait Out {
+    fn byte(&mut self, byte: u8);
+    fn bytes(&mut self, bytes: &[u8]);
+}
+
+impl Out for Vec<u8> {
+    fn byte(&mut self, byte: u8) {
+        self.push(byte);
+    }
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl<const N: usize> Out for SmallVec<[u8; N]>
+where
+    [u8; N]: smallvec::Array<Item = u8>,
+{
+    fn byte(&mut self, byte: u8) {
+        self.push(byte);
+    }
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Appends `n` in 1 to 10 bytes.
+#[inline]
+pub(crate) fn put(out: &mut impl Out, mut n: u64) {
+    while n >= 0x80 {
+        out.byte(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.byte(n as u8);
+}
+
+/// Appends integers one behind the other.
+pub(crate) fn put_all(out: &mut impl Out, numbers: impl IntoIterator<Item = u64>) {
+    numbers.into_iter().for_each(|n| put(out, n));
+}
+
+/// Appends a length and the bytes.
+pub(crate) fn put_bytes(out: &mut impl Out, bytes: &[u8]) {
+    put(out, bytes.len() as u64);
+    out.bytes(bytes);
+}
+
+/// Takes an integer from the front of `bytes`; `None` if there is none or it is over 64 bits.
+#[inline]
+pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let mut n = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (first, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let part = u64::from(first & 0x7f);
+        if shift == 63 && part > 1 {
+            return None;
+        }
+        n |= part << shift;
+        if first & 0x80 == 0 {
+            return Some(n);
+        }
+    }
+    None
+}
+
+/// Takes a length and that many bytes from the front.
+#[inline]
+pub(crate) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = usize::try_from(take(bytes)?).ok()?;
+    let taken = bytes.get(..len)?;
+    *bytes = &bytes[len..];
+    Some(taken)
+}
+
+/// Takes an integer that has to fit 32 bits.
+pub(crate) fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
+    u32::try_from(take(bytes)?).ok()
+}
+
+/// Signed integers with small absolute values stay small: 0, -1, 1, -2 … become 0, 1, 2, 3 …
+pub(crate) fn zigzag(n: i64) -> u64 {
+    ((n << 1) ^ (n >> 63)) as u64
+}
+
+/// The way back.
+#[cfg(test)]
+pub(crate) fn unzigzag(n: u64) -> i64 {
+    (n >> 1) as i64 ^ -((n & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_come_back_as_they_went() {
+        for n in [0, 1, 127, 128, 300, u64::from(u32::MAX), (1 << 53) - 1, u64::MAX] {
+            let mut out = Vec::new();
+            put(&mut out, n);
+            let mut rest = &out[..];
+            assert_eq!(take(&mut rest), Some(n));
+            assert!(rest.is_empty());
+        }
+        for n in [0, -1, 1, i64::MIN, i64::MAX] {
+            assert_eq!(unzigzag(zigzag(n)), n);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_too_long_is_refused() {
+        assert_eq!(take(&mut &[0x80u8][..]), None);
+        assert_eq!(take(&mut &[0xffu8; 11][..]), None);
+        assert_eq!(take_bytes(&mut &[5u8, 1, 2][..]), None);
+    }
+}

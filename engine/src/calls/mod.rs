@@ -1,0 +1,12 @@
+//! What can be asked of a store, a file a family of commands.
+
+pub mod dead;
+pub mod due;
+pub mod holds;
+pub mod locks;
+pub mod metrics;
+pub mod orders;
+pub mod returns;
+pub mod steps;
+pub mod stock;
+pub mod work;

@@ -1,0 +1,187 @@
+//! What happens to an order between its placing and its end, packed: ORDER.GET shows it.
+
+use crate::base::packed::{put, put_bytes, take, take_bytes};
+use crate::base::units::Ms;
+
+/// Happenings an order remembers; the oldest go first. It bounds what an order that is retried or advanced for ever takes.
+pub(crate) const HISTORY_EVENTS_MAX: u64 = 100;
+
+/// Bytes of a reason that the history keeps; the streams and the order itself have all of it.
+pub(crate) const REASON_BYTES: usize = 200;
+
+/// One thing that happened to an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryEvent<'a> {
+    /// A worker claimed it, for this attempt (1 is the first).
+    Claimed { at: Ms, worker: &'a [u8], token: u64, attempt: u64 },
+    /// The attempt failed; its retry is due then (0: it had no more).
+    Failed { at: Ms, attempt: u64, due: Ms, reason: &'a [u8] },
+    /// The lease of the attempt ended.
+    LeaseEnded { at: Ms, attempt: u64 },
+    /// The worker gave it back.
+    Yielded { at: Ms },
+    /// It ran out of attempts.
+    Dead { at: Ms, reason: &'a [u8] },
+    /// It was queued anew.
+    Redriven { at: Ms },
+    /// It came to a step of fulfilment.
+    Step { at: Ms, step: &'a [u8], version: u64 },
+}
+
+/// The happenings of one order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct History {
+    packed: Vec<u8>,
+    count: u64,
+    lost: u64,
+}
+
+impl History {
+    /// Adds what happened last.
+    pub fn push(&mut self, event: HistoryEvent<'_>) {
+        if self.count == HISTORY_EVENTS_MAX {
+            self.forget_first();
+        }
+        // Room for what the usual order goes through: one claim.
+        self.packed.reserve_exact(32);
+        write(&mut self.packed, event);
+        self.count += 1;
+    }
+
+    fn forget_first(&mut self) {
+        let mut rest = &self.packed[..];
+        let _ = read(&mut rest);
+        let first = self.packed.len() - rest.len();
+        self.packed.drain(..first);
+        self.count -= 1;
+        self.lost = self.lost.saturating_add(1);
+    }
+
+    /// All that is remembered, first to last.
+    pub fn list(&self) -> Vec<HistoryEvent<'_>> {
+        let mut rest = &self.packed[..];
+        std::iter::from_fn(|| read(&mut rest)).collect()
+    }
+
+    /// Earlier ones that are forgotten.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The bytes to save.
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    /// A history from saved bytes, if they are one.
+    pub fn from_packed(packed: &[u8], lost: u64) -> Option<History> {
+        let (mut rest, mut count) = (packed, 0);
+        while !rest.is_empty() {
+            read(&mut rest)?;
+            count += 1;
+        }
+        (count <= HISTORY_EVENTS_MAX).then(|| History { packed: packed.to_vec(), count, lost })
+    }
+}
+
+fn write(out: &mut Vec<u8>, event: HistoryEvent<'_>) {
+    let mut start = |kind: u8, at: Ms| {
+        out.push(kind);
+        put(out, at);
+    };
+    match event {
+        HistoryEvent::Claimed { at, worker, token, attempt } => {
+            start(0, at);
+            put(out, token);
+            put(out, attempt);
+            put_bytes(out, worker);
+        }
+        HistoryEvent::Failed { at, attempt, due, reason } => {
+            start(1, at);
+            put(out, attempt);
+            put(out, due);
+            put_bytes(out, &reason[..reason.len().min(REASON_BYTES)]);
+        }
+        HistoryEvent::LeaseEnded { at, attempt } => {
+            start(2, at);
+            put(out, attempt);
+        }
+        HistoryEvent::Yielded { at } => start(3, at),
+        HistoryEvent::Dead { at, reason } => {
+            start(4, at);
+            put_bytes(out, &reason[..reason.len().min(REASON_BYTES)]);
+        }
+        HistoryEvent::Redriven { at } => start(5, at),
+        HistoryEvent::Step { at, step, version } => {
+            start(6, at);
+            put(out, version);
+            put_bytes(out, step);
+        }
+    }
+}
+
+fn read<'a>(rest: &mut &'a [u8]) -> Option<HistoryEvent<'a>> {
+    let (kind, after) = rest.split_first()?;
+    *rest = after;
+    let at = take(rest)?;
+    Some(match kind {
+        0 => {
+            let (token, attempt) = (take(rest)?, take(rest)?);
+            HistoryEvent::Claimed { at, worker: take_bytes(rest)?, token, attempt }
+        }
+        1 => {
+            let (attempt, due) = (take(rest)?, take(rest)?);
+            HistoryEvent::Failed { at, attempt, due, reason: take_bytes(rest)? }
+        }
+        2 => HistoryEvent::LeaseEnded { at, attempt: take(rest)? },
+        3 => HistoryEvent::Yielded { at },
+        4 => HistoryEvent::Dead { at, reason: take_bytes(rest)? },
+        5 => HistoryEvent::Redriven { at },
+        6 => {
+            let version = take(rest)?;
+            HistoryEvent::Step { at, step: take_bytes(rest)?, version }
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_comes_back_as_it_went() {
+        let all = [
+            HistoryEvent::Claimed { at: 1 << 41, worker: b"w", token: 9 << 40, attempt: 1 },
+            HistoryEvent::Failed { at: 2, attempt: 1, due: 3, reason: b"why" },
+            HistoryEvent::LeaseEnded { at: 4, attempt: 2 },
+            HistoryEvent::Yielded { at: 5 },
+            HistoryEvent::Dead { at: 6, reason: b"" },
+            HistoryEvent::Redriven { at: 7 },
+            HistoryEvent::Step { at: 8, step: b"packed", version: 3 },
+        ];
+        let mut history = History::default();
+        all.into_iter().for_each(|event| history.push(event));
+        assert_eq!(history.list(), all);
+        assert_eq!(History::from_packed(history.packed(), 0), Some(history));
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_and_long_reasons_cut() {
+        let mut history = History::default();
+        for at in 0..250 {
+            history.push(HistoryEvent::Dead { at, reason: &[b'x'; 1_000] });
+        }
+        let list = history.list();
+        assert_eq!((list.len() as u64, history.lost()), (HISTORY_EVENTS_MAX, 150));
+        assert_eq!(list[0], HistoryEvent::Dead { at: 150, reason: &[b'x'; REASON_BYTES] });
+    }
+
+    #[test]
+    fn bytes_that_are_no_history_are_refused() {
+        assert_eq!(History::from_packed(&[9, 0], 0), None);
+        assert_eq!(History::from_packed(&[6, 1, 1, 200, 1], 0), None);
+        let long = [3u8, 1].repeat(HISTORY_EVENTS_MAX as usize + 1);
+        assert_eq!(History::from_packed(&long, 0), None);
+    }
+}

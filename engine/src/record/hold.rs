@@ -1,0 +1,127 @@
+//! The record of a hold: units set aside until a deadline.
+
+use smallvec::SmallVec;
+
+use crate::base::slab::Record;
+use crate::base::units::{Bytes, Ms, NIL};
+
+/// Where a hold is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum HoldState {
+    /// Its units are set aside.
+    Live = 0,
+    /// Its last units were committed.
+    Committed = 1,
+    /// Its last units were released.
+    Released = 2,
+    /// Its deadline passed.
+    Expired = 3,
+    /// It became an order.
+    Ordered = 4,
+}
+
+impl HoldState {
+    const ALL: [HoldState; 5] =
+        [HoldState::Live, HoldState::Committed, HoldState::Released, HoldState::Expired, HoldState::Ordered];
+
+    /// The name clients see.
+    pub fn name(self) -> &'static str {
+        ["live", "committed", "released", "expired", "ordered"][self as usize]
+    }
+
+    pub(crate) fn by_number(number: u64) -> Option<HoldState> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+}
+
+/// One SKU of a hold, units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HoldItem {
+    pub sku: u32,
+    /// As reserved.
+    pub qty: u64,
+    /// Still set aside.
+    pub left: u64,
+    /// Taken out of on_hand.
+    pub committed: u64,
+}
+
+/// A hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    pub id: Bytes,
+    /// The number of the hold in the store.
+    pub place: u64,
+    /// The slot of its customer, or [`NIL`].
+    pub customer: u32,
+    pub state: HoldState,
+    /// The TTL the caller named; 0: none, the store's `hold-ms`.
+    pub ttl_ms: Ms,
+    /// When it expires; once it ended, when it is forgotten.
+    pub due: Ms,
+    /// When it would have expired as reserved: the first reply.
+    pub first_deadline: Ms,
+    /// When it expires, or ended.
+    pub deadline: Ms,
+    pub ended_at: Ms,
+    /// The fingerprint of the call that ended it.
+    pub end_call: u128,
+    pub items: SmallVec<[HoldItem; 1]>,
+    vacant: Option<u32>,
+}
+
+impl Hold {
+    pub fn new(id: &[u8]) -> Self {
+        Hold {
+            id: id.into(),
+            place: 0,
+            customer: NIL,
+            state: HoldState::Live,
+            ttl_ms: 0,
+            due: 0,
+            first_deadline: 0,
+            deadline: 0,
+            ended_at: 0,
+            end_call: 0,
+            items: SmallVec::new(),
+            vacant: None,
+        }
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.state == HoldState::Live
+    }
+
+    /// Units still set aside.
+    pub fn left(&self) -> u64 {
+        self.items.iter().map(|item| item.left).sum()
+    }
+}
+
+impl Record for Hold {
+    fn vacant(next: u32) -> Self {
+        Hold { vacant: Some(next), ..Hold::new(b"") }
+    }
+
+    fn next_vacant(&self) -> Option<u32> {
+        self.vacant
+    }
+}
+
+/// What `INV.HOLD` shows of a hold. Borrowed from the store.
+#[derive(Debug)]
+pub struct HoldView<'a> {
+    pub id: &'a [u8],
+    pub state: HoldState,
+    /// Empty where the hold names none.
+    pub customer: &'a [u8],
+    /// When it expires, or would have.
+    pub deadline: Ms,
+    /// 0 while it is live.
+    pub ended_at: Ms,
+    /// Units still set aside.
+    pub left: u64,
+    /// SKU, units reserved, units left, units committed.
+    pub items: Vec<(&'a [u8], u64, u64, u64)>,
+}

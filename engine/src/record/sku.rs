@@ -1,0 +1,84 @@
+//! The books of one SKU.
+
+use crate::base::slab::Record;
+use crate::base::units::{Bytes, NIL};
+
+/// Stock of one SKU. Units of the shop's goods; `received` and `past` are what an audit recounts with.
+#[derive(Clone, Debug)]
+pub(crate) struct Sku {
+    pub id: Bytes,
+    /// Units in the building.
+    pub on_hand: u64,
+    /// Units of live holds and open orders.
+    pub held: u64,
+    /// Units that are never sold.
+    pub safety: u64,
+    /// The mark at or under which the SKU is low; 0: none.
+    pub low: u64,
+    /// Units one customer may have; 0: no limit.
+    pub limit: u64,
+    /// Units that left by orders and commits, net of returns.
+    pub sold: u64,
+    /// Units that came in by counts and adjustments, net: always `on_hand + sold`.
+    pub received: i64,
+    /// The part of `sold` whose orders and holds are forgotten.
+    pub past: u64,
+}
+
+impl Sku {
+    pub fn new(id: &[u8]) -> Self {
+        Sku { id: id.into(), on_hand: 0, held: 0, safety: 0, low: 0, limit: 0, sold: 0, received: 0, past: 0 }
+    }
+
+    /// Units that can be sold; negative when a count came in below what is held.
+    #[inline]
+    pub fn available(&self) -> i64 {
+        self.on_hand as i64 - self.held as i64 - self.safety as i64
+    }
+
+    pub fn is_low(&self) -> bool {
+        self.low > 0 && self.available() <= self.low as i64
+    }
+
+    pub fn view(&self) -> SkuView {
+        SkuView {
+            on_hand: self.on_hand,
+            held: self.held,
+            safety: self.safety,
+            low: self.low,
+            limit: self.limit,
+            available: self.available(),
+            sold: self.sold,
+        }
+    }
+}
+
+/// SKUs are never removed, so the slab never asks for this; an empty id (which no client can make) marks the place.
+impl Record for Sku {
+    fn vacant(_: u32) -> Self {
+        Sku::new(b"")
+    }
+
+    fn next_vacant(&self) -> Option<u32> {
+        self.id.is_empty().then_some(NIL)
+    }
+}
+
+/// What `INV.GET` shows of a SKU. Units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SkuView {
+    /// Units in the building.
+    pub on_hand: u64,
+    /// Units of live holds and open orders.
+    pub held: u64,
+    /// Units that are never sold.
+    pub safety: u64,
+    /// The low mark; 0: none.
+    pub low: u64,
+    /// Units one customer may have; 0: no limit.
+    pub limit: u64,
+    /// `on_hand - held - safety`.
+    pub available: i64,
+    /// Units sold, net of returns.
+    pub sold: u64,
+}

@@ -1,0 +1,96 @@
+//! Why a call is refused. The first word of each text is the code that clients switch on.
+
+use std::fmt;
+
+use crate::base::units::{Bytes, Ms};
+use crate::record::order::OrderState;
+
+/// A refusal: nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no store at the key.
+    NoStore,
+    /// The store does not know the SKU.
+    NoSku(Bytes),
+    /// The store does not know the hold, or has forgotten it (`keep-ms`).
+    NoHold(Bytes),
+    /// The store does not know the order, or has forgotten it (`keep-ms`).
+    NoOrder(Bytes),
+    /// The same, for units that come back: a forgotten order has to be named with its customer and a REF.
+    Forgotten(Bytes),
+    /// Fewer units are available than wanted.
+    OutOfStock { sku: Bytes, wanted: u64, available: i64 },
+    /// The customer would have more units than the limit of the store, or of the SKU where one is named.
+    Limit { customer: Bytes, limit: u64, has: u64, sku: Option<Bytes> },
+    /// The sale window has not opened yet.
+    NotOpen { opens: Ms, now: Ms },
+    /// The sale window has closed.
+    Closed { closes: Ms, now: Ms },
+    /// The hold's deadline has passed.
+    Expired { hold: Bytes, at: Ms },
+    /// The state of the thing does not allow it; the text says what it is in.
+    BadState(String),
+    /// The id is known with other content; the text names the id and what differs.
+    Mismatch(String),
+    /// The worker's lease passed on: the token is not the current one. 0: there is none, the order is in another state.
+    Fenced { current: u64, state: OrderState },
+    /// A numbered feed skipped ahead.
+    Gap { expected: u64 },
+    /// An argument does not fit: its name, and what is wrong with it.
+    Argument { name: &'static str, problem: String },
+}
+
+impl Refusal {
+    /// An argument that does not fit.
+    pub fn argument(name: &'static str, problem: impl Into<String>) -> Self {
+        Refusal::Argument { name, problem: problem.into() }
+    }
+
+    pub(crate) fn order_is(state: OrderState) -> Self {
+        Refusal::BadState(format!("order is {}", state.name()))
+    }
+}
+
+/// Client ids are bytes; an error is one line of text. What is not printable ASCII is shown as `\xNN`.
+pub(crate) struct Shown<'a>(pub &'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoStore => write!(f, "NOSTORE no store at this key, make one with STORE.SET or INV.SET"),
+            Refusal::NoSku(id) => write!(f, "NOSKU no SKU {} in this store", Shown(id)),
+            Refusal::NoHold(id) => write!(f, "NOHOLD no hold {} in this store", Shown(id)),
+            Refusal::NoOrder(id) => write!(f, "NOORDER no order {} in this store", Shown(id)),
+            Refusal::Forgotten(id) => {
+                write!(f, "NOORDER no order {} in this store; ", Shown(id))?;
+                write!(f, "name CUSTOMER and REF to return units of one that is forgotten")
+            }
+            Refusal::OutOfStock { sku, wanted, available } => {
+                write!(f, "OUTOFSTOCK {} wanted {wanted} available {available}", Shown(sku))
+            }
+            Refusal::Limit { customer, limit, has, sku } => {
+                write!(f, "LIMIT customer {} limit {limit} has {has}", Shown(customer))?;
+                sku.as_ref().map_or(Ok(()), |sku| write!(f, " of {}", Shown(sku)))
+            }
+            Refusal::NotOpen { opens, now } => write!(f, "NOTOPEN opens at {opens}, now is {now}"),
+            Refusal::Closed { closes, now } => write!(f, "CLOSED closed at {closes}, now is {now}"),
+            Refusal::Expired { hold, at } => write!(f, "EXPIRED hold {} expired at {at}", Shown(hold)),
+            Refusal::BadState(text) => write!(f, "BADSTATE {text}"),
+            Refusal::Mismatch(text) => write!(f, "MISMATCH {text}"),
+            Refusal::Fenced { current: 0, state } => {
+                write!(f, "FENCED current token 0, nobody has the order: it is {}", state.name())
+            }
+            Refusal::Fenced { current, .. } => write!(f, "FENCED current token {current}"),
+            Refusal::Gap { expected } => write!(f, "GAP expected {expected}"),
+            Refusal::Argument { name, problem } => write!(f, "ERR {name} {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}

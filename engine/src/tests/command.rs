@@ -1,0 +1,383 @@
+//! Every call of the engine as a value: what tests make up, log, replay and hand to the model.
+
+use crate::base::units::{Item, Ms};
+use crate::calls::holds::{Close, Reserve};
+use crate::calls::metrics::Sample;
+use crate::calls::orders::{Complete, Place, Take};
+use crate::calls::returns::Return;
+use crate::calls::steps::Advance;
+use crate::calls::stock::{Adjust, SetStock, SyncCounts, Synced};
+use crate::calls::work::{Claim, Fail, Failure};
+use crate::record::history::HistoryEvent;
+use crate::record::order::OrderState;
+use crate::store::Store;
+use crate::terms::counters::{Code, Refused};
+use crate::terms::effects::Effects;
+use crate::terms::refusal::Refusal;
+use crate::terms::settings::Field;
+use crate::terms::streams::{EntryId, StreamKind};
+
+pub type Id = Vec<u8>;
+
+/// `sku qty` pairs.
+pub type Lines = Vec<(Id, u64)>;
+
+/// A call that may change a store.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Configure(Vec<(Field, u64)>),
+    SetStock {
+        sku: Id,
+        on_hand: u64,
+        safety: Option<u64>,
+        low: Option<u64>,
+        limit: Option<u64>,
+    },
+    Adjust {
+        sku: Id,
+        delta: i64,
+        reason: Id,
+        reference: Option<Id>,
+    },
+    Sync {
+        source: Id,
+        seq: u64,
+        counts: Lines,
+    },
+    Reserve {
+        hold: Id,
+        customer: Option<Id>,
+        ttl_ms: Option<Ms>,
+        items: Lines,
+    },
+    Extend {
+        hold: Id,
+        ms: Ms,
+    },
+    Close {
+        hold: Id,
+        commit: bool,
+        reference: Option<Id>,
+        items: Option<Lines>,
+    },
+    Place {
+        order: Id,
+        customer: Id,
+        group: Option<Id>,
+        data: Id,
+        take: Source,
+    },
+    Complete {
+        order: Id,
+        token: Option<u64>,
+        result: Id,
+    },
+    Cancel {
+        order: Id,
+        reason: Id,
+    },
+    Return {
+        order: Id,
+        customer: Option<Id>,
+        reference: Option<Id>,
+        scrap: bool,
+        items: Lines,
+    },
+    Claim {
+        worker: Id,
+        count: usize,
+        lease_ms: Option<Ms>,
+    },
+    Renew {
+        order: Id,
+        token: u64,
+        lease_ms: Option<Ms>,
+    },
+    Yield {
+        worker: Id,
+    },
+    TakeBack {
+        order: Id,
+        token: u64,
+    },
+    Fail {
+        order: Id,
+        token: Option<u64>,
+        reason: Id,
+        after_ms: Option<Ms>,
+        fatal: bool,
+    },
+    Redrive {
+        order: Id,
+    },
+    Advance {
+        order: Id,
+        step: Id,
+        from: Option<Id>,
+        token: Option<u64>,
+    },
+    CompleteAndClaim {
+        order: Id,
+        token: Option<u64>,
+        result: Id,
+        worker: Id,
+        lease_ms: Option<Ms>,
+    },
+    Sweep {
+        budget: u64,
+    },
+    /// Refusals since the last one, by the names of their counters.
+    Sample {
+        refused: Vec<(&'static str, u64)>,
+    },
+    /// An entry of an order got another id: its own again, or one `ahead_ms` past the stream's last. That of its end once
+    /// it is completed, that in `…:dead` once it is dead, else the one in `…:orders`, or in `…:retry` on the `side`.
+    Reentry {
+        order: Id,
+        side: bool,
+        ahead_ms: Option<Ms>,
+    },
+}
+
+/// Orders that stand for any, see [`Command::aimed`].
+const ANY: [&[u8]; 4] = [b"o5", b"o6", b"o7", b"o8"];
+
+/// Tokens below this stand for one that the order was claimed under.
+const TOKENS_MEANT: u64 = 100;
+
+/// Where an order's units come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    Items(Lines),
+    Hold(Id),
+}
+
+/// What a call replies.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    Nothing,
+    /// What is available.
+    Available(i64),
+    /// on_hand.
+    OnHand(u64),
+    /// Units left in a hold, or put back.
+    Units(u64),
+    /// A deadline.
+    Time(Ms),
+    Entry(EntryId),
+    Synced(Synced),
+    /// Orders that were handed out, each with its token.
+    Claimed(Vec<(Id, u64)>),
+    /// How many orders were given back.
+    Yielded(u64),
+    Failed(Failure),
+    /// Whether a dead order took its units again.
+    Redriven(bool),
+    /// How many steps an order has been at.
+    Version(u64),
+    /// The entry of a completed order, and the next one with its token.
+    Next(EntryId, Option<(Id, u64)>),
+    /// Whether anything was due.
+    Swept(bool),
+    Sampled(Box<Sample>),
+}
+
+/// Refusals as the engine takes them.
+fn counts(refused: &[(&str, u64)]) -> Refused {
+    let mut counts = Refused::default();
+    for (name, count) in refused {
+        let code = Code::ALL.iter().zip(Code::NAMES).find(|(_, known)| *known == name).expect("a code's name").0;
+        (0..*count).for_each(|_| counts.count(*code));
+    }
+    counts
+}
+
+/// The lines as the engine takes them.
+fn lines(list: &[(Id, u64)]) -> Vec<Item<'_>> {
+    list.iter().map(|(sku, qty)| Item { sku, qty: *qty }).collect()
+}
+
+impl Command {
+    /// Makes the call at `now`.
+    pub fn apply(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
+        match self {
+            Command::Configure(fields) => store.configure(now, fields, fx).map(|()| Reply::Nothing),
+            Command::SetStock { .. } | Command::Adjust { .. } | Command::Sync { .. } => {
+                self.apply_count(store, now, fx)
+            }
+            Command::Reserve { .. } | Command::Extend { .. } | Command::Close { .. } => self.apply_hold(store, now, fx),
+            Command::Sample { refused } => Ok(Reply::Sampled(Box::new(store.sample(now, &counts(refused), fx)))),
+            Command::Sweep { budget } => Ok(Reply::Swept(store.sweep(now, *budget, fx))),
+            Command::Reentry { order, side, ahead_ms } => {
+                reenter(store, order, *side, *ahead_ms, fx);
+                Ok(Reply::Nothing)
+            }
+            Command::Place { .. } | Command::Complete { .. } | Command::Cancel { .. } | Command::Return { .. } => {
+                self.apply_order(store, now, fx)
+            }
+            Command::Claim { .. } | Command::Yield { .. } | Command::CompleteAndClaim { .. } => {
+                self.apply_worker(store, now, fx)
+            }
+            _ => self.apply_work(store, now, fx),
+        }
+    }
+
+    /// The same command, aimed at what there is: at an order in the state it is meant for, where its own is one of those
+    /// that stand for any; and under a token of one of its claims, 0 the last, 1 the one before, where it names a small
+    /// one. Nobody can make up a token, but anybody may come with an old one.
+    pub fn aimed(mut self, store: &Store) -> Command {
+        let state = match self {
+            Command::Redrive { .. } => Some(OrderState::Dead),
+            Command::Return { .. } => Some(OrderState::Completed),
+            Command::Complete { .. } | Command::Cancel { .. } => None,
+            _ => Some(OrderState::Claimed),
+        };
+        let (order, token) = match &mut self {
+            Command::Renew { order, token, .. } | Command::TakeBack { order, token } => (order, Some(token)),
+            Command::Complete { order, token, .. }
+            | Command::CompleteAndClaim { order, token, .. }
+            | Command::Fail { order, token, .. }
+            | Command::Advance { order, token, .. } => (order, token.as_mut()),
+            Command::Redrive { order } | Command::Return { order, .. } | Command::Cancel { order, .. } => (order, None),
+            _ => return self,
+        };
+        let meant = store.scan_orders(0, 0, 1_000, state, None, false).1;
+        let number = usize::from(order.last().copied().unwrap_or_default());
+        if ANY.contains(&&order[..]) && !meant.is_empty() {
+            *order = meant[number % meant.len()].to_vec();
+        }
+        if let Some(token) = token.filter(|token| **token < TOKENS_MEANT) {
+            let history = store.order(0, order).map_or_else(Vec::new, |view| view.history);
+            let claimed = |event: &HistoryEvent| match event {
+                HistoryEvent::Claimed { token, .. } => Some(*token),
+                _ => None,
+            };
+            let mut tokens = history.iter().rev().filter_map(claimed);
+            *token = tokens.nth(*token as usize).unwrap_or(*token + 1);
+        }
+        self
+    }
+
+    fn apply_count(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
+        match self {
+            Command::SetStock { sku, on_hand, safety, low, limit } => {
+                let set = SetStock { sku, on_hand: *on_hand, safety: *safety, low: *low, limit: *limit };
+                store.set_stock(now, &set, fx).map(Reply::Available)
+            }
+            Command::Adjust { sku, delta, reason, reference } => {
+                let adjust = Adjust { sku, delta: *delta, reason, reference: reference.as_deref() };
+                store.adjust(now, &adjust, fx).map(Reply::OnHand)
+            }
+            Command::Sync { source, seq, counts } => {
+                let sync = SyncCounts { source, seq: *seq, counts: &lines(counts) };
+                store.sync(now, &sync, fx).map(Reply::Synced)
+            }
+            other => unreachable!("{other:?} counts nothing"),
+        }
+    }
+
+    fn apply_hold(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
+        match self {
+            Command::Reserve { hold, customer, ttl_ms, items } => {
+                let customer = customer.as_deref();
+                let reserve = Reserve { hold, customer, ttl_ms: *ttl_ms, items: &lines(items) };
+                store.reserve(now, &reserve, fx).map(Reply::Time)
+            }
+            Command::Extend { hold, ms } => store.extend(now, hold, *ms, fx).map(Reply::Time),
+            Command::Close { hold, commit, reference, items } => {
+                let items = items.as_deref().map(lines);
+                let reference = reference.as_deref();
+                let close = Close { hold, commit: *commit, reference, items: items.as_deref() };
+                store.close_hold(now, &close, fx).map(Reply::Units)
+            }
+            other => unreachable!("{other:?} is of no hold"),
+        }
+    }
+
+    fn apply_order(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
+        match self {
+            Command::Place { order, customer, group, data, take } => {
+                let items = if let Source::Items(items) = take { lines(items) } else { Vec::new() };
+                let take = match take {
+                    Source::Items(_) => Take::Items(&items),
+                    Source::Hold(hold) => Take::Hold(hold),
+                };
+                let place = Place { order, customer, group: group.as_deref(), data, take };
+                store.place(now, &place, fx).map(Reply::Entry)
+            }
+            Command::Complete { order, token, result } => {
+                store.complete(now, &Complete { order, token: *token, result }, fx).map(Reply::Entry)
+            }
+            Command::Cancel { order, reason } => store.cancel(now, order, reason, fx).map(Reply::Units),
+            Command::Return { order, customer, reference, scrap, items } => {
+                let (customer, reference) = (customer.as_deref(), reference.as_deref());
+                let back = Return { order, customer, reference, scrap: *scrap, items: &lines(items) };
+                store.return_units(now, &back, fx).map(Reply::Units)
+            }
+            other => unreachable!("{other:?} is of no order"),
+        }
+    }
+
+    fn apply_worker(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
+        match self {
+            Command::Claim { worker, count, lease_ms } => {
+                let claim = Claim { worker, count: *count, lease_ms: *lease_ms };
+                let slots = store.claim(now, &claim, fx)?;
+                Ok(Reply::Claimed(slots.into_iter().map(|slot| handed_out(store, slot)).collect()))
+            }
+            Command::Yield { worker } => Ok(Reply::Yielded(store.yield_all(now, worker, fx))),
+            Command::CompleteAndClaim { order, token, result, worker, lease_ms } => {
+                let (complete, claim) =
+                    (Complete { order, token: *token, result }, Claim { worker, count: 1, lease_ms: *lease_ms });
+                let (id, next) = store.complete_and_claim(now, &complete, &claim, fx)?;
+                Ok(Reply::Next(id, next.map(|slot| handed_out(store, slot))))
+            }
+            other => unreachable!("{other:?} is of no worker"),
+        }
+    }
+
+    fn apply_work(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
+        match self {
+            Command::Renew { order, token, lease_ms } => {
+                store.renew(now, order, *token, *lease_ms, fx).map(Reply::Time)
+            }
+            Command::TakeBack { order, token } => store.take_back(now, order, *token, fx).map(|()| Reply::Nothing),
+            Command::Fail { order, token, reason, after_ms, fatal } => {
+                let fail = Fail { order, token: *token, reason, after_ms: *after_ms, fatal: *fatal };
+                store.fail(now, &fail, fx).map(Reply::Failed)
+            }
+            Command::Redrive { order } => store.redrive(now, order, fx).map(Reply::Redriven),
+            Command::Advance { order, step, from, token } => {
+                let advance = Advance { order, step, from: from.as_deref(), token: *token };
+                store.advance(now, &advance, fx).map(Reply::Version)
+            }
+            other => unreachable!("{other:?} is of no work"),
+        }
+    }
+}
+
+/// An order that was handed out, and its token.
+fn handed_out(store: &Store, slot: u32) -> (Id, u64) {
+    let view = store.order_view(0, slot);
+    (view.id.to_vec(), view.token)
+}
+
+/// What the server does where a stream did not take the id it was given, or lost the entry.
+fn reenter(store: &mut Store, order: &[u8], side: bool, ahead_ms: Option<Ms>, fx: &mut Effects) {
+    let Some(view) = store.order(0, order) else { return };
+    let (kind, own) = match (view.state, view.side) {
+        (OrderState::Completed, _) => (StreamKind::Complete, view.complete.unwrap_or_default()),
+        (OrderState::Dead, Some(dead)) => (StreamKind::Dead, dead),
+        (OrderState::Cancelled | OrderState::Dead, _) => return,
+        (_, Some(retry)) if side => (StreamKind::Retry, retry),
+        _ => (StreamKind::Orders, view.entry),
+    };
+    let id = ahead_ms.map_or(own, |ms| EntryId { ms: store.last_entry(kind).ms + ms, seq: 0 });
+    store.reentry(kind, store.order_at(order), id);
+    fx.changed = true;
+}
+
+/// The code of a refusal: the first word of its text.
+pub fn code(refusal: &Refusal) -> String {
+    refusal.to_string().split(' ').next().unwrap_or_default().to_string()
+}

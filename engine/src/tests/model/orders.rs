@@ -1,0 +1,270 @@
+//! The model's orders.
+
+use super::super::command::{Command, Id, Lines, Reply, Source};
+use super::super::told::Told;
+use super::{Model, Order, OrderItem, Outcome, Past, added_up, next_entry};
+use crate::record::hold::HoldState;
+use crate::record::order::OrderState;
+use crate::terms::effects::Event;
+use crate::terms::streams::EntryId;
+
+impl Model {
+    pub(crate) fn place(&mut self, id: &Id, customer: &Id, group: &Option<Id>, data: &Id, take: &Source) -> Outcome {
+        if let Some(order) = self.orders.get(id) {
+            if order.state == OrderState::Cancelled {
+                return Err(vec!["BADSTATE"]);
+            }
+            let items = order.items.iter().map(|item| (item.sku.clone(), item.qty));
+            let taken = match take {
+                Source::Hold(hold) => order.hold.as_ref() == Some(hold),
+                Source::Items(lines) => order.hold.is_none() && added_up(lines) == items.collect(),
+            };
+            let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
+            let first = order.first_entry.unwrap_or(order.entry);
+            return if same { Ok(Reply::Entry(first)) } else { Err(vec!["MISMATCH"]) };
+        }
+        let items = match take {
+            Source::Items(lines) => self.check_items(customer, lines)?,
+            Source::Hold(hold) => self.check_hold(customer, hold)?,
+        };
+        self.changed = true;
+        let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
+        let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0 };
+        let entry = next_entry(&mut self.last_orders, self.now);
+        let order = Order {
+            queued: self.next_place(),
+            customer: customer.clone(),
+            group: group.clone(),
+            data: data.clone(),
+            hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
+            items: items.iter().map(item).collect(),
+            state: OrderState::Queued,
+            entry,
+            placed_at: self.now,
+            ended_at: 0,
+            complete: None,
+            note: Vec::new(),
+            returns: Vec::new(),
+            first_entry: None,
+            due: None,
+            retry: None,
+            died: 0,
+            side: None,
+            token: 0,
+            worker: None,
+            lease_ms: None,
+            attempts: 0,
+            history: Vec::new(),
+            failed: None,
+            step: None,
+            next: None,
+            redriven: false,
+            was_dead: false,
+            late: false,
+        };
+        self.orders.insert(id.clone(), order);
+        self.told.push(Told::Queued(id.clone(), entry));
+        match take {
+            Source::Hold(hold) => self.end_hold(hold, HoldState::Ordered),
+            Source::Items(_) => {
+                for (before, (_, qty)) in before.iter().zip(&items) {
+                    self.moved(before, "place", *qty as i64, id, b"");
+                }
+            }
+        }
+        self.tally("placed", 1);
+        self.told.push(Told::Event(Event::OrderPlaced));
+        Ok(Reply::Entry(entry))
+    }
+
+    fn check_items(&self, customer: &Id, lines: &Lines) -> Result<Vec<(Id, u128)>, Vec<&'static str>> {
+        let items = self.merged(lines)?;
+        let codes = [self.window(), self.limits(customer, &items), self.stock(&items)].concat();
+        if codes.is_empty() { Ok(items) } else { Err(codes) }
+    }
+
+    fn check_hold(&self, customer: &Id, id: &Id) -> Result<Vec<(Id, u128)>, Vec<&'static str>> {
+        let Some(hold) = self.holds.get(id) else { return Err(vec!["NOHOLD"]) };
+        if let Some(codes) = self.not_live(hold) {
+            return Err(codes);
+        }
+        let left = hold.items.iter().filter(|item| item.left > 0);
+        let items: Vec<_> = left.map(|item| (item.sku.clone(), u128::from(item.left))).collect();
+        let codes = match &hold.customer {
+            None => self.limits(customer, &items),
+            Some(owner) if owner == customer => Vec::new(),
+            Some(_) => vec!["MISMATCH"],
+        };
+        if codes.is_empty() { Ok(items) } else { Err(codes) }
+    }
+
+    /// Ends an order in a state; its units have to be moved by then.
+    fn end_order(&mut self, id: &Id, state: OrderState, note: &Id) {
+        self.take_away(id);
+        let (now, due) = (self.now, Some((self.forget_at(), self.next_place())));
+        let order = self.orders.get_mut(id).unwrap();
+        order.state = state;
+        order.note = note.clone();
+        order.ended_at = now;
+        order.due = due;
+    }
+
+    pub(crate) fn complete(&mut self, id: &Id, token: Option<u64>, result: &Id) -> Outcome {
+        let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
+        self.check_token(order, token)?;
+        match order.state {
+            OrderState::Completed if order.note == *result => return Ok(Reply::Entry(order.complete.unwrap())),
+            OrderState::Completed => return Err(vec!["MISMATCH"]),
+            state if !state.is_open() => return Err(vec!["BADSTATE"]),
+            _ => {}
+        }
+        self.changed = true;
+        let items = order.items.clone();
+        self.leave_streams(id);
+        let before = self.levels(items.iter().map(|item| item.sku.clone()));
+        for item in &items {
+            let books = self.skus.get_mut(&item.sku).unwrap();
+            books.on_hand = books.on_hand.saturating_sub(item.qty);
+            self.tally("units-sold", item.qty);
+        }
+        self.end_order(id, OrderState::Completed, result);
+        for (before, item) in before.iter().zip(&items) {
+            self.moved(before, "complete", -(item.qty as i64), id, b"");
+        }
+        let entry = next_entry(&mut self.last_complete, self.now);
+        let order = self.orders.get_mut(id).unwrap();
+        order.complete = Some(entry);
+        order.token = token.unwrap_or(0);
+        self.took_ms.push(self.now - order.placed_at);
+        self.tally("completed", 1);
+        self.told.extend([Told::Completed(id.clone(), entry), Told::Event(Event::OrderCompleted)]);
+        Ok(Reply::Entry(entry))
+    }
+
+    pub(crate) fn cancel(&mut self, id: &Id, reason: &Id) -> Outcome {
+        let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
+        let units = if order.was_dead || order.state == OrderState::Dead { 0 } else { units_of(order) };
+        match order.state {
+            OrderState::Cancelled if order.note == *reason => return Ok(Reply::Units(units)),
+            OrderState::Cancelled => return Err(vec!["MISMATCH"]),
+            OrderState::Completed => return Err(vec!["BADSTATE"]),
+            _ => {}
+        }
+        self.changed = true;
+        let was_dead = order.state == OrderState::Dead;
+        let items = if was_dead { Vec::new() } else { order.items.clone() };
+        self.leave_streams(id);
+        let before = self.levels(items.iter().map(|item| item.sku.clone()));
+        self.end_order(id, OrderState::Cancelled, reason);
+        self.orders.get_mut(id).unwrap().was_dead = was_dead;
+        for (before, item) in before.iter().zip(&items) {
+            self.moved(before, "cancel", -(item.qty as i64), id, reason);
+        }
+        self.tally("cancelled", 1);
+        self.told.push(Told::Event(Event::OrderCancelled));
+        Ok(Reply::Units(units))
+    }
+
+    pub(crate) fn give_back(
+        &mut self,
+        command: &Command,
+        id: &Id,
+        customer: Option<&Id>,
+        reference: &Option<Id>,
+        scrap: bool,
+        lines: &Lines,
+    ) -> Outcome {
+        if let Some(replied) = self.replied(reference, command) {
+            return replied.map(Reply::Units);
+        }
+        let known = self.orders.get(id);
+        if known.is_some_and(|order| customer.is_some_and(|customer| *customer != order.customer)) {
+            return Err(vec!["MISMATCH"]);
+        }
+        if known.is_some_and(|order| order.state != OrderState::Completed) {
+            return Err(vec!["BADSTATE"]);
+        }
+        if known.is_none() && (customer.is_none() || reference.is_none()) {
+            return Err(vec!["NOORDER"]);
+        }
+        let items = self.merged(lines)?;
+        let of_order = |order: &Order, sku: &Id| {
+            order.items.iter().find(|item| item.sku == *sku).map_or(0, |item| item.qty - item.returned)
+        };
+        let had = |sku: &Id| known.map_or_else(|| self.past_units(customer, sku), |order| of_order(order, sku));
+        if items.iter().any(|(sku, qty)| u128::from(had(sku)) < *qty) {
+            return Err(vec!["BADSTATE"]);
+        }
+        self.changed = true;
+        let (now, units) = (self.now, items.iter().map(|(_, qty)| *qty as u64).sum());
+        let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
+        for (sku, qty) in &items {
+            let item = self.orders.get_mut(id).and_then(|o| o.items.iter_mut().find(|item| item.sku == *sku));
+            match item {
+                Some(item) => item.returned += *qty as u64,
+                None => self.take_past(customer, sku, *qty as u64),
+            }
+            if !scrap {
+                self.skus.get_mut(sku).unwrap().on_hand += *qty as u64;
+            }
+        }
+        self.orders.get_mut(id).into_iter().for_each(|order| order.returns.push((now, units, scrap)));
+        for (before, (_, qty)) in before.iter().zip(&items) {
+            self.moved(before, if scrap { "scrap" } else { "return" }, *qty as i64, id, b"");
+        }
+        self.tally("returned", units);
+        self.remember(reference, command, units);
+        self.told.push(Told::Event(Event::OrderReturned));
+        Ok(Reply::Units(units))
+    }
+
+    /// Units that a customer has of forgotten holds and orders.
+    fn past_units(&self, customer: Option<&Id>, sku: &Id) -> u64 {
+        let of = |past: &&Past| past.customer.as_ref() == customer && past.sku == *sku;
+        self.past.iter().filter(of).map(|past| past.units).sum()
+    }
+
+    fn take_past(&mut self, customer: Option<&Id>, sku: &Id, mut qty: u64) {
+        for past in self.past.iter_mut().filter(|past| past.customer.as_ref() == customer && past.sku == *sku) {
+            let part = qty.min(past.units);
+            past.units -= part;
+            qty -= part;
+        }
+        assert_eq!(qty, 0, "there was enough");
+    }
+
+    pub(crate) fn forget_order(&mut self, id: &Id) -> u64 {
+        let order = self.orders.remove(id).unwrap();
+        if order.state == OrderState::Completed {
+            for item in &order.items {
+                let (sku, customer) = (item.sku.clone(), Some(order.customer.clone()));
+                self.past.push(Past { sku, customer, units: item.qty - item.returned });
+            }
+        }
+        1 + order.items.len() as u64
+    }
+
+    /// An entry of an order got another id: its own again, or one ahead of the stream's last.
+    pub(crate) fn reentry(&mut self, id: &Id, side: bool, ahead_ms: Option<u64>) -> Outcome {
+        let Some(order) = self.orders.get_mut(id).filter(|order| order.state != OrderState::Cancelled) else {
+            return Ok(Reply::Nothing);
+        };
+        self.changed = true;
+        let Some(ahead_ms) = ahead_ms else { return Ok(Reply::Nothing) };
+        let next = |last: &mut EntryId| {
+            *last = EntryId { ms: last.ms + ahead_ms, seq: 0 };
+            *last
+        };
+        match (order.state, &mut order.side) {
+            (OrderState::Completed, _) => order.complete = Some(next(&mut self.last_complete)),
+            (OrderState::Dead, entry) => *entry = Some(next(&mut self.last_dead)),
+            (_, Some(entry)) if side => *entry = next(&mut self.last_retry),
+            _ => order.entry = next(&mut self.last_orders),
+        }
+        Ok(Reply::Nothing)
+    }
+}
+
+fn units_of(order: &Order) -> u64 {
+    order.items.iter().map(|item| item.qty).sum()
+}
