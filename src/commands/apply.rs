@@ -7,7 +7,8 @@ use crate::server::table::{Command, find};
 use crate::server::value::load_piece;
 use crate::server::{Call, Stop, Str, deadlines, gate, locks, wire, write};
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::terms::counters::{Code, Refused};
+use holdfast_engine::terms::metrics::Refused;
+use holdfast_engine::terms::refusal::Code;
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
@@ -104,7 +105,7 @@ fn sweep(call: &Call<'_>) -> Result<(), Stop> {
 fn sample(call: &Call<'_>) -> Result<(), Stop> {
     let mut refused = Refused::default();
     for pair in call.rest.chunks(2) {
-        let place = Code::NAMES.iter().position(|name| name.as_bytes() == pair[0].bytes());
+        let place = Code::ALL.iter().position(|code| code.metric().as_bytes() == pair[0].bytes());
         refused.0[place.ok_or_else(|| malformed("refusal"))?] = integer(pair.get(1))?;
     }
     let (_key, value) = write_store(call.ctx, call.key)?;

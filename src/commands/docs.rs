@@ -4,8 +4,7 @@
 mod tests {
     use crate::commands::TABLE;
     use crate::server::register::{Access, Arg, Kind};
-    use holdfast_engine::calls::metrics::{GAUGE_DOCS, METRICS};
-    use holdfast_engine::terms::counters::{Code, Counters};
+    use holdfast_engine::terms::metrics::{METRICS, MetricKind};
     use holdfast_engine::terms::settings::FIELDS;
 
     /// An argument as Redis's own documentation writes it.
@@ -76,14 +75,9 @@ all stores of what can be summed, as of their last samples. `holdfast watch` ser
 ";
 
     fn metrics() -> String {
-        let counters = Counters::DOCS.iter().map(|doc| ("counter", (*doc).to_owned()));
-        let refusals = Code::NAMES.iter().map(|name| {
-            let code = name.trim_start_matches("refused-").to_uppercase();
-            ("counter", format!("Writes refused with `{code}`."))
-        });
-        let gauges = GAUGE_DOCS.iter().map(|doc| ("gauge", (*doc).to_owned()));
-        let rows = METRICS.iter().zip(counters.chain(refusals).chain(gauges));
-        let rows = rows.map(|(name, (kind, doc))| format!("| `{name}` | {kind} | {doc} |\n"));
+        let kind = |kind| if kind == MetricKind::Counter { "counter" } else { "gauge" };
+        let rows = METRICS.iter().map(|metric| (metric.name, kind(metric.kind), metric.meaning));
+        let rows = rows.map(|(name, kind, meaning)| format!("| `{name}` | {kind} | {meaning} |\n"));
         ABOUT_METRICS.to_owned() + &rows.collect::<String>()
     }
 

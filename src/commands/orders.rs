@@ -14,9 +14,10 @@ use holdfast_engine::calls::orders::{Complete, Place, Take};
 use holdfast_engine::calls::returns::Return;
 use holdfast_engine::calls::work::Claim;
 use holdfast_engine::record::history::HistoryEvent;
-use holdfast_engine::record::order::{OrderState, OrderView};
+use holdfast_engine::record::order::OrderView;
 use holdfast_engine::store::Store;
 use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::states::OrderState;
 use holdfast_engine::terms::streams::StreamKind;
 
 pub const PLACE: Command = Command {

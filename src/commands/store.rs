@@ -11,10 +11,10 @@ use crate::server::wire;
 use crate::server::write::{Rule, write};
 use crate::server::{Call, Ctx, Stop};
 use holdfast_engine::base::units::MAX_QUANTITY;
-use holdfast_engine::record::order::OrderState;
-use holdfast_engine::terms::counters::Code;
+use holdfast_engine::terms::refusal::Code;
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::settings::{FIELDS, Field, Settings};
+use holdfast_engine::terms::states::OrderState;
 
 pub const SET: Command = Command {
     about: About {
@@ -162,7 +162,7 @@ fn info(call: &Call<'_>) -> Result<(), Stop> {
     field_int(ctx, "oversold", saturated(info.oversold));
     field_int(ctx, "overflow", info.overflow() as i64);
     counted.into_iter().for_each(|(name, count)| field_int(ctx, name, count as i64));
-    Code::NAMES.iter().zip(counters.refused.0).for_each(|(name, count)| field_int(ctx, name, count as i64));
+    Code::ALL.iter().for_each(|code| field_int(ctx, code.metric(), counters.refused.of(*code) as i64));
     Ok(())
 }
 

@@ -15,10 +15,10 @@ use super::ctx::{Ctx, OwnStr, Str, api};
 use super::keys::{Key, stream_name};
 use super::{gate, wire};
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::calls::metrics::{METRICS, Sample};
 use holdfast_engine::store::Store;
 use holdfast_engine::terms::effects::{Effect, Effects};
 use holdfast_engine::terms::journal::Movement;
+use holdfast_engine::terms::metrics::{METRICS, Sample};
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 /// The names of fields, made once.
@@ -46,7 +46,7 @@ thread_local! {
         journal: ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"].map(|n| OwnStr::new(n.as_bytes())),
         retry: RETRY_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
         dead: DEAD_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
-        metrics: METRICS.map(|name| OwnStr::new(name.as_bytes())),
+        metrics: METRICS.map(|metric| OwnStr::new(metric.name.as_bytes())),
         empty: OwnStr::new(b""),
     };
 }

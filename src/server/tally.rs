@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdfast_engine::calls::metrics::{METRICS, Sample};
+use holdfast_engine::terms::metrics::{METRICS, Sample};
 
 /// How many of a sample's numbers are summed.
 const SUMS: usize = Sample::SUMMABLE;
@@ -45,5 +45,5 @@ impl Drop for Tally {
 /// How many stores there are, and the sums by name, as of the stores' last samples.
 pub fn totals() -> (u64, impl Iterator<Item = (&'static str, u64)>) {
     let sums = TOTALS.iter().map(|total| total.load(Ordering::Relaxed));
-    (STORES.load(Ordering::Relaxed), METRICS.into_iter().zip(sums))
+    (STORES.load(Ordering::Relaxed), METRICS.into_iter().map(|metric| metric.name).zip(sums))
 }

@@ -12,7 +12,7 @@ use super::config::{self, TimeSeries};
 use super::ctx::{Ctx, OwnStr, Str, api};
 use super::keys::beside;
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::calls::metrics::{METRICS, Sample};
+use holdfast_engine::terms::metrics::{METRICS, Sample};
 
 /// How long a series keeps its numbers, milliseconds: a week. TS.ALTER changes it, this is for a series that is made.
 const RETENTION_MS: &[u8] = b"604800000";
@@ -99,7 +99,7 @@ struct Numbers {
 impl Numbers {
     fn new(store_key: Str, at: Ms, sample: &Sample) -> Self {
         let number = |n: u64| OwnStr::new(itoa::Buffer::new().format(n).as_bytes());
-        let keys = METRICS.iter().map(|metric| beside(store_key.bytes(), &[b":ts:", metric.as_bytes()])).collect();
+        let keys = METRICS.iter().map(|metric| beside(store_key.bytes(), &[b":ts:", metric.name.as_bytes()])).collect();
         Numbers { keys, at: number(at), values: sample.0.iter().map(|n| number(*n)).collect() }
     }
 
@@ -122,7 +122,7 @@ impl Numbers {
 
     /// Makes the series at a place and adds its number; whether that went well.
     fn make(&self, ctx: Ctx, store_key: Str, place: usize) -> bool {
-        let metric = OwnStr::new(METRICS[place].as_bytes());
+        let metric = OwnStr::new(METRICS[place].name.as_bytes());
         let words = [&b"RETENTION"[..], RETENTION_MS, b"DUPLICATE_POLICY", b"LAST", b"LABELS", b"store", b"metric"];
         let [retention, ms, policy, last, labels, store_label, metric_label] = words.map(OwnStr::new);
         let (key, value) = (self.keys[place].get(), self.values[place].get());

@@ -18,7 +18,7 @@ use super::tally::Tally;
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::books::image::Loader;
 use holdfast_engine::store::Store;
-use holdfast_engine::terms::counters::Refused;
+use holdfast_engine::terms::metrics::Refused;
 
 /// The name of the type; nine characters, as the server wants it.
 const TYPE_NAME: &std::ffi::CStr = c"holdstore";

@@ -13,7 +13,8 @@ use redis_module::raw;
 
 use super::ctx::{Ctx, OwnStr, Str, api};
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::terms::counters::{Code, Refused};
+use holdfast_engine::terms::metrics::Refused;
+use holdfast_engine::terms::refusal::Code;
 use holdfast_engine::terms::streams::EntryId;
 
 /// The internal command.
@@ -107,7 +108,7 @@ pub fn replicate_sweep(ctx: Ctx, key: Str, stamp: Ms, budget: u64) {
 
 /// Replicates a sample, with what was refused since the last one.
 pub fn replicate_sample(ctx: Ctx, key: Str, stamp: Ms, refused: &Refused) {
-    let counted = Code::NAMES.iter().zip(refused.0).filter(|(_, count)| *count > 0);
+    let counted = Code::ALL.iter().map(|code| code.metric()).zip(refused.0).filter(|(_, count)| *count > 0);
     let words: Vec<OwnStr> = counted
         .flat_map(|(name, count)| [OwnStr::new(name.as_bytes()), OwnStr::new(count.to_string().as_bytes())])
         .collect();

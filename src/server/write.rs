@@ -7,10 +7,11 @@ use super::streams::{EntryWords, Streams, signal_modified};
 use super::value::StoreValue;
 use super::{deadlines, line, memory, memory_full, wire};
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::calls::metrics::Sample;
 use holdfast_engine::store::Store;
-use holdfast_engine::terms::counters::{Code, Refused};
 use holdfast_engine::terms::effects::Effects;
+use holdfast_engine::terms::metrics::Refused;
+use holdfast_engine::terms::metrics::Sample;
+use holdfast_engine::terms::refusal::Code;
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
 

@@ -9,8 +9,9 @@ use std::ops::{Bound, Range};
 
 use crate::base::units::{Ms, NIL};
 use crate::calls::due::Due;
-use crate::record::order::{Order, OrderState, Seat};
+use crate::record::order::{Order, Seat};
 use crate::store::{Queue, Store};
+use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
 /// Records one slice looks at: under a millisecond of work, also where every lookup misses the caches.

@@ -3,11 +3,11 @@
 use crate::base::units::{Ms, UnitsList};
 use crate::calls::work::ENTRY_WEIGHT;
 use crate::record::history::HistoryEvent;
-use crate::record::order::OrderState;
 use crate::store::Store;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::journal::{Move, Why};
 use crate::terms::refusal::Refusal;
+use crate::terms::states::OrderState;
 use crate::terms::streams::StreamKind;
 
 impl Store {

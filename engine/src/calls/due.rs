@@ -4,11 +4,11 @@
 use crate::base::units::{Ms, NIL};
 use crate::calls::orders::Tallied;
 use crate::record::customer::Change;
-use crate::record::hold::HoldState;
-use crate::record::order::OrderState;
 use crate::store::Store;
 use crate::terms::effects::{Effects, Event};
 use crate::terms::journal::{Move, Why};
+use crate::terms::states::HoldState;
+use crate::terms::states::OrderState;
 
 /// What is due, by slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

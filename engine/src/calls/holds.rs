@@ -4,7 +4,7 @@ use crate::base::units::{Item, Ms, NIL, Units, UnitsList};
 use crate::calls::due::Due;
 use crate::calls::orders::Tallied;
 use crate::record::customer::Change;
-use crate::record::hold::{Hold, HoldItem, HoldState, HoldView};
+use crate::record::hold::{Hold, HoldItem, HoldView};
 use crate::record::reference::{Content, RefCommand};
 use crate::store::Store;
 use crate::store::lookup::{checked_sum, same_units};
@@ -12,6 +12,7 @@ use crate::terms::effects::{Effects, Event};
 use crate::terms::journal::{Move, Why};
 use crate::terms::refusal::Refusal;
 use crate::terms::refusal::Shown;
+use crate::terms::states::HoldState;
 
 /// `INV.RESERVE`.
 #[derive(Clone, Copy, Debug)]

@@ -7,78 +7,12 @@ use hdrhistogram::Histogram;
 
 use crate::base::packed::{put, take};
 use crate::base::units::{MAX_QUANTITY, Ms};
-use crate::record::order::OrderState;
 use crate::store::{Store, StoreInfo};
-use crate::terms::counters::{Code, Counters, Refused};
 use crate::terms::effects::{Effect, Effects};
+use crate::terms::metrics::{GAUGES_COUNT, METRICS_COUNT, QUANTILES, Refused, Sample};
+use crate::terms::refusal::Code;
+use crate::terms::states::OrderState;
 use crate::terms::streams::StreamKind;
-
-macro_rules! gauges {
-    ($($name:literal, $doc:literal;)*) => {
-        /// Gauges, behind the counters in a sample.
-        const GAUGES: &[&str] = &[$($name,)*];
-
-        /// What they mean, for the reference.
-        pub const GAUGE_DOCS: &[&str] = &[$($doc,)*];
-    };
-}
-
-gauges! {
-    "skus", "SKUs.";
-    "on-hand", "Units in the building, held ones included.";
-    "available", "Units that can be sold: on hand, less held, less safety stock.";
-    "held", "Units of live holds and of orders that have not ended.";
-    "sold", "Units sold, net of returns.";
-    "oversold", "Units that are promised and not there. 0, unless somebody counted stock down below what is held.";
-    "queued", "Orders that wait for a worker.";
-    "in-work", "Orders in workers' hands.";
-    "retrying", "Orders that failed and wait for their next attempt.";
-    "dead-letters", "Dead orders that nobody has redriven or cancelled.";
-    "overflow", "Orders asked for (placed, or refused OUTOFSTOCK) less orders completed.";
-    "holds", "Live holds: carts.";
-    "customers", "Customers with a hold, an order or units that count towards the limit.";
-    "workers", "Workers that have orders in hand.";
-    "oldest-ms", "How long ago the order that is next was placed, milliseconds; 0: none waits.";
-    "p50-ms", "Half of the orders completed since the sample before took at most so long from placed to completed, milliseconds; 0: there were none.";
-    "p99-ms", "The same for 99 of 100.";
-    "max-ms", "The longest of them.";
-}
-
-/// Gauges at the end of which no sum over stores makes sense: an age, and times orders took.
-const TIMES: usize = 4;
-
-/// How many numbers a sample has.
-const COUNT: usize = Counters::NAMES.len() + Code::COUNT + GAUGES.len();
-
-/// The numbers of a sample by name, as they follow each other in an entry of `…:metrics`: counters, refusals, gauges.
-pub const METRICS: [&str; COUNT] = names();
-
-const fn names() -> [&'static str; COUNT] {
-    let mut names = [""; COUNT];
-    let mut at = 0;
-    while at < COUNT {
-        let refusal = at.wrapping_sub(Counters::NAMES.len());
-        let gauge = refusal.wrapping_sub(Code::COUNT);
-        names[at] = if at < Counters::NAMES.len() {
-            Counters::NAMES[at]
-        } else if refusal < Code::COUNT {
-            Code::NAMES[refusal]
-        } else {
-            GAUGES[gauge]
-        };
-        at += 1;
-    }
-    names
-}
-
-/// The numbers of a store at a moment, in the order of [`METRICS`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample(pub [u64; COUNT]);
-
-impl Sample {
-    /// Those of the numbers, from the first on, that can be added up over stores.
-    pub const SUMMABLE: usize = COUNT - TIMES;
-}
 
 /// Significant decimal digits of the times in the sketch: they are right to within 1 %.
 const DIGITS: u8 = 2;
@@ -102,8 +36,8 @@ impl Latency {
     }
 
     /// The time that half of the orders took at most, that 99 of 100 did, and the longest; 0 where there are none.
-    fn quantiles(&self) -> [Ms; 3] {
-        let Some(taken) = &self.0 else { return [0; 3] };
+    fn quantiles(&self) -> [Ms; QUANTILES] {
+        let Some(taken) = &self.0 else { return [0; QUANTILES] };
         [taken.value_at_quantile(0.5), taken.value_at_quantile(0.99), taken.max()].map(|ms| ms.min(MAX_QUANTITY))
     }
 
@@ -175,7 +109,7 @@ impl Store {
     pub fn numbers(&self) -> Sample {
         let info = self.info(self.now);
         let gauges = info.gauges().into_iter().chain(self.sampling.latency.quantiles());
-        let mut numbers = [0; COUNT];
+        let mut numbers = [0; METRICS_COUNT];
         numbers.iter_mut().zip(self.counters.all().into_iter().chain(gauges)).for_each(|(to, number)| *to = number);
         Sample(numbers)
     }
@@ -188,8 +122,8 @@ impl StoreInfo {
         asked.saturating_sub(self.counters.completed)
     }
 
-    /// The gauges but for the last three.
-    fn gauges(&self) -> [u64; GAUGES.len() - 3] {
+    /// The gauges but for the quantiles.
+    fn gauges(&self) -> [u64; GAUGES_COUNT - QUANTILES] {
         let units = |sum: u128| u64::try_from(sum).map_or(i64::MAX as u64, |sum| sum.min(i64::MAX as u64));
         let orders = |state: OrderState| self.orders[state as usize];
         [

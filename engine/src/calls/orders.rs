@@ -5,8 +5,7 @@ use smallvec::SmallVec;
 
 use crate::base::units::{Item, Ms, NIL, UnitsList};
 use crate::record::customer::Change;
-use crate::record::hold::HoldState;
-use crate::record::order::{EntryView, Order, OrderState, OrderView};
+use crate::record::order::{EntryView, Order, OrderView};
 use crate::store::Store;
 use crate::store::lookup::same_units;
 use crate::terms::effects::{Effect, Effects, Event};
@@ -14,6 +13,8 @@ use crate::terms::journal::{Move, Why};
 use crate::terms::refusal::Refusal;
 use crate::terms::refusal::Shown;
 use crate::terms::settings::Window;
+use crate::terms::states::HoldState;
+use crate::terms::states::OrderState;
 use crate::terms::streams::{EntryId, StreamKind};
 
 /// `ORDER.PLACE`.

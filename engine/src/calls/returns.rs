@@ -3,7 +3,7 @@
 use crate::base::units::{Item, Ms, NIL, Units, UnitsList};
 use crate::calls::orders::Tallied;
 use crate::record::customer::{Change, past_of};
-use crate::record::order::{OrderState, ReturnEvent};
+use crate::record::order::ReturnEvent;
 use crate::record::reference::{Content, RefCommand};
 use crate::store::Store;
 use crate::store::lookup::checked_sum;
@@ -11,6 +11,7 @@ use crate::terms::effects::{Effects, Event};
 use crate::terms::journal::{Move, Why};
 use crate::terms::refusal::Refusal;
 use crate::terms::refusal::Shown;
+use crate::terms::states::OrderState;
 
 /// `ORDER.RETURN`.
 #[derive(Clone, Copy, Debug)]

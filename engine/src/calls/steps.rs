@@ -2,12 +2,13 @@
 
 use crate::base::units::Ms;
 use crate::record::history::HistoryEvent;
-use crate::record::order::{OrderState, Step};
+use crate::record::order::Step;
 use crate::record::reference::fingerprint;
 use crate::store::Store;
 use crate::terms::effects::{Effects, Event};
 use crate::terms::refusal::Refusal;
 use crate::terms::refusal::Shown;
+use crate::terms::states::OrderState;
 
 /// `ORDER.ADVANCE`.
 #[derive(Clone, Copy, Debug)]

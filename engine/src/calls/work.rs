@@ -9,13 +9,14 @@ use crate::calls::due::Due;
 use crate::calls::orders::{Complete, Tallied};
 use crate::record::customer::Change;
 use crate::record::history::HistoryEvent;
-use crate::record::order::{Failed, OrderState};
+use crate::record::order::Failed;
 use crate::record::reference::fingerprint;
 use crate::store::Store;
 use crate::store::lookup::checked_sum;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::refusal::Refusal;
 use crate::terms::refusal::Shown;
+use crate::terms::states::OrderState;
 use crate::terms::streams::{EntryId, StreamKind};
 
 /// The most orders one ORDER.CLAIM hands out: at about a microsecond each, a millisecond.

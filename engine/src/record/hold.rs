@@ -4,36 +4,7 @@ use smallvec::SmallVec;
 
 use crate::base::slab::Record;
 use crate::base::units::{Bytes, Ms, NIL};
-
-/// Where a hold is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum HoldState {
-    /// Its units are set aside.
-    Live = 0,
-    /// Its last units were committed.
-    Committed = 1,
-    /// Its last units were released.
-    Released = 2,
-    /// Its deadline passed.
-    Expired = 3,
-    /// It became an order.
-    Ordered = 4,
-}
-
-impl HoldState {
-    const ALL: [HoldState; 5] =
-        [HoldState::Live, HoldState::Committed, HoldState::Released, HoldState::Expired, HoldState::Ordered];
-
-    /// The name clients see.
-    pub fn name(self) -> &'static str {
-        ["live", "committed", "released", "expired", "ordered"][self as usize]
-    }
-
-    pub(crate) fn by_number(number: u64) -> Option<HoldState> {
-        Self::ALL.get(usize::try_from(number).ok()?).copied()
-    }
-}
+use crate::terms::states::HoldState;
 
 /// One SKU of a hold, units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

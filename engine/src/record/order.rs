@@ -7,56 +7,8 @@ use crate::base::packed::{put, put_bytes, take, take_bytes, take_u32};
 use crate::base::slab::Record;
 use crate::base::units::{Bytes, MAX_QUANTITY, Ms, NIL, Units};
 use crate::record::history::{History, HistoryEvent};
+use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
-
-/// Where an order is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum OrderState {
-    /// Waits for a worker.
-    Queued = 0,
-    /// A worker has it under a lease.
-    Claimed = 1,
-    /// Waits for its next attempt.
-    Retrying = 2,
-    /// Ran out of attempts; its units went back.
-    Dead = 3,
-    /// Done; its units are sold.
-    Completed = 4,
-    /// Cancelled; its units went back.
-    Cancelled = 5,
-}
-
-impl OrderState {
-    /// Every state, in the order STORE.INFO lists them.
-    pub const ALL: [OrderState; 6] = [
-        OrderState::Queued,
-        OrderState::Claimed,
-        OrderState::Retrying,
-        OrderState::Dead,
-        OrderState::Completed,
-        OrderState::Cancelled,
-    ];
-
-    /// The name clients see.
-    pub fn name(self) -> &'static str {
-        ["queued", "claimed", "retrying", "dead", "completed", "cancelled"][self as usize]
-    }
-
-    /// The state of a name, in any case.
-    pub fn by_name(name: &[u8]) -> Option<OrderState> {
-        Self::ALL.into_iter().find(|state| state.name().as_bytes().eq_ignore_ascii_case(name))
-    }
-
-    pub(crate) fn by_number(number: u64) -> Option<OrderState> {
-        Self::ALL.get(usize::try_from(number).ok()?).copied()
-    }
-
-    /// Whether the order still holds its units: waits or is being worked on.
-    pub fn is_open(self) -> bool {
-        matches!(self, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
-    }
-}
 
 /// Where an order stands on its way to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,14 +15,15 @@ use crate::calls::stock::Source;
 use crate::record::crew::{Group, Worker};
 use crate::record::customer::{Customer, Many};
 use crate::record::hold::Hold;
-use crate::record::order::{Extra, Order, OrderState};
+use crate::record::order::{Extra, Order};
 use crate::record::reference::Ref;
 use crate::record::sku::Sku;
-use crate::terms::counters::Counters;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::journal::{Move, Movement, Why};
+use crate::terms::metrics::Counters;
 use crate::terms::refusal::Refusal;
 use crate::terms::settings::{Field, Settings};
+use crate::terms::states::OrderState;
 use crate::terms::streams::{EntryId, LastIds, StreamKind};
 
 /// Sums over all SKUs, kept as they change. 128 bits: each SKU may have 2^53 - 1.

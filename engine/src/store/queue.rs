@@ -8,9 +8,10 @@
 
 use crate::base::slab::Slab;
 use crate::base::units::{Ms, NIL};
-use crate::record::order::{Order, OrderState, Seat};
+use crate::record::order::{Order, Seat};
 use crate::store::{Queue, Store};
 use crate::terms::effects::{Effects, Event};
+use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
 impl Queue {

@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use crate::calls::metrics::Sample;
 use crate::terms::journal::Movement;
+use crate::terms::metrics::Sample;
 use crate::terms::streams::{EntryId, StreamKind};
 
 /// A keyspace event on the store's key.

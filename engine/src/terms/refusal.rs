@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::base::units::{Bytes, Ms};
-use crate::record::order::OrderState;
+use crate::terms::states::OrderState;
 
 /// A refusal: nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,3 +94,77 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+macro_rules! codes {
+    ($($code:ident, $word:literal, $metric:literal, $label:literal, $meaning:literal;)*) => {
+        /// The codes of refusals that a store counts: the first word of the error.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $(#[doc = $meaning] $code,)* }
+
+        impl Code {
+            /// Every code, in the order of their counters.
+            pub const ALL: &'static [Code] = &[$(Code::$code,)*];
+
+            /// How many there are.
+            pub const COUNT: usize = Code::ALL.len();
+
+            /// The first word of the error.
+            pub const fn word(self) -> &'static str {
+                match self { $(Code::$code => $word,)* }
+            }
+
+            /// The name of its counter.
+            pub const fn metric(self) -> &'static str {
+                match self { $(Code::$code => concat!("refused-", $metric),)* }
+            }
+
+            /// What it says to a customer, in a few words.
+            pub const fn label(self) -> &'static str {
+                match self { $(Code::$code => $label,)* }
+            }
+
+            /// What it means, in a sentence without its full stop.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Code::$code => concat!("writes refused with `", $word, "`: ", $meaning),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    NoSku, "NOSKU", "nosku", "Unknown product", "the store has no such SKU";
+    NoHold, "NOHOLD", "nohold", "Unknown cart", "the store has no such hold, or has forgotten it";
+    NoOrder, "NOORDER", "noorder", "Unknown order", "the store has no such order, or has forgotten it";
+    OutOfStock, "OUTOFSTOCK", "outofstock", "Not enough units left", "more was wanted than is available";
+    Limit, "LIMIT", "limit", "Customer's limit reached", "one customer may have only so many units";
+    NotOpen, "NOTOPEN", "notopen", "Too early", "the sale has not opened yet";
+    Closed, "CLOSED", "closed", "Too late", "the sale has closed";
+    Expired, "EXPIRED", "expired", "Cart expired", "the hold expired before it was ordered";
+    BadState, "BADSTATE", "badstate", "Not possible any more", "the order or hold is in a state that does not allow it";
+    Mismatch, "MISMATCH", "mismatch", "Same id, other content", "a repeated call differs from the first";
+    Fenced, "FENCED", "fenced", "Worker came too late", "the worker's lease had expired, and its token is no longer the current one";
+    Gap, "GAP", "gap", "Feed skipped ahead", "a number is missing in an outside system's stock feed";
+    Err, "ERR", "err", "Call not understood", "an argument is missing or out of range";
+}
+
+impl Code {
+    /// The code of a refusal; none where there is no store to count it.
+    pub fn of(refusal: &Refusal) -> Option<Code> {
+        Some(match refusal {
+            Refusal::NoStore => return None,
+            Refusal::NoSku(_) => Code::NoSku,
+            Refusal::NoHold(_) => Code::NoHold,
+            Refusal::NoOrder(_) | Refusal::Forgotten(_) => Code::NoOrder,
+            Refusal::OutOfStock { .. } => Code::OutOfStock,
+            Refusal::Limit { .. } => Code::Limit,
+            Refusal::NotOpen { .. } => Code::NotOpen,
+            Refusal::Closed { .. } => Code::Closed,
+            Refusal::Expired { .. } => Code::Expired,
+            Refusal::BadState(_) => Code::BadState,
+            Refusal::Mismatch(_) => Code::Mismatch,
+            Refusal::Fenced { .. } => Code::Fenced,
+            Refusal::Gap { .. } => Code::Gap,
+            Refusal::Argument { .. } => Code::Err,
+        })
+    }
+}

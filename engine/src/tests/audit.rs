@@ -3,10 +3,11 @@
 use proptest::prelude::*;
 
 use crate::record::customer::Change;
-use crate::record::hold::HoldState;
-use crate::record::order::{OrderState, Seat};
+use crate::record::order::Seat;
 use crate::terms::effects::Effects;
 use crate::terms::settings::Field;
+use crate::terms::states::HoldState;
+use crate::terms::states::OrderState;
 
 use super::build::*;
 use super::command::Command;

@@ -5,10 +5,10 @@ use super::command::{Command, Reply};
 use super::shop::{START, Shop};
 use crate::base::units::{MAX_DATA_BYTES, MAX_QUANTITY};
 use crate::calls::work::{CLAIM_MAX, Claim, YIELD_MAX};
-use crate::record::order::OrderState;
 use crate::store::Store;
 use crate::terms::effects::{Effects, Event};
 use crate::terms::settings::Field;
+use crate::terms::states::OrderState;
 
 /// A shop where orders `o0`, `o1` … wait.
 fn waiting(count: usize) -> Shop {

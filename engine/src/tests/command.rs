@@ -2,19 +2,20 @@
 
 use crate::base::units::{Item, Ms};
 use crate::calls::holds::{Close, Reserve};
-use crate::calls::metrics::Sample;
 use crate::calls::orders::{Complete, Place, Take};
 use crate::calls::returns::Return;
 use crate::calls::steps::Advance;
 use crate::calls::stock::{Adjust, SetStock, SyncCounts, Synced};
 use crate::calls::work::{Claim, Fail, Failure};
 use crate::record::history::HistoryEvent;
-use crate::record::order::OrderState;
 use crate::store::Store;
-use crate::terms::counters::{Code, Refused};
 use crate::terms::effects::Effects;
+use crate::terms::metrics::Refused;
+use crate::terms::metrics::Sample;
+use crate::terms::refusal::Code;
 use crate::terms::refusal::Refusal;
 use crate::terms::settings::Field;
+use crate::terms::states::OrderState;
 use crate::terms::streams::{EntryId, StreamKind};
 
 pub type Id = Vec<u8>;
@@ -186,7 +187,7 @@ pub enum Reply {
 fn counts(refused: &[(&str, u64)]) -> Refused {
     let mut counts = Refused::default();
     for (name, count) in refused {
-        let code = Code::ALL.iter().zip(Code::NAMES).find(|(_, known)| *known == name).expect("a code's name").0;
+        let code = Code::ALL.iter().find(|code| code.metric() == *name).expect("the name of a counter");
         (0..*count).for_each(|_| counts.count(*code));
     }
     counts

@@ -4,9 +4,9 @@ use super::build::*;
 use super::command::Reply::{self, Redriven, Units};
 use super::shop::{START, Shop};
 use super::told::Told;
-use crate::record::order::OrderState;
 use crate::terms::effects::Event;
 use crate::terms::settings::Field;
+use crate::terms::states::OrderState;
 use crate::terms::streams::{EntryId, StreamKind};
 
 /// A shop with one dead order of three units.

@@ -9,7 +9,7 @@ use super::build::set;
 use super::command::{Command, Id, Lines, Source};
 use super::shop::START;
 use crate::base::units::MAX_QUANTITY;
-use crate::terms::counters::Code;
+use crate::terms::refusal::Code;
 use crate::terms::settings::{FIELDS, Field};
 
 /// One step of a test.
@@ -258,6 +258,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         8 => of_worker(),
         9 => of_work(),
         4 => prop_oneof![0u64..8, Just(u64::MAX)].prop_map(|budget| Command::Sweep { budget }),
-        1 => vec((select(Code::NAMES), 1u64..4), 0..3).prop_map(|refused| Command::Sample { refused }),
+        1 => vec((select(Code::ALL).prop_map(Code::metric), 1u64..4), 0..3)
+            .prop_map(|refused| Command::Sample { refused }),
     ]
 }

@@ -3,10 +3,10 @@
 use super::build::*;
 use super::shop::{START, Shop};
 use crate::calls::work::Claim;
-use crate::record::order::OrderState;
 use crate::store::Store;
 use crate::terms::effects::Effects;
 use crate::terms::settings::Field;
+use crate::terms::states::OrderState;
 
 /// A shop where orders wait, each of the group its id starts with; `-` is none.
 fn shop(orders: &[&str]) -> Shop {

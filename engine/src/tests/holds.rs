@@ -3,8 +3,8 @@
 use super::build::*;
 use super::command::Reply::{Time, Units};
 use super::shop::{START, Shop};
-use crate::record::hold::HoldState;
 use crate::terms::settings::Field;
+use crate::terms::states::HoldState;
 
 fn state(shop: &Shop, hold: &str) -> HoldState {
     shop.store.hold(hold.as_bytes()).expect("a known hold").state

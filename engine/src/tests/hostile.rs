@@ -8,10 +8,11 @@ use super::generate::{Step, cases, steps};
 use super::shop::{START, loaded, saved};
 use crate::base::packed::{put, put_bytes};
 use crate::base::units::MAX_QUANTITY;
-use crate::record::hold::HoldState;
-use crate::record::order::{Extra, OrderState, ReturnEvent, Returns};
+use crate::record::order::{Extra, ReturnEvent, Returns};
 use crate::store::Store;
 use crate::terms::effects::Effects;
+use crate::terms::states::HoldState;
+use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
 /// Loads pieces; what loads has to live on. Says whether it loaded.

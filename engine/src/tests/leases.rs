@@ -3,9 +3,9 @@
 use super::build::*;
 use super::command::Reply::{self, Time};
 use super::shop::{START, Shop};
-use crate::record::order::OrderState;
 use crate::terms::effects::Event;
 use crate::terms::settings::Field;
+use crate::terms::states::OrderState;
 
 /// A shop where orders wait, and leases last 100 ms.
 fn shop(orders: &[&str]) -> Shop {

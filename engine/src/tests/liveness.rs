@@ -9,10 +9,10 @@ use super::build::{configure, place, set, sweep, yield_all};
 use super::command::{Command, Id, Reply, code};
 use super::generate::{Step, cases, opening, steps};
 use super::shop::{START, audited, loaded, saved};
-use crate::record::order::OrderState;
 use crate::store::Store;
 use crate::terms::effects::Effects;
 use crate::terms::settings::Field;
+use crate::terms::states::OrderState;
 
 /// A store with a history, and every token that was handed out in it.
 struct Shift {

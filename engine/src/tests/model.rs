@@ -12,11 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::command::{Command, Id, Lines, Reply};
 use super::told::Told;
 use crate::calls::work::Failure;
-use crate::record::hold::HoldState;
-use crate::record::order::OrderState;
 use crate::terms::effects::Event;
 use crate::terms::journal::Movement;
 use crate::terms::settings::Field;
+use crate::terms::states::HoldState;
+use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
 const MAX: u128 = (1 << 53) - 1;

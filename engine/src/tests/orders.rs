@@ -3,10 +3,10 @@
 use super::build::*;
 use super::command::Reply::{Entry, Units};
 use super::shop::{START, Shop};
-use crate::record::hold::HoldState;
-use crate::record::order::OrderState;
 use crate::terms::effects::{Effect, Event};
 use crate::terms::settings::Field;
+use crate::terms::states::HoldState;
+use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
 fn state(shop: &Shop, order: &str) -> OrderState {

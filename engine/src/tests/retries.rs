@@ -6,9 +6,9 @@ use super::shop::{START, Shop};
 use super::told::Told;
 use crate::base::units::MAX_QUANTITY;
 use crate::calls::work::Failure;
-use crate::record::order::OrderState::{self, Dead, Retrying};
 use crate::terms::effects::Event;
 use crate::terms::settings::Field;
+use crate::terms::states::OrderState::{self, Dead, Retrying};
 use crate::terms::streams::{EntryId, StreamKind};
 
 /// A shop where orders wait that fail ten times before they are dead.

@@ -6,11 +6,12 @@ use crate::base::units::Ms;
 use crate::books::audit::Difference;
 use crate::books::image::Loader;
 use crate::record::history::HistoryEvent;
-use crate::record::order::{OrderState, OrderView};
+use crate::record::order::OrderView;
 use crate::record::sku::SkuView;
 use crate::store::Store;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::refusal::Refusal;
+use crate::terms::states::OrderState;
 
 /// Where tests start their clock: some time in 2023.
 pub const START: Ms = 1_700_000_000_000;

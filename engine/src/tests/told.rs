@@ -1,10 +1,10 @@
 //! What calls tell, with orders named by id: slots differ between stores that are equal.
 
 use super::command::Id;
-use crate::calls::metrics::Sample;
 use crate::store::Store;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::journal::Movement;
+use crate::terms::metrics::Sample;
 use crate::terms::streams::{EntryId, StreamKind};
 
 /// Something a call wants done outside.

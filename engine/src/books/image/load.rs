@@ -11,11 +11,13 @@ use crate::calls::orders::Tallied;
 use crate::calls::stock::Source;
 use crate::record::customer::{Change, tallies, units_of};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
-use crate::record::hold::{Hold, HoldItem, HoldState};
-use crate::record::order::{Extra, Failed, Order, OrderState, RETURNS_MAX, ReturnEvent, Returns, Seat, Step};
+use crate::record::hold::{Hold, HoldItem};
+use crate::record::order::{Extra, Failed, Order, RETURNS_MAX, ReturnEvent, Returns, Seat, Step};
 use crate::record::reference::{Ref, RefCommand};
 use crate::store::Store;
 use crate::terms::settings::Field;
+use crate::terms::states::HoldState;
+use crate::terms::states::OrderState;
 use crate::terms::streams::{EntryId, StreamKind};
 
 /// The most places an image may have given out: nobody lives to see as many again.

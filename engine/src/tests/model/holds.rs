@@ -3,8 +3,8 @@
 use super::super::command::{Command, Id, Lines, Reply};
 use super::super::told::Told;
 use super::{Hold, HoldItem, MAX, Model, Outcome, Past, added_up};
-use crate::record::hold::HoldState;
 use crate::terms::effects::Event;
+use crate::terms::states::HoldState;
 
 impl Model {
     pub(crate) fn reserve(&mut self, id: &Id, customer: &Option<Id>, ttl_ms: Option<u64>, lines: &Lines) -> Outcome {

@@ -4,9 +4,9 @@ use super::super::command::Reply;
 use super::super::told::Told;
 use super::next_entry;
 use super::{Model, Outcome};
-use crate::calls::metrics::{METRICS, Sample};
-use crate::record::hold::HoldState;
-use crate::record::order::OrderState;
+use crate::terms::metrics::{METRICS, Sample};
+use crate::terms::states::HoldState;
+use crate::terms::states::OrderState;
 
 impl Model {
     pub(crate) fn tally(&mut self, name: &'static str, by: u64) {
@@ -21,7 +21,7 @@ impl Model {
     pub(crate) fn sample(&mut self, refused: &[(&'static str, u64)]) -> Outcome {
         self.changed = true;
         refused.iter().for_each(|(name, count)| self.tally(name, *count));
-        let sample = Box::new(Sample(METRICS.map(|name| self.number(name))));
+        let sample = Box::new(Sample(METRICS.map(|metric| self.number(metric.name))));
         self.took_ms.clear();
         if self.setting("metrics") > 0 {
             let id = next_entry(&mut self.last_metrics, self.now);

@@ -3,9 +3,9 @@
 use super::super::command::{Command, Id, Lines, Reply, Source};
 use super::super::told::Told;
 use super::{Model, Order, OrderItem, Outcome, Past, added_up, next_entry};
-use crate::record::hold::HoldState;
-use crate::record::order::OrderState;
 use crate::terms::effects::Event;
+use crate::terms::states::HoldState;
+use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
 impl Model {

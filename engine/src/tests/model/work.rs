@@ -5,8 +5,8 @@ use super::super::told::Told;
 use super::{MAX, Model, Order, Outcome, next_entry};
 use crate::calls::work::Failure;
 use crate::record::history::HistoryEvent;
-use crate::record::order::OrderState;
 use crate::terms::effects::Event;
+use crate::terms::states::OrderState;
 use crate::terms::streams::StreamKind;
 
 /// An order that waits, and how it stands: due retries first, by when they were due; then by the place in the queue.
