@@ -3,4 +3,5 @@
 pub mod index;
 pub mod packed;
 pub mod slab;
+pub mod table;
 pub mod units;

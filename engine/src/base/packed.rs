@@ -50,6 +50,11 @@ pub(crate) fn put_bytes(out: &mut impl Out, bytes: &[u8]) {
     out.bytes(bytes);
 }
 
+/// Appends 16 bytes, the lowest first.
+pub(crate) fn put_wide(out: &mut impl Out, n: u128) {
+    out.bytes(&n.to_le_bytes());
+}
+
 /// Takes an integer from the front of `bytes`; `None` if there is none or it is over 64 bits.
 #[inline]
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {

@@ -41,9 +41,9 @@ impl<T: Record> Slab<T> {
         self.live += 1;
         if self.vacant != NIL {
             let slot = self.vacant;
-            let place = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
-            self.vacant = place.next_vacant().unwrap_or(NIL);
-            *place = record;
+            let at = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
+            self.vacant = at.next_vacant().unwrap_or(NIL);
+            *at = record;
             return slot;
         }
         self.push(record)
@@ -64,9 +64,9 @@ impl<T: Record> Slab<T> {
 
     pub fn remove(&mut self, slot: u32) -> T {
         let vacant = T::vacant(self.vacant);
-        let place = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
-        debug_assert!(place.next_vacant().is_none(), "slot {slot} is vacant already");
-        let record = std::mem::replace(place, vacant);
+        let at = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
+        debug_assert!(at.next_vacant().is_none(), "slot {slot} is vacant already");
+        let record = std::mem::replace(at, vacant);
         self.vacant = slot;
         self.live -= 1;
         record
@@ -92,12 +92,21 @@ impl<T: Record> Slab<T> {
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> + '_ {
         (0..self.end()).filter_map(|slot| self.get(slot).map(|record| (slot, record)))
     }
+
+    /// One step of a cursor over slots: looks at `count` of them from `cursor` on, however many hold a record that `seen`
+    /// lets through. The next cursor, 0 at the end, and what was seen.
+    pub fn scan<'a, R>(&'a self, cursor: u64, count: usize, seen: impl Fn(&'a T) -> Option<R>) -> (u64, Vec<R>) {
+        let end = self.end();
+        let from = cursor.min(u64::from(end)) as u32;
+        let to = u64::from(from).saturating_add(count as u64).min(u64::from(end)) as u32;
+        let found = (from..to).filter_map(|slot| self.get(slot).and_then(&seen)).collect();
+        (if to == end { 0 } else { u64::from(to) }, found)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::sku::Sku;
 
     struct Number {
         number: u64,
@@ -152,7 +161,7 @@ mod tests {
     #[test]
     fn a_small_slab_is_small() {
         let mut slab = Slab::new();
-        slab.insert(Sku::new(b"tea"));
+        slab.insert(number(1));
         assert!(slab.chunks[0].capacity() < 8);
     }
 }

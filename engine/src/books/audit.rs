@@ -1,16 +1,20 @@
 //! The audit: a recount of every sum from the holds and orders themselves, in slices, while the store goes on working.
 //!
-//! The recount goes through the slots in order. A hold or order that changes in a slot which was counted already is
-//! taken out before and put back in after the change, so that at every moment the recount is that of the slots so far.
-//! When all are counted, every SKU and customer can be compared, in slices again.
+//! First the holds and orders are counted ([`crate::store::recount`]) and each is looked up where it has to be found. Then
+//! what the queue, the workers and the dead name is looked at, and at the end the sums are compared. A step per slice.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 
+use crate::base::table::Keyed;
 use crate::base::units::{Ms, NIL};
-use crate::calls::due::Due;
-use crate::record::order::{Order, Seat};
-use crate::store::{Queue, Store};
+use crate::record::due::{Due, DueKey};
+use crate::record::group::OrderList;
+use crate::record::order::{Extra, Order, Position, Stage};
+use crate::store::Store;
+use crate::store::queue::waits;
+use crate::store::recount::{AuditProgress, weighted};
+use crate::terms::audit::Difference;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
@@ -20,95 +24,16 @@ pub const AUDIT_SLICE: u32 = 1_000;
 /// More differences than this are counted, not listed.
 const DIFFERENCES_MAX: usize = 1_000;
 
-/// One thing on which the books and the recount disagree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// What was compared: `on_hand`, `held`, `sold`, `customer`, `customer by SKU`, `orders`, `holds`, `queue`, `group`,
-    /// `worker`, `late`, `due`, `index`, `stream`.
-    pub what: &'static str,
-    /// Of which SKU, customer, state or stream.
-    pub id: Box<[u8]>,
-    /// What the books say.
-    pub books: i64,
-    /// What the recount says.
-    pub recount: i64,
-}
-
-/// Numbers by slot, growing in chunks.
-#[derive(Default)]
-struct BySlot {
-    chunks: Vec<Vec<[i64; 2]>>,
-}
-
-const CHUNK: usize = 4096;
-
-impl BySlot {
-    fn at(&mut self, slot: u32) -> &mut [i64; 2] {
-        let chunk = slot as usize / CHUNK;
-        while self.chunks.len() <= chunk {
-            self.chunks.push(Vec::new());
-        }
-        let numbers = &mut self.chunks[chunk];
-        if numbers.is_empty() {
-            numbers.resize(CHUNK, [0; 2]);
-        }
-        &mut numbers[slot as usize % CHUNK]
-    }
-}
-
-/// A recount on its way.
-#[derive(Default)]
-pub(crate) struct Audit {
-    holds_counted: u32,
-    orders_counted: u32,
-    refs_checked: u32,
-    skus_compared: u32,
-    customers_compared: u32,
-    /// Held and sold units of a SKU.
-    skus: BySlot,
-    /// Units of a customer, and a sum that tells its SKUs apart.
-    customers: BySlot,
-    /// The last entry checked of the ready orders, the due retries, the ageing and the dead, each sorted by its own key.
-    ready_checked: Option<EntryId>,
-    retries_checked: Option<(Ms, u64)>,
-    aging_checked: Option<(Ms, EntryId)>,
-    dead_checked: Option<u64>,
-    workers_checked: u32,
-    /// The last claim checked of the worker at hand.
-    claims_checked: Option<u64>,
-    by_state: [i64; 6],
-    /// Orders that have a deadline.
-    due_orders: i64,
-    /// Orders that have an entry in `…:retry`.
-    retry_entries: i64,
-    live_holds: i64,
-    differences: Vec<Difference>,
-}
-
-/// Makes units of different SKUs count differently: SplitMix64's finalizer.
-fn weighted(sku: u32, units: i64) -> i64 {
-    let mut n = u64::from(sku).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    units.wrapping_mul((n ^ (n >> 31)) as i64)
-}
-
-impl Audit {
-    fn count(&mut self, customer: u32, sku: u32, held: i64, sold: i64) {
-        let [h, s] = self.skus.at(sku);
-        *h += held;
-        *s += sold;
-        if customer != NIL {
-            let [units, mark] = self.customers.at(customer);
-            *units += held + sold;
-            *mark = mark.wrapping_add(weighted(sku, held + sold));
-        }
-    }
-
+impl AuditProgress {
     fn differ(&mut self, what: &'static str, id: &[u8], books: i64, recount: i64) {
         if books != recount && self.differences.len() < DIFFERENCES_MAX {
             self.differences.push(Difference { what, id: id.into(), books, recount });
         }
+    }
+
+    /// Notes a difference where something that has to be so is not.
+    fn expect(&mut self, what: &'static str, id: &[u8], is_so: bool) {
+        self.differ(what, id, i64::from(is_so), 1);
     }
 }
 
@@ -133,12 +58,14 @@ fn next_slots(done: &mut u32, end: u32, slice: u32) -> Option<Range<u32>> {
 }
 
 impl Store {
-    /// Starts a recount; one that was on its way is given up.
+    /// Starts a recount; one that is under way is dropped.
     pub fn audit_start(&mut self) {
         self.audit = Some(Box::default());
+        self.holds.start_recount();
+        self.orders.start_recount();
     }
 
-    /// Whether a recount is on its way.
+    /// Whether a recount is under way.
     pub fn auditing(&self) -> bool {
         self.audit.is_some()
     }
@@ -146,256 +73,236 @@ impl Store {
     /// Does one slice; the differences once it is done.
     pub fn audit_slice(&mut self, slice: u32) -> Option<Vec<Difference>> {
         let mut audit = self.audit.take()?;
-        if let Some(slots) = next_slots(&mut audit.holds_counted, self.holds.end(), slice) {
-            for slot in slots {
-                self.count_hold(&mut audit, slot, 1);
-                self.check_hold(&mut audit, slot);
-            }
-        } else if let Some(slots) = next_slots(&mut audit.orders_counted, self.orders.end(), slice) {
-            for slot in slots {
-                self.count_order(&mut audit, slot, 1);
-                self.check_order(&mut audit, slot);
-                self.check_seat(&mut audit, slot);
-            }
-        } else if let Some(slots) = next_slots(&mut audit.refs_checked, self.refs.end(), slice) {
-            slots.for_each(|slot| self.check_ref(&mut audit, slot));
-        } else if audit.workers_checked < self.workers.end() {
-            self.check_workers(&mut audit, slice as usize);
-        } else if self.check_lines(&mut audit, slice as usize) {
+        if let Some(slots) = self.holds.recount_next(slice) {
+            slots.for_each(|slot| self.check_hold(&mut audit, slot));
+        } else if let Some(slots) = self.orders.recount_next(slice) {
+            slots.for_each(|slot| self.check_order(&mut audit, slot));
+        } else if self.check_others(&mut audit, slice) || self.compare_sums(&mut audit, slice) {
             // The next slice goes on from there.
-        } else if let Some(slots) = next_slots(&mut audit.skus_compared, self.skus.end(), slice) {
-            slots.for_each(|slot| self.compare_sku(&mut audit, slot));
-        } else if let Some(slots) = next_slots(&mut audit.customers_compared, self.customers.end(), slice) {
-            slots.for_each(|slot| self.compare_customer(&mut audit, slot));
         } else {
             self.compare_counts(&mut audit);
+            self.holds.end_recount();
+            self.orders.end_recount();
             return Some(audit.differences);
         }
         self.audit = Some(audit);
         None
     }
 
-    /// Takes an order out of the recount before it changes (-1), puts it back in after (1), if its slot was counted.
-    #[inline]
-    pub(crate) fn audit_order(&mut self, slot: u32, sign: i64) {
-        if self.audit.as_ref().is_some_and(|audit| slot < audit.orders_counted) {
-            self.audited(|store, audit| store.count_order(audit, slot, sign));
+    /// Goes on with the REFs, the workers, and what the queue and the dead name. Says whether there was any left.
+    fn check_others(&self, audit: &mut AuditProgress, slice: u32) -> bool {
+        if let Some(slots) = next_slots(&mut audit.refs, self.remembered.refs().end(), slice) {
+            slots.for_each(|slot| self.check_ref(audit, slot));
+            return true;
         }
+        if audit.workers < self.workers.records().end() {
+            self.check_workers(audit, slice as usize);
+            return true;
+        }
+        self.check_lists(audit, slice as usize)
     }
 
-    /// The same for a hold.
-    #[inline]
-    pub(crate) fn audit_hold(&mut self, slot: u32, sign: i64) {
-        if self.audit.as_ref().is_some_and(|audit| slot < audit.holds_counted) {
-            self.audited(|store, audit| store.count_hold(audit, slot, sign));
+    /// Goes on with the sums of SKUs and customers. Says whether there was any left.
+    fn compare_sums(&self, audit: &mut AuditProgress, slice: u32) -> bool {
+        if let Some(slots) = next_slots(&mut audit.skus, self.shelf.skus().end(), slice) {
+            slots.for_each(|slot| self.compare_sku(audit, slot));
+            return true;
         }
-    }
-
-    fn audited(&mut self, count: impl FnOnce(&Store, &mut Audit)) {
-        if let Some(mut audit) = self.audit.take() {
-            count(self, &mut audit);
-            self.audit = Some(audit);
-        }
-    }
-
-    fn count_hold(&self, audit: &mut Audit, slot: u32, sign: i64) {
-        let Some(hold) = self.holds.get(slot) else { return };
-        audit.live_holds += sign * i64::from(hold.is_live());
-        for item in &hold.items {
-            let held = if hold.is_live() { item.left as i64 } else { 0 };
-            audit.count(hold.customer, item.sku, sign * held, sign * item.committed as i64);
-        }
-    }
-
-    fn count_order(&self, audit: &mut Audit, slot: u32, sign: i64) {
-        let Some(order) = self.orders.get(slot) else { return };
-        let state = order.state();
-        audit.by_state[state as usize] += sign;
-        if let Some(extra) = self.extra(order) {
-            audit.due_orders += sign * i64::from(extra.due_at != 0);
-            audit.retry_entries += sign * i64::from(extra.retry.is_some());
-        }
-        for (sku, kept) in self.kept_units(slot) {
-            let kept = sign * kept as i64;
-            match state {
-                OrderState::Completed => audit.count(order.customer, sku, 0, kept),
-                state if state.is_open() => audit.count(order.customer, sku, kept, 0),
-                _ => {}
-            }
-        }
+        let Some(slots) = next_slots(&mut audit.customers, self.customers.records().end(), slice) else { return false };
+        slots.for_each(|slot| self.compare_customer(audit, slot));
+        true
     }
 
     /// Whether a hold is found by its id, and is due when it says.
-    fn check_hold(&self, audit: &mut Audit, slot: u32) {
-        let Some(hold) = self.holds.get(slot) else { return };
-        let due = self.due.get(&(hold.due, hold.place)) == Some(&Due::Hold(slot));
-        audit.differ("index", &hold.id, i64::from(self.find_hold(&hold.id) == Some(slot)), 1);
-        audit.differ("due", &hold.id, i64::from(due), 1);
+    fn check_hold(&self, audit: &mut AuditProgress, slot: u32) {
+        let Some(hold) = self.holds.records().get(slot) else { return };
+        audit.expect("index", &hold.id, self.holds.find(&hold.id) == Some(slot));
+        audit.expect("due", &hold.id, self.agenda.get(hold.due) == Some(Due::Hold(slot)));
     }
 
-    /// Whether an order is found by its id, its customer is there, and it is due when it says.
-    fn check_order(&self, audit: &mut Audit, slot: u32) {
-        let Some(order) = self.orders.get(slot) else { return };
-        audit.differ("index", order.id(), i64::from(self.find_order(order.id()) == Some(slot)), 1);
-        audit.differ("customer", order.id(), i64::from(self.customers.get(order.customer).is_some()), 1);
-        let extra = self.extra(order);
-        let key = extra.map_or((0, 0), |extra| (extra.due_at, extra.due_place));
-        let due = match order.state() {
-            OrderState::Queued => key == (0, 0),
-            OrderState::Dead => self.dead.get(&key.1) == Some(&slot),
-            OrderState::Retrying if key == (0, 0) => extra.is_some_and(|extra| extra.retry.is_some()),
-            _ => self.due.get(&key) == Some(&Due::Order(slot)),
+    /// Whether an order is found by its id, its customer is there, it is due when it says, its worker has it, and it is
+    /// where it has to be in the queue.
+    fn check_order(&self, audit: &mut AuditProgress, slot: u32) {
+        let Some(order) = self.orders.records().get(slot) else { return };
+        let extra = self.orders.extra(order);
+        audit.expect("index", order.id(), self.orders.find(order.id()) == Some(slot));
+        audit.expect("customer", order.id(), self.customers.records().get(order.customer).is_some());
+        audit.expect(
+            "state",
+            order.id(),
+            extra.map_or(OrderState::Queued, |extra| extra.stage.state()) == order.state(),
+        );
+        let is_due = match extra.map(|extra| &extra.stage) {
+            None => true,
+            Some(Stage::Dead(dead)) => self.orders.dead().get(&dead.seq) == Some(&slot),
+            Some(stage) => stage.due().is_none_or(|due| self.agenda.get(due) == Some(Due::Order(slot))),
         };
-        audit.differ("due", order.id(), i64::from(due), 1);
+        audit.expect("due", order.id(), is_due);
         self.check_worker(audit, order, slot);
         self.check_age(audit, order, slot);
+        self.check_position(audit, order, slot);
     }
 
-    /// Whether a claimed order is in the hands of its worker, and no other is in anybody's.
-    fn check_worker(&self, audit: &mut Audit, order: &Order, slot: u32) {
-        let claim = self.extra(order).and_then(|extra| Some((extra.worker?, extra.token)));
-        let held = claim.and_then(|(worker, token)| self.workers.get(worker)?.claims.get(&token)) == Some(&slot);
-        let wanted = order.state() == OrderState::Claimed;
-        audit.differ("worker", order.id(), i64::from(held), i64::from(wanted));
+    /// Whether the worker of a claimed order has it.
+    fn check_worker(&self, audit: &mut AuditProgress, order: &Order, slot: u32) {
+        let Some(claimed) = self.orders.extra(order).and_then(|extra| extra.stage.claimed()) else { return };
+        let worker = self.workers.records().get(claimed.worker);
+        let has = worker.and_then(|worker| worker.claims.get(&claimed.token)) == Some(&slot);
+        audit.expect("worker", order.id(), has);
     }
 
     /// Whether an open order that was not late so far will be found when it is.
-    fn check_age(&self, audit: &mut Audit, order: &Order, slot: u32) {
-        let noted = self.aging.get(&self.age_of(order)) == Some(&slot);
-        let wanted = order.state().is_open() && !order.late && order.seat != Seat::Line;
+    fn check_age(&self, audit: &mut AuditProgress, order: &Order, slot: u32) {
+        let noted = self.queue.aging().get(&self.orders.age(order)) == Some(&slot);
+        let wanted = order.state().is_open() && !order.late && order.position != Position::Fifo;
         audit.differ("late", order.id(), i64::from(noted), i64::from(wanted));
     }
 
     /// Whether a REF is due when it says.
-    fn check_ref(&self, audit: &mut Audit, slot: u32) {
-        let Some(reference) = self.refs.get(slot) else { return };
-        let due = self.due.get(&(reference.due, reference.place)) == Some(&Due::Ref(slot));
-        audit.differ("due", &reference.id, i64::from(due), 1);
+    fn check_ref(&self, audit: &mut AuditProgress, slot: u32) {
+        let Some(reference) = self.remembered.refs().get(slot) else { return };
+        audit.expect("due", &reference.id, self.agenda.get(reference.due) == Some(Due::Ref(slot)));
     }
 
-    /// Whether an order stands where it should: one that waits in the line, among the ready, among the due retries or
-    /// behind the first of its group, and no other anywhere.
-    fn check_seat(&self, audit: &mut Audit, slot: u32) {
-        let Some(order) = self.orders.get(slot) else { return };
-        let (group, retry) = (self.group_of(order), self.extra(order).and_then(|extra| extra.retry));
-        let waits = self.waits(order);
-        let turn = group.is_none_or(|group| self.groups.at(group).queue.head == slot);
-        let seated = match order.seat {
-            Seat::Away => !waits,
-            Seat::Line => waits && group.is_none() && self.is_linked(&self.queue, slot),
-            Seat::Ready => waits && turn && retry.is_none() && self.ready.get(&self.queued_as(order)) == Some(&slot),
-            Seat::Retry => waits && turn && retry.is_some_and(|place| self.retries.get(&place) == Some(&slot)),
-            Seat::Behind => waits && !turn,
+    /// Whether an order is where it has to be: one that waits in the list, among the ready, among the due retries or in
+    /// its group, and no other anywhere.
+    fn check_position(&self, audit: &mut AuditProgress, order: &Order, slot: u32) {
+        let (group, queue) = (self.orders.group(order), &self.queue);
+        let retry = self.orders.extra(order).and_then(|extra| extra.stage.retry());
+        let (waits, queued_as) = (waits(&self.orders, order), self.orders.queued_as(order));
+        let turn = group.is_none_or(|group| queue.groups().at(group).orders.head == slot);
+        let fits = match order.position {
+            Position::None => !waits,
+            Position::Fifo => waits && group.is_none() && self.is_linked(queue.fifo(), slot),
+            Position::Ready => waits && turn && retry.is_none() && queue.ready().get(&queued_as) == Some(&slot),
+            Position::Retry => {
+                waits && turn && retry.is_some_and(|retry| queue.retries().get(&retry.since) == Some(&slot))
+            }
+            Position::InGroup => waits && !turn,
         };
-        audit.differ("queue", order.id(), i64::from(seated), 1);
+        audit.expect("queue", order.id(), fits);
         if let Some(group) = group.filter(|_| order.state().is_open()) {
-            let linked = self.is_linked(&self.groups.at(group).queue, slot);
-            audit.differ("group", order.id(), i64::from(linked), 1);
+            let linked = self.is_linked(&queue.groups().at(group).orders, slot);
+            audit.expect("group", order.id(), linked);
         }
     }
 
-    /// Whether an order's neighbours in a queue know it, and were placed in that order.
-    fn is_linked(&self, queue: &Queue, slot: u32) -> bool {
-        let order = self.orders.at(slot);
-        let queued = self.queued_as(order);
-        let before = (order.prev == NIL && queue.head == slot)
-            || self.orders.get(order.prev).is_some_and(|prev| prev.next == slot && self.queued_as(prev) < queued);
-        let after = (order.next == NIL && queue.tail == slot)
-            || self.orders.get(order.next).is_some_and(|next| next.prev == slot && self.queued_as(next) > queued);
+    /// Whether an order's neighbours in a list know it, and were placed in that order.
+    fn is_linked(&self, list: &OrderList, slot: u32) -> bool {
+        let orders = &self.orders;
+        let (order, queued_as) = (orders.at(slot), |order: &Order| orders.queued_as(order));
+        let queued = queued_as(order);
+        let (prev, next) = (orders.records().get(order.prev), orders.records().get(order.next));
+        let before = (order.prev == NIL && list.head == slot)
+            || prev.is_some_and(|prev| prev.next == slot && queued_as(prev) < queued);
+        let after = (order.next == NIL && list.tail == slot)
+            || next.is_some_and(|next| next.prev == slot && queued_as(next) > queued);
         before && after
     }
 
-    /// Goes on with the workers and what they have in hand: one of them may have more than a slice looks at.
-    fn check_workers(&self, audit: &mut Audit, slice: usize) {
+    /// Goes on with the workers and the orders they have: one of them may have more than a slice looks at.
+    fn check_workers(&self, audit: &mut AuditProgress, slice: usize) {
         let mut left = slice;
-        while left > 0 && audit.workers_checked < self.workers.end() {
+        while left > 0 && audit.workers < self.workers.records().end() {
             let looked = self.check_claims(audit, left);
             if looked == 0 {
-                audit.workers_checked += 1;
-                audit.claims_checked = None;
+                audit.workers += 1;
+                audit.claims = None;
             }
             left -= looked.max(1);
         }
     }
 
     /// Whether what the worker at hand has is a claimed order each, under that token. Says how many it looked at.
-    fn check_claims(&self, audit: &mut Audit, slice: usize) -> usize {
-        let Some(worker) = self.workers.get(audit.workers_checked) else { return 0 };
-        if audit.claims_checked.is_none() {
-            let known = self.find_worker(&worker.id) == Some(audit.workers_checked) && !worker.claims.is_empty();
-            audit.differ("index", &worker.id, i64::from(known), 1);
+    fn check_claims(&self, audit: &mut AuditProgress, slice: usize) -> usize {
+        let Some(worker) = self.workers.records().get(audit.workers) else { return 0 };
+        if audit.claims.is_none() {
+            let known = self.workers.find(&worker.id) == Some(audit.workers) && !worker.claims.is_empty();
+            audit.expect("index", &worker.id, known);
         }
-        let claims = next_entries(&worker.claims, &mut audit.claims_checked, slice);
-        let extra = |slot: u32| self.orders.get(slot).and_then(|order| self.extra(order));
-        for stray in strays(&claims, |token, slot| extra(slot).is_some_and(|extra| extra.token == token)) {
-            audit.differ("worker", self.orders.get(stray).map_or(b"", Order::id), 1, 0);
+        let claims = next_entries(&worker.claims, &mut audit.claims, slice);
+        let is_claimed = |token: u64, extra: &Extra| extra.stage.claimed().is_some_and(|c| c.token == token);
+        let known = |token, slot: u32| self.extra_of(slot).is_some_and(|extra| is_claimed(token, extra));
+        for stray in strays(&claims, known) {
+            audit.differ("worker", self.id_of(stray), 1, 0);
         }
         claims.len()
     }
 
-    /// Whether what stands among the ready, the due retries, the ageing and the dead belongs there. Says whether there
-    /// was any to look at.
-    fn check_lines(&self, audit: &mut Audit, slice: usize) -> bool {
-        let ready = next_entries(&self.ready, &mut audit.ready_checked, slice);
-        let retries = next_entries(&self.retries, &mut audit.retries_checked, slice);
-        let aging = next_entries(&self.aging, &mut audit.aging_checked, slice);
-        let dead = next_entries(&self.dead, &mut audit.dead_checked, slice);
+    fn extra_of(&self, slot: u32) -> Option<&Extra> {
+        self.orders.records().get(slot).and_then(|order| self.orders.extra(order))
+    }
+
+    fn id_of(&self, slot: u32) -> &[u8] {
+        self.orders.records().get(slot).map_or(b"", Order::id)
+    }
+
+    /// Whether what is among the ready, the due retries, the aging and the dead belongs there. Says whether there was any
+    /// to look at.
+    fn check_lists(&self, audit: &mut AuditProgress, slice: usize) -> bool {
+        let queue = &self.queue;
+        let ready = next_entries(queue.ready(), &mut audit.ready, slice);
+        let retries = next_entries(queue.retries(), &mut audit.retries, slice);
+        let aging = next_entries(queue.aging(), &mut audit.aging, slice);
+        let dead = next_entries(self.orders.dead(), &mut audit.dead, slice);
         let looked = ready.len() + retries.len() + aging.len() + dead.len();
         let strays = [
-            ("queue", strays(&ready, |place, slot| self.is_ready(slot, place))),
-            ("queue", strays(&retries, |place, slot| self.is_retry(slot, place))),
+            ("queue", strays(&ready, |queued_as, slot| self.is_ready(slot, queued_as))),
+            ("queue", strays(&retries, |since, slot| self.is_retry(slot, since))),
             ("late", strays(&aging, |age, slot| self.is_aging(slot, age))),
-            ("due", strays(&dead, |place, slot| self.is_dead(slot, place))),
+            ("due", strays(&dead, |seq, slot| self.is_dead(slot, seq))),
         ];
         for (what, list) in strays {
-            for slot in list {
-                audit.differ(what, self.orders.get(slot).map_or(b"", Order::id), 1, 0);
-            }
+            list.into_iter().for_each(|slot| audit.differ(what, self.id_of(slot), 1, 0));
         }
         looked > 0
     }
 
-    /// Whether an order is ready, at that place in the queue.
-    fn is_ready(&self, slot: u32, place: EntryId) -> bool {
-        self.orders.get(slot).is_some_and(|order| order.seat == Seat::Ready && self.queued_as(order) == place)
+    /// Whether an order is ready, and was queued then.
+    fn is_ready(&self, slot: u32, queued_as: EntryId) -> bool {
+        let order = self.orders.records().get(slot).filter(|order| order.position == Position::Ready);
+        order.is_some_and(|order| self.orders.queued_as(order) == queued_as)
     }
 
-    /// Whether an order is a due retry, at that place among them.
-    fn is_retry(&self, slot: u32, place: (Ms, u64)) -> bool {
-        let retry = |order: &Order| self.extra(order).and_then(|extra| extra.retry);
-        self.orders.get(slot).is_some_and(|order| order.seat == Seat::Retry && retry(order) == Some(place))
+    /// Whether an order is a due retry, since then.
+    fn is_retry(&self, slot: u32, since: DueKey) -> bool {
+        let order = self.orders.records().get(slot).filter(|order| order.position == Position::Retry);
+        let retry = order.and_then(|order| self.orders.extra(order)).and_then(|extra| extra.stage.retry());
+        retry.is_some_and(|retry| retry.since == since)
     }
 
     /// Whether an order is open and not late, at that age.
     fn is_aging(&self, slot: u32, age: (Ms, EntryId)) -> bool {
         let open = |order: &Order| order.state().is_open() && !order.late;
-        self.orders.get(slot).is_some_and(|order| open(order) && self.age_of(order) == age)
+        self.orders.records().get(slot).is_some_and(|order| open(order) && self.orders.age(order) == age)
     }
 
-    /// Whether an order is dead, at that place among them.
-    fn is_dead(&self, slot: u32, place: u64) -> bool {
-        let died = |order: &Order| self.extra(order).map(|extra| extra.due_place);
-        self.orders.get(slot).is_some_and(|order| order.state() == OrderState::Dead && died(order) == Some(place))
+    /// Whether an order is dead, with that number among them.
+    fn is_dead(&self, slot: u32, seq: u64) -> bool {
+        self.extra_of(slot).and_then(|extra| extra.stage.dead()).is_some_and(|dead| dead.seq == seq)
     }
 
-    fn compare_sku(&self, audit: &mut Audit, slot: u32) {
-        let sku = self.skus.at(slot);
-        let [held, sold] = *audit.skus.at(slot);
-        let sold = sold + sku.past as i64;
+    fn compare_sku(&self, audit: &mut AuditProgress, slot: u32) {
+        let (Some(holds), Some(orders)) = (self.holds.recount(), self.orders.recount()) else { return };
+        let sku = self.shelf.at(slot);
+        let ([held, sold], [held_too, sold_too]) = (holds.units.skus.at(slot), orders.units.skus.at(slot));
+        let (held, sold) = (held + held_too, sold + sold_too + sku.past as i64);
         audit.differ("held", &sku.id, sku.held as i64, held);
         audit.differ("sold", &sku.id, sku.sold as i64, sold);
-        audit.differ("on_hand", &sku.id, sku.on_hand as i64, sku.received - sold);
+        audit.differ("on-hand", &sku.id, sku.on_hand as i64, sku.received - sold);
     }
 
-    fn compare_customer(&self, audit: &mut Audit, slot: u32) {
-        let Some(customer) = self.customers.get(slot) else { return };
-        let [mut units, mut mark] = *audit.customers.at(slot);
+    fn compare_customer(&self, audit: &mut AuditProgress, slot: u32) {
+        let (Some(holds), Some(orders)) = (self.holds.recount(), self.orders.recount()) else { return };
+        let Some(customer) = self.customers.records().get(slot) else { return };
+        let ([units, mark], [units_too, mark_too]) = (holds.units.customers.at(slot), orders.units.customers.at(slot));
+        let (mut units, mut mark) = (units + units_too, mark.wrapping_add(mark_too));
         let (mut books, mut books_mark) = (0i64, 0i64);
-        for (sku, tally) in crate::record::customer::tallies(customer, self.many.get(&slot)) {
-            units += tally.past as i64;
-            mark = mark.wrapping_add(weighted(sku, tally.past as i64));
-            books += tally.units as i64;
-            books_mark = books_mark.wrapping_add(weighted(sku, tally.units as i64));
+        for (sku, known) in self.customers.units(slot) {
+            units += known.past as i64;
+            mark = mark.wrapping_add(weighted(sku, known.past as i64));
+            books += known.units as i64;
+            books_mark = books_mark.wrapping_add(weighted(sku, known.units as i64));
         }
         if books == units && books_mark != mark {
             // The sum is right, its parts are not.
@@ -404,20 +311,24 @@ impl Store {
         audit.differ("customer", customer.id(), books, units);
     }
 
-    fn compare_counts(&self, audit: &mut Audit) {
+    fn compare_counts(&self, audit: &mut AuditProgress) {
+        let (Some(holds), Some(orders)) = (self.holds.recount(), self.orders.recount()) else { return };
         for state in OrderState::ALL {
-            let (books, recount) = (self.by_state[state as usize] as i64, audit.by_state[state as usize]);
-            audit.differ("orders", state.name().as_bytes(), books, recount);
+            let books = self.orders.by_state()[state as usize] as i64;
+            audit.differ("orders", state.name().as_bytes(), books, orders.by_state[state as usize]);
         }
-        let recount = audit.live_holds;
-        audit.differ("holds", b"live", self.live_holds as i64, recount);
+        audit.differ("holds", b"live", self.holds.live() as i64, holds.live);
         // Every hold, every order with a deadline and every REF is due once, and nothing else is.
-        let recount = self.holds.len() as i64 + audit.due_orders + self.refs.len() as i64;
-        audit.differ("due", b"", self.due.len() as i64, recount);
-        audit.differ("stream", b"retry", self.retry_entries as i64, audit.retry_entries);
-        audit.differ("orders", b"dead letters", self.dead.len() as i64, audit.by_state[OrderState::Dead as usize]);
-        let stands = |slot: u32| slot == NIL || self.orders.get(slot).is_some_and(|order| order.seat == Seat::Line);
-        audit.differ("queue", b"", i64::from(stands(self.queue.head)), 1);
-        audit.differ("queue", b"", i64::from(stands(self.queue.tail)), 1);
+        let recount = self.holds.records().len() as i64 + orders.due + self.remembered.refs().len() as i64;
+        audit.differ("due", b"", self.agenda.len() as i64, recount);
+        audit.differ("stream", b"retry", self.orders.retry_entries() as i64, orders.retry_entries);
+        let dead = orders.by_state[OrderState::Dead as usize];
+        audit.differ("orders", b"dead letters", self.orders.dead().len() as i64, dead);
+        let waits = |slot: u32| {
+            let order = self.orders.records().get(slot);
+            slot == NIL || order.is_some_and(|order| order.position == Position::Fifo)
+        };
+        audit.expect("queue", b"", waits(self.queue.fifo().head));
+        audit.expect("queue", b"", waits(self.queue.fifo().tail));
     }
 }

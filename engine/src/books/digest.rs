@@ -3,8 +3,9 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::base::packed::{put, put_all, put_bytes, zigzag};
-use crate::books::image::ById;
-use crate::record::customer::tallies;
+use crate::base::table::Keyed;
+use crate::books::image::flat::Flat;
+use crate::books::image::save::{ById, write_ref};
 use crate::store::Store;
 
 impl Store {
@@ -19,37 +20,38 @@ impl Store {
             sum = sum.wrapping_add(xxh3_128(&buffer));
         };
         add(b'h', &mut |out| self.write_head(out));
-        for (_, sku) in self.skus.iter() {
+        for (_, sku) in self.shelf.skus().iter() {
             add(b's', &mut |out| {
                 put_bytes(out, &sku.id);
                 put_all(out, [sku.on_hand, sku.held, sku.safety, sku.low, sku.limit, sku.sold, sku.past]);
                 put(out, zigzag(sku.received));
             });
         }
-        for (slot, customer) in self.customers.iter() {
-            let mut tallies = tallies(customer, self.many.get(&slot));
-            tallies.sort_by(|a, b| self.skus.at(a.0).id.cmp(&self.skus.at(b.0).id));
+        for (slot, customer) in self.customers.records().iter() {
+            let mut units = self.customers.units(slot);
+            units.sort_by(|a, b| self.shelf.at(a.0).id.cmp(&self.shelf.at(b.0).id));
             add(b'c', &mut |out| {
                 put_bytes(out, customer.id());
                 put(out, customer.open().refs);
-                for (sku, tally) in &tallies {
-                    put_bytes(out, &self.skus.at(*sku).id);
-                    put(out, tally.units);
-                    put(out, tally.past);
+                for (sku, units) in &units {
+                    put_bytes(out, &self.shelf.at(*sku).id);
+                    put(out, units.units);
+                    put(out, units.past);
                 }
             });
         }
         let names = ById(self);
-        for (_, hold) in self.holds.iter() {
+        for (_, hold) in self.holds.records().iter() {
             add(b'l', &mut |out| self.write_hold(out, hold, &names));
         }
-        for (_, order) in self.orders.iter() {
-            add(b'o', &mut |out| self.write_order(out, order, &names));
+        for (_, order) in self.orders.records().iter() {
+            let flat = self.orders.extra(order).map(|extra| Flat::of(self, extra));
+            add(b'o', &mut |out| self.write_order(out, order, flat.as_ref(), &names));
         }
-        for (_, reference) in self.refs.iter() {
-            add(b'r', &mut |out| crate::books::image::write_ref(out, reference));
+        for (_, reference) in self.remembered.refs().iter() {
+            add(b'r', &mut |out| write_ref(out, reference));
         }
-        for (id, source) in &self.sources {
+        for (id, source) in self.remembered.sources() {
             add(b'f', &mut |out| {
                 put_bytes(out, id);
                 put(out, source.seq);

@@ -2,11 +2,14 @@
 
 pub mod dead;
 pub mod due;
+pub mod entries;
 pub mod holds;
+pub mod info;
 pub mod locks;
 pub mod metrics;
 pub mod orders;
 pub mod returns;
+pub mod settings;
 pub mod steps;
 pub mod stock;
 pub mod work;

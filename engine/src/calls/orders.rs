@@ -1,20 +1,19 @@
 //! Orders: `ORDER.PLACE`, `ORDER.COMPLETE`, `ORDER.CANCEL`, `ORDER.GET`, `ORDER.SCAN`. What workers do with them in
-//! between is in [`crate::calls::work`], and what comes back in [`crate::calls::returns`].
+//! between is in [`super::work`], and what comes back in [`super::returns`].
 
-use smallvec::SmallVec;
+use std::sync::LazyLock;
 
-use crate::base::units::{Item, Ms, NIL, UnitsList};
-use crate::record::customer::Change;
-use crate::record::order::{EntryView, Order, OrderView};
+use crate::base::table::Keyed;
+use crate::base::units::{Ms, NIL};
+use crate::record::customer::{UnitChange, UnitChanges};
+use crate::record::order::{Cancelled, Completed, Extra, Order, OrderItemView, OrderView, Stage};
+use crate::record::returns::{EarlierReturns, Returns};
 use crate::store::Store;
-use crate::store::lookup::same_units;
 use crate::terms::effects::{Effect, Effects, Event};
+use crate::terms::items::{Item, Units, UnitsList, same_units};
 use crate::terms::journal::{Move, Why};
-use crate::terms::refusal::Refusal;
-use crate::terms::refusal::Shown;
-use crate::terms::settings::Window;
-use crate::terms::states::HoldState;
-use crate::terms::states::OrderState;
+use crate::terms::refusal::{Refusal, Shown};
+use crate::terms::states::{HoldState, OrderState};
 use crate::terms::streams::{EntryId, StreamKind};
 
 /// `ORDER.PLACE`.
@@ -46,39 +45,45 @@ pub struct Complete<'a> {
     pub result: &'a [u8],
 }
 
-/// Changes to a customer's tallies, one a SKU: units, and the forgotten part of them.
-pub(crate) type Tallied = SmallVec<[(u32, i64, i64); 4]>;
+/// What an order has that has no [`Extra`].
+static PLAIN: LazyLock<Extra> = LazyLock::new(Extra::default);
+
+/// `ORDER.SCAN`: which orders are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ScanOrders<'a> {
+    /// Any state where none is named.
+    pub state: Option<OrderState>,
+    /// Of any customer where none is named.
+    pub customer: Option<&'a [u8]>,
+    /// Those that took, or take, longer than `sla-ms`.
+    pub late: bool,
+}
 
 impl Store {
     /// Places an order; replies the id of its entry in `…:orders`.
     pub fn place(&mut self, now: Ms, place: &Place<'_>, fx: &mut Effects) -> Result<EntryId, Refusal> {
-        if let Some(slot) = self.find_order(place.order) {
+        if let Some(slot) = self.orders.find(place.order) {
             return self.placed_before(slot, place);
         }
         let now = self.stamp(now);
-        let known = self.find_customer(place.customer);
+        let known = self.customers.find(place.customer);
         match place.take {
-            Take::Items(lines) => {
-                let items = self.check_place(now, known, place, lines)?;
+            Take::Items(items) => {
+                let items = self.check_place(now, known, place, items)?;
                 self.touch(now, fx);
                 let slot = self.new_order(place, known, &items, fx);
                 for item in &items {
                     self.move_stock(item.sku, Move::Hold(item.qty), Why::new("place", place.order), fx);
                 }
-                let tallied: Tallied = items.iter().map(|item| (item.sku, item.qty as i64, 0)).collect();
-                Ok(self.finish_place(slot, &tallied, fx))
+                Ok(self.finish_place(slot, &items, fx))
             }
             Take::Hold(hold) => {
-                let (hold_slot, items, tallied) = self.check_place_hold(now, known, place, hold)?;
+                let (hold_slot, items) = self.check_place_hold(now, known, place, hold)?;
                 self.touch(now, fx);
                 let slot = self.new_order(place, known, &items, fx);
-                self.extra_mut(slot).hold = Some(hold.into());
-                // The order is in the books before the hold leaves them, so that the customer is never let go of.
-                let entry = self.finish_place(slot, &tallied, fx);
-                self.audit_hold(hold_slot, -1);
-                self.empty_hold(hold_slot);
-                self.end_hold(hold_slot, HoldState::Ordered, 0);
-                self.audit_hold(hold_slot, 1);
+                // The order is in the books before the hold leaves them, so that the customer is never removed.
+                let entry = self.finish_place(slot, &items, fx);
+                self.empty_hold(hold_slot, HoldState::Ordered);
                 Ok(entry)
             }
         }
@@ -90,21 +95,13 @@ impl Store {
         now: Ms,
         known: Option<u32>,
         place: &Place<'_>,
-        lines: &[Item<'_>],
+        items: &[Item<'_>],
     ) -> Result<UnitsList, Refusal> {
-        let items = self.resolve(lines)?;
+        let items = self.shelf.resolve(items)?;
         self.check_window(now)?;
         self.check_limits(known, place.customer, &items)?;
-        self.check_stock(&items)?;
+        self.shelf.check_available(&items)?;
         Ok(items)
-    }
-
-    pub(crate) fn check_window(&self, now: Ms) -> Result<(), Refusal> {
-        match self.settings.window(now) {
-            Window::Open => Ok(()),
-            Window::NotOpen => Err(Refusal::NotOpen { opens: self.settings.opens, now }),
-            Window::Closed => Err(Refusal::Closed { closes: self.settings.closes, now }),
-        }
     }
 
     /// A live hold of the same customer, or of nobody: then its units count for the customer from now on.
@@ -114,111 +111,125 @@ impl Store {
         known: Option<u32>,
         place: &Place<'_>,
         id: &[u8],
-    ) -> Result<(u32, UnitsList, Tallied), Refusal> {
-        let slot = self.hold_slot(id)?;
+    ) -> Result<(u32, UnitsList), Refusal> {
+        let slot = self.holds.slot(id)?;
         self.check_live(slot, now)?;
         let hold = self.holds.at(slot);
         let left = hold.items.iter().filter(|item| item.left > 0);
-        let items: UnitsList = left.map(|item| crate::base::units::Units { sku: item.sku, qty: item.left }).collect();
+        let items: UnitsList = left.map(|item| Units { sku: item.sku, qty: item.left }).collect();
         if hold.customer == NIL {
             self.check_limits(known, place.customer, &items)?;
-        } else if self.customers.at(hold.customer).id() != place.customer {
-            let owner = Shown(self.customers.at(hold.customer).id());
+        } else if self.customers.id(hold.customer) != place.customer {
+            let owner = Shown(self.customers.id(hold.customer));
             return Err(Refusal::Mismatch(format!("hold {} is of customer {owner}", Shown(id))));
         }
-        let tallied = items.iter().map(|item| (item.sku, item.qty as i64, 0)).collect();
-        Ok((slot, items, tallied))
+        Ok((slot, items))
     }
 
     fn new_order(&mut self, place: &Place<'_>, known: Option<u32>, items: &UnitsList, fx: &mut Effects) -> u32 {
         let entry = self.last.next(StreamKind::Orders, self.now);
         let mut order = Order::new(place.order, items, place.data);
         order.set_entry(entry);
-        order.customer = known.unwrap_or_else(|| self.new_customer(place.customer));
-        let slot = self.add_order(order);
-        if entry.ms != self.now {
-            self.extra_mut(slot).placed_at = Some(self.now);
-        }
-        if let Some(group) = place.group {
-            let group = self.name_group(group);
-            self.extra_mut(slot).group = Some(group);
-        }
+        order.customer = known.unwrap_or_else(|| self.customers.add(place.customer));
+        let extra = self.extra_of_new(place, entry);
+        let slot = self.add_order(order, extra);
         fx.push(Effect::Queued { order: slot, id: entry });
         slot
     }
 
-    fn finish_place(&mut self, slot: u32, tallied: &Tallied, fx: &mut Effects) -> EntryId {
-        self.by_state[OrderState::Queued as usize] += 1;
+    /// What few orders have, if this one has any of it from the start.
+    fn extra_of_new(&mut self, place: &Place<'_>, entry: EntryId) -> Option<Extra> {
+        let hold = if let Take::Hold(hold) = place.take { Some(hold) } else { None };
+        let placed_at = Some(self.now).filter(|now| *now != entry.ms);
+        if placed_at.is_none() && hold.is_none() && place.group.is_none() {
+            return None;
+        }
+        let mut extra = Extra { group: place.group.map(|id| self.queue.name_group(id)), ..Extra::default() };
+        if placed_at.is_some() || hold.is_some() {
+            let seldom = extra.seldom_mut();
+            (seldom.placed_at, seldom.hold) = (placed_at, hold.map(Into::into));
+        }
+        Some(extra)
+    }
+
+    fn finish_place(&mut self, slot: u32, items: &UnitsList, fx: &mut Effects) -> EntryId {
         self.counters.placed = self.counters.placed.saturating_add(1);
-        self.enqueue(slot);
-        self.change_customer(self.orders.at(slot).customer, &Change { refs: 1, units: tallied });
-        self.audit_order(slot, 1);
+        self.queue.enqueue(&mut self.orders, slot);
+        let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
+        let order = self.orders.at(slot);
+        self.customers.change(order.customer, 1, &changes);
         fx.event(Event::OrderPlaced);
-        self.orders.at(slot).entry()
+        order.entry()
     }
 
     /// The first reply, if the order is known with the same content. Nobody gets the units of a cancelled one, so it is
-    /// not answered as if it stood.
+    /// not answered as if it were placed.
     fn placed_before(&self, slot: u32, place: &Place<'_>) -> Result<EntryId, Refusal> {
         let order = self.orders.at(slot);
         if order.state() == OrderState::Cancelled {
             return Err(Refusal::order_is(OrderState::Cancelled));
         }
-        let extra = self.extra(order);
+        let seldom = self.orders.extra(order).and_then(Extra::seldom);
         let (items, data) = order.content();
         let other =
             |what: &str| Err(Refusal::Mismatch(format!("order {} was placed with another {what}", Shown(place.order))));
-        if self.customers.at(order.customer).id() != place.customer {
+        if self.customers.id(order.customer) != place.customer {
             return other("customer");
         }
-        if extra.and_then(|e| e.group).map(|group| &*self.groups.at(group).id) != place.group {
+        if self.orders.group(order).map(|group| &*self.queue.groups().at(group).id) != place.group {
             return other("GROUP");
         }
         if data != place.data {
             return other("DATA");
         }
-        let hold = extra.and_then(|e| e.hold.as_deref());
+        let hold = seldom.and_then(|seldom| seldom.hold.as_deref());
         let same = match place.take {
             Take::Hold(id) => hold == Some(id),
-            Take::Items(lines) => hold.is_none() && self.resolve(lines).is_ok_and(|l| same_units(items, l.into_iter())),
+            Take::Items(named) => {
+                hold.is_none() && self.shelf.resolve(named).is_ok_and(|list| same_units(items, list.into_iter()))
+            }
         };
-        if same { Ok(extra.and_then(|e| e.first_entry).unwrap_or(order.entry())) } else { other("content") }
+        if same { Ok(seldom.and_then(|seldom| seldom.first_entry).unwrap_or(order.entry())) } else { other("content") }
     }
 
     /// Completes an order: its units are sold. Replies the id of its entry in `…:complete`.
     pub fn complete(&mut self, now: Ms, complete: &Complete<'_>, fx: &mut Effects) -> Result<EntryId, Refusal> {
-        let slot = self.order_slot(complete.order)?;
+        let slot = self.orders.slot(complete.order)?;
         self.check_token(slot, complete.token)?;
-        let order = self.orders.at(slot);
-        match order.state() {
+        match self.orders.at(slot).state() {
             OrderState::Completed => return self.completed_before(slot, complete),
             state if !state.is_open() => return Err(Refusal::order_is(state)),
             _ => {}
         }
         self.touch(now, fx);
-        self.audit_order(slot, -1);
-        let why = Why::new("complete", complete.order);
-        let units = self.move_items(slot, why, Move::Ship, fx);
-        let id = self.last.next(StreamKind::Complete, self.now);
+        let units = self.move_items(slot, Why::new("complete", complete.order), Move::Ship, fx);
+        let entry = self.last.next(StreamKind::Complete, self.now);
         self.take_off(slot, fx);
-        let extra = self.extra_mut(slot);
-        extra.complete = id;
-        extra.note = complete.result.into();
-        extra.token = complete.token.unwrap_or(0);
-        self.end_order(slot, OrderState::Completed);
-        self.audit_order(slot, 1);
+        let completed = Completed {
+            at: self.now,
+            entry,
+            result: complete.result.into(),
+            token: complete.token.unwrap_or(0),
+            next_token: 0,
+            returns: None,
+            forget: self.agenda.key(self.forget_at()),
+        };
+        self.changing_order(slot, |_, extra| {
+            extra.stage = Stage::Completed(completed);
+            extra.reason = Box::default();
+        });
         self.counters.completed = self.counters.completed.saturating_add(1);
         self.counters.units_sold = self.counters.units_sold.saturating_add(units);
-        let took_ms = self.now.saturating_sub(self.placed_at(self.orders.at(slot)));
+        let took_ms = self.now.saturating_sub(self.orders.placed_at(self.orders.at(slot)));
         self.sampling.latency.record(took_ms);
-        fx.push(Effect::Completed { order: slot, id });
+        fx.push(Effect::Completed { order: slot, id: entry });
         fx.event(Event::OrderCompleted);
-        Ok(id)
+        Ok(entry)
     }
 
     fn completed_before(&self, slot: u32, complete: &Complete<'_>) -> Result<EntryId, Refusal> {
-        match self.extra(self.orders.at(slot)) {
-            Some(extra) if *extra.note == *complete.result => Ok(extra.complete),
+        match self.orders.extra_at(slot).and_then(|extra| extra.stage.completed()) {
+            Some(completed) if *completed.result == *complete.result => Ok(completed.entry),
             _ => {
                 let id = Shown(complete.order);
                 Err(Refusal::Mismatch(format!("order {id} was completed with another RESULT")))
@@ -235,17 +246,26 @@ impl Store {
         items.iter().map(|item| item.qty).sum()
     }
 
-    /// Ends an order that is in no line any more, to be remembered for `keep-ms`.
-    fn end_order(&mut self, slot: u32, state: OrderState) {
-        self.set_order_state(slot, state);
-        let (now, forget_at) = (self.now, self.forget_at());
-        self.extra_mut(slot).ended_at = now;
-        self.set_order_due(slot, forget_at);
+    /// Counts an order's units for its customer, or no longer: `change` says which.
+    pub(crate) fn count_items(&mut self, slot: u32, change: fn(Units) -> UnitChange) {
+        let order = self.orders.at(slot);
+        let changes: UnitChanges = order.items().map(change).collect();
+        self.customers.change(order.customer, 0, &changes);
+    }
+
+    /// Takes an order that ends, or dies, out of the queue, and its entries out of the streams.
+    pub(crate) fn take_off(&mut self, slot: u32, fx: &mut Effects) {
+        self.queue.leave(&mut self.orders, slot);
+        let order = self.orders.at(slot);
+        if let Some(retry) = self.orders.extra(order).and_then(|extra| extra.stage.retry()) {
+            fx.push(Effect::Left { kind: StreamKind::Retry, id: retry.entry });
+        }
+        fx.push(Effect::Left { kind: StreamKind::Orders, id: order.entry() });
     }
 
     /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already).
     pub fn cancel(&mut self, now: Ms, id: &[u8], reason: &[u8], fx: &mut Effects) -> Result<u64, Refusal> {
-        let slot = self.order_slot(id)?;
+        let slot = self.orders.slot(id)?;
         let state = self.orders.at(slot).state();
         match state {
             OrderState::Cancelled => return self.cancelled_before(slot, id, reason),
@@ -253,19 +273,20 @@ impl Store {
             _ => {}
         }
         self.touch(now, fx);
-        self.audit_order(slot, -1);
         let mut units = 0;
         if state == OrderState::Dead {
             self.leave_dead(slot, fx);
-            self.extra_mut(slot).was_dead = true;
         } else {
             units = self.move_items(slot, Why { kind: "cancel", reference: id, reason }, Move::Free, fx);
-            self.tally_items(slot, -1);
+            self.count_items(slot, UnitChange::less);
             self.take_off(slot, fx);
         }
-        self.extra_mut(slot).note = reason.into();
-        self.end_order(slot, OrderState::Cancelled);
-        self.audit_order(slot, 1);
+        let was_dead = state == OrderState::Dead;
+        let cancelled = Cancelled { at: self.now, was_dead, forget: self.agenda.key(self.forget_at()) };
+        self.changing_order(slot, |_, extra| {
+            extra.stage = Stage::Cancelled(cancelled);
+            extra.reason = reason.into();
+        });
         self.counters.cancelled = self.counters.cancelled.saturating_add(1);
         fx.event(Event::OrderCancelled);
         Ok(units)
@@ -273,172 +294,77 @@ impl Store {
 
     fn cancelled_before(&self, slot: u32, id: &[u8], reason: &[u8]) -> Result<u64, Refusal> {
         let order = self.orders.at(slot);
-        match self.extra(order) {
-            Some(extra) if *extra.note == *reason && extra.was_dead => Ok(0),
-            Some(extra) if *extra.note == *reason => Ok(order.items().map(|item| item.qty).sum()),
-            _ => Err(Refusal::Mismatch(format!("order {} was cancelled with another REASON", Shown(id)))),
-        }
-    }
-
-    /// An entry of a stream got another id than the engine gave it, or was written back: later ids are past it.
-    pub fn reentry(&mut self, kind: StreamKind, order: Option<u32>, id: EntryId) {
-        let last = self.last.of(kind);
-        *last = id.max(*last);
-        match (kind, order) {
-            (StreamKind::Orders, Some(slot)) => {
-                let order = self.orders.at(slot);
-                let (placed_at, queued_as) = (self.placed_at(order), self.queued_as(order));
-                let extra = self.extra_mut(slot);
-                extra.placed_at = Some(placed_at).filter(|at| *at != id.ms);
-                extra.queued_as = Some(queued_as).filter(|queued| *queued != id);
-                self.orders.at_mut(slot).set_entry(id);
-            }
-            (StreamKind::Complete, Some(slot)) => self.extra_mut(slot).complete = id,
-            (StreamKind::Retry | StreamKind::Dead, Some(slot)) => self.extra_mut(slot).side = id,
-            _ => {}
-        }
-    }
-
-    /// The slot of an order, for [`Store::reentry`].
-    pub fn order_at(&self, id: &[u8]) -> Option<u32> {
-        self.find_order(id)
-    }
-
-    /// Orders with the entries they have to have in a stream, from a slot on: looks at `count` slots and says where to go
-    /// on, 0 at the end.
-    pub fn entries_from(&self, kind: StreamKind, from: u32, count: u32, found: &mut Vec<(EntryId, u32)>) -> u32 {
-        let to = from.saturating_add(count).min(self.orders.end());
-        let entry = |slot| Some((self.entry_in(kind, self.orders.get(slot)?)?, slot));
-        found.extend((from..to).filter_map(entry));
-        if to == self.orders.end() { 0 } else { to }
-    }
-
-    /// The slot of the order whose entry in a stream of orders has to have this id.
-    pub fn listed_as(&self, kind: StreamKind, id: EntryId, order: &[u8]) -> Option<u32> {
-        let slot = self.find_order(order)?;
-        (self.entry_in(kind, self.orders.at(slot)) == Some(id)).then_some(slot)
-    }
-
-    /// The entry an order has to have in a stream of orders.
-    fn entry_in(&self, kind: StreamKind, order: &Order) -> Option<EntryId> {
-        let extra = self.extra(order);
-        match kind {
-            StreamKind::Orders => order.state().is_open().then(|| order.entry()),
-            StreamKind::Retry => extra.filter(|extra| extra.retry.is_some()).map(|extra| extra.side),
-            StreamKind::Dead => extra.filter(|_| order.state() == OrderState::Dead).map(|extra| extra.side),
-            StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => None,
+        let known = self.orders.extra(order).filter(|extra| *extra.reason == *reason).map(|extra| &extra.stage);
+        match known {
+            Some(Stage::Cancelled(cancelled)) if cancelled.was_dead => Ok(0),
+            Some(_) => Ok(order.items().map(|item| item.qty).sum()),
+            None => Err(Refusal::Mismatch(format!("order {} was cancelled with another REASON", Shown(id)))),
         }
     }
 
     /// Everything known of an order.
     pub fn order(&self, now: Ms, id: &[u8]) -> Option<OrderView<'_>> {
-        self.find_order(id).map(|slot| self.order_view(now, slot))
-    }
-
-    /// What the entries of the order in a slot say of it beside its items.
-    pub fn entry_view(&self, slot: u32) -> EntryView<'_> {
-        let order = self.orders.at(slot);
-        let extra = self.extra(order);
-        EntryView {
-            id: order.id(),
-            customer: self.customers.at(order.customer).id(),
-            data: order.data(),
-            placed_at: self.placed_at(order),
-            ended_at: extra.map_or(0, |extra| extra.ended_at),
-            attempts: extra.map_or(0, |extra| extra.attempts),
-            note: extra.map_or(&[][..], |extra| &extra.note),
-        }
+        self.orders.find(id).map(|slot| self.order_view(now, slot))
     }
 
     /// The order in a slot that an effect named.
     pub fn order_view(&self, now: Ms, slot: u32) -> OrderView<'_> {
         let order = self.orders.at(slot);
-        let extra = self.extra(order);
-        let returns = extra.and_then(|e| e.returns.as_deref());
-        let returned = |i: usize| self.returned(order).get(i).copied().unwrap_or(0);
-        let item =
-            |(i, units): (usize, crate::base::units::Units)| (&*self.skus.at(units.sku).id, units.qty, returned(i));
+        let extra = self.orders.extra(order).unwrap_or(&PLAIN);
+        let (stage, returns) = (&extra.stage, extra.returns());
         OrderView {
             id: order.id(),
             state: order.state(),
-            customer: self.customers.at(order.customer).id(),
-            group: extra.and_then(|e| e.group).map_or(b"", |group| &self.groups.at(group).id),
-            hold: extra.and_then(|e| e.hold.as_deref()).unwrap_or_default(),
+            customer: self.customers.id(order.customer),
+            group: extra.group.map_or(b"", |group| &self.queue.groups().at(group).id),
+            hold: extra.seldom().and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
             data: order.data(),
-            items: order.items().enumerate().map(item).collect(),
+            items: self.item_views(order, returns),
             entry: order.entry(),
-            placed_at: self.placed_at(order),
-            ended_at: extra.map_or(0, |e| e.ended_at),
-            complete: (order.state() == OrderState::Completed).then(|| extra.map(|e| e.complete)).flatten(),
-            note: extra.map_or(&[][..], |e| &e.note),
+            placed_at: self.orders.placed_at(order),
+            ended_at: stage.ended_at(),
+            complete: stage.completed().map(|completed| completed.entry),
+            result: extra.result(),
+            reason: &extra.reason,
             late: self.is_late(order, now),
-            returns: returns.map_or(&[][..], |returns| returns.list()),
-            returns_lost: returns.map_or((0, 0), |returns| returns.lost()),
-            attempts: extra.map_or(0, |e| e.attempts),
-            worker: extra.and_then(|e| e.worker).map_or(b"", |worker| &self.workers.at(worker).id),
-            token: extra.map_or(0, |e| e.token),
-            due: extra.filter(|_| order.state().is_open()).map_or(0, |e| e.due_at),
-            step: extra.and_then(|e| e.step.as_ref()).map_or(b"", |step| &step.name),
-            version: extra.and_then(|e| e.step.as_ref()).map_or(0, |step| step.version),
-            side: extra.map(|e| e.side).filter(|id| *id != EntryId::default()),
-            history: extra.map_or_else(Vec::new, |e| e.history.list()),
-            history_lost: extra.map_or(0, |e| e.history.lost()),
+            returns: returns.map_or(&[][..], Returns::list),
+            returns_lost: returns.map_or(EarlierReturns::default(), Returns::earlier),
+            attempts: extra.attempts,
+            worker: stage.claimed().map_or(b"", |claimed| &self.workers.records().at(claimed.worker).id),
+            token: stage.token(),
+            due: stage.due().filter(|_| order.state().is_open()).map_or(0, |due| due.at),
+            step: extra.step.as_ref().map_or(b"", |step| &step.name),
+            version: extra.step.as_ref().map_or(0, |step| step.version),
+            side: stage.retry().map(|retry| retry.entry).or(stage.dead().map(|dead| dead.entry)),
+            history: extra.history.list(),
+            history_lost: extra.history.lost(),
         }
+    }
+
+    fn item_views<'a>(&'a self, order: &'a Order, returns: Option<&Returns>) -> Vec<OrderItemView<'a>> {
+        let returned = |at: usize| returns.and_then(|returns| returns.units.get(at)).copied().unwrap_or(0);
+        let view = |(at, units): (usize, Units)| {
+            let sku = &*self.shelf.at(units.sku).id;
+            OrderItemView { sku, qty: units.qty, returned: returned(at) }
+        };
+        order.items().enumerate().map(view).collect()
     }
 
     fn is_late(&self, order: &Order, now: Ms) -> bool {
-        let ended = self.extra(order).map_or(0, |extra| extra.ended_at);
+        let ended = self.orders.extra(order).map_or(0, |extra| extra.stage.ended_at());
         let until = if ended == 0 { now } else { ended };
         let sla_ms = self.settings.sla_ms;
-        sla_ms > 0 && until.saturating_sub(self.placed_at(order)) > sla_ms
+        sla_ms > 0 && until.saturating_sub(self.orders.placed_at(order)) > sla_ms
     }
 
     /// Ids of orders from a cursor on, and the next cursor, 0 at the end. Looks at `count` orders, however many fit.
-    pub fn scan_orders(
-        &self,
-        now: Ms,
-        cursor: u64,
-        count: usize,
-        state: Option<OrderState>,
-        customer: Option<&[u8]>,
-        late: bool,
-    ) -> (u64, Vec<&[u8]>) {
-        let wanted = customer.map(|id| self.find_customer(id).unwrap_or(NIL));
-        let fits = |order: &&Order| {
-            state.is_none_or(|s| s == order.state())
-                && wanted.is_none_or(|c| c == order.customer)
-                && (!late || self.is_late(order, now))
+    pub fn scan_orders(&self, now: Ms, cursor: u64, count: usize, wanted: &ScanOrders<'_>) -> (u64, Vec<&[u8]>) {
+        let customer = wanted.customer.map(|id| self.customers.find(id).unwrap_or(NIL));
+        let fits = |order: &Order| {
+            wanted.state.is_none_or(|state| state == order.state())
+                && customer.is_none_or(|customer| customer == order.customer)
+                && (!wanted.late || self.is_late(order, now))
         };
-        crate::calls::stock::scan(cursor, count, self.orders.end(), |slot| {
-            self.orders.get(slot).filter(fits).map(|order| order.id())
-        })
+        self.orders.records().scan(cursor, count, |order| fits(order).then_some(order.id()))
     }
-
-    /// Appends the items of the order in a slot as JSON: `[["sku-1",2],["sku-2",1]]`.
-    pub fn items_json(&self, slot: u32, out: &mut Vec<u8>) {
-        out.push(b'[');
-        for (i, item) in self.orders.at(slot).items().enumerate() {
-            out.extend_from_slice(if i == 0 { b"[" } else { b",[" });
-            json_string(&self.skus.at(item.sku).id, out);
-            out.push(b',');
-            out.extend_from_slice(itoa::Buffer::new().format(item.qty).as_bytes());
-            out.push(b']');
-        }
-        out.push(b']');
-    }
-}
-
-/// Appends an id as a JSON string. One that is not UTF-8 is written byte by byte, each as the character of its number.
-fn json_string(id: &[u8], out: &mut Vec<u8>) {
-    // Nearly every SKU there is: nothing to escape.
-    if id.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')) {
-        out.push(b'"');
-        out.extend_from_slice(id);
-        return out.push(b'"');
-    }
-    match std::str::from_utf8(id) {
-        Ok(text) => serde_json::to_writer(&mut *out, text),
-        Err(_) => serde_json::to_writer(&mut *out, &id.iter().map(|b| *b as char).collect::<String>()),
-    }
-    .expect("a string is written to memory");
 }

@@ -6,8 +6,7 @@ use crate::record::order::Step;
 use crate::record::reference::fingerprint;
 use crate::store::Store;
 use crate::terms::effects::{Effects, Event};
-use crate::terms::refusal::Refusal;
-use crate::terms::refusal::Shown;
+use crate::terms::refusal::{Refusal, Shown};
 use crate::terms::states::OrderState;
 
 /// `ORDER.ADVANCE`.
@@ -23,9 +22,9 @@ pub struct Advance<'a> {
 impl Store {
     /// Brings an order to a step of fulfilment; replies how many steps it has been at.
     pub fn advance(&mut self, now: Ms, advance: &Advance<'_>, fx: &mut Effects) -> Result<u64, Refusal> {
-        let slot = self.order_slot(advance.order)?;
+        let slot = self.orders.slot(advance.order)?;
         let call = advance.fingerprint();
-        let known = self.extra(self.orders.at(slot)).and_then(|extra| extra.step.as_deref());
+        let known = self.orders.extra_at(slot).and_then(|extra| extra.step.as_deref());
         let version = known.map_or(0, |step| step.version);
         // An order that was cancelled or died since is not where the first reply said it is.
         let stands = self.check_open(slot).is_ok() || self.orders.at(slot).state() == OrderState::Completed;
@@ -43,9 +42,10 @@ impl Store {
         }
         self.touch(now, fx);
         let (at, version) = (self.now, version.saturating_add(1));
-        let extra = self.extra_mut(slot);
-        extra.step = Some(Box::new(Step { name: advance.step.into(), version, call }));
-        extra.history.push(HistoryEvent::Step { at, step: advance.step, version });
+        self.changing_order(slot, |_, extra| {
+            extra.step = Some(Box::new(Step { name: advance.step.into(), version, call }));
+            extra.history.push(HistoryEvent::Step { at, step: advance.step, version });
+        });
         fx.event(Event::OrderAdvanced);
         Ok(version)
     }

@@ -3,7 +3,9 @@
 use smallvec::SmallVec;
 
 use crate::base::slab::Record;
+use crate::base::table::Keyed;
 use crate::base::units::{Bytes, Ms, NIL};
+use crate::record::due::DueKey;
 use crate::terms::states::HoldState;
 
 /// One SKU of a hold, units.
@@ -22,15 +24,13 @@ pub(crate) struct HoldItem {
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
     pub id: Bytes,
-    /// The number of the hold in the store.
-    pub place: u64,
     /// The slot of its customer, or [`NIL`].
     pub customer: u32,
     pub state: HoldState,
     /// The TTL the caller named; 0: none, the store's `hold-ms`.
     pub ttl_ms: Ms,
     /// When it expires; once it ended, when it is forgotten.
-    pub due: Ms,
+    pub due: DueKey,
     /// When it would have expired as reserved: the first reply.
     pub first_deadline: Ms,
     /// When it expires, or ended.
@@ -42,15 +42,20 @@ pub(crate) struct Hold {
     vacant: Option<u32>,
 }
 
+impl Keyed for Hold {
+    fn id(&self) -> &[u8] {
+        &self.id
+    }
+}
+
 impl Hold {
     pub fn new(id: &[u8]) -> Self {
         Hold {
             id: id.into(),
-            place: 0,
             customer: NIL,
             state: HoldState::Live,
             ttl_ms: 0,
-            due: 0,
+            due: DueKey::default(),
             first_deadline: 0,
             deadline: 0,
             ended_at: 0,
@@ -93,6 +98,17 @@ pub struct HoldView<'a> {
     pub ended_at: Ms,
     /// Units still set aside.
     pub left: u64,
-    /// SKU, units reserved, units left, units committed.
-    pub items: Vec<(&'a [u8], u64, u64, u64)>,
+    pub items: Vec<HoldItemView<'a>>,
+}
+
+/// One SKU of a hold, units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldItemView<'a> {
+    pub sku: &'a [u8],
+    /// As reserved.
+    pub qty: u64,
+    /// Still set aside.
+    pub left: u64,
+    /// Taken out of on_hand.
+    pub committed: u64,
 }

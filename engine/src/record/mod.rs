@@ -1,9 +1,13 @@
-//! The records of a store, a file each.
+//! The records of a store, a file each: plain data, packed where there are many of them.
 
-pub mod crew;
 pub mod customer;
+pub mod due;
+pub mod group;
 pub mod history;
 pub mod hold;
 pub mod order;
 pub mod reference;
+pub mod returns;
+pub mod sampling;
 pub mod sku;
+pub mod worker;

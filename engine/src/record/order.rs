@@ -1,36 +1,40 @@
 //! The record of an order: 64 bytes, one cache line, and its slot in the index, for an open order with short ids and
-//! one item.
+//! one item. What few orders have is in an [`Extra`].
 
 use smallvec::SmallVec;
 
 use crate::base::packed::{put, put_bytes, take, take_bytes, take_u32};
 use crate::base::slab::Record;
-use crate::base::units::{Bytes, MAX_QUANTITY, Ms, NIL, Units};
+use crate::base::table::Keyed;
+use crate::base::units::{Bytes, Ms, NIL};
+use crate::record::due::DueKey;
 use crate::record::history::{History, HistoryEvent};
+use crate::record::returns::{EarlierReturns, ReturnEvent, Returns};
+use crate::terms::items::Units;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
-/// Where an order stands on its way to a worker.
+/// Where an open order is in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Seat {
+pub(crate) enum Position {
     /// Nowhere: a worker has it, its retry is not due yet, or it is not open.
-    Away = 0,
-    /// In the line of those that came and wait.
-    Line = 1,
-    /// Among those that are handed out by their place in the queue, and are not in the line: first of their group, given
+    None = 0,
+    /// In the list of those that came and wait, first in, first out.
+    Fifo = 1,
+    /// Among those that are given out by the time they were queued and are not in that list: first of their group, given
     /// back, redriven.
     Ready = 2,
     /// Among the due retries.
     Retry = 3,
-    /// Behind the first of its group.
-    Behind = 4,
+    /// In its group, after the first.
+    InGroup = 4,
 }
 
-/// The mark of a vacant slot, where a record has its state.
+/// The mark of a vacant slot, in place of a state.
 const VACANT: u8 = u8::MAX;
 
-/// An order. `packed` holds its id, its items and its data; what few orders have is in [`Extra`].
+/// An order. `packed` holds its id, its items and its data.
 pub(crate) struct Order {
     packed: SmallVec<[u8; 24]>,
     /// The id of its entry in `…:orders`.
@@ -38,120 +42,134 @@ pub(crate) struct Order {
     entry_seq: u32,
     /// The slot of its customer.
     pub customer: u32,
-    /// Neighbours in the line of waiting orders, or in the order's group.
+    /// Neighbours in the list of waiting orders, or in the order's group.
     pub prev: u32,
     pub next: u32,
     /// The slot of its [`Extra`], or [`NIL`].
     pub extra: u32,
     state: u8,
-    pub seat: Seat,
+    pub position: Position,
     /// Whether it was counted as late.
     pub late: bool,
 }
 
-/// The bar of 200 bytes an open order, and one cache line a look-up, hang on this.
+/// The bar of 200 bytes an open order, and one cache line a look-up, depend on this.
 const _: () = assert!(size_of::<Order>() == 64);
 
 /// What an order has once a worker had it or it ended, or if it was placed with more than the usual.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Extra {
-    /// When it was placed, where that is not the time in its entry's id.
-    pub placed_at: Option<Ms>,
-    /// The id its entry had when it was queued, where it has another one now: its place in the queue.
-    pub queued_as: Option<EntryId>,
-    /// What ORDER.PLACE replied, where the order was redriven since and has another entry.
-    pub first_entry: Option<EntryId>,
+    /// Where it is in its life, with what an order has only there.
+    pub stage: Stage,
+    /// Attempts that failed, by ORDER.FAIL or an expired lease.
+    pub attempts: u32,
     /// The slot of the group it belongs to.
     pub group: Option<u32>,
-    /// The hold it was made from.
-    pub hold: Option<Bytes>,
-    /// When it ended; 0 while it is open or dead.
-    pub ended_at: Ms,
-    /// When its lease ends, its retry is due, or it is forgotten; 0: nothing of that. And its number among all that is
-    /// due; of a dead order, its number among the dead.
-    pub due_at: Ms,
-    pub due_place: u64,
-    /// The id of its entry in `…:complete`.
-    pub complete: EntryId,
-    /// The result it was completed with, the reason it was cancelled for or failed for last.
-    pub note: Bytes,
-    /// What came back.
-    pub returns: Option<Box<Returns>>,
-    /// The token of the claim it is under, or that completed it; 0: none.
-    pub token: u64,
-    /// The slot of the worker that has it.
-    pub worker: Option<u32>,
-    /// The lease the worker asked for; 0: the store's.
-    pub lease_ms: Ms,
-    /// Attempts that failed, by ORDER.FAIL or the end of a lease.
-    pub attempts: u32,
-    /// Its place among the due retries, once its retry was due, until that one failed too.
-    pub retry: Option<(Ms, u64)>,
-    /// The id of its entry in `…:retry` while it has a place there, or in `…:dead`.
-    pub side: EntryId,
+    /// The reason it was cancelled for, or failed for last; empty once it is completed.
+    pub reason: Bytes,
     /// What happened to it between its placing and its end.
     pub history: History,
     /// The last ORDER.FAIL and its reply.
     pub failed: Option<Box<Failed>>,
     /// The step of fulfilment it is at.
     pub step: Option<Box<Step>>,
-    /// The token that its completion handed out to the same worker; 0: none.
-    pub next_token: u64,
+    pub seldom: Option<Box<Seldom>>,
+}
+
+/// Every ended order that is remembered has one.
+const _: () = assert!(size_of::<Extra>() <= 200);
+
+/// What hardly any order has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Seldom {
+    /// When it was placed, where that is not the time in its entry's id.
+    pub placed_at: Option<Ms>,
+    /// The id its entry had when it was queued, where it has another one now: it decides the order in the queue.
+    pub queued_as: Option<EntryId>,
+    /// What ORDER.PLACE replied, where the order was redriven since and has another entry.
+    pub first_entry: Option<EntryId>,
+    /// The hold it was made from.
+    pub hold: Option<Bytes>,
     /// How often it was redriven.
     pub redrives: u32,
-    /// Whether it was dead when it was cancelled: no units were put back then.
-    pub was_dead: bool,
-    /// The next vacant slot; only in vacant ones.
-    pub(crate) next_vacant: Option<u32>,
 }
 
-/// Returns an order remembers; the oldest are added up. It bounds what one order can take, and the time to show it.
-pub(crate) const RETURNS_MAX: usize = 100;
-
-/// Units that came back at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReturnEvent {
-    pub at: Ms,
-    pub units: u64,
-    /// Whether they were written off rather than put back.
-    pub scrap: bool,
-}
-
-/// What came back of an order.
+/// Where an order is in its life, with what an order has only there.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Returns {
-    /// Units, an item each in the order of the items.
-    pub units: Vec<u64>,
-    list: Vec<ReturnEvent>,
-    /// Earlier ones that are not in the list: how many, and their units.
-    lost: (u64, u64),
+pub(crate) enum Stage {
+    #[default]
+    Queued,
+    Claimed(Claimed),
+    /// Its retry is due at this time.
+    Backoff(DueKey),
+    /// Its retry came due.
+    RetryDue(Retry),
+    Dead(Dead),
+    Completed(Completed),
+    Cancelled(Cancelled),
+    /// No order has this slot; the next such slot.
+    Vacant(u32),
 }
 
-impl Returns {
-    /// Of an order of so many units by item, with so many earlier returns that are not remembered one by one.
-    pub fn new(units: Vec<u64>, lost: (u64, u64)) -> Self {
-        Returns { units, list: Vec::new(), lost }
-    }
+/// A worker has the order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Claimed {
+    /// Not 0.
+    pub token: u64,
+    /// The slot of the worker.
+    pub worker: u32,
+    /// The lease the worker asked for, milliseconds; 0: the store's.
+    pub lease_ms: Ms,
+    /// When the lease expires.
+    pub lease: DueKey,
+    /// The retry that this attempt is, if it is one.
+    pub retry: Option<Retry>,
+}
 
-    /// Adds what came back last.
-    pub fn push(&mut self, back: ReturnEvent) {
-        if self.list.len() == RETURNS_MAX {
-            let first = self.list.remove(0);
-            self.lost.0 = self.lost.0.saturating_add(1);
-            self.lost.1 = self.lost.1.saturating_add(first.units).min(MAX_QUANTITY);
-        }
-        self.list.push(back);
-    }
+/// A retry that came due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retry {
+    /// When it was due: decides the order among the due retries.
+    pub since: DueKey,
+    /// The id of its entry in `…:retry`.
+    pub entry: EntryId,
+}
 
-    /// All that are remembered, first to last.
-    pub fn list(&self) -> &[ReturnEvent] {
-        &self.list
-    }
+/// The order is out of attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dead {
+    /// Its number among the dead.
+    pub seq: u64,
+    /// The id of its entry in `…:dead`.
+    pub entry: EntryId,
+}
 
-    /// Earlier ones: how many, and their units.
-    pub fn lost(&self) -> (u64, u64) {
-        self.lost
-    }
+/// The order is completed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Completed {
+    pub at: Ms,
+    /// The id of its entry in `…:complete`.
+    pub entry: EntryId,
+    /// JSON, or empty.
+    pub result: Bytes,
+    /// The token it was completed with; 0: without one.
+    pub token: u64,
+    /// The token that its completion gave out to the same worker; 0: none.
+    pub next_token: u64,
+    /// What came back.
+    pub returns: Option<Box<Returns>>,
+    /// When it is forgotten.
+    pub forget: DueKey,
+}
+
+/// The order is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cancelled {
+    pub at: Ms,
+    /// Whether it was dead before: no units were put back then.
+    pub was_dead: bool,
+    /// When it is forgotten.
+    pub forget: DueKey,
 }
 
 /// What ORDER.FAIL was called with and replied.
@@ -177,13 +195,110 @@ pub(crate) struct Step {
     pub call: u128,
 }
 
+impl Stage {
+    pub fn state(&self) -> OrderState {
+        match self {
+            Stage::Queued => OrderState::Queued,
+            Stage::Claimed(_) => OrderState::Claimed,
+            Stage::Backoff(_) | Stage::RetryDue(_) => OrderState::Retrying,
+            Stage::Dead(_) => OrderState::Dead,
+            Stage::Completed(_) => OrderState::Completed,
+            Stage::Cancelled(_) | Stage::Vacant(_) => OrderState::Cancelled,
+        }
+    }
+
+    /// When its lease expires, its retry is due, or it is forgotten.
+    #[inline]
+    pub fn due(&self) -> Option<DueKey> {
+        match self {
+            Stage::Claimed(claimed) => Some(claimed.lease),
+            Stage::Backoff(due) => Some(*due),
+            Stage::Completed(completed) => Some(completed.forget),
+            Stage::Cancelled(cancelled) => Some(cancelled.forget),
+            Stage::Queued | Stage::RetryDue(_) | Stage::Dead(_) | Stage::Vacant(_) => None,
+        }
+    }
+
+    /// The claim it is under.
+    #[inline]
+    pub fn claimed(&self) -> Option<&Claimed> {
+        if let Stage::Claimed(claimed) = self { Some(claimed) } else { None }
+    }
+
+    /// Its end, if it is completed.
+    pub fn completed(&self) -> Option<&Completed> {
+        if let Stage::Completed(completed) = self { Some(completed) } else { None }
+    }
+
+    /// The retry that it waits for, or that the claim it is under is.
+    #[inline]
+    pub fn retry(&self) -> Option<Retry> {
+        match self {
+            Stage::Claimed(claimed) => claimed.retry,
+            Stage::RetryDue(retry) => Some(*retry),
+            _ => None,
+        }
+    }
+
+    /// Its number among the dead, and its entry in `…:dead`.
+    #[inline]
+    pub fn dead(&self) -> Option<Dead> {
+        if let Stage::Dead(dead) = self { Some(*dead) } else { None }
+    }
+
+    /// The token of the claim it is under, or that it was completed with; 0: none.
+    pub fn token(&self) -> u64 {
+        match self {
+            Stage::Claimed(claimed) => claimed.token,
+            Stage::Completed(completed) => completed.token,
+            _ => 0,
+        }
+    }
+
+    /// When it ended; 0 while it is open or dead.
+    pub fn ended_at(&self) -> Ms {
+        match self {
+            Stage::Completed(completed) => completed.at,
+            Stage::Cancelled(cancelled) => cancelled.at,
+            _ => 0,
+        }
+    }
+
+    /// Where an order goes that no worker has any more, and whose attempt does not count as failed.
+    pub fn back(retry: Option<Retry>) -> Stage {
+        retry.map_or(Stage::Queued, Stage::RetryDue)
+    }
+}
+
+impl Extra {
+    /// What hardly any order has, if this one has any of it.
+    pub fn seldom(&self) -> Option<&Seldom> {
+        self.seldom.as_deref()
+    }
+
+    /// The same, to be set.
+    pub fn seldom_mut(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    /// The result it was completed with, or empty.
+    pub fn result(&self) -> &[u8] {
+        self.stage.completed().map_or(b"", |completed| &completed.result)
+    }
+
+    /// What came back.
+    pub fn returns(&self) -> Option<&Returns> {
+        self.stage.completed().and_then(|completed| completed.returns.as_deref())
+    }
+}
+
 impl Record for Extra {
     fn vacant(next: u32) -> Self {
-        Extra { next_vacant: Some(next), ..Extra::default() }
+        Extra { stage: Stage::Vacant(next), ..Extra::default() }
     }
 
     fn next_vacant(&self) -> Option<u32> {
-        self.next_vacant
+        if let Stage::Vacant(next) = self.stage { Some(next) } else { None }
     }
 }
 
@@ -198,13 +313,20 @@ impl Record for Order {
             next,
             extra: NIL,
             state: VACANT,
-            seat: Seat::Away,
+            position: Position::None,
             late: false,
         }
     }
 
     fn next_vacant(&self) -> Option<u32> {
         (self.state == VACANT).then_some(self.next)
+    }
+}
+
+impl Keyed for Order {
+    #[inline]
+    fn id(&self) -> &[u8] {
+        take_bytes(&mut &self.packed[..]).unwrap_or_default()
     }
 }
 
@@ -229,14 +351,9 @@ impl Order {
             next: NIL,
             extra: NIL,
             state: OrderState::Queued as u8,
-            seat: Seat::Away,
+            position: Position::None,
             late: false,
         }
-    }
-
-    #[inline]
-    pub fn id(&self) -> &[u8] {
-        take_bytes(&mut &self.packed[..]).unwrap_or_default()
     }
 
     /// Bytes of the id, the items and the data.
@@ -259,6 +376,13 @@ impl Order {
         self.content().0
     }
 
+    /// What it took and did not bring back, an item each in the order of the items.
+    pub fn kept<'a>(&'a self, extra: Option<&'a Extra>) -> impl Iterator<Item = Units> + 'a {
+        let returned = extra.and_then(Extra::returns).map_or(&[][..], |returns| &returns.units);
+        let returned = returned.iter().copied().chain(std::iter::repeat(0));
+        self.items().zip(returned).map(|(units, back)| Units { sku: units.sku, qty: units.qty - back })
+    }
+
     pub fn data(&self) -> &[u8] {
         self.content().1
     }
@@ -267,6 +391,7 @@ impl Order {
         OrderState::by_number(u64::from(self.state)).unwrap_or(OrderState::Cancelled)
     }
 
+    /// Follows the stage of its [`Extra`]: whoever changes that calls it.
     pub fn set_state(&mut self, state: OrderState) {
         self.state = state as u8;
     }
@@ -308,8 +433,10 @@ pub struct EntryView<'a> {
     pub ended_at: Ms,
     /// Attempts that failed.
     pub attempts: u32,
-    /// The result it was completed with, or the reason it failed for last.
-    pub note: &'a [u8],
+    /// The result it was completed with, or empty.
+    pub result: &'a [u8],
+    /// The reason it failed for last, or empty.
+    pub reason: &'a [u8],
 }
 
 /// What `ORDER.GET` shows of an order. Borrowed from the store.
@@ -322,16 +449,17 @@ pub struct OrderView<'a> {
     /// The hold it was made from, or empty.
     pub hold: &'a [u8],
     pub data: &'a [u8],
-    /// SKU, units, units that came back.
-    pub items: Vec<(&'a [u8], u64, u64)>,
+    pub items: Vec<OrderItemView<'a>>,
     pub entry: EntryId,
     pub placed_at: Ms,
     /// 0 while it is open.
     pub ended_at: Ms,
     /// The id of its entry in `…:complete`, once completed.
     pub complete: Option<EntryId>,
-    /// The result or the reason it ended with.
-    pub note: &'a [u8],
+    /// The result it was completed with, or empty.
+    pub result: &'a [u8],
+    /// The reason it was cancelled for, or failed for last; empty once it is completed.
+    pub reason: &'a [u8],
     /// Whether it took, or takes, longer than `sla-ms`.
     pub late: bool,
     /// Attempts that failed.
@@ -346,14 +474,22 @@ pub struct OrderView<'a> {
     pub step: &'a [u8],
     pub version: u64,
     /// The id of its entry in `…:retry` or `…:dead`, if it has one.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub side: Option<EntryId>,
     /// What happened between its placing and its end, first to last.
     pub history: Vec<HistoryEvent<'a>>,
-    /// Earlier happenings that are forgotten.
+    /// Earlier events that are forgotten.
     pub history_lost: u64,
     /// What came back, first to last.
     pub returns: &'a [ReturnEvent],
-    /// Earlier returns that are not remembered one by one: how many, and their units.
-    pub returns_lost: (u64, u64),
+    /// Those before them.
+    pub returns_lost: EarlierReturns,
+}
+
+/// One item of an order, units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderItemView<'a> {
+    pub sku: &'a [u8],
+    pub qty: u64,
+    /// Units that came back.
+    pub returned: u64,
 }

@@ -3,7 +3,10 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::base::slab::Record;
-use crate::base::units::{Bytes, Item, Ms};
+use crate::base::table::Keyed;
+use crate::base::units::Bytes;
+use crate::record::due::DueKey;
+use crate::terms::items::Item;
 
 /// The command a REF belongs to: the same id under another command is another REF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +45,10 @@ impl Content {
     }
 
     /// A call with items.
-    pub fn with_items(head: &[&[u8]], lines: &[Item<'_>]) -> Self {
-        let as_named = of_lines(head, lines);
-        let sorted = sorted(lines);
-        let call = if *sorted == *lines { as_named } else { of_lines(head, &sorted) };
+    pub fn with_items(head: &[&[u8]], items: &[Item<'_>]) -> Self {
+        let as_named = of_items(head, items);
+        let sorted = sorted(items);
+        let call = if *sorted == *items { as_named } else { of_items(head, &sorted) };
         Content { call, as_named }
     }
 
@@ -55,23 +58,23 @@ impl Content {
     }
 }
 
-/// The lines by SKU, each SKU once. At most 2,000 lines of at most 2^53 - 1 units: their sum fits 64 bits.
-fn sorted<'a>(lines: &[Item<'a>]) -> Vec<Item<'a>> {
-    let mut lines = lines.to_vec();
-    lines.sort_by(|a, b| a.sku.cmp(b.sku));
-    lines.dedup_by(|line, kept| {
-        let same = line.sku == kept.sku;
+/// The items by SKU, each SKU once. At most 2,000 items of at most 2^53 - 1 units: their sum fits 64 bits.
+fn sorted<'a>(items: &[Item<'a>]) -> Vec<Item<'a>> {
+    let mut items = items.to_vec();
+    items.sort_by(|a, b| a.sku.cmp(b.sku));
+    items.dedup_by(|item, kept| {
+        let same = item.sku == kept.sku;
         if same {
-            kept.qty = kept.qty.saturating_add(line.qty);
+            kept.qty = kept.qty.saturating_add(item.qty);
         }
         same
     });
-    lines
+    items
 }
 
-fn of_lines(head: &[&[u8]], lines: &[Item<'_>]) -> u128 {
-    let numbers: Vec<_> = lines.iter().map(|line| line.qty.to_le_bytes()).collect();
-    let parts = lines.iter().zip(&numbers).flat_map(|(line, qty)| [line.sku, &qty[..]]);
+fn of_items(head: &[&[u8]], items: &[Item<'_>]) -> u128 {
+    let numbers: Vec<_> = items.iter().map(|item| item.qty.to_le_bytes()).collect();
+    let parts = items.iter().zip(&numbers).flat_map(|(item, qty)| [item.sku, &qty[..]]);
     fingerprint(head.iter().copied().chain(parts))
 }
 
@@ -80,26 +83,30 @@ fn of_lines(head: &[&[u8]], lines: &[Item<'_>]) -> u128 {
 pub(crate) struct Ref {
     pub by: RefCommand,
     pub id: Bytes,
-    /// Its number in the store.
-    pub place: u64,
-    /// What was asked.
+    /// The fingerprint of what was asked.
     pub call: u128,
     /// What was replied.
     pub reply: u64,
     /// When it is forgotten.
-    pub due: Ms,
+    pub due: DueKey,
     vacant: Option<u32>,
 }
 
 impl Ref {
-    pub fn new(by: RefCommand, id: &[u8], call: u128, reply: u64) -> Self {
-        Ref { by, id: id.into(), place: 0, call, reply, due: 0, vacant: None }
+    pub fn new(by: RefCommand, id: &[u8], call: u128, reply: u64, due: DueKey) -> Self {
+        Ref { by, id: id.into(), call, reply, due, vacant: None }
+    }
+}
+
+impl Keyed for Ref {
+    fn id(&self) -> &[u8] {
+        &self.id
     }
 }
 
 impl Record for Ref {
     fn vacant(next: u32) -> Self {
-        Ref { vacant: Some(next), ..Ref::new(RefCommand::Any, b"", 0, 0) }
+        Ref { vacant: Some(next), ..Ref::new(RefCommand::Any, b"", 0, 0, DueKey::default()) }
     }
 
     fn next_vacant(&self) -> Option<u32> {
@@ -114,4 +121,12 @@ pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u128
         crate::base::packed::put_bytes(&mut bytes, part);
     }
     xxh3_128(&bytes)
+}
+
+/// A numbered feed: the last number that was applied, and what came with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub seq: u64,
+    /// The fingerprint of its counts.
+    pub call: u128,
 }

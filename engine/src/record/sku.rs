@@ -1,9 +1,11 @@
-//! The books of one SKU.
+//! The record of a SKU: its stock.
 
 use crate::base::slab::Record;
+use crate::base::table::Keyed;
 use crate::base::units::{Bytes, NIL};
+use crate::terms::journal::Move;
 
-/// Stock of one SKU. Units of the shop's goods; `received` and `past` are what an audit recounts with.
+/// Stock of one SKU, units. `received` and `past` are what an audit recounts with.
 #[derive(Clone, Debug)]
 pub(crate) struct Sku {
     pub id: Bytes,
@@ -40,6 +42,45 @@ impl Sku {
         self.low > 0 && self.available() <= self.low as i64
     }
 
+    /// Applies a move that was checked; by how much it moved.
+    pub fn apply(&mut self, how: Move) -> i64 {
+        match how {
+            Move::OnHand(delta) => {
+                self.on_hand = self.on_hand.saturating_add_signed(delta);
+                self.received += delta;
+                delta
+            }
+            Move::Hold(qty) => {
+                self.held += qty;
+                qty as i64
+            }
+            Move::Free(qty) => {
+                self.held -= qty;
+                -(qty as i64)
+            }
+            Move::Ship(qty) => {
+                // After a count below what was held, more units leave than were counted.
+                let uncounted = qty.saturating_sub(self.on_hand);
+                self.received += uncounted as i64;
+                self.on_hand = self.on_hand + uncounted - qty;
+                self.held -= qty;
+                self.sold += qty;
+                -(qty as i64)
+            }
+            Move::Return(qty) => {
+                self.on_hand += qty;
+                self.sold -= qty;
+                qty as i64
+            }
+            // As if they were put back, and a count took them off again.
+            Move::Scrap(qty) => {
+                self.sold -= qty;
+                self.received -= qty as i64;
+                qty as i64
+            }
+        }
+    }
+
     pub fn view(&self) -> SkuView {
         SkuView {
             on_hand: self.on_hand,
@@ -53,7 +94,13 @@ impl Sku {
     }
 }
 
-/// SKUs are never removed, so the slab never asks for this; an empty id (which no client can make) marks the place.
+impl Keyed for Sku {
+    fn id(&self) -> &[u8] {
+        &self.id
+    }
+}
+
+/// SKUs are never removed, so the slab never asks for a vacant one; an empty id, which no client can make, marks it.
 impl Record for Sku {
     fn vacant(_: u32) -> Self {
         Sku::new(b"")

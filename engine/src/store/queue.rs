@@ -1,206 +1,321 @@
-//! Which order is next: the line of those that came, the ready ones beside it, the due retries, the groups; and which
-//! open order is late next.
+//! The queue: which order is next, and which open order is late next.
 //!
-//! An order that names no group stands in a line through the orders themselves: placing and claiming cost the same
-//! whatever its length. Whatever cannot stand there (an order given back at its old place, the first of a group, one
-//! that was redriven) is among the ready ones, sorted by its place in the queue. The orders of a group stand in a line
-//! of their own; only its first is ever offered, so a blocked group is never looked at.
+//! An order that names no group is in a list through the orders themselves, first in, first out: placing and claiming
+//! cost the same whatever its length. What cannot be there (an order given back, the first of a group, one that was
+//! redriven) is among the ready ones, sorted by when it was queued. The orders of a group are in a list of their own; only
+//! its first is ever offered, so a blocked group is never looked at.
+
+use std::collections::BTreeMap;
 
 use crate::base::slab::Slab;
+use crate::base::table::Table;
 use crate::base::units::{Ms, NIL};
-use crate::record::order::{Order, Seat};
-use crate::store::{Queue, Store};
-use crate::terms::effects::{Effects, Event};
-use crate::terms::states::OrderState;
+use crate::record::due::DueKey;
+use crate::record::group::{Group, OrderList};
+use crate::record::order::{Extra, Order, Position, Stage};
+use crate::store::orders::Orders;
 use crate::terms::streams::EntryId;
 
-impl Queue {
-    pub const EMPTY: Queue = Queue { head: NIL, tail: NIL };
+/// The orders that wait, in the order in which they are given out.
+pub(crate) struct Queue {
+    /// Those that came and wait.
+    fifo: OrderList,
+    /// The first order of that list that was not late so far.
+    late_from: u32,
+    /// Orders to be given out that are not in that list, by when they were queued.
+    ready: BTreeMap<EntryId, u32>,
+    /// Due retries, by when they were due.
+    retries: BTreeMap<DueKey, u32>,
+    /// Open orders that are not in the list and were not late so far, by age.
+    aging: BTreeMap<(Ms, EntryId), u32>,
+    groups: Table<Group>,
+}
 
-    fn push(&mut self, orders: &mut Slab<Order>, slot: u32) {
+impl OrderList {
+    fn push(&mut self, orders: &mut Orders, slot: u32) {
         let tail = self.tail;
-        let order = orders.at_mut(slot);
+        let order = orders.queued_mut(slot);
         order.prev = tail;
         order.next = NIL;
         if tail == NIL {
             self.head = slot;
         } else {
-            orders.at_mut(tail).next = slot;
+            orders.queued_mut(tail).next = slot;
         }
         self.tail = slot;
     }
 
-    fn remove(&mut self, orders: &mut Slab<Order>, slot: u32) {
+    fn remove(&mut self, orders: &mut Orders, slot: u32) {
         let order = orders.at(slot);
         let (prev, next) = (order.prev, order.next);
         if prev == NIL {
             self.head = next;
         } else {
-            orders.at_mut(prev).next = next;
+            orders.queued_mut(prev).next = next;
         }
         if next == NIL {
             self.tail = prev;
         } else {
-            orders.at_mut(next).prev = prev;
+            orders.queued_mut(next).prev = prev;
         }
     }
 }
 
-impl Store {
-    /// Seats an order behind all others: at the end of the line, or of its group.
-    pub(crate) fn enqueue(&mut self, slot: u32) {
-        let order = self.orders.at(slot);
-        match self.group_of(order) {
-            None => self.join_line(slot),
+impl Queue {
+    pub fn new(seed: u64) -> Self {
+        Queue {
+            fifo: OrderList::EMPTY,
+            late_from: NIL,
+            ready: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            aging: BTreeMap::new(),
+            groups: Table::new(seed),
+        }
+    }
+
+    /// Puts an order behind all others: at the end of the list, or of its group.
+    #[inline]
+    pub fn enqueue(&mut self, orders: &mut Orders, slot: u32) {
+        match orders.group(orders.at(slot)) {
+            None => self.join_fifo(orders, slot),
             Some(group) => {
-                self.age(slot);
-                self.join_group(group, slot);
-                self.offer(slot);
+                self.age(orders, slot);
+                self.join_group(orders, group, slot);
+                self.offer(orders, slot);
             }
         }
     }
 
-    pub(crate) fn join_line(&mut self, slot: u32) {
-        self.queue.push(&mut self.orders, slot);
-        let order = self.orders.at_mut(slot);
-        order.seat = Seat::Line;
+    /// Puts an order that names no group at the end of the list.
+    pub fn join_fifo(&mut self, orders: &mut Orders, slot: u32) {
+        self.fifo.push(orders, slot);
+        let order = orders.queued_mut(slot);
+        order.position = Position::Fifo;
         if self.late_from == NIL && !order.late {
             self.late_from = slot;
         }
     }
 
     /// Puts an order behind the others of its group, without offering it.
-    pub(crate) fn join_group(&mut self, group: u32, slot: u32) {
-        self.groups.at_mut(group).queue.push(&mut self.orders, slot);
-        self.orders.at_mut(slot).seat = Seat::Behind;
-    }
-
-    /// The slot of an order's group.
-    pub(crate) fn group_of(&self, order: &Order) -> Option<u32> {
-        self.extra(order).and_then(|extra| extra.group)
+    pub fn join_group(&mut self, orders: &mut Orders, group: u32, slot: u32) {
+        self.groups.at_mut(group).orders.push(orders, slot);
+        orders.queued_mut(slot).position = Position::InGroup;
     }
 
     /// Offers an order that waits to the workers, unless it is not its turn in its group.
-    pub(crate) fn offer(&mut self, slot: u32) {
-        let order = self.orders.at(slot);
-        let turn = self.group_of(order).is_none_or(|group| self.groups.at(group).queue.head == slot);
-        let retry = self.extra(order).and_then(|extra| extra.retry);
-        let seat = match (turn, retry) {
-            (false, _) => Seat::Behind,
-            (true, Some(place)) => {
-                self.retries.insert(place, slot);
-                Seat::Retry
+    pub fn offer(&mut self, orders: &mut Orders, slot: u32) {
+        let order = orders.at(slot);
+        let turn = orders.group(order).is_none_or(|group| self.groups.at(group).orders.head == slot);
+        let retry = orders.extra(order).and_then(|extra| extra.stage.retry());
+        let position = match (turn, retry) {
+            (false, _) => Position::InGroup,
+            (true, Some(retry)) => {
+                self.retries.insert(retry.since, slot);
+                Position::Retry
             }
             (true, None) => {
-                self.ready.insert(self.queued_as(order), slot);
-                Seat::Ready
+                self.ready.insert(orders.queued_as(order), slot);
+                Position::Ready
             }
         };
-        self.orders.at_mut(slot).seat = seat;
+        orders.queued_mut(slot).position = position;
     }
 
-    /// Takes an open order from where it stands. One that stays open has to be among the ageing then ([`Self::age`]).
-    pub(crate) fn unseat(&mut self, slot: u32) {
-        let order = self.orders.at(slot);
-        match order.seat {
-            Seat::Line => self.leave_line(slot),
-            Seat::Ready => drop(self.ready.remove(&self.queued_as(order))),
-            Seat::Retry => {
-                if let Some(place) = self.extra(order).and_then(|extra| extra.retry) {
-                    self.retries.remove(&place);
-                }
+    /// Takes an open order from its position. One that stays open has to be among the aging then ([`Self::age`]).
+    #[inline]
+    pub fn withdraw(&mut self, orders: &mut Orders, slot: u32) {
+        let order = orders.at(slot);
+        match order.position {
+            Position::Fifo => self.leave_fifo(orders, slot),
+            Position::Ready => drop(self.ready.remove(&orders.queued_as(order))),
+            Position::Retry => {
+                let retry = orders.extra(order).and_then(|extra| extra.stage.retry());
+                retry.map(|retry| self.retries.remove(&retry.since));
             }
-            Seat::Behind | Seat::Away => {}
+            Position::InGroup | Position::None => {}
         }
-        self.orders.at_mut(slot).seat = Seat::Away;
+        orders.queued_mut(slot).position = Position::None;
     }
 
-    fn leave_line(&mut self, slot: u32) {
+    fn leave_fifo(&mut self, orders: &mut Orders, slot: u32) {
         if self.late_from == slot {
-            self.late_from = self.orders.at(slot).next;
+            self.late_from = orders.at(slot).next;
         }
-        self.queue.remove(&mut self.orders, slot);
+        self.fifo.remove(orders, slot);
     }
 
-    /// Takes an order that is not open any more out of every line, and offers the next of its group.
-    pub(crate) fn leave_queue(&mut self, slot: u32) {
-        if self.orders.at(slot).seat != Seat::Line {
-            self.aging.remove(&self.age_of(self.orders.at(slot)));
+    /// Takes an order that ends, or dies, out of every list, and offers the next of its group.
+    pub fn leave(&mut self, orders: &mut Orders, slot: u32) {
+        let order = orders.at(slot);
+        if order.position != Position::Fifo {
+            self.aging.remove(&orders.age(order));
         }
-        self.unseat(slot);
-        let Some(group) = self.group_of(self.orders.at(slot)) else { return };
-        let queue = &mut self.groups.at_mut(group).queue;
-        let was_first = queue.head == slot;
-        queue.remove(&mut self.orders, slot);
-        let next = queue.head;
-        if was_first && next != NIL && self.orders.at(next).seat == Seat::Behind {
-            self.offer(next);
+        let group = orders.group(order);
+        self.withdraw(orders, slot);
+        let Some(group) = group else { return };
+        let list = &mut self.groups.at_mut(group).orders;
+        let was_first = list.head == slot;
+        list.remove(orders, slot);
+        let next = list.head;
+        if was_first && next != NIL && orders.at(next).position == Position::InGroup {
+            self.offer(orders, next);
         }
     }
 
-    /// The order that is handed out next: due retries first, then by their place in the queue.
-    pub(crate) fn next_order(&self) -> Option<u32> {
+    /// The order that is given out next: due retries first, then by when they were queued.
+    #[inline]
+    pub fn next(&self, orders: &Orders) -> Option<u32> {
         if let Some((_, slot)) = self.retries.first_key_value() {
             return Some(*slot);
         }
-        let line = (self.queue.head != NIL).then(|| (self.queued_as(self.orders.at(self.queue.head)), self.queue.head));
-        let ready = self.ready.first_key_value().map(|(place, slot)| (*place, *slot));
-        match (line, ready) {
-            (Some(line), Some(ready)) => Some(line.min(ready).1),
-            (line, ready) => line.or(ready).map(|(_, slot)| slot),
+        let head = self.fifo.head;
+        let ready = self.ready.first_key_value().map(|(queued_as, slot)| (*queued_as, *slot));
+        match (head, ready) {
+            (NIL, ready) => ready.map(|(_, slot)| slot),
+            (head, None) => Some(head),
+            (head, Some(ready)) => Some((orders.queued_as(orders.at(head)), head).min(ready).1),
         }
     }
 
-    /// Whether a worker that asks now gets an order.
-    pub fn has_work(&self) -> bool {
-        let waits = self.queue.head != NIL || !self.ready.is_empty() || !self.retries.is_empty();
-        waits && self.settings.paused == 0
-    }
-
-    /// The age of an order, and what tells it from others of that age.
-    pub(crate) fn age_of(&self, order: &Order) -> (Ms, EntryId) {
-        (self.placed_at(order), self.queued_as(order))
-    }
-
-    /// Whether an order waits for a worker, or for its turn in its group: nobody has it, and its retry is due.
-    pub(crate) fn waits(&self, order: &Order) -> bool {
-        match order.state() {
-            OrderState::Queued => true,
-            OrderState::Retrying => self.extra(order).is_some_and(|extra| extra.due_at == 0),
-            _ => false,
-        }
-    }
-
-    /// Notes an open order that is not in the line and was not late so far.
-    pub(crate) fn age(&mut self, slot: u32) {
-        let order = self.orders.at(slot);
-        if !order.late {
-            self.aging.insert(self.age_of(order), slot);
-        }
-    }
-
-    /// The open order that is late next, and from when on it is: those in the line are sorted by age as they stand there.
+    /// Whether no order could be given out.
     #[inline]
-    pub(crate) fn next_late(&self) -> Option<(Ms, u32)> {
-        let sla_ms = self.settings.sla_ms;
+    pub fn is_empty(&self) -> bool {
+        self.fifo.head == NIL && self.ready.is_empty() && self.retries.is_empty()
+    }
+
+    /// Notes an open order that is not in the list and was not late so far.
+    pub fn age(&mut self, orders: &Orders, slot: u32) {
+        let order = orders.at(slot);
+        if !order.late {
+            self.aging.insert(orders.age(order), slot);
+        }
+    }
+
+    /// The open order that is late next, and from when on it is. Those in the list are sorted by age.
+    #[inline]
+    pub fn next_late(&self, orders: &Orders, sla_ms: Ms) -> Option<(Ms, u32)> {
         if sla_ms == 0 {
             return None;
         }
-        let line = (self.late_from != NIL).then(|| (self.age_of(self.orders.at(self.late_from)), self.late_from));
+        let listed = (self.late_from != NIL).then(|| (orders.age(orders.at(self.late_from)), self.late_from));
         let aging = self.aging.first_key_value().map(|(age, slot)| (*age, *slot));
-        let ((placed_at, _), slot) = line.into_iter().chain(aging).min()?;
+        let ((placed_at, _), slot) = listed.into_iter().chain(aging).min()?;
         Some((placed_at.saturating_add(sla_ms).saturating_add(1), slot))
     }
 
-    /// Counts an order as late, once.
-    pub(crate) fn mark_late(&mut self, slot: u32, fx: &mut Effects) {
+    /// Marks an order as late: it is not late again.
+    pub fn mark_late(&mut self, orders: &mut Orders, slot: u32) {
         if self.late_from == slot {
-            self.late_from = self.orders.at(slot).next;
+            self.late_from = orders.at(slot).next;
         } else {
-            self.aging.remove(&self.age_of(self.orders.at(slot)));
+            self.aging.remove(&orders.age(orders.at(slot)));
         }
-        self.orders.at_mut(slot).late = true;
-        self.counters.late = self.counters.late.saturating_add(1);
-        fx.event(Event::OrderLate);
+        orders.queued_mut(slot).late = true;
     }
+
+    /// Puts the open orders of a store that is loaded into the queue; they come in the order they were queued.
+    pub fn seat(&mut self, orders: &mut Orders, open: &[u32]) {
+        let mut last_placed = 0;
+        for slot in open.iter().copied() {
+            let order = orders.at(slot);
+            let placed_at = orders.placed_at(order);
+            // The list is sorted by age, and those that were late come first in it; others are among the ready.
+            let in_fifo = placed_at >= last_placed && !(order.late && self.late_from != NIL);
+            match orders.group(order) {
+                Some(group) => self.join_group(orders, group, slot),
+                None if in_fifo && is_queued(orders, order) => {
+                    last_placed = placed_at;
+                    self.join_fifo(orders, slot);
+                }
+                None => {}
+            }
+        }
+        for slot in open.iter().copied().filter(|slot| orders.at(*slot).position != Position::Fifo).collect::<Vec<_>>()
+        {
+            orders.queued_mut(slot).position = Position::None;
+            self.age(orders, slot);
+            if waits(orders, orders.at(slot)) {
+                self.offer(orders, slot);
+            }
+        }
+    }
+
+    /// The slot of a group that one more order names; it is made if it is new.
+    pub fn name_group(&mut self, id: &[u8]) -> u32 {
+        let slot = self.groups.find(id).unwrap_or_else(|| self.groups.insert(Group::new(id)));
+        self.groups.at_mut(slot).refs += 1;
+        slot
+    }
+
+    /// Drops one order's reference to a group; removes the group with the last one.
+    pub fn drop_group(&mut self, slot: u32) {
+        let group = self.groups.at_mut(slot);
+        group.refs -= 1;
+        if group.refs == 0 {
+            self.groups.remove(slot);
+        }
+    }
+
+    /// The groups, for reading.
+    pub fn groups(&self) -> &Slab<Group> {
+        &self.groups
+    }
+
+    /// The list of those that came and wait.
+    pub fn fifo(&self) -> &OrderList {
+        &self.fifo
+    }
+
+    /// Orders to be given out that are not in that list.
+    pub fn ready(&self) -> &BTreeMap<EntryId, u32> {
+        &self.ready
+    }
+
+    /// Due retries.
+    pub fn retries(&self) -> &BTreeMap<DueKey, u32> {
+        &self.retries
+    }
+
+    /// Open orders that are not in the list and were not late so far.
+    pub fn aging(&self) -> &BTreeMap<(Ms, EntryId), u32> {
+        &self.aging
+    }
+
+    /// The slot of a group.
+    #[cfg(test)]
+    pub fn find_group(&self, id: &[u8]) -> Option<u32> {
+        self.groups.find(id)
+    }
+
+    /// Breaks the queue on purpose.
+    #[cfg(test)]
+    pub fn broken(&mut self) -> Broken<'_> {
+        Broken {
+            fifo: &mut self.fifo,
+            ready: &mut self.ready,
+            retries: &mut self.retries,
+            aging: &mut self.aging,
+            groups: &mut self.groups,
+        }
+    }
+}
+
+fn is_queued(orders: &Orders, order: &Order) -> bool {
+    orders.extra(order).is_none_or(|extra| extra.stage == Stage::Queued)
+}
+
+/// Whether an order waits for a worker, or for its turn in its group: nobody has it, and its retry is due.
+pub(crate) fn waits(orders: &Orders, order: &Order) -> bool {
+    let retry_due = |extra: &Extra| matches!(extra.stage, Stage::RetryDue(_));
+    is_queued(orders, order) || orders.extra(order).is_some_and(retry_due)
+}
+
+/// What a test can break.
+#[cfg(test)]
+pub(crate) struct Broken<'a> {
+    pub fifo: &'a mut OrderList,
+    pub ready: &'a mut BTreeMap<EntryId, u32>,
+    pub retries: &'a mut BTreeMap<DueKey, u32>,
+    pub aging: &'a mut BTreeMap<(Ms, EntryId), u32>,
+    pub groups: &'a mut Table<Group>,
 }

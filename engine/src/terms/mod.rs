@@ -1,6 +1,8 @@
 //! The words: states, settings, counters and gauges, each with its meaning; effects, refusals, streams, the journal.
 
+pub mod audit;
 pub mod effects;
+pub mod items;
 pub mod journal;
 pub mod metrics;
 pub mod refusal;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::base::units::{Bytes, Ms};
+use crate::base::units::{Bytes, MAX_QUANTITY, Ms};
 use crate::terms::states::OrderState;
 
 /// A refusal: nothing has changed.
@@ -69,7 +69,7 @@ impl fmt::Display for Refusal {
             Refusal::NoOrder(id) => write!(f, "NOORDER no order {} in this store", Shown(id)),
             Refusal::Forgotten(id) => {
                 write!(f, "NOORDER no order {} in this store; ", Shown(id))?;
-                write!(f, "name CUSTOMER and REF to return units of one that is forgotten")
+                write!(f, "to return units of a forgotten order, name CUSTOMER and REF")
             }
             Refusal::OutOfStock { sku, wanted, available } => {
                 write!(f, "OUTOFSTOCK {} wanted {wanted} available {available}", Shown(sku))
@@ -94,6 +94,14 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// A sum of quantities; past 2^53 - 1 it is refused.
+pub(crate) fn checked_sum(a: u64, b: u64, name: &'static str) -> Result<u64, Refusal> {
+    a.checked_add(b).filter(|sum| *sum <= MAX_QUANTITY).ok_or_else(|| {
+        let sum = u128::from(a) + u128::from(b);
+        Refusal::argument(name, format!("must add up to at most {MAX_QUANTITY}, got {sum}"))
+    })
+}
 
 macro_rules! codes {
     ($($code:ident, $word:literal, $metric:literal, $label:literal, $meaning:literal;)*) => {

@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
-use crate::record::customer::Change;
-use crate::record::order::Seat;
+use crate::record::customer::{UnitChange, UnitChanges};
+use crate::record::due::DueKey;
+use crate::record::group::OrderList;
+use crate::record::order::{Claimed, Position, Stage};
 use crate::terms::effects::Effects;
 use crate::terms::settings::Field;
 use crate::terms::states::HoldState;
@@ -15,7 +17,7 @@ use super::forge::rich;
 use super::generate::{Step, cases, opening, steps};
 use super::shop::{START, Shop, audited, loaded, saved};
 use crate::base::units::NIL;
-use crate::store::{Queue, Store};
+use crate::store::Store;
 use crate::terms::streams::EntryId;
 
 /// Does a slice of the audit that is on its way, or starts one. Says whether one was done.
@@ -109,55 +111,62 @@ fn found(breaking: impl FnOnce(&mut Store)) -> Vec<String> {
 fn numbers_of_a_sku_that_are_wrong_are_found() {
     let before = rich().sku("tea");
     let (held, sold, on_hand) = (before.held as i64, before.sold as i64, before.on_hand as i64);
-    assert_eq!(found(|store| store.skus.at_mut(0).held += 1), [format!("held tea {}/{held}", held + 1)]);
-    assert_eq!(found(|store| store.skus.at_mut(0).sold -= 1), [format!("sold tea {}/{sold}", sold - 1)]);
-    assert_eq!(found(|store| store.skus.at_mut(0).on_hand += 3), [format!("on_hand tea {}/{on_hand}", on_hand + 3)]);
-    assert_eq!(found(|store| store.skus.at_mut(0).received -= 3), [format!("on_hand tea {on_hand}/{}", on_hand - 3)]);
-    assert!(found(|store| store.skus.at_mut(0).past += 1)[0].starts_with("sold tea "));
+    assert_eq!(found(|store| store.shelf.break_sku(0).held += 1), [format!("held tea {}/{held}", held + 1)]);
+    assert_eq!(found(|store| store.shelf.break_sku(0).sold -= 1), [format!("sold tea {}/{sold}", sold - 1)]);
+    assert_eq!(
+        found(|store| store.shelf.break_sku(0).on_hand += 3),
+        [format!("on-hand tea {}/{on_hand}", on_hand + 3)]
+    );
+    assert_eq!(
+        found(|store| store.shelf.break_sku(0).received -= 3),
+        [format!("on-hand tea {on_hand}/{}", on_hand - 3)]
+    );
+    assert!(found(|store| store.shelf.break_sku(0).past += 1)[0].starts_with("sold tea "));
     // One SKU's units counted for another.
     let both = found(|store| {
-        let all = store.skus.at(0).held + store.skus.at(1).held;
-        (store.skus.at_mut(0).held, store.skus.at_mut(1).held) = (0, all);
+        let all = store.shelf.at(0).held + store.shelf.at(1).held;
+        (store.shelf.break_sku(0).held, store.shelf.break_sku(1).held) = (0, all);
     });
     assert_eq!(both.len(), 2, "{both:?}");
 }
 
 #[test]
 fn holds_that_are_wrong_are_found() {
-    let slot = |store: &Store, id: &[u8]| store.find_hold(id).unwrap();
+    let slot = |store: &Store, id: &[u8]| store.holds.find(id).unwrap();
     let left = found(|store| {
         let slot = slot(store, b"live");
-        store.holds.at_mut(slot).items[0].left -= 1;
+        store.holds.broken().0.at_mut(slot).items[0].left -= 1;
     });
     assert!(left[0].starts_with("held tea ") && left[1].starts_with("customer cyd "), "{left:?}");
     let committed = found(|store| {
         let slot = slot(store, b"sold");
-        store.holds.at_mut(slot).items[0].committed += 1;
+        store.holds.broken().0.at_mut(slot).items[0].committed += 1;
     });
     assert!(committed[0].starts_with("sold milk "), "{committed:?}");
     found(|store| {
         let slot = slot(store, b"free");
-        store.holds.at_mut(slot).state = HoldState::Released;
+        store.holds.broken().0.at_mut(slot).state = HoldState::Released;
     });
-    assert_eq!(found(|store| store.live_holds += 1), ["holds live 3/2"]);
+    assert_eq!(found(|store| *store.holds.broken().1 += 1), ["holds live 3/2"]);
 }
 
 #[test]
 fn orders_that_are_wrong_are_found() {
-    let slot = |store: &Store, id: &[u8]| store.find_order(id).unwrap();
+    let slot = |store: &Store, id: &[u8]| store.orders.find(id).unwrap();
     for state in [OrderState::Cancelled, OrderState::Completed, OrderState::Dead] {
         let wrong = found(|store| {
             let slot = slot(store, b"waits");
-            store.orders.at_mut(slot).set_state(state);
+            store.orders.break_order(slot).0.set_state(state);
         });
         assert!(wrong.iter().any(|text| text.starts_with("held tea ")), "{wrong:?}");
         assert!(wrong.iter().any(|text| text.starts_with("orders queued 8/7")), "{wrong:?}");
     }
     found(|store| {
         let slot = slot(store, b"done");
-        store.extra_mut(slot).returns.as_mut().unwrap().units[0] += 1;
+        let Stage::Completed(done) = &mut store.orders.break_order(slot).1.stage else { panic!("it is completed") };
+        done.returns.as_mut().unwrap().units[0] += 1;
     });
-    assert_eq!(found(|store| store.by_state[OrderState::Dead as usize] += 1)[0], "orders dead 2/1");
+    assert_eq!(found(|store| store.orders.broken().by_state[OrderState::Dead as usize] += 1)[0], "orders dead 2/1");
 }
 
 #[test]
@@ -165,8 +174,10 @@ fn customers_that_are_wrong_are_found() {
     let (tea, milk) = (0, 1);
     let change = |units: &'static [(u32, i64, i64)]| {
         move |store: &mut Store| {
-            let slot = store.find_customer(b"ann").unwrap();
-            store.change_customer(slot, &Change { refs: 0, units });
+            let slot = store.customers.find(b"ann").unwrap();
+            let changes: UnitChanges =
+                units.iter().map(|(sku, units, past)| UnitChange { sku: *sku, units: *units, past: *past }).collect();
+            store.customers.change(slot, 0, &changes);
         }
     };
     assert!(found(change(&[(0, 1, 0)]))[0].starts_with("customer ann "));
@@ -174,13 +185,13 @@ fn customers_that_are_wrong_are_found() {
     assert!(found(change(&[(0, 0, 1)]))[0].starts_with("customer ann "));
     assert!(found(change(&[(0, 1, 0), (1, -1, 0)]))[0].starts_with("customer by SKU ann "), "{tea} and {milk}");
     let gone = found(|store| {
-        let slot = store.find_customer(b"ann").unwrap();
-        store.customers.remove(slot);
+        let slot = store.customers.find(b"ann").unwrap();
+        store.customers.lose(slot);
     });
     assert!(gone.iter().any(|text| text.starts_with("customer of-hold 0/1")), "{gone:?}");
     let lent = found(|store| {
-        let (bob, slot) = (store.find_customer(b"bob").unwrap(), store.find_order(b"of-hold").unwrap());
-        store.orders.at_mut(slot).customer = bob;
+        let (bob, slot) = (store.customers.find(b"bob").unwrap(), store.orders.find(b"of-hold").unwrap());
+        store.orders.break_order(slot).0.customer = bob;
     });
     assert_eq!(lent.len(), 2, "{lent:?}");
 }
@@ -190,35 +201,35 @@ type Break = Box<dyn Fn(&mut Store)>;
 
 #[test]
 fn a_queue_that_is_broken_is_found() {
-    let first = |store: &Store| store.queue.head;
-    let second = |store: &Store| store.orders.at(store.queue.head).next;
+    let first = |store: &Store| store.queue.fifo().head;
+    let second = |store: &Store| store.orders.at(store.queue.fifo().head).next;
     let breaks: Vec<Break> = vec![
-        Box::new(|store| store.queue.head = store.queue.tail),
-        Box::new(|store| store.queue.tail = store.queue.head),
-        Box::new(|store| store.queue.head = NIL),
-        Box::new(|store| store.queue.tail = NIL),
+        Box::new(|store| store.queue.broken().fifo.head = store.queue.fifo().tail),
+        Box::new(|store| store.queue.broken().fifo.tail = store.queue.fifo().head),
+        Box::new(|store| store.queue.broken().fifo.head = NIL),
+        Box::new(|store| store.queue.broken().fifo.tail = NIL),
         Box::new(move |store| {
             let slot = first(store);
-            store.orders.at_mut(slot).next = NIL;
+            store.orders.break_order(slot).0.next = NIL;
         }),
         Box::new(move |store| {
             let slot = second(store);
-            store.orders.at_mut(slot).prev = NIL;
+            store.orders.break_order(slot).0.prev = NIL;
         }),
         Box::new(move |store| {
             let slot = second(store);
-            store.orders.at_mut(slot).next = slot;
+            store.orders.break_order(slot).0.next = slot;
         }),
         // Taken out of the queue, and nowhere else.
         Box::new(move |store| {
             let s = second(store);
-            store.unseat(s)
+            store.queue.withdraw(&mut store.orders, s)
         }),
         // The right orders in the wrong order.
         Box::new(move |store| {
             let slot = first(store);
-            store.unseat(slot);
-            store.enqueue(slot);
+            store.queue.withdraw(&mut store.orders, slot);
+            store.queue.enqueue(&mut store.orders, slot);
         }),
     ];
     for (i, breaking) in breaks.iter().enumerate() {
@@ -232,23 +243,25 @@ fn an_ended_order_left_at_the_queue_s_ends_is_found() {
     let mut shop = Shop::with(&[("tea", 5)]);
     shop.ok(place("o", "ann", &[("tea", 1)]));
     shop.ok(complete("o"));
-    let slot = shop.store.find_order(b"o").unwrap();
-    (shop.store.queue.head, shop.store.queue.tail) = (slot, slot);
+    let slot = shop.store.orders.find(b"o").unwrap();
+    *shop.store.queue.broken().fifo = OrderList { head: slot, tail: slot };
     assert_eq!(audited(&mut shop.store, 10).len(), 2);
 }
 
 #[test]
 fn what_will_never_be_due_is_found() {
-    for at in 0..rich().store.due.len() {
+    for at in 0..rich().store.agenda.len() {
         let lost = found(|store| {
-            let key = *store.due.keys().nth(at).unwrap();
-            store.due.remove(&key);
+            let due = store.agenda.broken();
+            let key = *due.keys().nth(at).unwrap();
+            due.remove(&key);
         });
         assert!(lost.iter().all(|text| text.starts_with("due ")), "{lost:?}");
         let moved = found(|store| {
-            let key = *store.due.keys().nth(at).unwrap();
-            let due = store.due.remove(&key).unwrap();
-            store.due.insert((key.0 + 1, key.1), due);
+            let all = store.agenda.broken();
+            let key = *all.keys().nth(at).unwrap();
+            let due = all.remove(&key).unwrap();
+            all.insert(DueKey { at: key.at + 1, seq: key.seq }, due);
         });
         assert!(moved.iter().all(|text| text.starts_with("due ")), "{moved:?}");
     }
@@ -257,15 +270,13 @@ fn what_will_never_be_due_is_found() {
 #[test]
 fn what_cannot_be_found_by_its_id_is_found() {
     let order = found(|store| {
-        let slot = store.find_order(b"waits").unwrap();
-        let hash = store.hash(b"waits");
-        store.order_index.remove(hash, slot);
+        let slot = store.orders.find(b"waits").unwrap();
+        store.orders.broken().table.lose(slot);
     });
     assert_eq!(order, ["index waits 0/1"]);
     let hold = found(|store| {
-        let slot = store.find_hold(b"live").unwrap();
-        let hash = store.hash(b"live");
-        store.hold_index.remove(hash, slot);
+        let slot = store.holds.find(b"live").unwrap();
+        store.holds.broken().0.lose(slot);
     });
     assert_eq!(hold, ["index live 0/1"]);
 }
@@ -281,7 +292,7 @@ fn all_found(what: &[&str], breaks: Vec<Break>) {
 }
 
 fn of(store: &Store, id: &str) -> u32 {
-    store.find_order(id.as_bytes()).unwrap()
+    store.orders.find(id.as_bytes()).unwrap()
 }
 
 #[test]
@@ -290,32 +301,42 @@ fn ready_orders_that_are_wrong_are_found() {
         &["queue"],
         vec![
             Box::new(|store| {
-                store.ready.pop_first();
+                store.queue.broken().ready.pop_first();
             }),
-            Box::new(|store| store.ready.clear()),
+            Box::new(|store| store.queue.broken().ready.clear()),
             // One at another's place, one at two places, one that a worker has, one that is not the first of its group.
             Box::new(|store| {
-                let (place, slot) = store.ready.pop_first().unwrap();
-                store.ready.insert(place.next(0), slot);
+                let (place, slot) = store.queue.broken().ready.pop_first().unwrap();
+                store.queue.broken().ready.insert(place.next(0), slot);
             }),
             Box::new(|store| {
-                let (place, slot) = store.ready.last_key_value().map(|(place, slot)| (*place, *slot)).unwrap();
-                store.ready.insert(place.next(0), slot);
-                store.orders.at_mut(slot).seat = Seat::Away;
+                let (place, slot) =
+                    store.queue.broken().ready.last_key_value().map(|(place, slot)| (*place, *slot)).unwrap();
+                store.queue.broken().ready.insert(place.next(0), slot);
+                store.orders.break_order(slot).0.position = Position::None;
             }),
             Box::new(|store| {
-                store.ready.insert(EntryId { ms: 1, seq: 1 }, of(store, "back"));
+                let slot = of(store, "back");
+                store.queue.broken().ready.insert(EntryId { ms: 1, seq: 1 }, slot);
             }),
             Box::new(|store| {
-                store.ready.insert(EntryId { ms: 1, seq: 1 }, of(store, "taken"));
+                let slot = of(store, "taken");
+                store.queue.broken().ready.insert(EntryId { ms: 1, seq: 1 }, slot);
             }),
             Box::new(|store| {
-                store.ready.insert(EntryId { ms: 1, seq: 1 }, of(store, "g2"));
+                let slot = of(store, "g2");
+                store.queue.broken().ready.insert(EntryId { ms: 1, seq: 1 }, slot);
             }),
-            Box::new(|store| store.offer(of(store, "taken"))),
-            Box::new(|store| store.orders.at_mut(of(store, "g2")).seat = Seat::Ready),
-            Box::new(|store| store.orders.at_mut(of(store, "back")).seat = Seat::Behind),
-            Box::new(|store| store.unseat(of(store, "h1"))),
+            Box::new(|store| {
+                let slot = of(store, "taken");
+                store.queue.offer(&mut store.orders, slot);
+            }),
+            Box::new(|store| store.orders.break_order(of(store, "g2")).0.position = Position::Ready),
+            Box::new(|store| store.orders.break_order(of(store, "back")).0.position = Position::InGroup),
+            Box::new(|store| {
+                let slot = of(store, "h1");
+                store.queue.withdraw(&mut store.orders, slot);
+            }),
         ],
     );
 }
@@ -325,29 +346,41 @@ fn due_retries_that_are_wrong_are_found() {
     all_found(
         &["queue"],
         vec![
-            Box::new(|store| store.retries.clear()),
+            Box::new(|store| store.queue.broken().retries.clear()),
             Box::new(|store| {
-                let ((at, place), slot) = store.retries.pop_first().unwrap();
-                store.retries.insert((at + 1, place), slot);
+                let (since, slot) = store.queue.broken().retries.pop_first().unwrap();
+                store.queue.broken().retries.insert(DueKey { at: since.at + 1, seq: since.seq }, slot);
             }),
             Box::new(|store| {
-                store.retries.insert((1, 1), of(store, "due"));
+                let slot = of(store, "due");
+                store.queue.broken().retries.insert(DueKey { at: 1, seq: 1 }, slot);
             }),
             Box::new(|store| {
-                store.retries.insert((1, 1), of(store, "backs"));
+                let slot = of(store, "backs");
+                store.queue.broken().retries.insert(DueKey { at: 1, seq: 1 }, slot);
             }),
             Box::new(|store| {
-                store.retries.insert((1, 1), of(store, "worked"));
+                let slot = of(store, "worked");
+                store.queue.broken().retries.insert(DueKey { at: 1, seq: 1 }, slot);
             }),
-            Box::new(|store| store.unseat(of(store, "due"))),
+            Box::new(|store| {
+                let slot = of(store, "due");
+                store.queue.withdraw(&mut store.orders, slot);
+            }),
         ],
     );
-    all_found(&["stream"], vec![Box::new(|store| store.retry_entries += 1), Box::new(|store| store.retry_entries = 0)]);
+    all_found(
+        &["stream"],
+        vec![
+            Box::new(|store| *store.orders.broken().retry_entries += 1),
+            Box::new(|store| *store.orders.broken().retry_entries = 0),
+        ],
+    );
     all_found(
         &["due", "queue"],
         vec![Box::new(|store| {
             let slot = of(store, "due");
-            store.extra_mut(slot).retry = None;
+            store.orders.break_order(slot).1.stage = Stage::Queued;
         })],
     );
 }
@@ -358,21 +391,24 @@ fn what_would_never_be_late_is_found() {
     all_found(
         &["late"],
         vec![
-            Box::new(|store| store.aging.clear()),
+            Box::new(|store| store.queue.broken().aging.clear()),
             Box::new(|store| {
-                let ((at, place), slot) = store.aging.pop_first().unwrap();
-                store.aging.insert((at + 1, place), slot);
+                let ((at, place), slot) = store.queue.broken().aging.pop_first().unwrap();
+                store.queue.broken().aging.insert((at + 1, place), slot);
             }),
-            Box::new(|store| store.orders.at_mut(of(store, "g1")).late = false),
-            Box::new(|store| store.orders.at_mut(of(store, "g4")).late = true),
+            Box::new(|store| store.orders.break_order(of(store, "g1")).0.late = false),
+            Box::new(|store| store.orders.break_order(of(store, "g4")).0.late = true),
             Box::new(|store| {
-                store.aging.insert((1, EntryId::default()), of(store, "g1"));
-            }),
-            Box::new(|store| {
-                store.aging.insert((1, EntryId::default()), of(store, "g4"));
+                let slot = of(store, "g1");
+                store.queue.broken().aging.insert((1, EntryId::default()), slot);
             }),
             Box::new(|store| {
-                store.aging.insert((1, EntryId::default()), of(store, "dies"));
+                let slot = of(store, "g4");
+                store.queue.broken().aging.insert((1, EntryId::default()), slot);
+            }),
+            Box::new(|store| {
+                let slot = of(store, "dies");
+                store.queue.broken().aging.insert((1, EntryId::default()), slot);
             }),
         ],
     );
@@ -383,78 +419,95 @@ fn dead_orders_that_are_wrong_are_found() {
     all_found(
         &["due", "orders"],
         vec![
-            Box::new(|store| store.dead.clear()),
+            Box::new(|store| store.orders.broken().dead.clear()),
             Box::new(|store| {
-                let (place, slot) = store.dead.pop_first().unwrap();
-                store.dead.insert(place + 1, slot);
+                let (place, slot) = store.orders.broken().dead.pop_first().unwrap();
+                store.orders.broken().dead.insert(place + 1, slot);
             }),
             Box::new(|store| {
-                store.dead.insert(1, of(store, "waits"));
+                let slot = of(store, "waits");
+                store.orders.broken().dead.insert(1, slot);
             }),
             Box::new(|store| {
-                store.dead.insert(1, of(store, "dies"));
+                let slot = of(store, "dies");
+                store.orders.broken().dead.insert(1, slot);
             }),
         ],
     );
 }
 
+/// The claim of an order, to be broken.
+fn claimed(store: &mut Store, slot: u32) -> &mut Claimed {
+    match &mut store.orders.break_order(slot).1.stage {
+        Stage::Claimed(claimed) => claimed,
+        other => panic!("it is {other:?}"),
+    }
+}
+
 fn in_hand(store: &mut Store, worker: u32, order: u32) {
-    store.workers.at_mut(worker).claims.insert(5, order);
+    store.workers.broken().at_mut(worker).claims.insert(5, order);
 }
 
 #[test]
 fn workers_that_are_wrong_are_found() {
-    let worker = |store: &Store, id: &str| store.find_worker(id.as_bytes()).unwrap();
+    let worker = |store: &Store, id: &str| store.workers.find(id.as_bytes()).unwrap();
     all_found(
         &["worker"],
         vec![
             Box::new(move |store| {
-                store.workers.at_mut(worker(store, "w2")).claims.pop_first();
+                let slot = worker(store, "w2");
+                store.workers.broken().at_mut(slot).claims.pop_first();
             }),
             Box::new(move |store| in_hand(store, worker(store, "w2"), of(store, "waits"))),
             Box::new(move |store| in_hand(store, worker(store, "w4"), of(store, "taken"))),
             // Another's order, another's token.
             Box::new(move |store| {
                 let slot = of(store, "taken");
-                store.extra_mut(slot).worker = Some(worker(store, "w4"));
+                let w4 = worker(store, "w4");
+                claimed(store, slot).worker = w4;
             }),
             Box::new(|store| {
                 let slot = of(store, "taken");
-                store.extra_mut(slot).token += 100;
-            }),
-            Box::new(|store| {
-                let slot = of(store, "taken");
-                store.extra_mut(slot).worker = None;
+                claimed(store, slot).token += 100;
             }),
         ],
     );
     let lost = |store: &mut Store| {
-        let hash = store.hash(b"w2");
-        store.worker_index.remove(hash, store.find_worker(b"w2").unwrap());
+        let slot = store.workers.find(b"w2").unwrap();
+        store.workers.broken().lose(slot);
     };
     assert_eq!(found(lost), ["index w2 0/1"]);
     let idle = found(|store| {
-        store.worker_or_new(b"idle");
+        store.workers.find_or_add(b"idle");
     });
     assert_eq!(idle, ["index idle 0/1"]);
 }
 
 #[test]
 fn groups_that_are_wrong_are_found() {
-    let group = |store: &Store| store.find_group(b"g").unwrap();
+    let group = |store: &Store| store.queue.find_group(b"g").unwrap();
     all_found(
         &["group", "queue"],
         vec![
-            Box::new(move |store| store.groups.at_mut(group(store)).queue.head = of(store, "g2")),
-            Box::new(move |store| store.groups.at_mut(group(store)).queue.tail = of(store, "g2")),
-            Box::new(move |store| store.groups.at_mut(group(store)).queue = Queue::EMPTY),
-            Box::new(|store| store.orders.at_mut(of(store, "g2")).next = NIL),
-            Box::new(|store| store.orders.at_mut(of(store, "g3")).prev = of(store, "g1")),
+            Box::new(move |store| {
+                let (group, slot) = (group(store), of(store, "g2"));
+                store.queue.broken().groups.at_mut(group).orders.head = slot;
+            }),
+            Box::new(move |store| {
+                let (group, slot) = (group(store), of(store, "g2"));
+                store.queue.broken().groups.at_mut(group).orders.tail = slot;
+            }),
+            Box::new(move |store| {
+                let group = group(store);
+                store.queue.broken().groups.at_mut(group).orders = OrderList::EMPTY;
+            }),
+            Box::new(|store| store.orders.break_order(of(store, "g2")).0.next = NIL),
+            Box::new(|store| store.orders.break_order(of(store, "g3")).0.prev = of(store, "g1")),
             Box::new(|store| {
                 // The right orders in the wrong order.
                 let [g2, g3] = ["g2", "g3"].map(|id| store.orders.at(of(store, id)).entry());
-                store.orders.at_mut(of(store, "g2")).set_entry(g3);
-                store.orders.at_mut(of(store, "g3")).set_entry(g2);
+                store.orders.break_order(of(store, "g2")).0.set_entry(g3);
+                store.orders.break_order(of(store, "g3")).0.set_entry(g2);
             }),
         ],
     );
@@ -503,8 +556,8 @@ fn a_worker_with_many_orders_in_hand_is_audited_in_slices_too() {
     };
     // The orders themselves, what the worker has, and what gets late: thirty slices each.
     assert!(slices(&mut store) > 90);
-    let lost = store.find_order(b"o1500").unwrap();
-    store.extra_mut(lost).token += 1;
+    let lost = store.orders.find(b"o1500").unwrap();
+    claimed(&mut store, lost).token += 1;
     let names: Vec<_> = audited(&mut store, 100).into_iter().map(|d| (d.what, d.id)).collect();
     assert_eq!(names, vec![("worker", Box::from(&b"o1500"[..])); 2], "by its own word, and by the worker's");
 }

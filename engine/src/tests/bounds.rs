@@ -93,5 +93,5 @@ fn ids_and_texts_of_the_longest_kind_survive_a_load() {
     shop.ok(sync(&id, MAX, &[(&id, 9)]));
     shop.ok(complete(&id).note(&text));
     shop.reload();
-    assert_eq!(shop.store.order(shop.now, id.as_bytes()).unwrap().note, text.as_bytes());
+    assert_eq!(shop.store.order(shop.now, id.as_bytes()).unwrap().result, text.as_bytes());
 }

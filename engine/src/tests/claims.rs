@@ -116,7 +116,8 @@ fn tokens_grow_also_where_the_clock_stands_still_or_steps_back() {
     shop.claims("w", 1);
     assert_eq!(shop.token("o4"), first + 1024);
     // More than 1,024 in a millisecond run ahead of the clock, and are never handed out again.
-    shop.store.last_token += 5_000;
+    let last = shop.store.workers.last_token();
+    shop.store.workers.set_last_token(last + 5_000);
     shop.now += 1;
     shop.claims("w", 1);
     assert_eq!(shop.token("o5"), first + 1024 + 5_001);
@@ -128,9 +129,9 @@ fn a_token_never_passes_what_every_client_can_hold() {
     shop.now = MAX_QUANTITY - 40_000;
     shop.claims("w", 1);
     assert!(shop.token("o0") < MAX_QUANTITY / 2);
-    shop.store.last_token = MAX_QUANTITY - 5;
-    assert!(shop.refused(claim("w", 1)).starts_with("ERR the token "));
-    assert!(shop.refused(complete_and_claim("o0", "w")).starts_with("ERR the token "), "and completes nothing");
+    shop.store.workers.set_last_token(MAX_QUANTITY - 5);
+    assert!(shop.refused(claim("w", 1)).starts_with("ERR token "));
+    assert!(shop.refused(complete_and_claim("o0", "w")).starts_with("ERR token "), "and completes nothing");
     assert_eq!(shop.state("o0"), OrderState::Claimed);
 }
 
@@ -138,7 +139,7 @@ fn a_token_never_passes_what_every_client_can_hold() {
 fn a_lease_past_all_times_is_refused() {
     let mut shop = waiting(2);
     let most = MAX_QUANTITY - shop.now;
-    let text = format!("ERR LEASE adds up to {}, at most {MAX_QUANTITY}", MAX_QUANTITY + 1);
+    let text = format!("ERR LEASE must add up to at most {MAX_QUANTITY}, got {}", MAX_QUANTITY + 1);
     assert_eq!(shop.refused(claim("w", 1).lease(most + 1)), text);
     assert_eq!(shop.refused(complete_and_claim("o0", "w").lease(most + 1)), text);
     shop.ok(claim("w", 1).lease(most));

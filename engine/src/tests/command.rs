@@ -1,8 +1,8 @@
 //! Every call of the engine as a value: what tests make up, log, replay and hand to the model.
 
-use crate::base::units::{Item, Ms};
+use crate::base::units::Ms;
 use crate::calls::holds::{Close, Reserve};
-use crate::calls::orders::{Complete, Place, Take};
+use crate::calls::orders::{Complete, Place, ScanOrders, Take};
 use crate::calls::returns::Return;
 use crate::calls::steps::Advance;
 use crate::calls::stock::{Adjust, SetStock, SyncCounts, Synced};
@@ -10,6 +10,7 @@ use crate::calls::work::{Claim, Fail, Failure};
 use crate::record::history::HistoryEvent;
 use crate::store::Store;
 use crate::terms::effects::Effects;
+use crate::terms::items::Item;
 use crate::terms::metrics::Refused;
 use crate::terms::metrics::Sample;
 use crate::terms::refusal::Code;
@@ -242,7 +243,7 @@ impl Command {
             Command::Redrive { order } | Command::Return { order, .. } | Command::Cancel { order, .. } => (order, None),
             _ => return self,
         };
-        let meant = store.scan_orders(0, 0, 1_000, state, None, false).1;
+        let meant = store.scan_orders(0, 0, 1_000, &ScanOrders { state, ..ScanOrders::default() }).1;
         let number = usize::from(order.last().copied().unwrap_or_default());
         if ANY.contains(&&order[..]) && !meant.is_empty() {
             *order = meant[number % meant.len()].to_vec();

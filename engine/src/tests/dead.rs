@@ -32,7 +32,7 @@ fn a_dead_order_gives_its_units_back_and_stands_among_the_dead() {
     });
     assert_eq!(moved, Some(("dead", -3, Box::from(&b"broken"[..]))));
     let order = shop.order("o");
-    assert_eq!((order.state, order.note, order.side), (OrderState::Dead, &b"broken"[..], Some(entry)));
+    assert_eq!((order.state, order.reason, order.side), (OrderState::Dead, &b"broken"[..], Some(entry)));
     assert_eq!((order.ended_at, order.due), (0, 0));
     assert_eq!(shop.books("tea"), (10, 0, 0));
     assert_eq!(shop.store.entries(StreamKind::Dead), Some(1));
@@ -64,7 +64,7 @@ fn a_redriven_order_takes_its_units_and_queues_anew_at_the_end() {
     assert_eq!(shop.events(), [Event::OrderRedriven]);
     let order = shop.order("o");
     assert_eq!((order.state, order.entry, order.placed_at), (OrderState::Queued, entry, START));
-    assert_eq!((order.attempts, order.note, order.side), (0, &b""[..], None));
+    assert_eq!((order.attempts, order.reason, order.side), (0, &b""[..], None));
     assert_eq!((shop.books("tea"), shop.store.info(0).counters.redriven), ((10, 4, 0), 1));
     assert_eq!(shop.story("o").last().unwrap(), "redriven");
     shop.reload();

@@ -196,7 +196,11 @@ fn drain(mut store: Box<Store>, now: u64, why: &str) {
     assert_eq!(audited(&mut store, 1_000), [], "{why}: after the last sweep");
     let info = store.info(now);
     assert_eq!((info.holds, info.workers, info.next_due), (0, 0, 0), "{why}: nothing is left that would be due");
-    let kept = store.open_orders() + store.dead.len() as u64;
-    assert_eq!(store.orders.len() as u64, kept, "{why}: every ended order was forgotten");
-    assert_eq!((store.holds.len(), store.refs.len()), (0, 0), "{why}: every hold and REF was forgotten");
+    let kept = store.open_orders() + store.orders.dead().len() as u64;
+    assert_eq!(store.orders.records().len() as u64, kept, "{why}: every ended order was forgotten");
+    assert_eq!(
+        (store.holds.records().len(), store.remembered.refs().len()),
+        (0, 0),
+        "{why}: every hold and REF was forgotten"
+    );
 }

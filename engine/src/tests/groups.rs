@@ -108,12 +108,12 @@ fn an_order_whose_turn_comes_stands_by_its_own_place_in_the_queue() {
 fn a_group_that_nobody_names_any_more_is_forgotten() {
     let mut shop = shop(&["a1", "b1"]);
     shop.ok(configure(&[(Field::KeepMs, 10)]));
-    assert_eq!(shop.store.groups.len(), 2);
+    assert_eq!(shop.store.queue.groups().len(), 2);
     shop.ok(complete("a1"));
-    assert_eq!(shop.store.groups.len(), 2, "as long as its order is remembered");
+    assert_eq!(shop.store.queue.groups().len(), 2, "as long as its order is remembered");
     shop.wait(10);
     shop.reload();
-    assert_eq!(shop.store.groups.len(), 1);
+    assert_eq!(shop.store.queue.groups().len(), 1);
     shop.ok(place("a1", "ann", &[("tea", 1)]).group("a"));
     assert_eq!(shop.claims("w", 9), ["b1", "a1"]);
 }

@@ -1,5 +1,7 @@
 //! Images from anyone: refused, or a store like any other. Never a panic, never memory on the word of a count.
 
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -8,12 +10,14 @@ use super::generate::{Step, cases, steps};
 use super::shop::{START, loaded, saved};
 use crate::base::packed::{put, put_bytes};
 use crate::base::units::MAX_QUANTITY;
-use crate::record::order::{Extra, ReturnEvent, Returns};
+use crate::books::image::flat::Flat;
+use crate::record::due::DueKey;
+use crate::record::returns::{EarlierReturns, ReturnEvent, Returns};
 use crate::store::Store;
 use crate::terms::effects::Effects;
 use crate::terms::states::HoldState;
 use crate::terms::states::OrderState;
-use crate::terms::streams::EntryId;
+use crate::terms::streams::{EntryId, LastIds};
 
 /// Loads pieces; what loads has to live on. Says whether it loaded.
 fn tried(pieces: &[Vec<u8>], why: &str) -> bool {
@@ -115,7 +119,7 @@ fn slots_that_are_named_and_vacant_take_no_memory() {
     let customers = pieces.iter_mut().find(|piece| piece[0] == 3).expect("customers are section 3");
     customers.extend_from_slice(&vec![0; 1 << 20]);
     let store = loaded(&sealed(pieces), 1).expect("vacant slots are nothing bad");
-    assert_eq!(u64::from(store.customers.end()), store.info(0).customers);
+    assert_eq!(u64::from(store.customers.records().end()), store.info(0).customers);
     live_on(store, "a million vacant slots");
 }
 
@@ -180,205 +184,193 @@ fn refused(what: &str, breaking: impl FnOnce(&mut Store)) {
 
 #[test]
 fn a_hold_that_cannot_be_is_refused() {
-    let slot = |store: &Store, id: &[u8]| store.find_hold(id).unwrap();
+    let slot = |store: &Store, id: &[u8]| store.holds.find(id).unwrap();
     refused("a live hold that has nothing left", |store| {
         let slot = slot(store, b"free");
-        store.holds.at_mut(slot).items[0].left = 0;
+        store.holds.broken().0.at_mut(slot).items[0].left = 0;
     });
     refused("an item of no units", |store| {
         let slot = slot(store, b"live");
-        let item = &mut store.holds.at_mut(slot).items[1];
+        let item = &mut store.holds.broken().0.at_mut(slot).items[1];
         (item.qty, item.left) = (0, 0);
     });
     refused("more left than reserved", |store| {
         let slot = slot(store, b"live");
-        store.holds.at_mut(slot).items[1].left += 1;
+        store.holds.broken().0.at_mut(slot).items[1].left += 1;
     });
     refused("an ended hold with units left", |store| {
         let slot = slot(store, b"left");
-        store.holds.at_mut(slot).items[0].left = 1;
+        store.holds.broken().0.at_mut(slot).items[0].left = 1;
     });
     refused("another's place", |store| {
         let (from, to) = (slot(store, b"live"), slot(store, b"free"));
-        store.holds.at_mut(to).place = store.holds.at(from).place;
+        let seq = store.holds.at(from).due.seq;
+        store.holds.broken().0.at_mut(to).due.seq = seq;
     });
     refused("no items", |store| {
         let slot = slot(store, b"live");
-        store.holds.at_mut(slot).items.clear();
+        store.holds.broken().0.at_mut(slot).items.clear();
     });
     refused("an order's state without an order's end", |store| {
         let slot = slot(store, b"sold");
-        store.holds.at_mut(slot).state = HoldState::Live;
+        store.holds.broken().0.at_mut(slot).state = HoldState::Live;
     });
+}
+
+/// An image of a store that has everything, in which an order has what no order can have, must not load. `edit` changes
+/// what few orders have, as the image of this order says it.
+#[track_caller]
+fn refused_order(what: &str, id: &str, edit: impl Fn(&Known, &mut Flat<'_>)) {
+    let store = rich().store;
+    let known = Known::of(&store);
+    let mut pieces = Vec::new();
+    let only = |order: &[u8], flat: &mut Flat<'_>| {
+        if order == id.as_bytes() {
+            edit(&known, flat);
+        }
+    };
+    store.save_edited(&mut |piece| pieces.push(piece.to_vec()), &only);
+    assert_ne!(pieces, saved(&store), "{what}: nothing was changed");
+    if let Ok(store) = loaded(&pieces, 1) {
+        live_on(store, what);
+        panic!("{what}: loads");
+    }
+}
+
+/// What an image that cannot be takes from elsewhere in the store.
+struct Known {
+    last: LastIds,
+    last_seq: u64,
+    last_token: u64,
+    /// The number of a hold's deadline.
+    of_hold: u64,
+    /// The token and the lease of a claimed order.
+    worked: (u64, DueKey),
+    /// When a retry is due.
+    backs: DueKey,
+    /// The entry of an order that waits.
+    waits: EntryId,
+}
+
+impl Known {
+    fn of(store: &Store) -> Known {
+        let stage = |id: &[u8]| &store.orders.extra_at(store.orders.find(id).unwrap()).unwrap().stage;
+        let worked = stage(b"worked").claimed().unwrap();
+        Known {
+            last: store.last,
+            last_seq: store.agenda.last_seq(),
+            last_token: store.workers.last_token(),
+            of_hold: store.holds.at(store.holds.find(b"live").unwrap()).due.seq,
+            worked: (worked.token, worked.lease),
+            backs: stage(b"backs").due().unwrap(),
+            waits: store.orders.at(store.orders.find(b"waits").unwrap()).entry(),
+        }
+    }
+}
+
+fn returns(units: Vec<u64>) -> Option<Cow<'static, Returns>> {
+    Some(Cow::Owned(Returns::new(units, EarlierReturns::default())))
 }
 
 #[test]
 fn an_order_that_cannot_be_is_refused() {
-    let slot = |store: &Store, id: &[u8]| store.find_order(id).unwrap();
-    refused("returns of an order that waits", |store| {
-        let slot = slot(store, b"waits");
-        store.extra_mut(slot).returns = Some(Box::new(Returns::new(vec![1, 0], (0, 0))));
+    refused_order("returns of an order that waits", "waits", |_, flat| flat.returns = returns(vec![1, 0]));
+    refused_order("returns of an order that was cancelled", "no", |_, flat| {
+        let mut back = Returns::default();
+        back.push(ReturnEvent { at: 1, units: 1, scrap: false });
+        flat.returns = Some(Cow::Owned(back));
     });
-    refused("returns of an order that was cancelled", |store| {
-        let slot = slot(store, b"no");
-        let returns = store.extra_mut(slot).returns.get_or_insert_default();
-        returns.push(ReturnEvent { at: 1, units: 1, scrap: false });
-    });
-    refused("more returned than was sold", |store| {
-        let slot = slot(store, b"done");
-        store.extra_mut(slot).returns.as_mut().unwrap().units[0] = 4;
-    });
-    refused("another's place in the queue", |store| {
-        let entry = store.orders.at(slot(store, b"waits")).entry();
-        let slot = slot(store, b"of-hold");
-        store.extra_mut(slot).queued_as = Some(entry);
-    });
+    refused_order("more returned than was sold", "done", |_, flat| flat.returns = returns(vec![4, 0]));
+    refused_order("queued as another", "of-hold", |known, flat| flat.queued_as = known.waits);
     refused("an entry behind the stream's last", |store| {
-        let slot = slot(store, b"waits");
+        let slot = store.orders.find(b"waits").unwrap();
         let entry = store.last.orders.next(0);
-        store.orders.at_mut(slot).set_entry(entry);
+        store.orders.break_order(slot).0.set_entry(entry);
     });
-    refused("a place in the queue behind the stream's last", |store| {
-        let slot = slot(store, b"waits");
-        store.extra_mut(slot).queued_as = Some(store.last.orders.next(0));
-    });
-    refused("an entry of its end behind the stream's last", |store| {
-        let slot = slot(store, b"done");
-        store.extra_mut(slot).complete = store.last.complete.next(0);
-    });
-    refused("the place of a hold", |store| {
-        let place = store.holds.at(store.find_hold(b"live").unwrap()).place;
-        let slot = slot(store, b"done");
-        store.extra_mut(slot).due_place = place;
-    });
-    refused("a place that nothing has had yet", |store| {
-        let slot = slot(store, b"done");
-        store.extra_mut(slot).due_place = store.places + 1;
-    });
-    refused("place 0", |store| {
-        let slot = slot(store, b"done");
-        store.extra_mut(slot).due_place = 0;
-    });
-    refused("the end of an order that waits", |store| {
-        let slot = slot(store, b"waits");
-        store.extra_mut(slot).ended_at = 5;
-    });
-    refused("completed without an end", |store| {
-        let slot = slot(store, b"waits");
-        store.orders.at_mut(slot).set_state(OrderState::Completed);
-    });
-}
-
-/// What few orders have, of the order of an id.
-fn extra<'a>(store: &'a mut Store, id: &str) -> &'a mut Extra {
-    let slot = store.find_order(id.as_bytes()).unwrap();
-    store.extra_mut(slot)
-}
-
-fn state(store: &mut Store, id: &str, state: OrderState) {
-    let slot = store.find_order(id.as_bytes()).unwrap();
-    store.orders.at_mut(slot).set_state(state);
+    refused_order("queued as one to come", "waits", |known, flat| flat.queued_as = known.last.orders.next(0));
+    refused_order("an entry of its end to come", "done", |known, flat| flat.complete = known.last.complete.next(0));
+    refused_order("the number of a hold", "done", |known, flat| flat.due.seq = known.of_hold);
+    refused_order("a number that nothing has had yet", "done", |known, flat| flat.due.seq = known.last_seq + 1);
+    refused_order("number 0", "done", |_, flat| flat.due.seq = 0);
+    refused_order("the end of an order that waits", "waits", |_, flat| flat.ended_at = 5);
+    refused_order("completed without an end", "waits", |_, flat| flat.state = OrderState::Completed);
 }
 
 #[test]
 fn an_order_whose_work_cannot_be_is_refused() {
-    refused("waits, and under a token", |store| extra(store, "back").token = 1);
-    refused("waits, and has a deadline", |store| extra(store, "back").due_at = 1);
-    refused("waits, and has a deadline's place", |store| extra(store, "back").due_place = 1);
-    refused("waits, and is a retry", |store| extra(store, "back").retry = Some((1, 1)));
-    refused("waits, and is in a worker's hands", |store| {
-        let worker = store.find_worker(b"w2");
-        extra(store, "back").worker = worker;
+    let retry = DueKey { at: 1, seq: 1 };
+    refused_order("waits, and under a token", "back", |_, flat| flat.token = 1);
+    refused_order("waits, and has a deadline", "back", |_, flat| flat.due.at = 1);
+    refused_order("waits, and has a deadline's number", "back", |_, flat| flat.due.seq = 1);
+    refused_order("waits, and is a retry", "back", |_, flat| flat.retry = retry);
+    refused_order("waits, and a worker has it", "back", |_, flat| flat.worker = b"w2");
+    refused_order("claimed by nobody", "taken", |_, flat| flat.worker = b"");
+    refused_order("claimed under no token", "taken", |_, flat| flat.token = 0);
+    refused_order("claimed for ever", "taken", |_, flat| flat.due.at = 0);
+    refused_order("claimed under another's token", "taken", |known, flat| flat.token = known.worked.0);
+    refused_order("claimed under a token to come", "taken", |known, flat| flat.token = known.last_token + 1);
+    refused_order("completed under a token to come", "done", |known, flat| flat.token = known.last_token + 1);
+    refused_order("completed with a token to come", "swift", |known, flat| flat.next_token = known.last_token + 1);
+    refused_order("failed under a token to come", "backs", |known, flat| {
+        flat.failed.as_mut().unwrap().token = known.last_token + 1;
     });
-    refused("claimed by nobody", |store| extra(store, "taken").worker = None);
-    refused("claimed under no token", |store| extra(store, "taken").token = 0);
-    refused("claimed for ever", |store| extra(store, "taken").due_at = 0);
-    refused("claimed under another's token", |store| {
-        let token = extra(store, "worked").token;
-        extra(store, "taken").token = token;
+    refused_order("claimed with another's number", "taken", |known, flat| flat.due.seq = known.worked.1.seq);
+    refused_order("claimed, a retry, and no entry of it", "worked", |_, flat| flat.side = EntryId::default());
+    refused_order("claimed, no retry, and an entry of one", "worked", |_, flat| flat.retry = DueKey::default());
+    refused_order("claimed and ended", "taken", |_, flat| flat.ended_at = 1);
+    refused_order("in backoff under a token", "backs", |_, flat| flat.token = 1);
+    refused_order("in backoff for ever", "backs", |_, flat| flat.due.at = 0);
+    refused_order("in backoff without a number", "backs", |_, flat| flat.due.seq = 0);
+    refused_order("in backoff and due", "backs", |known, flat| {
+        (flat.retry, flat.side) = (retry, known.last.retry);
     });
-    refused("claimed under a token to come", |store| extra(store, "taken").token = store.last_token + 1);
-    refused("completed under a token to come", |store| extra(store, "done").token = store.last_token + 1);
-    refused("completed with a token to come", |store| extra(store, "swift").next_token = store.last_token + 1);
-    refused("failed under a token to come", |store| {
-        let token = store.last_token + 1;
-        extra(store, "backs").failed.as_mut().unwrap().token = token;
-    });
-    refused("claimed at another's deadline", |store| {
-        let place = extra(store, "worked").due_place;
-        extra(store, "taken").due_place = place;
-    });
-    refused("claimed, a retry, and no entry of it", |store| extra(store, "worked").side = EntryId::default());
-    refused("claimed, no retry, and an entry of one", |store| extra(store, "worked").retry = None);
-    refused("claimed and ended", |store| extra(store, "taken").ended_at = 1);
-    refused("in backoff under a token", |store| extra(store, "backs").token = 1);
-    refused("in backoff for ever", |store| extra(store, "backs").due_at = 0);
-    refused("in backoff at no place", |store| extra(store, "backs").due_place = 0);
-    refused("in backoff and due", |store| {
-        let side = store.last.retry;
-        let backs = extra(store, "backs");
-        (backs.retry, backs.side) = (Some((1, 1)), side);
-    });
-    refused("due, and in backoff", |store| extra(store, "due").due_at = 1);
-    refused("due at another's place", |store| {
-        let place = extra(store, "backs").due_place;
-        extra(store, "due").retry = Some((1, place));
-    });
-    refused("due at no place", |store| extra(store, "due").retry = Some((1, 0)));
-    refused("due at a place to come", |store| extra(store, "due").retry = Some((1, store.places + 1)));
-    refused("due, and its entry to come", |store| extra(store, "due").side = store.last.retry.next(0));
-    refused("retrying and neither due nor not", |store| {
-        let due = extra(store, "due");
-        (due.retry, due.side) = (None, EntryId::default());
+    refused_order("due, and in backoff", "due", |_, flat| flat.due.at = 1);
+    refused_order("due with another's number", "due", |known, flat| flat.retry.seq = known.backs.seq);
+    refused_order("due without a number", "due", |_, flat| flat.retry = DueKey { at: 1, seq: 0 });
+    refused_order("due with a number to come", "due", |known, flat| flat.retry.seq = known.last_seq + 1);
+    refused_order("due, and its entry to come", "due", |known, flat| flat.side = known.last.retry.next(0));
+    refused_order("retrying and neither due nor not", "due", |_, flat| {
+        (flat.retry, flat.side) = (DueKey::default(), EntryId::default());
     });
 }
 
 #[test]
 fn an_order_whose_end_cannot_be_is_refused() {
-    refused("dead under a token", |store| extra(store, "dies").token = 1);
-    refused("dead and due", |store| extra(store, "dies").due_at = 1);
-    refused("dead and a retry", |store| extra(store, "dies").retry = Some((1, 1)));
-    refused("dead at no place", |store| extra(store, "dies").due_place = 0);
-    refused("dead at a place to come", |store| extra(store, "dies").due_place = store.places + 1);
-    refused("dead without an entry", |store| extra(store, "dies").side = EntryId::default());
-    refused("dead, and its entry to come", |store| extra(store, "dies").side = store.last.dead.next(0));
-    refused("dead and ended", |store| extra(store, "dies").ended_at = 1);
-    refused("dead and something came back", |store| {
-        extra(store, "dies").returns = Some(Box::new(Returns::new(vec![1], (0, 0))));
+    let retry = DueKey { at: 1, seq: 1 };
+    refused_order("dead under a token", "dies", |_, flat| flat.token = 1);
+    refused_order("dead and due", "dies", |_, flat| flat.due.at = 1);
+    refused_order("dead and a retry", "dies", |_, flat| flat.retry = retry);
+    refused_order("dead without a number", "dies", |_, flat| flat.due.seq = 0);
+    refused_order("dead with a number to come", "dies", |known, flat| flat.due.seq = known.last_seq + 1);
+    refused_order("dead without an entry", "dies", |_, flat| flat.side = EntryId::default());
+    refused_order("dead, and its entry to come", "dies", |known, flat| flat.side = known.last.dead.next(0));
+    refused_order("dead and ended", "dies", |_, flat| flat.ended_at = 1);
+    refused_order("dead and something came back", "dies", |_, flat| flat.returns = returns(vec![1]));
+    refused_order("dead before it was completed", "done", |_, flat| flat.was_dead = true);
+    refused_order("dead before it was dead", "dies", |_, flat| flat.was_dead = true);
+    refused_order("completed and a retry", "done", |_, flat| flat.retry = retry);
+    refused_order("completed and an entry beside", "done", |known, flat| flat.side = known.last.retry);
+    refused_order("completed and never forgotten", "done", |_, flat| flat.due.at = 0);
+    refused_order("cancelled under a token", "no", |_, flat| flat.token = 1);
+    refused_order("cancelled and never forgotten", "never", |_, flat| flat.due.at = 0);
+    refused_order("cancelled and an entry beside", "never", |known, flat| flat.side = known.last.dead);
+    refused_order("placed at a time past all times", "dies", |_, flat| flat.placed_at = 2 * MAX_QUANTITY + 1);
+    refused_order("first placed with an entry to come", "again", |known, flat| {
+        flat.first_entry = known.last.orders.next(0);
     });
-    refused("dead before it was completed", |store| extra(store, "done").was_dead = true);
-    refused("dead before it was dead", |store| extra(store, "dies").was_dead = true);
-    refused("completed and a retry", |store| extra(store, "done").retry = Some((1, 1)));
-    refused("completed and an entry beside", |store| extra(store, "done").side = store.last.retry);
-    refused("completed and never forgotten", |store| extra(store, "done").due_at = 0);
-    refused("cancelled under a token", |store| extra(store, "no").token = 1);
-    refused("cancelled and never forgotten", |store| extra(store, "never").due_at = 0);
-    refused("cancelled and an entry beside", |store| extra(store, "never").side = store.last.dead);
-    refused("placed at a time past all times", |store| extra(store, "dies").placed_at = Some(2 * MAX_QUANTITY + 1));
-    refused("first placed with an entry to come", |store| {
-        extra(store, "again").first_entry = Some(store.last.orders.next(0));
-    });
-    refused("a step without a name", |store| extra(store, "waits").step.as_mut().unwrap().name = Box::default());
-    for other in OrderState::ALL.into_iter().filter(|state| !matches!(state, OrderState::Queued)) {
-        refused("of another state than what it has", |store| state(store, "waits", other));
-    }
-    for other in OrderState::ALL.into_iter().filter(|state| !matches!(state, OrderState::Claimed)) {
-        refused("of another state than what it has", |store| state(store, "taken", other));
-    }
-    for other in OrderState::ALL.into_iter().filter(|state| !matches!(state, OrderState::Dead)) {
-        refused("of another state than what it has", |store| state(store, "dies", other));
-    }
-    for other in OrderState::ALL.into_iter().filter(|state| !matches!(state, OrderState::Retrying)) {
-        refused("of another state than what it has", |store| state(store, "backs", other));
-        refused("of another state than what it has", |store| state(store, "due", other));
+    refused_order("a step without a name", "waits", |_, flat| flat.step.as_mut().unwrap().name = Box::default());
+    for id in ["waits", "taken", "dies", "backs", "due"] {
+        for other in OrderState::ALL.into_iter().filter(|state| *state != rich().state(id)) {
+            refused_order("of another state than what it has", id, |_, flat| flat.state = other);
+        }
     }
 }
 
 #[test]
 fn a_head_that_cannot_be_is_refused() {
-    refused("so many places that the next ones would not load", |store| store.places = MAX_QUANTITY);
-    refused("a token past all tokens", |store| store.last_token = MAX_QUANTITY + 1);
-    refused("no token so far, and some were handed out", |store| store.last_token = 0);
+    refused("such high numbers that the next ones would not load", |store| store.agenda.set_last_seq(MAX_QUANTITY));
+    refused("a token past all tokens", |store| store.workers.set_last_token(MAX_QUANTITY + 1));
+    refused("no token so far, and some were handed out", |store| store.workers.set_last_token(0));
     refused("no retry so far, and there is an entry of one", |store| store.last.retry = EntryId::default());
     refused("nothing died so far, and there is an entry of it", |store| store.last.dead = EntryId::default());
     refused("a time past all times", |store| store.now = MAX_QUANTITY + 1);
@@ -391,10 +383,10 @@ fn a_head_that_cannot_be_is_refused() {
 
 #[test]
 fn sums_that_cannot_be_are_refused() {
-    refused("more sold than all that ever came", |store| store.skus.at_mut(0).past = MAX_QUANTITY);
-    refused("a count past the largest", |store| store.skus.at_mut(0).on_hand = MAX_QUANTITY + 1);
+    refused("more sold than all that ever came", |store| store.shelf.break_sku(0).past = MAX_QUANTITY);
+    refused("a count past the largest", |store| store.shelf.break_sku(0).on_hand = MAX_QUANTITY + 1);
     refused("a SKU's on_hand and sold", |store| {
-        let sku = store.skus.at_mut(0);
+        let sku = store.shelf.break_sku(0);
         sku.on_hand = MAX_QUANTITY - sku.sold + 1;
     });
 }

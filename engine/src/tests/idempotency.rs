@@ -104,12 +104,13 @@ fn a_call_that_version_0_1_remembered_in_the_order_it_was_named_is_known() {
     shop.ok(reserve("h", &named));
     shop.ok(commit("h").of(&named));
     // As they are in an image of version 1: a REF without its command, and calls as they were named.
-    let slot = shop.store.refs.iter().next().unwrap().0;
-    let reference = shop.store.refs.at_mut(slot);
+    let (refs, sources) = shop.store.remembered.broken();
+    let slot = refs.iter().next().unwrap().0;
+    let reference = refs.at_mut(slot);
     (reference.by, reference.call) = (crate::record::reference::RefCommand::Any, as_named(b"return", b"o"));
-    shop.store.sources.get_mut(&b"erp"[..]).unwrap().call = as_named(b"", b"");
-    let slot = shop.store.find_hold(b"h").unwrap();
-    shop.store.holds.at_mut(slot).end_call = as_named(b"commit", b"h");
+    sources.get_mut(&b"erp"[..]).unwrap().call = as_named(b"", b"");
+    let slot = shop.store.holds.find(b"h").unwrap();
+    shop.store.holds.broken().0.at_mut(slot).end_call = as_named(b"commit", b"h");
     shop.reload();
     assert_eq!(shop.repeats(back), first);
     shop.repeats(commit("h").of(&named));

@@ -3,7 +3,8 @@
 use super::build::*;
 use super::forge::{body, live_on, rich, sealed};
 use super::shop::{Shop, loaded, saved};
-use crate::books::image::Loader;
+use crate::base::table::Keyed;
+use crate::books::image::load::Loader;
 use crate::store::Store;
 
 #[test]
@@ -64,9 +65,9 @@ fn waiting_orders_keep_their_order() {
     // A new order takes a vacant slot before those of the others, and waits behind them.
     shop.ok(place("last", "ann", &[("tea", 1)]));
     let waiting = |store: &Store| {
-        let (mut at, mut ids) = (store.queue.head, Vec::new());
-        while let Some(order) = store.orders.get(at) {
-            ids.push(String::from_utf8(order.id().to_vec()).unwrap());
+        let (mut at, mut ids) = (store.queue.fifo().head, Vec::new());
+        while let Some(order) = store.orders.records().get(at) {
+            ids.push(String::from_utf8(Keyed::id(order).to_vec()).unwrap());
             at = order.next;
         }
         ids

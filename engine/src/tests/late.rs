@@ -111,7 +111,7 @@ fn many_that_are_late_at_once_are_counted_in_slices_as_they_came() {
     for round in 1..=4 {
         shop.changes(sweep(5));
         assert_eq!(late(&shop), 5 * round);
-        let counted = |i: u64| shop.store.orders.at(shop.store.find_order(format!("o{i}").as_bytes()).unwrap()).late;
+        let counted = |i: u64| shop.store.orders.at(shop.store.orders.find(format!("o{i}").as_bytes()).unwrap()).late;
         assert!((0..20).all(|i| counted(i) == (i < 5 * round)), "{round}");
         shop.reload();
     }

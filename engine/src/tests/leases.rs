@@ -55,7 +55,7 @@ fn an_order_whose_last_lease_ends_is_dead() {
     }
     assert_eq!(shop.events(), [Event::OrderLeaseEnded, Event::OrderDead]);
     let order = shop.order("a");
-    assert_eq!((order.state, order.attempts, order.note), (OrderState::Dead, 3, &b"lease ended"[..]));
+    assert_eq!((order.state, order.attempts, order.reason), (OrderState::Dead, 3, &b"lease ended"[..]));
     assert_eq!(shop.story("a").last().unwrap(), "dead: lease ended");
     assert_eq!(shop.books("tea"), (100, 0, 0));
 }

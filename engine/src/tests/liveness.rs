@@ -1,6 +1,7 @@
 //! Nothing is stuck, and nothing is handed out twice: after any history, let time pass and workers come back, and every
 //! order ends.
 
+use crate::calls::orders::ScanOrders;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -111,7 +112,7 @@ proptest! {
         let open = [(Field::Paused, 0), (Field::Attempts, attempts), (Field::KeepMs, 1 << 50)];
         shift.call(configure(&open)).unwrap();
         // Every order may fail before it dies; everything else that is due is done once.
-        let due = (shift.store.due.len() as u64) + 1;
+        let due = (shift.store.agenda.len() as u64) + 1;
         let bound = due + shift.store.open_orders() * (attempts + 1) * ROUNDS_AN_ORDER;
         let mut rounds = 0;
         while shift.store.open_orders() > 0 {
@@ -124,7 +125,7 @@ proptest! {
         let info = shift.store.info(shift.now);
         let [queued, claimed, retrying, dead, completed, cancelled] = info.orders;
         prop_assert_eq!((queued, claimed, retrying, info.workers), (0, 0, 0, 0));
-        prop_assert_eq!(dead + completed + cancelled, shift.store.orders.len() as u64);
+        prop_assert_eq!(dead + completed + cancelled, shift.store.orders.records().len() as u64);
     }
 
     #[test]
@@ -208,7 +209,7 @@ struct Groups {
 impl Groups {
     /// Looks at every order anew: those that were not open join the end, those that are not any more leave.
     fn look(&mut self, store: &Store, now: u64) {
-        let ids = store.scan_orders(now, 0, 1_000, None, None, false).1;
+        let ids = store.scan_orders(now, 0, 1_000, &ScanOrders::default()).1;
         // One call makes at most one order more: which of two came first never has to be asked of the store.
         let known = ids.iter().filter_map(|id| store.order(now, id));
         let open: Vec<_> = known.filter(|view| view.state.is_open()).collect();

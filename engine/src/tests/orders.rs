@@ -3,6 +3,7 @@
 use super::build::*;
 use super::command::Reply::{Entry, Units};
 use super::shop::{START, Shop};
+use crate::calls::orders::ScanOrders;
 use crate::terms::effects::{Effect, Event};
 use crate::terms::settings::Field;
 use crate::terms::states::HoldState;
@@ -49,7 +50,7 @@ fn a_completed_order_is_sold() {
         shop.fx.list.iter().filter(|e| !matches!(e, Effect::Event(_))).map(|e| format!("{e:?}")).collect();
     assert_eq!(slot_entries.len(), 2, "one entry leaves, one is added: {slot_entries:?}");
     let order = shop.store.order(shop.now, b"o").unwrap();
-    assert_eq!((order.state, order.note), (OrderState::Completed, &b"\"ok\""[..]));
+    assert_eq!((order.state, order.result), (OrderState::Completed, &b"\"ok\""[..]));
     assert_eq!((order.ended_at, order.complete), (START + 25, Some(entry)));
     assert_eq!(shop.books("tea"), (7, 0, 3));
     let info = shop.store.info(shop.now);
@@ -66,7 +67,7 @@ fn a_cancelled_order_gives_its_units_back_once() {
     assert_eq!(shop.repeats(cancel("o").note("too late")), Units(5));
     assert_eq!((shop.books("tea"), state(&shop, "o")), ((10, 0, 0), OrderState::Cancelled));
     let order = shop.store.order(shop.now, b"o").unwrap();
-    assert_eq!((order.note, order.complete), (&b"too late"[..], None));
+    assert_eq!((order.reason, order.complete), (&b"too late"[..], None));
 }
 
 #[test]
@@ -136,7 +137,8 @@ fn a_hold_becomes_an_order_without_letting_go_of_its_units() {
     shop.changes(place_hold("o", "ann", "h"));
     assert_eq!(shop.books("tea"), (4, 3, 1));
     let order = shop.store.order(shop.now, b"o").unwrap();
-    assert_eq!((order.hold, order.items), (&b"h"[..], vec![(&b"tea"[..], 3, 0)]));
+    assert_eq!(order.hold, b"h");
+    assert_eq!(order.items, [(&b"tea"[..], 3, 0)]);
     assert_eq!(shop.store.hold(b"h").unwrap().state, HoldState::Ordered);
     assert_eq!(shop.refused(place_hold("o2", "ann", "h")), "BADSTATE hold is ordered");
     assert_eq!(shop.refused(commit("h")), "BADSTATE hold is ordered");
@@ -192,11 +194,15 @@ fn an_order_is_late_past_sla_ms() {
     shop.ok(complete("b"));
     shop.now += 1_000;
     assert_eq!(["a", "b", "c"].map(|id| late(&shop, id)), [false, true, true]);
-    let scan = |state, late| shop.store.scan_orders(shop.now, 0, 10, state, None, late).1;
+    let scan = |state, late| {
+        let wanted = ScanOrders { state, late, customer: None };
+        shop.store.scan_orders(shop.now, 0, 10, &wanted).1
+    };
     assert_eq!(scan(None, true), [b"b", b"c"]);
     assert_eq!(scan(Some(OrderState::Completed), true), [b"b"]);
     assert_eq!(scan(Some(OrderState::Completed), false), [b"a", b"b"]);
-    assert_eq!(shop.store.scan_orders(shop.now, 0, 10, None, Some(b"nobody"), false).1, [b""; 0]);
+    let of_nobody = ScanOrders { customer: Some(b"nobody"), ..ScanOrders::default() };
+    assert_eq!(shop.store.scan_orders(shop.now, 0, 10, &of_nobody).1, [b""; 0]);
 }
 
 #[test]

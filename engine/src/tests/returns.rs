@@ -3,7 +3,7 @@
 use super::build::*;
 use super::command::Reply::Units;
 use super::shop::{Shop, loaded, saved};
-use crate::record::order::RETURNS_MAX;
+use crate::record::returns::{EarlierReturns, RETURNS_MAX};
 use crate::terms::settings::Field;
 
 const KEEP_MS: u64 = 1_000;
@@ -23,7 +23,7 @@ fn shop() -> Shop {
 #[test]
 fn a_forgotten_order_is_returned_by_naming_customer_and_ref() {
     let mut shop = shop();
-    let text = "NOORDER no order old in this store; name CUSTOMER and REF to return units of one that is forgotten";
+    let text = "NOORDER no order old in this store; to return units of a forgotten order, name CUSTOMER and REF";
     let items = [("tea", 2), ("milk", 1)];
     assert_eq!(shop.refused(give_back("old", &items)), text);
     assert_eq!(shop.refused(give_back("old", &items).by("ann")), text);
@@ -112,7 +112,7 @@ fn scrap_is_written_off_and_frees_the_limit() {
     assert_eq!(shop.books("tea"), (92, 0, 2));
     shop.reload();
     let order = shop.order("new");
-    assert_eq!((order.items[0].2, order.returns.len(), order.returns[0].scrap), (2, 1, true));
+    assert_eq!((order.items[0].returned, order.returns.len(), order.returns[0].scrap), (2, 1, true));
     assert_eq!(shop.refused(give_back("new", &[("tea", 2)])), "BADSTATE order has 1 of tea to return, not 2");
     shop.ok(place("more", "ann", &[("tea", 6)]));
     shop.wait(KEEP_MS);
@@ -138,10 +138,10 @@ fn an_order_remembers_a_hundred_returns_and_the_sum_of_the_others() {
     shop.reload();
     let (lost, kept) = (many - RETURNS_MAX as u64, shop.order("o").returns.to_vec());
     let units = |from: u64, to: u64| (from..to).map(|i| 1 + i % 3).sum::<u64>();
-    assert_eq!(shop.order("o").returns_lost, (lost, units(0, lost)));
+    assert_eq!(shop.order("o").returns_lost, EarlierReturns { count: lost, units: units(0, lost) });
     assert_eq!(kept.len(), RETURNS_MAX);
     assert_eq!(kept.iter().map(|back| back.units).sum::<u64>(), units(lost, many));
     assert_eq!(kept.last().unwrap().at, shop.now);
-    assert_eq!(shop.order("o").items[0].2, units(0, many));
+    assert_eq!(shop.order("o").items[0].returned, units(0, many));
     assert_eq!(loaded(&saved(&shop.store), 3).unwrap().digest(), shop.store.digest());
 }

@@ -3,12 +3,13 @@
 use super::command::{Command, Reply};
 use super::told::Told;
 use crate::base::units::Ms;
-use crate::books::audit::Difference;
-use crate::books::image::Loader;
+use crate::books::image::load::Loader;
 use crate::record::history::HistoryEvent;
-use crate::record::order::OrderView;
+use crate::record::hold::HoldItemView;
+use crate::record::order::{OrderItemView, OrderView};
 use crate::record::sku::SkuView;
 use crate::store::Store;
+use crate::terms::audit::Difference;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::refusal::Refusal;
 use crate::terms::states::OrderState;
@@ -197,5 +198,19 @@ impl Shop {
     pub fn events(&self) -> Vec<Event> {
         let event = |effect: &Effect| if let Effect::Event(event) = effect { Some(*event) } else { None };
         self.fx.list.iter().filter_map(event).collect()
+    }
+}
+
+/// Short in a test: SKU, units reserved, units left, units committed.
+impl PartialEq<(&[u8], u64, u64, u64)> for HoldItemView<'_> {
+    fn eq(&self, other: &(&[u8], u64, u64, u64)) -> bool {
+        (self.sku, self.qty, self.left, self.committed) == *other
+    }
+}
+
+/// Short in a test: SKU, units, units that came back.
+impl PartialEq<(&[u8], u64, u64)> for OrderItemView<'_> {
+    fn eq(&self, other: &(&[u8], u64, u64)) -> bool {
+        (self.sku, self.qty, self.returned) == *other
     }
 }

@@ -1,27 +1,29 @@
 //! Reading an image that anyone may have made.
 
+use std::borrow::Cow;
+
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
-use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL, Units, UnitsList};
-use crate::calls::due::Due;
-use crate::calls::metrics::Sampling;
-use crate::calls::orders::Tallied;
-use crate::calls::stock::Source;
-use crate::record::customer::{Change, tallies, units_of};
+use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
+use crate::books::image::flat::Flat;
+use crate::record::customer::{UnitChange, UnitChanges};
+use crate::record::due::DueKey;
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
 use crate::record::hold::{Hold, HoldItem};
-use crate::record::order::{Extra, Failed, Order, RETURNS_MAX, ReturnEvent, Returns, Seat, Step};
-use crate::record::reference::{Ref, RefCommand};
+use crate::record::order::{Extra, Failed, Order, Step};
+use crate::record::reference::{Ref, RefCommand, Source};
+use crate::record::returns::{EarlierReturns, RETURNS_MAX, ReturnEvent, Returns};
+use crate::record::sampling::Sampling;
 use crate::store::Store;
+use crate::terms::items::{Units, UnitsList};
 use crate::terms::settings::Field;
-use crate::terms::states::HoldState;
-use crate::terms::states::OrderState;
+use crate::terms::states::{HoldState, OrderState};
 use crate::terms::streams::{EntryId, StreamKind};
 
-/// The most places an image may have given out: nobody lives to see as many again.
-const PLACES_MAX: u64 = MAX_QUANTITY / 2;
+/// The highest number of a deadline an image may have reached: half of the range stays free for later numbers.
+const SEQ_MAX: u64 = MAX_QUANTITY / 2;
 
 /// Why an image is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +45,10 @@ pub struct Loader {
     section: Option<Section>,
     pieces: u64,
     sum: Xxh3,
-    /// Open orders by their place in the queue, to be seated in that order at the end.
+    /// Open orders by when they were queued: they enter the queue in that order at the end.
     open: Vec<(EntryId, u32)>,
-    /// The places of holds, REFs and orders that are due, ended or dead: no two are the same.
-    places: Vec<u64>,
+    /// The numbers of holds, REFs and orders that are due, ended or dead: no two are the same.
+    seqs: Vec<u64>,
     /// The tokens of claimed orders: no two are the same.
     tokens: Vec<u64>,
     /// The slot of each customer, by the one it was saved with; [`NIL`] where there was none.
@@ -65,7 +67,7 @@ impl Loader {
             pieces: 0,
             sum: Xxh3::new(),
             open: Vec::new(),
-            places: Vec::new(),
+            seqs: Vec::new(),
             tokens: Vec::new(),
             customers: Vec::new(),
             past: Vec::new(),
@@ -120,64 +122,27 @@ impl Loader {
             return Err(Corrupt("the checksum does not fit"));
         }
         self.open.sort_unstable();
-        self.places.sort_unstable();
+        self.seqs.sort_unstable();
         self.tokens.sort_unstable();
         let twice = |list: &[u64]| list.windows(2).any(|two| two[0] == two[1]);
-        if self.open.windows(2).any(|two| two[0].0 == two[1].0) || twice(&self.places) || twice(&self.tokens) {
-            return Err(Corrupt("a place or a token twice"));
+        if self.open.windows(2).any(|two| two[0].0 == two[1].0) || twice(&self.seqs) || twice(&self.tokens) {
+            return Err(Corrupt("an entry, a number or a token twice"));
         }
-        self.seat();
+        let open: Vec<u32> = self.open.iter().map(|(_, slot)| *slot).collect();
+        self.store.queue.seat(&mut self.store.orders, &open);
         self.settle()?;
         Ok(Box::new(self.store))
     }
 
-    /// Seats the open orders, in the order of their places in the queue.
-    fn seat(&mut self) {
-        let store = &mut self.store;
-        let mut last_placed = 0;
-        for (_, slot) in &self.open {
-            let order = store.orders.at(*slot);
-            let (placed_at, group) = (store.placed_at(order), store.group_of(order));
-            // The line is sorted by age, and those that were late come first in it; others stand beside it.
-            let in_line = order.state() == OrderState::Queued && placed_at >= last_placed;
-            let in_line = in_line && !(order.late && store.late_from != NIL);
-            match group {
-                Some(group) => store.join_group(group, *slot),
-                None if in_line => {
-                    last_placed = placed_at;
-                    store.join_line(*slot);
-                }
-                None => {}
-            }
-        }
-        for (_, slot) in &self.open {
-            let order = store.orders.at_mut(*slot);
-            if order.seat == Seat::Line {
-                continue;
-            }
-            order.seat = Seat::Away;
-            store.age(*slot);
-            if store.waits(store.orders.at(*slot)) {
-                store.offer(*slot);
-            }
-        }
-    }
-
     /// Sums that are only known at the end.
     fn settle(&mut self) -> Loaded<()> {
-        let store = &mut self.store;
-        for slot in 0..store.skus.end() {
-            let sku = store.skus.at_mut(slot);
-            let known = |n: u64| n <= MAX_QUANTITY;
-            if !known(sku.on_hand + sku.sold) || !known(sku.held + sku.sold) {
-                return Err(Corrupt("a SKU's units do not add up"));
-            }
-            sku.received = (sku.on_hand + sku.sold) as i64;
-            store.totals.add(sku);
+        if !self.store.shelf.settle() {
+            return Err(Corrupt("a SKU's units do not add up"));
         }
-        for (slot, customer) in store.customers.iter() {
-            let units = tallies(customer, store.many.get(&slot));
-            units.iter().try_fold(0, |total, (_, tally)| sum(total, tally.units))?;
+        let customers = &self.store.customers;
+        for (slot, customer) in customers.records().iter() {
+            let units = customers.units(slot);
+            units.iter().try_fold(0, |total, (_, units)| sum(total, units.units))?;
             if units.is_empty() && customer.open().refs == 0 {
                 return Err(Corrupt("a customer that nothing needs"));
             }
@@ -193,11 +158,12 @@ impl Loader {
         let store = &mut self.store;
         store.now = quantity(rest)?;
         // Those to come have to load as well.
-        store.places = quantity(rest).ok().filter(|places| *places <= PLACES_MAX).ok_or(Corrupt("too many places"))?;
+        let seq = quantity(rest).ok().filter(|seq| *seq <= SEQ_MAX).ok_or(Corrupt("too many deadlines"))?;
+        store.agenda.set_last_seq(seq);
         for kind in StreamKind::ALL {
             *store.last.of(kind) = entry(rest)?;
         }
-        store.last_token = quantity(rest)?;
+        store.workers.set_last_token(quantity(rest)?);
         let counters = store.counters.all_mut();
         if number(rest)? != counters.len() as u64 {
             return Err(Corrupt("another number of counters"));
@@ -224,11 +190,11 @@ impl Loader {
 
     fn sku(&mut self, rest: &mut &[u8]) -> Loaded<()> {
         let id = id(rest)?;
-        if self.store.find_sku(id).is_some() {
+        if self.store.shelf.find(id).is_some() {
             return Err(Corrupt("a SKU twice"));
         }
-        let slot = self.store.sku_or_new(id);
-        let sku = self.store.skus.at_mut(slot);
+        let slot = self.store.shelf.find_or_add(id);
+        let sku = self.store.shelf.loading(slot);
         for field in [&mut sku.on_hand, &mut sku.safety, &mut sku.low, &mut sku.limit, &mut sku.past] {
             *field = quantity(rest)?;
         }
@@ -242,19 +208,19 @@ impl Loader {
             self.customers.push(NIL);
             return Ok(());
         }
-        if self.store.find_customer(id).is_some() {
+        if self.store.customers.find(id).is_some() {
             return Err(Corrupt("a customer twice"));
         }
-        let slot = self.store.new_customer(id);
+        let slot = self.store.customers.add(id);
         self.customers.push(slot);
         for _ in 0..number(rest)? {
             let (sku, past) = (self.sku_ref(rest)?, units(rest)?);
             self.add_past(sku, past)?;
             let past = past as i64;
-            if units_of(self.store.customers.at(slot), self.store.many.get(&slot), sku) > 0 {
+            if self.store.customers.units_of(slot, sku).units > 0 {
                 return Err(Corrupt("a customer's SKU twice"));
             }
-            self.store.change_customer(slot, &Change { refs: 0, units: &[(sku, past, past)] });
+            self.store.customers.change(slot, 0, &[UnitChange { sku, units: past, past }]);
         }
         Ok(())
     }
@@ -264,7 +230,7 @@ impl Loader {
         let at = sku as usize;
         self.past.resize(self.past.len().max(at + 1), 0);
         self.past[at] = sum(self.past[at], past)?;
-        if self.past[at] > self.store.skus.at(sku).past {
+        if self.past[at] > self.store.shelf.at(sku).past {
             return Err(Corrupt("customers have more than was sold"));
         }
         Ok(())
@@ -272,15 +238,15 @@ impl Loader {
 
     fn hold(&mut self, rest: &mut &[u8]) -> Loaded<()> {
         let id = id(rest)?;
-        if self.store.find_hold(id).is_some() {
+        if self.store.holds.find(id).is_some() {
             return Err(Corrupt("a hold twice"));
         }
         let mut hold = Hold::new(id);
         hold.customer = self.customer_ref(rest)?;
         hold.state = HoldState::by_number(number(rest)?).ok_or(Corrupt("an unknown state of a hold"))?;
-        hold.place = self.place(rest)?;
-        for field in [&mut hold.ttl_ms, &mut hold.due, &mut hold.first_deadline, &mut hold.deadline, &mut hold.ended_at]
-        {
+        hold.due.seq = self.seq(rest)?;
+        let due = &mut hold.due.at;
+        for field in [&mut hold.ttl_ms, due, &mut hold.first_deadline, &mut hold.deadline, &mut hold.ended_at] {
             *field = time(rest)?;
         }
         hold.end_call = wide(rest)?;
@@ -294,30 +260,28 @@ impl Loader {
             total = sum(total, qty)?;
             hold.items.push(HoldItem { sku, qty, left, committed });
         }
-        if hold.is_live() && (hold.due != hold.deadline || hold.left() == 0) {
+        if hold.is_live() && (hold.due.at != hold.deadline || hold.left() == 0) {
             return Err(Corrupt("a live hold's deadline, or its units"));
         }
         self.add_hold(hold)
     }
 
     fn add_hold(&mut self, hold: Hold) -> Loaded<()> {
-        let mut tallied = Tallied::new();
+        let mut changes = UnitChanges::new();
         for item in &hold.items {
-            let sku = self.store.skus.at_mut(item.sku);
+            let sku = self.store.shelf.loading(item.sku);
             sku.held = sum(sku.held, item.left)?;
             sku.sold = sum(sku.sold, item.committed)?;
-            tallied.push((item.sku, (item.left + item.committed) as i64, 0));
+            changes.push(UnitChange::more(Units { sku: item.sku, qty: item.left + item.committed }));
         }
-        self.store.live_holds += u64::from(hold.is_live());
-        let (customer, key) = (hold.customer, (hold.due, hold.place));
-        let slot = self.store.add_hold(hold);
-        self.store.change_customer(customer, &Change { refs: 1, units: &tallied });
-        self.due(key, Due::Hold(slot))
+        self.store.customers.change(hold.customer, 1, &changes);
+        self.store.add_hold(hold);
+        Ok(())
     }
 
     fn order(&mut self, rest: &mut &[u8]) -> Loaded<()> {
         let (id, data) = (id(rest)?, bytes(rest, MAX_DATA_BYTES)?);
-        if self.store.find_order(id).is_some() {
+        if self.store.orders.find(id).is_some() {
             return Err(Corrupt("an order twice"));
         }
         let customer = self.customer_ref(rest)?;
@@ -333,73 +297,44 @@ impl Loader {
             total = sum(total, units.qty)?;
             items.push(units);
         }
-        let (extra, worker) = match flag(rest)? {
-            false => (None, &b""[..]),
-            true => self.extra(rest, state, &items).map(|(extra, worker)| (Some(extra), worker))?,
+        let extra = match flag(rest)? {
+            true => Some(self.extra(rest, state, &items)?),
+            false if state == OrderState::Queued => None,
+            false => return Err(Corrupt("an order that cannot be")),
         };
-        match &extra {
-            Some(extra) => check_extra(state, extra, worker)?,
-            None => check_extra(state, &Extra::default(), worker)?,
-        }
         let mut order = Order::new(id, &items, data);
         order.customer = customer;
         order.set_entry(entry);
-        order.set_state(state);
         order.late = late;
-        self.add_order(order, &items, extra, worker)
+        self.add_order(order, extra)
     }
 
-    fn add_order(&mut self, mut order: Order, items: &UnitsList, extra: Option<Extra>, worker: &[u8]) -> Loaded<()> {
-        let (state, customer) = (order.state(), order.customer);
-        let mut tallied = Tallied::new();
-        for (i, item) in items.iter().enumerate() {
-            let returns = extra.as_ref().and_then(|e| e.returns.as_deref());
-            let back = returns.and_then(|returns| returns.units.get(i).copied()).unwrap_or(0);
-            let sku = self.store.skus.at_mut(item.sku);
-            match state {
-                OrderState::Completed => sku.sold = sum(sku.sold, item.qty - back)?,
-                state if state.is_open() => sku.held = sum(sku.held, item.qty)?,
-                _ => continue,
+    fn add_order(&mut self, order: Order, extra: Option<Extra>) -> Loaded<()> {
+        let state = extra.as_ref().map_or(OrderState::Queued, |extra| extra.stage.state());
+        let mut changes = UnitChanges::new();
+        for units in order.kept(extra.as_ref()).filter(|_| state.is_open() || state == OrderState::Completed) {
+            let sku = self.store.shelf.loading(units.sku);
+            let to = if state.is_open() { &mut sku.held } else { &mut sku.sold };
+            *to = sum(*to, units.qty)?;
+            changes.push(UnitChange::more(units));
+        }
+        self.store.customers.change(order.customer, 1, &changes);
+        if let Some(extra) = &extra {
+            let (retry, dead) = (extra.stage.retry(), extra.stage.dead());
+            let due = extra.stage.due().map(|due| due.seq);
+            for seq in due.into_iter().chain(retry.map(|retry| retry.since.seq)).chain(dead.map(|dead| dead.seq)) {
+                self.take_seq(seq)?;
             }
-            tallied.push((item.sku, (item.qty - back) as i64, 0));
         }
-        let queued_as = extra.as_ref().and_then(|e| e.queued_as).unwrap_or(order.entry());
-        if let Some(extra) = extra {
-            order.extra = self.store.extras.insert(extra);
-        }
-        let slot = self.store.add_order(order);
-        self.store.by_state[state as usize] += 1;
-        self.store.change_customer(customer, &Change { refs: 1, units: &tallied });
-        if state.is_open() {
-            self.open.push((queued_as, slot));
-        }
-        self.add_work(slot, state, worker)
-    }
-
-    /// What an order is in beside its queue: a worker's hands, the deadlines, the dead.
-    fn add_work(&mut self, slot: u32, state: OrderState, worker: &[u8]) -> Loaded<()> {
-        let at = self.store.orders.at(slot).extra;
-        if at == NIL {
-            return Ok(());
-        }
-        let extra = self.store.extras.at(at);
-        let (token, key, retry) = (extra.token, (extra.due_at, extra.due_place), extra.retry);
-        if state == OrderState::Claimed {
-            let worker = self.store.worker_or_new(worker);
-            self.store.workers.at_mut(worker).claims.insert(token, slot);
-            self.store.extras.at_mut(at).worker = Some(worker);
+        let claim =
+            extra.as_ref().and_then(|extra| extra.stage.claimed()).map(|claimed| (claimed.worker, claimed.token));
+        let slot = self.store.add_order(order, extra);
+        if let Some((worker, token)) = claim {
+            self.store.workers.add_claim(worker, token, slot);
             self.tokens.push(token);
         }
-        if let Some((_, place)) = retry {
-            self.store.retry_entries += 1;
-            self.take_place(place)?;
-        }
-        if state == OrderState::Dead {
-            self.take_place(key.1)?;
-            self.store.dead.insert(key.1, slot);
-        } else if key.0 > 0 {
-            self.take_place(key.1)?;
-            self.due(key, Due::Order(slot))?;
+        if state.is_open() {
+            self.open.push((self.store.orders.queued_as(self.store.orders.at(slot)), slot));
         }
         Ok(())
     }
@@ -408,50 +343,42 @@ impl Loader {
         let by = if self.version == 1 { 0 } else { number(rest)? };
         let by = RefCommand::by_number(by).ok_or(Corrupt("a REF of an unknown command"))?;
         let id = id(rest)?;
-        if self.store.find_ref(by, id).is_some() {
+        if self.store.remembered.find(by, id).is_some() {
             return Err(Corrupt("a REF twice"));
         }
-        let mut reference = Ref::new(by, id, wide(rest)?, 0);
-        reference.place = self.place(rest)?;
-        reference.reply = number(rest)?;
-        reference.due = time(rest)?;
-        let key = (reference.due, reference.place);
-        let slot = self.store.add_ref(reference);
-        self.due(key, Due::Ref(slot))
+        let call = wide(rest)?;
+        let seq = self.seq(rest)?;
+        let (reply, at) = (number(rest)?, time(rest)?);
+        self.store.add_ref(Ref::new(by, id, call, reply, DueKey { at, seq }));
+        Ok(())
     }
 
     fn source(&mut self, rest: &mut &[u8]) -> Loaded<()> {
         let id = id(rest)?;
         let source = Source { seq: quantity(rest)?, call: wide(rest)? };
-        match self.store.sources.insert(id.into(), source) {
+        match self.store.remembered.set_source(id, source) {
             None => Ok(()),
             Some(_) => Err(Corrupt("a source twice")),
         }
     }
 
-    fn due(&mut self, key: (Ms, u64), due: Due) -> Loaded<()> {
-        match self.store.due.insert(key, due) {
-            None => Ok(()),
-            Some(_) => Err(Corrupt("a deadline twice")),
-        }
+    fn seq(&mut self, rest: &mut &[u8]) -> Loaded<u64> {
+        let seq = number(rest)?;
+        self.take_seq(seq).map(|()| seq)
     }
 
-    fn place(&mut self, rest: &mut &[u8]) -> Loaded<u64> {
-        let place = number(rest)?;
-        self.take_place(place).map(|()| place)
-    }
-
-    fn take_place(&mut self, place: u64) -> Loaded<()> {
-        if !(1..=self.store.places).contains(&place) {
-            return Err(Corrupt("a place behind the last"));
+    /// Notes a number, which has to be one that was given out.
+    fn take_seq(&mut self, seq: u64) -> Loaded<()> {
+        if !(1..=self.store.agenda.last_seq()).contains(&seq) {
+            return Err(Corrupt("a number behind the last"));
         }
-        self.places.push(place);
+        self.seqs.push(seq);
         Ok(())
     }
 
     fn sku_ref(&self, rest: &mut &[u8]) -> Loaded<u32> {
         let slot = take_u32(rest).ok_or(Corrupt("a SKU's number"))?;
-        self.store.skus.get(slot).map(|_| slot).ok_or(Corrupt("a SKU that is not there"))
+        self.store.shelf.skus().get(slot).map(|_| slot).ok_or(Corrupt("a SKU that is not there"))
     }
 
     fn customer_ref(&self, rest: &mut &[u8]) -> Loaded<u32> {
@@ -464,39 +391,44 @@ impl Loader {
         }
     }
 
-    /// The extra of an order, and the id of the worker that has it.
-    fn extra<'a>(&mut self, rest: &mut &'a [u8], state: OrderState, items: &UnitsList) -> Loaded<(Extra, &'a [u8])> {
+    /// What few orders have, of an order in a state.
+    fn extra(&mut self, rest: &mut &[u8], state: OrderState, items: &UnitsList) -> Loaded<Extra> {
+        let flat = self.flat(rest, state, items)?;
+        let history = History::from_packed(flat.history, flat.history_lost).ok_or(Corrupt("a history"))?;
+        let group = (!flat.group.is_empty()).then(|| self.store.queue.name_group(flat.group));
+        let worker = (!flat.worker.is_empty()).then(|| self.store.workers.find_or_add(flat.worker));
+        flat.into_extra(history, group, worker).ok_or(Corrupt("an order that cannot be"))
+    }
+
+    /// The same, field by field, each within its range.
+    fn flat<'a>(&self, rest: &mut &'a [u8], state: OrderState, items: &UnitsList) -> Loaded<Flat<'a>> {
         let last = self.store.last;
-        let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
-        let mut extra = Extra {
-            placed_at: Some(time(rest)?).filter(|at| *at > 0),
-            queued_as: some(entry_to(last.orders, rest)?),
-            first_entry: some(entry_to(last.orders, rest)?),
-            ..Extra::default()
-        };
-        let (group, hold) = (bytes(rest, MAX_ID_BYTES)?, bytes(rest, MAX_ID_BYTES)?);
-        extra.group = (!group.is_empty()).then(|| self.store.name_group(group));
-        extra.hold = (!hold.is_empty()).then(|| hold.into());
-        extra.ended_at = time(rest)?;
-        extra.due_at = time(rest)?;
-        extra.due_place = quantity(rest)?;
-        extra.complete = entry_to(last.complete, rest)?;
-        extra.note = bytes(rest, MAX_DATA_BYTES)?.into();
-        extra.token = self.token(rest)?;
-        let worker = bytes(rest, MAX_ID_BYTES)?;
-        extra.lease_ms = quantity(rest)?;
-        extra.attempts = take_u32(rest).ok_or(Corrupt("a number of attempts"))?;
-        extra.retry = Some((time(rest)?, quantity(rest)?)).filter(|retry| *retry != (0, 0));
-        extra.side = entry_to(if state == OrderState::Dead { last.dead } else { last.retry }, rest)?;
-        let (packed, lost) = (bytes(rest, MAX_HISTORY_BYTES)?, number(rest)?);
-        extra.history = History::from_packed(packed, lost).ok_or(Corrupt("a history"))?;
-        extra.failed = if flag(rest)? { Some(Box::new(self.failed(rest)?)) } else { None };
-        extra.step = if flag(rest)? { Some(Box::new(step(rest)?)) } else { None };
-        extra.next_token = self.token(rest)?;
-        extra.redrives = take_u32(rest).ok_or(Corrupt("a number of redrives"))?;
-        extra.was_dead = flag(rest)?;
-        extra.returns = self.returns(rest, items)?;
-        Ok((extra, worker))
+        Ok(Flat {
+            state,
+            placed_at: time(rest)?,
+            queued_as: entry_to(last.orders, rest)?,
+            first_entry: entry_to(last.orders, rest)?,
+            group: bytes(rest, MAX_ID_BYTES)?,
+            hold: bytes(rest, MAX_ID_BYTES)?,
+            ended_at: time(rest)?,
+            due: DueKey { at: time(rest)?, seq: quantity(rest)? },
+            complete: entry_to(last.complete, rest)?,
+            note: bytes(rest, MAX_DATA_BYTES)?,
+            token: self.token(rest)?,
+            worker: bytes(rest, MAX_ID_BYTES)?,
+            lease_ms: quantity(rest)?,
+            attempts: take_u32(rest).ok_or(Corrupt("a number of attempts"))?,
+            retry: DueKey { at: time(rest)?, seq: quantity(rest)? },
+            side: entry_to(if state == OrderState::Dead { last.dead } else { last.retry }, rest)?,
+            history: bytes(rest, MAX_HISTORY_BYTES)?,
+            history_lost: number(rest)?,
+            failed: if flag(rest)? { Some(self.failed(rest)?) } else { None },
+            step: if flag(rest)? { Some(step(rest)?) } else { None },
+            next_token: self.token(rest)?,
+            redrives: take_u32(rest).ok_or(Corrupt("a number of redrives"))?,
+            was_dead: flag(rest)?,
+            returns: self.returns(rest, items)?.map(Cow::Owned),
+        })
     }
 
     fn failed(&self, rest: &mut &[u8]) -> Loaded<Failed> {
@@ -504,7 +436,7 @@ impl Loader {
         Ok(Failed { token, attempt, due: time(rest)?, call: wide(rest)? })
     }
 
-    fn returns(&self, rest: &mut &[u8], items: &UnitsList) -> Loaded<Option<Box<Returns>>> {
+    fn returns(&self, rest: &mut &[u8], items: &UnitsList) -> Loaded<Option<Returns>> {
         let some = self.version == 1 || flag(rest)?;
         if !some {
             return Ok(None);
@@ -516,22 +448,25 @@ impl Loader {
                 return Err(Corrupt("more came back than was sold"));
             }
         }
-        let lost = if self.version == 1 { (0, 0) } else { (quantity(rest)?, quantity(rest)?) };
+        let earlier = match self.version {
+            1 => EarlierReturns::default(),
+            _ => EarlierReturns { count: quantity(rest)?, units: quantity(rest)? },
+        };
         let count = number(rest)?;
         if self.version > 1 && count > RETURNS_MAX as u64 {
             return Err(Corrupt("more returns than an order remembers"));
         }
-        let none = back.is_empty() && lost == (0, 0) && count == 0;
-        let mut returns = Returns::new(back, lost);
+        let none = back.is_empty() && earlier == EarlierReturns::default() && count == 0;
+        let mut returns = Returns::new(back, earlier);
         for _ in 0..count {
             let (at, units) = (time(rest)?, quantity(rest)?);
             returns.push(ReturnEvent { at, units, scrap: self.version > 1 && flag(rest)? });
         }
-        Ok((!none).then(|| Box::new(returns)))
+        Ok((!none).then_some(returns))
     }
 
     fn token(&self, rest: &mut &[u8]) -> Loaded<u64> {
-        number(rest).ok().filter(|n| *n <= self.store.last_token).ok_or(Corrupt("a token behind the last"))
+        number(rest).ok().filter(|n| *n <= self.store.workers.last_token()).ok_or(Corrupt("a token behind the last"))
     }
 }
 
@@ -540,31 +475,6 @@ const MAX_HISTORY_BYTES: usize = HISTORY_EVENTS_MAX as usize * (MAX_ID_BYTES + 6
 
 fn step(rest: &mut &[u8]) -> Loaded<Step> {
     Ok(Step { name: id(rest)?.into(), version: number(rest)?, call: wide(rest)? })
-}
-
-/// Whether what an order has fits its state.
-fn check_extra(state: OrderState, extra: &Extra, worker: &[u8]) -> Loaded<()> {
-    let due = extra.due_at > 0;
-    let fits = match state {
-        OrderState::Queued => !due && extra.due_place == 0 && extra.token == 0 && extra.retry.is_none(),
-        OrderState::Claimed => due && extra.token > 0,
-        OrderState::Retrying => extra.token == 0 && due != extra.retry.is_some() && due == (extra.due_place > 0),
-        OrderState::Dead => !due && extra.due_place > 0 && extra.token == 0 && extra.retry.is_none(),
-        OrderState::Completed => due && extra.retry.is_none(),
-        OrderState::Cancelled => due && extra.token == 0 && extra.retry.is_none(),
-    };
-    let in_side = extra.side != EntryId::default();
-    let ended = matches!(state, OrderState::Completed | OrderState::Cancelled);
-    if !fits
-        || worker.is_empty() == (state == OrderState::Claimed)
-        || in_side != (extra.retry.is_some() || state == OrderState::Dead)
-        || (extra.ended_at > 0) != ended
-        || extra.returns.is_some() && state != OrderState::Completed
-        || extra.was_dead && state != OrderState::Cancelled
-    {
-        return Err(Corrupt("an order that cannot be"));
-    }
-    Ok(())
 }
 
 /// Yes or no.

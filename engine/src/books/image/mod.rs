@@ -3,17 +3,15 @@
 //! A piece is a section's tag and whole records. The last piece carries the number of pieces and an XXH3-64 checksum of
 //! all of them. Sums (held, sold, units of customers, totals, queues) are not in it: they are made again from the holds
 //! and orders, so that a loaded store's books balance. A payload can come from anyone (RESTORE): every number, id and
-//! reference is checked, and no memory is reserved on the word of a count.
+//! reference is checked, and no memory is reserved because a count says so.
 
-mod load;
-mod save;
-
-pub use load::Loader;
-pub(crate) use save::{ById, write_ref};
+pub(crate) mod flat;
+pub mod load;
+pub(crate) mod save;
 
 /// The version of the format, in the first piece. A loader reads its own version and all before it. Since 2, a REF names
-/// its command, a return whether it was scrap, an order the sum of returns that it
-/// no longer remembers one by one, and a store whether it came second to the streams of its key.
+/// its command, a return whether it was scrap, an order the sum of returns that it no longer remembers one by one, and a
+/// store whether it came second to the streams of its key.
 const VERSION: u64 = 2;
 
 /// A piece is handed out once it is this long; only a record longer than that makes a longer piece.

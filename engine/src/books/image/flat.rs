@@ -1,0 +1,210 @@
+//! What few orders have, field by field: how every version of the image writes it, and the digest.
+//!
+//! In memory an order has what its stage has, and nothing else. In an image each field stands for itself, so a loader has
+//! to look which of them go together: [`Flat::into_extra`] is the one place where that is done.
+
+use std::borrow::Cow;
+
+use crate::base::packed::{put, put_all, put_bytes, put_wide};
+use crate::base::units::Ms;
+use crate::record::due::DueKey;
+use crate::record::history::History;
+use crate::record::order::{Cancelled, Claimed, Completed, Dead, Extra, Failed, Retry, Stage, Step};
+use crate::record::returns::Returns;
+use crate::store::Store;
+use crate::terms::states::OrderState;
+use crate::terms::streams::EntryId;
+
+/// What few orders have. Where there is none of something, it is 0 or empty: nothing of it is ever 0 or empty otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct Flat<'a> {
+    pub state: OrderState,
+    pub placed_at: Ms,
+    pub queued_as: EntryId,
+    pub first_entry: EntryId,
+    pub group: &'a [u8],
+    pub hold: &'a [u8],
+    pub ended_at: Ms,
+    /// When its lease expires, its retry is due, or it is forgotten; of a dead order, its number among the dead.
+    pub due: DueKey,
+    /// The id of its entry in `…:complete`.
+    pub complete: EntryId,
+    /// The result it was completed with, the reason it was cancelled for or failed for last.
+    pub note: &'a [u8],
+    /// The token of the claim it is under, or that it was completed with.
+    pub token: u64,
+    pub worker: &'a [u8],
+    pub lease_ms: Ms,
+    pub attempts: u32,
+    /// When the retry was due that it waits for or that a worker has.
+    pub retry: DueKey,
+    /// The id of its entry in `…:retry`, or in `…:dead`.
+    pub side: EntryId,
+    /// The history, packed.
+    pub history: &'a [u8],
+    pub history_lost: u64,
+    pub failed: Option<Failed>,
+    pub step: Option<Step>,
+    pub next_token: u64,
+    pub redrives: u32,
+    pub was_dead: bool,
+    pub returns: Option<Cow<'a, Returns>>,
+}
+
+impl<'a> Flat<'a> {
+    /// That of an order.
+    pub fn of(store: &'a Store, extra: &'a Extra) -> Flat<'a> {
+        let (stage, seldom) = (&extra.stage, extra.seldom());
+        let (claimed, completed) = (stage.claimed(), stage.completed());
+        let retry = stage.retry();
+        let dead = stage.dead();
+        let numbered = |dead: crate::record::order::Dead| DueKey { at: 0, seq: dead.seq };
+        Flat {
+            state: stage.state(),
+            placed_at: seldom.and_then(|seldom| seldom.placed_at).unwrap_or(0),
+            queued_as: seldom.and_then(|seldom| seldom.queued_as).unwrap_or_default(),
+            first_entry: seldom.and_then(|seldom| seldom.first_entry).unwrap_or_default(),
+            group: extra.group.map_or(b"", |group| &store.queue.groups().at(group).id),
+            hold: seldom.and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
+            ended_at: stage.ended_at(),
+            due: stage.due().or(dead.map(numbered)).unwrap_or_default(),
+            complete: completed.map_or(EntryId::default(), |completed| completed.entry),
+            note: completed.map_or(&extra.reason, |completed| &completed.result),
+            token: stage.token(),
+            worker: claimed.map_or(b"", |claimed| &store.workers.records().at(claimed.worker).id),
+            lease_ms: claimed.map_or(0, |claimed| claimed.lease_ms),
+            attempts: extra.attempts,
+            retry: retry.map_or(DueKey::default(), |retry| retry.since),
+            side: retry.map(|retry| retry.entry).or(dead.map(|dead| dead.entry)).unwrap_or_default(),
+            history: extra.history.packed(),
+            history_lost: extra.history.lost(),
+            failed: extra.failed.as_deref().cloned(),
+            step: extra.step.as_deref().cloned(),
+            next_token: completed.map_or(0, |completed| completed.next_token),
+            redrives: seldom.map_or(0, |seldom| seldom.redrives),
+            was_dead: matches!(stage, Stage::Cancelled(cancelled) if cancelled.was_dead),
+            returns: extra.returns().map(Cow::Borrowed),
+        }
+    }
+
+    /// Appends it to an image, or to what is digested.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        put(out, self.placed_at);
+        put_entry(out, self.queued_as);
+        put_entry(out, self.first_entry);
+        put_bytes(out, self.group);
+        put_bytes(out, self.hold);
+        put_all(out, [self.ended_at, self.due.at, self.due.seq]);
+        put_entry(out, self.complete);
+        put_bytes(out, self.note);
+        put(out, self.token);
+        put_bytes(out, self.worker);
+        put_all(out, [self.lease_ms, u64::from(self.attempts), self.retry.at, self.retry.seq]);
+        put_entry(out, self.side);
+        put_bytes(out, self.history);
+        put_all(out, [self.history_lost, u64::from(self.failed.is_some())]);
+        if let Some(failed) = &self.failed {
+            put_all(out, [failed.token, u64::from(failed.attempt), failed.due]);
+            put_wide(out, failed.call);
+        }
+        put(out, u64::from(self.step.is_some()));
+        if let Some(step) = &self.step {
+            put_bytes(out, &step.name);
+            put(out, step.version);
+            put_wide(out, step.call);
+        }
+        put_all(out, [self.next_token, u64::from(self.redrives), u64::from(self.was_dead)]);
+        self.write_returns(out);
+    }
+
+    fn write_returns(&self, out: &mut Vec<u8>) {
+        put(out, u64::from(self.returns.is_some()));
+        let Some(returns) = &self.returns else { return };
+        put(out, returns.units.len() as u64);
+        put_all(out, returns.units.iter().copied());
+        put_all(out, [returns.earlier().count, returns.earlier().units, returns.list().len() as u64]);
+        for back in returns.list() {
+            put_all(out, [back.at, back.units, u64::from(back.scrap)]);
+        }
+    }
+
+    /// What an order keeps of it in memory; `None`, if it has what an order in its state cannot have, or lacks what it
+    /// must have. `group` and `worker` are the slots of those that it names.
+    pub fn into_extra(self, history: History, group: Option<u32>, worker: Option<u32>) -> Option<Extra> {
+        let stage = self.stage(worker)?;
+        let is_completed = self.state == OrderState::Completed;
+        let mut extra = Extra {
+            stage,
+            attempts: self.attempts,
+            group,
+            reason: if is_completed { Box::default() } else { self.note.into() },
+            history,
+            ..Extra::default()
+        };
+        let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
+        let (queued_as, first_entry) = (some(self.queued_as), some(self.first_entry));
+        let is_plain = queued_as.is_none() && first_entry.is_none() && self.hold.is_empty();
+        if !is_plain || self.placed_at > 0 || self.redrives > 0 {
+            let seldom = extra.seldom_mut();
+            seldom.placed_at = Some(self.placed_at).filter(|at| *at > 0);
+            (seldom.queued_as, seldom.first_entry) = (queued_as, first_entry);
+            seldom.hold = Some(self.hold).filter(|hold| !hold.is_empty()).map(Into::into);
+            seldom.redrives = self.redrives;
+        }
+        extra.failed = self.failed.map(Box::new);
+        extra.step = self.step.map(Box::new);
+        Some(extra)
+    }
+
+    /// The stage its state names, with what belongs to it.
+    fn stage(&self, worker: Option<u32>) -> Option<Stage> {
+        let (is_due, is_retry) = (self.due.at > 0, self.retry != DueKey::default());
+        let is_dead = self.state == OrderState::Dead;
+        let is_ended = matches!(self.state, OrderState::Completed | OrderState::Cancelled);
+        let fits = worker.is_some() == (self.state == OrderState::Claimed)
+            && (self.side != EntryId::default()) == (is_retry || is_dead)
+            && (self.ended_at > 0) == is_ended
+            && (self.returns.is_none() || self.state == OrderState::Completed)
+            && (!self.was_dead || self.state == OrderState::Cancelled)
+            && (self.token == 0 || matches!(self.state, OrderState::Claimed | OrderState::Completed))
+            && (!is_retry || matches!(self.state, OrderState::Claimed | OrderState::Retrying))
+            && (self.due.seq > 0) == (is_due || is_dead);
+        let retry = is_retry.then_some(Retry { since: self.retry, entry: self.side });
+        let stage = match (self.state, is_due) {
+            (OrderState::Queued, false) => Stage::Queued,
+            (OrderState::Claimed, true) if self.token > 0 => Stage::Claimed(Claimed {
+                token: self.token,
+                worker: worker?,
+                lease_ms: self.lease_ms,
+                lease: self.due,
+                retry,
+            }),
+            (OrderState::Retrying, true) if retry.is_none() => Stage::Backoff(self.due),
+            (OrderState::Retrying, false) => Stage::RetryDue(retry?),
+            (OrderState::Dead, false) => Stage::Dead(Dead { seq: self.due.seq, entry: self.side }),
+            (OrderState::Completed, true) => Stage::Completed(self.completed()),
+            (OrderState::Cancelled, true) => {
+                Stage::Cancelled(Cancelled { at: self.ended_at, was_dead: self.was_dead, forget: self.due })
+            }
+            _ => return None,
+        };
+        fits.then_some(stage)
+    }
+
+    fn completed(&self) -> Completed {
+        Completed {
+            at: self.ended_at,
+            entry: self.complete,
+            result: self.note.into(),
+            token: self.token,
+            next_token: self.next_token,
+            returns: self.returns.clone().map(|returns| Box::new(returns.into_owned())),
+            forget: self.due,
+        }
+    }
+}
+
+/// Appends the id of an entry.
+pub(crate) fn put_entry(out: &mut Vec<u8>, id: EntryId) {
+    put_all(out, [id.ms, u64::from(id.seq)]);
+}

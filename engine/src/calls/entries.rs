@@ -1,0 +1,108 @@
+//! The entries that orders have in the streams, and what these say.
+
+use crate::base::table::Keyed;
+use crate::record::order::{EntryView, Extra, Order, Stage};
+use crate::store::Store;
+use crate::terms::streams::{EntryId, StreamKind};
+
+impl Store {
+    /// An entry of a stream got another id than the engine gave it, or was written back: later ids are past it.
+    pub fn reentry(&mut self, kind: StreamKind, order: Option<u32>, id: EntryId) {
+        let last = self.last.of(kind);
+        *last = id.max(*last);
+        let Some(slot) = order else { return };
+        let order = self.orders.at(slot);
+        let (placed_at, queued_as) = (self.orders.placed_at(order), self.orders.queued_as(order));
+        self.changing_order(slot, |order, extra| match (kind, &mut extra.stage) {
+            (StreamKind::Orders, _) => {
+                let seldom = extra.seldom_mut();
+                seldom.placed_at = Some(placed_at).filter(|at| *at != id.ms);
+                seldom.queued_as = Some(queued_as).filter(|queued| *queued != id);
+                order.set_entry(id);
+            }
+            (StreamKind::Complete, Stage::Completed(completed)) => completed.entry = id,
+            (StreamKind::Retry, Stage::RetryDue(retry)) => retry.entry = id,
+            (StreamKind::Retry, Stage::Claimed(claimed)) => {
+                claimed.retry.iter_mut().for_each(|retry| retry.entry = id);
+            }
+            (StreamKind::Dead, Stage::Dead(dead)) => dead.entry = id,
+            _ => {}
+        });
+    }
+
+    /// The slot of an order, for [`Store::reentry`].
+    pub fn order_at(&self, id: &[u8]) -> Option<u32> {
+        self.orders.find(id)
+    }
+
+    /// Orders with the entries they have to have in a stream, from a slot on: looks at `count` slots and says where to go
+    /// on, 0 at the end.
+    pub fn entries_from(&self, kind: StreamKind, from: u32, count: u32, found: &mut Vec<(EntryId, u32)>) -> u32 {
+        let end = self.orders.records().end();
+        let to = from.saturating_add(count).min(end);
+        let entry = |slot| Some((self.entry_in(kind, self.orders.records().get(slot)?)?, slot));
+        found.extend((from..to).filter_map(entry));
+        if to == end { 0 } else { to }
+    }
+
+    /// The slot of the order whose entry in a stream of orders has to have this id.
+    pub fn listed_as(&self, kind: StreamKind, id: EntryId, order: &[u8]) -> Option<u32> {
+        let slot = self.orders.find(order)?;
+        (self.entry_in(kind, self.orders.at(slot)) == Some(id)).then_some(slot)
+    }
+
+    /// The entry an order has to have in a stream of orders.
+    fn entry_in(&self, kind: StreamKind, order: &Order) -> Option<EntryId> {
+        let stage = self.orders.extra(order).map(|extra| &extra.stage);
+        match kind {
+            StreamKind::Orders => order.state().is_open().then(|| order.entry()),
+            StreamKind::Retry => stage.and_then(Stage::retry).map(|retry| retry.entry),
+            StreamKind::Dead => stage.and_then(Stage::dead).map(|dead| dead.entry),
+            StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => None,
+        }
+    }
+
+    /// What the entries of the order in a slot say of it beside its items.
+    pub fn entry_view(&self, slot: u32) -> EntryView<'_> {
+        let order = self.orders.at(slot);
+        let extra = self.orders.extra(order);
+        EntryView {
+            id: order.id(),
+            customer: self.customers.id(order.customer),
+            data: order.data(),
+            placed_at: self.orders.placed_at(order),
+            ended_at: extra.map_or(0, |extra| extra.stage.ended_at()),
+            attempts: extra.map_or(0, |extra| extra.attempts),
+            result: extra.map_or(&[][..], Extra::result),
+            reason: extra.map_or(&[][..], |extra| &extra.reason),
+        }
+    }
+
+    /// Appends the items of the order in a slot as JSON: `[["sku-1",2],["sku-2",1]]`.
+    pub fn items_json(&self, slot: u32, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (i, item) in self.orders.at(slot).items().enumerate() {
+            out.extend_from_slice(if i == 0 { b"[" } else { b",[" });
+            json_string(&self.shelf.at(item.sku).id, out);
+            out.push(b',');
+            out.extend_from_slice(itoa::Buffer::new().format(item.qty).as_bytes());
+            out.push(b']');
+        }
+        out.push(b']');
+    }
+}
+
+/// Appends an id as a JSON string. One that is not UTF-8 is written byte by byte, each as the character of its number.
+fn json_string(id: &[u8], out: &mut Vec<u8>) {
+    // Nearly every SKU: nothing has to be escaped.
+    if id.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')) {
+        out.push(b'"');
+        out.extend_from_slice(id);
+        return out.push(b'"');
+    }
+    match std::str::from_utf8(id) {
+        Ok(text) => serde_json::to_writer(&mut *out, text),
+        Err(_) => serde_json::to_writer(&mut *out, &id.iter().map(|b| *b as char).collect::<String>()),
+    }
+    .expect("a string is written to memory");
+}

@@ -1,0 +1,130 @@
+//! The customers: who has a hold, an order or units that count towards a limit.
+
+use std::collections::BTreeMap;
+
+use crate::base::slab::Slab;
+use crate::base::table::{Keyed, Table};
+use crate::base::units::NIL;
+use crate::record::customer::{Customer, CustomerUnits, FEW, Many, UnitChange};
+
+/// Customers, and the units of those that have many SKUs.
+pub(crate) struct Customers {
+    table: Table<Customer>,
+    many: BTreeMap<u32, Many>,
+}
+
+impl Customers {
+    pub fn new(seed: u64) -> Self {
+        Customers { table: Table::new(seed), many: BTreeMap::new() }
+    }
+
+    /// The customers, for reading.
+    pub fn records(&self) -> &Slab<Customer> {
+        &self.table
+    }
+
+    #[inline]
+    pub fn find(&self, id: &[u8]) -> Option<u32> {
+        self.table.find(id)
+    }
+
+    /// The id of a customer; empty where `slot` is [`NIL`].
+    #[inline]
+    pub fn id(&self, slot: u32) -> &[u8] {
+        if slot == NIL { b"" } else { self.table.at(slot).id() }
+    }
+
+    /// Adds a customer that is not there yet. It stays once a change says that something needs it.
+    pub fn add(&mut self, id: &[u8]) -> u32 {
+        self.table.insert(Customer::new(id))
+    }
+
+    /// Units a customer has of one SKU.
+    pub fn units_of(&self, slot: u32, sku: u32) -> CustomerUnits {
+        match self.many.get(&slot) {
+            Some(many) => many.get(&sku).copied().unwrap_or_default(),
+            None => {
+                let few = self.table.at(slot).open().few();
+                few.iter().find(|(known, _)| *known == sku).map_or(CustomerUnits::default(), |(_, units)| *units)
+            }
+        }
+    }
+
+    /// Every SKU a customer has units of, in no order.
+    pub fn units(&self, slot: u32) -> Vec<(u32, CustomerUnits)> {
+        match self.many.get(&slot) {
+            Some(many) => many.iter().map(|(sku, units)| (*sku, *units)).collect(),
+            None => self.table.at(slot).open().few().into_vec(),
+        }
+    }
+
+    /// Units a customer has of all SKUs together.
+    pub fn total(&self, slot: u32) -> u64 {
+        match self.many.get(&slot) {
+            Some(many) => many.values().map(|units| units.units).sum(),
+            None => self.table.at(slot).open().few().iter().map(|(_, units)| units.units).sum(),
+        }
+    }
+
+    /// Changes a customer (none where `slot` is [`NIL`]): `refs` holds and orders more that name it, and units of some
+    /// SKUs. The sums were checked before. Removes a customer that nothing needs any more.
+    pub fn change(&mut self, slot: u32, refs: i64, changes: &[UnitChange]) {
+        if slot == NIL {
+            return;
+        }
+        let refs = self.table.at(slot).open().refs.saturating_add_signed(refs);
+        let has_many = self.many.contains_key(&slot) || changes.len() > FEW;
+        let has_units =
+            if has_many { self.change_many(slot, refs, changes) } else { self.change_few(slot, refs, changes) };
+        if refs == 0 && !has_units {
+            self.table.remove(slot);
+        }
+    }
+
+    /// Changes units that are kept in a tree, or have to be: a long list against a packed one would take the square of its
+    /// length. Whether there are any afterwards.
+    fn change_many(&mut self, slot: u32, refs: u64, changes: &[UnitChange]) -> bool {
+        let customer = self.table.at_mut(slot);
+        let many = self.many.entry(slot).or_insert_with(|| customer.open().few().into_iter().collect());
+        for change in changes {
+            let units = many.entry(change.sku).or_default();
+            *units = units.plus(change);
+            if units.units == 0 {
+                many.remove(&change.sku);
+            }
+        }
+        let has_units = !many.is_empty();
+        if !has_units {
+            self.many.remove(&slot);
+        }
+        customer.write(refs, &[]);
+        has_units
+    }
+
+    /// Changes units that are packed in the record, until they are too many. Whether there are any afterwards.
+    fn change_few(&mut self, slot: u32, refs: u64, changes: &[UnitChange]) -> bool {
+        let customer = self.table.at_mut(slot);
+        let mut few = customer.open().few();
+        for change in changes {
+            match few.iter_mut().find(|(sku, _)| *sku == change.sku) {
+                Some((_, units)) => *units = units.plus(change),
+                None => few.push((change.sku, CustomerUnits::default().plus(change))),
+            }
+        }
+        few.retain(|(_, units)| units.units > 0);
+        let has_units = !few.is_empty();
+        if few.len() > FEW {
+            self.many.insert(slot, few.into_iter().collect());
+            customer.write(refs, &[]);
+        } else {
+            customer.write(refs, &few);
+        }
+        has_units
+    }
+
+    /// Breaks the customers on purpose: one is gone whatever names it.
+    #[cfg(test)]
+    pub fn lose(&mut self, slot: u32) {
+        self.table.remove(slot);
+    }
+}

@@ -1,0 +1,258 @@
+//! The orders: their records, and what is counted and found by their state.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::base::slab::Slab;
+use crate::base::table::Table;
+use crate::base::units::{Ms, NIL};
+use crate::record::due::DueKey;
+use crate::record::order::{Extra, Order};
+use crate::store::recount::OrderRecount;
+use crate::terms::refusal::Refusal;
+use crate::terms::states::OrderState;
+use crate::terms::streams::EntryId;
+
+/// Orders, open and ended.
+pub(crate) struct Orders {
+    table: Table<Order>,
+    extras: Slab<Extra>,
+    by_state: [u64; OrderState::COUNT],
+    /// Dead orders, as they died.
+    dead: BTreeMap<u64, u32>,
+    /// Entries that are in `…:retry`.
+    retry_entries: u64,
+    recount: Option<Box<OrderRecount>>,
+}
+
+/// What other parts have to follow when an order changes.
+#[derive(Clone, Copy)]
+pub(super) struct Ties {
+    /// When it is due.
+    pub due: Option<DueKey>,
+    /// The worker that has it, by slot, and the token.
+    pub claim: Option<(u32, u64)>,
+}
+
+impl Ties {
+    #[inline]
+    fn of(extra: &Extra) -> Self {
+        let claim = extra.stage.claimed().map(|claimed| (claimed.worker, claimed.token));
+        Ties { due: extra.stage.due(), claim }
+    }
+}
+
+impl Orders {
+    pub fn new(seed: u64) -> Self {
+        Orders {
+            table: Table::new(seed),
+            extras: Slab::new(),
+            by_state: [0; OrderState::COUNT],
+            dead: BTreeMap::new(),
+            retry_entries: 0,
+            recount: None,
+        }
+    }
+
+    /// The orders, for reading.
+    pub fn records(&self) -> &Slab<Order> {
+        &self.table
+    }
+
+    #[inline]
+    pub fn at(&self, slot: u32) -> &Order {
+        self.table.at(slot)
+    }
+
+    #[inline]
+    pub fn find(&self, id: &[u8]) -> Option<u32> {
+        self.table.find(id)
+    }
+
+    /// The slot of an order that has to be known.
+    pub fn slot(&self, id: &[u8]) -> Result<u32, Refusal> {
+        self.find(id).ok_or_else(|| Refusal::NoOrder(id.into()))
+    }
+
+    /// What few orders have, if this one has any of it.
+    #[inline]
+    pub fn extra(&self, order: &Order) -> Option<&Extra> {
+        (order.extra != NIL).then(|| self.extras.at(order.extra))
+    }
+
+    /// The same by slot.
+    #[inline]
+    pub fn extra_at(&self, slot: u32) -> Option<&Extra> {
+        self.extra(self.table.at(slot))
+    }
+
+    /// When an order was placed.
+    #[inline]
+    pub fn placed_at(&self, order: &Order) -> Ms {
+        let seldom = self.extra(order).and_then(Extra::seldom);
+        seldom.and_then(|seldom| seldom.placed_at).unwrap_or(order.entry().ms)
+    }
+
+    /// The id an order's entry had when it was queued: it decides the order in the queue.
+    #[inline]
+    pub fn queued_as(&self, order: &Order) -> EntryId {
+        let seldom = self.extra(order).and_then(Extra::seldom);
+        seldom.and_then(|seldom| seldom.queued_as).unwrap_or(order.entry())
+    }
+
+    /// The slot of an order's group.
+    #[inline]
+    pub fn group(&self, order: &Order) -> Option<u32> {
+        self.extra(order).and_then(|extra| extra.group)
+    }
+
+    /// The age of an order, and what tells it from others of that age.
+    pub fn age(&self, order: &Order) -> (Ms, EntryId) {
+        (self.placed_at(order), self.queued_as(order))
+    }
+
+    /// Orders by state.
+    pub fn by_state(&self) -> &[u64; OrderState::COUNT] {
+        &self.by_state
+    }
+
+    /// Dead orders by their number among the dead.
+    pub fn dead(&self) -> &BTreeMap<u64, u32> {
+        &self.dead
+    }
+
+    /// Entries that are in `…:retry`.
+    pub fn retry_entries(&self) -> u64 {
+        self.retry_entries
+    }
+
+    /// Adds an order with what few have; its slot. What other parts have to know of it is the caller's to tell them.
+    pub(super) fn insert(&mut self, mut order: Order, extra: Option<Extra>) -> u32 {
+        if let Some(extra) = extra {
+            order.set_state(extra.stage.state());
+            self.retry_entries += u64::from(extra.stage.retry().is_some());
+            order.extra = self.extras.insert(extra);
+        }
+        self.by_state[order.state() as usize] += 1;
+        let slot = self.table.insert(order);
+        if let Some(dead) = self.extra_at(slot).and_then(|extra| extra.stage.dead()) {
+            self.dead.insert(dead.seq, slot);
+        }
+        self.recounted(slot, 1);
+        slot
+    }
+
+    /// Removes an order that ended.
+    pub fn remove(&mut self, slot: u32) -> (Order, Option<Extra>) {
+        self.recounted(slot, -1);
+        let order = self.table.remove(slot);
+        self.by_state[order.state() as usize] -= 1;
+        let extra = (order.extra != NIL).then(|| self.extras.remove(order.extra));
+        (order, extra)
+    }
+
+    /// Changes an order: the one way in which that is done, so that its state, the counts by state, the list of the dead
+    /// and a recount stay right. What the change gives, and the order's ties before and after.
+    #[inline]
+    pub(super) fn change<R>(&mut self, slot: u32, change: impl FnOnce(&mut Order, &mut Extra) -> R) -> (R, Ties, Ties) {
+        self.recounted(slot, -1);
+        let order = self.table.at_mut(slot);
+        if order.extra == NIL {
+            order.extra = self.extras.insert(Extra::default());
+        }
+        let extra = self.extras.at_mut(order.extra);
+        let (before, state, dead) = (Ties::of(extra), order.state(), extra.stage.dead());
+        let retried = extra.stage.retry().is_some();
+        let result = change(order, extra);
+        let (after, now_dead) = (Ties::of(extra), extra.stage.dead());
+        self.retry_entries = self.retry_entries + u64::from(extra.stage.retry().is_some()) - u64::from(retried);
+        order.set_state(extra.stage.state());
+        self.by_state[state as usize] -= 1;
+        self.by_state[order.state() as usize] += 1;
+        if dead != now_dead {
+            dead.map(|dead| self.dead.remove(&dead.seq));
+            now_dead.map(|dead| self.dead.insert(dead.seq, slot));
+        }
+        self.recounted(slot, 1);
+        (result, before, after)
+    }
+
+    /// An order's neighbours, its position and whether it is late: what the queue keeps in the records, and nobody counts.
+    pub(super) fn queued_mut(&mut self, slot: u32) -> &mut Order {
+        self.table.at_mut(slot)
+    }
+
+    #[inline]
+    fn recounted(&mut self, slot: u32, sign: i64) {
+        if self.recount.as_ref().is_some_and(|recount| slot < recount.counted) {
+            self.recount_one(slot, sign);
+        }
+    }
+
+    #[cold]
+    fn recount_one(&mut self, slot: u32, sign: i64) {
+        let Some(mut recount) = self.recount.take() else { return };
+        let order = self.table.at(slot);
+        recount.count(order, self.extra(order), sign);
+        self.recount = Some(recount);
+    }
+
+    /// Starts a recount; one that is under way is dropped.
+    pub fn start_recount(&mut self) {
+        self.recount = Some(Box::default());
+    }
+
+    /// Counts the next `slice` slots; which they were, or `None` if all are counted.
+    pub fn recount_next(&mut self, slice: u32) -> Option<Range<u32>> {
+        let mut recount = self.recount.take()?;
+        let from = recount.counted;
+        let to = from.saturating_add(slice).min(self.table.end());
+        for order in (from..to).filter_map(|slot| self.table.get(slot)) {
+            recount.count(order, self.extra(order), 1);
+        }
+        recount.counted = to.max(from);
+        self.recount = Some(recount);
+        (from < to).then_some(from..to)
+    }
+
+    /// The recount so far.
+    pub fn recount(&self) -> Option<&OrderRecount> {
+        self.recount.as_deref()
+    }
+
+    /// Ends a recount.
+    pub fn end_recount(&mut self) {
+        self.recount = None;
+    }
+
+    /// Breaks an order on purpose: nothing follows.
+    #[cfg(test)]
+    pub fn break_order(&mut self, slot: u32) -> (&mut Order, &mut Extra) {
+        let order = self.table.at_mut(slot);
+        if order.extra == NIL {
+            order.extra = self.extras.insert(Extra::default());
+        }
+        let extra = self.extras.at_mut(order.extra);
+        (order, extra)
+    }
+
+    /// Breaks what is counted and found on purpose.
+    #[cfg(test)]
+    pub fn broken(&mut self) -> Broken<'_> {
+        Broken {
+            table: &mut self.table,
+            by_state: &mut self.by_state,
+            dead: &mut self.dead,
+            retry_entries: &mut self.retry_entries,
+        }
+    }
+}
+
+/// What a test can break.
+#[cfg(test)]
+pub(crate) struct Broken<'a> {
+    pub table: &'a mut Table<Order>,
+    pub by_state: &'a mut [u64; OrderState::COUNT],
+    pub dead: &'a mut BTreeMap<u64, u32>,
+    pub retry_entries: &'a mut u64,
+}
