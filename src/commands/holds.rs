@@ -45,10 +45,8 @@ fn reserve(call: &Call<'_>) -> Result<(), Stop> {
             customer = Some(args.id("CUSTOMER")?);
         } else if args.keyword("TTL") {
             ttl_ms = Some(args.duration("TTL")?);
-        } else if args.more() {
-            args.unknown()?;
         } else {
-            return Err(Refusal::argument("ITEMS", "is missing").into());
+            args.needs("ITEMS")?;
         }
     }
     let items = args.items()?;
@@ -92,7 +90,7 @@ const CLOSE_ARGS: &[Arg] = &[Arg::key(), Arg::text("hold"), Arg::text("id").afte
 pub const COMMIT: Command = Command {
     about: About {
         name: "INV.COMMIT",
-        summary: "Takes a hold's units, or some of them, out of on_hand: they are sold; replies the units left in it",
+        summary: "Takes a hold's units, or some of them, out of on-hand: they are sold; replies the units left in it",
         reply: "the units left in the hold",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",

@@ -63,10 +63,8 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
         } else if args.keyword("DATA") {
             let (json, string) = args.json("DATA")?;
             (data, data_str) = (json, Some(string));
-        } else if args.more() {
-            args.unknown()?;
         } else {
-            return Err(Refusal::argument("ITEMS", "or HOLD is missing").into());
+            args.needs("ITEMS or HOLD")?;
         }
     };
     let place = Place { order, customer, group, data, take };
@@ -175,7 +173,7 @@ fn cancel(call: &Call<'_>) -> Result<(), Stop> {
 pub const RETURN: Command = Command {
     about: About {
         name: "ORDER.RETURN",
-        summary: "Takes units of a completed order back to on_hand, never more than it had; with SCRAP they are written off instead; an order that is forgotten after keep-ms is returned by naming CUSTOMER and REF",
+        summary: "Takes units of a completed order back to on-hand, never more than it had; with SCRAP they are written off instead; an order that is forgotten after keep-ms is returned by naming CUSTOMER and REF",
         reply: "the units that came back. They count as sold no longer and the customer's limit is free of them, with SCRAP too. CUSTOMER: the order has to be of that customer (`MISMATCH`). Of a forgotten order no more comes back than the books say the customer has of the SKU from forgotten orders and committed holds (`BADSTATE`). The REF is remembered for `keep-ms` as any other",
         complexity: "O(N+M) with N items named and M of the order",
         since: "0.1.0",
@@ -208,10 +206,8 @@ fn return_units(call: &Call<'_>) -> Result<(), Stop> {
             reference = Some(args.id("REF")?);
         } else if args.keyword("SCRAP") {
             scrap = true;
-        } else if args.more() {
-            args.unknown()?;
         } else {
-            return Err(Refusal::argument("ITEMS", "is missing").into());
+            args.needs("ITEMS")?;
         }
     }
     let items = args.items()?;
@@ -225,7 +221,7 @@ pub const GET: Command = Command {
     about: About {
         name: "ORDER.GET",
         summary: "Everything known of an order, with its history",
-        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` `entry` `placed-at` `ended-at` `complete` `result` (or `reason`: of the cancel or the last failure) `late` (0 or 1) `attempts` (failed ones) `worker` `token` `due` (the end of the lease, or the retry) `step` `version` (of the step) `history` (maps: `event` `at` …: the last 100 things that happened until its end and the last 100 returns, earlier ones added up in a `forgotten` each); nil for what there is not",
+        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` `entry` `placed-at` `ended-at` `complete` `result` `reason` (of the cancel, or of the last failure of an order that is not completed) `late` (0 or 1) `attempts` (failed ones) `worker` `token` `due` (the end of the lease, or the retry) `step` `version` (of the step) `history` (maps: `event` `at` …: the last 100 things that happened until its end and the last 100 returns, earlier ones added up in a `forgotten` each); nil for what there is not",
         complexity: "O(N) with N items and events",
         since: "0.1.0",
         flags: "readonly fast",
@@ -251,7 +247,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
 }
 
 fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
-    ctx.map(20);
+    ctx.map(21);
     field_text(ctx, "order", order.id);
     field_text(ctx, "state", order.state.name().as_bytes());
     field_text(ctx, "customer", order.customer);
@@ -275,12 +271,11 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
         Some(id) => entry(ctx, id),
         None => ctx.null(),
     }
-    let of_failure = matches!(order.state, OrderState::Cancelled | OrderState::Retrying | OrderState::Dead);
-    field_text(
-        ctx,
-        if of_failure || order.attempts > 0 && order.ended_at == 0 { "reason" } else { "result" },
-        order.note,
-    );
+    // One note, by the state: the result of a completed order, or the reason of the cancel or of the last failure.
+    let (result, reason) =
+        if order.state == OrderState::Completed { (order.note, &b""[..]) } else { (&b""[..], order.note) };
+    field_text(ctx, "result", result);
+    field_text(ctx, "reason", reason);
     field_int(ctx, "late", i64::from(order.late));
     reply_work(ctx, order);
     reply_history(ctx, order);
@@ -416,6 +411,6 @@ fn scan_orders(call: &Call<'_>) -> Result<(), Stop> {
 fn order_state(name: &[u8]) -> Result<OrderState, Refusal> {
     OrderState::by_name(name).ok_or_else(|| {
         let known = OrderState::ALL.map(OrderState::name).join(" ");
-        Refusal::argument("STATE", format!("is {}, one of {known} was wanted", super::args::shown(name)))
+        Refusal::argument("STATE", format!("must be one of {known}, got {}", super::args::shown(name)))
     })
 }

@@ -64,8 +64,8 @@ fn set(call: &Call<'_>) -> Result<(), Stop> {
 pub const ADJUST: Command = Command {
     about: About {
         name: "INV.ADJUST",
-        summary: "Adds to or takes from the count of a SKU, never below 0; replies on_hand",
-        reply: "on_hand; `BADSTATE` with on-hand and the delta where it would fall below 0",
+        summary: "Adds to or takes from the count of a SKU, never below 0; replies on-hand",
+        reply: "on-hand; `BADSTATE` with on-hand and the delta where it would fall below 0",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "write fast",
@@ -90,7 +90,7 @@ fn adjust(call: &Call<'_>) -> Result<(), Stop> {
     let sku = args.id("sku")?;
     let delta = args.integer("delta", -(MAX_QUANTITY as i64), MAX_QUANTITY as i64)?;
     if delta == 0 {
-        return Err(Refusal::argument("delta", "is 0, units more or less were wanted").into());
+        return Err(Refusal::argument("delta", "must not be 0").into());
     }
     let mut adjust = Adjust { sku, delta, reason: b"", reference: None };
     while args.more() {
@@ -111,7 +111,7 @@ pub const GET: Command = Command {
     about: About {
         name: "INV.GET",
         summary: "The books of SKUs: a map each, nil for one that is not known",
-        reply: "an array of maps: `on_hand` `held` `safety` `low` `available` `sold` `limit` (units); nil for a SKU that is not known",
+        reply: "an array of maps: `on-hand` `held` `safety` `low` `available` `sold` `limit` (units); nil for a SKU that is not known",
         complexity: "O(N) with N SKUs",
         since: "0.1.0",
         flags: "readonly fast",
@@ -144,7 +144,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
 
 fn books(ctx: Ctx, sku: &SkuView) {
     ctx.map(7);
-    field_int(ctx, "on_hand", sku.on_hand as i64);
+    field_int(ctx, "on-hand", sku.on_hand as i64);
     field_int(ctx, "held", sku.held as i64);
     field_int(ctx, "safety", sku.safety as i64);
     field_int(ctx, "low", sku.low as i64);
@@ -183,7 +183,7 @@ fn scan_skus(call: &Call<'_>) -> Result<(), Stop> {
     let (mut pattern, mut count, mut low) = (None, None, false);
     while args.more() {
         if args.keyword("MATCH") {
-            pattern = Some(glob::compile(args.text("MATCH")?)?);
+            pattern = Some(glob::compile("MATCH", args.text("MATCH")?)?);
         } else if args.keyword("COUNT") {
             count = Some(args.scan_count()?);
         } else if args.keyword("LOW") {
@@ -225,9 +225,7 @@ pub const SYNC: Command = Command {
 fn sync(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (source, seq) = (args.id("source")?, args.count("seq")?);
-    if !args.keyword("ITEMS") {
-        args.unknown()?;
-    }
+    args.expect("ITEMS")?;
     let counts = args.counts()?;
     let sync = SyncCounts { source, seq, counts: &counts };
     let new = |store: &Store| store.sync_makes_skus(&sync);

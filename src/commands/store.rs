@@ -11,7 +11,7 @@ use crate::server::wire;
 use crate::server::write::{Rule, write};
 use crate::server::{Call, Ctx, Stop};
 use holdfast_engine::base::units::MAX_QUANTITY;
-use holdfast_engine::terms::refusal::Code;
+use holdfast_engine::terms::metrics::METRICS;
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::settings::{FIELDS, Field, Settings};
 use holdfast_engine::terms::states::OrderState;
@@ -50,7 +50,7 @@ fn set(call: &Call<'_>) -> Result<(), Stop> {
 fn field(name: &[u8]) -> Result<Field, Refusal> {
     Field::by_name(name).ok_or_else(|| {
         let known: Vec<_> = FIELDS.iter().map(|field| field.name()).collect();
-        Refusal::argument("field", format!("is {}, one of {} was wanted", super::args::shown(name), known.join(" ")))
+        Refusal::argument("field", format!("must be one of {}, got {}", known.join(" "), super::args::shown(name)))
     })
 }
 
@@ -62,7 +62,7 @@ fn value(args: &mut Args<'_>, field: Field) -> Result<u64, Refusal> {
     match text.to_ascii_lowercase().as_slice() {
         b"yes" => Ok(1),
         b"no" => Ok(0),
-        _ => Err(Refusal::argument(field.name(), format!("is {}, yes or no was wanted", super::args::shown(text)))),
+        _ => Err(Refusal::argument(field.name(), format!("must be yes or no, got {}", super::args::shown(text)))),
     }
 }
 
@@ -113,7 +113,9 @@ pub const INFO: Command = Command {
     about: About {
         name: "STORE.INFO",
         summary: "Totals of a store: stock, orders by state, holds, customers, what is due, memory",
-        reply: "a map: `skus`; `on_hand` `held` `available` `sold` over all SKUs (units); orders by state, `queued` to `cancelled`; live `holds`; `workers` with orders in hand; `customers`; `oldest-waiting-ms` (how long ago the order that is next was placed); `next-due` (time or nil); `bytes`; `oversold` (units held beyond what is on hand: 0 unless stock was counted below what is held); `overflow` (orders asked for, placed or refused OUTOFSTOCK, less completed); and what was counted since the store was made: `…-total`, and refusals by code, `refused-…`",
+        reply: "a map: the numbers of `…:metrics` under the same names and in the same order, without those of one sample \
+                (`p50-ms` `p99-ms` `max-ms`); `completed-kept` `cancelled-kept` (ended orders that are still remembered, \
+                see `keep-ms`); `next-due` (when something is due next, nil if nothing is); `bytes`",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "readonly fast",
@@ -132,37 +134,14 @@ fn info(call: &Call<'_>) -> Result<(), Stop> {
     let (ctx, now) = (call.ctx, call.time(value));
     let mut info = value.store.info(now);
     info.counters.refused = info.counters.refused.with(&value.refused);
-    let stock = [("on_hand", info.on_hand), ("held", info.held), ("available", info.available), ("sold", info.sold)];
-    let counters = info.counters;
-    let counted = [
-        ("placed-total", counters.placed),
-        ("completed-total", counters.completed),
-        ("cancelled-total", counters.cancelled),
-        ("units-returned-total", counters.returned),
-        ("expired-total", counters.expired),
-        ("units-sold-total", counters.units_sold),
-        ("claimed-total", counters.claimed),
-        ("failed-total", counters.failed),
-        ("leases-ended-total", counters.lapsed),
-        ("retried-total", counters.retried),
-        ("dead-total", counters.dead),
-        ("redriven-total", counters.redriven),
-        ("late-total", counters.late),
-    ];
-    ctx.map(9 + stock.len() + OrderState::ALL.len() + counted.len() + Code::COUNT);
-    field_int(ctx, "skus", info.skus as i64);
-    stock.into_iter().for_each(|(name, sum)| field_int(ctx, name, saturated(sum)));
-    OrderState::ALL.into_iter().for_each(|state| field_int(ctx, state.name(), info.orders[state as usize] as i64));
-    field_int(ctx, "holds", info.holds as i64);
-    field_int(ctx, "workers", info.workers as i64);
-    field_int(ctx, "customers", info.customers as i64);
-    field_int(ctx, "oldest-waiting-ms", info.oldest_waiting_ms as i64);
+    let kept = |state: OrderState| info.orders[state as usize];
+    let numbers: Vec<u64> = info.numbers().collect();
+    ctx.map(numbers.len() + 4);
+    METRICS.iter().zip(numbers).for_each(|(metric, number)| field_int(ctx, metric.name, saturated(number.into())));
+    field_int(ctx, "completed-kept", kept(OrderState::Completed) as i64);
+    field_int(ctx, "cancelled-kept", kept(OrderState::Cancelled) as i64);
     field_time(ctx, "next-due", info.next_due);
     field_int(ctx, "bytes", value.bytes);
-    field_int(ctx, "oversold", saturated(info.oversold));
-    field_int(ctx, "overflow", info.overflow() as i64);
-    counted.into_iter().for_each(|(name, count)| field_int(ctx, name, count as i64));
-    Code::ALL.iter().for_each(|code| field_int(ctx, code.metric(), counters.refused.of(*code) as i64));
     Ok(())
 }
 

@@ -101,9 +101,7 @@ pub const RENEW: Command = Command {
 fn renew(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let order = args.id("order")?;
-    if !args.keyword("TOKEN") {
-        args.unknown()?;
-    }
+    args.expect("TOKEN")?;
     let token = token(&mut args)?;
     let lease_ms = if args.keyword("LEASE") { Some(args.duration("LEASE")?) } else { None };
     args.end()?;
@@ -231,7 +229,7 @@ fn redrive(call: &Call<'_>) -> Result<(), Stop> {
     let (mut pattern, mut count) = (None, MAX_QUANTITY);
     while args.more() {
         if args.keyword("REASON") {
-            pattern = Some(glob::compile(args.text("REASON")?)?);
+            pattern = Some(glob::compile("REASON", args.text("REASON")?)?);
         } else if args.keyword("COUNT") {
             count = args.quantity("COUNT")?;
         } else {
