@@ -8,13 +8,13 @@ use crate::server::{Call, Str};
 use holdfast_engine::base::units::{Item, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms};
 use holdfast_engine::terms::refusal::Refusal;
 
-/// Elements a SCAN looks at that names no COUNT, as Redis's own.
+/// How many elements a SCAN without COUNT looks at, as in Redis.
 const COUNT_DEFAULT: usize = 10;
 
 /// The most elements a SCAN looks at: it bounds the time one call takes.
 const COUNT_MAX: u64 = 10_000;
 
-/// The items of a command. A cart of a few needs no allocation.
+/// The items of a command. Up to four need no allocation.
 pub type Items<'a> = SmallVec<[Item<'a>; 4]>;
 
 /// Options that are sometimes given after ITEMS by mistake, where they are read as a SKU.
@@ -68,7 +68,7 @@ impl<'a> Args<'a> {
         Err(Refusal::argument("syntax", problem))
     }
 
-    /// Refuses what is left behind the last argument.
+    /// Refuses arguments after the last one.
     pub fn end(&self) -> Result<(), Refusal> {
         if self.more() {
             return self.unknown();
@@ -152,7 +152,7 @@ impl<'a> Args<'a> {
         self.quantity(name)
     }
 
-    /// A cursor of a SCAN.
+    /// The cursor of a SCAN.
     pub fn cursor(&mut self) -> Result<u64, Refusal> {
         let string = self.next("cursor")?;
         let parsed = std::str::from_utf8(string.bytes()).ok().and_then(|text| text.parse().ok());
@@ -200,7 +200,7 @@ fn missing(name: &'static str) -> Refusal {
     Refusal::argument(name, "must be given")
 }
 
-/// A hint for those who gave an option after ITEMS.
+/// A hint if one of the words is an option that belongs before ITEMS.
 fn hint(words: &[Str]) -> String {
     let is_among = |option: &&str| words.iter().any(|word| word.bytes().eq_ignore_ascii_case(option.as_bytes()));
     let found = BEFORE_ITEMS.into_iter().find(|option| is_among(&option));
@@ -212,7 +212,7 @@ pub fn scan_count(count: Option<usize>) -> usize {
     count.unwrap_or(COUNT_DEFAULT)
 }
 
-/// A client's bytes in an error: printable, and not too much of it.
+/// A client's bytes for an error text: printable, cut to a bounded length.
 pub fn shown(bytes: &[u8]) -> String {
     const SHOWN_BYTES: usize = 64;
     let (part, dots) = if bytes.len() > SHOWN_BYTES { (&bytes[..SHOWN_BYTES], "…") } else { (bytes, "") };
