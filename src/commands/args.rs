@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::server::{Call, Str};
+use crate::host::{Call, Str};
 use holdfast_engine::base::units::{Item, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms};
 use holdfast_engine::terms::refusal::Refusal;
 
@@ -17,7 +17,7 @@ pub type Lines<'a> = SmallVec<[Item<'a>; 4]>;
 
 /// The arguments behind the key, read one by one.
 pub struct Args<'a> {
-    rest: &'a [Str],
+    rest: &'a [Str<'a>],
 }
 
 impl<'a> Args<'a> {
@@ -25,7 +25,7 @@ impl<'a> Args<'a> {
         Args { rest: call.rest }
     }
 
-    fn next(&mut self, name: &'static str) -> Result<Str, Refusal> {
+    fn next(&mut self, name: &'static str) -> Result<Str<'a>, Refusal> {
         let (first, rest) = self.rest.split_first().ok_or_else(|| Refusal::argument(name, "is missing"))?;
         self.rest = rest;
         Ok(*first)
@@ -69,7 +69,7 @@ impl<'a> Args<'a> {
     }
 
     /// An id, and the server's string of it.
-    pub fn id_str(&mut self, name: &'static str) -> Result<(&'a [u8], Str), Refusal> {
+    pub fn id_str(&mut self, name: &'static str) -> Result<(&'a [u8], Str<'a>), Refusal> {
         let string = self.next(name)?;
         let bytes: &[u8] = string.bytes();
         if bytes.is_empty() || bytes.len() > MAX_ID_BYTES {
@@ -85,7 +85,7 @@ impl<'a> Args<'a> {
     }
 
     /// JSON, at most [`MAX_DATA_BYTES`].
-    pub fn json(&mut self, name: &'static str) -> Result<(&'a [u8], Str), Refusal> {
+    pub fn json(&mut self, name: &'static str) -> Result<(&'a [u8], Str<'a>), Refusal> {
         let string = *self.rest.first().ok_or_else(|| Refusal::argument(name, "is missing"))?;
         let bytes = self.text(name)?;
         let parsed = std::str::from_utf8(bytes).map_err(|problem| problem.to_string()).and_then(|text| {

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests {
     use crate::commands::TABLE;
-    use crate::server::register::{Access, Arg, Kind};
+    use crate::host::register::{Access, Arg, Kind};
     use holdfast_engine::terms::metrics::{METRICS, MetricKind};
     use holdfast_engine::terms::settings::FIELDS;
 

@@ -2,11 +2,11 @@
 
 use super::args::{Args, scan_count};
 use super::reply::{field_int, field_text, field_time, scan};
-use crate::server::keys::read_store;
-use crate::server::register::{About, Access, Arg};
-use crate::server::table::Command;
-use crate::server::write::{QUIET, Rule, write};
-use crate::server::{Call, Ctx, Stop};
+use crate::host::register::{About, Access, Arg};
+use crate::host::table::Command;
+use crate::host::{Call, Ctx, Stop};
+use crate::store::keys::read_store;
+use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::calls::holds::{Close, Reserve};
 use holdfast_engine::record::hold::HoldView;
 use holdfast_engine::store::Store;
@@ -166,7 +166,7 @@ fn hold(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let id = args.id("hold")?;
     args.end()?;
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     let view = value.store.hold(id).ok_or_else(|| Refusal::NoHold(id.into()))?;
     reply_hold(call.ctx, &view);
     Ok(())
@@ -227,7 +227,7 @@ fn holds(call: &Call<'_>) -> Result<(), Stop> {
             args.unknown()?;
         }
     }
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     scan(call.ctx, value.store.scan_holds(cursor, scan_count(count), customer));
     Ok(())
 }

@@ -3,13 +3,13 @@
 use super::args::{Args, scan_count};
 use super::reply::{entry, field_int, field_text, field_time, scan};
 use super::work::token;
-use crate::server::claims::{self, serve_first};
-use crate::server::keys::read_store;
-use crate::server::register::{About, Access, Arg};
-use crate::server::streams::EntryWords;
-use crate::server::table::Command;
-use crate::server::write::{Rule, Written, write};
-use crate::server::{Call, Ctx, Stop};
+use crate::host::register::{About, Access, Arg};
+use crate::host::table::Command;
+use crate::host::{Call, Ctx, Stop};
+use crate::store::claims::{self, serve_first};
+use crate::store::keys::read_store;
+use crate::store::streams::EntryWords;
+use crate::store::write::{Rule, Written, write};
 use holdfast_engine::calls::orders::{Complete, Place, Take};
 use holdfast_engine::calls::returns::Return;
 use holdfast_engine::calls::work::Claim;
@@ -132,7 +132,7 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
     serve_first(call);
     let Written { reply: (id, next), moved } =
         write(call, rule, |store, now, fx| store.complete_and_claim(now, &complete, &claim, fx))?;
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     call.ctx.array(2);
     entry(call.ctx, Written { reply: id, moved }.entry());
     match next {
@@ -243,8 +243,8 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let id = args.id("order")?;
     args.end()?;
-    let (_key, value) = read_store(call.ctx, call.key)?;
-    let now = call.time(value);
+    let value = read_store(call.ctx, call.key)?;
+    let now = value.time_of(call);
     let view = value.store.order(now, id).ok_or_else(|| Refusal::NoOrder(id.into()))?;
     reply_order(call.ctx, &view);
     Ok(())
@@ -407,8 +407,8 @@ fn scan_orders(call: &Call<'_>) -> Result<(), Stop> {
             args.unknown()?;
         }
     }
-    let (_key, value) = read_store(call.ctx, call.key)?;
-    let now = call.time(value);
+    let value = read_store(call.ctx, call.key)?;
+    let now = value.time_of(call);
     scan(call.ctx, value.store.scan_orders(now, cursor, scan_count(count), state, customer, late));
     Ok(())
 }
