@@ -1,26 +1,49 @@
 //! Holdfast: a Redis module for a shop's busiest minute. One key of type `holdstore` owns stock, holds, orders and their
 //! queue, and every command changes them together, atomically.
 //!
-//! This file is the table of contents: what the server is told when it loads the module.
-//! - [`commands::TABLE`]: the commands, a file a family under `commands/`
-//! - [`server::value`]: the key's type, its persistence
-//! - [`server::locks`]: the other type, for LOCK.*
-//! - [`server::config`]: the settings `holdfast.*`
-//! - [`server::info`]: `INFO holdfast`
-//! - [`server::events`], [`server::deadlines`]: what happens without a command
-//! - [`server::migration`]: slots that move to another node of a cluster at once
-//! - [`server::eviction`]: a warning of eviction policies that could delete stores
+//! This file is the table of contents: what the server knows of the module once it has loaded it. What imports what is
+//! downwards only, and `cargo test` checks it:
+//! - [`commands`]: arguments → engine → reply, a file a family; [`commands::TABLE`] is the list of them
+//! - [`store`], [`lock`]: the two types of keys as the server sees them
+//! - [`host`]: the server, which knows no shop; the only unsafe code
 //! - [`holdfast_engine`]: what everything means
 
+#[forbid(unsafe_code)]
 mod commands;
-mod server;
+mod host;
+#[forbid(unsafe_code)]
+mod lock;
+#[forbid(unsafe_code)]
+mod store;
 
+use host::events::Hooks;
+use host::memory::ServerAlloc;
+use host::turn::Tick;
+use host::{Ctx, data_type, deadlines, events, info, migration, register, table, turn, waiters};
+use lock::value::LockValue;
 use redis_module::{Context, RedisString, Status, redis_module};
-use server::memory::ServerAlloc;
-use server::{Ctx, config, events, eviction, info, locks, migration, register, table, turn, value};
+use store::value::StoreValue;
 
 /// The version MODULE LIST shows: 10000 × major + 100 × minor + patch.
 const VERSION: i32 = 100;
+
+/// What works without a command, in this order. Callers who wait come last: what the others made available is handed out in
+/// the same turn.
+static TICKS: &[Tick] = &[
+    Tick { run: deadlines::tick, next: deadlines::next_tick },
+    Tick { run: store::slices::tick, next: store::slices::next_tick },
+    Tick { run: waiters::tick, next: waiters::next_tick },
+];
+
+/// Who does what is due, by the type of the key.
+static DUE: &[deadlines::Handler] = &[store::due::handle, lock::due::handle];
+
+static HOOKS: Hooks = Hooks {
+    load_begins: lock::value::forget_floor,
+    load_ends: store::saved::forget_pieces,
+    arrived: &[store::saved::arrived, lock::value::arrived],
+    setting_changed: store::eviction::setting_changed,
+};
 
 /// Registers everything, in the order in which it needs each other.
 fn load(context: &Context, _: &[RedisString]) -> Status {
@@ -30,17 +53,20 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
     if !register::check_api(ctx) {
         return Status::Err;
     }
-    register::set_options(ctx);
+    register::set_options(ctx, migration::options(ctx));
     register::category(ctx);
-    let loaded = value::register(ctx)
-        && locks::register(ctx)
-        && table::register(ctx, commands::TABLE)
-        && config::register(ctx)
-        && info::register(ctx)
-        && events::subscribe(ctx)
-        && eviction::watch(ctx)
+    deadlines::start(DUE);
+    let loaded = data_type::register::<StoreValue>(ctx)
+        && data_type::register::<LockValue>(ctx)
+        && table::register(ctx, commands::TABLE, store::write::count_refusal)
+        && store::config::register(ctx)
+        && info::register(ctx, store::info::SECTIONS)
+        && events::subscribe(ctx, &HOOKS)
         && migration::subscribe(ctx)
-        && turn::start(ctx);
+        && turn::start(ctx, TICKS);
+    if loaded {
+        store::eviction::look(ctx);
+    }
     if loaded { Status::Ok } else { Status::Err }
 }
 

@@ -4,8 +4,9 @@ use std::ffi::CStr;
 
 use smallvec::SmallVec;
 
-use crate::server::{Call, Str};
-use holdfast_engine::base::units::{Item, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms};
+use crate::host::{Call, Str};
+use holdfast_engine::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms};
+use holdfast_engine::terms::items::Item;
 use holdfast_engine::terms::refusal::Refusal;
 
 /// How many elements a SCAN without COUNT looks at, as in Redis.
@@ -23,7 +24,7 @@ const BEFORE_ITEMS: [&str; 7] = ["CUSTOMER", "DATA", "GROUP", "HOLD", "REF", "SC
 /// The arguments after the key, read one by one.
 pub struct Args<'a> {
     command: &'static CStr,
-    rest: &'a [Str],
+    rest: &'a [Str<'a>],
 }
 
 impl<'a> Args<'a> {
@@ -31,7 +32,7 @@ impl<'a> Args<'a> {
         Args { command: call.name, rest: call.rest }
     }
 
-    fn next(&mut self, name: &'static str) -> Result<Str, Refusal> {
+    fn next(&mut self, name: &'static str) -> Result<Str<'a>, Refusal> {
         let (first, rest) = self.rest.split_first().ok_or_else(|| missing(name))?;
         self.rest = rest;
         Ok(*first)
@@ -89,7 +90,7 @@ impl<'a> Args<'a> {
     }
 
     /// An id, and the server's string of it.
-    pub fn id_str(&mut self, name: &'static str) -> Result<(&'a [u8], Str), Refusal> {
+    pub fn id_str(&mut self, name: &'static str) -> Result<(&'a [u8], Str<'a>), Refusal> {
         let string = self.next(name)?;
         let bytes: &[u8] = string.bytes();
         if bytes.is_empty() || bytes.len() > MAX_ID_BYTES {
@@ -105,7 +106,7 @@ impl<'a> Args<'a> {
     }
 
     /// JSON, at most [`MAX_DATA_BYTES`].
-    pub fn json(&mut self, name: &'static str) -> Result<(&'a [u8], Str), Refusal> {
+    pub fn json(&mut self, name: &'static str) -> Result<(&'a [u8], Str<'a>), Refusal> {
         let string = *self.rest.first().ok_or_else(|| missing(name))?;
         let bytes = self.text(name)?;
         let parsed = std::str::from_utf8(bytes).map_err(|problem| problem.to_string()).and_then(|text| {

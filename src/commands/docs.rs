@@ -1,7 +1,7 @@
 //! `docs/commands.md`, from the table of commands, and `docs/metrics.md`, from the engine's list of numbers.
 
 use crate::commands::TABLE;
-use crate::server::register::{Access, Arg, Kind};
+use crate::host::register::{Access, Arg, Kind};
 use holdfast_engine::terms::metrics::{METRICS, MetricKind};
 use holdfast_engine::terms::settings::FIELDS;
 

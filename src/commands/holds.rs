@@ -2,11 +2,11 @@
 
 use super::args::{Args, scan_count};
 use super::reply::{field_int, field_text, field_time, scan};
-use crate::server::keys::read_store;
-use crate::server::register::{About, Access, Arg};
-use crate::server::table::Command;
-use crate::server::write::{QUIET, Rule, write};
-use crate::server::{Call, Ctx, Stop};
+use crate::host::register::{About, Access, Arg};
+use crate::host::table::Command;
+use crate::host::{Call, Ctx, Stop};
+use crate::store::keys::read_store;
+use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::calls::holds::{Close, Reserve};
 use holdfast_engine::record::hold::HoldView;
 use holdfast_engine::store::Store;
@@ -148,7 +148,7 @@ fn hold(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let id = args.id("hold")?;
     args.end()?;
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     let view = value.store.hold(id).ok_or_else(|| Refusal::NoHold(id.into()))?;
     reply_hold(call.ctx, &view);
     Ok(())
@@ -164,12 +164,12 @@ fn reply_hold(ctx: Ctx, hold: &HoldView<'_>) {
     field_int(ctx, "left", hold.left as i64);
     ctx.bulk(b"items");
     ctx.array(hold.items.len());
-    for (sku, qty, left, committed) in &hold.items {
+    for item in &hold.items {
         ctx.map(4);
-        field_text(ctx, "sku", sku);
-        field_int(ctx, "qty", *qty as i64);
-        field_int(ctx, "left", *left as i64);
-        field_int(ctx, "committed", *committed as i64);
+        field_text(ctx, "sku", item.sku);
+        field_int(ctx, "qty", item.qty as i64);
+        field_int(ctx, "left", item.left as i64);
+        field_int(ctx, "committed", item.committed as i64);
     }
 }
 
@@ -205,7 +205,7 @@ fn holds(call: &Call<'_>) -> Result<(), Stop> {
             args.unknown()?;
         }
     }
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     scan(call.ctx, value.store.scan_holds(cursor, scan_count(count), customer));
     Ok(())
 }

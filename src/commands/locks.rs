@@ -2,10 +2,10 @@
 
 use super::args::Args;
 use super::reply::{field_int, field_text, field_time};
-use crate::server::locks;
-use crate::server::register::{About, Access, Arg};
-use crate::server::table::Command;
-use crate::server::{Call, Stop};
+use crate::host::register::{About, Access, Arg};
+use crate::host::table::Command;
+use crate::host::{Call, Stop};
+use crate::lock::{change, waiting};
 
 pub const ACQUIRE: Command = Command {
     about: About {
@@ -34,7 +34,7 @@ fn acquire(call: &Call<'_>) -> Result<(), Stop> {
             args.unknown()?;
         }
     }
-    match locks::acquire(call, owner, ttl_ms, wait_ms)? {
+    match waiting::acquire(call, owner, ttl_ms, wait_ms)? {
         Some(token) => call.ctx.int(token as i64),
         None => call.ctx.null(),
     }
@@ -59,7 +59,7 @@ fn renew(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (token, ttl_ms) = (args.quantity("token")?, args.duration("ttl")?);
     args.end()?;
-    call.ctx.int(locks::renew(call, token, ttl_ms)?.into());
+    call.ctx.int(change::renew(call, token, ttl_ms)?.into());
     Ok(())
 }
 
@@ -82,7 +82,7 @@ fn release(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let token = args.quantity("token")?;
     args.end()?;
-    call.ctx.int(locks::release(call, token)?.into());
+    call.ctx.int(change::release(call, token)?.into());
     Ok(())
 }
 
@@ -103,7 +103,7 @@ pub const GET: Command = Command {
 
 fn get(call: &Call<'_>) -> Result<(), Stop> {
     Args::new(call).end()?;
-    let lock = locks::view(call)?;
+    let lock = change::view(call)?;
     let ctx = call.ctx;
     ctx.map(6);
     field_text(ctx, "owner", &lock.owner);

@@ -17,7 +17,7 @@ mod stock;
 mod store;
 mod work;
 
-use crate::server::table::Command;
+use crate::host::table::Command;
 
 /// Every command, in the order of the reference.
 pub static TABLE: &[&Command] = &[

@@ -3,14 +3,14 @@
 use super::args::{Args, scan_count};
 use super::reply::{entry, field_int, field_text, field_time, scan};
 use super::work::token;
-use crate::server::claims::{self, serve_first};
-use crate::server::keys::read_store;
-use crate::server::register::{About, Access, Arg};
-use crate::server::streams::EntryWords;
-use crate::server::table::Command;
-use crate::server::write::{Rule, Written, write};
-use crate::server::{Call, Ctx, Stop};
-use holdfast_engine::calls::orders::{Complete, Place, Take};
+use crate::host::register::{About, Access, Arg};
+use crate::host::table::Command;
+use crate::host::{Call, Ctx, Stop};
+use crate::store::claims::{self, serve_first};
+use crate::store::keys::read_store;
+use crate::store::streams::EntryWords;
+use crate::store::write::{Rule, Written, write};
+use holdfast_engine::calls::orders::{Complete, Place, ScanOrders, Take};
 use holdfast_engine::calls::returns::Return;
 use holdfast_engine::calls::work::Claim;
 use holdfast_engine::record::history::HistoryEvent;
@@ -125,7 +125,7 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
     serve_first(call);
     let Written { reply: (id, next), moved } =
         write(call, rule, |store, now, fx| store.complete_and_claim(now, &complete, &claim, fx))?;
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     call.ctx.array(2);
     entry(call.ctx, Written { reply: id, moved }.entry());
     match next {
@@ -232,8 +232,8 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let id = args.id("order")?;
     args.end()?;
-    let (_key, value) = read_store(call.ctx, call.key)?;
-    let now = call.time(value);
+    let value = read_store(call.ctx, call.key)?;
+    let now = value.time_of(call);
     let view = value.store.order(now, id).ok_or_else(|| Refusal::NoOrder(id.into()))?;
     reply_order(call.ctx, &view);
     Ok(())
@@ -248,11 +248,11 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
     field_text(ctx, "hold", order.hold);
     ctx.bulk(b"items");
     ctx.array(order.items.len());
-    for (sku, qty, returned) in &order.items {
+    for item in &order.items {
         ctx.map(3);
-        field_text(ctx, "sku", sku);
-        field_int(ctx, "qty", *qty as i64);
-        field_int(ctx, "returned", *returned as i64);
+        field_text(ctx, "sku", item.sku);
+        field_int(ctx, "qty", item.qty as i64);
+        field_int(ctx, "returned", item.returned as i64);
     }
     field_text(ctx, "data", order.data);
     ctx.bulk(b"entry");
@@ -264,11 +264,8 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
         Some(id) => entry(ctx, id),
         None => ctx.null(),
     }
-    // One note, by the state: the result of a completed order, or the reason of the cancel or of the last failure.
-    let (result, reason) =
-        if order.state == OrderState::Completed { (order.note, &b""[..]) } else { (&b""[..], order.note) };
-    field_text(ctx, "result", result);
-    field_text(ctx, "reason", reason);
+    field_text(ctx, "result", order.result);
+    field_text(ctx, "reason", order.reason);
     field_int(ctx, "late", i64::from(order.late));
     reply_work(ctx, order);
     reply_history(ctx, order);
@@ -288,7 +285,7 @@ fn reply_work(ctx: Ctx, order: &OrderView<'_>) {
 /// What happened to the order, first to last: each event with its time and details.
 fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
     let (ended, lost, returns_lost) = (order.ended_at > 0, order.history_lost > 0, order.returns_lost);
-    let sums = usize::from(lost) + usize::from(ended) + usize::from(returns_lost.0 > 0);
+    let sums = usize::from(lost) + usize::from(ended) + usize::from(returns_lost.count > 0);
     ctx.bulk(b"history");
     ctx.array(1 + sums + order.history.len() + order.returns.len());
     begin_event(ctx, "placed", order.placed_at, 0);
@@ -300,10 +297,10 @@ fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
     if ended {
         begin_event(ctx, order.state.name(), order.ended_at, 0);
     }
-    if returns_lost.0 > 0 {
+    if returns_lost.count > 0 {
         begin_event(ctx, "forgotten", order.ended_at, 2);
-        field_int(ctx, "returns", returns_lost.0 as i64);
-        field_int(ctx, "units", returns_lost.1 as i64);
+        field_int(ctx, "returns", returns_lost.count as i64);
+        field_int(ctx, "units", returns_lost.units as i64);
     }
     for back in order.returns {
         begin_event(ctx, "returned", back.at, 1 + usize::from(back.scrap));
@@ -377,23 +374,23 @@ pub const SCAN: Command = Command {
 fn scan_orders(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let cursor = args.cursor()?;
-    let (mut state, mut customer, mut late, mut count) = (None, None, false, None);
+    let (mut wanted, mut count) = (ScanOrders::default(), None);
     while args.more() {
         if args.keyword("STATE") {
-            state = Some(order_state(args.text("STATE")?)?);
+            wanted.state = Some(order_state(args.text("STATE")?)?);
         } else if args.keyword("CUSTOMER") {
-            customer = Some(args.id("CUSTOMER")?);
+            wanted.customer = Some(args.id("CUSTOMER")?);
         } else if args.keyword("LATE") {
-            late = true;
+            wanted.late = true;
         } else if args.keyword("COUNT") {
             count = Some(args.scan_count()?);
         } else {
             args.unknown()?;
         }
     }
-    let (_key, value) = read_store(call.ctx, call.key)?;
-    let now = call.time(value);
-    scan(call.ctx, value.store.scan_orders(now, cursor, scan_count(count), state, customer, late));
+    let value = read_store(call.ctx, call.key)?;
+    let now = value.time_of(call);
+    scan(call.ctx, value.store.scan_orders(now, cursor, scan_count(count), &wanted));
     Ok(())
 }
 

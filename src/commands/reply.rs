@@ -1,6 +1,6 @@
 //! Replies that several commands share.
 
-use crate::server::Ctx;
+use crate::host::Ctx;
 use holdfast_engine::terms::streams::EntryId;
 
 /// An entry's id, `ms-seq`.

@@ -3,11 +3,11 @@
 use super::args::{Args, scan_count};
 use super::glob;
 use super::reply::{field_int, scan};
-use crate::server::keys::read_store;
-use crate::server::register::{About, Access, Arg, Kind};
-use crate::server::table::Command;
-use crate::server::write::{Rule, write};
-use crate::server::{Call, Ctx, Stop};
+use crate::host::register::{About, Access, Arg, Kind};
+use crate::host::table::Command;
+use crate::host::{Call, Ctx, Stop};
+use crate::store::keys::read_store;
+use crate::store::write::{Rule, write};
 use holdfast_engine::base::units::MAX_QUANTITY;
 use holdfast_engine::calls::stock::{Adjust, SetStock, SyncCounts, Synced};
 use holdfast_engine::record::sku::SkuView;
@@ -120,7 +120,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     while args.more() {
         skus.push(args.id("sku")?);
     }
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     call.ctx.array(skus.len());
     for sku in skus {
         match value.store.sku(sku) {
@@ -177,7 +177,7 @@ fn scan_skus(call: &Call<'_>) -> Result<(), Stop> {
             args.unknown()?;
         }
     }
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     let wanted =
         |id: &[u8], is_low: bool| (!low || is_low) && pattern.as_ref().is_none_or(|pattern| pattern.is_match(id));
     scan(call.ctx, value.store.scan_skus(cursor, scan_count(count), wanted));

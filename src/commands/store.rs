@@ -2,14 +2,15 @@
 
 use super::args::Args;
 use super::reply::{field_int, field_time, saturated};
-use crate::server::keys::{any_store, read_store, streams_of};
-use crate::server::register::{About, Access, Arg};
-use crate::server::slices::{Task, begin};
-use crate::server::streams::{Streams, signal_modified};
-use crate::server::table::Command;
-use crate::server::wire;
-use crate::server::write::{Rule, write};
-use crate::server::{Call, Ctx, Stop};
+use crate::host::ctx::Class;
+use crate::host::register::{About, Access, Arg};
+use crate::host::server::HostKey;
+use crate::host::table::Command;
+use crate::host::{Call, Ctx, Host, Stop};
+use crate::store::keys::{any_store, read_store, streams_of};
+use crate::store::slices::{Task, begin};
+use crate::store::streams::Streams;
+use crate::store::write::{Rule, write};
 use holdfast_engine::base::units::MAX_QUANTITY;
 use holdfast_engine::terms::metrics::METRICS;
 use holdfast_engine::terms::refusal::Refusal;
@@ -82,7 +83,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     while args.more() {
         fields.push(field(args.text("field")?)?);
     }
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     let fields = if fields.is_empty() { FIELDS } else { &fields };
     call.ctx.map(fields.len());
     for field in fields {
@@ -120,8 +121,8 @@ pub const INFO: Command = Command {
 };
 
 fn info(call: &Call<'_>) -> Result<(), Stop> {
-    let (_key, value) = read_store(call.ctx, call.key)?;
-    let (ctx, now) = (call.ctx, call.time(value));
+    let value = read_store(call.ctx, call.key)?;
+    let (ctx, now) = (call.ctx, value.time_of(call));
     let mut info = value.store.info(now);
     info.counters.refused = info.counters.refused.with(&value.refused);
     let kept = |state: OrderState| info.orders[state as usize];
@@ -183,20 +184,18 @@ pub const DROP: Command = Command {
 };
 
 fn drop_store(call: &Call<'_>) -> Result<(), Stop> {
-    let (key, value) = any_store(call.ctx, call.key)?;
-    let value = value.ok_or(Refusal::NoStore)?;
-    let stamp = call.time(value);
+    let value = any_store(call.ctx, call.key)?.store()?;
+    let stamp = value.time_of(call);
     // Streams that belong to another store are not deleted.
-    if streams_of(call.ctx, call.key, value).is_none() {
+    if streams_of(call.ctx, call.key, &value).is_none() {
         Streams::new(call.ctx, call.key, stamp, call.stamp.is_none(), None).unlink()?;
     }
-    key.unlink();
-    drop(key);
-    signal_modified(call.ctx, call.key);
+    value.into_key().unlink();
+    call.ctx.signal_modified(call.key);
     if call.stamp.is_none() && !call.ctx.is_replayed() {
-        wire::replicate(call.ctx, call.key, stamp, call.name, call.rest);
+        call.ctx.replicate(call.key, stamp, call.name, call.rest);
     }
-    call.ctx.notify_deleted(call.key);
+    call.ctx.notify(Class::Generic, c"del", call.key);
     call.ctx.status(c"OK");
     Ok(())
 }

@@ -5,14 +5,13 @@ use std::rc::Rc;
 use super::args::Args;
 use super::glob;
 use super::reply::{field_int, field_text, field_time};
-use crate::server::claims::{reply, serve_first};
-use crate::server::keys::read_store;
-use crate::server::line::{self, Ask};
-use crate::server::register::{About, Access, Arg};
-use crate::server::slices::{Task, begin};
-use crate::server::table::Command;
-use crate::server::write::{QUIET, Rule, write};
-use crate::server::{Call, Stop};
+use crate::host::register::{About, Access, Arg};
+use crate::host::table::Command;
+use crate::host::{Call, Stop};
+use crate::store::claims::{reply, serve_first, wait};
+use crate::store::keys::read_store;
+use crate::store::slices::{Task, begin};
+use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::base::units::MAX_QUANTITY;
 use holdfast_engine::calls::steps::Advance;
 use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail};
@@ -60,10 +59,9 @@ fn claim(call: &Call<'_>) -> Result<(), Stop> {
     }
     serve_first(call);
     let slots = write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx))?.reply;
-    let (_key, value) = read_store(call.ctx, call.key)?;
+    let value = read_store(call.ctx, call.key)?;
     if let (true, Some(block_ms), false) = (slots.is_empty(), block_ms, call.ctx.denies_blocking()) {
-        let ask = Ask::Claim { worker: claim.worker.to_vec(), count: claim.count, lease_ms: claim.lease_ms };
-        return Err(line::wait(call, value.uid, ask, block_ms));
+        return Err(wait(call, value.uid, &claim, block_ms));
     }
     call.ctx.array(slots.len());
     slots.into_iter().for_each(|slot| reply(call.ctx, &value.store.claimed(slot)));
@@ -202,7 +200,7 @@ const ALL: Arg = Arg::block(
     "all",
     &[
         Arg::word("all", "ALL").required(),
-        Arg { kind: crate::server::register::Kind::Pattern, ..Arg::text("pattern").after("REASON") },
+        Arg { kind: crate::host::register::Kind::Pattern, ..Arg::text("pattern").after("REASON") },
         Arg::integer("count").after("COUNT"),
     ],
 );

@@ -1,0 +1,454 @@
+//! Blocked callers that wait for something to become available, in a queue for each value. First come, first served.
+//!
+//! A caller waits for a value, not for a name, at the end of that value's queue. Whoever makes something available calls
+//! [`schedule`]; the tick at the end of the turn ([`super::turn`]) then serves the queue, never inside a command: within
+//! MULTI or Lua nobody else may get anything. Only a primary serves. A caller leaves the queue by being answered, by its
+//! timeout or CLIENT UNBLOCK, by going away, or when the value leaves the keyspace ([`leave`]).
+//!
+//! An answer that was decided is handed to the server in the tick too. Between the two the server would take a CLIENT
+//! UNBLOCK for that caller without calling the module, and would drop the answer: the caller would never get one. So the
+//! answer is kept here until no other command can come in between, and CLIENT UNBLOCK delivers it.
+//!
+//! The server's own lists of clients blocked on keys are not used: they wake all callers at once, and say nothing when
+//! a key is deleted.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{c_int, c_void};
+use std::rc::Rc;
+
+use redis_module::raw;
+
+use super::api::api;
+use super::call::{Call, Stop};
+use super::clock::Boot;
+use super::ctx::Ctx;
+use super::string::{OwnStr, Str};
+use super::turn::{self, CLOSED_MS};
+use super::{gate, query};
+use holdfast_engine::base::units::Ms;
+
+/// Callers that one tick of the timer answers at most; then the clients that wait for the server have their turn.
+const ANSWERS_A_TICK: usize = 512;
+
+/// Callers that are looked at, at most, for one who is in the queue twice.
+const LOOK_MOST: usize = 1_000;
+
+/// The server does not know the timeouts, the queue has its own: where one falls due in the same turn of the event loop as the
+/// answer, Redis 7.0 lets the client go without either (`moduleBlockedClientTimedOut` sees that it is being unblocked and
+/// replies nothing, the client is unblocked all the same, and the reply callback finds nobody).
+const NO_TIMEOUT: i64 = 0;
+
+/// What a caller waits for.
+pub trait Ask: Any {
+    /// What serves those who ask for this.
+    fn serve(&self) -> Serve;
+
+    /// The reply to a caller who got nothing.
+    fn nothing(&self, ctx: Ctx<'_>);
+}
+
+/// Serves the queue of a value. It hands out to the first in the queue, and so on, until the queue or the goods are
+/// exhausted or `most` callers are answered, and says how many were. The database is selected; the key may hold anything
+/// by now: compare the value's uid.
+pub type Serve = fn(ctx: Ctx<'_>, key: Str<'_>, uid: u64, most: usize) -> usize;
+
+/// Something that is done once, later, with the context of that time.
+type Later = Box<dyn FnOnce(Ctx<'_>)>;
+
+/// What a caller gets.
+pub struct Answer {
+    /// Writes the reply, in the protocol of the caller; taken when that is done.
+    reply: Option<Later>,
+    /// Takes back what was handed over to a caller who went away before the reply.
+    undelivered: Option<Later>,
+}
+
+impl Answer {
+    /// An answer that `reply` writes to the caller.
+    pub fn new(reply: impl FnOnce(Ctx<'_>) + 'static) -> Self {
+        Answer { reply: Some(Box::new(reply)), undelivered: None }
+    }
+
+    /// What to do when the caller went away between the answer and its reply. It runs outside any command, on a primary
+    /// that may write; the context has database 0 selected.
+    pub fn or_else(self, undelivered: impl FnOnce(Ctx<'_>) + 'static) -> Self {
+        Answer { undelivered: Some(Box::new(undelivered)), ..self }
+    }
+}
+
+type Client = *mut raw::RedisModuleBlockedClient;
+
+struct Waiter {
+    client: Client,
+    /// Counts the callers as they came.
+    number: u64,
+    /// When it gives up.
+    until: Option<Boot>,
+    db: c_int,
+    key: Rc<OwnStr>,
+    ask: Rc<dyn Ask>,
+}
+
+/// Where a caller is: the value it waits for, and its number.
+type At = (u64, u64);
+
+/// Trees, not hash tables: they never double under a queue of many callers.
+#[derive(Default)]
+struct Waiters {
+    /// By the value waited for, then by the order of coming.
+    queues: BTreeMap<At, Waiter>,
+    /// Where each client is.
+    clients: BTreeMap<Client, At>,
+    next_number: u64,
+    /// Those who give up at some time.
+    timeouts: BTreeSet<(Boot, At)>,
+    /// Answers that were decided and are not with the server yet.
+    answered: BTreeMap<Client, (Waiter, Answer)>,
+    /// Values whose queues are to be served.
+    scheduled: BTreeSet<u64>,
+    /// The one that was served last: the next has its turn before those in front of it.
+    served: u64,
+    /// What was handed to callers who went away, to be taken back.
+    undelivered: Vec<Later>,
+    /// Whether writes were not possible when the last tick wanted to hand something out.
+    closed: bool,
+}
+
+thread_local! {
+    /// Only the server's main thread uses it: commands, timers, events, and the callbacks of blocked clients.
+    static WAITERS: RefCell<Waiters> = RefCell::new(Waiters::default());
+
+    /// How many wait, for whatever: asked on every change, and mostly 0.
+    static WAITING: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Waiters {
+    fn push(&mut self, uid: u64, mut waiter: Waiter) {
+        waiter.number = self.next_number;
+        let at = (uid, waiter.number);
+        self.next_number += 1;
+        self.clients.insert(waiter.client, at);
+        self.timeouts.extend(waiter.until.map(|until| (until, at)));
+        self.queues.insert(at, waiter);
+        WAITING.set(self.queues.len());
+    }
+
+    fn of(&self, uid: u64) -> impl Iterator<Item = (&At, &Waiter)> {
+        self.queues.range((uid, 0)..=(uid, u64::MAX))
+    }
+
+    fn remove(&mut self, at: At) -> Option<Waiter> {
+        let waiter = self.queues.remove(&at)?;
+        self.clients.remove(&waiter.client);
+        if let Some(until) = waiter.until {
+            self.timeouts.remove(&(until, at));
+        }
+        WAITING.set(self.queues.len());
+        debug_assert_eq!(self.queues.len(), self.clients.len());
+        Some(waiter)
+    }
+
+    fn remove_first(&mut self, uid: u64) -> Option<Waiter> {
+        let at = self.of(uid).next().map(|(at, _)| *at)?;
+        self.remove(at)
+    }
+
+    fn next_scheduled(&mut self) -> Option<u64> {
+        let behind = self.scheduled.range(self.served.saturating_add(1)..).next();
+        let next = behind.or(self.scheduled.first()).copied()?;
+        self.scheduled.remove(&next);
+        self.served = next;
+        Some(next)
+    }
+
+    fn remove_timed_out(&mut self, now: Boot) -> Option<Waiter> {
+        let (_, at) = self.timeouts.first().copied().filter(|(until, _)| *until <= now)?;
+        self.remove(at)
+    }
+
+    fn remove_client(&mut self, client: Client) -> Option<Waiter> {
+        self.clients.get(&client).copied().and_then(|at| self.remove(at))
+    }
+}
+
+/// Blocks the caller at the end of the queue of the value `uid`, which is at the call's key; 0 waits for ever. The call's
+/// context must be one that may block ([`Ctx::denies_blocking`]), on a primary: nobody serves a queue on a replica. The
+/// command ends with what this gives: its reply comes later.
+pub fn wait(call: &Call<'_>, uid: u64, ask: impl Ask, timeout_ms: Ms) -> Stop {
+    debug_assert!(!call.ctx.denies_blocking());
+    let (reply, timeout, free) = (on_reply as _, on_timeout as _, free_delivery as _);
+    // SAFETY: the context is a command's, which may block; the callbacks are functions of this module, which is never
+    // unloaded.
+    let client = unsafe {
+        let client = api!(RedisModule_BlockClient(call.ctx.raw(), Some(reply), Some(timeout), Some(free), NO_TIMEOUT));
+        api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
+        client
+    };
+    let until = (timeout_ms > 0).then(|| Boot::now().plus_ms(timeout_ms));
+    let key = Rc::new(OwnStr::new(call.key.bytes()));
+    let waiter = Waiter { client, number: 0, until, db: call.ctx.db(), key, ask: Rc::new(ask) };
+    WAITERS.with_borrow_mut(|waiters| waiters.push(uid, waiter));
+    until.into_iter().for_each(turn::wake_at);
+    Stop::Replied
+}
+
+/// Whether anybody waits for the value. It costs next to nothing while nobody waits anywhere.
+#[inline]
+pub fn anybody(uid: u64) -> bool {
+    WAITING.get() > 0 && WAITERS.with_borrow(|waiters| waiters.of(uid).next().is_some())
+}
+
+/// How many wait for the value. Takes time in proportion to that.
+pub fn count(uid: u64) -> usize {
+    WAITERS.with_borrow(|waiters| waiters.of(uid).count())
+}
+
+/// Whether nobody waits for anything.
+#[inline]
+pub fn nobody() -> bool {
+    WAITING.get() == 0
+}
+
+/// What the first in the queue asks for, if it is an `A`.
+pub fn first<A: Ask>(uid: u64) -> Option<Rc<A>> {
+    let ask = WAITERS.with_borrow(|waiters| waiters.of(uid).next().map(|(_, waiter)| Rc::clone(&waiter.ask)))?;
+    Rc::downcast(ask as Rc<dyn Any>).ok()
+}
+
+/// Takes the first out of the queue: it gets the answer as soon as the server has done what it does.
+pub fn answer_first(uid: u64, answer: Answer) {
+    if let Some(waiter) = WAITERS.with_borrow_mut(|waiters| waiters.remove_first(uid)) {
+        waiter.answer(answer);
+    }
+}
+
+/// Answers those in the queue who ask for the same thing, one answer each, and says how many were. Only the first
+/// [`LOOK_MOST`] callers are looked at.
+pub fn answer_like<A: Ask>(uid: u64, same: impl Fn(&A) -> bool, answer: impl Fn() -> Answer) -> usize {
+    let same = |ask: &dyn Ask| (ask as &dyn Any).downcast_ref().is_some_and(&same);
+    let like: Vec<Waiter> = WAITERS.with_borrow_mut(|waiters| {
+        let like = waiters.of(uid).take(LOOK_MOST).filter(|(_, waiter)| same(&*waiter.ask));
+        let like: Vec<_> = like.map(|(at, _)| *at).collect();
+        like.into_iter().filter_map(|at| waiters.remove(at)).collect()
+    });
+    let answered = like.len();
+    like.into_iter().for_each(|waiter| waiter.answer(answer()));
+    answered
+}
+
+impl Waiter {
+    fn answer(self, answer: Answer) {
+        WAITERS.with_borrow_mut(|waiters| waiters.answered.insert(self.client, (self, answer)));
+        turn::request();
+    }
+
+    fn answer_nothing(self) {
+        let ask = Rc::clone(&self.ask);
+        self.answer(Answer::new(move |ctx| ask.nothing(ctx)));
+    }
+}
+
+/// An answer that is with the server, until its client has it.
+struct Delivery {
+    ask: Rc<dyn Ask>,
+    answer: Answer,
+}
+
+/// Hands the answers that were decided to the server, which delivers them before it looks at any client again: to those
+/// who came first, first.
+fn deliver() {
+    let answered = WAITERS.with_borrow_mut(|waiters| std::mem::take(&mut waiters.answered));
+    let mut answered: Vec<_> = answered.into_iter().collect();
+    answered.sort_unstable_by_key(|(_, (waiter, _))| waiter.number);
+    for (client, (waiter, answer)) in answered {
+        let delivery = Box::into_raw(Box::new(Delivery { ask: waiter.ask, answer }));
+        // SAFETY: the client was blocked by `wait` and is unblocked once: it has left the queue. `free_delivery` frees the
+        // delivery. The server takes this at any time: it only notes the client.
+        unsafe { api!(RedisModule_UnblockClient(client, delivery.cast())) };
+    }
+}
+
+/// A value left the keyspace: those who wait for it get nothing, and may ask again for what is there now.
+pub fn leave(uid: u64) {
+    while anybody(uid) {
+        if let Some(waiter) = WAITERS.with_borrow_mut(|waiters| waiters.remove_first(uid)) {
+            waiter.answer_nothing();
+        }
+    }
+}
+
+/// As [`leave`], for all values whose slot is another node's by now, or whose keys were deleted without an event.
+pub fn leave_moved(ctx: Ctx<'_>) {
+    let mut values: Vec<_> = WAITERS.with_borrow(|waiters| {
+        waiters.queues.iter().map(|((uid, _), waiter)| (*uid, waiter.db, Rc::clone(&waiter.key))).collect()
+    });
+    values.dedup_by_key(|(uid, ..)| *uid);
+    for (uid, db, key) in values {
+        if !ctx.select(db) || !query::has_key(ctx, key.get()) {
+            leave(uid);
+        }
+    }
+}
+
+/// As [`leave`], for all values of a database, or of all databases (-1).
+pub fn leave_db(db: c_int) {
+    if WAITING.get() == 0 {
+        return;
+    }
+    let in_db = |waiter: &Waiter| db == -1 || waiter.db == db;
+    let left: Vec<Waiter> = WAITERS.with_borrow_mut(|waiters| {
+        let left: Vec<_> = waiters.queues.iter().filter(|(_, w)| in_db(w)).map(|(at, _)| *at).collect();
+        left.into_iter().filter_map(|at| waiters.remove(at)).collect()
+    });
+    left.into_iter().for_each(Waiter::answer_nothing);
+}
+
+/// Has the queue of the value served, after what the server does now. Call it when something may have become available.
+#[inline]
+pub fn schedule(uid: u64) {
+    if anybody(uid) {
+        WAITERS.with_borrow_mut(|waiters| waiters.scheduled.insert(uid));
+        turn::request();
+    }
+}
+
+/// When the next tick has something to do.
+pub fn next_tick(_: Ctx<'_>) -> Option<Boot> {
+    WAITERS.with_borrow(|waiters| {
+        let waits = !waiters.scheduled.is_empty() || !waiters.undelivered.is_empty();
+        let at = waits.then(|| Boot::now().plus_ms(if waiters.closed { CLOSED_MS } else { 0 }));
+        let timeout = waiters.timeouts.first().map(|(until, _)| *until);
+        at.into_iter().chain(timeout).min()
+    })
+}
+
+/// Sends away those whose time is over, serves the queues that are to be served, and delivers what was decided.
+pub fn tick(ctx: Ctx<'_>) {
+    let now = Boot::now();
+    let next = || WAITERS.with_borrow_mut(|waiters| waiters.remove_timed_out(now));
+    std::iter::from_fn(next).for_each(Waiter::answer_nothing);
+    if WAITERS.with_borrow(|waiters| !waiters.scheduled.is_empty() || !waiters.undelivered.is_empty()) {
+        hand_out(ctx);
+    }
+    deliver();
+}
+
+fn hand_out(ctx: Ctx<'_>) {
+    if !ctx.is_primary() {
+        // The new primary has other callers. What was not delivered comes back by its deadline there.
+        return WAITERS.with_borrow_mut(|waiters| (waiters.scheduled.clear(), waiters.undelivered.clear()).0);
+    }
+    let open = gate::may_write(ctx, &[]);
+    WAITERS.with_borrow_mut(|waiters| waiters.closed = !open);
+    if open {
+        for take_back in WAITERS.with_borrow_mut(|waiters| std::mem::take(&mut waiters.undelivered)) {
+            ctx.select(0);
+            take_back(ctx);
+        }
+        serve_scheduled(ctx);
+    }
+}
+
+/// Serves the queues that are to be served, on a primary that may write.
+fn serve_scheduled(ctx: Ctx<'_>) {
+    let (mut left, mut not_now) = (ANSWERS_A_TICK, Vec::new());
+    while left > 0 {
+        let Some(uid) = WAITERS.with_borrow_mut(Waiters::next_scheduled) else { break };
+        match serve(ctx, uid, left) {
+            Some(answered) => left -= answered.min(left),
+            None => not_now.push(uid),
+        }
+        if left == 0 {
+            // This queue may not be exhausted, and others have not been looked at.
+            WAITERS.with_borrow_mut(|waiters| waiters.scheduled.insert(uid));
+        }
+    }
+    WAITERS.with_borrow_mut(|waiters| {
+        waiters.closed = !not_now.is_empty() && left > 0;
+        waiters.scheduled.extend(not_now);
+    });
+}
+
+/// Serves the queue of a value; says how many callers got an answer, or nothing where its key cannot be written now.
+fn serve(ctx: Ctx<'_>, uid: u64, most: usize) -> Option<usize> {
+    let of_waiter = |waiter: &Waiter| (waiter.db, Rc::clone(&waiter.key), waiter.ask.serve());
+    let first = WAITERS.with_borrow(|waiters| waiters.of(uid).next().map(|(_, waiter)| of_waiter(waiter)));
+    let Some((db, key, serve)) = first else { return Some(0) };
+    if !ctx.select(db) {
+        return Some(0);
+    }
+    gate::may_write(ctx, &[key.get()]).then(|| serve(ctx, key.get(), uid, most))
+}
+
+/// The delivery of a client, if its answer is with the server.
+///
+/// # Safety
+/// The context must be the one of a blocked client's callback. The reference must not outlive the callback.
+unsafe fn delivery_of<'a>(ctx: *mut raw::RedisModuleCtx) -> Option<&'a mut Delivery> {
+    // SAFETY: the private data of a client that `wait` blocked is null or what `deliver` passed; nobody else uses it now.
+    unsafe { api!(RedisModule_GetBlockedClientPrivateData(ctx)).cast::<Delivery>().as_mut() }
+}
+
+unsafe extern "C" fn on_reply(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw::RedisModuleString, _: c_int) -> c_int {
+    // SAFETY: the context of this callback, used within it.
+    let (delivery, ctx) = unsafe { (delivery_of(ctx), Ctx::new(ctx)) };
+    if let Some(reply) = delivery.and_then(|delivery| delivery.answer.reply.take()) {
+        reply(ctx);
+    }
+    raw::REDISMODULE_OK as c_int
+}
+
+/// CLIENT UNBLOCK. The server's own timeouts are not used ([`NO_TIMEOUT`]).
+unsafe extern "C" fn on_timeout(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw::RedisModuleString, _: c_int) -> c_int {
+    // SAFETY: the context is a blocked client's, and has its handle; it is used within this callback.
+    let (client, ctx) = unsafe { (api!(RedisModule_GetBlockedClientHandle(ctx)), Ctx::new(ctx)) };
+    if let Some(waiter) = WAITERS.with_borrow_mut(|waiters| waiters.remove_client(client)) {
+        waiter.ask.nothing(ctx);
+        waiter.release();
+    } else if let Some((waiter, mut answer)) = WAITERS.with_borrow_mut(|waiters| waiters.answered.remove(&client)) {
+        answer.reply.take().into_iter().for_each(|reply| reply(ctx));
+        waiter.release();
+    }
+    raw::REDISMODULE_OK as c_int
+}
+
+/// The client went away, or the server sends it away: it became a replica, the cluster is down, CLIENT UNBLOCK with ERROR.
+///
+/// Where I/O threads are on, the server can still run commands between the tick and the delivery: CLIENT UNBLOCK then ends
+/// up here, with the answer in the server's hands and no reply given. That client gets nothing, and what it would have got
+/// is taken back ([`free_delivery`]). To one that is gone the reply does no harm.
+unsafe extern "C" fn on_disconnect(ctx: *mut raw::RedisModuleCtx, client: Client) {
+    if let Some(waiter) = WAITERS.with_borrow_mut(|waiters| waiters.remove_client(client)) {
+        waiter.release();
+    } else if let Some((waiter, answer)) = WAITERS.with_borrow_mut(|waiters| waiters.answered.remove(&client)) {
+        take_back_later(answer);
+        waiter.release();
+    // SAFETY: the context of this callback, used within it.
+    } else if let Some(delivery) = unsafe { delivery_of(ctx) } {
+        // SAFETY: as above.
+        delivery.ask.nothing(unsafe { Ctx::new(ctx) });
+    }
+}
+
+impl Waiter {
+    /// Lets the server free its side of a client that has gone or has its reply.
+    fn release(self) {
+        // SAFETY: as in `deliver`; there is no private data.
+        unsafe { api!(RedisModule_UnblockClient(self.client, std::ptr::null_mut())) };
+    }
+}
+
+/// Has what an answer handed over taken back, unless the client has got it.
+fn take_back_later(answer: Answer) {
+    let (Some(_), Some(take_back)) = (answer.reply, answer.undelivered) else { return };
+    WAITERS.with_borrow_mut(|waiters| waiters.undelivered.push(take_back));
+    turn::request();
+}
+
+unsafe extern "C" fn free_delivery(_: *mut raw::RedisModuleCtx, delivery: *mut c_void) {
+    // SAFETY: boxed by `deliver`, freed once.
+    let delivery = unsafe { Box::from_raw(delivery.cast::<Delivery>()) };
+    take_back_later(delivery.answer);
+}

@@ -1,0 +1,74 @@
+//! What is due of a lock without a command, and what a log or a primary says of locks.
+
+use super::change::{LOCK_SWEEP, changed};
+use super::value::{LockValue, Place, Writing, find, open, raise_floor};
+use crate::host::ctx::Class;
+use crate::host::data_type::{Value, ValueKey};
+use crate::host::deadlines::{A_VALUE, Due, look_again};
+use crate::host::key::{Key, Mode};
+use crate::host::server::HostKey;
+use crate::host::{Call, Ctx, Host, Stop, deadlines, waiters};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::calls::locks::Lock;
+
+/// Ends a lease that is due and removes a lock that is idle, for the tick of deadlines. None if the key does not hold the
+/// lock.
+pub fn handle(ctx: Ctx<'_>, due: &Due<'_>) -> Option<u32> {
+    let value = find(ctx, due.key, due.uid)?;
+    if ctx.may_write(&[due.key]) {
+        let time = value.time_at(due.now);
+        sweep(&Call { ctx, name: LOCK_SWEEP, key: due.key, rest: &[], stamp: None }, value, time);
+    } else {
+        ctx.look_at(due.uid, due.key, Some(look_again(due.now)));
+    }
+    Some(A_VALUE)
+}
+
+/// LOCKSWEEP: what a primary's timer did.
+///
+/// # Errors
+/// The key is of another type.
+pub fn apply_sweep(call: &Call<'_>) -> Result<(), Stop> {
+    if let Place::Lock(value) = open(call)? {
+        let now = value.time_of(call);
+        sweep(call, value, now);
+    }
+    call.ctx.status(c"OK");
+    Ok(())
+}
+
+fn sweep(call: &Call<'_>, mut value: Writing<'_>, now: Ms) {
+    if value.lock.expire(now) {
+        changed(call, &mut value, now, c"lock.expired");
+    } else if value.lock.is_idle(now) && !waiters::anybody(value.uid) {
+        if call.stamp.is_none() {
+            call.ctx.replicate(call.key, now, call.name, call.rest);
+        }
+        value.into_key().unlink();
+        call.ctx.signal_modified(call.key);
+        call.ctx.notify(Class::Generic, c"del", call.key);
+        return;
+    }
+    value.placed((call.ctx.db(), call.key));
+}
+
+/// LOCKLOAD: a whole lock and the floor, in a rewritten log.
+///
+/// # Errors
+/// The words are not those of this version.
+pub fn apply_load(call: &Call<'_>) -> Result<(), Stop> {
+    let malformed = || Stop::Server("ERR HOLDFAST.APPLY with a LOCKLOAD this version does not know".into());
+    let [image, floor] = call.rest else { return Err(malformed()) };
+    let floor = floor.integer().and_then(|n| u64::try_from(n).ok()).ok_or_else(malformed)?;
+    let lock = Lock::load(image.bytes()).map_err(|problem| Stop::Server(format!("ERR {problem}")))?;
+    raise_floor(floor.max(lock.floor()));
+    if let Some(mut key) = Key::open(call.ctx, call.key, Mode::Write) {
+        key.unlink();
+        let mut value = LockValue::new(lock);
+        value.placed((call.ctx.db(), call.key));
+        key.put(value);
+        deadlines::arm(call.ctx);
+    }
+    call.ctx.status(c"OK");
+    Ok(())
+}

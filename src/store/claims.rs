@@ -1,0 +1,190 @@
+//! Orders handed to workers: the reply, and the callers who wait for orders ([`crate::host::waiters`]).
+
+use super::keys::write_store;
+use super::value::StoreValue;
+use super::wire;
+use super::write::{QUIET, Rule, change};
+use crate::host::waiters::{self, Answer, Ask, Serve};
+use crate::host::{Call, Ctx, Host, OwnStr, Stop, Str};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::calls::work::{Claim, ClaimView};
+use holdfast_engine::terms::items::Item;
+
+/// What is done for callers who wait: no client's command as it came, and it moves no stock.
+const OURS: Rule<'_> = Rule { stamped: true, ..QUIET };
+
+/// Replies one order: the map that ORDER.CLAIM's documentation names.
+pub fn reply(ctx: Ctx<'_>, order: &ClaimView<'_>) {
+    let number = |name: &[u8], n: u64| {
+        ctx.bulk(name);
+        ctx.int(n as i64);
+    };
+    ctx.map(8);
+    ctx.bulk(b"order");
+    ctx.bulk(order.order);
+    number(b"token", order.token);
+    number(b"attempt", order.attempt);
+    ctx.bulk(b"customer");
+    ctx.bulk(order.customer);
+    ctx.bulk(b"items");
+    ctx.array(order.items.len());
+    for item in &order.items {
+        ctx.array(2);
+        ctx.bulk(item.sku);
+        ctx.int(item.qty as i64);
+    }
+    ctx.bulk(b"data");
+    if order.data.is_empty() {
+        ctx.null();
+    } else {
+        ctx.bulk(order.data);
+    }
+    number(b"placed-at", order.placed_at);
+    number(b"deadline", order.deadline);
+}
+
+/// An order in the hands of a caller whose reply is on its way: the store may have changed by then.
+struct Handed {
+    order: Vec<u8>,
+    token: u64,
+    attempt: u64,
+    customer: Vec<u8>,
+    items: Vec<(Vec<u8>, u64)>,
+    data: Vec<u8>,
+    placed_at: Ms,
+    deadline: Ms,
+}
+
+impl Handed {
+    fn new(view: &ClaimView<'_>) -> Self {
+        Handed {
+            order: view.order.to_vec(),
+            token: view.token,
+            attempt: view.attempt,
+            customer: view.customer.to_vec(),
+            items: view.items.iter().map(|item| (item.sku.to_vec(), item.qty)).collect(),
+            data: view.data.to_vec(),
+            placed_at: view.placed_at,
+            deadline: view.deadline,
+        }
+    }
+
+    fn view(&self) -> ClaimView<'_> {
+        ClaimView {
+            order: &self.order,
+            token: self.token,
+            attempt: self.attempt,
+            customer: &self.customer,
+            items: self.items.iter().map(|(sku, qty)| Item { sku, qty: *qty }).collect(),
+            data: &self.data,
+            placed_at: self.placed_at,
+            deadline: self.deadline,
+        }
+    }
+}
+
+/// What a caller who waits for orders asked for.
+pub struct Wanted {
+    worker: Vec<u8>,
+    count: usize,
+    lease_ms: Option<Ms>,
+}
+
+impl Ask for Wanted {
+    fn serve(&self) -> Serve {
+        serve
+    }
+
+    fn nothing(&self, ctx: Ctx<'_>) {
+        ctx.array(0);
+    }
+}
+
+/// Has the caller wait for orders of the store `uid`, milliseconds; 0 for ever.
+pub fn wait(call: &Call<'_>, uid: u64, claim: &Claim<'_>, block_ms: Ms) -> Stop {
+    let wanted = Wanted { worker: claim.worker.to_vec(), count: claim.count, lease_ms: claim.lease_ms };
+    waiters::wait(call, uid, wanted, block_ms)
+}
+
+/// Those who wait for orders of the call's store come before its caller.
+pub fn serve_first(call: &Call<'_>) {
+    if waiters::nobody() || call.ctx.denies_blocking() {
+        return;
+    }
+    let uid = write_store(call.ctx, call.key).ok().and_then(|place| Some(place.store().ok()?.uid));
+    if let Some(uid) = uid.filter(|uid| waiters::anybody(*uid)) {
+        serve(call.ctx, call.key, uid, usize::MAX);
+    }
+}
+
+/// Hands orders to those who wait for them, first come, first served; says how many callers got any ([`Serve`]).
+fn serve(ctx: Ctx<'_>, key: Str<'_>, uid: u64, most: usize) -> usize {
+    let Some(mut value) = write_store(ctx, key).ok().and_then(|place| place.store().ok()) else { return 0 };
+    if value.uid != uid {
+        return 0;
+    }
+    let mut answered = 0;
+    while answered < most && value.store.has_work() {
+        let Some(wanted) = waiters::first::<Wanted>(uid) else { break };
+        let claim = Claim { worker: &wanted.worker, count: wanted.count, lease_ms: wanted.lease_ms };
+        waiters::answer_first(uid, answer(ctx, key, &mut value, &claim));
+        answered += 1;
+    }
+    answered
+}
+
+/// Hands orders out, and makes the answer of it.
+fn answer(ctx: Ctx<'_>, key: Str<'_>, value: &mut StoreValue, claim: &Claim<'_>) -> Answer {
+    let handed = match hand_out(ctx, key, value, claim) {
+        Ok(handed) => handed,
+        Err(stop) => return Answer::new(move |ctx| ctx.error(&stop.text().unwrap_or_default())),
+    };
+    let (db, key, uid) = (ctx.db(), OwnStr::new(key.bytes()), value.uid);
+    let tokens: Vec<_> = handed.iter().map(|order| (order.order.clone(), order.token)).collect();
+    let answer = Answer::new(move |ctx| {
+        ctx.array(handed.len());
+        handed.iter().for_each(|order| reply(ctx, &order.view()));
+    });
+    answer.or_else(move |ctx| {
+        if ctx.select(db) {
+            take_back(ctx, key.get(), uid, &tokens);
+        }
+    })
+}
+
+fn hand_out(host: impl Host, key: Str<'_>, value: &mut StoreValue, claim: &Claim<'_>) -> Result<Vec<Handed>, Stop> {
+    let words = words(claim);
+    let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
+    let call = Call { ctx: host, name: c"ORDER.CLAIM", key, rest: &rest, stamp: None };
+    let now = value.time_of(&call);
+    let written = change(&call, OURS, value, now, |store, now, fx| {
+        let slots = store.claim(now, claim, fx)?;
+        Ok(slots.into_iter().map(|slot| Handed::new(&store.claimed(slot))).collect())
+    })?;
+    Ok(written.reply)
+}
+
+/// A claim as the command that a caller who waited is replicated as: without BLOCK.
+fn words(claim: &Claim<'_>) -> Vec<OwnStr> {
+    let mut words = vec![OwnStr::new(claim.worker), OwnStr::new(b"COUNT"), OwnStr::number(claim.count as u64)];
+    if let Some(lease_ms) = claim.lease_ms {
+        words.extend([OwnStr::new(b"LEASE"), OwnStr::number(lease_ms)]);
+    }
+    words
+}
+
+/// Takes back what was handed to a caller who went away before the reply: the next one in the queue gets it.
+fn take_back(host: impl Host, key: Str<'_>, uid: u64, orders: &[(Vec<u8>, u64)]) {
+    let Some(mut value) = write_store(host, key).ok().and_then(|place| place.store().ok()) else { return };
+    if value.uid != uid {
+        return;
+    }
+    for (order, token) in orders {
+        let words = [OwnStr::new(order), OwnStr::number(*token)];
+        let rest = words.each_ref().map(OwnStr::get);
+        let call = Call { ctx: host, name: wire::TAKE_BACK, key, rest: &rest, stamp: None };
+        // Refused where the lease has expired meanwhile, or somebody ended the order: then nothing is to be taken back.
+        let now = value.time_of(&call);
+        let _ = change(&call, OURS, &mut value, now, |store, now, fx| store.take_back(now, order, *token, fx));
+    }
+}

@@ -1,0 +1,213 @@
+//! Keys: how a store is opened, and the names of the streams next to it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::value::{Reading, StoreValue, Writing};
+use crate::host::data_type::{Read, Write};
+use crate::host::key::Mode;
+use crate::host::server::HostKey;
+use crate::host::slot::{tag, with_suffix};
+use crate::host::{Host, OwnStr, Stop, Str};
+use holdfast_engine::base::units::MAX_ID_BYTES;
+use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::streams::StreamKind;
+
+/// The store at a key, for reading.
+///
+/// # Errors
+/// The key is empty or of another type.
+pub fn read_store<H: Host>(host: H, name: Str<'_>) -> Result<Reading<H>, Stop> {
+    check_name(name.bytes())?;
+    let key = host.open(name, Mode::Read).ok_or(Refusal::NoStore)?;
+    Ok(Read::open(key)?)
+}
+
+/// A key that is open for writing, with the store that is there.
+pub enum Place<H: Host> {
+    /// The key is empty.
+    Empty(H::Key),
+    Store(Writing<H>),
+}
+
+impl<H: Host> Place<H> {
+    /// The store.
+    ///
+    /// # Errors
+    /// NOSTORE, if the key is empty.
+    pub fn store(self) -> Result<Writing<H>, Refusal> {
+        match self {
+            Place::Empty(_) => Err(Refusal::NoStore),
+            Place::Store(value) => Ok(value),
+        }
+    }
+}
+
+/// The store at a key, for writing.
+///
+/// # Errors
+/// The key is of another type, or its streams are another store's.
+#[inline]
+pub fn write_store<H: Host>(host: H, name: Str<'_>) -> Result<Place<H>, Stop> {
+    let place = any_store(host, name)?;
+    // What the primary did is done here too: it goes on with the deadlines of such a store.
+    if let Place::Store(value) = &place
+        && let Some(twin) = streams_of(host, name, value)
+        && !host.flags().replayed()
+    {
+        return Err(shares_with(&twin));
+    }
+    Ok(place)
+}
+
+/// The same, whosever the streams are.
+///
+/// # Errors
+/// The key is of another type.
+pub fn any_store<H: Host>(host: H, name: Str<'_>) -> Result<Place<H>, Stop> {
+    check_name(name.bytes()).or_else(|stop| if host.flags().replayed() { Ok(()) } else { Err(stop) })?;
+    let key = host.open(name, Mode::Write).ok_or(Refusal::NoStore)?;
+    if key.is_empty() {
+        return Ok(Place::Empty(key));
+    }
+    Ok(Place::Store(Write::open(key)?))
+}
+
+/// The store of this uid at a key, opened as `mode` says; none if the key holds something else by now.
+pub fn same_store<H: Host>(host: H, name: Str<'_>, uid: u64, mode: Mode) -> Option<Writing<H>> {
+    Write::<_, StoreValue>::open(host.open(name, mode)?).ok().filter(|value| value.uid == uid)
+}
+
+/// Refuses a key that has no streams in its own slot, or whose streams another store's key would share.
+///
+/// # Errors
+/// The argument `key` is refused, with the other store's name.
+pub fn check_new(host: impl Host, name: Str<'_>) -> Result<(), Stop> {
+    match twin_store(host, name) {
+        Some((twin, _)) => Err(shares_with(&twin)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a key to whose streams another store may have written: one of before version 0.2, which kept nobody from that.
+///
+/// # Errors
+/// As [`check_new`].
+pub fn check_alone(host: impl Host, name: Str<'_>) -> Result<(), Stop> {
+    match twin_store(host, name) {
+        Some((twin, value)) if !value.store.came_second() => Err(shares_with(&twin)),
+        _ => Ok(()),
+    }
+}
+
+fn shares_with(twin: &[u8]) -> Stop {
+    let twin = twin.escape_ascii();
+    let problem = format!("must not share its streams with the store {twin}: RENAME or delete one of them");
+    Refusal::argument("key", problem).into()
+}
+
+/// The key whose store would have the same streams: `{popup}` for `popup`, and the other way round.
+fn twin(name: &[u8]) -> Option<Vec<u8>> {
+    match name {
+        [b'{', inner @ .., b'}'] if !inner.is_empty() && !inner.contains(&b'}') => Some(inner.to_vec()),
+        _ if tag(name).is_none() && !name.contains(&b'}') => Some([b"{", name, b"}"].concat()),
+        _ => None,
+    }
+}
+
+/// The store that has, or would have, the same streams. The key is opened for reading: nothing may expire in here.
+fn twin_store<H: Host>(host: H, name: Str<'_>) -> Option<(Vec<u8>, Writing<H>)> {
+    let twin = twin(name.bytes())?;
+    let key = host.open(OwnStr::new(&twin).get(), Mode::Read)?;
+    Some((twin, Write::open(key).ok()?))
+}
+
+/// The store that has the streams of this one's key, if it is another: it was there first, and still is.
+#[inline]
+pub fn streams_of(host: impl Host, name: Str<'_>, value: &StoreValue) -> Option<Vec<u8>> {
+    value.store.came_second().then(|| twin_store(host, name)).flatten().map(|(twin, _)| twin)
+}
+
+/// Notes, when a store came to a key by RENAME, COPY, MOVE or RESTORE, whether another has the streams already: these
+/// commands cannot be refused. A store that was alone with the streams until now has them, whenever it came.
+pub fn note_arrival(host: impl Host, name: Str<'_>, value: &mut StoreValue) {
+    let twin = twin_store(host, name);
+    value.store.set_second(twin.is_some());
+    if let Some((twin, mut first)) = twin {
+        first.store.set_second(false);
+        let (name, twin) = (name.bytes().escape_ascii(), twin.escape_ascii());
+        host.warn(&format!("the store {name} came to a key whose streams the store {twin} has: it writes to none"));
+    }
+}
+
+/// Whether the streams of a store at this key would be in its slot. RENAME and RESTORE can put one where they are not.
+pub fn has_streams(name: &[u8]) -> bool {
+    check_name(name).is_ok()
+}
+
+fn check_name(name: &[u8]) -> Result<(), Stop> {
+    if name.is_empty() || name.len() > MAX_ID_BYTES {
+        let problem = format!("must be 1 to {MAX_ID_BYTES} bytes, got {}", name.len());
+        return Err(Refusal::argument("key", problem).into());
+    }
+    if tag(name).is_none() && name.contains(&b'}') {
+        let name = name.escape_ascii();
+        let problem = format!(
+            "must have braces as in 'shop:{{42}}' or none, so that its streams are in its hash slot, got '{name}'"
+        );
+        return Err(Refusal::argument("key", problem).into());
+    }
+    Ok(())
+}
+
+/// The names of the streams of one store, made when they are asked for.
+struct StreamNames {
+    store: Vec<u8>,
+    names: [Option<Rc<OwnStr>>; StreamKind::ALL.len()],
+}
+
+thread_local! {
+    /// The names of the store that was used last: mostly it is the next one too.
+    static LAST: RefCell<StreamNames> = const {
+        RefCell::new(StreamNames { store: Vec::new(), names: [const { None }; StreamKind::ALL.len()] })
+    };
+}
+
+/// The key of a stream of the store `name`, in the store's slot: `{popup}:orders` for `popup`, `shop:{42}:orders` for
+/// `shop:{42}`.
+pub fn stream_name(name: &[u8], kind: StreamKind) -> Rc<OwnStr> {
+    LAST.with_borrow_mut(|last| {
+        if last.store != name {
+            *last = StreamNames { store: name.to_vec(), names: [const { None }; StreamKind::ALL.len()] };
+        }
+        Rc::clone(
+            last.names[kind as usize].get_or_insert_with(|| Rc::new(with_suffix(name, &[kind.suffix().as_bytes()]))),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_whose_streams_would_leave_the_slot_are_refused() {
+        for good in [&b"popup"[..], b"shop:{42}", b"a{b", b"{x}", b"a{b}c", b"a{b}c}", b"{"] {
+            assert!(check_name(good).is_ok(), "{}", good.escape_ascii());
+        }
+        for bad in [&b""[..], b"}", b"}{", b"{}x", b"}a{", b"a}b", b"a{}b{c}", &[b'k'; 513]] {
+            assert!(check_name(bad).is_err(), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn twins_have_the_same_streams() {
+        for (name, other) in [(&b"p"[..], &b"{p}"[..]), (b"a{b", b"{a{b}"), (b"{", b"{{}"), (b"a:b", b"{a:b}")] {
+            assert_eq!(twin(name).as_deref(), Some(other), "{}", name.escape_ascii());
+            assert_eq!(twin(other).as_deref(), Some(name), "{}", other.escape_ascii());
+        }
+        for name in [&b"shop:{42}"[..], b"{42}x", b"{a}b}", b"{}", b"a}b"] {
+            assert_eq!(twin(name), None, "{}", name.escape_ascii());
+        }
+    }
+}

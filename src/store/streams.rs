@@ -1,0 +1,576 @@
+//! The streams next to a store, written with the server's native calls.
+//!
+//! The engine says what to write and under which id ([`Effects`]). A stream that an outsider has pushed ahead of the
+//! engine's ids takes the entry under its own next id, and the engine (and every replica) learns that: a REENTRY.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::keys::stream_name;
+use super::wire::{self, Reentry};
+use crate::host::ctx::Class;
+use crate::host::key::Mode;
+use crate::host::server::HostKey;
+use crate::host::stream::{Pairs, RawId};
+use crate::host::{Host, OwnStr, Stop, Str};
+use holdfast_engine::base::units::Ms;
+use holdfast_engine::store::Store;
+use holdfast_engine::terms::effects::{Effect, Effects};
+use holdfast_engine::terms::journal::Movement;
+use holdfast_engine::terms::metrics::{METRICS, Sample};
+use holdfast_engine::terms::streams::{EntryId, StreamKind};
+
+/// The names of fields, made once.
+struct Names {
+    orders: [OwnStr; 4],
+    complete: [OwnStr; 6],
+    journal: [OwnStr; 7],
+    retry: [OwnStr; 3],
+    dead: [OwnStr; 3],
+    metrics: [OwnStr; METRICS.len()],
+    empty: OwnStr,
+}
+
+thread_local! {
+    /// Room for the items of an entry, kept from one to the next.
+    static ITEMS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+
+    /// When it was last said that a stream takes nothing any more.
+    static WARNED: Cell<Option<Instant>> = const { Cell::new(None) };
+
+    /// Made when the first entry is written, on the server's main thread, which writes all of them.
+    static NAMES: Names = Names {
+        orders: ORDER_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
+        complete: ["order", "customer", "items", "placed-at", "took-ms", "result"].map(|n| OwnStr::new(n.as_bytes())),
+        journal: ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"].map(|n| OwnStr::new(n.as_bytes())),
+        retry: RETRY_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
+        dead: DEAD_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
+        metrics: METRICS.map(|metric| OwnStr::new(metric.name.as_bytes())),
+        empty: OwnStr::new(b""),
+    };
+}
+
+/// Argument strings that say what an order's entry says: they save a copy each.
+#[derive(Clone, Copy)]
+pub struct EntryWords<'a> {
+    pub order: Str<'a>,
+    /// Where the command names one.
+    pub customer: Option<Str<'a>>,
+    /// The data it is placed with, the result it is completed with.
+    pub text: Option<Str<'a>>,
+}
+
+/// The streams of one store, each opened when it is needed.
+pub struct Streams<'a, H: Host> {
+    host: H,
+    store_key: Str<'a>,
+    stamp: Ms,
+    /// Whether this server decides; a replica does what it receives.
+    decides: bool,
+    open: [Option<Stream<H>>; StreamKind::ALL.len()],
+    left_out: [bool; StreamKind::ALL.len()],
+    /// Streams that did not take an entry of this change under its id. All further entries of the change go into them by
+    /// a REENTRY each, which adds and trims: a replica, which learns it only afterwards, does the same in the same order.
+    by_reentry: [bool; StreamKind::ALL.len()],
+    /// The entry of an order that got another id than the engine gave it: both.
+    pub moved: Option<(EntryId, EntryId)>,
+    words: Option<&'a EntryWords<'a>>,
+}
+
+/// A stream that is open, with its name.
+struct Stream<H: Host> {
+    name: Rc<OwnStr>,
+    key: H::Key,
+}
+
+impl<'a, H: Host> Streams<'a, H> {
+    /// The streams of the store at `store_key`, for a call at `stamp`.
+    pub fn new(host: H, store_key: Str<'a>, stamp: Ms, decides: bool, words: Option<&'a EntryWords<'a>>) -> Self {
+        Streams {
+            host,
+            store_key,
+            stamp,
+            decides,
+            open: [const { None }; StreamKind::ALL.len()],
+            left_out: [false; StreamKind::ALL.len()],
+            by_reentry: [false; StreamKind::ALL.len()],
+            moved: None,
+            words,
+        }
+    }
+
+    fn stream(&mut self, kind: StreamKind) -> &mut Stream<H> {
+        let (host, store_key) = (self.host, self.store_key);
+        self.open[kind as usize].get_or_insert_with(|| {
+            let name = stream_name(store_key.bytes(), kind);
+            let key = host.open(name.get(), Mode::Write).expect("a key opens for writing, there or not");
+            Stream { name, key }
+        })
+    }
+
+    /// Refuses, before anything is changed, what could not be written: a key of another type, or in a cluster a stream
+    /// that has moved ahead of its store.
+    pub fn check(&mut self, kind: StreamKind) -> Result<(), Stop> {
+        let (host, store_key, decides) = (self.host, self.store_key, self.decides);
+        let Stream { name, key } = self.stream(kind);
+        if key.is_stream() {
+            return Ok(());
+        }
+        if !key.is_empty() {
+            let name = name.get().bytes().escape_ascii();
+            return Err(Stop::Server(format!("WRONGTYPE {name} must be a stream: the store writes its entries there")));
+        }
+        // While the slot moves, a stream that is not here may be on the other node: a consumer group made with MKSTREAM, say,
+        // makes one of which the store knows nothing. What was done elsewhere is done here: the slot may not be this node's yet.
+        if decides && host.flags().cluster() && !host.serves(&[store_key, name.get()]) {
+            return Err(Stop::Server(TRYAGAIN.into()));
+        }
+        Ok(())
+    }
+
+    /// Removes the streams with everything in them. Keys of another type are not the store's: they stay.
+    ///
+    /// # Errors
+    /// TRYAGAIN, with nothing removed, if in a cluster one of them is on another node than the store.
+    pub fn unlink(&mut self) -> Result<(), Stop> {
+        for kind in StreamKind::ALL {
+            if let Err(Stop::Server(text)) = self.check(kind)
+                && text == TRYAGAIN
+            {
+                return Err(Stop::Server(text));
+            }
+        }
+        for Stream { name, mut key } in self.open.iter_mut().filter_map(Option::take) {
+            if key.is_stream() {
+                key.unlink();
+                drop(key);
+                self.host.signal_modified(name.get());
+                self.host.notify(Class::Generic, c"del", name.get());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes nothing to a stream from now on.
+    pub fn leave_out(&mut self, kind: StreamKind) {
+        self.left_out[kind as usize] = true;
+    }
+
+    /// Opens the streams that a change writes. It has to be done before the change is replicated: where the time to live
+    /// of a stream is over, the server deletes it as it is opened, and replicates that at this moment.
+    pub fn open(&mut self, effects: &Effects) {
+        for kind in effects.list.iter().filter_map(Effect::stream) {
+            if self.open[kind as usize].is_none() {
+                self.stream(kind);
+            }
+        }
+    }
+
+    /// Writes what the engine wants written, and publishes its events.
+    pub fn apply(&mut self, store: &mut Store, effects: &Effects) {
+        for effect in &effects.list {
+            match effect {
+                Effect::Queued { order, id } => self.queued(store, *order, *id),
+                Effect::Left { kind, .. } if self.left_out[*kind as usize] => {}
+                Effect::Left { kind, id } => self.remove(*kind, *id),
+                Effect::Completed { order, id } => self.completed(store, *order, *id),
+                Effect::Retry { order, id } => self.listed(store, StreamKind::Retry, *order, *id),
+                Effect::Died { order, id } => self.listed(store, StreamKind::Dead, *order, *id),
+                Effect::Moved(_) if self.left_out[StreamKind::Journal as usize] => {}
+                Effect::Moved(movement) => self.journal(store, movement),
+                Effect::Sampled { .. } if self.left_out[StreamKind::Metrics as usize] => {}
+                Effect::Sampled { id, sample } => self.sampled(store, *id, sample),
+                Effect::Event(event) => {
+                    self.host.notify(Class::Module, event.name(), self.store_key);
+                }
+            }
+        }
+    }
+
+    fn queued(&mut self, store: &mut Store, order: u32, id: EntryId) {
+        if !self.add_order(store, order, id) {
+            self.enter(store, StreamKind::Orders, Some(order), id, &[]);
+        }
+    }
+
+    /// Adds an order's entry to `…:orders`.
+    fn add_order(&mut self, store: &Store, order: u32, id: EntryId) -> bool {
+        let items = items_of(store, order);
+        if let Some(EntryWords { order, customer: Some(customer), text }) = self.words {
+            return NAMES.with(|names| {
+                let data = text.unwrap_or(names.empty.get());
+                self.add(StreamKind::Orders, id, &names.orders, &[*order, *customer, items.get(), data])
+            });
+        }
+        let view = store.entry_view(order);
+        let [id_string, customer, data] = [view.id, view.customer, view.data].map(OwnStr::new);
+        NAMES.with(|names| {
+            let values = [id_string.get(), customer.get(), items.get(), data.get()];
+            self.add(StreamKind::Orders, id, &names.orders, &values)
+        })
+    }
+
+    /// Lists an order in `…:retry` or `…:dead`.
+    fn listed(&mut self, store: &mut Store, kind: StreamKind, order: u32, id: EntryId) {
+        if !self.left_out[kind as usize] && !self.add_listed(store, kind, order, id) {
+            self.enter(store, kind, Some(order), id, &[]);
+        }
+    }
+
+    /// Adds an order's entry to `…:retry`, which has the attempt that is due, or `…:dead`, which has how many it had.
+    fn add_listed(&mut self, store: &Store, kind: StreamKind, order: u32, id: EntryId) -> bool {
+        let view = store.entry_view(order);
+        let next = u64::from(kind == StreamKind::Retry);
+        let mut attempt = itoa::Buffer::new();
+        let attempt = attempt.format(u64::from(view.attempts) + next).as_bytes();
+        let values = [view.id, attempt, view.reason].map(OwnStr::new);
+        NAMES.with(|names| {
+            let fields = if kind == StreamKind::Retry { &names.retry } else { &names.dead };
+            self.add(kind, id, fields, &values.each_ref().map(OwnStr::get))
+        })
+    }
+
+    fn completed(&mut self, store: &mut Store, order: u32, id: EntryId) {
+        if !self.add_complete(store, order, id) {
+            self.enter(store, StreamKind::Complete, Some(order), id, &[]);
+        }
+    }
+
+    /// Adds an order's entry to `…:complete`, and trims it.
+    fn add_complete(&mut self, store: &Store, order: u32, id: EntryId) -> bool {
+        let (items, view) = (items_of(store, order), store.entry_view(order));
+        let (mut placed, mut took) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let took = took.format(view.ended_at.saturating_sub(view.placed_at)).as_bytes();
+        let [customer, placed, took] = [view.customer, placed.format(view.placed_at).as_bytes(), took].map(OwnStr::new);
+        let with = |this: &mut Self, names: &Names, order: Str, result: Str| {
+            let values = [order, customer.get(), items.get(), placed.get(), took.get(), result];
+            this.add(StreamKind::Complete, id, &names.complete, &values)
+        };
+        let added = NAMES.with(|names| match self.words {
+            Some(words) => with(self, names, words.order, words.text.unwrap_or(names.empty.get())),
+            None => {
+                let [order, result] = [view.id, view.result].map(OwnStr::new);
+                with(self, names, order.get(), result.get())
+            }
+        });
+        if added {
+            self.trim(StreamKind::Complete, store.settings().history);
+        }
+        added
+    }
+
+    fn journal(&mut self, store: &mut Store, movement: &Movement) {
+        let values = movement_values(movement);
+        self.told(store, StreamKind::Journal, movement.id, &values.each_ref().map(OwnStr::get));
+    }
+
+    fn sampled(&mut self, store: &mut Store, id: EntryId, sample: &Sample) {
+        let values = sample.0.map(|number| OwnStr::new(itoa::Buffer::new().format(number).as_bytes()));
+        self.told(store, StreamKind::Metrics, id, &values.each_ref().map(OwnStr::get));
+    }
+
+    /// Adds an entry that is no order's to its capped stream.
+    fn told(&mut self, store: &mut Store, kind: StreamKind, id: EntryId, values: &[Str<'_>]) {
+        if !self.add_record(store, kind, id, values) {
+            self.enter(store, kind, None, id, values);
+        }
+    }
+
+    /// The same under an id, with the trim.
+    fn add_record(&mut self, store: &Store, kind: StreamKind, id: EntryId, values: &[Str<'_>]) -> bool {
+        let added = NAMES.with(|names| {
+            let fields: &[OwnStr] = if kind == StreamKind::Journal { &names.journal } else { &names.metrics };
+            // A REENTRY of a version with other fields: there is nothing to write that this one would understand.
+            fields.len() == values.len() && self.add(kind, id, fields, values)
+        });
+        if added {
+            let settings = store.settings();
+            self.trim(kind, if kind == StreamKind::Journal { settings.journal } else { settings.metrics });
+        }
+        added
+    }
+
+    /// Adds an entry; false if the stream is ahead of the id.
+    fn add(&mut self, kind: StreamKind, id: EntryId, names: &[OwnStr], values: &[Str<'_>]) -> bool {
+        if self.by_reentry[kind as usize] {
+            return false;
+        }
+        debug_assert_eq!(names.len(), values.len());
+        let host = self.host;
+        let Stream { name, key } = self.stream(kind);
+        let mut pairs = Pairs::new();
+        for (name, value) in names.iter().zip(values) {
+            pairs.push(name.get());
+            pairs.push(*value);
+        }
+        let added = key.add(raw(id), &pairs);
+        if added {
+            host.notify(Class::Stream, c"xadd", name.get());
+        }
+        added
+    }
+
+    /// Adds an entry that its stream did not take, on the server that decides: under the stream's own next id, as a
+    /// REENTRY, which replicas get too. They leave the stream alone until then. A stream that takes nothing any more does not
+    /// get the entry, there and here.
+    #[cold]
+    fn enter(&mut self, store: &mut Store, kind: StreamKind, order: Option<u32>, id: EntryId, values: &[Str<'_>]) {
+        self.by_reentry[kind as usize] = true;
+        if !self.decides {
+            return;
+        }
+        let Some(next) = self.next_id(store, kind, id) else { return self.warn_full(kind) };
+        if self.reenter(store, kind, order, next, values) && order.is_some() {
+            self.moved = Some((id, next));
+        }
+    }
+
+    /// Does a REENTRY here, and replicates it if it could be done.
+    fn reenter(
+        &mut self,
+        store: &mut Store,
+        kind: StreamKind,
+        order: Option<u32>,
+        id: EntryId,
+        values: &[Str<'_>],
+    ) -> bool {
+        let before = std::mem::take(&mut self.by_reentry[kind as usize]);
+        let added = self.add_again(store, kind, order, id, values);
+        self.by_reentry[kind as usize] = before;
+        if added {
+            let order_id = order.map(|order| store.entry_view(order).id.to_vec()).unwrap_or_default();
+            let entry = Reentry { stream: kind_name(kind), order: &order_id, id, values };
+            wire::replicate_reentry(self.host, self.store_key, self.stamp, &entry);
+            store.reentry(kind, order, id);
+        }
+        added
+    }
+
+    /// Says that a stream takes nothing any more, once in a while: it is so with every entry.
+    fn warn_full(&mut self, kind: StreamKind) {
+        let host = self.host;
+        let now = Instant::now();
+        if WARNED.get().is_none_or(|last| now.duration_since(last) >= WARN_EVERY) {
+            WARNED.set(Some(now));
+            let name = self.stream(kind).name.get().bytes().escape_ascii();
+            host.warn(&format!("{name} {FULL}"));
+        }
+    }
+
+    /// The id under which an entry that was to be `id` can be added: that one, if the stream is not ahead of it, or the
+    /// next of the stream that no other entry ever had. None, if the stream takes nothing any more.
+    fn next_id(&mut self, store: &Store, kind: StreamKind, id: EntryId) -> Option<EntryId> {
+        let name = Rc::clone(&self.stream(kind).name);
+        // The server may find the time to live over as it is asked: then nobody may have the stream open.
+        self.open[kind as usize] = None;
+        let last = self.host.last_stream_id(name.get());
+        self.stream(kind);
+        let Some((ms, seq)) = last else { return Some(id) };
+        let next = match seq.checked_add(1) {
+            Some(seq) => EntryId::at_or_past(ms, seq),
+            None => EntryId { ms: ms.checked_add(1)?, seq: 0 },
+        };
+        let next = if next > id { next.max(store.last_entry(kind).next(0)) } else { id };
+        Some(next).filter(|next| next.ms < Ms::MAX)
+    }
+
+    /// Refuses a stream that takes nothing any more.
+    pub fn check_room(&mut self, store: &Store, kind: StreamKind) -> Result<(), Stop> {
+        self.next_id(store, kind, EntryId::default()).map(drop).ok_or_else(|| self.full(kind))
+    }
+
+    fn full(&mut self, kind: StreamKind) -> Stop {
+        Stop::Server(format!("ERR {} {FULL}", self.stream(kind).name.get().bytes().escape_ascii()))
+    }
+
+    /// Writes an order's entry in a stream of orders back under its id, or under the stream's next one.
+    ///
+    /// # Errors
+    /// The stream takes nothing any more; TRYAGAIN, if in a cluster this node does not serve it now.
+    pub fn write_back(
+        &mut self,
+        store: &mut Store,
+        kind: StreamKind,
+        (old, order): (EntryId, u32),
+    ) -> Result<(), Stop> {
+        let id = self.next_id(store, kind, old).ok_or_else(|| self.full(kind))?;
+        if self.reenter(store, kind, Some(order), id, &[]) {
+            return Ok(());
+        }
+        Err(if self.host.flags().cluster() { Stop::Server(TRYAGAIN.into()) } else { self.full(kind) })
+    }
+
+    /// Does what a REENTRY from the primary or from a log says.
+    pub fn reentry(
+        &mut self,
+        store: &mut Store,
+        kind: StreamKind,
+        order: Option<u32>,
+        id: EntryId,
+        values: &[Str<'_>],
+    ) {
+        if !self.add_again(store, kind, order, id, values) {
+            self.host.warn("an entry that the primary wrote could not be written here");
+        }
+        store.reentry(kind, order, id);
+    }
+
+    /// Adds an entry, as a REENTRY does.
+    fn add_again(
+        &mut self,
+        store: &Store,
+        kind: StreamKind,
+        order: Option<u32>,
+        id: EntryId,
+        values: &[Str<'_>],
+    ) -> bool {
+        match (kind, order) {
+            (StreamKind::Orders, Some(order)) => self.add_order(store, order, id),
+            (StreamKind::Retry | StreamKind::Dead, Some(order)) => self.add_listed(store, kind, order, id),
+            (StreamKind::Complete, Some(order)) => self.add_complete(store, order, id),
+            (StreamKind::Journal | StreamKind::Metrics, None) => self.add_record(store, kind, id, values),
+            _ => false,
+        }
+    }
+
+    /// The key of a stream, open.
+    pub fn key(&mut self, kind: StreamKind) -> &H::Key {
+        &self.stream(kind).key
+    }
+
+    /// How many entries a stream has.
+    pub fn length(&mut self, kind: StreamKind) -> u64 {
+        let key = self.key(kind);
+        if key.is_stream() { key.len() } else { 0 }
+    }
+
+    /// Removes entries that belong to nothing, and on the server that decides replicates it. Says how many there were.
+    pub fn remove_foreign(&mut self, kind: StreamKind, ids: &[RawId]) -> u64 {
+        let (host, store_key) = (self.host, self.store_key);
+        let Stream { name, key } = self.stream(kind);
+        if !key.is_stream() {
+            return 0;
+        }
+        let removed: Vec<_> = ids.iter().filter(|id| key.delete(**id)).collect();
+        if removed.is_empty() {
+            return 0;
+        }
+        host.notify(Class::Stream, c"xdel", name.get());
+        if self.decides {
+            let ids = removed.iter().flat_map(|id| [id.ms, id.seq]).map(OwnStr::number);
+            let words: Vec<_> = [OwnStr::new(kind_name(kind).to_bytes())].into_iter().chain(ids).collect();
+            let words: Vec<_> = words.iter().map(OwnStr::get).collect();
+            host.replicate(store_key, self.stamp, wire::REMOVED, &words);
+        }
+        removed.len() as u64
+    }
+
+    /// Whether an entry is there.
+    pub fn has(&mut self, kind: StreamKind, id: EntryId) -> bool {
+        let key = self.key(kind);
+        key.is_stream() && key.has(raw(id))
+    }
+
+    fn remove(&mut self, kind: StreamKind, id: EntryId) {
+        let host = self.host;
+        let Stream { name, key } = self.stream(kind);
+        if key.is_stream() && key.delete(raw(id)) {
+            host.notify(Class::Stream, c"xdel", name.get());
+        }
+    }
+
+    /// Holds a stream to at most `length` entries. Trimmed one by one, each trim would walk over all that were trimmed
+    /// from the same node before: so a few more are removed at once, and then none for a while.
+    fn trim(&mut self, kind: StreamKind, length: u64) {
+        let host = self.host;
+        let Stream { name, key } = self.stream(kind);
+        if !key.is_stream() || key.len() <= length {
+            return;
+        }
+        let length = length - (length / TRIM_PART).min(TRIM_MOST);
+        if key.trim(length) > 0 {
+            host.notify(Class::Stream, c"xtrim", name.get());
+        }
+    }
+
+    /// Signals the streams that were written, for WATCH and client-side caching.
+    pub fn signal(&self) {
+        for stream in self.open.iter().flatten() {
+            self.host.signal_modified(stream.name.get());
+        }
+    }
+}
+
+/// What the server says itself when keys of one command are on two nodes.
+pub const TRYAGAIN: &str = "TRYAGAIN Multiple keys request during rehashing of slot";
+
+/// The items of an order, as its entries say them.
+fn items_of(store: &Store, order: u32) -> OwnStr {
+    ITEMS.with_borrow_mut(|items| {
+        items.clear();
+        store.items_json(order, items);
+        OwnStr::new(items)
+    })
+}
+
+/// What a journal's entry says.
+fn movement_values(movement: &Movement) -> [OwnStr; 7] {
+    let mut numbers = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
+    let [delta, on_hand, held] = &mut numbers;
+    [
+        movement.kind.as_bytes(),
+        &movement.sku,
+        delta.format(movement.delta).as_bytes(),
+        on_hand.format(movement.on_hand).as_bytes(),
+        held.format(movement.held).as_bytes(),
+        &movement.reference,
+        &movement.reason,
+    ]
+    .map(OwnStr::new)
+}
+
+/// A stream that is full is trimmed by this part of its entries …
+const TRIM_PART: u64 = 16;
+
+/// … and by no more than these, at once.
+const TRIM_MOST: u64 = 64;
+
+/// What is wrong with a stream that takes nothing any more, and what helps.
+const FULL: &str = "takes no more entries, because its last id is the largest possible: delete the stream with DEL (its \
+     consumer groups are deleted with it), then STORE.REPAIR writes it again";
+
+/// How long nothing more is logged of a stream that takes nothing any more.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// The id of an entry as the server has it.
+fn raw(id: EntryId) -> RawId {
+    RawId { ms: id.ms, seq: u64::from(id.seq) }
+}
+
+const ORDER_FIELDS: [&str; 4] = ["order", "customer", "items", "data"];
+const RETRY_FIELDS: [&str; 3] = ["order", "attempt", "reason"];
+const DEAD_FIELDS: [&str; 3] = ["order", "attempts", "reason"];
+
+/// The fields of an entry of a stream of orders, in their order; none of another stream.
+pub fn field_names(kind: StreamKind) -> &'static [&'static str] {
+    match kind {
+        StreamKind::Orders => &ORDER_FIELDS,
+        StreamKind::Retry => &RETRY_FIELDS,
+        StreamKind::Dead => &DEAD_FIELDS,
+        StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => &[],
+    }
+}
+
+/// The name of a stream in a REENTRY.
+pub fn kind_name(kind: StreamKind) -> &'static CStr {
+    match kind {
+        StreamKind::Orders => c"orders",
+        StreamKind::Complete => c"complete",
+        StreamKind::Journal => c"journal",
+        StreamKind::Retry => c"retry",
+        StreamKind::Dead => c"dead",
+        StreamKind::Metrics => c"metrics",
+    }
+}
