@@ -1,8 +1,8 @@
 //! The store as a pure, deterministic state machine: (state, stamped command) → (state, reply, effects).
 //!
 //! Nothing in here knows Redis, reads a clock or draws a random number. The caller passes the time with every call; the
-//! same calls with the same stamps lead to the same state on a primary, on a replica, in a log that is replayed and in a
-//! test. Every call first checks everything that can be refused, then changes the state in a way that cannot fail.
+//! same calls with the same stamps lead to the same state on a primary, on a replica, in a log that is replayed and in
+//! a test. Every call first checks everything that can be refused, then changes the state in a way that cannot fail.
 //!
 //! Each folder imports only from those above it in this list; `calls` and `books` stand next to each other.
 #![forbid(unsafe_code)]

@@ -31,7 +31,7 @@ pub fn acquired(call: &Call<'_>, value: &mut LockValue, now: Ms, taken: Taken) -
     raise_floor(taken.token);
     // Owner and ttl: nobody waits on a replica.
     let rest = call.rest.get(..2).unwrap_or(call.rest);
-    let event = if taken.anew { c"lock.acquired" } else { c"lock.renewed" };
+    let event = if taken.is_new { c"lock.acquired" } else { c"lock.renewed" };
     changed(&Call { rest, ..*call }, value, now, event);
     taken.token
 }

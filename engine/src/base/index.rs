@@ -1,7 +1,7 @@
 //! From an id to a slot: an extendible hash table of small tables.
 //!
-//! One table that doubles at a million entries would stop the server for tens of milliseconds. Here a table that is full
-//! splits in two and moves at most [`SEGMENT_MAX`] entries, whatever the size of the whole.
+//! One table that doubles at a million entries would stop the server for tens of milliseconds. Here a table that is
+//! full splits in two and moves at most [`SEGMENT_MAX`] entries, whatever the size of the whole.
 
 use hashbrown::HashTable;
 
@@ -81,8 +81,8 @@ impl Index {
     }
 
     fn halves(full: &HashTable<u32>, bits: u32, hash_of: &impl Fn(u32) -> u64) -> (HashTable<u32>, HashTable<u32>) {
-        // The records are all over the memory: hashing them one by one would wait for each. Without what is done with the
-        // hash in between, the processor fetches many at a time.
+        // The records are all over the memory: hashing them one by one would wait for each. Without what is done with
+        // the hash in between, the processor fetches many at a time.
         let hashes: Vec<(u32, u64)> = full.iter().map(|slot| (*slot, hash_of(*slot))).collect();
         let mut low = HashTable::with_capacity(SEGMENT_MAX);
         let mut high = HashTable::with_capacity(SEGMENT_MAX);

@@ -93,8 +93,8 @@ impl<T: Record> Slab<T> {
         (0..self.end()).filter_map(|slot| self.get(slot).map(|record| (slot, record)))
     }
 
-    /// One step of a cursor over slots: looks at `count` of them from `cursor` on, however many hold a record that `seen`
-    /// lets through. The next cursor, 0 at the end, and what was seen.
+    /// One step of a cursor over slots: looks at `count` of them from `cursor` on, however many hold a record that
+    /// `seen` lets through. The next cursor, 0 at the end, and what was seen.
     pub fn scan<'a, R>(&'a self, cursor: u64, count: usize, seen: impl Fn(&'a T) -> Option<R>) -> (u64, Vec<R>) {
         let end = self.end();
         let from = cursor.min(u64::from(end)) as u32;

@@ -12,8 +12,8 @@ const _: () = assert!(MAX_QUANTITY < i64::MAX as u64 / 4, "sums of quantities mu
 /// The longest id (store key, SKU, hold, order, customer, group, worker, source, REF), in bytes.
 pub const MAX_ID_BYTES: usize = 512;
 
-/// The most `sku qty` pairs one command may carry. It bounds the time one command can take: 2,000 SKUs of 512 bytes, the
-/// worst case, take about as long as a slice of due work may.
+/// The most `sku qty` pairs one command may carry. It bounds the time one command can take: 2,000 SKUs of 512 bytes,
+/// the worst case, take about as long as a slice of due work may.
 pub const MAX_ITEMS: usize = 2_000;
 
 /// The longest `DATA`, `RESULT` or `REASON`, in bytes: 1 MiB.

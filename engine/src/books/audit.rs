@@ -1,7 +1,8 @@
 //! The audit: a recount of every sum from the holds and orders themselves, in slices, while the store goes on working.
 //!
-//! First the holds and orders are counted ([`crate::store::recount`]) and each is looked up where it has to be found. Then
-//! what the queue, the workers and the dead name is looked at, and at the end the sums are compared. A step per slice.
+//! First the holds and orders are counted ([`crate::store::recount`]) and each is looked up where it has to be found.
+//! Then what the queue, the workers and the dead name is looked at, and at the end the sums are compared. A step per
+//! slice.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
@@ -237,8 +238,8 @@ impl Store {
         self.orders.records().get(slot).map_or(b"", Order::id)
     }
 
-    /// Whether what is among the ready, the due retries, the aging and the dead belongs there. Says whether there was any
-    /// to look at.
+    /// Whether what is among the ready, the due retries, the aging and the dead belongs there. Says whether there was
+    /// any to look at.
     fn check_lists(&self, audit: &mut AuditProgress, slice: usize) -> bool {
         let queue = &self.queue;
         let ready = next_entries(queue.ready(), &mut audit.ready, slice);

@@ -94,8 +94,8 @@ impl Store {
         fx.push(Effect::Queued { order: slot, id: entry });
     }
 
-    /// Dead orders whose number among them is higher than `after`, as they died: looks at `count` and says where to go on,
-    /// 0 at the end.
+    /// Dead orders whose number among them is higher than `after`, as they died: looks at `count` and says where to go
+    /// on, 0 at the end.
     pub fn dead_from(&self, after: u64, count: usize, wanted: impl Fn(&[u8]) -> bool) -> (u64, Vec<&[u8]>) {
         let mut ids = Vec::new();
         let mut last = 0;

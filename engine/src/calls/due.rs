@@ -1,5 +1,5 @@
-//! Deadlines: holds that expire, leases that expire, retries that come due, orders that get late, ended holds and orders
-//! and REFs that are forgotten. In slices, so that a million of them in one millisecond never stop the server.
+//! Deadlines: holds that expire, leases that expire, retries that come due, orders that get late, ended holds and
+//! orders and REFs that are forgotten. In slices, so that a million of them in one millisecond never stop the server.
 
 use crate::base::units::Ms;
 use crate::record::customer::{UnitChange, UnitChanges};

@@ -35,8 +35,8 @@ impl Store {
         self.orders.find(id)
     }
 
-    /// Orders with the entries they have to have in a stream, from a slot on: looks at `count` slots and says where to go
-    /// on, 0 at the end.
+    /// Orders with the entries they have to have in a stream, from a slot on: looks at `count` slots and says where to
+    /// go on, 0 at the end.
     pub fn entries_from(&self, kind: StreamKind, from: u32, count: u32, found: &mut Vec<(EntryId, u32)>) -> u32 {
         let end = self.orders.records().end();
         let to = from.saturating_add(count).min(end);
@@ -62,7 +62,7 @@ impl Store {
         }
     }
 
-    /// What the entries of the order in a slot say of it beside its items.
+    /// What the entries of the order in a slot say of it, next to its items.
     pub fn entry_view(&self, slot: u32) -> EntryView<'_> {
         let order = self.orders.at(slot);
         let extra = self.orders.extra(order);

@@ -41,6 +41,24 @@ struct Taken {
     qty: u64,
 }
 
+/// How a hold ends.
+struct Ending {
+    state: HoldState,
+    at: Ms,
+    /// The fingerprint of the call that ends it.
+    call: u128,
+    forget_at: Ms,
+}
+
+impl Ending {
+    fn end(&self, hold: &mut Hold) {
+        hold.state = self.state;
+        hold.ended_at = self.at;
+        hold.end_call = self.call;
+        hold.due.at = self.forget_at;
+    }
+}
+
 impl Store {
     /// Sets units aside; replies when the hold expires.
     pub fn reserve(&mut self, now: Ms, reserve: &Reserve<'_>, fx: &mut Effects) -> Result<Ms, Refusal> {
@@ -80,8 +98,8 @@ impl Store {
         self.add_hold(hold);
     }
 
-    /// The first reply, if the hold is live with the same content. Of one that ended, only its end matters: a caller that
-    /// gets a time takes the units for held.
+    /// The first reply, if the hold is live with the same content. Of one that ended, only its end matters: a caller
+    /// that gets a time takes the units for held.
     fn reserved_before(&self, slot: u32, now: Ms, reserve: &Reserve<'_>) -> Result<Ms, Refusal> {
         self.check_live(slot, now)?;
         let hold = self.holds.at(slot);
@@ -135,10 +153,7 @@ impl Store {
         self.check_live(slot, self.stamp(now))?;
         let taken = self.check_close(slot, close)?;
         self.touch(now, fx);
-        let left = self.take_from_hold(slot, close, &taken, fx);
-        if left == 0 {
-            self.end_hold(slot, ends_as, content.call);
-        }
+        let left = self.take_from_hold(slot, close, &taken, &self.ending(ends_as, content.call), fx);
         self.remember(by, close.reference, &content, left);
         fx.event(if close.commit { Event::HoldCommitted } else { Event::HoldReleased });
         Ok(left)
@@ -164,8 +179,15 @@ impl Store {
         Ok(taken)
     }
 
-    /// Takes units from a hold; what is left in it.
-    fn take_from_hold(&mut self, slot: u32, close: &Close<'_>, taken: &[Taken], fx: &mut Effects) -> u64 {
+    /// Takes units from a hold, which ends with the last of them; what is left in it.
+    fn take_from_hold(
+        &mut self,
+        slot: u32,
+        close: &Close<'_>,
+        taken: &[Taken],
+        ending: &Ending,
+        fx: &mut Effects,
+    ) -> u64 {
         let kind = if close.commit { "commit" } else { "release" };
         let (units, left) = self.changing_hold(slot, |hold| {
             let mut units = UnitsList::new();
@@ -175,19 +197,26 @@ impl Store {
                 item.committed += if close.commit { *qty } else { 0 };
                 units.push(Units { sku: item.sku, qty: *qty });
             }
-            (units, hold.left())
+            let left = hold.left();
+            if left == 0 {
+                ending.end(hold);
+            }
+            (units, left)
         });
-        for Units { sku, qty } in units.iter().copied() {
-            let how = if close.commit { Move::Ship(qty) } else { Move::Free(qty) };
+        let mut changes = UnitChanges::new();
+        for Units { sku, qty } in units {
+            let how = if close.commit {
+                self.counters.units_sold = self.counters.units_sold.saturating_add(qty);
+                Move::Ship(qty)
+            } else {
+                changes.push(UnitChange::less(Units { sku, qty }));
+                Move::Free(qty)
+            };
             self.move_stock(sku, how, Why::new(kind, close.hold), fx);
         }
-        if close.commit {
-            let sold: u64 = units.iter().map(|units| units.qty).sum();
-            self.counters.units_sold = self.counters.units_sold.saturating_add(sold);
+        if !changes.is_empty() {
+            self.customers.change(self.holds.at(slot).customer, 0, &changes);
         }
-        let changes: UnitChanges =
-            units.iter().filter(|_| !close.commit).map(|units| UnitChange::less(*units)).collect();
-        self.customers.change(self.holds.at(slot).customer, 0, &changes);
         left
     }
 
@@ -197,19 +226,16 @@ impl Store {
         let left = hold.items.iter().map(|item| Units { sku: item.sku, qty: item.left });
         let changes: UnitChanges = left.map(UnitChange::less).collect();
         self.customers.change(hold.customer, 0, &changes);
-        self.end_hold(slot, state, 0);
-    }
-
-    /// Ends a hold, to be remembered for `keep-ms`. What it still had is not in it any more.
-    fn end_hold(&mut self, slot: u32, state: HoldState, call: u128) {
-        let (now, forget_at) = (self.now, self.forget_at());
+        let ending = self.ending(state, 0);
         self.changing_hold(slot, |hold| {
             hold.items.iter_mut().for_each(|item| item.left = 0);
-            hold.state = state;
-            hold.ended_at = now;
-            hold.end_call = call;
-            hold.due.at = forget_at;
+            ending.end(hold);
         });
+    }
+
+    /// How a hold ends now, to be remembered for `keep-ms`.
+    fn ending(&self, state: HoldState, call: u128) -> Ending {
+        Ending { state, at: self.now, call, forget_at: self.forget_at() }
     }
 
     /// Whether the store knows the hold, live or ended.

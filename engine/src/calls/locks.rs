@@ -11,15 +11,15 @@ use crate::base::units::{Bytes, MAX_ID_BYTES, MAX_QUANTITY, Ms};
 use crate::terms::refusal::Refusal;
 
 /// How long a lock that nobody holds is kept, milliseconds since its last change. One that is taken again and again is
-/// not made anew each time; and its slot takes the last token along to another node of a cluster, whose clock may lag by
+/// not created each time; and its slot takes the last token along to another node of a cluster, whose clock may lag by
 /// that much and whose floor knows nothing of it.
 pub const LINGER_MS: Ms = 60_000;
 
 /// Tokens of one millisecond of the clock: that many owners a millisecond, for hours, before tokens run ahead of it.
 const TOKENS_A_MS: u64 = 1024;
 
-/// The highest floor there is. A token beyond it cannot come from a clock, only from a forged image: such a lock runs out
-/// of tokens alone, and leaves 2^40 to all others.
+/// The highest floor there is. A token beyond it cannot come from a clock, only from a forged image: such a lock runs
+/// out of tokens alone, and leaves 2^40 to all others.
 pub const FLOOR_MAX: u64 = MAX_QUANTITY - (1 << 40);
 
 /// The version of the image.
@@ -43,7 +43,7 @@ pub struct Lock {
 pub struct Taken {
     pub token: u64,
     /// Whether it was free before; otherwise the same owner held it already.
-    pub anew: bool,
+    pub is_new: bool,
 }
 
 /// Who holds a lock.
@@ -84,22 +84,22 @@ impl Lock {
         self.holder(now).is_some_and(|holder| holder.token == token)
     }
 
-    /// Takes it for `ttl_ms` milliseconds; none if another owner holds it. An owner who holds it already keeps the token
-    /// and the time it was taken, and the lease begins anew: the same call again, after a lost reply, is safe.
+    /// Takes it for `ttl_ms` milliseconds; none if another owner holds it. An owner who holds it already keeps the
+    /// token and the time it was taken, and the lease starts again: the same call again, after a lost reply, is safe.
     pub fn acquire(&mut self, now: Ms, owner: &[u8], ttl_ms: Ms) -> Result<Option<Taken>, Refusal> {
         if let Some(holder) = self.holder(now) {
             let (token, same) = (holder.token, holder.owner == owner);
             if same {
                 self.extend(now, ttl_ms);
             }
-            return Ok(same.then_some(Taken { token, anew: false }));
+            return Ok(same.then_some(Taken { token, is_new: false }));
         }
         let token = self.next_token(now)?;
         self.owner = owner.into();
         self.token = token;
         self.taken_at = now;
         self.extend(now, ttl_ms);
-        Ok(Some(Taken { token, anew: true }))
+        Ok(Some(Taken { token, is_new: true }))
     }
 
     fn next_token(&self, now: Ms) -> Result<u64, Refusal> {
@@ -115,7 +115,7 @@ impl Lock {
         self.changed_at = now;
     }
 
-    /// Begins the lease anew, from now; false if it is not held under this token any more.
+    /// Starts the lease again, from now; false if it is not held under this token any more.
     pub fn renew(&mut self, now: Ms, token: u64, ttl_ms: Ms) -> bool {
         let held = self.is_held_under(now, token);
         if held {
@@ -164,12 +164,12 @@ impl Lock {
         self.changed_at
     }
 
-    /// What locks made anew have to stay above once this one is gone.
+    /// What new locks have to stay above once this one is deleted.
     pub fn floor(&self) -> u64 {
         self.token.min(FLOOR_MAX)
     }
 
-    /// Bytes beside the structure itself.
+    /// Bytes next to the structure itself.
     pub fn weight(&self) -> usize {
         self.owner.len()
     }
@@ -183,7 +183,10 @@ impl Lock {
         out
     }
 
-    /// Reads an image that anyone may have made; what is wrong with it, where it is none.
+    /// Reads an image, which anyone may have written.
+    ///
+    /// # Errors
+    /// What is wrong with it.
     pub fn load(mut image: &[u8]) -> Result<Self, &'static str> {
         const CUT: &str = "corrupt lock image: cut off";
         let image = &mut image;

@@ -13,8 +13,8 @@ use crate::terms::states::OrderState;
 use crate::terms::streams::StreamKind;
 
 impl Store {
-    /// When the next sample is due, `every_ms` behind the last one, if anything changed since that or, as `refused` says,
-    /// was refused.
+    /// When the next sample is due, `every_ms` behind the last one, if anything changed since that or, as `refused`
+    /// says, was refused.
     #[inline]
     pub fn sample_due(&self, every_ms: Ms, refused: bool) -> Option<Ms> {
         (self.sampling.changed || refused).then_some(self.sampling.last.saturating_add(every_ms))
@@ -44,8 +44,8 @@ impl Store {
 }
 
 impl StoreInfo {
-    /// The numbers of [`METRICS`](crate::terms::metrics::METRICS), in that order, without the quantiles at its end: those
-    /// exist only in a sample.
+    /// The numbers of [`METRICS`](crate::terms::metrics::METRICS), in that order, without the quantiles at its end:
+    /// those exist only in a sample.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
         self.counters.all().into_iter().chain(gauges(self))
     }

@@ -1,5 +1,5 @@
-//! Orders at work: `ORDER.CLAIM`, `ORDER.RENEW`, `ORDER.YIELD`, `ORDER.FAIL`, and what happens when a lease expires or a
-//! retry is due.
+//! Orders at work: `ORDER.CLAIM`, `ORDER.RENEW`, `ORDER.YIELD`, `ORDER.FAIL`, and what happens when a lease expires or
+//! a retry is due.
 
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
@@ -17,16 +17,17 @@ use crate::terms::refusal::{Refusal, Shown, checked_sum};
 use crate::terms::states::OrderState;
 use crate::terms::streams::{EntryId, StreamKind};
 
-/// The most orders one ORDER.CLAIM hands out: at about a microsecond each, a millisecond.
+/// The most orders one ORDER.CLAIM gives out: at about a microsecond each, a millisecond.
 pub const CLAIM_MAX: usize = 1_000;
 
-/// One ORDER.CLAIM hands out no further order once those it has carry so many bytes of ids, items and data: 4 MiB.
+/// Bytes of ids, items and data after which one ORDER.CLAIM gives out no further order: 4 MiB.
 const CLAIM_BYTES: usize = 4 << 20;
 
 /// The most orders one ORDER.YIELD gives back, the first claimed first: a few milliseconds.
 pub const YIELD_MAX: usize = 10_000;
 
-/// What an entry that is written counts in a budget of due work, beside one for the record: it takes as long as so many.
+/// What an entry that is written counts in a budget of due work, next to 1 for the record: it takes as long as 3
+/// records.
 pub(crate) const ENTRY_WEIGHT: u64 = 3;
 
 /// The reason of an order that died of the end of its last lease.
@@ -36,7 +37,7 @@ const LEASE_EXPIRED: &[u8] = b"lease ended";
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
     pub worker: &'a [u8],
-    /// At most so many orders; more than [`CLAIM_MAX`] are never handed out at once.
+    /// The most orders to give out; never more than [`CLAIM_MAX`].
     pub count: usize,
     /// The store's `lease-ms` where none is named.
     pub lease_ms: Option<Ms>,
@@ -154,8 +155,8 @@ impl Store {
         Ok(deadline)
     }
 
-    /// Gives a worker's orders back to their positions in the queue, uncounted as attempts; replies how many: all it has,
-    /// but not more than [`YIELD_MAX`].
+    /// Gives a worker's orders back to their positions in the queue, uncounted as attempts; replies how many: all it
+    /// has, but not more than [`YIELD_MAX`].
     pub fn yield_all(&mut self, now: Ms, worker: &[u8], fx: &mut Effects) -> u64 {
         let Some(worker) = self.workers.find(worker) else { return 0 };
         let claims = self.workers.records().at(worker).claims.values();
@@ -307,8 +308,8 @@ impl Store {
         Ok(Some(failure).filter(|_| failed.token == 0 && failed.call == call && !since))
     }
 
-    /// Completes an order and gives the next one to the same worker: the id of the entry in `…:complete`, and the slot of
-    /// the next order. The same call again gives the same order, while the worker still has it under that claim.
+    /// Completes an order and gives the next one to the same worker: the id of the entry in `…:complete`, and the slot
+    /// of the next order. The same call again gives the same order, while the worker still has it under that claim.
     pub fn complete_and_claim(
         &mut self,
         now: Ms,

@@ -3,7 +3,8 @@
 use crate::base::packed::{put, put_bytes, take, take_bytes};
 use crate::base::units::Ms;
 
-/// Happenings an order remembers; the oldest go first. It bounds what an order that is retried or advanced for ever takes.
+/// Events an order remembers; the oldest are dropped first. It bounds what an order that is retried or advanced for
+/// ever takes.
 pub(crate) const HISTORY_EVENTS_MAX: u64 = 100;
 
 /// Bytes of a reason that the history keeps; the streams and the order itself have all of it.
@@ -22,13 +23,13 @@ pub enum HistoryEvent<'a> {
     Yielded { at: Ms },
     /// It ran out of attempts.
     Dead { at: Ms, reason: &'a [u8] },
-    /// It was queued anew.
+    /// It was queued again.
     Redriven { at: Ms },
     /// It came to a step of fulfilment.
     Step { at: Ms, step: &'a [u8], version: u64 },
 }
 
-/// The happenings of one order.
+/// The events of one order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct History {
     packed: Vec<u8>,

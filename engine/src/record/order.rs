@@ -22,8 +22,8 @@ pub(crate) enum Position {
     None = 0,
     /// In the list of those that came and wait, first in, first out.
     Fifo = 1,
-    /// Among those that are given out by the time they were queued and are not in that list: first of their group, given
-    /// back, redriven.
+    /// Among those that are given out by the time they were queued and are not in that list: first of their group,
+    /// given back, redriven.
     Ready = 2,
     /// Among the due retries.
     Retry = 3,

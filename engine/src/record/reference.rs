@@ -114,7 +114,8 @@ impl Record for Ref {
     }
 }
 
-/// The fingerprint of a call: XXH3-128 over its parts, each with its length, so that no two lists of parts run together.
+/// The fingerprint of a call: XXH3-128 over its parts, each with its length, so that no two lists of parts run
+/// together.
 pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u128 {
     let mut bytes = Vec::new();
     for part in parts {

@@ -81,8 +81,8 @@ impl Customers {
         }
     }
 
-    /// Changes units that are kept in a tree, or have to be: a long list against a packed one would take the square of its
-    /// length. Whether there are any afterwards.
+    /// Changes units that are kept in a tree, or have to be: a long list against a packed one would take the square of
+    /// its length. Whether there are any afterwards.
     fn change_many(&mut self, slot: u32, refs: u64, changes: &[UnitChange]) -> bool {
         let customer = self.table.at_mut(slot);
         let many = self.many.entry(slot).or_insert_with(|| customer.open().few().into_iter().collect());

@@ -60,8 +60,8 @@ impl Holds {
         hold
     }
 
-    /// Changes a hold: the one way in which that is done, so that counts and a recount stay right. What the change gives,
-    /// and when the hold was due before and is now.
+    /// Changes a hold: the one way in which that is done, so that counts and a recount stay right. What the change
+    /// gives, and when the hold was due before and is now.
     pub(super) fn change<R>(&mut self, slot: u32, change: impl FnOnce(&mut Hold) -> R) -> (R, DueKey, DueKey) {
         self.recounted(slot, -1);
         let hold = self.table.at_mut(slot);

@@ -1,5 +1,5 @@
-//! A store: its parts, each with private fields and the few ways in which it changes. What goes through several parts at
-//! once (stock with its journal, an order with its deadline and its worker) changes here.
+//! A store: its parts, each with private fields and the few ways in which it changes. What goes through several parts
+//! at once (stock with its journal, an order with its deadline and its worker) changes here.
 
 pub(crate) mod agenda;
 mod checks;
@@ -195,8 +195,8 @@ impl Store {
         slot
     }
 
-    /// Changes an order; its state, its deadline, the claims of its worker, the counts and a recount follow. Its position
-    /// in the queue is the caller's: it decides who is next.
+    /// Changes an order; its state, its deadline, the claims of its worker, the counts and a recount follow. Its
+    /// position in the queue is the caller's: it decides who is next.
     #[inline]
     pub(crate) fn changing_order<R>(&mut self, slot: u32, change: impl FnOnce(&mut Order, &mut Extra) -> R) -> R {
         let (result, before, after) = self.orders.change(slot, change);

@@ -151,8 +151,8 @@ impl Orders {
         (order, extra)
     }
 
-    /// Changes an order: the one way in which that is done, so that its state, the counts by state, the list of the dead
-    /// and a recount stay right. What the change gives, and the order's ties before and after.
+    /// Changes an order: the one way in which that is done, so that its state, the counts by state, the list of the
+    /// dead and a recount stay right. What the change gives, and the order's ties before and after.
     #[inline]
     pub(super) fn change<R>(&mut self, slot: u32, change: impl FnOnce(&mut Order, &mut Extra) -> R) -> (R, Ties, Ties) {
         self.recounted(slot, -1);
@@ -167,6 +167,7 @@ impl Orders {
         let (after, now_dead) = (Ties::of(extra), extra.stage.dead());
         self.retry_entries = self.retry_entries + u64::from(extra.stage.retry().is_some()) - u64::from(retried);
         order.set_state(extra.stage.state());
+        debug_assert!(state.may_become(order.state()), "an order went from {state:?} to {:?}", order.state());
         self.by_state[state as usize] -= 1;
         self.by_state[order.state() as usize] += 1;
         if dead != now_dead {
@@ -177,7 +178,8 @@ impl Orders {
         (result, before, after)
     }
 
-    /// An order's neighbours, its position and whether it is late: what the queue keeps in the records, and nobody counts.
+    /// An order's neighbours, its position and whether it is late: what the queue keeps in the records, and nobody
+    /// counts.
     pub(super) fn queued_mut(&mut self, slot: u32) -> &mut Order {
         self.table.at_mut(slot)
     }

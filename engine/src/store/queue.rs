@@ -2,8 +2,8 @@
 //!
 //! An order that names no group is in a list through the orders themselves, first in, first out: placing and claiming
 //! cost the same whatever its length. What cannot be there (an order given back, the first of a group, one that was
-//! redriven) is among the ready ones, sorted by when it was queued. The orders of a group are in a list of their own; only
-//! its first is ever offered, so a blocked group is never looked at.
+//! redriven) is among the ready ones, sorted by when it was queued. The orders of a group are in a list of their own;
+//! only its first is ever offered, so a blocked group is never looked at.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! A recount of what holds and orders add up to, for an audit. It goes through the slots in order; a record that changes
-//! in a slot which was counted already is subtracted before and added after the change, so that at every moment the
-//! recount is that of the slots so far.
+//! A recount of what holds and orders add up to, for an audit. It goes through the slots in order; a record that
+//! changes in a slot which was counted already is subtracted before and added after the change, so that at every moment
+//! the recount is that of the slots so far.
 
 use crate::base::units::{Ms, NIL};
 use crate::record::due::DueKey;

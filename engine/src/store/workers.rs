@@ -45,8 +45,8 @@ impl Workers {
         self.last_token = token;
     }
 
-    /// The next token: the larger of the last and 1 and of the clock, so that it grows also where the last ones were lost
-    /// with a server.
+    /// The next token: the larger of the last and 1 and of the clock, so that it grows also where the last ones were
+    /// lost with a server.
     pub fn next_token(&mut self, now: Ms) -> u64 {
         let clock = now.min(MAX_QUANTITY / TOKENS_A_MS / 2) * TOKENS_A_MS;
         self.last_token = clock.max(self.last_token + 1);

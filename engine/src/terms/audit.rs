@@ -3,8 +3,8 @@
 /// One thing on which the books and the recount disagree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What was compared: `on-hand`, `held`, `sold`, `customer`, `customer by SKU`, `orders`, `holds`, `queue`, `group`,
-    /// `worker`, `late`, `due`, `index`, `stream`.
+    /// What was compared: `on-hand`, `held`, `sold`, `customer`, `customer by SKU`, `orders`, `holds`, `queue`,
+    /// `group`, `worker`, `late`, `due`, `index`, `stream`.
     pub what: &'static str,
     /// Of which SKU, customer, state or stream.
     pub id: Box<[u8]>,

@@ -1,12 +1,12 @@
-//! One movement of stock, as `…:journal` tells it.
+//! One movement of stock, as `…:journal` shows it.
 
 use crate::terms::streams::EntryId;
 
 /// What moved the stock of one SKU, and where that left it.
 ///
 /// `delta` is, by kind: `set`, `adjust`, `sync`, `return` units more (or less) on_hand; `reserve`, `place` units more
-/// held; `scrap` units that came back and were written off (neither held nor on_hand moves); `release`, `expire`, `cancel` units less held (negative); `commit`, `complete` units less held and on_hand
-/// (negative).
+/// held; `scrap` units that came back and were written off (neither held nor on_hand moves); `release`, `expire`,
+/// `cancel` units less held (negative); `commit`, `complete` units less held and on_hand (negative).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Movement {
     /// Its id in the stream.
@@ -24,7 +24,7 @@ pub struct Movement {
     pub reason: Box<[u8]>,
 }
 
-/// Why stock moves: what a journal entry says beside the numbers.
+/// Why stock moves: what a journal entry says next to the numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct Why<'a> {
     pub kind: &'static str,

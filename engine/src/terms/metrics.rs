@@ -1,5 +1,6 @@
 //! What a store counts and measures: every counter and gauge with its name, its unit and its meaning, once. The stream
-//! `…:metrics`, STORE.INFO, INFO, docs/metrics.md, Prometheus, the page and the terminal view take their words from here.
+//! `…:metrics`, STORE.INFO, INFO, docs/metrics.md, Prometheus, the page and the terminal view take their words from
+//! here.
 
 use crate::terms::refusal::Code;
 
@@ -113,7 +114,8 @@ counters! {
     dead, "dead", Orders, Work, "Died", "orders that ran out of attempts or failed for good";
     expired, "expired", Count, Customers, "Carts expired", "holds that expired: their units went back on sale";
     claimed, "claimed", Orders, Work, "Claimed", "times an order was given to a worker";
-    units_sold, "units-sold", Units, Stock, "Units shipped", "units that left with completed orders and committed holds, returns not subtracted";
+    units_sold, "units-sold", Units, Stock, "Units shipped",
+        "units that left with completed orders and committed holds, returns not subtracted";
     lapsed, "lapsed", Orders, Work, "Leases expired", "attempts that ended because the worker's lease expired";
     redriven, "redriven", Orders, Work, "Redriven", "dead orders that were queued again";
     late, "late", Orders, Orders, "Late", "orders that took longer than the store promises (sla-ms)";
@@ -139,7 +141,8 @@ gauges! {
     "available", Units, Stock, "Available", "units that can be sold now: on-hand less held less safety";
     "held", Units, Stock, "Held", "units set aside for live holds and open orders";
     "sold", Units, Stock, "Sold", "units that have left, less those returned";
-    "oversold", Units, Stock, "Oversold", "units promised beyond what is on hand: 0 unless somebody counts stock down below what is held";
+    "oversold", Units, Stock, "Oversold",
+        "units promised beyond what is on hand: 0 unless somebody counts stock down below what is held";
     "queued", Orders, Orders, "Queued", "orders that wait for a worker";
     "in-work", Orders, Orders, "In work", "orders that workers have under a lease";
     "retrying", Orders, Orders, "Retrying", "orders whose attempt failed and that wait for the next";
@@ -148,9 +151,13 @@ gauges! {
     "holds", Count, Customers, "Carts open", "live holds: units set aside until a deadline";
     "customers", Count, Customers, "Customers", "customers with a hold, an order or units that count towards the limit";
     "workers", Count, Work, "Workers", "workers that have orders under a lease";
-    "oldest-waiting-ms", Ms, Orders, "Oldest waiting", "how long ago the order that is next was placed, milliseconds; 0: no order waits";
-    "p50-ms", Ms, Latency, "Half within", "half of the orders completed since the last sample took no longer from placed to completed, milliseconds; 0: there were none";
-    "p99-ms", Ms, Latency, "99 % within", "99 of 100 of the orders completed since the last sample took no longer, milliseconds";
+    "oldest-waiting-ms", Ms, Orders, "Oldest waiting",
+        "how long ago the order that is next was placed, milliseconds; 0: no order waits";
+    "p50-ms", Ms, Latency, "Half within",
+        "half of the orders completed since the last sample took no longer from placed to completed, milliseconds; 0: \
+         there were none";
+    "p99-ms", Ms, Latency, "99 % within",
+        "99 of 100 of the orders completed since the last sample took no longer, milliseconds";
     "max-ms", Ms, Latency, "Longest", "the longest of the orders completed since the last sample, milliseconds";
 }
 

@@ -32,7 +32,7 @@ pub enum Refusal {
     BadState(String),
     /// The id is known with other content; the text names the id and what differs.
     Mismatch(String),
-    /// The worker's lease passed on: the token is not the current one. 0: there is none, the order is in another state.
+    /// The worker's lease expired: the token is not the current one. 0: no worker has the order.
     Fenced { current: u64, state: OrderState },
     /// A numbered feed skipped ahead.
     Gap { expected: u64 },
@@ -150,7 +150,8 @@ codes! {
     Expired, "EXPIRED", "expired", "Cart expired", "the hold expired before it was ordered";
     BadState, "BADSTATE", "badstate", "Not possible any more", "the order or hold is in a state that does not allow it";
     Mismatch, "MISMATCH", "mismatch", "Same id, other content", "a repeated call differs from the first";
-    Fenced, "FENCED", "fenced", "Worker came too late", "the worker's lease had expired, and its token is no longer the current one";
+    Fenced, "FENCED", "fenced", "Worker came too late",
+        "the worker's lease had expired, and its token is no longer the current one";
     Gap, "GAP", "gap", "Feed skipped ahead", "a number is missing in an outside system's stock feed";
     Err, "ERR", "err", "Call not understood", "an argument is missing or out of range";
 }

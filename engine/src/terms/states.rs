@@ -1,8 +1,10 @@
-//! The states of orders and holds, with their meaning, once: replies, docs, page and terminal view take their words from
-//! here.
+//! The states of orders and holds, with their meaning, once: replies, docs, page and terminal view take their words
+//! from here.
 
 macro_rules! states {
-    ($(#[$about:meta])* $type:ident { $($state:ident = $number:literal, $name:literal, $label:literal, $meaning:literal;)* }) => {
+    ($(#[$about:meta])* $type:ident {
+        $($state:ident = $number:literal, $name:literal, $label:literal, $meaning:literal;)*
+    }) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[repr(u8)]
@@ -66,6 +68,15 @@ states! {
 }
 
 impl OrderState {
+    /// Whether an order in this state can be in that one after a call.
+    pub(crate) fn may_become(self, next: OrderState) -> bool {
+        match self {
+            OrderState::Completed | OrderState::Cancelled => next == self,
+            OrderState::Dead => matches!(next, OrderState::Dead | OrderState::Queued | OrderState::Cancelled),
+            _ => true,
+        }
+    }
+
     /// Whether the order still holds its units: it waits or is being worked on.
     pub const fn is_open(self) -> bool {
         matches!(self, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)

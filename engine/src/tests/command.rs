@@ -132,8 +132,9 @@ pub enum Command {
     Sample {
         refused: Vec<(&'static str, u64)>,
     },
-    /// An entry of an order got another id: its own again, or one `ahead_ms` past the stream's last. That of its end once
-    /// it is completed, that in `…:dead` once it is dead, else the one in `…:orders`, or in `…:retry` on the `side`.
+    /// An entry of an order got another id: its own again, or one `ahead_ms` past the stream's last. That of its end
+    /// once it is completed, that in `…:dead` once it is dead, else the one in `…:orders`, or in `…:retry` on the
+    /// `side`.
     Reentry {
         order: Id,
         side: bool,
@@ -224,9 +225,9 @@ impl Command {
         }
     }
 
-    /// The same command, aimed at what there is: at an order in the state it is meant for, where its own is one of those
-    /// that stand for any; and under a token of one of its claims, 0 the last, 1 the one before, where it names a small
-    /// one. Nobody can make up a token, but anybody may come with an old one.
+    /// The same command, aimed at what there is: at an order in the state it is meant for, where its own is one of
+    /// those that stand for any; and under a token of one of its claims, 0 the last, 1 the one before, where it names a
+    /// small one. Nobody can make up a token, but anybody may come with an old one.
     pub fn aimed(mut self, store: &Store) -> Command {
         let state = match self {
             Command::Redrive { .. } => Some(OrderState::Dead),

@@ -44,8 +44,8 @@ pub fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..count)
 }
 
-/// What a run starts with: some stock, and settings so small that it sees many of each deadline, and orders that run out
-/// of attempts.
+/// What a run starts with: some stock, and settings so small that it sees many of each deadline, and orders that run
+/// out of attempts.
 pub fn opening() -> Vec<Command> {
     let times = [(Field::KeepMs, 200), (Field::HoldMs, 60), (Field::LeaseMs, 40), (Field::SlaMs, 90)];
     let others = [(Field::Journal, 9), (Field::Attempts, 3), (Field::BackoffMs, 5)];

@@ -117,7 +117,8 @@ proptest! {
         let mut rounds = 0;
         while shift.store.open_orders() > 0 {
             rounds += 1;
-            prop_assert!(rounds <= bound, "{} orders are stuck: {:?}", shift.store.open_orders(), shift.store.info(shift.now));
+            let open = shift.store.open_orders();
+            prop_assert!(rounds <= bound, "{open} orders are stuck: {:?}", shift.store.info(shift.now));
             shift.let_time_pass();
             shift.work(fails);
             prop_assert_eq!(audited(&mut shift.store, 1_000), []);

@@ -31,7 +31,7 @@ fn the_same_owner_keeps_its_token() {
     let mut lock = Lock::new(0);
     let token = take(&mut lock, START, "ann", 100);
     let again = lock.acquire(START + 60, b"ann", 100).unwrap().unwrap();
-    assert_eq!((Some(again.token), again.anew), (token, false));
+    assert_eq!((Some(again.token), again.is_new), (token, false));
     let holder = lock.holder(START + 159).unwrap();
     assert_eq!((holder.taken_at, holder.deadline), (START, START + 160));
 }
@@ -159,13 +159,13 @@ impl History {
         let taken = lock.acquire(self.now, &[b'a' + owner], deadline - self.now).unwrap();
         match (held, taken) {
             (None, Some(taken)) => {
-                assert!(taken.anew && self.tokens.last().is_none_or(|last| *last < taken.token), "tokens grow");
+                assert!(taken.is_new && self.tokens.last().is_none_or(|last| *last < taken.token), "tokens grow");
                 assert!(taken.token >= self.now * 1024);
                 self.tokens.push(taken.token);
                 self.holder = Some((owner, taken.token, deadline));
             }
             (Some((holder, token, _)), Some(taken)) => {
-                assert_eq!((holder, token, false), (owner, taken.token, taken.anew), "two holders");
+                assert_eq!((holder, token, false), (owner, taken.token, taken.is_new), "two holders");
                 self.holder = Some((owner, token, deadline));
             }
             (held, None) => assert!(held.is_some_and(|(holder, ..)| holder != owner), "free, and refused"),
@@ -203,10 +203,11 @@ proptest! {
         for (ms, step) in steps {
             now = now.saturating_add_signed(ms);
             for lock in [&mut one, &mut other] {
+                let token = lock.holder(now).map(|held| held.token);
                 match step {
                     Step::Acquire(owner, ttl) => drop(lock.acquire(now, &[owner + 1], ttl)),
-                    Step::Renew(_, ttl) => drop(lock.holder(now).map(|held| held.token).map(|token| lock.renew(now, token, ttl))),
-                    Step::Release(_) => drop(lock.holder(now).map(|held| held.token).map(|token| lock.release(now, token))),
+                    Step::Renew(_, ttl) => drop(token.map(|token| lock.renew(now, token, ttl))),
+                    Step::Release(_) => drop(token.map(|token| lock.release(now, token))),
                     Step::Sweep | Step::Reload => drop(lock.expire(now)),
                 }
             }

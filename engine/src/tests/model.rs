@@ -1,5 +1,5 @@
-//! A store as one would write it down without a thought for speed: lists of what is, and every sum made anew whenever it
-//! is asked for. What it says is what the engine has to say.
+//! A store as one would write it down without a thought for speed: lists of what is, and every sum made anew whenever
+//! it is asked for. What it says is what the engine has to say.
 
 mod holds;
 mod metrics;

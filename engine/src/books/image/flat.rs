@@ -1,7 +1,7 @@
 //! What few orders have, field by field: how every version of the image writes it, and the digest.
 //!
-//! In memory an order has what its stage has, and nothing else. In an image each field stands for itself, so a loader has
-//! to look which of them go together: [`Flat::into_extra`] is the one place where that is done.
+//! In memory an order has what its stage has, and nothing else. In an image each field stands for itself, so a loader
+//! has to look which of them go together: [`Flat::into_extra`] is the one place where that is done.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
-/// What few orders have. Where there is none of something, it is 0 or empty: nothing of it is ever 0 or empty otherwise.
+/// What few orders have. A field that an order does not have is 0 or empty, which it never is otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Flat<'a> {
     pub state: OrderState,

@@ -9,12 +9,12 @@ pub(crate) mod flat;
 pub mod load;
 pub(crate) mod save;
 
-/// The version of the format, in the first piece. A loader reads its own version and all before it. Since 2, a REF names
-/// its command, a return whether it was scrap, an order the sum of returns that it no longer remembers one by one, and a
-/// store whether it came second to the streams of its key.
+/// The version of the format, in the first piece. A loader reads its own version and all before it. Since 2, a REF
+/// names its command, a return whether it was scrap, an order the sum of returns that it no longer remembers one by
+/// one, and a store whether it came second to the streams of its key.
 const VERSION: u64 = 2;
 
-/// A piece is handed out once it is this long; only a record longer than that makes a longer piece.
+/// A piece is passed on once it is this long; only a record longer than that makes a longer piece.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// What a piece holds, in the order the sections come.

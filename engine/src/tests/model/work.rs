@@ -216,8 +216,8 @@ impl Model {
         }
     }
 
-    /// When a retry is due: the backoff doubles with each attempt up to the cap, and of that is waited half at least. How
-    /// much, only the engine knows.
+    /// When a retry is due: the backoff doubles with each attempt up to the cap, and of that is waited half at least.
+    /// How much, only the engine knows.
     fn retry_at(&self, id: &Id, attempt: u64, after_ms: Option<u64>) -> u64 {
         if let Some(after_ms) = after_ms {
             return self.now + after_ms;
