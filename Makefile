@@ -33,7 +33,7 @@ setup: ## install what building and running need, if it is missing: C compiler, 
 servers: ## fetch more servers for the tests: Valkey, RedisTimeSeries
 	@scripts/setup servers $(SERVERS)
 
-node: ## fetch Node with npm, if this machine has none or an older one than 20.19
+node: ## fetch Node with npm, if this machine has none or one older than 20.19
 	@scripts/setup node $(NODE)
 
 chromium: ## install Chromium if it is missing
@@ -61,7 +61,8 @@ checks: ## test scripts/setup: it finds what is missing, and says how to get it
 browser: build node chromium ## test the page in headless Chromium (HOLDFAST_SCREENSHOTS=dir: keep pictures)
 	npm ci --prefix tests/browser --no-audit --no-fund
 	HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) \
-	  HOLDFAST_SCREENSHOTS=$(abspath $(HOLDFAST_SCREENSHOTS)) CHROMIUM=$$(command -v $(CHROMIUM)) npm test --prefix tests/browser
+	  HOLDFAST_SCREENSHOTS=$(abspath $(HOLDFAST_SCREENSHOTS)) CHROMIUM=$$(command -v $(CHROMIUM)) \
+	  npm test --prefix tests/browser
 
 grafana: node ## check the Grafana dashboards with Grafana's own types and code
 	@cd grafana/check; \
