@@ -1,4 +1,4 @@
-//! INV.RESERVE, EXTEND, COMMIT, RELEASE, HOLD and HOLDS, and what happens at a hold's deadline.
+//! INV.RESERVE, EXTEND, COMMIT, RELEASE, HOLD and HOLDS, and what happens at the deadline of a hold.
 
 use crate::common::{
     Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, open_store, server_now_ms, stock, tests,
@@ -30,7 +30,7 @@ tests![
     a_deadline_far_ahead_costs_nothing,
 ];
 
-/// The guarantee: units are sellable again this long after the deadline, at the latest.
+/// The guarantee: units can be sold again at most this long after the deadline.
 const EXPIRY_SLACK_MS: i64 = 10;
 
 fn state(client: &mut Client, hold: &str) -> String {
@@ -262,7 +262,7 @@ fn a_hold_becomes_an_order(binary: &ServerBinary) {
     client.refused("BADSTATE", "INV.RELEASE popup h-1");
     client.refused("BADSTATE", "INV.COMMIT popup h-1");
     client.refused("NOHOLD", "ORDER.PLACE popup o-2 c-1 HOLD h-9");
-    // The hold's deadline passes, and moves nothing: the units are the order's.
+    // The hold's deadline passes and changes nothing: the units belong to the order.
     let now_ms = server_now_ms(&mut client);
     wait_until(DEADLINE, "the hold's deadline has passed", || server_now_ms(&mut client) > now_ms + 250);
     assert_eq!(stock(&mut client, "popup", "sku-1"), (3, 3, 0));
@@ -283,7 +283,7 @@ fn a_hold_of_another_customer_is_a_mismatch(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// Follows INV.HOLDS to its end.
+/// Iterates with INV.HOLDS to the end.
 fn holds(client: &mut Client, options: &str) -> BTreeSet<String> {
     let (mut cursor, mut found) = ("0".to_string(), BTreeSet::new());
     loop {
@@ -317,7 +317,7 @@ fn holds_scan(binary: &ServerBinary) {
     client.refused_naming("ERR", "COUNT", "INV.HOLDS popup 0 COUNT 0");
 }
 
-/// Looks at clock and stock in one transaction until the units are free: (last seen held at, first seen free at).
+/// Reads clock and stock in one transaction until the units are free: (last time seen held, first time seen free).
 fn watch_expiry(client: &mut Client) -> (i64, i64) {
     let mut last_held_ms = 0;
     loop {
@@ -335,8 +335,8 @@ fn watch_expiry(client: &mut Client) -> (i64, i64) {
 }
 
 /// By the server's own clock, units are not sold before the deadline, and are free 10 ms after it. A busy machine may
-/// stop the server itself for longer than that, so one clean round out of a few is asked for; being early never is
-/// forgiven.
+/// stop the server itself for longer, so one good round out of a few is enough; being early is always
+/// an error.
 fn expiry_frees_units_within_ten_ms(binary: &ServerBinary) {
     const ROUNDS: usize = 5;
     let server = Server::start(binary);
@@ -372,7 +372,7 @@ fn extended_hold_outlives_its_first_deadline(binary: &ServerBinary) {
     assert_eq!(state(&mut client, "h-1"), "expired");
 }
 
-/// Makes so many holds that are due in the same millisecond; false when that moment came before all were made.
+/// Makes this many holds that are due in the same millisecond; false if that moment came before all were made.
 fn hold_many(client: &mut Client, count: i64, lead_ms: i64) -> bool {
     let deadline_ms = server_now_ms(client) + lead_ms;
     for from in (0..count).step_by(1000) {
@@ -421,10 +421,10 @@ fn expired_units_are_sold_again(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// A timer set far ahead must not make the server look at it all the time.
+/// A timer far in the future must not make the server check it all the time.
 fn a_deadline_far_ahead_costs_nothing(binary: &ServerBinary) {
     const WATCH: Duration = Duration::from_millis(400);
-    /// A server that spins takes most of the time it is watched; one that idles, a few milliseconds.
+    /// A server that spins uses most of the time; an idle one a few milliseconds.
     const IDLE_CPU_S: f64 = 0.08;
     let server = Server::start(binary);
     let mut client = server.client();
@@ -435,7 +435,7 @@ fn a_deadline_far_ahead_costs_nothing(binary: &ServerBinary) {
     };
     for ttl_ms in [3_600_000_i64, 30 * 86_400_000, 100_000_000_000_000] {
         client.int(format!("INV.RESERVE popup h-{ttl_ms} TTL {ttl_ms} ITEMS sku-1 1"));
-        // The timer goes off for a hold that is due soon, and is set again for the one far ahead.
+        // The timer fires for a hold that is due soon, and is set again for the one that is due much later.
         client.int(format!("INV.RESERVE popup soon-{ttl_ms} TTL 5 ITEMS sku-1 1"));
         wait_until(DEADLINE, "the hold expires", || stock(&mut client, "popup", "sku-1").1 == 1);
         let (before_s, start) = (cpu_s(&mut client), Instant::now());

@@ -94,7 +94,7 @@ fn place_again_in_every_state(binary: &ServerBinary) {
     client.text("ORDER.COMPLETE popup o-completed");
     client.text(place("o-cancelled"));
     client.get("ORDER.CANCEL popup o-cancelled");
-    // Stock, limit and window are not asked again for what has been answered.
+    // Stock, limit and window are not checked again for a repeated call.
     client.int("INV.SET popup sku-1 0");
     client.ok("STORE.SET popup limit 1 closes 1");
     let digest = client.digest();
@@ -286,7 +286,7 @@ fn get_tells_the_whole_history(binary: &ServerBinary) {
     assert!(times.is_sorted() && times[2] <= after_ms, "{times:?}");
 }
 
-/// Follows ORDER.SCAN to its end.
+/// Iterates with ORDER.SCAN to the end.
 fn scan(client: &mut Client, options: &str) -> BTreeSet<String> {
     let (mut cursor, mut found) = ("0".to_string(), BTreeSet::new());
     loop {
@@ -342,7 +342,7 @@ fn scan_of_late_orders(binary: &ServerBinary) {
     wait_until(DEADLINE, "both are late", || scan(&mut client, "LATE") == both);
 }
 
-/// Others are placed, ended and forgotten while a scan is under way: places in the store are used again and again.
+/// During a scan other orders are placed, ended and forgotten: slots of the store are reused all the time.
 fn scan_keeps_what_stays_while_others_come_and_go(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
@@ -352,7 +352,7 @@ fn scan_keeps_what_stays_while_others_come_and_go(binary: &ServerBinary) {
     for (number, order) in stays.iter().enumerate() {
         client.text(format!("ORDER.PLACE popup {order} c-1 ITEMS sku-1 1"));
         client.int(format!("INV.RESERVE popup {order} CUSTOMER c-1 ITEMS sku-1 1"));
-        // Holes between what stays.
+        // Leaves holes between orders that stay.
         client.text(format!("ORDER.PLACE popup hole-{number} c-2 ITEMS sku-1 1"));
         client.int(format!("ORDER.CANCEL popup hole-{number}"));
     }
@@ -382,7 +382,7 @@ fn binary_ids_go_through(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
     let odd: &[u8] = b"\0\xff \r\n\"{}\x01";
-    // Braces in a key have a meaning of their own.
+    // Braces in a key have a special meaning.
     let key: &[u8] = b"\0\xff \r\n\"\x01";
     client.int(cmd!["INV.SET", key, odd, 5]);
     client.ok(cmd!["STORE.SET", key, "metrics", 0]);

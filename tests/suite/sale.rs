@@ -59,7 +59,7 @@ fn a_small_shop_with_one_worker_sells_out(binary: &ServerBinary) {
     );
     run.assert_success();
     assert!(run.stdout.contains("sold 100 of 100, oversold 0, lost 0, doubled 0"), "{}", run.stdout);
-    // Its first two workers die, each with an order in hand at least.
+    // Its first two workers die, each with at least one order.
     assert!(told(&run.stdout, "workers") > 0, "{}", run.stdout);
     assert_books_balance(&mut server.client(), "popup");
 }
@@ -119,7 +119,7 @@ fn stock_that_somebody_else_adds_is_told(binary: &ServerBinary) {
     assert!(run.stdout.contains("units sold: 203, wanted 200"), "{}", run.stdout);
 }
 
-/// A reader in the counters' group that neither says NOACK nor acknowledges leaves its entry in the group's list.
+/// A reader in the counter's group that neither uses NOACK nor acknowledges leaves its entry pending.
 fn an_entry_left_in_the_counters_pending_list_is_told(binary: &ServerBinary) {
     let server = Server::start(binary);
     let url = format!("redis://127.0.0.1:{}", server.port());
@@ -147,14 +147,14 @@ fn an_interrupt_leaves_nothing_behind(binary: &ServerBinary) {
     assert_eq!(std::fs::read_dir(temp.path()).expect("the folder").count(), 0, "a folder is left");
 }
 
-/// The port of the server that a sale started in this folder, once its configuration is written.
+/// The port of the server that a sale started in this folder, once its configuration file exists.
 fn server_of(temp: &std::path::Path) -> Option<u16> {
     let folder = std::fs::read_dir(temp).expect("the folder").next()?.expect("an entry");
     let config = std::fs::read_to_string(folder.path().join("redis.conf")).ok()?;
     config.lines().find_map(|line| line.strip_prefix("port ")?.parse().ok())
 }
 
-/// Whether the shop has opened: the server answers, and the store is there.
+/// Whether the shop has opened: the server replies, and the store exists.
 fn opened(port: u16) -> bool {
     Client::connect(port).is_ok_and(|mut client| client.int("EXISTS popup") == 1)
 }

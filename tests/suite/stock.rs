@@ -67,7 +67,7 @@ fn set_below_what_is_held_breaks_no_hold(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// More was promised than is there. Whether the promise is kept on paper or refused, no count falls below zero.
+/// More was promised than exists. Whether the promise is kept or refused, no count falls below zero.
 fn on_hand_is_never_negative(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
@@ -158,7 +158,7 @@ fn sold_counts_completed_less_returned(binary: &ServerBinary) {
     assert_eq!(stock(&mut client, "popup", "sku-1"), (5, 0, 5));
 }
 
-/// Follows a scan to its end: every id it gave, doubles among them.
+/// Iterates to the end of a scan: every id it returned, repeated ones included.
 fn scan_all(client: &mut Client, command: &str, options: &str) -> Vec<String> {
     let (mut cursor, mut found) = ("0".to_string(), Vec::new());
     loop {
@@ -240,7 +240,7 @@ fn scan_keeps_what_stays_while_skus_come(binary: &ServerBinary) {
         if cursor == "0" {
             break;
         }
-        // Enough for the store to grow under the scan, not so many that the scan never ends.
+        // Enough for the store to grow during the scan, but few enough for the scan to end.
         for _ in 0..if added < 3000 { 100 } else { 0 } {
             added += 1;
             client.int(format!("INV.SET popup new-{added} 5"));

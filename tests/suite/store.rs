@@ -187,7 +187,7 @@ fn limit_counts_holds_and_orders(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// A customer's units count longer than the order that took them is remembered.
+/// A customer's units count longer than their order is remembered.
 fn limit_counts_for_as_long_as_the_store_lives(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
@@ -225,7 +225,7 @@ fn a_hold_turned_into_an_order_counts_once(binary: &ServerBinary) {
     client.int("INV.RESERVE popup h-1 CUSTOMER c-1 ITEMS sku-1 1");
     client.text("ORDER.PLACE popup o-1 c-1 HOLD h-1");
     client.refused("LIMIT", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
-    // A hold of nobody counts for whoever orders it.
+    // A hold without a customer counts for the customer that orders it.
     client.int("INV.RESERVE popup h-2 ITEMS sku-1 2");
     client.refused("LIMIT", "ORDER.PLACE popup o-3 c-3 HOLD h-2");
     client.get("ORDER.CANCEL popup o-1");
@@ -246,7 +246,7 @@ fn history_caps_the_complete_stream(binary: &ServerBinary) {
     }
     assert_eq!(client.int("XLEN {popup}:complete"), HISTORY);
     assert_eq!(client.int("XLEN {popup}:orders"), 0);
-    // A long one is trimmed by a few entries at once.
+    // A long stream is trimmed by a few entries at a time.
     client.ok("STORE.SET popup history 400");
     for order in ORDERS..2 * ORDERS {
         client.int("INV.ADJUST popup sku-1 1");
@@ -286,7 +286,7 @@ fn audit_of_a_busy_store_is_clean(binary: &ServerBinary) {
     // 40 orders of a hold are completed, one unit was committed, one came back.
     assert_eq!((on_hand, held, available), (5000 - 40 * 2 - 1 + 1, 1, 5000 - 80 - 1 - 10));
     assert_books_balance(&mut client, "popup");
-    // On-hand counts may fall below what is held: that is no error in the books.
+    // On-hand counts may fall below what is held: that is not an error in the books.
     client.int("INV.RESERVE popup h-over ITEMS sku-1 100");
     assert_eq!(client.int("INV.SET popup sku-1 3"), -97);
     assert_books_balance(&mut client, "popup");
@@ -342,7 +342,7 @@ fn drop_removes_store_and_streams(binary: &ServerBinary) {
     client.get("STORE.DROP popup");
     assert_eq!(client.get("KEYS *").texts(), ["{popup}:mine"]);
     client.refused("NOSTORE", "STORE.INFO popup");
-    // A store of the same name begins anew, with nothing of the old one.
+    // A new store of the same name has nothing of the old one.
     open_store(&mut client, "popup", 7);
     client.refused("NOORDER", "ORDER.GET popup o-2");
     client.text("ORDER.PLACE popup o-2 c-9 ITEMS sku-1 7");
@@ -407,7 +407,7 @@ fn stores_are_apart(binary: &ServerBinary) {
     assert_eq!(keys, ["popup", "shop:{42}", "shop:{42}:orders", "{popup}:orders"]);
 }
 
-/// WATCH on the store and on its streams notices commands and deadlines, and nothing that changed nothing.
+/// WATCH on the store and its streams notices commands and deadlines, but not a command that changed nothing.
 fn watch_sees_every_change(binary: &ServerBinary) {
     let server = Server::start(binary);
     let (mut client, mut other) = (server.client(), server.client());

@@ -1,4 +1,4 @@
-//! The streams of a store: what is in them, who is woken by them, and what an outsider can do to them.
+//! The streams of a store: their entries, the readers they wake, and what another client can do to them.
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, ids_of, open_store,
@@ -27,7 +27,7 @@ const ORDERS: &str = "{popup}:orders";
 const COMPLETE: &str = "{popup}:complete";
 const JOURNAL: &str = "{popup}:journal";
 
-/// How long a blocked caller is watched to be sure that nothing comes.
+/// How long a blocked caller is watched to be sure that it gets nothing.
 const SILENCE: Duration = Duration::from_millis(30);
 
 fn orders_entries(binary: &ServerBinary) {
@@ -88,7 +88,7 @@ fn complete_entries(binary: &ServerBinary) {
     }
 }
 
-/// The journal, an entry a line: kind sku delta on-hand held ref reason.
+/// The journal, one entry in each line: kind sku delta on-hand held ref reason.
 fn journal(client: &mut Client) -> Vec<String> {
     let line = |entry: &crate::common::Entry| {
         assert_eq!(entry.names(), ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"]);
@@ -98,8 +98,8 @@ fn journal(client: &mut Client) -> Vec<String> {
     entries(client, JOURNAL).iter().map(line).collect()
 }
 
-/// Delta, by kind: `set`, `adjust`, `sync` and `return` move on_hand; `reserve` and `place` add to held; `release`,
-/// `expire` and `cancel` take from held; `commit` and `complete` take from both.
+/// Delta, by kind: `set`, `adjust`, `sync` and `return` change on-hand; `reserve` and `place` add to held; `release`,
+/// `expire` and `cancel` subtract from held; `commit` and `complete` subtract from both.
 fn journal_entries(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
@@ -178,7 +178,7 @@ fn streams_share_the_slot_of_the_store(binary: &ServerBinary) {
     assert_eq!(client.int("DBSIZE"), 6);
 }
 
-/// Waits until so many callers are blocked in the server.
+/// Waits until this many callers are blocked in the server.
 #[track_caller]
 fn wait_for_blocked(client: &mut Client, count: usize) {
     wait_until(DEADLINE, "the callers are blocked", || client.info("clients", "blocked_clients") == count.to_string());
@@ -242,7 +242,7 @@ fn blocked_reader_of_the_journal_is_woken_by_an_expiry(binary: &ServerBinary) {
     assert!(server_now_ms(&mut client) >= deadline_ms);
 }
 
-/// Workers need no commands of their own: a consumer group and ORDER.COMPLETE do.
+/// Workers need no commands of the module to read: a consumer group and ORDER.COMPLETE are enough.
 fn workers_by_consumer_group(binary: &ServerBinary) {
     const COUNT: usize = 50;
     let server = Server::start(binary);
