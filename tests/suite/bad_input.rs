@@ -3,7 +3,7 @@
 
 use crate::common::{
     Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, check, cmd, entries,
-    forge_payload, open_store, payload_body, server_now_ms, stock, tests, wait_until,
+    forge_payload, open_store, payload_body, server_now_ms, shop_of, stock, tests, wait_until,
 };
 use proptest::prelude::*;
 
@@ -33,10 +33,7 @@ const MAX_ID_BYTES: usize = 512;
 
 /// A server, and a client of it with the store `popup` open: ten units of sku-1.
 fn shop(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
-    (server, client)
+    shop_of(binary, 10)
 }
 
 /// A complete call of every command.

@@ -3,7 +3,8 @@
 //! [`Client::refused`] compares DEBUG DIGEST before and after, so every refusal here also proves that nothing changed.
 
 use crate::common::{
-    Client, DEADLINE, IntoCommand, Server, ServerBinary, cmd, info, open_store, server_now_ms, tests, wait_until,
+    Client, DEADLINE, IntoCommand, Server, ServerBinary, cmd, info, open_store, server_now_ms, shop_of, tests,
+    wait_until,
 };
 
 tests![
@@ -66,10 +67,7 @@ const MAKING_A_STORE: &[&str] =
 
 /// A server, and a client of it with the store `popup` open: ten units of sku-1.
 fn shop(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
-    (server, client)
+    shop_of(binary, 10)
 }
 
 fn nostore(binary: &ServerBinary) {

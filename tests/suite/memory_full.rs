@@ -3,7 +3,7 @@
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, open_store, order_field,
-    place_many, stock, tests, wait_until,
+    place_many, shop_of, stock, tests, wait_until,
 };
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -135,9 +135,7 @@ fn the_whole_table_of_commands(binary: &ServerBinary) {
 
 /// After a lost reply: nothing is added, so nothing is refused.
 fn the_same_call_again_gets_its_first_reply(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.int("INV.RESERVE popup h-2 CUSTOMER c-1 TTL 3600000 ITEMS sku-1 1");
     let calls = [
         "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1",
@@ -157,9 +155,7 @@ fn the_same_call_again_gets_its_first_reply(binary: &ServerBinary) {
 }
 
 fn transactions_and_scripts_are_no_way_around(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (server, mut client) = shop_of(binary, 100);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     // Redis 7.0 queues no command once memory is full.
     client.ok("MULTI");

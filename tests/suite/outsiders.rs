@@ -2,7 +2,8 @@
 //! No order is lost, and replicas and append-only files still lead to the same state.
 
 use crate::common::{
-    Client, DEADLINE, Server, ServerBinary, assert_books_balance, entries, open_store, stock, tests, wait_until,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, entries, open_store, shop_of, stock, tests,
+    wait_until,
 };
 
 tests![
@@ -125,9 +126,7 @@ fn repair_finds_single_missing_entries(binary: &ServerBinary) {
 }
 
 fn repair_leaves_a_whole_stream_alone(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     assert_eq!(client.int("STORE.REPAIR popup"), 0, "an empty store");
     client.ok("FLUSHALL");
     ten_orders(&mut client);
@@ -158,9 +157,7 @@ fn audit_tells_what_an_outsider_did(binary: &ServerBinary) {
 }
 
 fn foreign_entries_do_no_harm(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text(format!("XADD {ORDERS} 5-1 not an-order"));
     ten_orders(&mut client);
     client.text(format!("XADD {ORDERS} * order o-99 customer c items [] data x"));
@@ -173,9 +170,7 @@ fn foreign_entries_do_no_harm(binary: &ServerBinary) {
 }
 
 fn an_entry_far_in_the_future_does_no_harm(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text(format!("XADD {ORDERS} 9999999999999-7 not an-order"));
     client.text(format!("XADD {COMPLETE} 9999999999999-18446744073709551615 not an-order"));
     ten_orders(&mut client);
@@ -190,9 +185,7 @@ fn an_entry_far_in_the_future_does_no_harm(binary: &ServerBinary) {
 
 /// There is no larger id to append with. Whether the order is refused or accepted, nothing is lost and nothing crashes.
 fn a_stream_without_ids_left_does_no_harm(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text(format!("XADD {ORDERS} 18446744073709551615-18446744073709551615 not an-order"));
     let reply = client.call("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     let held = stock(&mut client, "popup", "sku-1").1;
@@ -209,9 +202,7 @@ fn a_stream_without_ids_left_does_no_harm(binary: &ServerBinary) {
 }
 
 fn wrong_typed_orders_is_refused(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 2");
     client.ok(format!("SET {ORDERS} mine"));
     client.refused("WRONGTYPE", "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
@@ -225,9 +216,7 @@ fn wrong_typed_orders_is_refused(binary: &ServerBinary) {
 }
 
 fn wrong_typed_complete_is_refused(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     client.int(format!("RPUSH {COMPLETE} mine"));
     client.refused("WRONGTYPE", "ORDER.COMPLETE popup o-1");
@@ -237,9 +226,7 @@ fn wrong_typed_complete_is_refused(binary: &ServerBinary) {
 }
 
 fn wrong_typed_journal_is_refused(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 2");
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 2");
@@ -265,9 +252,7 @@ fn wrong_typed_journal_is_refused(binary: &ServerBinary) {
 
 /// A deadline cannot be refused: the units come back, with or without a stream entry.
 fn an_expiry_survives_a_wrong_typed_journal(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.ok("STORE.SET popup journal 10");
     client.int("INV.RESERVE popup h-1 TTL 100 ITEMS sku-1 2");
     client.int(format!("DEL {JOURNAL}"));

@@ -2,7 +2,7 @@
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, open_store, place_many,
-    server_now_ms, stock, tests, wait_until,
+    server_now_ms, shop_of, stock, tests, wait_until,
 };
 
 tests![
@@ -74,9 +74,7 @@ fn stream(key: &str, name: &str) -> String {
 }
 
 fn digest_tells_stores_apart(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let mut seen = vec![client.digest_value("popup")];
     for command in [
         "STORE.SET popup limit 4",
@@ -200,9 +198,7 @@ fn debug_reload_keeps_everything(binary: &ServerBinary) {
 }
 
 fn deadlines_are_armed_after_a_load(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let deadline_ms = client.int("INV.RESERVE popup h-1 TTL 300 ITEMS sku-1 4");
     client.ok("DEBUG RELOAD");
     assert_eq!(stock(&mut client, "popup", "sku-1").1, 4);

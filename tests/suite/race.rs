@@ -1,7 +1,7 @@
 //! Many clients at once: every unit is sold once and every order ends once, whatever is sent twice or interrupted.
 
 use crate::common::{
-    Client, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, entries, open_store, stock, tests,
+    Client, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, entries, open_store, shop_of, stock, tests,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -172,9 +172,7 @@ fn completion_races_cancellation(binary: &ServerBinary) {
 
 fn one_a_customer(binary: &ServerBinary) {
     const CUSTOMERS: usize = 100;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10_000);
+    let (server, mut client) = shop_of(binary, 10_000);
     client.ok("STORE.SET popup limit 1");
     let won = race(&server, 32, |number, mut client, mut dice| {
         let mut won = Vec::new();
@@ -196,9 +194,7 @@ fn one_a_customer(binary: &ServerBinary) {
 
 fn the_same_order_from_everywhere(binary: &ServerBinary) {
     const ORDERS: usize = 50;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 1000);
+    let (server, mut client) = shop_of(binary, 1000);
     let replies = race(&server, CLIENTS, |_, mut client, _| {
         let place = |order| format!("ORDER.PLACE popup o-{order} c-1 ITEMS sku-1 3").into_command();
         client.pipeline(&(0..ORDERS).map(place).collect::<Vec<_>>())

@@ -2,7 +2,7 @@
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, open_store,
-    read_commands, server_now_ms, stock, tests, wait_until,
+    read_commands, server_now_ms, shop_of, stock, tests, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 
@@ -378,9 +378,7 @@ fn a_failover_under_traffic_loses_nothing(binary: &ServerBinary) {
 
 /// While writes are paused, as during a failover, a deadline changes nothing; afterwards it does.
 fn deadlines_wait_while_writes_are_paused(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let deadline_ms = client.int("INV.RESERVE popup h-1 TTL 100 ITEMS sku-1 1");
     client.ok("CLIENT PAUSE 60000 WRITE");
     wait_until(DEADLINE, "the deadline has passed", || server_now_ms(&mut client) > deadline_ms + 50);

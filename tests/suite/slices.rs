@@ -1,8 +1,8 @@
 //! Long work in slices: audits and repairs that let other clients work, whatever happens to the store meanwhile.
 
 use crate::common::{
-    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store, place_many, stock,
-    tests, wait_until,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store, place_many, shop_of,
+    stock, tests, wait_until,
 };
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,9 +30,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// A server with the store `popup` of many orders.
 fn big_store(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10_000_000);
+    let (server, mut client) = shop_of(binary, 10_000_000);
     place_many(&mut client, "popup", 0..MANY);
     (server, client)
 }
@@ -101,9 +99,7 @@ fn under_traffic(server: &Server, work: impl FnOnce(&AtomicU64)) {
 
 fn audits_under_traffic_are_clean(binary: &ServerBinary) {
     const AUDITS: usize = 15;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10_000_000);
+    let (server, mut client) = shop_of(binary, 10_000_000);
     client.ok("STORE.SET popup keep-ms 30");
     place_many(&mut client, "popup", 0..MANY / 4);
     under_traffic(&server, |trades| {
@@ -117,9 +113,7 @@ fn audits_under_traffic_are_clean(binary: &ServerBinary) {
 }
 
 fn repairs_under_traffic_double_nothing(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10_000_000);
+    let (server, mut client) = shop_of(binary, 10_000_000);
     place_many(&mut client, "popup", 0..3000);
     under_traffic(&server, |_| {
         for _ in 0..10 {

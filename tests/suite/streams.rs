@@ -2,7 +2,7 @@
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, ids_of, open_store,
-    server_now_ms, tests, wait_until,
+    server_now_ms, shop_of, tests, wait_until,
 };
 use std::time::Duration;
 
@@ -31,9 +31,7 @@ const JOURNAL: &str = "{popup}:journal";
 const SILENCE: Duration = Duration::from_millis(30);
 
 fn orders_entries(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 10");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2 sku-2 1");
     client.text(cmd![
@@ -65,9 +63,7 @@ fn orders_entries(binary: &ServerBinary) {
 }
 
 fn complete_entries(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     client.text("ORDER.PLACE popup o-2 c-2 DATA {} ITEMS sku-1 1");
     let placed_ms: Vec<i64> = entries(&mut client, ORDERS).iter().map(|entry| entry.ms()).collect();
@@ -158,9 +154,7 @@ fn journal_is_capped(binary: &ServerBinary) {
 }
 
 fn journal_is_off_by_default(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 4");
     client.text("ORDER.COMPLETE popup o-1");
     assert_eq!(client.int(format!("EXISTS {JOURNAL}")), 0);
@@ -185,9 +179,7 @@ fn wait_for_blocked(client: &mut Client, count: usize) {
 }
 
 fn blocked_group_reader_is_woken(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (server, mut client) = shop_of(binary, 10);
     client.ok(format!("XGROUP CREATE {ORDERS} workers $ MKSTREAM"));
     let mut worker = server.client();
     worker.send(format!("XREADGROUP GROUP workers w-1 BLOCK 0 STREAMS {ORDERS} >")).expect("sent");
@@ -200,9 +192,7 @@ fn blocked_group_reader_is_woken(binary: &ServerBinary) {
 
 fn blocked_readers_are_woken_in_turn(binary: &ServerBinary) {
     const WORKERS: usize = 5;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (server, mut client) = shop_of(binary, 10);
     client.ok(format!("XGROUP CREATE {ORDERS} workers $ MKSTREAM"));
     let mut workers: Vec<Client> = Vec::new();
     for number in 0..WORKERS {
@@ -218,9 +208,7 @@ fn blocked_readers_are_woken_in_turn(binary: &ServerBinary) {
 }
 
 fn blocked_reader_of_complete_is_woken(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 4");
     let mut follower = server.client().resp3();
     follower.send(format!("XREAD BLOCK 0 STREAMS {COMPLETE} {JOURNAL} 0 0")).expect("sent");
@@ -287,9 +275,7 @@ fn events(subscriber: &mut Client, count: usize) -> Vec<String> {
 }
 
 fn keyspace_events(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (server, mut client) = shop_of(binary, 100);
     let mut subscriber = subscriber(&server);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     assert_eq!(events(&mut subscriber, 1), ["order.placed"]);

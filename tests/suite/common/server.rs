@@ -110,8 +110,8 @@ impl Server {
         wait_until(DEADLINE, "the cluster is up", || client.text("CLUSTER INFO").contains("cluster_state:ok"));
     }
 
-    /// Starts a replica of this server, and waits for its link. Once promoted it takes no samples of its own: what it
-    /// has is compared with what its primary had.
+    /// Starts a replica of this server, and waits for its link. Once promoted it takes no samples of its own: what it has
+    /// is compared with what its primary had.
     #[track_caller]
     pub fn replica(&self, binary: &ServerBinary) -> Server {
         let replica = Server::with(binary, &[&format!("replicaof 127.0.0.1 {}", self.port), &format!("{SAMPLE_MS} 0")]);
@@ -208,9 +208,8 @@ impl Server {
         }
     }
 
-    /// Starts the process anew on the port and the files it had, after [`Server::kill9`] or [`Server::shutdown`].
-    /// Unless its configuration says how often, it takes no samples any more: what it has is compared with what there
-    /// was.
+    /// Starts the process anew on the port and the files it had, after [`Server::kill9`] or [`Server::shutdown`]. Unless
+    /// its configuration says how often, it takes no samples any more: what it has is compared with what there was.
     #[track_caller]
     pub fn start_again(&mut self) {
         let config = self.dir.path().join("server.conf");
