@@ -20,6 +20,29 @@ fn syntax(arg: &Arg) -> String {
     if arg.optional { format!("[{text}]") } else { text }
 }
 
+/// A paragraph in lines of at most 120 columns, each after the first with this indent. Code in backquotes is not
+/// broken.
+fn wrapped(text: &str, indent: &str) -> String {
+    const COLUMNS: usize = 120;
+    let (mut out, mut column, mut in_code) = (String::new(), 0, false);
+    for word in text.split_inclusive(|letter| {
+        in_code ^= letter == '`';
+        letter == ' ' && !in_code
+    }) {
+        let length = word.trim_end().chars().count();
+        if column > 0 && column + length > COLUMNS {
+            out.truncate(out.trim_end().len());
+            out.push('\n');
+            out.push_str(indent);
+            column = indent.len();
+        }
+        out.push_str(word);
+        column += word.chars().count();
+    }
+    out.push('\n');
+    out
+}
+
 fn reference() -> String {
     let mut out =
         String::from("# Commands\n\nGenerated from the table of commands (`make docs`). For errors see the README.\n");
@@ -34,10 +57,13 @@ fn reference() -> String {
             Access::Insert => format!("changes the {what}, creates it if it does not exist"),
             Access::Delete => format!("deletes the {what}"),
         };
-        let categories = format!("{} holdfast", about.acl());
-        out.push_str(&format!("{}.\n\n- reply: {}\n- complexity: {}\n", about.summary, about.reply, about.complexity));
-        out.push_str(&format!("- flags: {}; ACL categories: {categories}\n- key: {key}\n", about.flags));
-        out.push_str(&format!("- since: {}\n", about.since));
+        let flags = format!("{}; ACL categories: {} holdfast", about.flags, about.acl());
+        out.push_str(&wrapped(&format!("{}.", about.summary), ""));
+        out.push('\n');
+        let facts = [about.reply, about.complexity, &flags, &key, about.since];
+        for (name, fact) in ["reply", "complexity", "flags", "key", "since"].into_iter().zip(facts) {
+            out.push_str(&wrapped(&format!("- {name}: {fact}"), "  "));
+        }
     }
     out.push_str("\n## Settings of STORE.SET\n\n| setting | default | minimum | meaning |\n|---|---|---|---|\n");
     let defaults = holdfast_engine::terms::settings::Settings::default();
@@ -56,24 +82,24 @@ fn reference() -> String {
 const ABOUT_METRICS: &str = "\
 # Metrics
 
-Generated from the engine's list of metrics (`make docs`). Every entry of `{popup}:metrics` has all fields below, in this
-order, as integers. A counter counts since the store was created and never falls; a gauge is the value at that moment.
-Samples are taken once a second while anything changes (`CONFIG SET holdfast.sample-ms`: how often; 0: never), the first one
-at once after a quiet time, and a last one after the last change. The stream keeps `metrics` entries.
+Generated from the engine's list of metrics (`make docs`). Every entry of `{popup}:metrics` has all fields below, in
+this order, as integers. A counter counts since the store was created and never falls; a gauge is the value at that
+moment. Samples are taken once a second while anything changes (`CONFIG SET holdfast.sample-ms`: how often; 0: never),
+the first one at once after a quiet time, and a last one after the last change. The stream keeps `metrics` entries.
 
 The same names are used everywhere:
 
-- `STORE.INFO` has all of them at the moment of the call, except `p50-ms`, `p99-ms` and `max-ms`, which exist only in a
-  sample.
-- `INFO holdfast` has the sums over all stores, as of their last samples, with underscores instead of dashes. Times are not
-  summed.
+- `STORE.INFO` has all of them at the moment of the call, except `p50-ms`, `p99-ms` and `max-ms`, which exist only in
+  a sample.
+- `INFO holdfast` has the sums over all stores, as of their last samples, with underscores instead of dashes. Times
+  are not summed.
 - `holdfast watch` serves them to Prometheus as `holdfast_<name>`, with underscores instead of dashes; counters end in
   `_total`, and refusals are `holdfast_refused_total` with the label `code`.
-- Where RedisTimeSeries is loaded, each is a series `{popup}:ts:<name>` with the labels `store` and `metric`
-  (`CONFIG SET holdfast.timeseries on|auto|off`). New series keep a week, and are not deleted with the store.
+- Where RedisTimeSeries is loaded, each is a series `{popup}:ts:<name>` with the labels `store` and `metric` (`CONFIG
+  SET holdfast.timeseries on|auto|off`). New series keep a week, and are not deleted with the store.
 
-Refusals are counted on the server that refuses, shown in `STORE.INFO` at once, and replicated with the next sample. Only
-refused writes are counted: a read changes nothing (`INFO errorstats` counts its errors).
+Refusals are counted on the server that refuses, shown in `STORE.INFO` at once, and replicated with the next sample.
+Only refused writes are counted: a read changes nothing (`INFO errorstats` counts its errors).
 
 | field | kind | meaning |
 |---|---|---|

@@ -1,4 +1,5 @@
-//! ORDER.PLACE, ORDER.COMPLETE, ORDER.CANCEL, ORDER.RETURN, ORDER.GET, ORDER.SCAN. The workers' commands: [`super::work`].
+//! ORDER.PLACE, ORDER.COMPLETE, ORDER.CANCEL, ORDER.RETURN, ORDER.GET, ORDER.SCAN. The commands of workers are in
+//! [`super::work`].
 
 use super::args::{Args, scan_count};
 use super::reply::{entry, field_int, field_text, field_time, scan};
