@@ -99,6 +99,12 @@ impl Now {
         self.ns / NS_A_MS
     }
 
+    /// A reading that a test makes up, at a time in Unix milliseconds.
+    #[cfg(test)]
+    pub fn simulated(ms: Ms) -> Now {
+        Now { boot: Boot::default().plus_ms(ms), ns: ms * NS_A_MS }
+    }
+
     /// When the clock reaches a time, if it goes on at its pace.
     pub fn boot_at(self, at: Ms) -> Boot {
         self.boot.plus_ns(at.saturating_mul(NS_A_MS).saturating_sub(self.ns))

@@ -27,6 +27,8 @@ pub mod query;
 pub mod register;
 pub mod replicate;
 pub mod server;
+#[cfg(test)]
+pub mod simulated;
 pub mod slot;
 pub mod stream;
 pub mod string;

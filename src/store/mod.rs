@@ -4,6 +4,7 @@
 //! The way of a change is [`write`]: open the store, stamp, run the engine, write the streams, replicate. It reaches the
 //! server through the trait [`crate::host::Host`] alone. There is no unsafe code in here.
 
+pub mod apply;
 pub mod claims;
 pub mod config;
 pub mod due;
@@ -16,6 +17,8 @@ pub mod saved;
 pub mod slices;
 pub mod streams;
 pub mod sums;
+#[cfg(test)]
+mod tests;
 pub mod timeseries;
 pub mod value;
 pub mod wire;
