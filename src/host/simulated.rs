@@ -1,5 +1,5 @@
-//! A simulated server, for tests of what a real one cannot be brought to do easily: keys and streams in memory, a log of
-//! what was replicated, a clock that the test sets.
+//! A simulated server, for tests of what a real one cannot be brought to do easily: keys and streams in memory, a log
+//! of what was replicated, a clock that the test sets.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

@@ -11,8 +11,8 @@ use crate::host::{Call, Ctx, Host, Stop, deadlines, waiters};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::calls::locks::Lock;
 
-/// Ends a lease that is due and removes a lock that is idle, for the tick of deadlines. None if the key does not hold the
-/// lock.
+/// Ends a lease that is due and removes a lock that is idle, for the tick of deadlines. None if the key does not hold
+/// the lock.
 pub fn handle(ctx: Ctx<'_>, due: &Due<'_>) -> Option<u32> {
     let value = find(ctx, due.key, due.uid)?;
     if ctx.may_write(&[due.key]) {

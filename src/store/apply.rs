@@ -12,9 +12,12 @@ use holdfast_engine::terms::metrics::Refused;
 use holdfast_engine::terms::refusal::{Code, Refusal};
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
+/// What does what a word says.
+type Run<H> = fn(&Call<'_, H>) -> Result<(), Stop>;
+
 /// Does what a word says; none if it is not one of these words.
 pub fn apply<H: Host>(call: &Call<'_, H>, word: &[u8]) -> Option<Result<(), Stop>> {
-    let words: [(&CStr, fn(&Call<'_, H>) -> Result<(), Stop>); 6] = [
+    let words: [(&CStr, Run<H>); 6] = [
         (wire::SWEEP, sweep),
         (wire::SAMPLE, sample),
         (wire::TAKE_BACK, take_back),

@@ -1,8 +1,8 @@
 //! The type `holdstore` as the server sees it: the value at a key, how it is opened, changed, replicated and saved, the
 //! streams next to it, and what happens in it without a command.
 //!
-//! The way of a change is [`write`]: open the store, stamp, run the engine, write the streams, replicate. It reaches the
-//! server through the trait [`crate::host::Host`] alone. There is no unsafe code in here.
+//! The way of a change is [`write`]: open the store, stamp, run the engine, write the streams, replicate. It reaches
+//! the server through the trait [`crate::host::Host`] alone. There is no unsafe code in here.
 
 pub mod apply;
 pub mod claims;

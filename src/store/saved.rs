@@ -121,8 +121,8 @@ pub fn forget_pieces() {
     LOADING.with_borrow_mut(HashMap::clear);
 }
 
-/// Whether a COPY is refused, as a new store would be: its streams would be another store's. The server's reply to that has
-/// no reason in it, the log has. A replica and a log do as the primary did.
+/// Whether a COPY is refused, as a new store would be: its streams would be another store's. The server's reply to that
+/// has no reason in it, the log has. A replica and a log do as the primary did.
 fn is_refused((db, key): At<'_>) -> bool {
     Ctx::with_own(|ctx| {
         let decides = ctx.select(db) && ctx.is_primary() && !ctx.is_replayed();

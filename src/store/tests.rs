@@ -29,8 +29,10 @@ use holdfast_engine::terms::streams::StreamKind;
 /// Any time: 2026, in Unix milliseconds.
 const START: Ms = 1_790_000_000_000;
 
+type Run = fn(&Call<'_, &Simulated>) -> Result<(), Stop>;
+
 /// The commands of these tests: a few of the real ones, in as few words as they need.
-const COMMANDS: [(&CStr, fn(&Call<'_, &Simulated>) -> Result<(), Stop>); 9] = [
+const COMMANDS: [(&CStr, Run); 9] = [
     (c"STORE.SET", |call| {
         let fields = [(Field::by_name(call.rest[0].bytes()).expect("a setting"), number(call.rest[1]))];
         let rule = Rule { makes: true, moves_nothing: true, ..Rule::default() };
