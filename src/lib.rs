@@ -1,5 +1,5 @@
-//! Holdfast: a Redis module for a shop's busiest minute. One key of type `holdstore` owns stock, holds, orders and their
-//! queue, and every command changes them together, atomically.
+//! Holdfast: a Redis module for a shop's busiest minute. One key of type `holdstore` owns stock, holds, orders and
+//! their queue, and every command changes them together, atomically.
 //!
 //! This file is the table of contents: what the server knows of the module once it has loaded it. What imports what is
 //! downwards only, and `cargo test` checks it:
@@ -27,8 +27,8 @@ use store::value::StoreValue;
 /// The version MODULE LIST shows: 10000 × major + 100 × minor + patch.
 const VERSION: i32 = 100;
 
-/// What works without a command, in this order. Callers who wait come last: what the others made available is handed out in
-/// the same turn.
+/// What works without a command, in this order. Callers who wait come last: what the others made available is handed
+/// out in the same turn.
 static TICKS: &[Tick] = &[
     Tick { run: deadlines::tick, next: deadlines::next_tick },
     Tick { run: store::slices::tick, next: store::slices::next_tick },

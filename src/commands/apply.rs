@@ -1,18 +1,11 @@
 //! HOLDFAST.APPLY: a stamped command, as a primary replicates it and a log keeps it. Refused for everyone else.
 
 use crate::host::register::{About, Access, Arg};
-use crate::host::stream::RawId;
 use crate::host::table::{Command, find};
-use crate::host::{Call, Host, Stop, Str, gate, replicate};
+use crate::host::{Call, Host, Stop, gate, replicate};
 use crate::lock;
-use crate::store::keys::write_store;
-use crate::store::saved::load_piece;
-use crate::store::streams::{Streams, kind_name};
-use crate::store::{wire, write};
+use crate::store::apply::{apply as apply_to_store, malformed};
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::terms::metrics::Refused;
-use holdfast_engine::terms::refusal::{Code, Refusal};
-use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 pub const APPLY: Command = Command {
     about: About {
@@ -54,20 +47,7 @@ fn apply(call: &Call<'_>) -> Result<(), Stop> {
     let [stamp, name, rest @ ..] = words else { return Err(malformed("arguments")) };
     let stamp = stamp.integer().and_then(|n| Ms::try_from(n).ok()).ok_or_else(|| malformed("stamp"))?;
     let call = Call { ctx: call.ctx, name: replicate::APPLY, key: call.key, rest, stamp: Some(stamp) };
-    let result = match name.bytes() {
-        name if name == wire::SWEEP.to_bytes() => sweep(&call),
-        name if name == wire::SAMPLE.to_bytes() => sample(&call),
-        name if name == wire::TAKE_BACK.to_bytes() => take_back(&call),
-        name if name == wire::REENTRY.to_bytes() => reentry(&call),
-        name if name == wire::REMOVED.to_bytes() => removed(&call),
-        name if name == wire::LOAD.to_bytes() => load(&call),
-        name if name == lock::change::LOCK_SWEEP.to_bytes() => lock::due::apply_sweep(&call),
-        name if name == lock::value::LOCK_LOAD.to_bytes() => lock::due::apply_load(&call),
-        name => match find(name).filter(|command| !command.about.is_internal()) {
-            Some(command) => (command.run)(&call),
-            None => Err(malformed("command")),
-        },
-    };
+    let result = run(&call, name.bytes());
     if let Err(Stop::Refused(refusal)) = &result {
         // The primary accepted it, so the state here differs from the state there.
         call.ctx.warn(&format!("a replicated {} was refused: {refusal}", name.bytes().escape_ascii()));
@@ -78,92 +58,13 @@ fn apply(call: &Call<'_>) -> Result<(), Stop> {
     result
 }
 
-fn malformed(what: &str) -> Stop {
-    Stop::Server(format!("ERR HOLDFAST.APPLY with a {what} this version does not know"))
-}
-
-fn integer(arg: Option<&Str<'_>>) -> Result<u64, Stop> {
-    arg.and_then(|arg| arg.integer()).and_then(|n| u64::try_from(n).ok()).ok_or_else(|| malformed("number"))
-}
-
-fn sweep(call: &Call<'_>) -> Result<(), Stop> {
-    let budget = integer(call.rest.first())?;
-    let mut value = write_store(call.ctx, call.key)?.store()?;
-    let now = value.time_of(call);
-    write::sweep(call, &mut value, now, budget);
-    call.ctx.status(c"OK");
-    Ok(())
-}
-
-fn sample(call: &Call<'_>) -> Result<(), Stop> {
-    let mut refused = Refused::default();
-    for pair in call.rest.chunks(2) {
-        let at = Code::ALL.iter().position(|code| code.metric().as_bytes() == pair[0].bytes());
-        refused.0[at.ok_or_else(|| malformed("refusal"))?] = integer(pair.get(1))?;
+/// Does a client's command, or one that only a primary or a rewritten log makes.
+fn run(call: &Call<'_>, name: &[u8]) -> Result<(), Stop> {
+    if let Some(command) = find(name).filter(|command| !command.about.is_internal()) {
+        return (command.run)(call);
     }
-    let mut value = write_store(call.ctx, call.key)?.store()?;
-    let now = value.time_of(call);
-    write::sample(call, &mut value, now, &refused);
-    call.ctx.status(c"OK");
-    Ok(())
-}
-
-fn take_back(call: &Call<'_>) -> Result<(), Stop> {
-    let [order, token] = call.rest else { return Err(malformed("TAKEBACK")) };
-    let token = integer(Some(token))?;
-    write::write(call, write::QUIET, |store, now, fx| store.take_back(now, order.bytes(), token, fx))?;
-    call.ctx.status(c"OK");
-    Ok(())
-}
-
-fn reentry(call: &Call<'_>) -> Result<(), Stop> {
-    let [stream, order, ms, seq, values @ ..] = call.rest else { return Err(malformed("REENTRY")) };
-    let kind = stream_kind(stream)?;
-    let id = EntryId::at_or_past(part_of_id(ms)?, part_of_id(seq)?);
-    let mut value = write_store(call.ctx, call.key)?.store()?;
-    let slot = match order.bytes() {
-        b"" => None,
-        id => Some(value.store.order_at(id).ok_or_else(|| Refusal::NoOrder(id.into()))?),
-    };
-    let mut streams = Streams::new(call.ctx, call.key, value.time_of(call), false, None);
-    streams.reentry(&mut value.store, kind, slot, id, values);
-    streams.signal();
-    call.ctx.signal_modified(call.key);
-    call.ctx.status(c"OK");
-    Ok(())
-}
-
-fn removed(call: &Call<'_>) -> Result<(), Stop> {
-    let [stream, ids @ ..] = call.rest else { return Err(malformed("REMOVED")) };
-    let kind = stream_kind(stream)?;
-    let id = |pair: &[Str<'_>]| match pair {
-        [ms, seq] => Ok(RawId { ms: part_of_id(ms)?, seq: part_of_id(seq)? }),
-        _ => Err(malformed("REMOVED")),
-    };
-    let ids = ids.chunks(2).map(id).collect::<Result<Vec<_>, _>>()?;
-    let mut streams = Streams::new(call.ctx, call.key, call.time_without_value(), false, None);
-    streams.remove_foreign(kind, &ids);
-    streams.signal();
-    call.ctx.status(c"OK");
-    Ok(())
-}
-
-fn stream_kind(name: &Str<'_>) -> Result<StreamKind, Stop> {
-    let kind = StreamKind::ALL.into_iter().find(|kind| kind_name(*kind).to_bytes() == name.bytes());
-    kind.ok_or_else(|| malformed("stream"))
-}
-
-/// A half of an entry's id: 64 bits, more than the server's integers.
-fn part_of_id(arg: &Str<'_>) -> Result<u64, Stop> {
-    std::str::from_utf8(arg.bytes()).ok().and_then(|text| text.parse().ok()).ok_or_else(|| malformed("number"))
-}
-
-fn load(call: &Call<'_>) -> Result<(), Stop> {
-    let [piece] = call.rest else { return Err(malformed("LOAD")) };
-    let loaded = load_piece(call.ctx.db(), call.key.bytes(), piece.bytes());
-    if let Some(value) = loaded.map_err(|problem| Stop::Server(format!("ERR {problem}")))? {
-        write::replace(call, value);
-    }
+    let done = apply_to_store(call, name).or_else(|| lock::due::apply(call, name));
+    done.unwrap_or_else(|| Err(malformed("command")))?;
     call.ctx.status(c"OK");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A caller who is blocked until a piece of work is done. Those who wait for something to become available have a queue:
-//! [`super::waiters`].
+//! A caller who is blocked until a piece of work is done. Those who wait for something to become available have a
+//! queue: [`super::waiters`].
 
 use std::ffi::{c_int, c_void};
 
@@ -18,15 +18,16 @@ impl Blocked {
     /// Blocks the caller of a command, in a context that may block ([`super::flags::Flags::deny_blocking`]).
     pub fn new(ctx: Ctx<'_>) -> Self {
         debug_assert!(!ctx.denies_blocking());
-        // SAFETY: the context is a command's, which may block; the callbacks are functions of this module, which is never
-        // unloaded.
+        // SAFETY: the context is a command's, which may block; the callbacks are functions of this module, which is
+        // never unloaded.
         Blocked(unsafe { api!(RedisModule_BlockClient(ctx.raw(), Some(on_reply), None, Some(free_reply), 0)) })
     }
 
     /// Has `reply` written to the caller, if it is still there.
     pub fn reply(self, reply: impl Fn(Ctx<'_>) + 'static) {
         let reply: Box<Reply> = Box::new(Box::new(reply));
-        // SAFETY: the client was blocked by `new` and is unblocked once; `free_reply` frees the reply, also if it went away.
+        // SAFETY: the client was blocked by `new` and is unblocked once; `free_reply` frees the reply, also if it went
+        // away.
         unsafe { api!(RedisModule_UnblockClient(self.0, Box::into_raw(reply).cast())) };
     }
 }

@@ -1,10 +1,10 @@
 //! The module's clock: what a store's time is taken from, and what waits are measured by.
 //!
 //! Two clocks are read together: the wall clock, which says what time it is and may be set at any moment, and the time
-//! since boot, which only ever goes on, at the same pace. The module's clock follows the time since boot, corrected by the
-//! wall clock with caution ([`Filter`]), so that a moment of wrong wall clock changes nothing, and its time never stands
-//! still and never steps back. A value whose last stamp is ahead of it, made under a clock that ran ahead, goes on from
-//! that stamp ([`Ahead`]).
+//! since boot, which only ever goes on, at the same pace. The module's clock follows the time since boot, corrected by
+//! the wall clock with caution ([`Filter`]), so that a moment of wrong wall clock changes nothing, and its time never
+//! stands still and never steps back. A value whose last stamp is ahead of it, made under a clock that ran ahead, goes
+//! on from that stamp ([`Ahead`]).
 
 use std::cell::Cell;
 
@@ -16,19 +16,19 @@ use holdfast_engine::base::units::{MAX_QUANTITY, Ms};
 /// Nanoseconds in a millisecond.
 const NS_A_MS: u64 = 1_000_000;
 
-/// Wall clock and time since boot are read one after the other. They count as agreeing up to this difference, nanoseconds:
-/// between the two readings the process may have had to wait for a processor.
+/// Wall clock and time since boot are read one after the other. They count as agreeing up to this difference,
+/// nanoseconds: between the two readings the process may have had to wait for a processor.
 const TOLERANCE_NS: u64 = NS_A_MS;
 
 /// How often both clocks are read before the first reading is believed.
 const FIRST_READINGS: usize = 16;
 
-/// How long the wall clock has to stay ahead before the module's clock follows, nanoseconds. A shorter step is a mistake
-/// that somebody corrects.
+/// How long the wall clock has to stay ahead before the module's clock follows, nanoseconds. A shorter step is a
+/// mistake that somebody corrects.
 const BELIEVED_AFTER_NS: u64 = 5_000 * NS_A_MS;
 
-/// While the wall clock is behind, the module's clock loses one part in this many, until the wall clock has caught up. No
-/// duration takes longer than that: 200 ms take 213. A clock that is an hour ahead has lost it in 16 hours.
+/// While the wall clock is behind, the module's clock loses one part in this many, until the wall clock has caught up.
+/// No duration takes longer than that: 200 ms take 213. A clock that is an hour ahead has lost it in 16 hours.
 const SLOWED_BY: u64 = 16;
 
 /// What is left of a duration at the slower pace.
@@ -99,6 +99,12 @@ impl Now {
         self.ns / NS_A_MS
     }
 
+    /// A reading that a test makes up, at a time in Unix milliseconds.
+    #[cfg(test)]
+    pub fn simulated(ms: Ms) -> Now {
+        Now { boot: Boot::default().plus_ms(ms), ns: ms * NS_A_MS }
+    }
+
     /// When the clock reaches a time, if it goes on at its pace.
     pub fn boot_at(self, at: Ms) -> Boot {
         self.boot.plus_ns(at.saturating_mul(NS_A_MS).saturating_sub(self.ns))
@@ -112,15 +118,16 @@ thread_local! {
 
 /// Reads the clock.
 pub fn now() -> Now {
-    // The wall clock last: if the process has to wait in between, the wall clock seems ahead, which has to last, and never
-    // behind, which would slow the module's clock at once.
+    // The wall clock last: if the process has to wait in between, the wall clock seems ahead, which has to last, and
+    // never behind, which would slow the module's clock at once.
     let (boot, wall_ns) = (Boot::now(), wall_ns());
     let filter = FILTER.get().map_or_else(first, |filter| filter.next(boot, wall_ns));
     FILTER.set(Some(filter));
     filter.now
 }
 
-/// The clock as it starts: from the reading in which the process waited least between the two clocks, as it is believed.
+/// The clock as it starts: from the reading in which the process waited least between the two clocks, as it is
+/// believed.
 #[cold]
 fn first() -> Filter {
     let reading = || {
@@ -171,7 +178,8 @@ impl Filter {
 pub struct Ahead(Cell<Option<(Boot, Ms)>>);
 
 impl Ahead {
-    /// The time of a value that was changed last at `last`, Unix milliseconds. Never before that, and it never stands still.
+    /// The time of a value that was changed last at `last`, Unix milliseconds. Never before that, and it never stands
+    /// still.
     #[inline]
     pub fn time(&self, now: Now, last: Ms) -> Ms {
         if self.0.get().is_none() && last <= now.ms() {
@@ -197,8 +205,8 @@ impl Ahead {
         time
     }
 
-    /// When a value is to be looked at by the module's clock, for what is due at `due` by its own time: the earliest it can
-    /// be. Looked at then, it may have to be looked at again.
+    /// When a value is to be looked at by the module's clock, for what is due at `due` by its own time: the earliest it
+    /// can be. Looked at then, it may have to be looked at again.
     pub fn look_at(&self, now: Now, last: Ms, due: Ms) -> Ms {
         now.ms().saturating_add(due.saturating_sub(self.time(now, last)))
     }

@@ -32,8 +32,8 @@ pub fn number(ctx: Ctx<'_>, name: &CStr, value: &'static AtomicI64, min: i64, ma
 pub fn choice<const N: usize>(ctx: Ctx<'_>, name: &CStr, value: &'static AtomicI32, names: [&'static CStr; N]) -> bool {
     let mut names = names.map(CStr::as_ptr);
     let values: [c_int; N] = std::array::from_fn(|at| at as c_int);
-    // SAFETY: called while the module loads; the server copies names and values, and what the callbacks get lives as long
-    // as the process.
+    // SAFETY: called while the module loads; the server copies names and values, and what the callbacks get lives as
+    // long as the process.
     let registered = unsafe {
         api!(RedisModule_RegisterEnumConfig(
             ctx.raw(),

@@ -1,8 +1,8 @@
 //! Types of keys: the callbacks that the server has for them, and the values that it keeps for the module.
 //!
-//! The server owns a value by a pointer. Whoever opens the key gets at it by a guard, which owns the open key and lends the
-//! value: [`Read`] gives `&V`, [`Write`] gives `&mut V`. A value that is open for writing cannot be opened again, however it
-//! is reached, and it is not freed as long as a guard has it.
+//! The server owns a value by a pointer. Whoever opens the key gets at it by a guard, which owns the open key and lends
+//! the value: [`Read`] gives `&V`, [`Write`] gives `&mut V`. A value that is open for writing cannot be opened again,
+//! however it is reached, and it is not freed as long as a guard has it.
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_int, c_void};
@@ -130,8 +130,8 @@ impl<V> Kept<V> {
         }
     }
 
-    /// Runs `read` on the value, unless somebody writes it now: the server may ask for a value in the middle of a change,
-    /// when another module listens to its events.
+    /// Runs `read` on the value, unless somebody writes it now: the server may ask for a value in the middle of a
+    /// change, when another module listens to its events.
     fn read<T>(&self, read: impl FnOnce(&V) -> T) -> Option<T> {
         let readers = self.open.load(Ordering::Relaxed);
         if readers == WRITTEN {
@@ -248,8 +248,8 @@ impl<K, V> Drop for Read<K, V> {
     }
 }
 
-/// A value that is changed, with its open key. The key may be one that the server opened for reading: then the change is
-/// not one of the data set, but of what the module keeps with the value.
+/// A value that is changed, with its open key. The key may be one that the server opened for reading: then the change
+/// is not one of the data set, but of what the module keeps with the value.
 pub struct Write<K, V> {
     kept: NonNull<Kept<V>>,
     key: K,
@@ -478,8 +478,8 @@ unsafe extern "C" fn digest<V: Value>(digest: *mut raw::RedisModuleDigest, value
 
 unsafe extern "C" fn free<V: Value>(value: *mut c_void) {
     if let Some(kept) = NonNull::new(value.cast::<Kept<V>>()) {
-        // SAFETY: the server gives up a value of this type. It may be a thread of its own that frees it: of what is shared,
-        // a value touches nothing but what is atomic.
+        // SAFETY: the server gives up a value of this type. It may be a thread of its own that frees it: of what is
+        // shared, a value touches nothing but what is atomic.
         unsafe { Kept::free(kept) };
     }
 }

@@ -1,8 +1,8 @@
 //! Deadlines of all values: an index of when each store, or lock, is due next, and a tick that does what is due.
 //!
-//! Only a primary acts on them, in slices that it replicates; a replica keeps the index, to go on where its primary stopped
-//! when it is promoted. The index is by value, not by name: a value that was renamed, moved or removed is found out when
-//! it is due, and [`super::events`] registers it under its new name. Its times are those of the module's clock
+//! Only a primary acts on them, in slices that it replicates; a replica keeps the index, to go on where its primary
+//! stopped when it is promoted. The index is by value, not by name: a value that was renamed, moved or removed is found
+//! out when it is due, and [`super::events`] registers it under its new name. Its times are those of the module's clock
 //! ([`super::clock`]).
 
 use std::cell::RefCell;
@@ -34,7 +34,8 @@ pub struct Due<'a> {
     pub now: Now,
 }
 
-/// Does what is due of a value of one type: says what share of a tick it took, or none if the key does not hold the value.
+/// Does what is due of a value of one type: says what share of a tick it took, or none if the key does not hold the
+/// value.
 pub type Handler = fn(Ctx<'_>, &Due<'_>) -> Option<u32>;
 
 /// One for each type.
@@ -100,8 +101,8 @@ pub fn set(uid: u64, db: c_int, key: &[u8], look_at: Option<Ms>) {
     });
 }
 
-/// When a value that may not be written now, as its slot is not this node's, say, is to be looked at again: in a moment, and
-/// later where there are many, so that asking for all of them takes a small part of the time.
+/// When a value that may not be written now, as its slot is not this node's, say, is to be looked at again: in a
+/// moment, and later where there are many, so that asking for all of them takes a small part of the time.
 pub fn look_again(now: Now) -> Ms {
     let values = DEADLINES.with_borrow(|deadlines| deadlines.values.len() as u64);
     now.ms().saturating_add(CLOSED_MS.saturating_add(values / ASKED_A_MS))
@@ -150,7 +151,8 @@ pub fn info() -> (u64, Ms) {
     DEADLINES.with_borrow(|deadlines| (deadlines.values.len() as u64, deadlines.first().unwrap_or(0)))
 }
 
-/// Sees to it that the first deadline is met, on a primary. A server that becomes one calls it, and one that has loaded.
+/// Sees to it that the first deadline is met, on a primary. A server that becomes one calls it, and one that has
+/// loaded.
 pub fn arm(ctx: Ctx<'_>) {
     next_tick(ctx).into_iter().for_each(turn::wake_at);
 }

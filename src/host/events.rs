@@ -1,4 +1,5 @@
-//! What happens to the server and to keys without a command of the module: loading, promotion, flushes, renames, settings.
+//! What happens to the server and to keys without a command of the module: loading, promotion, flushes, renames,
+//! settings.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
@@ -16,7 +17,8 @@ pub struct Hooks {
     pub load_begins: fn(),
     /// A data set was loaded, or could not be.
     pub load_ends: fn(),
-    /// A value may have come to a key by RENAME, MOVE, COPY or RESTORE, one for each type. Nothing may be written in there.
+    /// A value may have come to a key by RENAME, MOVE, COPY or RESTORE, one for each type. Nothing may be written in
+    /// there.
     pub arrived: &'static [fn(Ctx<'_>, Str<'_>)],
     /// A setting of the server changed.
     pub setting_changed: fn(Ctx<'_>, &CStr),
@@ -96,8 +98,8 @@ unsafe extern "C" fn settings_changed(
     data: *mut c_void,
 ) {
     let Some(hooks) = HOOKS.get() else { return };
-    // SAFETY: the server passes this structure with this event: a number of names, each a C string. The context is the one of
-    // this callback, used within it.
+    // SAFETY: the server passes this structure with this event: a number of names, each a C string. The context is the
+    // one of this callback, used within it.
     let (ctx, names) = unsafe {
         let change = &*data.cast::<raw::RedisModuleConfigChangeV1>();
         (Ctx::new(ctx), std::slice::from_raw_parts(change.config_names, change.num_changes as usize))

@@ -26,14 +26,15 @@ impl Flags {
         self.0 & flags != 0
     }
 
-    /// Whether the command comes from the primary's stream, from the old owner of a slot that is being imported, or from
-    /// the log that is being loaded.
+    /// Whether the command comes from the primary's stream, from the old owner of a slot that is being imported, or
+    /// from the log that is being loaded.
     pub fn replayed(self) -> bool {
         let flags = raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING;
         self.has(flags | IMPORT.load(Ordering::Relaxed))
     }
 
-    /// Whether what is replayed has to be written to a log: a replica with a log of its own, or a node that imports a slot.
+    /// Whether what is replayed has to be written to a log: a replica with a log of its own, or a node that imports a
+    /// slot.
     pub fn logs_replayed(self) -> bool {
         self.replayed() && self.has(raw::REDISMODULE_CTX_FLAGS_AOF) && !self.loading()
     }

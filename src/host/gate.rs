@@ -1,8 +1,9 @@
 //! The one gate in front of everything that writes without a client's command: deadlines, samples, slices of long work,
 //! orders and locks for callers who wait.
 //!
-//! A command has been let in by the server before the module sees it; what the module does by itself has not. It asks here
-//! first, and where the answer is no it waits and asks again: nothing is refused for good, as a deadline cannot be refused.
+//! A command has been let in by the server before the module sees it; what the module does by itself has not. It asks
+//! here first, and where the answer is no it waits and asks again: nothing is refused for good, as a deadline cannot be
+//! refused.
 
 use std::ffi::CStr;
 
@@ -15,9 +16,10 @@ use super::string::Str;
 pub const MAY_WRITE: &CStr = c"HOLDFAST.MAYWRITE";
 
 /// Whether this server writes these keys by itself now. It is a primary that is not loading, and writes are not paused
-/// (CLIENT PAUSE, a failover in progress): replicating anything while they are would end the server. And a client's write on
-/// the keys would be let in: all of them are here and their slot is this node's, there are enough good replicas
-/// (`min-replicas-to-write`), and the disk takes what is written. The server itself is asked; not, if no key is named.
+/// (CLIENT PAUSE, a failover in progress): replicating anything while they are would end the server. And a client's
+/// write on the keys would be let in: all of them are here and their slot is this node's, there are enough good
+/// replicas (`min-replicas-to-write`), and the disk takes what is written. The server itself is asked; not, if no key
+/// is named.
 pub fn may_write(ctx: Ctx<'_>, keys: &[Str<'_>]) -> bool {
     let flags = ctx.flags();
     // SAFETY: takes nothing.
@@ -25,8 +27,8 @@ pub fn may_write(ctx: Ctx<'_>, keys: &[Str<'_>]) -> bool {
     open && (keys.is_empty() || is_let_in(ctx, Manner::AS_A_SCRIPT, keys))
 }
 
-/// Whether this node serves all these keys to the caller now. While their slot moves, the server says no as soon as one of
-/// them is not here.
+/// Whether this node serves all these keys to the caller now. While their slot moves, the server says no as soon as one
+/// of them is not here.
 pub fn serves(ctx: Ctx<'_>, keys: &[Str<'_>]) -> bool {
     is_let_in(ctx, Manner::ERRORS, keys)
 }

@@ -22,7 +22,8 @@ pub struct Section {
 static SECTIONS: OnceLock<&'static [Section]> = OnceLock::new();
 
 thread_local! {
-    /// Refused writes since the module was loaded, by code. They are this server's alone: nothing of them is replicated.
+    /// Refused writes since the module was loaded, by code. They are this server's alone: nothing of them is
+    /// replicated.
     static REFUSALS: RefCell<BTreeMap<String, u64>> = const { RefCell::new(BTreeMap::new()) };
 }
 

@@ -11,7 +11,8 @@ use super::string::Str;
 /// How the server opens a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// For reading: there is none if the key is empty. One whose time to live is over stays until the server removes it.
+    /// For reading: there is none if the key is empty. One whose time to live is over stays until the server removes
+    /// it.
     Read,
     /// For writing: there is always one. One whose time to live is over is deleted now, and that is replicated.
     Write,

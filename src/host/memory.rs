@@ -25,9 +25,9 @@ pub struct ServerAlloc;
 /// What RM_Alloc aligns to, as malloc does: to the largest alignment of C's own types.
 const ALIGNED: usize = 2 * size_of::<usize>();
 
-// SAFETY: the functions below are malloc, calloc, realloc and free, with their guarantees: those of the server, or of the
-// system in unit tests. What has to be aligned further is put into a larger allocation ([`wide`]). Neither unwinds, and
-// counting allocates nothing.
+// SAFETY: the functions below are malloc, calloc, realloc and free, with their guarantees: those of the server, or of
+// the system in unit tests. What has to be aligned further is put into a larger allocation ([`wide`]). Neither unwinds,
+// and counting allocates nothing.
 unsafe impl GlobalAlloc for ServerAlloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -57,10 +57,9 @@ unsafe impl GlobalAlloc for ServerAlloc {
 
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from here with this layout, and is live.
-        let ptr = if layout.align() > ALIGNED { unsafe { wide::allocated(ptr) } } else { ptr };
-        // SAFETY: the pointer came from the server, and is live.
+        // SAFETY: the pointer came from here with this layout, and is live: so is the server's that it is in.
         unsafe {
+            let ptr = if layout.align() > ALIGNED { wide::allocated(ptr) } else { ptr };
             count(-server::usable(ptr));
             server::free(ptr);
         }
@@ -104,8 +103,8 @@ mod wide {
     /// As [`GlobalAlloc::alloc`].
     pub unsafe fn alloc(layout: Layout) -> *mut u8 {
         let Some(size) = layout.size().checked_add(layout.align()) else { return std::ptr::null_mut() };
-        // SAFETY: the size is not 0. The server aligns to less than the layout: between the beginning and the next aligned
-        // address there is room for an address.
+        // SAFETY: the size is not 0. The server aligns to less than the layout: between the beginning and the next
+        // aligned address there is room for an address.
         unsafe {
             let whole = counted(server::alloc(size));
             if whole.is_null() {
@@ -143,7 +142,8 @@ mod wide {
     }
 }
 
-/// The server's functions. They are set before anything is allocated: without them the process is not a server, and ends.
+/// The server's functions. They are set before anything is allocated: without them the process is not a server, and
+/// ends.
 #[cfg(not(test))]
 mod server {
     use redis_module::raw;

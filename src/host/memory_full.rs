@@ -1,8 +1,8 @@
 //! `maxmemory`: what takes in more is refused while the server is full, everything else goes on.
 //!
-//! The commands do not have the flag `deny-oom`, which refuses a command before the module sees it: that would refuse the
-//! same ORDER.PLACE again after a lost reply as well, and INV.SET of a SKU that is there. The module asks, once it knows
-//! that the command would make something new, and the answer is the server's own.
+//! The commands do not have the flag `deny-oom`, which refuses a command before the module sees it: that would refuse
+//! the same ORDER.PLACE again after a lost reply as well, and INV.SET of a SKU that is there. The module asks, once it
+//! knows that the command would make something new, and the answer is the server's own.
 
 use std::ffi::c_int;
 
@@ -17,9 +17,10 @@ pub const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 /// errno of a call that the server refuses for want of memory.
 const ENOSPC: c_int = 28;
 
-/// Whether the server would refuse a command that needs memory, on a key in the slot of this one. Above the limit it does
-/// not where it still evicts other keys, nor on a replica that ignores the limit, and a script is judged by how it was when
-/// it began: only the server knows all that. LPUSHX on a key that is not there does nothing and needs memory by its flags.
+/// Whether the server would refuse a command that needs memory, on a key in the slot of this one. Above the limit it
+/// does not where it still evicts other keys, nor on a replica that ignores the limit, and a script is judged by how it
+/// was when it began: only the server knows all that. LPUSHX on a key that is not there does nothing and needs memory
+/// by its flags.
 #[cold]
 pub fn refuses_memory(ctx: Ctx<'_>, key: Str<'_>) -> bool {
     let (name, word) = (with_suffix(key.bytes(), &[b":none"]), OwnStr::new(b"none"));

@@ -1,10 +1,10 @@
 //! Atomic slot migration: CLUSTER MIGRATESLOTS of Valkey 9, CLUSTER MIGRATION of Redis 8.4.
 //!
-//! The server copies a slot's keys to their new owner while the old one goes on, sends what changes meanwhile after them,
-//! and hands over ownership in one moment. Until then the keys are on the new owner but not its own: it does what the old
-//! owner did, as a replica does, and nothing by itself ([`super::gate`]). Afterwards the old owner drops the keys, on Redis
-//! without a word about each of them: so what the module keeps beside the keys is looked at when the server says that a
-//! migration is over.
+//! The server copies a slot's keys to their new owner while the old one goes on, sends what changes meanwhile after
+//! them, and hands over ownership in one moment. Until then the keys are on the new owner but not its own: it does what
+//! the old owner did, as a replica does, and nothing by itself ([`super::gate`]). Afterwards the old owner drops the
+//! keys, on Redis without a word about each of them: so what the module keeps beside the keys is looked at when the
+//! server says that a migration is over.
 
 use std::ffi::{c_int, c_void};
 
@@ -15,11 +15,12 @@ use super::events::to_event;
 use super::flags::{has_import_flag, set_import_flag};
 use super::{deadlines, waiters};
 
-/// Valkey: the module can cope with keys that are here before their slot is. Without it, CLUSTER MIGRATESLOTS is refused.
+/// Valkey: the module can cope with keys that are here before their slot is. Without it, CLUSTER MIGRATESLOTS is
+/// refused.
 const OPTION_ATOMIC: u32 = 1 << 5;
 
-/// Valkey: the command comes from the slot's old owner. (To Redis, which marks such commands as a primary's, the same bit
-/// says that DEBUG is enabled.)
+/// Valkey: the command comes from the slot's old owner. (To Redis, which marks such commands as a primary's, the same
+/// bit says that DEBUG is enabled.)
 const FLAG_IMPORT: u32 = 1 << 25;
 
 /// Valkey's event. (Redis has another of this number.)
@@ -83,8 +84,8 @@ unsafe extern "C" fn changed_valkey(ctx: *mut raw::RedisModuleCtx, _: raw::Redis
     }
 }
 
-/// Whoever waits for a value that is not this node's any more is sent away. All deadlines are looked at: those of a slot
-/// that has become this node's are met, those of values that are gone are forgotten.
+/// Whoever waits for a value that is not this node's any more is sent away. All deadlines are looked at: those of a
+/// slot that has become this node's are met, those of values that are gone are forgotten.
 fn look_around(ctx: Ctx<'_>) {
     waiters::leave_moved(ctx);
     deadlines::look_at_all();

@@ -1,9 +1,10 @@
 //! The server as the module sees it. It knows no shop, and it has all unsafe code of the module.
 //!
 //! - Safe wrappers: [`string`], [`ctx`], [`key`], [`stream`], [`query`], [`replicate`], [`data_type`]
-//! - [`server`]: the trait [`Host`], through which a store reaches the server, and its one implementation for a real one
-//! - Work without a command: [`turn`] runs the ticks, [`deadlines`] says which value is due, [`waiters`] and [`blocked`]
-//!   keep the callers that wait, [`gate`] says whether anything may be written
+//! - [`server`]: the trait [`Host`], through which a store reaches the server, and its one implementation for a real
+//!   one
+//! - Work without a command: [`turn`] runs the ticks, [`deadlines`] says which value is due, [`waiters`] and
+//!   [`blocked`] keep the callers that wait, [`gate`] says whether anything may be written
 //! - What the module registers when it is loaded: [`table`], [`register`], [`config`], [`info`], [`events`],
 //!   [`migration`]
 
@@ -27,6 +28,8 @@ pub mod query;
 pub mod register;
 pub mod replicate;
 pub mod server;
+#[cfg(test)]
+pub mod simulated;
 pub mod slot;
 pub mod stream;
 pub mod string;

@@ -243,8 +243,8 @@ pub fn check_api(ctx: Ctx<'_>) -> bool {
     missing.is_empty()
 }
 
-/// The module handles errors of loading itself, signals modified keys itself (a refused command changes nothing), and copes
-/// with keys that are here before their slot is (`of_migration`).
+/// The module handles errors of loading itself, signals modified keys itself (a refused command changes nothing), and
+/// copes with keys that are here before their slot is (`of_migration`).
 pub fn set_options(ctx: Ctx<'_>, of_migration: u32) {
     let options =
         raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED | of_migration;

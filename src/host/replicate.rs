@@ -2,9 +2,9 @@
 //!
 //! Every change is replicated as the client's command with the primary's time in front, never as its effects: a replica
 //! and a log that is replayed do the same work at the same time, streams included. A change in the same millisecond as
-//! the store's last one is replicated as the client wrote it: replayed without a stamp, a command happens at the time of
-//! the store's last change, which every image carries. Under load that is nearly all of them, and it costs nothing where
-//! nobody listens. HOLDFAST.APPLY is refused for clients, so that nobody can forge a stamp.
+//! the store's last one is replicated as the client wrote it: replayed without a stamp, a command happens at the time
+//! of the store's last change, which every image carries. Under load that is nearly all of them, and it costs nothing
+//! where nobody listens. HOLDFAST.APPLY is refused for clients, so that nobody can forge a stamp.
 
 use std::ffi::CStr;
 
@@ -45,8 +45,8 @@ pub fn stamped(ctx: Ctx<'_>, key: Str<'_>, stamp: Ms, name: &CStr, rest: &[Str<'
     }
 }
 
-/// Writes what another server sent to this one's log, as it came. The server does not: a module's commands are the module's
-/// to propagate. Its replicas get what was sent from the server itself.
+/// Writes what another server sent to this one's log, as it came. The server does not: a module's commands are the
+/// module's to propagate. Its replicas get what was sent from the server itself.
 pub fn log(ctx: Ctx<'_>, name: &CStr, key: Str<'_>, rest: &[Str<'_>]) {
     // SAFETY: the format says not to replicas, and takes a string and a vector of strings with its length; `Str` is the
     // pointer that the server wants. The server retains what it needs.

@@ -1,5 +1,5 @@
-//! What a store needs of the server, as a trait: so that a simulated server can stand in for the real one in tests. It is
-//! dispatched statically and costs nothing.
+//! What a store needs of the server, as a trait: so that a simulated server can stand in for the real one in tests. It
+//! is dispatched statically and costs nothing.
 
 use std::ffi::{CStr, c_int};
 
@@ -104,8 +104,8 @@ pub trait HostKey: ValueKey {
     /// Removes the key.
     fn unlink(&mut self);
 
-    /// Adds an entry to the stream, which is made where the key is empty; false if the stream is ahead of the id. Names and
-    /// values come one after the other.
+    /// Adds an entry to the stream, which is made where the key is empty; false if the stream is ahead of the id. Names
+    /// and values come one after the other.
     fn add(&mut self, id: RawId, pairs: &[Str<'_>]) -> bool;
 
     /// Deletes an entry of a stream; false if it is not there.

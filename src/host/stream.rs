@@ -52,8 +52,8 @@ impl<'k> Entries<'k> {
     pub(super) fn behind(key: &'k Key<'_>, after: Option<RawId>) -> Option<Self> {
         let exclusive = if after.is_some() { raw::REDISMODULE_STREAM_ITERATOR_EXCLUSIVE as c_int } else { 0 };
         let mut from = after.unwrap_or(RawId { ms: 0, seq: 0 });
-        // SAFETY: the key is open; without an end it is the stream's. The server refuses a key that is no stream, or that
-        // has an iterator already.
+        // SAFETY: the key is open; without an end it is the stream's. The server refuses a key that is no stream, or
+        // that has an iterator already.
         let status =
             unsafe { api!(RedisModule_StreamIteratorStart(key.raw(), exclusive, &mut from, std::ptr::null_mut())) };
         (status == OK).then_some(Entries(key))
@@ -69,8 +69,8 @@ impl<'k> Entries<'k> {
 
     fn field(&mut self) -> Option<(OwnStr, OwnStr)> {
         let (mut name, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: the iterator is at an entry; the server makes both strings for us, in a context whose memory it does not
-        // manage.
+        // SAFETY: the iterator is at an entry; the server makes both strings for us, in a context whose memory it does
+        // not manage.
         unsafe {
             let status = api!(RedisModule_StreamIteratorNextField(self.0.raw(), &mut name, &mut value));
             (status == OK).then(|| (OwnStr::adopt(name), OwnStr::adopt(value)))

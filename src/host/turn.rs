@@ -1,9 +1,9 @@
 //! When the module's own work is done: at the end of a turn of the server's event loop, never inside a command.
 //!
 //! Three parts of the module work without a command: deadlines, waiting callers, and long work in slices. Each has a
-//! [`Tick`], and says when it wants the next one. A timer of the operating system that counts the time since boot wakes the event
-//! loop for it. The server's module timers alone would not do: they run by the wall clock, and where that is set back by an
-//! hour, none of them fires for an hour.
+//! [`Tick`], and says when it wants the next one. A timer of the operating system that counts the time since boot wakes
+//! the event loop for it. The server's module timers alone would not do: they run by the wall clock, and where that is
+//! set back by an hour, none of them fires for an hour.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -15,8 +15,8 @@ use super::api::api;
 use super::clock::Boot;
 use super::ctx::Ctx;
 
-/// The longest the module sleeps, milliseconds: it then looks at the clock, so that a wall clock that was set forward is
-/// noticed on a server without commands too.
+/// The longest the module sleeps, milliseconds: it then looks at the clock, so that a wall clock that was set forward
+/// is noticed on a server without commands too.
 const LONGEST_SLEEP_MS: u64 = 1_000;
 
 /// When a turn that was asked for, and should be over in microseconds, is asked for again, milliseconds.

@@ -1,13 +1,13 @@
 //! Blocked callers that wait for something to become available, in a queue for each value. First come, first served.
 //!
-//! A caller waits for a value, not for a name, at the end of that value's queue. Whoever makes something available calls
-//! [`schedule`]; the tick at the end of the turn ([`super::turn`]) then serves the queue, never inside a command: within
-//! MULTI or Lua nobody else may get anything. Only a primary serves. A caller leaves the queue by being answered, by its
-//! timeout or CLIENT UNBLOCK, by going away, or when the value leaves the keyspace ([`leave`]).
+//! A caller waits for a value, not for a name, at the end of that value's queue. Whoever makes something available
+//! calls [`schedule`]; the tick at the end of the turn ([`super::turn`]) then serves the queue, never inside a command:
+//! within MULTI or Lua nobody else may get anything. Only a primary serves. A caller leaves the queue by being
+//! answered, by its timeout or CLIENT UNBLOCK, by going away, or when the value leaves the keyspace ([`leave`]).
 //!
 //! An answer that was decided is handed to the server in the tick too. Between the two the server would take a CLIENT
-//! UNBLOCK for that caller without calling the module, and would drop the answer: the caller would never get one. So the
-//! answer is kept here until no other command can come in between, and CLIENT UNBLOCK delivers it.
+//! UNBLOCK for that caller without calling the module, and would drop the answer: the caller would never get one. So
+//! the answer is kept here until no other command can come in between, and CLIENT UNBLOCK delivers it.
 //!
 //! The server's own lists of clients blocked on keys are not used: they wake all callers at once, and say nothing when
 //! a key is deleted.
@@ -35,9 +35,9 @@ const ANSWERS_A_TICK: usize = 512;
 /// Callers that are looked at, at most, for one who is in the queue twice.
 const LOOK_MOST: usize = 1_000;
 
-/// The server does not know the timeouts, the queue has its own: where one falls due in the same turn of the event loop as the
-/// answer, Redis 7.0 lets the client go without either (`moduleBlockedClientTimedOut` sees that it is being unblocked and
-/// replies nothing, the client is unblocked all the same, and the reply callback finds nobody).
+/// The server does not know the timeouts, the queue has its own: where one falls due in the same turn of the event loop
+/// as the answer, Redis 7.0 lets the client go without either (`moduleBlockedClientTimedOut` sees that it is being
+/// unblocked and replies nothing, the client is unblocked all the same, and the reply callback finds nobody).
 const NO_TIMEOUT: i64 = 0;
 
 /// What a caller waits for.
@@ -50,8 +50,8 @@ pub trait Ask: Any {
 }
 
 /// Serves the queue of a value. It hands out to the first in the queue, and so on, until the queue or the goods are
-/// exhausted or `most` callers are answered, and says how many were. The database is selected; the key may hold anything
-/// by now: compare the value's uid.
+/// exhausted or `most` callers are answered, and says how many were. The database is selected; the key may hold
+/// anything by now: compare the value's uid.
 pub type Serve = fn(ctx: Ctx<'_>, key: Str<'_>, uid: u64, most: usize) -> usize;
 
 /// Something that is done once, later, with the context of that time.
@@ -173,9 +173,9 @@ impl Waiters {
     }
 }
 
-/// Blocks the caller at the end of the queue of the value `uid`, which is at the call's key; 0 waits for ever. The call's
-/// context must be one that may block ([`Ctx::denies_blocking`]), on a primary: nobody serves a queue on a replica. The
-/// command ends with what this gives: its reply comes later.
+/// Blocks the caller at the end of the queue of the value `uid`, which is at the call's key; 0 waits for ever. The
+/// call's context must be one that may block ([`Ctx::denies_blocking`]), on a primary: nobody serves a queue on a
+/// replica. The command ends with what this gives: its reply comes later.
 pub fn wait(call: &Call<'_>, uid: u64, ask: impl Ask, timeout_ms: Ms) -> Stop {
     debug_assert!(!call.ctx.denies_blocking());
     let (reply, timeout, free) = (on_reply as _, on_timeout as _, free_delivery as _);
@@ -264,8 +264,8 @@ fn deliver() {
     answered.sort_unstable_by_key(|(_, (waiter, _))| waiter.number);
     for (client, (waiter, answer)) in answered {
         let delivery = Box::into_raw(Box::new(Delivery { ask: waiter.ask, answer }));
-        // SAFETY: the client was blocked by `wait` and is unblocked once: it has left the queue. `free_delivery` frees the
-        // delivery. The server takes this at any time: it only notes the client.
+        // SAFETY: the client was blocked by `wait` and is unblocked once: it has left the queue. `free_delivery` frees
+        // the delivery. The server takes this at any time: it only notes the client.
         unsafe { api!(RedisModule_UnblockClient(client, delivery.cast())) };
     }
 }
@@ -387,7 +387,8 @@ fn serve(ctx: Ctx<'_>, uid: u64, most: usize) -> Option<usize> {
 /// # Safety
 /// The context must be the one of a blocked client's callback. The reference must not outlive the callback.
 unsafe fn delivery_of<'a>(ctx: *mut raw::RedisModuleCtx) -> Option<&'a mut Delivery> {
-    // SAFETY: the private data of a client that `wait` blocked is null or what `deliver` passed; nobody else uses it now.
+    // SAFETY: the private data of a client that `wait` blocked is null or what `deliver` passed; nobody else uses it
+    // now.
     unsafe { api!(RedisModule_GetBlockedClientPrivateData(ctx)).cast::<Delivery>().as_mut() }
 }
 
@@ -414,11 +415,12 @@ unsafe extern "C" fn on_timeout(ctx: *mut raw::RedisModuleCtx, _: *mut *mut raw:
     raw::REDISMODULE_OK as c_int
 }
 
-/// The client went away, or the server sends it away: it became a replica, the cluster is down, CLIENT UNBLOCK with ERROR.
+/// The client went away, or the server sends it away: it became a replica, the cluster is down, CLIENT UNBLOCK with
+/// ERROR.
 ///
-/// Where I/O threads are on, the server can still run commands between the tick and the delivery: CLIENT UNBLOCK then ends
-/// up here, with the answer in the server's hands and no reply given. That client gets nothing, and what it would have got
-/// is taken back ([`free_delivery`]). To one that is gone the reply does no harm.
+/// Where I/O threads are on, the server can still run commands between the tick and the delivery: CLIENT UNBLOCK then
+/// ends up here, with the answer in the server's hands and no reply given. That client gets nothing, and what it would
+/// have got is taken back ([`free_delivery`]). To one that is gone the reply does no harm.
 unsafe extern "C" fn on_disconnect(ctx: *mut raw::RedisModuleCtx, client: Client) {
     if let Some(waiter) = WAITERS.with_borrow_mut(|waiters| waiters.remove_client(client)) {
         waiter.release();

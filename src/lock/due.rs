@@ -1,7 +1,7 @@
 //! What is due of a lock without a command, and what a log or a primary says of locks.
 
 use super::change::{LOCK_SWEEP, changed};
-use super::value::{LockValue, Place, Writing, find, open, raise_floor};
+use super::value::{LOCK_LOAD, LockValue, Place, Writing, find, open, raise_floor};
 use crate::host::ctx::Class;
 use crate::host::data_type::{Value, ValueKey};
 use crate::host::deadlines::{A_VALUE, Due, look_again};
@@ -11,8 +11,8 @@ use crate::host::{Call, Ctx, Host, Stop, deadlines, waiters};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::calls::locks::Lock;
 
-/// Ends a lease that is due and removes a lock that is idle, for the tick of deadlines. None if the key does not hold the
-/// lock.
+/// Ends a lease that is due and removes a lock that is idle, for the tick of deadlines. None if the key does not hold
+/// the lock.
 pub fn handle(ctx: Ctx<'_>, due: &Due<'_>) -> Option<u32> {
     let value = find(ctx, due.key, due.uid)?;
     if ctx.may_write(&[due.key]) {
@@ -24,16 +24,21 @@ pub fn handle(ctx: Ctx<'_>, due: &Due<'_>) -> Option<u32> {
     Some(A_VALUE)
 }
 
+/// What a primary, or a log, says of a lock in a word of its own; none if it is not one of these words.
+pub fn apply(call: &Call<'_>, word: &[u8]) -> Option<Result<(), Stop>> {
+    match word {
+        word if word == LOCK_SWEEP.to_bytes() => Some(apply_sweep(call)),
+        word if word == LOCK_LOAD.to_bytes() => Some(apply_load(call)),
+        _ => None,
+    }
+}
+
 /// LOCKSWEEP: what a primary's timer did.
-///
-/// # Errors
-/// The key is of another type.
-pub fn apply_sweep(call: &Call<'_>) -> Result<(), Stop> {
+fn apply_sweep(call: &Call<'_>) -> Result<(), Stop> {
     if let Place::Lock(value) = open(call)? {
         let now = value.time_of(call);
         sweep(call, value, now);
     }
-    call.ctx.status(c"OK");
     Ok(())
 }
 
@@ -53,10 +58,7 @@ fn sweep(call: &Call<'_>, mut value: Writing<'_>, now: Ms) {
 }
 
 /// LOCKLOAD: a whole lock and the floor, in a rewritten log.
-///
-/// # Errors
-/// The words are not those of this version.
-pub fn apply_load(call: &Call<'_>) -> Result<(), Stop> {
+fn apply_load(call: &Call<'_>) -> Result<(), Stop> {
     let malformed = || Stop::Server("ERR HOLDFAST.APPLY with a LOCKLOAD this version does not know".into());
     let [image, floor] = call.rest else { return Err(malformed()) };
     let floor = floor.integer().and_then(|n| u64::try_from(n).ok()).ok_or_else(malformed)?;
@@ -69,6 +71,5 @@ pub fn apply_load(call: &Call<'_>) -> Result<(), Stop> {
         key.put(value);
         deadlines::arm(call.ctx);
     }
-    call.ctx.status(c"OK");
     Ok(())
 }

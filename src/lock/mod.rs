@@ -1,5 +1,5 @@
-//! The type `holdlocks` as the server sees it: the lock at a key, how it is changed and replicated, and how it is handed to
-//! those who wait. There is no unsafe code in here.
+//! The type `holdlocks` as the server sees it: the lock at a key, how it is changed and replicated, and how it is
+//! handed to those who wait. There is no unsafe code in here.
 //!
 //! A lock's tokens grow while its key is there, because the key knows the last one. They grow past the end of the key
 //! because of the floor: the highest token of any lock, one number for the whole server, which every lock begins above.

@@ -88,8 +88,8 @@ fn serve(ctx: Ctx<'_>, name: Str<'_>, uid: u64, most: usize) -> usize {
     answered
 }
 
-/// The first in the queue has the lock. Those behind with the same owner are the same one, who asked again, perhaps over
-/// a new connection while the server has not noticed the end of the old: they get the same answer.
+/// The first in the queue has the lock. Those behind with the same owner are the same one, who asked again, perhaps
+/// over a new connection while the server has not noticed the end of the old: they get the same answer.
 fn hand_over(call: &Call<'_>, value: &mut LockValue, now: Ms, wanted: &Wanted, taken: Taken) -> usize {
     let words = [OwnStr::new(&wanted.owner), OwnStr::number(wanted.ttl_ms)];
     let token = acquired(&Call { rest: &words.each_ref().map(OwnStr::get), ..*call }, value, now, taken);

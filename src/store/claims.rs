@@ -44,9 +44,9 @@ pub fn reply(ctx: Ctx<'_>, order: &ClaimView<'_>) {
 }
 
 /// An order in the hands of a caller whose reply is on its way: the store may have changed by then.
-struct Handed {
-    order: Vec<u8>,
-    token: u64,
+pub(super) struct Handed {
+    pub(super) order: Vec<u8>,
+    pub(super) token: u64,
     attempt: u64,
     customer: Vec<u8>,
     items: Vec<(Vec<u8>, u64)>,
@@ -152,7 +152,12 @@ fn answer(ctx: Ctx<'_>, key: Str<'_>, value: &mut StoreValue, claim: &Claim<'_>)
     })
 }
 
-fn hand_out(host: impl Host, key: Str<'_>, value: &mut StoreValue, claim: &Claim<'_>) -> Result<Vec<Handed>, Stop> {
+pub(super) fn hand_out(
+    host: impl Host,
+    key: Str<'_>,
+    value: &mut StoreValue,
+    claim: &Claim<'_>,
+) -> Result<Vec<Handed>, Stop> {
     let words = words(claim);
     let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
     let call = Call { ctx: host, name: c"ORDER.CLAIM", key, rest: &rest, stamp: None };
@@ -174,7 +179,7 @@ fn words(claim: &Claim<'_>) -> Vec<OwnStr> {
 }
 
 /// Takes back what was handed to a caller who went away before the reply: the next one in the queue gets it.
-fn take_back(host: impl Host, key: Str<'_>, uid: u64, orders: &[(Vec<u8>, u64)]) {
+pub(super) fn take_back(host: impl Host, key: Str<'_>, uid: u64, orders: &[(Vec<u8>, u64)]) {
     let Some(mut value) = write_store(host, key).ok().and_then(|place| place.store().ok()) else { return };
     if value.uid != uid {
         return;

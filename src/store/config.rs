@@ -1,4 +1,5 @@
-//! The settings `holdfast.*`. None of them changes what a replica computes: what matters there travels with the command.
+//! The settings `holdfast.*`. None of them changes what a replica computes: what matters there travels with the
+//! command.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};

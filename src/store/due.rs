@@ -37,8 +37,8 @@ pub fn sweeps() -> u64 {
 pub struct Done {
     /// Whether more is due.
     pub more: bool,
-    /// The sample that was taken, unless another store has the streams: the series next to a key are of the store that has
-    /// them.
+    /// The sample that was taken, unless another store has the streams: the series next to a key are of the store that
+    /// has them.
     sample: Option<Sample>,
     /// The store's time at which it was done.
     time: Ms,

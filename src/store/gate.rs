@@ -9,8 +9,8 @@ use crate::host::{Host, OwnStr, Str};
 use holdfast_engine::store::Store;
 use holdfast_engine::terms::streams::StreamKind;
 
-/// What of the work that is due in a store may be done now. While its slot moves, some of its streams may be on another node,
-/// those that the store has not made among them: a consumer can make one, with its group.
+/// What of the work that is due in a store may be done now. While its slot moves, some of its streams may be on another
+/// node, those that the store has not made among them: a consumer can make one, with its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Open {
     /// All of it.

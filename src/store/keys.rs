@@ -89,7 +89,8 @@ pub fn check_new(host: impl Host, name: Str<'_>) -> Result<(), Stop> {
     }
 }
 
-/// Refuses a key to whose streams another store may have written: one of before version 0.2, which kept nobody from that.
+/// Refuses a key to whose streams another store may have written: one of before version 0.2, which kept nobody from
+/// that.
 ///
 /// # Errors
 /// As [`check_new`].

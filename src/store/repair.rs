@@ -1,7 +1,7 @@
 //! The streams of orders compared with the books, in slices: what STORE.AUDIT says of them and STORE.REPAIR mends.
 //!
-//! An entry belongs to the stream if an order has to have it there, under this id and with this content. A stream in which
-//! every entry belongs, and which has as many as the books say, is exactly what it has to be.
+//! An entry belongs to the stream if an order has to have it there, under this id and with this content. A stream in
+//! which every entry belongs, and which has as many as the books say, is exactly what it has to be.
 
 use super::keys::{check_alone, stream_name};
 use super::streams::{Streams, field_names, kind_name};
@@ -138,8 +138,8 @@ impl Repair {
     /// Does one slice at the store's time `now`; how many entries were removed or written once it is done.
     ///
     /// # Errors
-    /// With nothing changed: WRONGTYPE or TRYAGAIN if a stream cannot be written now, ERR if it takes nothing any more or
-    /// is another store's too.
+    /// With nothing changed: WRONGTYPE or TRYAGAIN if a stream cannot be written now, ERR if it takes nothing any more
+    /// or is another store's too.
     pub fn slice(&mut self, host: impl Host, name: Str<'_>, now: Ms, store: &mut Store) -> Result<Option<u64>, Stop> {
         let mut streams = Streams::new(host, name, now, true, None);
         if !std::mem::replace(&mut self.was_checked, true) {
@@ -164,8 +164,8 @@ impl Repair {
         Ok((self.list == LISTS.len()).then_some(self.done))
     }
 
-    /// Removes what belongs to nothing from the next part of a stream. Says whether the stream is right then: all that is
-    /// left belongs there, so that as many as there should be are all there should be.
+    /// Removes what belongs to nothing from the next part of a stream. Says whether the stream is right then: all that
+    /// is left belongs there, so that as many as there should be are all there should be.
     fn remove<H: Host>(&mut self, streams: &mut Streams<'_, H>, store: &Store, kind: StreamKind) -> bool {
         let part = read(streams.key(kind), store, kind, self.after);
         self.done += streams.remove_foreign(kind, &part.foreign);

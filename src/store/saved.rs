@@ -95,16 +95,16 @@ fn loaded(store: holdfast_engine::store::Store, before: i64) -> StoreValue {
     StoreValue::new(store, bytes)
 }
 
-/// Takes the next piece of a store from a log; the store, once it is whole.
+/// Takes the next piece of a store from a log; the store, once it is whole. Its hash tables have the key `seed`.
 ///
 /// # Errors
 /// What is wrong with the piece.
-pub fn load_piece(db: c_int, key: &[u8], piece: &[u8]) -> Result<Option<StoreValue>, String> {
+pub fn load_piece(db: c_int, key: &[u8], piece: &[u8], seed: u64) -> Result<Option<StoreValue>, String> {
     LOADING.with_borrow_mut(|loading| {
         let before = memory::net();
         // A head begins a new store: what came before it was cut off, with the migration of a slot that failed, say.
         let begun = loading.remove(&(db, key.to_vec())).filter(|_| !Loader::is_head(piece));
-        let (loader, bytes) = begun.unwrap_or_else(|| (Loader::new(seed()), 0));
+        let (loader, bytes) = begun.unwrap_or_else(|| (Loader::new(seed), 0));
         match loader.piece(piece).map_err(|corrupt| corrupt.to_string())? {
             Ok(store) => Ok(Some(loaded(*store, before - bytes))),
             Err(more) => {
@@ -121,8 +121,8 @@ pub fn forget_pieces() {
     LOADING.with_borrow_mut(HashMap::clear);
 }
 
-/// Whether a COPY is refused, as a new store would be: its streams would be another store's. The server's reply to that has
-/// no reason in it, the log has. A replica and a log do as the primary did.
+/// Whether a COPY is refused, as a new store would be: its streams would be another store's. The server's reply to that
+/// has no reason in it, the log has. A replica and a log do as the primary did.
 fn is_refused((db, key): At<'_>) -> bool {
     Ctx::with_own(|ctx| {
         let decides = ctx.select(db) && ctx.is_primary() && !ctx.is_replayed();

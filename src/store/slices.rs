@@ -1,7 +1,7 @@
 //! Long work for a blocked caller, in slices: STORE.AUDIT, STORE.REPAIR, ORDER.REDRIVE ALL.
 //!
-//! One job runs at a time, first come, first served; a tick of a timer works on it for a moment and lets the clients that
-//! wait go on. Inside MULTI and Lua, where nobody may be blocked, a job runs to its end at once.
+//! One job runs at a time, first come, first served; a tick of a timer works on it for a moment and lets the clients
+//! that wait go on. Inside MULTI and Lua, where nobody may be blocked, a job runs to its end at once.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -149,8 +149,8 @@ impl Job {
         })
     }
 
-    /// Whether a job that writes may write now: it waits while writes are paused, say. One that is on a replica fails in its
-    /// next slice.
+    /// Whether a job that writes may write now: it waits while writes are paused, say. One that is on a replica fails
+    /// in its next slice.
     ///
     /// # Errors
     /// TRYAGAIN where the slot is on its way here or away: a client that asks again is sent to its owner.

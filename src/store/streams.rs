@@ -71,8 +71,9 @@ pub struct Streams<'a, H: Host> {
     decides: bool,
     open: [Option<Stream<H>>; StreamKind::ALL.len()],
     left_out: [bool; StreamKind::ALL.len()],
-    /// Streams that did not take an entry of this change under its id. All further entries of the change go into them by
-    /// a REENTRY each, which adds and trims: a replica, which learns it only afterwards, does the same in the same order.
+    /// Streams that did not take an entry of this change under its id. All further entries of the change go into them
+    /// by a REENTRY each, which adds and trims: a replica, which learns it only afterwards, does the same in the same
+    /// order.
     by_reentry: [bool; StreamKind::ALL.len()],
     /// The entry of an order that got another id than the engine gave it: both.
     pub moved: Option<(EntryId, EntryId)>,
@@ -122,8 +123,9 @@ impl<'a, H: Host> Streams<'a, H> {
             let name = name.get().bytes().escape_ascii();
             return Err(Stop::Server(format!("WRONGTYPE {name} must be a stream: the store writes its entries there")));
         }
-        // While the slot moves, a stream that is not here may be on the other node: a consumer group made with MKSTREAM, say,
-        // makes one of which the store knows nothing. What was done elsewhere is done here: the slot may not be this node's yet.
+        // While the slot moves, a stream that is not here may be on the other node: a consumer group made with
+        // MKSTREAM, say, makes one of which the store knows nothing. What was done elsewhere is done here: the slot may
+        // not be this node's yet.
         if decides && host.flags().cluster() && !host.serves(&[store_key, name.get()]) {
             return Err(Stop::Server(TRYAGAIN.into()));
         }
@@ -158,8 +160,8 @@ impl<'a, H: Host> Streams<'a, H> {
         self.left_out[kind as usize] = true;
     }
 
-    /// Opens the streams that a change writes. It has to be done before the change is replicated: where the time to live
-    /// of a stream is over, the server deletes it as it is opened, and replicates that at this moment.
+    /// Opens the streams that a change writes. It has to be done before the change is replicated: where the time to
+    /// live of a stream is over, the server deletes it as it is opened, and replicates that at this moment.
     pub fn open(&mut self, effects: &Effects) {
         for kind in effects.list.iter().filter_map(Effect::stream) {
             if self.open[kind as usize].is_none() {
@@ -313,8 +315,8 @@ impl<'a, H: Host> Streams<'a, H> {
     }
 
     /// Adds an entry that its stream did not take, on the server that decides: under the stream's own next id, as a
-    /// REENTRY, which replicas get too. They leave the stream alone until then. A stream that takes nothing any more does not
-    /// get the entry, there and here.
+    /// REENTRY, which replicas get too. They leave the stream alone until then. A stream that takes nothing any more
+    /// does not get the entry, there and here.
     #[cold]
     fn enter(&mut self, store: &mut Store, kind: StreamKind, order: Option<u32>, id: EntryId, values: &[Str<'_>]) {
         self.by_reentry[kind as usize] = true;

@@ -7,8 +7,8 @@ use holdfast_engine::terms::metrics::{METRICS, Sample};
 /// How many of a sample's numbers are summed.
 const NUMBERS: usize = Sample::SUMMABLE;
 
-/// The sums, and how many stores there are. Atomic, as a store may be freed by a thread of the server's own; they wrap, and
-/// are right again once all that was added is subtracted.
+/// The sums, and how many stores there are. Atomic, as a store may be freed by a thread of the server's own; they wrap,
+/// and are right again once all that was added is subtracted.
 static TOTALS: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
 static STORES: AtomicU64 = AtomicU64::new(0);
 

@@ -1,7 +1,7 @@
 //! Samples in RedisTimeSeries, where that module is loaded: `{popup}:ts:placed` and so on, labels `store` and `metric`.
 //!
-//! Written in the turn of the sample, by the primary alone, once a second a store at most: never with an order. Whatever
-//! is wrong in there is counted (`INFO holdfast`) and written to the log once; a sale does not notice it.
+//! Written in the turn of the sample, by the primary alone, once a second a store at most: never with an order.
+//! Whatever is wrong in there is counted (`INFO holdfast`) and written to the log once; a sale does not notice it.
 
 use std::cell::RefCell;
 use std::ffi::CStr;

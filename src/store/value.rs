@@ -82,8 +82,8 @@ impl StoreValue {
         due.map(|due| self.ahead.look_at(now, self.store.last_change(), due))
     }
 
-    /// After a change: registers the store if it is due earlier than the index knows. One that is due later is found out
-    /// when its time in the index comes.
+    /// After a change: registers the store if it is due earlier than the index knows. One that is due later is found
+    /// out when its time in the index comes.
     #[inline]
     pub fn note_due(&mut self, host: impl Host, key: Str<'_>) {
         let Some(due) = self.next_due() else { return };

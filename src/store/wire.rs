@@ -1,5 +1,5 @@
-//! What a store's primary sends its replicas and its log in addition to clients' commands, within [`crate::host::replicate`]:
-//! SWEEP, SAMPLE, TAKEBACK, REENTRY, REMOVED; and LOAD, which a rewritten log has.
+//! What a store's primary sends its replicas and its log in addition to clients' commands, within
+//! [`crate::host::replicate`]: SWEEP, SAMPLE, TAKEBACK, REENTRY, REMOVED; and LOAD, which a rewritten log has.
 
 use std::ffi::CStr;
 
@@ -18,8 +18,8 @@ pub const SAMPLE: &CStr = c"SAMPLE";
 /// `TAKEBACK order token`: a caller went away before it got the order it was handed.
 pub const TAKE_BACK: &CStr = c"TAKEBACK";
 
-/// `REENTRY stream order ms seq [value …]`: an entry got another id than the engine gave it, or was written back. An entry
-/// that is no order's carries its values: nothing else knows them any more.
+/// `REENTRY stream order ms seq [value …]`: an entry got another id than the engine gave it, or was written back. An
+/// entry that is no order's carries its values: nothing else knows them any more.
 pub const REENTRY: &CStr = c"REENTRY";
 
 /// `REMOVED stream ms seq [ms seq …]`: entries that belonged to nothing were removed from a stream.

@@ -144,8 +144,8 @@ pub fn change<H: Host, T>(
     Ok(Written { reply, moved: streams.moved })
 }
 
-/// Takes a sample of a store and replicates it, with what it refused since the last one. The store's key does not count as
-/// changed by that: it is not signalled to those who watch it.
+/// Takes a sample of a store and replicates it, with what it refused since the last one. The store's key does not count
+/// as changed by that: it is not signalled to those who watch it.
 pub fn sample<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms, refused: &Refused) -> Sample {
     let mut effects = Effects::default();
     let before = memory::net();
@@ -161,8 +161,8 @@ pub fn sample<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms, refu
     sample
 }
 
-/// Counts a refusal for the store's next sample: on the server that decides, in memory alone, so that it costs neither log
-/// nor replicas anything.
+/// Counts a refusal for the store's next sample: on the server that decides, in memory alone, so that it costs neither
+/// log nor replicas anything.
 pub fn count_refusal(call: &Call<'_>, refusal: &Refusal) {
     let flags = call.ctx.flags();
     let Some(code) = Code::of(refusal).filter(|_| flags.primary() && !flags.replayed()) else { return };
@@ -174,8 +174,8 @@ pub fn count_refusal(call: &Call<'_>, refusal: &Refusal) {
 }
 
 /// The streams that a change without a client is to write, opened before the change is replicated ([`Streams::open`]).
-/// One whose key holds something else, or that is another store's or on its way to another node, does not get the entries:
-/// a deadline cannot be refused.
+/// One whose key holds something else, or that is another store's or on its way to another node, does not get the
+/// entries: a deadline cannot be refused.
 fn checked_streams<'a, H: Host>(call: &Call<'a, H>, value: &StoreValue, now: Ms, effects: &Effects) -> Streams<'a, H> {
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
     let owns = has_streams(call.key.bytes()) && streams_of(call.ctx, call.key, value).is_none();

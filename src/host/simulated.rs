@@ -1,0 +1,333 @@
+//! A simulated server, for tests of what a real one cannot be brought to do easily: keys and streams in memory, a log
+//! of what was replicated, a clock that the test sets.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::{CStr, c_int};
+use std::ptr::NonNull;
+
+use redis_module::raw;
+
+use super::clock::Now;
+use super::ctx::Class;
+use super::data_type::{Kept, Value, ValueKey};
+use super::flags::Flags;
+use super::key::Mode;
+use super::server::{Host, HostKey};
+use super::stream::{Fields, RawId};
+use super::string::{OwnStr, Str};
+use holdfast_engine::base::units::Ms;
+
+/// Bytes of the server: names of keys, words of commands.
+pub type Bytes = Vec<u8>;
+
+/// A command with its key and arguments.
+pub type Command = (&'static CStr, Bytes, Vec<Bytes>);
+
+/// A stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// Names and values of each entry, one after the other, by its id.
+    pub entries: BTreeMap<(u64, u64), Vec<Bytes>>,
+    /// The last id it ever gave.
+    pub last: (u64, u64),
+}
+
+/// What was sent to replicas and the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The stamp; none, if it was sent as the client wrote it.
+    pub stamp: Option<Ms>,
+    pub name: Bytes,
+    pub key: Bytes,
+    pub rest: Vec<Bytes>,
+}
+
+/// A value of a type of the module's, as a server keeps it.
+struct Holder<V: Value>(NonNull<Kept<V>>);
+
+impl<V: Value> Drop for Holder<V> {
+    fn drop(&mut self) {
+        // SAFETY: made by `Kept::new` in `put`, and freed once.
+        unsafe { Kept::free(self.0) };
+    }
+}
+
+enum Content {
+    Stream(Stream),
+    Value(Box<dyn Any>),
+}
+
+/// A server.
+pub struct Simulated {
+    keys: RefCell<HashMap<Bytes, Content>>,
+    /// What was replicated since the test took it.
+    pub sent: RefCell<Vec<Sent>>,
+    /// The client's command that runs, for what is sent as it came.
+    pub command: RefCell<Option<Command>>,
+    /// Keyspace events, by key.
+    pub events: RefCell<Vec<(String, Bytes)>>,
+    /// When a value is to be looked at.
+    pub looks: RefCell<BTreeMap<u64, Ms>>,
+    /// Keys that another node has.
+    pub away: RefCell<BTreeSet<Bytes>>,
+    pub log: RefCell<Vec<String>>,
+    pub now: Cell<Ms>,
+    pub primary: Cell<bool>,
+    pub cluster: Cell<bool>,
+    /// Whether writes are paused.
+    pub paused: Cell<bool>,
+}
+
+impl Simulated {
+    /// An empty server, which is a primary.
+    pub fn new(now: Ms) -> Self {
+        Simulated {
+            keys: RefCell::default(),
+            sent: RefCell::default(),
+            command: RefCell::default(),
+            events: RefCell::default(),
+            looks: RefCell::default(),
+            away: RefCell::default(),
+            log: RefCell::default(),
+            now: Cell::new(now),
+            primary: Cell::new(true),
+            cluster: Cell::new(false),
+            paused: Cell::new(false),
+        }
+    }
+
+    /// A stream; empty if there is none.
+    pub fn stream(&self, name: &str) -> Stream {
+        match self.keys.borrow().get(name.as_bytes()) {
+            Some(Content::Stream(stream)) => stream.clone(),
+            _ => Stream::default(),
+        }
+    }
+
+    /// Changes a stream, as an outsider does.
+    pub fn meddle(&self, name: &str, change: impl FnOnce(&mut Stream)) {
+        with_stream(&mut self.keys.borrow_mut(), name.as_bytes(), change);
+    }
+
+    /// Deletes a key.
+    pub fn delete(&self, name: &str) {
+        let removed = self.keys.borrow_mut().remove(name.as_bytes());
+        drop(removed);
+    }
+}
+
+fn with_stream<T>(keys: &mut HashMap<Bytes, Content>, name: &[u8], run: impl FnOnce(&mut Stream) -> T) -> T {
+    match keys.entry(name.to_vec()).or_insert_with(|| Content::Stream(Stream::default())) {
+        Content::Stream(stream) => run(stream),
+        Content::Value(_) => panic!("{} is not a stream", name.escape_ascii()),
+    }
+}
+
+fn bytes(words: &[Str<'_>]) -> Vec<Bytes> {
+    words.iter().map(|word| word.bytes().to_vec()).collect()
+}
+
+/// An open key of a simulated server.
+pub struct SimulatedKey<'a> {
+    server: &'a Simulated,
+    name: Bytes,
+}
+
+impl SimulatedKey<'_> {
+    fn change<T>(&mut self, run: impl FnOnce(&mut Stream) -> T) -> T {
+        with_stream(&mut self.server.keys.borrow_mut(), &self.name, run)
+    }
+
+    fn read<T>(&self, run: impl FnOnce(Option<&Content>) -> T) -> T {
+        run(self.server.keys.borrow().get(&self.name))
+    }
+}
+
+// SAFETY: a value stays in the map until its key is removed, and is freed by `Kept::free` alone.
+unsafe impl ValueKey for SimulatedKey<'_> {
+    fn kept<V: Value>(&self) -> Option<NonNull<Kept<V>>> {
+        self.read(|content| match content {
+            Some(Content::Value(holder)) => holder.downcast_ref::<Holder<V>>().map(|holder| holder.0),
+            _ => None,
+        })
+    }
+
+    fn put<V: Value>(&mut self, value: V) {
+        let content = Content::Value(Box::new(Holder(Kept::new(value))));
+        let removed = self.server.keys.borrow_mut().insert(self.name.clone(), content);
+        drop(removed);
+    }
+}
+
+impl HostKey for SimulatedKey<'_> {
+    type Entries<'k>
+        = std::vec::IntoIter<(RawId, Fields)>
+    where
+        Self: 'k;
+
+    fn is_empty(&self) -> bool {
+        self.read(|content| content.is_none())
+    }
+
+    fn is_stream(&self) -> bool {
+        self.read(|content| matches!(content, Some(Content::Stream(_))))
+    }
+
+    fn len(&self) -> u64 {
+        self.read(|content| match content {
+            Some(Content::Stream(stream)) => stream.entries.len() as u64,
+            _ => 0,
+        })
+    }
+
+    fn unlink(&mut self) {
+        let removed = self.server.keys.borrow_mut().remove(&self.name);
+        drop(removed);
+    }
+
+    fn add(&mut self, id: RawId, pairs: &[Str<'_>]) -> bool {
+        let (id, values) = ((id.ms, id.seq), bytes(pairs));
+        self.change(|stream| {
+            let takes = id > stream.last;
+            if takes {
+                stream.last = id;
+                stream.entries.insert(id, values);
+            }
+            takes
+        })
+    }
+
+    fn delete(&mut self, id: RawId) -> bool {
+        self.change(|stream| stream.entries.remove(&(id.ms, id.seq)).is_some())
+    }
+
+    fn trim(&mut self, length: u64) -> u64 {
+        self.change(|stream| {
+            let over = (stream.entries.len() as u64).saturating_sub(length);
+            (0..over).for_each(|_| drop(stream.entries.pop_first()));
+            over
+        })
+    }
+
+    fn entries(&self, after: Option<RawId>) -> Option<Self::Entries<'_>> {
+        let after = after.map(|id| (id.ms, id.seq));
+        let field = |pair: &[Bytes]| (OwnStr::new(&pair[0]), OwnStr::new(&pair[1]));
+        self.read(|content| match content {
+            Some(Content::Stream(stream)) => {
+                let behind = stream.entries.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
+                let entries = behind.map(|((ms, seq), values)| {
+                    (RawId { ms: *ms, seq: *seq }, values.chunks_exact(2).map(field).collect())
+                });
+                Some(entries.collect::<Vec<_>>().into_iter())
+            }
+            _ => None,
+        })
+    }
+
+    fn has(&self, id: RawId) -> bool {
+        self.read(
+            |content| matches!(content, Some(Content::Stream(stream)) if stream.entries.contains_key(&(id.ms, id.seq))),
+        )
+    }
+}
+
+impl<'a> Host for &'a Simulated {
+    type Key = SimulatedKey<'a>;
+
+    fn open(self, name: Str<'_>, mode: Mode) -> Option<SimulatedKey<'a>> {
+        let key = SimulatedKey { server: self, name: name.bytes().to_vec() };
+        Some(key).filter(|key| mode == Mode::Write || !key.is_empty())
+    }
+
+    fn flags(self) -> Flags {
+        let role = if self.primary.get() {
+            raw::REDISMODULE_CTX_FLAGS_MASTER
+        } else {
+            raw::REDISMODULE_CTX_FLAGS_SLAVE | raw::REDISMODULE_CTX_FLAGS_REPLICATED
+        };
+        Flags(role | if self.cluster.get() { raw::REDISMODULE_CTX_FLAGS_CLUSTER } else { 0 })
+    }
+
+    fn db(self) -> c_int {
+        0
+    }
+
+    fn select(self, db: c_int) -> bool {
+        db == 0
+    }
+
+    fn now(self) -> Now {
+        Now::simulated(self.now.get())
+    }
+
+    fn seed(self) -> u64 {
+        7
+    }
+
+    fn may_write(self, keys: &[Str<'_>]) -> bool {
+        self.primary.get() && !self.paused.get() && self.serves(keys)
+    }
+
+    fn serves(self, keys: &[Str<'_>]) -> bool {
+        let away = self.away.borrow();
+        keys.iter().all(|key| !away.contains(key.bytes()))
+    }
+
+    fn refuses_memory(self, _: Str<'_>) -> bool {
+        false
+    }
+
+    fn replicate_verbatim(self) {
+        let (name, key, rest) = self.command.borrow().clone().expect("a client's command");
+        self.sent.borrow_mut().push(Sent { stamp: None, name: name.to_bytes().to_vec(), key, rest });
+    }
+
+    fn replicate(self, key: Str<'_>, stamp: Ms, name: &CStr, rest: &[Str<'_>]) {
+        assert!(self.primary.get() && !self.paused.get(), "a real server would end here");
+        self.sent.borrow_mut().push(Sent {
+            stamp: Some(stamp),
+            name: name.to_bytes().to_vec(),
+            key: key.bytes().to_vec(),
+            rest: bytes(rest),
+        });
+    }
+
+    fn log(self, _: &CStr, _: Str<'_>, _: &[Str<'_>]) {
+        panic!("a simulated replica has no log");
+    }
+
+    fn notify(self, _: Class, event: &CStr, key: Str<'_>) {
+        self.events.borrow_mut().push((event.to_string_lossy().into_owned(), key.bytes().to_vec()));
+    }
+
+    fn signal_modified(self, _: Str<'_>) {}
+
+    fn last_stream_id(self, stream: Str<'_>) -> Option<(u64, u64)> {
+        match self.keys.borrow().get(stream.bytes()) {
+            Some(Content::Stream(stream)) => Some(stream.last),
+            _ => None,
+        }
+    }
+
+    fn look_at(self, uid: u64, _: Str<'_>, at: Option<Ms>) {
+        let mut looks = self.looks.borrow_mut();
+        match at {
+            Some(at) => drop(looks.insert(uid, at)),
+            None => drop(looks.remove(&uid)),
+        }
+    }
+
+    fn arm(self) {}
+
+    fn is_waited_for(self, _: u64) -> bool {
+        false
+    }
+
+    fn wake(self, _: u64) {}
+
+    fn warn(self, text: &str) {
+        self.log.borrow_mut().push(text.to_owned());
+    }
+}

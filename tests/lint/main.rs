@@ -1,0 +1,64 @@
+//! What imports what, and how wide lines are: read from the sources, so that no circle comes back.
+//!
+//! In each crate the folders stand in an order, from what looks at the whole down to what knows nothing of a shop. A
+//! file imports from its own folder and from those below it, and no files import each other in a circle.
+
+mod imports;
+mod width;
+
+use imports::{Folder, Layout, crate_of};
+
+/// A folder that stands in the order, with those that stand next to it.
+const fn row(names: &'static [&'static str]) -> Folder {
+    Folder { names }
+}
+
+/// The crates, each with its folders, the highest first. A name is that of a folder or of a file without `.rs`.
+const LAYOUTS: &[Layout] = &[
+    Layout {
+        root: "src",
+        order: &[row(&["lib"]), row(&["commands"]), row(&["store", "lock"]), row(&["host"])],
+        not_yet: &[],
+    },
+    Layout {
+        root: "engine/src",
+        order: &[
+            row(&["lib"]),
+            row(&["calls", "books"]),
+            row(&["store"]),
+            row(&["record"]),
+            row(&["terms"]),
+            row(&["base"]),
+        ],
+        // The parts of the store are on their way to files of their own. To be emptied, and this field to be removed.
+        not_yet: &["base", "books", "calls", "record", "store", "terms"],
+    },
+    Layout {
+        root: "console/src",
+        order: &[
+            row(&["main"]),
+            row(&["bench", "replay", "sale", "watch"]),
+            row(&["cleanup", "display", "server", "store", "text"]),
+        ],
+        // The same for these.
+        not_yet: &["bench", "replay", "sale", "watch", "cleanup", "display", "server", "store", "text"],
+    },
+];
+
+#[test]
+fn each_folder_imports_only_from_those_below_it() {
+    let arrows: Vec<_> = LAYOUTS.iter().flat_map(|layout| layout.arrows_up(&crate_of(layout.root))).collect();
+    assert!(arrows.is_empty(), "imports that point up:\n{}", arrows.join("\n"));
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let circles: Vec<_> = LAYOUTS.iter().filter_map(|layout| layout.circle(&crate_of(layout.root))).collect();
+    assert!(circles.is_empty(), "circles of imports:\n{}", circles.join("\n\n"));
+}
+
+#[test]
+fn no_line_is_wider_than_120_columns() {
+    let lines = width::wide_lines();
+    assert!(lines.is_empty(), "{} lines that are too wide:\n{}", lines.len(), lines.join("\n"));
+}
