@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use crossterm::{cursor, queue, terminal};
+use holdfast_lab::cleanup;
 
 /// Between two pictures on a terminal: calm for the eye, and cheap.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(200);
@@ -22,6 +23,7 @@ impl Display {
     pub fn new(line_interval: Duration) -> Display {
         let in_place = std::io::stdout().is_terminal();
         if in_place {
+            cleanup::on_exit(show_cursor);
             let _ = crossterm::execute!(std::io::stdout(), cursor::Hide);
         }
         // A picture is wanted at once; the first line only when there is something to tell.
@@ -94,7 +96,11 @@ impl Display {
 impl Drop for Display {
     fn drop(&mut self) {
         if self.in_place {
-            let _ = crossterm::execute!(std::io::stdout(), cursor::Show);
+            show_cursor();
         }
     }
+}
+
+fn show_cursor() {
+    let _ = crossterm::execute!(std::io::stdout(), cursor::Show);
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 /// How long a server that has answered everything may go on being busy.
 const IDLE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The kernel tells ticks of USER_HZ, which is 100 on every platform it is told on.
+/// The kernel counts in ticks of USER_HZ, which is 100 on every platform that shows it.
 const MS_A_TICK: u64 = 10;
 
 /// CPU time since the process started, user and system together, in nanoseconds.
@@ -62,14 +62,32 @@ impl CpuTime {
     }
 }
 
-/// How long a hypervisor has kept the cores of this machine for others since boot, all cores together. Such time is
-/// counted as CPU time of whatever seemed to run, and looks like a stall: a measurement is as good as it is small.
-///
-/// # Errors
-/// When /proc/stat cannot be read.
-pub fn stolen() -> Result<Duration> {
+/// How long the hypervisor keeps cores of this machine for others, all cores together. Such time is counted as CPU time
+/// of whatever seemed to run, and looks like a stall: a measurement is as good as it is small.
+#[derive(Debug)]
+pub struct Stolen(Duration);
+
+impl Stolen {
+    /// Begins to measure.
+    ///
+    /// # Errors
+    /// When /proc/stat cannot be read.
+    pub fn start() -> Result<Stolen> {
+        since_boot().map(Stolen)
+    }
+
+    /// Milliseconds of one core that were taken since.
+    ///
+    /// # Errors
+    /// As [`Stolen::start`].
+    pub fn ms(&self) -> Result<u64> {
+        Ok(u64::try_from(since_boot()?.saturating_sub(self.0).as_millis())?)
+    }
+}
+
+fn since_boot() -> Result<Duration> {
     let text = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
-    let ticks = parse_stolen(&text).context("/proc/stat tells no stolen time")?;
+    let ticks = parse_stolen(&text).context("/proc/stat has no stolen time")?;
     Ok(Duration::from_millis(ticks * MS_A_TICK))
 }
 
@@ -123,7 +141,7 @@ mod tests {
         let pid = std::process::id();
         let before = CpuTime::now(pid).unwrap();
         let (spun, has_spun) = mpsc::channel();
-        let (let_go, may_end) = mpsc::channel::<()>();
+        let (read, may_end) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             while thread_cpu_time() < BUSY {
                 std::hint::spin_loop();
@@ -134,7 +152,7 @@ mod tests {
         });
         has_spun.recv().unwrap();
         let used = CpuTime::now(pid).unwrap().since(before);
-        let_go.send(()).unwrap();
+        read.send(()).unwrap();
         thread.join().unwrap();
         // Half of it: threads of other tests that ended meanwhile have taken their share out of the sum.
         assert!(u128::from(used.process_ns) >= BUSY.as_nanos() / 2, "{used:?}");

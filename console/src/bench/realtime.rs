@@ -24,11 +24,14 @@ pub fn favour(id: u32) -> Result<()> {
     Ok(())
 }
 
-/// As [`favour`], for the calling thread.
+/// As [`favour`], for the calling thread, where `wanted`: whoever waits for a favoured server is to be as quick.
 ///
 /// # Errors
-/// When `chrt` is missing, the user may not, or /proc does not tell the thread's id.
-pub fn favour_this_thread() -> Result<()> {
+/// When `chrt` is missing, the user may not, or /proc does not know the thread's id.
+pub fn favour_this_thread(wanted: bool) -> Result<()> {
+    if !wanted {
+        return Ok(());
+    }
     let path = std::fs::read_link("/proc/thread-self").context("asking for this thread's id")?;
     let id = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
     favour(id.with_context(|| format!("/proc/thread-self leads to {}", path.display()))?)

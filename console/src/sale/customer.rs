@@ -37,7 +37,7 @@ impl Visit {
     /// Somebody comes in.
     pub fn new(shop: Arc<Shop>, customer: Customer) -> Visit {
         let random = StdRng::seed_from_u64(shop.seed ^ customer.number.rotate_left(32));
-        shop.ledger().tally.arrived += 1;
+        shop.ledger().counts.arrived += 1;
         Visit { shop, customer, random }
     }
 
@@ -71,12 +71,10 @@ impl Visit {
     }
 
     async fn buy_as(&mut self, order: String) -> Result<String, Refusal> {
-        loop {
-            match self.shop.place(&order, &self.customer, Basket::Unit).await {
-                Ok(()) => return Ok(order),
-                Err(refusal) => self.come_back_after(refusal).await?,
-            }
+        while let Err(refusal) = self.shop.place(&order, &self.customer, Basket::Unit).await {
+            self.come_back_after(refusal).await?;
         }
+        Ok(order)
     }
 
     /// Waits for the next try after a refusal, or gives up and hands the refusal back.
@@ -106,10 +104,11 @@ impl Visit {
         let click = || self.shop.place(&order, &self.customer, Basket::Unit);
         // Both are on their way at once, as a doubled click sends them.
         let (first, second) = tokio::join!(click(), click());
-        if let (Err(refusal), Err(_)) = (first, second) {
-            if self.come_back_after(refusal).await.is_ok() && self.buy().await.is_ok() {
-                let _ = self.shop.place(&order, &self.customer, Basket::Unit).await;
-            }
+        if let (Err(refusal), Err(_)) = (first, second)
+            && self.come_back_after(refusal).await.is_ok()
+            && self.buy().await.is_ok()
+        {
+            let _ = self.shop.place(&order, &self.customer, Basket::Unit).await;
         }
     }
 
@@ -128,16 +127,12 @@ impl Visit {
 
     /// Puts a unit into the cart, as patiently as one buys.
     async fn fill_cart(&mut self) -> bool {
-        loop {
-            match self.shop.reserve(&self.hold(), self.customer.number).await {
-                Ok(()) => return true,
-                Err(refusal) => {
-                    if self.come_back_after(refusal).await.is_err() {
-                        return false;
-                    }
-                }
+        while let Err(refusal) = self.shop.reserve(&self.hold(), self.customer.number).await {
+            if self.come_back_after(refusal).await.is_err() {
+                return false;
             }
         }
+        true
     }
 
     async fn use_cart(&mut self) {
@@ -154,7 +149,7 @@ impl Visit {
 
     async fn leave_cart(&mut self) {
         if self.fill_cart().await {
-            self.shop.ledger().tally.carts_left += 1;
+            self.shop.ledger().counts.carts_left += 1;
         }
     }
 
@@ -162,7 +157,7 @@ impl Visit {
         if !self.fill_cart().await {
             return;
         }
-        self.shop.ledger().tally.carts_left += 1;
+        self.shop.ledger().counts.carts_left += 1;
         tokio::time::sleep(self.shop.schedule.cart_ttl().mul_f64(1.0 + LATE_BY_OF_TTL)).await;
         let order = self.order(1);
         match self.shop.place(&order, &self.customer, Basket::Cart(&self.hold())).await {

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
-use redis::{Value, cmd};
+use redis::cmd;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::customer::Visit;
 use super::plan::Customer;
-use super::shop::{Info, Shop};
+use super::shop::Shop;
 use super::shopkeeper::Shopkeeper;
 use super::view::{Snapshot, View};
 use crate::display::Display;
+use crate::store::Fields;
 
 /// Between two looks at the server.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -106,7 +107,7 @@ impl Doors {
         for _ in 0..self.more_wanted() {
             self.send_for_one();
         }
-        self.view.notice(self.shop.elapsed(), &self.shop.ledger().tally);
+        self.view.record(self.shop.elapsed(), &self.shop.ledger().counts);
         self.show()
     }
 
@@ -114,13 +115,12 @@ impl Doors {
         let arrives = self.shop.elapsed();
         let customer = Customer::sent_for(self.next_number, arrives);
         self.next_number += 1;
-        self.shop.ledger().tally.came_for_returned_units += 1;
+        self.shop.ledger().counts.came_for_returned_units += 1;
         self.late_visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
     }
 
     async fn ask(&mut self) -> Result<Snapshot> {
-        let reply = cmd("STORE.INFO").arg(&self.shop.name).query_async::<Value>(&mut self.connection).await;
-        match reply.and_then(Info::read) {
+        match cmd("STORE.INFO").arg(&self.shop.name).query_async::<Fields>(&mut self.connection).await {
             Ok(info) => Ok(Snapshot::of(&info)),
             // A failover: keep the last picture, and look again.
             Err(error) if super::shop::may_pass(&error) => Ok(self.now),

@@ -1,6 +1,6 @@
 //! `holdfast sale`: a pop-up store is sold out in about a minute, and the books are checked afterwards.
 
-mod crew;
+mod behaviour;
 mod customer;
 mod doors;
 mod ledger;
@@ -9,11 +9,11 @@ mod plan;
 mod shop;
 mod shopkeeper;
 mod source;
-mod staff;
 mod summary;
 mod verify;
 mod view;
 mod worker;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +22,15 @@ use anyhow::{Context, Result, bail};
 use rand::RngExt;
 use redis::cmd;
 
-use self::crew::Crew;
 use self::doors::Doors;
 use self::payments::Payments;
 use self::plan::Schedule;
 use self::shop::{SKU, Shop};
 use self::verify::Verdict;
 use self::view::View;
-use crate::server::TargetArgs;
+use self::workers::Workers;
 use crate::store;
+use crate::target::TargetArgs;
 use crate::text::Paint;
 use crate::watch::{self, Watch};
 
@@ -108,7 +108,7 @@ impl SaleArgs {
 pub fn run(args: SaleArgs) -> Result<()> {
     let target = args.target.open(&SERVER_CONFIG)?;
     // On our own server the page may write: dead orders can be queued anew, to see what happens.
-    let page = Watch::beside(args.watch, target.url(), target.own().is_some());
+    let page = Watch::beside(args.watch, &target.url(), target.own().is_some());
     if let Some(page) = &page {
         println!("  Watch it live: {}", Paint::for_stdout().strong(page.url()));
         println!();
@@ -122,9 +122,9 @@ pub fn run(args: SaleArgs) -> Result<()> {
         let mut connection = target.connect()?;
         store::make_way(&mut connection, &args.store, args.force)?;
         let payments = Payments::new(seed, args.payment_failures, &plan);
-        let shop = Shop::connect(target.url(), &args.store, schedule, seed, payments).await?;
+        let shop = Shop::connect(&target.url(), &args.store, schedule, seed, payments).await?;
         open(&mut connection, &shop, args.units)?;
-        let verdict = sell(&shop, &args, plan).await?;
+        let verdict = sell(&shop, &mut connection, &args, plan).await?;
         anyhow::Ok((shop, verdict))
     })?;
     summary::print(&shop, args.units, &verdict)?;
@@ -140,27 +140,18 @@ fn open(connection: &mut redis::Connection, shop: &Shop, units: i64) -> Result<(
         let from_now = time.checked_sub(elapsed).context("the server was too slow to open the shop in time")?;
         Ok(now_ms + i64::try_from(from_now.as_millis())?)
     };
-    cmd("STORE.SET")
-        .arg(&shop.name)
-        .arg("limit")
-        .arg(1)
-        .arg("opens")
-        .arg(at_ms(shop.schedule.opens)?)
-        .arg("closes")
-        .arg(at_ms(shop.schedule.closes)?)
-        .arg("lease-ms")
-        .arg(i64::try_from(shop.schedule.lease().as_millis())?)
-        .arg("attempts")
-        .arg(ATTEMPTS)
-        .arg("backoff-ms")
-        .arg(BACKOFF_MS)
-        .arg("backoff-cap-ms")
-        .arg(BACKOFF_CAP_MS)
+    let settings = [
+        ("limit", 1),
+        ("opens", at_ms(shop.schedule.opens)?),
+        ("closes", at_ms(shop.schedule.closes)?),
+        ("lease-ms", i64::try_from(shop.schedule.lease().as_millis())?),
+        ("attempts", ATTEMPTS),
+        ("backoff-ms", BACKOFF_MS),
+        ("backoff-cap-ms", BACKOFF_CAP_MS),
         // Every completed order stays in the stream, to be counted in the end: also those there must not be.
-        .arg("history")
-        .arg(2 * units + HISTORY_SPARE)
-        .query::<()>(connection)
-        .context("making the store with STORE.SET")?;
+        ("history", 2 * units + HISTORY_SPARE),
+    ];
+    cmd("STORE.SET").arg(&shop.name).arg(&settings).exec(connection).context("making the store with STORE.SET")?;
     let available: i64 = cmd("INV.SET").arg(&shop.name).arg(SKU).arg(units).query(connection).context("INV.SET")?;
     if available != units {
         bail!("INV.SET replied {available} available units, wanted {units}");
@@ -168,13 +159,18 @@ fn open(connection: &mut redis::Connection, shop: &Shop, units: i64) -> Result<(
     Ok(())
 }
 
-async fn sell(shop: &Arc<Shop>, args: &SaleArgs, plan: Vec<plan::Customer>) -> Result<Verdict> {
+async fn sell(
+    shop: &Arc<Shop>,
+    connection: &mut redis::Connection,
+    args: &SaleArgs,
+    plan: Vec<plan::Customer>,
+) -> Result<Verdict> {
     let view = View::new(&args.store, shop.schedule, args.units);
     if !std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         println!("{}", Paint::for_stdout().strong(view.title()));
     }
-    let crew = Crew::hire(shop, args.workers.into(), args.consumers.into(), args.units).await?;
+    let workers = Workers::hire(shop, args.workers.into(), args.consumers.into(), args.units).await?;
     Doors::new(shop, plan, view).await?.run().await?;
-    crew.send_home().await;
-    verify::verify(shop, args.units).await
+    workers.send_home().await;
+    verify::verify(shop, connection, args.units).await
 }

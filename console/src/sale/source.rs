@@ -1,4 +1,4 @@
-//! Where a worker's orders come from, and where their end is told: claims under a lease, or the store's stream.
+//! Where a worker's orders come from, and where their end is reported: claims under a lease, or the store's stream.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
 use redis::streams::{StreamId, StreamReadOptions, StreamReadReply};
-use redis::{AsyncCommands, Cmd, ErrorKind, FromRedisValue, ParsingError, RedisError, RedisResult, Value, cmd, pipe};
+use redis::{AsyncCommands, Cmd, Connection, ErrorKind, ParsingError, RedisError, RedisResult, Value, cmd, pipe};
 
 use super::shop::{COLLECTS, Shop};
-use crate::store;
+use crate::store::{self, Fields};
 
 /// The consumer group the counters read with.
 const GROUP: &str = "counter";
@@ -38,43 +38,18 @@ pub struct Work {
     pub leased: Instant,
 }
 
-/// An order as ORDER.CLAIM replies it.
-struct Claimed {
-    order: String,
-    attempt: u64,
-    token: u64,
-    placed_at: u64,
-    deadline: u64,
-}
-
-impl FromRedisValue for Claimed {
-    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let fields: Vec<(String, Value)> = Vec::from_redis_value(value)?;
-        let field = |name: &str| {
-            let found = fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
-            found.ok_or_else(|| ParsingError::from(format!("ORDER.CLAIM replied no field {name}")))
-        };
-        Ok(Claimed {
-            order: String::from_redis_value(field("order")?)?,
-            attempt: u64::from_redis_value(field("attempt")?)?,
-            token: u64::from_redis_value(field("token")?)?,
-            placed_at: u64::from_redis_value(field("placed-at")?)?,
-            deadline: u64::from_redis_value(field("deadline")?)?,
-        })
-    }
-}
-
-impl Claimed {
-    fn work(self, lease: Duration) -> Work {
+impl Work {
+    /// An order as ORDER.CLAIM replies it, claimed for so long.
+    fn claimed(order: &Fields, lease: Duration) -> Result<Work, ParsingError> {
         let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-        let claimed_at = self.deadline.saturating_sub(lease_ms);
-        Work {
-            order: self.order,
-            attempt: self.attempt,
-            token: Some(self.token),
-            waited: Some(Duration::from_millis(claimed_at.saturating_sub(self.placed_at))),
+        let claimed_at = order.get::<u64>("deadline")?.saturating_sub(lease_ms);
+        Ok(Work {
+            order: order.get("order")?,
+            attempt: order.get("attempt")?,
+            token: Some(order.get("token")?),
+            waited: Some(Duration::from_millis(claimed_at.saturating_sub(order.get("placed-at")?))),
             leased: Instant::now(),
-        }
+        })
     }
 }
 
@@ -85,7 +60,7 @@ pub enum Lost {
     Cancelled,
     /// A worker and the counter had it at once, and the other one was first.
     InTwoHands,
-    /// The lease ended, and the order went to somebody else, or waits for them.
+    /// The lease expired: another worker has the order, or it waits for one.
     TooLate,
 }
 
@@ -111,20 +86,57 @@ pub struct Completed {
     pub next: Option<Work>,
 }
 
-/// Where a worker's orders come from, and where their end is told.
+/// Where a worker's orders come from, and where their end is reported. What concerns leases does nothing where there
+/// are none.
 pub trait WorkSource {
     /// The next orders, for empty hands; none when there was nothing to do for a moment.
     async fn next(&mut self) -> RedisResult<Vec<Work>>;
-    /// Whether an order in hand is still to be worked on.
-    async fn is_wanted(&mut self, work: &Work) -> RedisResult<bool>;
-    /// Tells the server that an order is done.
+
+    /// Whether an order in hand is still to be worked on. It is nobody else's while a lease lasts, and the server says
+    /// so when it has expired.
+    async fn is_wanted(&mut self, _work: &Work) -> RedisResult<bool> {
+        Ok(true)
+    }
+
+    /// Reports that an order is done.
     async fn complete(&mut self, work: &Work) -> RedisResult<Completed>;
-    /// Tells the server that an attempt failed; whether the order is dead.
+
+    /// Reports that an attempt failed; whether the order is dead.
     async fn fail(&mut self, work: &Work, reason: &str, fatal: bool) -> RedisResult<bool>;
+
     /// Asks for more time for these orders; an answer each.
-    async fn renew(&mut self, work: &[Work]) -> RedisResult<Vec<RedisResult<()>>>;
+    async fn renew(&mut self, work: &[Work]) -> RedisResult<Vec<RedisResult<()>>> {
+        Ok(work.iter().map(|_| Ok(())).collect())
+    }
+
     /// Gives everything back; how many orders that was.
-    async fn leave(&mut self) -> RedisResult<u64>;
+    async fn leave(&mut self) -> RedisResult<u64> {
+        Ok(0)
+    }
+}
+
+/// A command about an order, with the worker's token where it has one.
+fn about(command: &str, store: &str, work: &Work) -> Cmd {
+    let mut command = cmd(command);
+    command.arg(store).arg(&work.order);
+    if let Some(token) = work.token {
+        command.arg("TOKEN").arg(token);
+    }
+    command
+}
+
+/// ORDER.FAIL; whether the order is dead.
+async fn fail(
+    connection: &mut ConnectionManager,
+    store: &str,
+    work: &Work,
+    reason: &str,
+    fatal: bool,
+) -> RedisResult<bool> {
+    let mut command = about("ORDER.FAIL", store, work);
+    command.arg("REASON").arg(reason).arg(fatal.then_some("FATAL"));
+    let failed: Fields = command.query_async(connection).await?;
+    Ok(failed.get::<String>("state")? == "dead")
 }
 
 /// Claims orders under the store's lease, with ORDER.CLAIM.
@@ -145,15 +157,6 @@ impl ClaimSource {
         let connection = shop.waiting_connection(WAIT).await?;
         Ok(ClaimSource { shop: Arc::clone(shop), connection, worker, claim_is_open: false })
     }
-
-    fn about(&self, command: &str, work: &Work) -> Cmd {
-        let mut command = cmd(command);
-        command.arg(&self.shop.name).arg(&work.order);
-        if let Some(token) = work.token {
-            command.arg("TOKEN").arg(token);
-        }
-        command
-    }
 }
 
 impl WorkSource for ClaimSource {
@@ -165,40 +168,30 @@ impl WorkSource for ClaimSource {
         claim.arg(&self.shop.name).arg(&self.worker).arg("COUNT").arg(ORDERS_AT_A_TIME);
         claim.arg("BLOCK").arg(WAIT.as_millis() as u64);
         self.claim_is_open = true;
-        let claimed: Vec<Claimed> = claim.query_async(&mut self.connection).await?;
+        let claimed: Vec<Fields> = claim.query_async(&mut self.connection).await?;
         self.claim_is_open = false;
         let lease = self.shop.schedule.lease();
-        Ok(claimed.into_iter().map(|claimed| claimed.work(lease)).collect())
-    }
-
-    async fn is_wanted(&mut self, _work: &Work) -> RedisResult<bool> {
-        // It is nobody else's while the lease lasts, and the server says so when it has ended.
-        Ok(true)
+        Ok(claimed.iter().map(|order| Work::claimed(order, lease)).collect::<Result<_, _>>()?)
     }
 
     async fn complete(&mut self, work: &Work) -> RedisResult<Completed> {
-        let mut command = self.about("ORDER.COMPLETE", work);
+        let mut command = about("ORDER.COMPLETE", &self.shop.name, work);
         // One round trip for the end of an order and the beginning of the next. The same call after a lost reply gives
         // the same next order.
         command.arg("RESULT").arg(PACKED).arg("CLAIM").arg(&self.worker);
-        let (entry, next): (String, Option<Claimed>) = command.query_async(&mut self.connection).await?;
-        Ok(Completed { entry, next: next.map(|claimed| claimed.work(self.shop.schedule.lease())) })
+        let (entry, next): (String, Option<Fields>) = command.query_async(&mut self.connection).await?;
+        let next = next.map(|order| Work::claimed(&order, self.shop.schedule.lease())).transpose()?;
+        Ok(Completed { entry, next })
     }
 
     async fn fail(&mut self, work: &Work, reason: &str, fatal: bool) -> RedisResult<bool> {
-        let mut command = self.about("ORDER.FAIL", work);
-        command.arg("REASON").arg(reason);
-        if fatal {
-            command.arg("FATAL");
-        }
-        let fields: Vec<(String, Value)> = command.query_async(&mut self.connection).await?;
-        Ok(fields.iter().any(|(name, value)| name == "state" && store::plain(value) == "dead"))
+        fail(&mut self.connection, &self.shop.name, work, reason, fatal).await
     }
 
     async fn renew(&mut self, work: &[Work]) -> RedisResult<Vec<RedisResult<()>>> {
         let mut commands = pipe();
         for work in work {
-            commands.add_command(self.about("ORDER.RENEW", work));
+            commands.add_command(about("ORDER.RENEW", &self.shop.name, work));
         }
         let replies: Vec<RedisResult<Value>> = commands.ignore_errors().query_async(&mut self.connection).await?;
         Ok(replies.into_iter().map(|reply| reply.map(drop)).collect())
@@ -207,8 +200,8 @@ impl WorkSource for ClaimSource {
     async fn leave(&mut self) -> RedisResult<u64> {
         if self.claim_is_open {
             // The server reads nothing from a connection that waits. When it drops, the claim is off.
-            let anew = self.shop.waiting_connection(WAIT).await;
-            self.connection = anew.map_err(|error| (ErrorKind::Io, "connecting anew", error.to_string()))?;
+            let connection = self.shop.waiting_connection(WAIT).await;
+            self.connection = connection.map_err(|error| (ErrorKind::Io, "connecting again", error.to_string()))?;
         }
         let mut command = cmd("ORDER.YIELD");
         command.arg(&self.shop.name).arg(&self.worker);
@@ -233,29 +226,23 @@ impl StreamGroup {
     /// # Errors
     /// When the server refuses.
     pub async fn make(shop: &Shop) -> Result<()> {
+        let mut make = cmd("XGROUP");
+        make.arg("CREATE").arg(shop.stream("orders")).arg(GROUP).arg("0").arg("MKSTREAM");
         let mut connection = shop.own_connection().await?;
-        let made: RedisResult<Value> = cmd("XGROUP")
-            .arg("CREATE")
-            .arg(shop.stream("orders"))
-            .arg(GROUP)
-            .arg("0")
-            .arg("MKSTREAM")
-            .query_async(&mut connection)
-            .await;
-        made.map(drop).context("making the counters' consumer group")
+        make.exec_async(&mut connection).await.context("making the counters' consumer group")
     }
 
     /// Entries that the group was given and has not acknowledged: none, as the counters read with NOACK.
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn pending(shop: &Shop, connection: &mut ConnectionManager) -> Result<i64> {
-        let summary: (i64, Value, Value, Value) =
-            cmd("XPENDING").arg(shop.stream("orders")).arg(GROUP).query_async(connection).await?;
-        Ok(summary.0)
+    pub fn pending(shop: &Shop, connection: &mut Connection) -> Result<i64> {
+        let (pending, ..): (i64, Value, Value, Value) =
+            cmd("XPENDING").arg(shop.stream("orders")).arg(GROUP).query(connection)?;
+        Ok(pending)
     }
 
-    /// A counter's place in the group.
+    /// A counter in the group.
     ///
     /// # Errors
     /// When the server cannot be reached.
@@ -286,57 +273,36 @@ impl WorkSource for StreamGroup {
     }
 
     async fn is_wanted(&mut self, work: &Work) -> RedisResult<bool> {
-        let mut command = cmd("ORDER.GET");
-        command.arg(&self.store).arg(&work.order);
-        let fields: Vec<(String, Value)> = command.query_async(&mut self.connection).await?;
+        let order: Fields = about("ORDER.GET", &self.store, work).query_async(&mut self.connection).await?;
         // What a worker has claimed is the worker's to pack. Between this look and the end somebody may claim it still:
-        // then the first of the two to complete it does, and the other is told.
-        Ok(fields.iter().any(|(name, value)| name == "state" && store::plain(value) == "queued"))
+        // then the first of the two to complete it does, and the other is refused.
+        Ok(order.get::<String>("state")? == "queued")
     }
 
     async fn complete(&mut self, work: &Work) -> RedisResult<Completed> {
-        let mut command = cmd("ORDER.COMPLETE");
-        command.arg(&self.store).arg(&work.order).arg("RESULT").arg(HANDED_OVER);
+        let mut command = about("ORDER.COMPLETE", &self.store, work);
+        command.arg("RESULT").arg(HANDED_OVER);
         Ok(Completed { entry: command.query_async(&mut self.connection).await?, next: None })
     }
 
     async fn fail(&mut self, work: &Work, reason: &str, fatal: bool) -> RedisResult<bool> {
-        let mut command = cmd("ORDER.FAIL");
-        command.arg(&self.store).arg(&work.order).arg("REASON").arg(reason);
-        if fatal {
-            command.arg("FATAL");
-        }
-        command.exec_async(&mut self.connection).await.map(|()| fatal)
-    }
-
-    async fn renew(&mut self, work: &[Work]) -> RedisResult<Vec<RedisResult<()>>> {
-        // There is no lease to make longer.
-        Ok(work.iter().map(|_| Ok(())).collect())
-    }
-
-    async fn leave(&mut self) -> RedisResult<u64> {
-        Ok(0)
+        fail(&mut self.connection, &self.store, work, reason, fatal).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn text(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
-    }
+    use redis::FromRedisValue;
 
     #[test]
-    fn the_wait_is_told_by_the_servers_clock() {
-        let reply = vec![
-            (text("order"), text("o-1")),
-            (text("token"), Value::Int(77)),
-            (text("attempt"), Value::Int(1)),
-            (text("placed-at"), Value::Int(10_000)),
-            (text("deadline"), Value::Int(13_500)),
-        ];
-        let work = Claimed::from_redis_value(Value::Map(reply)).expect("a map").work(Duration::from_secs(2));
+    fn the_wait_is_measured_by_the_servers_clock() {
+        let numbers = [("token", 77), ("attempt", 1), ("placed-at", 10_000), ("deadline", 13_500)];
+        let text = |text: &str| Value::SimpleString(text.into());
+        let mut reply: Vec<_> = numbers.iter().map(|(name, number)| (text(name), Value::Int(*number))).collect();
+        reply.push((text("order"), text("o-1")));
+        let order = Fields::from_redis_value(Value::Map(reply)).expect("a map");
+        let work = Work::claimed(&order, Duration::from_secs(2)).expect("an order");
         assert_eq!((work.order.as_str(), work.token, work.attempt), ("o-1", Some(77), 1));
         assert_eq!(work.waited, Some(Duration::from_millis(1_500)));
     }

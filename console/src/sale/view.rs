@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::ledger::{Latency, Ledger, Tally};
+use super::ledger::{Counts, Latency, Ledger};
 use super::plan::Schedule;
-use super::shop::Info;
-use crate::text::{Paint, clock, grouped};
+use crate::store::Fields;
+use crate::text::{Paint, clock, counted, grouped};
 
 /// Cells of the bar of units, and of the line of placings over time.
 const WIDTH: usize = 60;
@@ -36,7 +36,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What STORE.INFO says.
-    pub fn of(info: &Info) -> Snapshot {
+    pub fn of(info: &Fields) -> Snapshot {
         let (in_work, retrying) = (info.count("claimed"), info.count("retrying"));
         Snapshot {
             left: info.count("available"),
@@ -88,11 +88,11 @@ impl View {
         &self.title
     }
 
-    /// Takes notice of the time.
-    pub fn notice(&mut self, at: Duration, tally: &Tally) {
-        self.placed_over_time[self.cell(at)] += tally.placed - self.placed_before;
-        self.placed_before = tally.placed;
-        self.recent.push_back(Moment { at, placed: tally.placed, completed: tally.completed });
+    /// Records what was counted until now.
+    pub fn record(&mut self, at: Duration, counts: &Counts) {
+        self.placed_over_time[self.cell(at)] += counts.placed - self.placed_before;
+        self.placed_before = counts.placed;
+        self.recent.push_back(Moment { at, placed: counts.placed, completed: counts.completed });
         while self.recent.front().is_some_and(|oldest| at.saturating_sub(oldest.at) > RATE_SPAN) {
             self.recent.pop_front();
         }
@@ -123,63 +123,59 @@ impl View {
 
     /// One line, where there is no terminal.
     pub fn line(&self, at: Duration, now: Snapshot, ledger: &Ledger) -> String {
-        let tally = &ledger.tally;
+        let counts = &ledger.counts;
         let (placed_rate, completed_rate) = self.rates();
+        let store = counted!(
+            "left {}  waiting {}  in work {}  retrying {}  dead {}  reclaimed {}",
+            now.left,
+            now.waiting,
+            now.in_work,
+            now.retrying,
+            now.dead,
+            now.reclaimed
+        );
+        let ended = counted!("completed {}  cancelled {}", counts.completed, counts.cancelled);
+        let rates = counted!("orders/s {} placed, {} completed", placed_rate, completed_rate);
+        let [placing, fulfilling] = [&ledger.placing, &ledger.fulfilling].map(|latency| {
+            let (p50, p99) = (latency.at(0.5), latency.at(0.99));
+            format!("p50 {p50} p99 {p99}")
+        });
+        let (time, window, refused) = (clock(at), self.window(at), refusals(counts, " "));
         format!(
-            "{}  {}  left {}  waiting {}  in work {}  retrying {}  dead {}  reclaimed {}  completed {}  cancelled {}  \
-             refused {}  orders/s {} placed, {} completed  placing p50 {} p99 {}  placed→completed p50 {} p99 {}",
-            clock(at),
-            self.window(at),
-            grouped(now.left),
-            grouped(now.waiting),
-            grouped(now.in_work),
-            grouped(now.retrying),
-            grouped(now.dead),
-            grouped(now.reclaimed),
-            grouped(tally.completed),
-            grouped(tally.cancelled),
-            refusals(tally, " "),
-            grouped(placed_rate),
-            grouped(completed_rate),
-            ledger.placing.at(0.5),
-            ledger.placing.at(0.99),
-            ledger.fulfilling.at(0.5),
-            ledger.fulfilling.at(0.99),
+            "{time}  {window}  {store}  {ended}  refused {refused}  {rates}  placing {placing}  \
+             placed→completed {fulfilling}"
         )
     }
 
     /// The picture, on a terminal.
     pub fn picture(&self, at: Duration, now: Snapshot, ledger: &Ledger) -> Vec<String> {
         let paint = Paint::for_stdout();
-        let tally = &ledger.tally;
-        let (placed_rate, completed_rate) = self.rates();
+        let counts = &ledger.counts;
+        let rates = self.rates();
         let time = format!("{} of {}", clock(at), clock(self.schedule.ends));
         let row = |label: &str, text: String| format!("  {}{text}", paint.quiet(format!("{label:<11}")));
+        let (placed, cancelled, again) = (counts.placed, counts.cancelled, counts.same_reply);
+        let (in_work, retrying, dead, reclaimed) = (now.in_work, now.retrying, now.dead, now.reclaimed);
+        let (died, went_home, too_late) = (counts.died, counts.went_home, counts.too_late);
+        let work =
+            counted!("{} in hand   {} retrying   {} dead letters   {} reclaimed", in_work, retrying, dead, reclaimed);
         vec![
             String::new(),
             format!("  {}", paint.strong(&self.title)),
             format!("  {}{}", paint.quiet(format!("{time}   ")), self.window(at)),
             String::new(),
-            format!("  {}", self.units_bar(paint, now, tally)),
-            format!("  {}", self.legend(paint, now, tally)),
+            format!("  {}", self.units_bar(paint, now, counts)),
+            format!("  {}", self.legend(paint, now, counts)),
             String::new(),
             format!("  {}", paint.cool(self.sparkline(at))),
-            row("orders/s", format!("{} placed   {} completed", grouped(placed_rate), grouped(completed_rate))),
+            row("orders/s", counted!("{} placed   {} completed", rates.0, rates.1)),
             String::new(),
-            row("customers", format!("{} came", grouped(tally.arrived))),
-            row(
-                "orders",
-                format!(
-                    "{} placed   {} cancelled   {} sent again, same reply",
-                    grouped(tally.placed),
-                    grouped(tally.cancelled),
-                    grouped(tally.same_reply)
-                ),
-            ),
-            row("work", work(now)),
-            row("workers", workers(tally)),
-            row("carts", format!("{} filled   {} left to expire", grouped(tally.carts), grouped(tally.carts_left))),
-            row("refused", refusals(tally, "  ")),
+            row("customers", counted!("{} came", counts.arrived)),
+            row("orders", counted!("{} placed   {} cancelled   {} sent again, same reply", placed, cancelled, again)),
+            row("work", work),
+            row("workers", counted!("{} died   {} went home   {} orders too late", died, went_home, too_late)),
+            row("carts", counted!("{} filled   {} left to expire", counts.carts, counts.carts_left)),
+            row("refused", refusals(counts, "  ")),
             String::new(),
             row("", paint.quiet(format!("{:<22}{:>8}{:>10}", "", "p50", "p99"))),
             row("latency", latency("placing", &ledger.placing)),
@@ -189,8 +185,8 @@ impl View {
     }
 
     /// All units, by where they are.
-    fn units_bar(&self, paint: Paint, now: Snapshot, tally: &Tally) -> String {
-        let completed = tally.completed as i64;
+    fn units_bar(&self, paint: Paint, now: Snapshot, counts: &Counts) -> String {
+        let completed = counts.completed as i64;
         let [done, waiting, carts] = self.cells([completed, completed + now.waiting, completed + now.held]);
         format!(
             "{}{}{}{}",
@@ -208,12 +204,12 @@ impl View {
         })
     }
 
-    fn legend(&self, paint: Paint, now: Snapshot, tally: &Tally) -> String {
+    fn legend(&self, paint: Paint, now: Snapshot, counts: &Counts) -> String {
         let carts = (now.held - now.waiting).max(0);
         format!(
             "{} {} completed   {} {} waiting   {} {} in carts   {} {} left",
             paint.good("█"),
-            grouped(tally.completed),
+            grouped(counts.completed),
             paint.warm("▓"),
             grouped(now.waiting),
             paint.cool("▒"),
@@ -232,35 +228,16 @@ impl View {
     }
 }
 
-fn work(now: Snapshot) -> String {
-    format!(
-        "{} in hand   {} retrying   {} dead letters   {} reclaimed",
-        grouped(now.in_work),
-        grouped(now.retrying),
-        grouped(now.dead),
-        grouped(now.reclaimed)
-    )
-}
-
-fn workers(tally: &Tally) -> String {
-    format!(
-        "{} died   {} went home   {} orders too late",
-        grouped(tally.died),
-        grouped(tally.went_home),
-        grouped(tally.too_late)
-    )
-}
-
 fn latency(label: &str, latency: &Latency) -> String {
     format!("{label:<22}{:>8}{:>10}", latency.at(0.5), latency.at(0.99))
 }
 
 /// Refusals by code, in one line.
-pub fn refusals(tally: &Tally, gap: &str) -> String {
-    match tally.refused.is_empty() {
+pub fn refusals(counts: &Counts, gap: &str) -> String {
+    match counts.refused.is_empty() {
         true => "none".to_string(),
         false => {
-            let each = tally.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
+            let each = counts.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
             each.collect::<Vec<_>>().join(gap)
         }
     }
@@ -268,7 +245,7 @@ pub fn refusals(tally: &Tally, gap: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use redis::Value;
+    use redis::{FromRedisValue, Value};
 
     use super::*;
 
@@ -278,10 +255,10 @@ mod tests {
 
     #[test]
     fn the_bar_is_always_as_long() {
-        let tally = Tally { completed: 50, ..Tally::default() };
+        let counts = Counts { completed: 50, ..Counts::default() };
         for (left, held, waiting) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
             let bar =
-                view().units_bar(Paint::for_stdout(), Snapshot { left, held, waiting, ..Snapshot::default() }, &tally);
+                view().units_bar(Paint::for_stdout(), Snapshot { left, held, waiting, ..Snapshot::default() }, &counts);
             assert_eq!(bar.chars().filter(|cell| "█▓▒░".contains(*cell)).count(), WIDTH, "{bar}");
         }
     }
@@ -290,8 +267,8 @@ mod tests {
     fn rates_look_back_a_little() {
         let mut view = view();
         for second in 0..10_u64 {
-            let tally = Tally { placed: 100 * second, completed: 50 * second, ..Tally::default() };
-            view.notice(Duration::from_secs(second), &tally);
+            let counts = Counts { placed: 100 * second, completed: 50 * second, ..Counts::default() };
+            view.record(Duration::from_secs(second), &counts);
         }
         assert_eq!(view.rates(), (100, 50));
         assert_eq!(view.placed_over_time.iter().sum::<u64>(), 900);
@@ -303,7 +280,7 @@ mod tests {
         let pairs = counts.map(|(name, count)| (Value::SimpleString(name.into()), Value::Int(count)));
         let nothing = (Value::SimpleString("next-due".into()), Value::Nil);
         let reply = Value::Map([&pairs[..], &[nothing]].concat());
-        let now = Snapshot::of(&Info::read(reply).expect("a map"));
+        let now = Snapshot::of(&Fields::from_redis_value(reply).expect("a map"));
         assert_eq!((now.waiting, now.in_work, now.retrying, now.dead, now.reclaimed), (10, 3, 2, 1, 4));
     }
 

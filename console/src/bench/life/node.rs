@@ -3,14 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use holdfast_lab::Process;
 use serde_json::{Value, json};
 
-use super::flow::Flow;
 use crate::bench::workload::{SKUS, sku_id};
-use crate::cleanup;
 
 /// What is installed: the program, and what it needs in versions that never change by themselves.
 const FILES: [(&str, &str); 3] = [
@@ -67,7 +66,7 @@ fn first_errors(stderr: &str) -> String {
 /// The program, running: it stays for all rounds, so that its code is compiled before the rounds that count.
 #[derive(Debug)]
 pub struct Node {
-    child: Child,
+    process: Process,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -78,30 +77,26 @@ impl Node {
     /// # Errors
     /// When there is no Node.
     pub fn start(dir: &Path) -> Result<Node> {
-        let mut child = Command::new("node")
-            .arg(dir.join(PROGRAM))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting node")?;
-        cleanup::register(child.id(), None);
-        let requests = child.stdin.take().context("node without an input")?;
-        let answers = BufReader::new(child.stdout.take().context("node without an output")?);
-        Ok(Node { child, requests, answers })
+        let mut command = Command::new("node");
+        command.arg(dir.join(PROGRAM)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::spawn(&mut command).context("starting node")?;
+        let requests = process.stdin.take().context("node without an input")?;
+        let answers = BufReader::new(process.stdout.take().context("node without an output")?);
+        Ok(Node { process, requests, answers })
     }
 
     /// The process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
-    /// Connects a producer and a worker of `flow` to the server on 127.0.0.1:`port`.
+    /// Connects a producer and a worker, of BullMQ or of Holdfast, to the server on 127.0.0.1:`port`.
     ///
     /// # Errors
     /// When they cannot connect.
-    pub fn prepare(&mut self, flow: Flow, port: u16, batch: u64) -> Result<()> {
-        let skus: Vec<String> = (0..SKUS).map(|n| String::from_utf8_lossy(&sku_id(n)).into_owned()).collect();
-        let flow = if flow == Flow::Bullmq { "bullmq" } else { "holdfast" };
+    pub fn prepare(&mut self, is_bullmq: bool, port: u16, batch: u64) -> Result<()> {
+        let skus: Vec<String> = (0..SKUS).map(sku_id).collect();
+        let flow = if is_bullmq { "bullmq" } else { "holdfast" };
         self.ask(&json!({"do": "prepare", "flow": flow, "port": port, "batch": batch, "skus": skus})).map(drop)
     }
 
@@ -132,15 +127,6 @@ impl Node {
             Some(error) => bail!("node: {}", error.as_str().unwrap_or_default()),
             None => Ok(answer),
         }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Forgotten before it is reaped: from then on its id may be another process's.
-        cleanup::forget(self.child.id());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,95 +1,96 @@
-//! A server to measure: our own, so that its process can be watched and its state thrown away.
+//! The server that is measured: one of our own, so that its process can be watched and its state thrown away.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use redis::Connection;
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use holdfast_lab::Server;
+use holdfast_lab::wait::wait_for;
+use redis::{Connection, cmd};
 
-use super::Aof;
 use super::cputime::CpuTime;
 use super::probe::PingProbe;
 use super::realtime;
-use super::wire::Wire;
+use super::wire::{Batch, Wire};
 use super::workload::{self, Case};
-use crate::server::{Server, ServerOptions, TargetArgs};
+use crate::target::{OwnArgs, connect};
 
-/// How long the server may take until a condition holds that is waited for.
+/// How long other clients may take to disconnect from the server.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks at such a condition.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Which server to start for a measurement.
-#[derive(Clone, Debug)]
-pub struct LabOptions {
-    /// The server's binary and the module.
-    pub target: TargetArgs,
-    /// Whether the server keeps an append-only file.
-    pub aof: Aof,
-    /// Whether the server and whoever probes it run with real-time priority.
-    pub realtime: bool,
+#[derive(clap::Args, Clone, Debug)]
+pub struct SubjectArgs {
+    #[command(flatten)]
+    own: OwnArgs,
+    /// Whether the servers keep an append-only file
+    #[arg(long, value_enum, default_value = "no")]
+    aof: Aof,
+    /// Run the servers with real-time priority, against the noise of a busy machine (wants CAP_SYS_NICE)
+    #[arg(long)]
+    realtime: bool,
 }
 
-impl LabOptions {
-    fn aof_config(&self) -> &'static [&'static str] {
+impl SubjectArgs {
+    /// These, for a server without an append-only file.
+    pub fn without_aof(&self) -> SubjectArgs {
+        SubjectArgs { aof: Aof::No, ..self.clone() }
+    }
+}
+
+/// Whether an append-only file is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Aof {
+    /// No append-only file
+    No,
+    /// appendfsync everysec
+    Everysec,
+    /// appendfsync always
+    Always,
+}
+
+impl Aof {
+    fn config(self) -> &'static [&'static str] {
         // No rewrite in between: the fork would be charged to whatever happens to run.
-        match self.aof {
+        match self {
             Aof::No => &[],
             Aof::Everysec => &["appendonly yes", "appendfsync everysec", "auto-aof-rewrite-percentage 0"],
             Aof::Always => &["appendonly yes", "appendfsync always", "auto-aof-rewrite-percentage 0"],
         }
     }
-
-    /// Options for a server, with `config` added to its configuration.
-    ///
-    /// # Errors
-    /// When the module is wanted and not found.
-    fn server_options(&self, with_module: bool, config: &[&str]) -> Result<ServerOptions> {
-        let mut lines = config.to_vec();
-        lines.extend(self.aof_config());
-        if with_module {
-            return self.target.server_options(&lines);
-        }
-        Ok(ServerOptions {
-            redis_server: self.target.redis_server.clone(),
-            module: None,
-            config: lines.iter().map(ToString::to_string).collect(),
-            dir: None,
-        })
-    }
 }
 
 /// A running server with a control connection.
 #[allow(missing_debug_implementations, reason = "redis::Connection has none")]
-pub struct Lab {
+pub struct Subject {
     /// The server's process.
     pub server: Server,
     /// For everything but the load itself.
     pub control: Connection,
     /// The SHA1 of the script that is compared with.
     pub script_sha: String,
+    pid: u32,
     realtime: bool,
 }
 
-impl Lab {
+impl Subject {
     /// Starts a server, with the module where `cases` hold a command of it.
     ///
     /// # Errors
     /// When the server does not start.
-    pub fn start(options: &LabOptions, cases: &[Case], config: &[&str]) -> Result<Lab> {
+    pub fn start(args: &SubjectArgs, cases: &[Case], config: &[&str]) -> Result<Subject> {
         let with_module = cases.iter().any(|case| case.needs_module());
-        let server = Server::start(&options.server_options(with_module, config)?)?;
-        if options.realtime {
-            realtime::favour(server.pid())?;
+        let server = args.own.start(with_module, &[config, args.aof.config()].concat())?;
+        let pid = server.pid().context("the server has ended")?;
+        if args.realtime {
+            realtime::favour(pid)?;
         }
-        Lab::on(server, options.realtime)
-    }
-
-    fn on(server: Server, realtime: bool) -> Result<Lab> {
-        let client = redis::Client::open(server.url())?;
-        let mut control = client.get_connection().context("connecting to the server under test")?;
+        let mut control = connect(&server.url())?;
         let script_sha = workload::load_script(&mut control).context("loading the script")?;
-        Ok(Lab { server, control, script_sha, realtime })
+        Ok(Subject { server, control, script_sha, pid, realtime: args.realtime })
     }
 
     /// A connection to send load over.
@@ -97,12 +98,31 @@ impl Lab {
     /// # Errors
     /// When the server is gone.
     pub fn wire(&self) -> Result<Wire> {
-        Wire::connect(self.server.port())
+        Wire::connect(&self.server.url())
     }
 
-    /// Whether the server runs with real-time priority, and whoever waits for it is to do so too.
-    pub fn realtime(&self) -> bool {
+    /// Whether the server runs with real-time priority.
+    pub fn is_realtime(&self) -> bool {
         self.realtime
+    }
+
+    /// Starts a worker: a thread with a connection of its own that reports what it does. Its error is its last report.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub fn start_worker<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Wire, &Sender<Result<T>>) -> Result<()> + Send + 'static,
+    ) -> Result<Receiver<Result<T>>> {
+        let (wire, realtime) = (self.wire()?, self.realtime);
+        let (reports, received) = channel();
+        std::thread::spawn(move || {
+            if let Err(error) = realtime::favour_this_thread(realtime).and_then(|()| work(wire, &reports)) {
+                // Nobody may listen any more: then there was another error before.
+                let _ = reports.send(Err(error));
+            }
+        });
+        Ok(received)
     }
 
     /// Starts to probe the server with PING.
@@ -118,7 +138,7 @@ impl Lab {
     /// # Errors
     /// When the process is gone or does not get idle.
     pub fn cpu(&self) -> Result<CpuTime> {
-        CpuTime::when_idle(self.server.pid())
+        CpuTime::when_idle(self.pid)
     }
 
     /// The CPU time used so far, read at once.
@@ -126,25 +146,24 @@ impl Lab {
     /// # Errors
     /// When the process is gone.
     pub fn cpu_now(&self) -> Result<CpuTime> {
-        CpuTime::now(self.server.pid())
+        CpuTime::now(self.pid)
+    }
+
+    /// Commands `numbers` of `case`, in batches of `depth`.
+    pub fn batches(&self, case: Case, numbers: Range<u64>, depth: u64) -> impl Iterator<Item = Batch> {
+        let firsts = numbers.clone().step_by(depth as usize);
+        firsts.map(move |first| {
+            (first..numbers.end.min(first + depth)).map(|n| case.command(n, &self.script_sha)).collect()
+        })
     }
 
     /// Runs commands `numbers` of `case` in pipelines of `depth`, made as they are sent.
     ///
     /// # Errors
     /// When the server answers one with an error.
-    pub fn fill(&self, case: Case, numbers: std::ops::Range<u64>, depth: u64) -> Result<()> {
+    pub fn fill(&self, case: Case, numbers: Range<u64>, depth: u64) -> Result<()> {
         let mut wire = self.wire()?;
-        let mut batch = Vec::new();
-        let mut next = numbers.start;
-        while next < numbers.end {
-            let count = depth.min(numbers.end - next);
-            batch.clear();
-            (next..next + count).for_each(|n| case.encode(n, &self.script_sha, &mut batch));
-            wire.exchange(&batch, count).with_context(|| format!("{} number {next}", case.label()))?;
-            next += count;
-        }
-        Ok(())
+        self.batches(case, numbers, depth).try_for_each(|batch| wire.exchange(&batch).map(drop)).context(case.label())
     }
 
     /// One section of INFO as field and value.
@@ -152,16 +171,12 @@ impl Lab {
     /// # Errors
     /// When the server is gone.
     pub fn info(&mut self, section: &str) -> Result<HashMap<String, String>> {
-        let text: String = redis::cmd("INFO").arg(section).query(&mut self.control)?;
+        let text: String = cmd("INFO").arg(section).query(&mut self.control)?;
         let fields = text.lines().filter_map(|line| line.split_once(':'));
         Ok(fields.map(|(name, value)| (name.to_string(), value.to_string())).collect())
     }
 
-    /// One number of a section of INFO.
-    ///
-    /// # Errors
-    /// When there is no such field or it is no number.
-    pub fn info_number(&mut self, section: &str, field: &str) -> Result<u64> {
+    fn info_number(&mut self, section: &str, field: &str) -> Result<u64> {
         let fields = self.info(section)?;
         let value = fields.get(field).with_context(|| format!("INFO {section} has no {field}"))?;
         value.parse().with_context(|| format!("INFO {section}: {field} is {value:?}"))
@@ -170,17 +185,13 @@ impl Lab {
     /// Bytes the server's data takes, once the connections that sent it are gone with their buffers.
     ///
     /// # Errors
-    /// When they do not go.
+    /// When they stay.
     pub fn settled_memory_bytes(&mut self) -> Result<u64> {
-        let deadline = Instant::now() + SETTLE_DEADLINE;
-        while self.info_number("clients", "connected_clients")? > 1
-            || self.info_number("memory", "lazyfree_pending_objects")? > 0
-        {
-            if Instant::now() > deadline {
-                bail!("the server still had other clients after {} s", SETTLE_DEADLINE.as_secs());
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
+        wait_for(SETTLE_DEADLINE, "the server has no other clients and frees nothing", || {
+            let is_settled = self.info_number("clients", "connected_clients")? == 1
+                && self.info_number("memory", "lazyfree_pending_objects")? == 0;
+            Ok(is_settled.then_some(()))
+        })?;
         self.info_number("memory", "used_memory")
     }
 
@@ -189,8 +200,7 @@ impl Lab {
     /// # Errors
     /// When the server is gone.
     pub fn memory_usage_bytes(&mut self, key: &str) -> Result<u64> {
-        let bytes: Option<u64> =
-            redis::cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0).query(&mut self.control)?;
+        let bytes: Option<u64> = cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0).query(&mut self.control)?;
         Ok(bytes.unwrap_or(0))
     }
 
@@ -201,7 +211,7 @@ impl Lab {
     pub fn conditions(&mut self) -> Result<String> {
         let server = self.info("server")?;
         let memory = self.info("memory")?;
-        let appendfsync: Vec<String> = redis::cmd("CONFIG").arg("GET").arg("appendfsync").query(&mut self.control)?;
+        let appendfsync: Vec<String> = cmd("CONFIG").arg("GET").arg("appendfsync").query(&mut self.control)?;
         let aof = self.info_number("persistence", "aof_enabled")? == 1;
         let field = |section: &HashMap<String, String>, name: &str| section.get(name).cloned().unwrap_or_default();
         Ok(format!(
