@@ -76,7 +76,7 @@ fn customer_rows(ledger: &Ledger) -> Vec<Row> {
 fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
     let counts = &ledger.counts;
     let [retried, failed, expired, redriven] =
-        ["retried-total", "failed-total", "leases-ended-total", "redriven-total"].map(|name| verdict.info.count(name));
+        ["retried", "failed", "lapsed", "redriven"].map(|name| verdict.info.count(name));
     let (died, died_with) = (counts.died, counts.died_with);
     let (went_home, given_back) = (counts.went_home, counts.given_back);
     let (handed_over, in_two_hands) = (counts.handed_over, counts.in_two_hands);

@@ -121,11 +121,11 @@ fn check_info(ledger: &Ledger, verdict: &mut Verdict) {
     let counts = &ledger.counts;
     let [placed, completed, cancelled, dead, cancelled_dead] =
         [counts.placed, counts.completed, counts.cancelled, counts.dead, counts.cancelled_dead].map(|n| n as i64);
-    let none_left = ["queued", "claimed", "retrying", "holds", "workers"].map(|state| (state, 0));
-    let ended = [("completed", completed), ("cancelled", cancelled), ("dead", dead)];
+    let none_left = ["queued", "in-work", "retrying", "holds", "workers"].map(|state| (state, 0));
+    let ended = [("completed-kept", completed), ("cancelled-kept", cancelled), ("dead-letters", dead)];
     // An order that died is dead still, or was queued again, or cancelled.
-    let died = dead + cancelled_dead + verdict.info.count("redriven-total");
-    let counted = [("placed-total", placed), ("completed-total", completed), ("dead-total", died)];
+    let died = dead + cancelled_dead + verdict.info.count("redriven");
+    let counted = [("placed", placed), ("completed", completed), ("dead", died)];
     verdict.findings.check_info(&verdict.info, &[&none_left[..], &ended, &counted].concat());
 }
 

@@ -37,15 +37,15 @@ pub struct Snapshot {
 impl Snapshot {
     /// What STORE.INFO says.
     pub fn of(info: &Fields) -> Snapshot {
-        let (in_work, retrying) = (info.count("claimed"), info.count("retrying"));
+        let (in_work, retrying) = (info.count("in-work"), info.count("retrying"));
         Snapshot {
             left: info.count("available"),
             held: info.count("held"),
             waiting: info.count("queued") + in_work + retrying,
             in_work,
             retrying,
-            dead: info.count("dead"),
-            reclaimed: info.count("leases-ended-total"),
+            dead: info.count("dead-letters"),
+            reclaimed: info.count("lapsed"),
         }
     }
 }
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_store_says_what_waits() {
-        let counts = [("queued", 5), ("claimed", 3), ("retrying", 2), ("dead", 1), ("leases-ended-total", 4)];
+        let counts = [("queued", 5), ("in-work", 3), ("retrying", 2), ("dead-letters", 1), ("lapsed", 4)];
         let pairs = counts.map(|(name, count)| (Value::SimpleString(name.into()), Value::Int(count)));
         let nothing = (Value::SimpleString("next-due".into()), Value::Nil);
         let reply = Value::Map([&pairs[..], &[nothing]].concat());
