@@ -9,11 +9,11 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
  && install -D -t /out target/release/libholdfast.so target/release/holdfast \
  && strip --strip-debug /out/*
 
-# Its entry point steps down from root to the user redis before the server starts, and loads what Redis 8 brings along,
+# The entry point of this image drops root for the user redis before the server starts, and loads the modules of Redis 8,
 # RedisTimeSeries among them.
 FROM redis:8.2-bookworm
 COPY --from=build /out/libholdfast.so /usr/local/lib/holdfast/libholdfast.so
 COPY --from=build /out/holdfast /usr/local/bin/holdfast
-# A server that wants a password answers NOAUTH: it is up as well.
+# A server that needs a password replies NOAUTH: it is up, too.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD redis-cli ping 2>&1 | grep -qE 'PONG|NOAUTH'
 CMD ["redis-server", "--loadmodule", "/usr/local/lib/holdfast/libholdfast.so", "--appendonly", "yes", "--dir", "/data"]

@@ -59,7 +59,7 @@ for (const [what, [breakIt, message]] of Object.entries(MISTAKES)) {
 test('finds a legend that no override knows', async () => {
   const dashboard = load('prometheus');
   panel(dashboard, 'Latency').targets[0].legendFormat = 'half';
-  assert.match((await errorsOf(dashboard)).join('\n'), /overrides p50.*draws half/s);
+  assert.match((await errorsOf(dashboard)).join('\n'), /overrides Half within.*draws half/s);
 });
 
 test('finds what is no PromQL', async () => {

@@ -14,41 +14,33 @@ use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 pub const APPLY: Command = Command {
     about: About {
-        name: "HOLDFAST.APPLY",
-        summary: "A stamped command from a primary or a log; not for clients",
+        name: wire::APPLY,
+        summary: "Applies a stamped command from a primary or an append-only file; not for clients",
         reply: "that of the command",
         complexity: "That of the command",
         since: "0.1.0",
         flags: "write no-monitor",
-        acl: "admin dangerous",
-        arity: -4,
         access: Access::Insert,
         args: &[Arg::key(), Arg::integer("stamp"), Arg::text("command"), Arg::text("argument").opt().many()],
     },
-    name: wire::APPLY,
     run: apply,
-    internal: true,
 };
 
 pub const MAY_WRITE: Command = Command {
     about: About {
-        name: "HOLDFAST.MAYWRITE",
-        summary: "Does nothing; the module asks the server with it whether a write on these keys would be let in now",
+        name: gate::MAY_WRITE,
+        summary: "Does nothing; the module uses it to ask the server whether a write on these keys is allowed now",
         reply: "OK",
         complexity: "O(1)",
         since: "0.2.0",
         flags: "write no-monitor no-slowlog",
-        acl: "admin dangerous",
-        arity: -2,
         access: Access::Update,
         args: &[Arg::key().many()],
     },
-    name: gate::MAY_WRITE,
     run: |call| {
         call.ctx.status(c"OK");
         Ok(())
     },
-    internal: true,
 };
 
 fn apply(call: &Call<'_>) -> Result<(), Stop> {
@@ -69,13 +61,13 @@ fn apply(call: &Call<'_>) -> Result<(), Stop> {
         name if name == wire::LOAD.to_bytes() => load(&call),
         name if name == wire::LOCK_SWEEP.to_bytes() => locks::apply_sweep(&call),
         name if name == wire::LOCK_LOAD.to_bytes() => locks::apply_load(&call),
-        name => match find(name).filter(|command| !command.internal) {
+        name => match find(name).filter(|command| !command.about.is_internal()) {
             Some(command) => (command.run)(&call),
             None => Err(malformed("command")),
         },
     };
     if let Err(Stop::Refused(refusal)) = &result {
-        // The primary did it: a replica or a log that cannot has other books.
+        // The primary accepted it, so the state here differs from the state there.
         call.ctx.warn(&format!("a replicated {} was refused: {refusal}", name.bytes().escape_ascii()));
     }
     if result.is_ok() && call.ctx.flags().logs_replayed() {
@@ -105,8 +97,8 @@ fn sweep(call: &Call<'_>) -> Result<(), Stop> {
 fn sample(call: &Call<'_>) -> Result<(), Stop> {
     let mut refused = Refused::default();
     for pair in call.rest.chunks(2) {
-        let place = Code::ALL.iter().position(|code| code.metric().as_bytes() == pair[0].bytes());
-        refused.0[place.ok_or_else(|| malformed("refusal"))?] = integer(pair.get(1))?;
+        let at = Code::ALL.iter().position(|code| code.metric().as_bytes() == pair[0].bytes());
+        refused.0[at.ok_or_else(|| malformed("refusal"))?] = integer(pair.get(1))?;
     }
     let (_key, value) = write_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;

@@ -1,4 +1,6 @@
-//! Reading arguments: each problem is told with the argument's name, what was wanted and what is there.
+//! Reading arguments. An error names the argument, says what it must be, and then what came.
+
+use std::ffi::CStr;
 
 use smallvec::SmallVec;
 
@@ -6,27 +8,31 @@ use crate::server::{Call, Str};
 use holdfast_engine::base::units::{Item, MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms};
 use holdfast_engine::terms::refusal::Refusal;
 
-/// Elements a SCAN looks at that names no COUNT, as Redis's own.
+/// How many elements a SCAN without COUNT looks at, as in Redis.
 const COUNT_DEFAULT: usize = 10;
 
 /// The most elements a SCAN looks at: it bounds the time one call takes.
 const COUNT_MAX: u64 = 10_000;
 
-/// The items of a command. A cart of a few needs no allocation.
-pub type Lines<'a> = SmallVec<[Item<'a>; 4]>;
+/// The items of a command. Up to four need no allocation.
+pub type Items<'a> = SmallVec<[Item<'a>; 4]>;
 
-/// The arguments behind the key, read one by one.
+/// Options that are sometimes given after ITEMS by mistake, where they are read as a SKU.
+const BEFORE_ITEMS: [&str; 7] = ["CUSTOMER", "DATA", "GROUP", "HOLD", "REF", "SCRAP", "TTL"];
+
+/// The arguments after the key, read one by one.
 pub struct Args<'a> {
+    command: &'static CStr,
     rest: &'a [Str],
 }
 
 impl<'a> Args<'a> {
     pub fn new(call: &Call<'a>) -> Self {
-        Args { rest: call.rest }
+        Args { command: call.name, rest: call.rest }
     }
 
     fn next(&mut self, name: &'static str) -> Result<Str, Refusal> {
-        let (first, rest) = self.rest.split_first().ok_or_else(|| Refusal::argument(name, "is missing"))?;
+        let (first, rest) = self.rest.split_first().ok_or_else(|| missing(name))?;
         self.rest = rest;
         Ok(*first)
     }
@@ -45,13 +51,24 @@ impl<'a> Args<'a> {
         is_it
     }
 
-    /// Refuses an argument that no keyword fits, or any that is left.
-    pub fn unknown<T>(&self) -> Result<T, Refusal> {
-        let shown = self.rest.first().map_or(String::new(), |arg| shown(arg.bytes()));
-        Err(Refusal::argument("syntax", format!("error: {shown} was not expected here")))
+    /// Takes the next argument, which must be this keyword.
+    pub fn expect(&mut self, keyword: &'static str) -> Result<(), Refusal> {
+        if self.keyword(keyword) { Ok(()) } else { self.needs(keyword) }
     }
 
-    /// Refuses what is left behind the last argument.
+    /// Refuses what stands where an option or this keyword must be.
+    pub fn needs(&self, keyword: &'static str) -> Result<(), Refusal> {
+        if self.more() { self.unknown() } else { Err(missing(keyword)) }
+    }
+
+    /// Refuses the next argument: no keyword fits it, or the command takes no more.
+    pub fn unknown(&self) -> Result<(), Refusal> {
+        let (got, command) = (self.rest.first().map_or(&b""[..], |arg| arg.bytes()), self.command.to_string_lossy());
+        let problem = format!("error: unexpected {} (COMMAND DOCS {command} lists the arguments)", shown(got));
+        Err(Refusal::argument("syntax", problem))
+    }
+
+    /// Refuses arguments after the last one.
     pub fn end(&self) -> Result<(), Refusal> {
         if self.more() {
             return self.unknown();
@@ -63,7 +80,10 @@ impl<'a> Args<'a> {
     pub fn text(&mut self, name: &'static str) -> Result<&'a [u8], Refusal> {
         let bytes = self.next(name)?.bytes();
         if bytes.len() > MAX_DATA_BYTES {
-            return Err(Refusal::argument(name, format!("is {} bytes, at most {MAX_DATA_BYTES}", bytes.len())));
+            return Err(Refusal::argument(
+                name,
+                format!("must be at most {MAX_DATA_BYTES} bytes, got {}", bytes.len()),
+            ));
         }
         Ok(bytes)
     }
@@ -73,7 +93,7 @@ impl<'a> Args<'a> {
         let string = self.next(name)?;
         let bytes: &[u8] = string.bytes();
         if bytes.is_empty() || bytes.len() > MAX_ID_BYTES {
-            let problem = format!("is {} bytes, 1 to {MAX_ID_BYTES} were wanted", bytes.len());
+            let problem = format!("must be 1 to {MAX_ID_BYTES} bytes, got {}", bytes.len());
             return Err(Refusal::argument(name, problem));
         }
         Ok((bytes, string))
@@ -86,23 +106,34 @@ impl<'a> Args<'a> {
 
     /// JSON, at most [`MAX_DATA_BYTES`].
     pub fn json(&mut self, name: &'static str) -> Result<(&'a [u8], Str), Refusal> {
-        let string = *self.rest.first().ok_or_else(|| Refusal::argument(name, "is missing"))?;
+        let string = *self.rest.first().ok_or_else(|| missing(name))?;
         let bytes = self.text(name)?;
         let parsed = std::str::from_utf8(bytes).map_err(|problem| problem.to_string()).and_then(|text| {
             serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|problem| problem.to_string())
         });
         match parsed {
             Ok(_) => Ok((bytes, string)),
-            Err(problem) => Err(Refusal::argument(name, format!("is not JSON: {problem}"))),
+            Err(problem) => Err(Refusal::argument(name, format!("must be JSON, got {} ({problem})", shown(bytes)))),
         }
     }
 
     /// An integer between two bounds.
     pub fn integer(&mut self, name: &'static str, min: i64, max: i64) -> Result<i64, Refusal> {
+        self.integer_or(name, min, max, String::new)
+    }
+
+    /// The same, with a hint for the error.
+    fn integer_or(
+        &mut self,
+        name: &'static str,
+        min: i64,
+        max: i64,
+        hint: impl FnOnce() -> String,
+    ) -> Result<i64, Refusal> {
         let string = self.next(name)?;
         string.integer().filter(|n| (min..=max).contains(n)).ok_or_else(|| {
-            let problem = format!("is {}, an integer from {min} to {max} was wanted", shown(string.bytes()));
-            Refusal::argument(name, problem)
+            let got = shown(string.bytes());
+            Refusal::argument(name, format!("must be an integer from {min} to {max}, got {got}{}", hint()))
         })
     }
 
@@ -121,12 +152,13 @@ impl<'a> Args<'a> {
         self.quantity(name)
     }
 
-    /// A cursor of a SCAN.
+    /// The cursor of a SCAN.
     pub fn cursor(&mut self) -> Result<u64, Refusal> {
         let string = self.next("cursor")?;
         let parsed = std::str::from_utf8(string.bytes()).ok().and_then(|text| text.parse().ok());
         parsed.ok_or_else(|| {
-            Refusal::argument("cursor", format!("is {}, one that a scan replied was wanted", shown(string.bytes())))
+            let got = shown(string.bytes());
+            Refusal::argument("cursor", format!("must be 0 or a cursor that the last call replied, got {got}"))
         })
     }
 
@@ -136,30 +168,43 @@ impl<'a> Args<'a> {
     }
 
     /// Everything that is left, as `sku qty` pairs.
-    pub fn items(&mut self) -> Result<Lines<'a>, Refusal> {
+    pub fn items(&mut self) -> Result<Items<'a>, Refusal> {
         self.pairs(1)
     }
 
     /// Everything that is left, as `sku on-hand` pairs: counts, 0 and more.
-    pub fn counts(&mut self) -> Result<Lines<'a>, Refusal> {
+    pub fn counts(&mut self) -> Result<Items<'a>, Refusal> {
         self.pairs(0)
     }
 
-    fn pairs(&mut self, min: i64) -> Result<Lines<'a>, Refusal> {
+    fn pairs(&mut self, min: i64) -> Result<Items<'a>, Refusal> {
         let words = self.rest.len();
         if words == 0 || !words.is_multiple_of(2) || words / 2 > MAX_ITEMS {
-            let problem = format!("has {words} words, 1 to {MAX_ITEMS} pairs of a SKU and a number were wanted");
+            let hint = hint(self.rest);
+            let problem = format!("must be 1 to {MAX_ITEMS} pairs of a SKU and a number, got {words} words{hint}");
             return Err(Refusal::argument("ITEMS", problem));
         }
-        let mut lines = Lines::with_capacity(if words > 8 { words / 2 } else { 0 });
+        let mut items = Items::with_capacity(if words > 8 { words / 2 } else { 0 });
         while self.more() {
+            let pair = &self.rest[..2];
             let sku = self.id("sku")?;
             let name = if min == 0 { "on-hand" } else { "qty" };
-            let qty = self.integer(name, min, MAX_QUANTITY as i64)?.unsigned_abs();
-            lines.push(Item { sku, qty });
+            let qty = self.integer_or(name, min, MAX_QUANTITY as i64, || hint(pair))?.unsigned_abs();
+            items.push(Item { sku, qty });
         }
-        Ok(lines)
+        Ok(items)
     }
+}
+
+fn missing(name: &'static str) -> Refusal {
+    Refusal::argument(name, "must be given")
+}
+
+/// A hint if one of the words is an option that belongs before ITEMS.
+fn hint(words: &[Str]) -> String {
+    let is_among = |option: &&str| words.iter().any(|word| word.bytes().eq_ignore_ascii_case(option.as_bytes()));
+    let found = BEFORE_ITEMS.into_iter().find(|option| is_among(&option));
+    found.map_or(String::new(), |option| format!(" (options such as {option} go before ITEMS)"))
 }
 
 /// The number of elements to look at.
@@ -167,7 +212,7 @@ pub fn scan_count(count: Option<usize>) -> usize {
     count.unwrap_or(COUNT_DEFAULT)
 }
 
-/// A client's bytes in an error: printable, and not too much of it.
+/// A client's bytes for an error text: printable, cut to a bounded length.
 pub fn shown(bytes: &[u8]) -> String {
     const SHOWN_BYTES: usize = 64;
     let (part, dots) = if bytes.len() > SHOWN_BYTES { (&bytes[..SHOWN_BYTES], "…") } else { (bytes, "") };

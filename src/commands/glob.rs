@@ -7,8 +7,8 @@ use holdfast_engine::terms::refusal::Refusal;
 /// Compiled patterns above this size are refused.
 const SIZE_LIMIT_BYTES: usize = 1 << 20;
 
-/// A pattern to match ids with. Matching takes time linear in the id, whatever the pattern.
-pub fn compile(pattern: &[u8]) -> Result<Regex, Refusal> {
+/// A pattern to match ids with, of the argument `name`. Matching takes time linear in the id, whatever the pattern.
+pub fn compile(name: &'static str, pattern: &[u8]) -> Result<Regex, Refusal> {
     let mut text = String::from("^(?:");
     let mut rest = pattern;
     while let Some((first, after)) = rest.split_first() {
@@ -30,7 +30,7 @@ pub fn compile(pattern: &[u8]) -> Result<Regex, Refusal> {
         .dot_matches_new_line(true)
         .size_limit(SIZE_LIMIT_BYTES)
         .build()
-        .map_err(|_| Refusal::argument("MATCH", "is too long a pattern"))
+        .map_err(|_| Refusal::argument(name, format!("must be a shorter pattern, got {} bytes", pattern.len())))
 }
 
 fn literal(byte: u8, text: &mut String) {
@@ -98,14 +98,14 @@ mod tests {
             (b"[a", b"a", true),
             (b"a\\", b"a\\", true),
         ] {
-            let regex = compile(pattern).expect("a pattern");
+            let regex = compile("MATCH", pattern).expect("a pattern");
             assert_eq!(regex.is_match(id), matches, "{} on {}", pattern.escape_ascii(), id.escape_ascii());
         }
     }
 
     #[test]
     fn a_huge_pattern_is_refused_not_a_crash() {
-        let _ = compile(&vec![b'*'; 600_000]);
-        let _ = compile(&vec![b'['; 600_000]);
+        let _ = compile("MATCH", &vec![b'*'; 600_000]);
+        let _ = compile("MATCH", &vec![b'['; 600_000]);
     }
 }

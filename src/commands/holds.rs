@@ -14,14 +14,14 @@ use holdfast_engine::terms::refusal::Refusal;
 
 pub const RESERVE: Command = Command {
     about: About {
-        name: "INV.RESERVE",
-        summary: "Sets units aside for someone until a deadline, all items or none; replies when it expires",
-        reply: "when it expires, Unix milliseconds; the same for the same call again (the same items in any order) while the hold lives, `EXPIRED` or `BADSTATE` once it ended, until it is forgotten after `keep-ms`",
+        name: c"INV.RESERVE",
+        summary: "Holds units until a deadline: all items or none",
+        reply: "when the hold expires, Unix milliseconds. The same call sent again (with the items in any order) \
+                gets the same reply while the hold is live, and `EXPIRED` or `BADSTATE` after it has ended, until it \
+                is forgotten (`keep-ms`)",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -6,
         access: Access::Update,
         args: &[
             Arg::key(),
@@ -31,9 +31,7 @@ pub const RESERVE: Command = Command {
             Arg::items(),
         ],
     },
-    name: c"INV.RESERVE",
     run: reserve,
-    internal: false,
 };
 
 fn reserve(call: &Call<'_>) -> Result<(), Stop> {
@@ -45,10 +43,8 @@ fn reserve(call: &Call<'_>) -> Result<(), Stop> {
             customer = Some(args.id("CUSTOMER")?);
         } else if args.keyword("TTL") {
             ttl_ms = Some(args.duration("TTL")?);
-        } else if args.more() {
-            args.unknown()?;
         } else {
-            return Err(Refusal::argument("ITEMS", "is missing").into());
+            args.needs("ITEMS")?;
         }
     }
     let items = args.items()?;
@@ -62,20 +58,16 @@ fn reserve(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const EXTEND: Command = Command {
     about: About {
-        name: "INV.EXTEND",
-        summary: "Moves a hold's deadline to so many milliseconds from now, never earlier; replies it",
-        reply: "when it expires now, Unix milliseconds",
+        name: c"INV.EXTEND",
+        summary: "Moves a hold's deadline to this many milliseconds from now, never to an earlier time",
+        reply: "when the hold expires now, Unix milliseconds",
         complexity: "O(log(H)) with H holds",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: 4,
         access: Access::Update,
         args: &[Arg::key(), Arg::text("hold"), Arg::integer("ms")],
     },
-    name: c"INV.EXTEND",
     run: extend,
-    internal: false,
 };
 
 fn extend(call: &Call<'_>) -> Result<(), Stop> {
@@ -91,38 +83,30 @@ const CLOSE_ARGS: &[Arg] = &[Arg::key(), Arg::text("hold"), Arg::text("id").afte
 
 pub const COMMIT: Command = Command {
     about: About {
-        name: "INV.COMMIT",
-        summary: "Takes a hold's units, or some of them, out of on_hand: they are sold; replies the units left in it",
+        name: c"INV.COMMIT",
+        summary: "Sells a hold's units, or some of them: they are subtracted from on-hand",
         reply: "the units left in the hold",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -3,
         access: Access::Update,
         args: CLOSE_ARGS,
     },
-    name: c"INV.COMMIT",
     run: |call| close(call, true),
-    internal: false,
 };
 
 pub const RELEASE: Command = Command {
     about: About {
-        name: "INV.RELEASE",
-        summary: "Gives a hold's units, or some of them, back; replies the units left in it",
+        name: c"INV.RELEASE",
+        summary: "Releases a hold's units, or some of them: they can be sold again",
         reply: "the units left in the hold",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -3,
         access: Access::Update,
         args: CLOSE_ARGS,
     },
-    name: c"INV.RELEASE",
     run: |call| close(call, false),
-    internal: false,
 };
 
 fn close(call: &Call<'_>, commit: bool) -> Result<(), Stop> {
@@ -146,20 +130,18 @@ fn close(call: &Call<'_>, commit: bool) -> Result<(), Stop> {
 
 pub const HOLD: Command = Command {
     about: About {
-        name: "INV.HOLD",
-        summary: "Everything known of a hold",
-        reply: "a map: `hold` `state` (live committed released expired ordered) `customer` `expires-at` `ended-at` `left` `items` (maps: `sku` `qty` `left` `committed`)",
+        name: c"INV.HOLD",
+        summary: "Returns everything that is known about a hold",
+        reply: "a map: `hold` `state` (live, committed, released, expired or ordered) `customer` `expires-at` \
+                `ended-at` (Unix milliseconds) `left` (units) `items` (maps: `sku` `qty` `left` `committed`); nil \
+                for what is not set",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "readonly fast",
-        acl: "read fast",
-        arity: 3,
         access: Access::Read,
         args: &[Arg::key(), Arg::text("hold")],
     },
-    name: c"INV.HOLD",
     run: hold,
-    internal: false,
 };
 
 fn hold(call: &Call<'_>) -> Result<(), Stop> {
@@ -193,14 +175,12 @@ fn reply_hold(ctx: Ctx, hold: &HoldView<'_>) {
 
 pub const HOLDS: Command = Command {
     about: About {
-        name: "INV.HOLDS",
-        summary: "Goes through the live holds of a store, or of one customer",
-        reply: "the next cursor (0 at the end) and an array of hold ids",
+        name: c"INV.HOLDS",
+        summary: "Iterates over the live holds of a store, or of one customer",
+        reply: "an array of the next cursor (0 at the end) and an array of hold ids",
         complexity: "O(N) with COUNT N",
         since: "0.1.0",
         flags: "readonly",
-        acl: "read slow",
-        arity: -3,
         access: Access::Read,
         args: &[
             Arg::key(),
@@ -209,9 +189,7 @@ pub const HOLDS: Command = Command {
             Arg::integer("count").after("COUNT"),
         ],
     },
-    name: c"INV.HOLDS",
     run: holds,
-    internal: false,
 };
 
 fn holds(call: &Call<'_>) -> Result<(), Stop> {

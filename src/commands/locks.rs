@@ -9,20 +9,18 @@ use crate::server::{Call, Stop};
 
 pub const ACQUIRE: Command = Command {
     about: About {
-        name: "LOCK.ACQUIRE",
-        summary: "Takes a lock for so many milliseconds, or waits for it; replies a token that grows with every owner",
-        reply: "the token, or nil: another owner has it (with `WAIT`: had it for so long, or the key went away). An owner who has it already gets the same token, and the lease begins anew",
+        name: c"LOCK.ACQUIRE",
+        summary: "Acquires a lock for `ttl` milliseconds, or waits for it",
+        reply: "a token that is larger than those of all earlier owners, or nil: another owner has the lock (with \
+                `WAIT`: had it all that time, or the key was deleted or moved). The current owner gets the same \
+                token, and its lease starts again from now",
         complexity: "O(log(L)) with L locks",
         since: "0.1.0",
         flags: "write fast blocking",
-        acl: "write fast blocking",
-        arity: -4,
         access: Access::Insert,
         args: &[Arg::key(), Arg::text("owner"), Arg::integer("ttl"), Arg::integer("ms").after("WAIT")],
     },
-    name: c"LOCK.ACQUIRE",
     run: acquire,
-    internal: false,
 };
 
 fn acquire(call: &Call<'_>) -> Result<(), Stop> {
@@ -45,20 +43,16 @@ fn acquire(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const RENEW: Command = Command {
     about: About {
-        name: "LOCK.RENEW",
-        summary: "Begins the lease of a lock anew, for so many milliseconds from now",
-        reply: "1, or 0: the lock is not held under this token any more",
+        name: c"LOCK.RENEW",
+        summary: "Restarts the lease of a lock: it lasts `ttl` milliseconds from now",
+        reply: "1, or 0 if the lock is not held under this token any more",
         complexity: "O(log(L)) with L locks",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: 4,
         access: Access::Update,
         args: &[Arg::key(), Arg::integer("token"), Arg::integer("ttl")],
     },
-    name: c"LOCK.RENEW",
     run: renew,
-    internal: false,
 };
 
 fn renew(call: &Call<'_>) -> Result<(), Stop> {
@@ -71,20 +65,17 @@ fn renew(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const RELEASE: Command = Command {
     about: About {
-        name: "LOCK.RELEASE",
-        summary: "Lets go of a lock",
-        reply: "1, or 0: the lock is not held under this token any more, because it was let go before or the lease ended",
+        name: c"LOCK.RELEASE",
+        summary: "Releases a lock",
+        reply: "1, or 0 if the lock is not held under this token any more: it was released before, or the lease \
+                expired",
         complexity: "O(log(L)) with L locks",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: 3,
         access: Access::Update,
         args: &[Arg::key(), Arg::integer("token")],
     },
-    name: c"LOCK.RELEASE",
     run: release,
-    internal: false,
 };
 
 fn release(call: &Call<'_>) -> Result<(), Stop> {
@@ -97,20 +88,17 @@ fn release(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const GET: Command = Command {
     about: About {
-        name: "LOCK.GET",
-        summary: "Who holds a lock, and who waits for it",
-        reply: "a map: `owner` `token` `acquired-at` `deadline` `ttl-ms` (nil while it is free, also where there is no key) `waiting` (callers that wait for it)",
+        name: c"LOCK.GET",
+        summary: "Shows who owns a lock, and how many callers wait for it",
+        reply: "a map: `owner` `token` `acquired-at` `deadline` (Unix milliseconds) `ttl-ms` (these are nil while \
+                the lock is free, also if the key does not exist) `waiting` (callers that wait for it)",
         complexity: "O(N) with N callers that wait",
         since: "0.1.0",
         flags: "readonly fast",
-        acl: "read fast",
-        arity: 2,
         access: Access::Read,
         args: &[Arg::key()],
     },
-    name: c"LOCK.GET",
     run: get,
-    internal: false,
 };
 
 fn get(call: &Call<'_>) -> Result<(), Stop> {

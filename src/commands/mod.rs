@@ -1,9 +1,12 @@
-//! The commands: arguments → engine → reply. A file a family; each command's description stands with its code.
+//! The commands: arguments → engine → reply. One file for each family; each command's description is next to its code.
 //!
 //! [`TABLE`] is the one list of them: registration, COMMAND DOCS and `docs/commands.md` come from it.
 
 mod apply;
 mod args;
+#[cfg(test)]
+mod dashboards;
+#[cfg(test)]
 mod docs;
 mod glob;
 mod holds;

@@ -1,4 +1,5 @@
-//! ORDER.PLACE, ORDER.COMPLETE, ORDER.CANCEL, ORDER.RETURN, ORDER.GET, ORDER.SCAN. The workers' commands: [`super::work`].
+//! ORDER.PLACE, ORDER.COMPLETE, ORDER.CANCEL, ORDER.RETURN, ORDER.GET, ORDER.SCAN. The commands of workers are in
+//! [`super::work`].
 
 use super::args::{Args, scan_count};
 use super::reply::{entry, field_int, field_text, field_time, scan};
@@ -22,14 +23,14 @@ use holdfast_engine::terms::streams::StreamKind;
 
 pub const PLACE: Command = Command {
     about: About {
-        name: "ORDER.PLACE",
-        summary: "Places an order: checks window, limit and stock, takes the units, appends the entry, all or nothing",
-        reply: "the id of its entry in `…:orders`; the first one again for the same call again (the same items in any order), `BADSTATE` once the order is cancelled",
+        name: c"ORDER.PLACE",
+        summary: "Places an order: checks sale window, limit and stock, takes the units and appends the stream \
+                  entry, all or nothing",
+        reply: "the id of its entry in `…:orders`. The same call sent again (with the items in any order) gets the \
+                first reply, and `BADSTATE` after the order was cancelled",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -6,
         access: Access::Update,
         args: &[
             Arg::key(),
@@ -40,9 +41,7 @@ pub const PLACE: Command = Command {
             Arg::one_of("units", &[Arg::items(), Arg::text("hold").with("HOLD")]),
         ],
     },
-    name: c"ORDER.PLACE",
     run: place,
-    internal: false,
 };
 
 fn place(call: &Call<'_>) -> Result<(), Stop> {
@@ -63,10 +62,8 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
         } else if args.keyword("DATA") {
             let (json, string) = args.json("DATA")?;
             (data, data_str) = (json, Some(string));
-        } else if args.more() {
-            args.unknown()?;
         } else {
-            return Err(Refusal::argument("ITEMS", "or HOLD is missing").into());
+            args.needs("ITEMS or HOLD")?;
         }
     };
     let place = Place { order, customer, group, data, take };
@@ -80,14 +77,13 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const COMPLETE: Command = Command {
     about: About {
-        name: "ORDER.COMPLETE",
-        summary: "Completes an order: its units are sold; can hand the worker the next one in the same round trip",
-        reply: "the id of its entry in `…:complete`; with CLAIM an array of that and the next order, as ORDER.CLAIM replies it, or nil",
+        name: c"ORDER.COMPLETE",
+        summary: "Completes an order: its units are sold. Can claim the next order in the same round trip",
+        reply: "the id of its entry in `…:complete`; with CLAIM an array of that and the next order, as in the reply \
+                of ORDER.CLAIM, or nil",
         complexity: "O(N*log(E)) with N items and E ended orders",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -3,
         access: Access::Update,
         args: &[
             Arg::key(),
@@ -97,9 +93,7 @@ pub const COMPLETE: Command = Command {
             Arg::block("claim", &[Arg::text("worker").with("CLAIM"), Arg::integer("lease-ms").after("LEASE")]).opt(),
         ],
     },
-    name: c"ORDER.COMPLETE",
     run: complete,
-    internal: false,
 };
 
 fn complete(call: &Call<'_>) -> Result<(), Stop> {
@@ -144,20 +138,16 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const CANCEL: Command = Command {
     about: About {
-        name: "ORDER.CANCEL",
-        summary: "Cancels an open or dead order; replies the units put back",
-        reply: "the units put back: 0 of a dead order, whose units went back when it died",
+        name: c"ORDER.CANCEL",
+        summary: "Cancels an open or dead order and puts its units back",
+        reply: "the units put back: 0 for a dead order, whose units went back when it died",
         complexity: "O(N*log(E)) with N items and E ended orders",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -3,
         access: Access::Update,
         args: &[Arg::key(), Arg::text("order"), Arg::text("reason").after("REASON")],
     },
-    name: c"ORDER.CANCEL",
     run: cancel,
-    internal: false,
 };
 
 fn cancel(call: &Call<'_>) -> Result<(), Stop> {
@@ -174,14 +164,16 @@ fn cancel(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const RETURN: Command = Command {
     about: About {
-        name: "ORDER.RETURN",
-        summary: "Takes units of a completed order back to on_hand, never more than it had; with SCRAP they are written off instead; an order that is forgotten after keep-ms is returned by naming CUSTOMER and REF",
-        reply: "the units that came back. They count as sold no longer and the customer's limit is free of them, with SCRAP too. CUSTOMER: the order has to be of that customer (`MISMATCH`). Of a forgotten order no more comes back than the books say the customer has of the SKU from forgotten orders and committed holds (`BADSTATE`). The REF is remembered for `keep-ms` as any other",
+        name: c"ORDER.RETURN",
+        summary: "Returns units of a completed order to on-hand, never more than it had; SCRAP writes them off \
+                  instead; for a forgotten order name CUSTOMER and REF",
+        reply: "the units returned. They no longer count as sold nor towards the customer's limit, with SCRAP too. \
+                If CUSTOMER is given, the order must be of that customer (`MISMATCH`). For a forgotten order \
+                (`keep-ms`): at most the units of the SKU that the customer has from forgotten orders and committed \
+                holds (`BADSTATE`). The REF is remembered for `keep-ms`",
         complexity: "O(N+M) with N items named and M of the order",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -6,
         access: Access::Update,
         args: &[
             Arg::key(),
@@ -192,9 +184,7 @@ pub const RETURN: Command = Command {
             Arg::items(),
         ],
     },
-    name: c"ORDER.RETURN",
     run: return_units,
-    internal: false,
 };
 
 fn return_units(call: &Call<'_>) -> Result<(), Stop> {
@@ -208,10 +198,8 @@ fn return_units(call: &Call<'_>) -> Result<(), Stop> {
             reference = Some(args.id("REF")?);
         } else if args.keyword("SCRAP") {
             scrap = true;
-        } else if args.more() {
-            args.unknown()?;
         } else {
-            return Err(Refusal::argument("ITEMS", "is missing").into());
+            args.needs("ITEMS")?;
         }
     }
     let items = args.items()?;
@@ -223,20 +211,22 @@ fn return_units(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const GET: Command = Command {
     about: About {
-        name: "ORDER.GET",
-        summary: "Everything known of an order, with its history",
-        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` `entry` `placed-at` `ended-at` `complete` `result` (or `reason`: of the cancel or the last failure) `late` (0 or 1) `attempts` (failed ones) `worker` `token` `due` (the end of the lease, or the retry) `step` `version` (of the step) `history` (maps: `event` `at` …: the last 100 things that happened until its end and the last 100 returns, earlier ones added up in a `forgotten` each); nil for what there is not",
+        name: c"ORDER.GET",
+        summary: "Returns everything that is known about an order, with its history",
+        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` \
+                `entry` `placed-at` `ended-at` `complete` (the id of its entry there) `result` `reason` (of the \
+                cancel, or of the last failure of an order that is not completed) `late` (0 or 1) `attempts` (failed \
+                ones) `worker` `token` `due` (when the lease expires, or the retry is due) `step` `version` (of the \
+                step) `history` (maps: `event` `at` …: the last 100 events before the order ended, and the last 100 \
+                returns; earlier ones are summed up in a `forgotten` event each). Times are Unix milliseconds; nil \
+                for what is not set",
         complexity: "O(N) with N items and events",
         since: "0.1.0",
         flags: "readonly fast",
-        acl: "read fast",
-        arity: 3,
         access: Access::Read,
         args: &[Arg::key(), Arg::text("order")],
     },
-    name: c"ORDER.GET",
     run: get,
-    internal: false,
 };
 
 fn get(call: &Call<'_>) -> Result<(), Stop> {
@@ -251,7 +241,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
 }
 
 fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
-    ctx.map(20);
+    ctx.map(21);
     field_text(ctx, "order", order.id);
     field_text(ctx, "state", order.state.name().as_bytes());
     field_text(ctx, "customer", order.customer);
@@ -275,12 +265,11 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
         Some(id) => entry(ctx, id),
         None => ctx.null(),
     }
-    let of_failure = matches!(order.state, OrderState::Cancelled | OrderState::Retrying | OrderState::Dead);
-    field_text(
-        ctx,
-        if of_failure || order.attempts > 0 && order.ended_at == 0 { "reason" } else { "result" },
-        order.note,
-    );
+    // One note, by the state: the result of a completed order, or the reason of the cancel or of the last failure.
+    let (result, reason) =
+        if order.state == OrderState::Completed { (order.note, &b""[..]) } else { (&b""[..], order.note) };
+    field_text(ctx, "result", result);
+    field_text(ctx, "reason", reason);
     field_int(ctx, "late", i64::from(order.late));
     reply_work(ctx, order);
     reply_history(ctx, order);
@@ -297,7 +286,7 @@ fn reply_work(ctx: Ctx, order: &OrderView<'_>) {
     field_int(ctx, "version", order.version as i64);
 }
 
-/// What happened to the order, first to last: an event, its time, and what there is to say about it.
+/// What happened to the order, first to last: each event with its time and details.
 fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
     let (ended, lost, returns_lost) = (order.ended_at > 0, order.history_lost > 0, order.returns_lost);
     let sums = usize::from(lost) + usize::from(ended) + usize::from(returns_lost.0 > 0);
@@ -308,7 +297,7 @@ fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
         begin_event(ctx, "forgotten", order.placed_at, 1);
         field_int(ctx, "events", order.history_lost as i64);
     }
-    order.history.iter().for_each(|event| reply_happening(ctx, event));
+    order.history.iter().for_each(|event| reply_event(ctx, event));
     if ended {
         begin_event(ctx, order.state.name(), order.ended_at, 0);
     }
@@ -326,14 +315,14 @@ fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
     }
 }
 
-/// Begins an event with so many fields beside its name and time.
+/// Begins the map of an event that has this many fields after its name and time.
 fn begin_event(ctx: Ctx, name: &str, at: u64, fields: usize) {
     ctx.map(2 + fields);
     field_text(ctx, "event", name.as_bytes());
     field_time(ctx, "at", at);
 }
 
-fn reply_happening(ctx: Ctx, event: &HistoryEvent<'_>) {
+fn reply_event(ctx: Ctx, event: &HistoryEvent<'_>) {
     match *event {
         HistoryEvent::Claimed { at, worker, token, attempt } => {
             begin_event(ctx, "claimed", at, 3);
@@ -367,14 +356,12 @@ fn reply_happening(ctx: Ctx, event: &HistoryEvent<'_>) {
 
 pub const SCAN: Command = Command {
     about: About {
-        name: "ORDER.SCAN",
-        summary: "Goes through the orders of a store: of a state, of a customer, late ones",
-        reply: "the next cursor (0 at the end) and an array of order ids",
+        name: c"ORDER.SCAN",
+        summary: "Iterates over the orders of a store: all, of one state, of one customer, or late ones",
+        reply: "an array of the next cursor (0 at the end) and an array of order ids",
         complexity: "O(N) with COUNT N",
         since: "0.1.0",
         flags: "readonly",
-        acl: "read slow",
-        arity: -3,
         access: Access::Read,
         args: &[
             Arg::key(),
@@ -385,9 +372,7 @@ pub const SCAN: Command = Command {
             Arg::integer("count").after("COUNT"),
         ],
     },
-    name: c"ORDER.SCAN",
     run: scan_orders,
-    internal: false,
 };
 
 fn scan_orders(call: &Call<'_>) -> Result<(), Stop> {
@@ -416,6 +401,6 @@ fn scan_orders(call: &Call<'_>) -> Result<(), Stop> {
 fn order_state(name: &[u8]) -> Result<OrderState, Refusal> {
     OrderState::by_name(name).ok_or_else(|| {
         let known = OrderState::ALL.map(OrderState::name).join(" ");
-        Refusal::argument("STATE", format!("is {}, one of {known} was wanted", super::args::shown(name)))
+        Refusal::argument("STATE", format!("must be one of {known}, got {}", super::args::shown(name)))
     })
 }

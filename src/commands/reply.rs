@@ -48,7 +48,7 @@ pub fn field_time(ctx: Ctx, name: &str, at: u64) {
     }
 }
 
-/// A sum over SKUs, held to what a client's integer holds.
+/// A sum over SKUs, at most the largest integer a client can read.
 pub fn saturated(sum: u128) -> i64 {
     i64::try_from(sum).unwrap_or(i64::MAX)
 }

@@ -16,14 +16,12 @@ use holdfast_engine::terms::refusal::Refusal;
 
 pub const SET: Command = Command {
     about: About {
-        name: "INV.SET",
-        summary: "Sets the count of a SKU; makes store and SKU; replies what is available",
-        reply: "the units available, negative when the count is below what is held",
+        name: c"INV.SET",
+        summary: "Sets the absolute count of a SKU; creates the store and the SKU if they do not exist",
+        reply: "the units available; negative if the count is below the units held",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -4,
         access: Access::Insert,
         args: &[
             Arg::key(),
@@ -34,9 +32,7 @@ pub const SET: Command = Command {
             Arg::integer("limit").after("LIMIT"),
         ],
     },
-    name: c"INV.SET",
     run: set,
-    internal: false,
 };
 
 fn set(call: &Call<'_>) -> Result<(), Stop> {
@@ -63,14 +59,12 @@ fn set(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const ADJUST: Command = Command {
     about: About {
-        name: "INV.ADJUST",
-        summary: "Adds to or takes from the count of a SKU, never below 0; replies on_hand",
-        reply: "on_hand; `BADSTATE` with on-hand and the delta where it would fall below 0",
+        name: c"INV.ADJUST",
+        summary: "Adds units to a SKU or removes some, never below 0",
+        reply: "the new on-hand count; `BADSTATE` with on-hand and the delta if it would fall below 0",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -4,
         access: Access::Update,
         args: &[
             Arg::key(),
@@ -80,9 +74,7 @@ pub const ADJUST: Command = Command {
             Arg::text("id").after("REF"),
         ],
     },
-    name: c"INV.ADJUST",
     run: adjust,
-    internal: false,
 };
 
 fn adjust(call: &Call<'_>) -> Result<(), Stop> {
@@ -90,7 +82,7 @@ fn adjust(call: &Call<'_>) -> Result<(), Stop> {
     let sku = args.id("sku")?;
     let delta = args.integer("delta", -(MAX_QUANTITY as i64), MAX_QUANTITY as i64)?;
     if delta == 0 {
-        return Err(Refusal::argument("delta", "is 0, units more or less were wanted").into());
+        return Err(Refusal::argument("delta", "must not be 0").into());
     }
     let mut adjust = Adjust { sku, delta, reason: b"", reference: None };
     while args.more() {
@@ -109,20 +101,17 @@ fn adjust(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const GET: Command = Command {
     about: About {
-        name: "INV.GET",
-        summary: "The books of SKUs: a map each, nil for one that is not known",
-        reply: "an array of maps: `on_hand` `held` `safety` `low` `available` `sold` `limit` (units); nil for a SKU that is not known",
+        name: c"INV.GET",
+        summary: "Returns the counts of SKUs",
+        reply: "an array with a map for each SKU: `on-hand` `held` `safety` `low` `available` `sold` `limit` \
+                (units); nil for an unknown SKU",
         complexity: "O(N) with N SKUs",
         since: "0.1.0",
         flags: "readonly fast",
-        acl: "read fast",
-        arity: -3,
         access: Access::Read,
         args: &[Arg::key(), Arg::text("sku").many()],
     },
-    name: c"INV.GET",
     run: get,
-    internal: false,
 };
 
 fn get(call: &Call<'_>) -> Result<(), Stop> {
@@ -144,7 +133,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
 
 fn books(ctx: Ctx, sku: &SkuView) {
     ctx.map(7);
-    field_int(ctx, "on_hand", sku.on_hand as i64);
+    field_int(ctx, "on-hand", sku.on_hand as i64);
     field_int(ctx, "held", sku.held as i64);
     field_int(ctx, "safety", sku.safety as i64);
     field_int(ctx, "low", sku.low as i64);
@@ -155,14 +144,12 @@ fn books(ctx: Ctx, sku: &SkuView) {
 
 pub const SCAN: Command = Command {
     about: About {
-        name: "INV.SCAN",
-        summary: "Goes through the SKUs of a store",
-        reply: "the next cursor (0 at the end) and an array of SKUs",
+        name: c"INV.SCAN",
+        summary: "Iterates over the SKUs of a store",
+        reply: "an array of the next cursor (0 at the end) and an array of SKUs",
         complexity: "O(N) with COUNT N",
         since: "0.1.0",
         flags: "readonly",
-        acl: "read slow",
-        arity: -3,
         access: Access::Read,
         args: &[
             Arg::key(),
@@ -172,9 +159,7 @@ pub const SCAN: Command = Command {
             Arg::word("low", "LOW"),
         ],
     },
-    name: c"INV.SCAN",
     run: scan_skus,
-    internal: false,
 };
 
 fn scan_skus(call: &Call<'_>) -> Result<(), Stop> {
@@ -183,7 +168,7 @@ fn scan_skus(call: &Call<'_>) -> Result<(), Stop> {
     let (mut pattern, mut count, mut low) = (None, None, false);
     while args.more() {
         if args.keyword("MATCH") {
-            pattern = Some(glob::compile(args.text("MATCH")?)?);
+            pattern = Some(glob::compile("MATCH", args.text("MATCH")?)?);
         } else if args.keyword("COUNT") {
             count = Some(args.scan_count()?);
         } else if args.keyword("LOW") {
@@ -201,14 +186,14 @@ fn scan_skus(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const SYNC: Command = Command {
     about: About {
-        name: "INV.SYNC",
-        summary: "Applies counts from an outside system's numbered feed, each number once and in order",
-        reply: "APPLIED, or DUPLICATE for a number that was applied before. The counts are absolute, as by INV.SET: one that was taken before an order completed, and applied after, puts the units back that were sold in between. A source that can tell changes is better applied with INV.ADJUST and a REF",
+        name: c"INV.SYNC",
+        summary: "Applies counts from an external system's numbered feed, each number once and in order",
+        reply: "APPLIED, or DUPLICATE if this number was applied before. The counts are absolute, as with INV.SET: a \
+                count taken before an order completed, and applied after that, puts the units back that were sold in \
+                between. If a source can send changes, use INV.ADJUST with REF instead",
         complexity: "O(N) with N SKUs",
         since: "0.1.0",
         flags: "write",
-        acl: "write slow",
-        arity: -7,
         access: Access::Insert,
         args: &[
             Arg::key(),
@@ -217,17 +202,13 @@ pub const SYNC: Command = Command {
             Arg::block("items", &[Arg::text("sku"), Arg::integer("on-hand")]).with("ITEMS").many(),
         ],
     },
-    name: c"INV.SYNC",
     run: sync,
-    internal: false,
 };
 
 fn sync(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (source, seq) = (args.id("source")?, args.count("seq")?);
-    if !args.keyword("ITEMS") {
-        args.unknown()?;
-    }
+    args.expect("ITEMS")?;
     let counts = args.counts()?;
     let sync = SyncCounts { source, seq, counts: &counts };
     let new = |store: &Store| store.sync_makes_skus(&sync);

@@ -11,27 +11,23 @@ use crate::server::wire;
 use crate::server::write::{Rule, write};
 use crate::server::{Call, Ctx, Stop};
 use holdfast_engine::base::units::MAX_QUANTITY;
-use holdfast_engine::terms::refusal::Code;
+use holdfast_engine::terms::metrics::METRICS;
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::settings::{FIELDS, Field, Settings};
 use holdfast_engine::terms::states::OrderState;
 
 pub const SET: Command = Command {
     about: About {
-        name: "STORE.SET",
-        summary: "Sets fields of a store, which is made if there is none",
-        reply: "OK",
-        complexity: "O(N) with N fields",
+        name: c"STORE.SET",
+        summary: "Sets settings of a store, and creates the store if it does not exist",
+        reply: "OK. The settings, their units and defaults: see the table at the end",
+        complexity: "O(N) with N settings",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -4,
         access: Access::Insert,
         args: &[Arg::key(), Arg::block("field-value", &[Arg::text("field"), Arg::text("value")]).many()],
     },
-    name: c"STORE.SET",
     run: set,
-    internal: false,
 };
 
 fn set(call: &Call<'_>) -> Result<(), Stop> {
@@ -50,7 +46,7 @@ fn set(call: &Call<'_>) -> Result<(), Stop> {
 fn field(name: &[u8]) -> Result<Field, Refusal> {
     Field::by_name(name).ok_or_else(|| {
         let known: Vec<_> = FIELDS.iter().map(|field| field.name()).collect();
-        Refusal::argument("field", format!("is {}, one of {} was wanted", super::args::shown(name), known.join(" ")))
+        Refusal::argument("field", format!("must be one of {}, got {}", known.join(" "), super::args::shown(name)))
     })
 }
 
@@ -62,26 +58,22 @@ fn value(args: &mut Args<'_>, field: Field) -> Result<u64, Refusal> {
     match text.to_ascii_lowercase().as_slice() {
         b"yes" => Ok(1),
         b"no" => Ok(0),
-        _ => Err(Refusal::argument(field.name(), format!("is {}, yes or no was wanted", super::args::shown(text)))),
+        _ => Err(Refusal::argument(field.name(), format!("must be yes or no, got {}", super::args::shown(text)))),
     }
 }
 
 pub const GET: Command = Command {
     about: About {
-        name: "STORE.GET",
-        summary: "Reads fields of a store, all of them if none is named",
-        reply: "a map of the fields: integers, `paused` yes or no",
-        complexity: "O(N) with N fields",
+        name: c"STORE.GET",
+        summary: "Returns settings of a store, or all of them",
+        reply: "a map of the settings: integers, `paused` yes or no",
+        complexity: "O(N) with N settings",
         since: "0.1.0",
         flags: "readonly fast",
-        acl: "read fast",
-        arity: -2,
         access: Access::Read,
         args: &[Arg::key(), Arg::text("field").opt().many()],
     },
-    name: c"STORE.GET",
     run: get,
-    internal: false,
 };
 
 fn get(call: &Call<'_>) -> Result<(), Stop> {
@@ -111,20 +103,20 @@ fn setting(ctx: Ctx, settings: &Settings, field: Field) {
 
 pub const INFO: Command = Command {
     about: About {
-        name: "STORE.INFO",
-        summary: "Totals of a store: stock, orders by state, holds, customers, what is due, memory",
-        reply: "a map: `skus`; `on_hand` `held` `available` `sold` over all SKUs (units); orders by state, `queued` to `cancelled`; live `holds`; `workers` with orders in hand; `customers`; `oldest-waiting-ms` (how long ago the order that is next was placed); `next-due` (time or nil); `bytes`; `oversold` (units held beyond what is on hand: 0 unless stock was counted below what is held); `overflow` (orders asked for, placed or refused OUTOFSTOCK, less completed); and what was counted since the store was made: `…-total`, and refusals by code, `refused-…`",
+        name: c"STORE.INFO",
+        summary: "Returns counters and totals of a store: stock, orders by state, holds, customers, workers, next \
+                  deadline, memory",
+        reply: "a map: the numbers of `…:metrics` under the same names and in the same order, without those that \
+                exist only in a sample (`p50-ms` `p99-ms` `max-ms`); `completed-kept` `cancelled-kept` (ended orders \
+                that are still remembered, see `keep-ms`); `next-due` (the next deadline, Unix milliseconds, nil if \
+                there is no deadline); `bytes` (memory)",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "readonly fast",
-        acl: "read fast",
-        arity: 2,
         access: Access::Read,
         args: &[Arg::key()],
     },
-    name: c"STORE.INFO",
     run: info,
-    internal: false,
 };
 
 fn info(call: &Call<'_>) -> Result<(), Stop> {
@@ -132,104 +124,69 @@ fn info(call: &Call<'_>) -> Result<(), Stop> {
     let (ctx, now) = (call.ctx, call.time(value));
     let mut info = value.store.info(now);
     info.counters.refused = info.counters.refused.with(&value.refused);
-    let stock = [("on_hand", info.on_hand), ("held", info.held), ("available", info.available), ("sold", info.sold)];
-    let counters = info.counters;
-    let counted = [
-        ("placed-total", counters.placed),
-        ("completed-total", counters.completed),
-        ("cancelled-total", counters.cancelled),
-        ("units-returned-total", counters.returned),
-        ("expired-total", counters.expired),
-        ("units-sold-total", counters.units_sold),
-        ("claimed-total", counters.claimed),
-        ("failed-total", counters.failed),
-        ("leases-ended-total", counters.lapsed),
-        ("retried-total", counters.retried),
-        ("dead-total", counters.dead),
-        ("redriven-total", counters.redriven),
-        ("late-total", counters.late),
-    ];
-    ctx.map(9 + stock.len() + OrderState::ALL.len() + counted.len() + Code::COUNT);
-    field_int(ctx, "skus", info.skus as i64);
-    stock.into_iter().for_each(|(name, sum)| field_int(ctx, name, saturated(sum)));
-    OrderState::ALL.into_iter().for_each(|state| field_int(ctx, state.name(), info.orders[state as usize] as i64));
-    field_int(ctx, "holds", info.holds as i64);
-    field_int(ctx, "workers", info.workers as i64);
-    field_int(ctx, "customers", info.customers as i64);
-    field_int(ctx, "oldest-waiting-ms", info.oldest_waiting_ms as i64);
+    let kept = |state: OrderState| info.orders[state as usize];
+    let numbers: Vec<u64> = info.numbers().collect();
+    ctx.map(numbers.len() + 4);
+    METRICS.iter().zip(numbers).for_each(|(metric, number)| field_int(ctx, metric.name, saturated(number.into())));
+    field_int(ctx, "completed-kept", kept(OrderState::Completed) as i64);
+    field_int(ctx, "cancelled-kept", kept(OrderState::Cancelled) as i64);
     field_time(ctx, "next-due", info.next_due);
     field_int(ctx, "bytes", value.bytes);
-    field_int(ctx, "oversold", saturated(info.oversold));
-    field_int(ctx, "overflow", info.overflow() as i64);
-    counted.into_iter().for_each(|(name, count)| field_int(ctx, name, count as i64));
-    Code::ALL.iter().for_each(|code| field_int(ctx, code.metric(), counters.refused.of(*code) as i64));
     Ok(())
 }
 
 pub const AUDIT: Command = Command {
     about: About {
-        name: "STORE.AUDIT",
-        summary: "Recounts the books from holds and orders, and compares the streams with them; lists what \
-                  disagrees, nothing if they balance",
-        reply: "an array of maps `what` `id` `books` `recount`; empty when the books balance. Of a stream: how many \
-                entries it should have and has; where it has as many as it should but others, how many of them are right",
+        name: c"STORE.AUDIT",
+        summary: "Recounts stock, customers and queues from the holds and orders, compares the streams with them, \
+                  and lists what differs",
+        reply: "an array of maps `what` `id` `books` `recount`; empty when nothing differs. For a stream: how many \
+                entries it should have and has; if these are equal but some entries are wrong, how many are right",
         complexity: "O(N) with N holds, orders, SKUs, customers and stream entries, in slices of about a millisecond",
         since: "0.1.0",
         flags: "readonly blocking",
-        acl: "read slow blocking",
-        arity: 2,
         access: Access::Read,
         args: &[Arg::key()],
     },
-    name: c"STORE.AUDIT",
     run: |call| begin(call, Task::Audit),
-    internal: false,
 };
 
 pub const REPAIR: Command = Command {
     about: About {
-        name: "STORE.REPAIR",
-        summary: "Makes the streams of orders, retries and dead letters what the books say: removes entries \
-                  that belong to nothing, writes what is missing",
-        reply: "how many entries it removed or wrote; an error, with nothing changed, if a stream takes no entry \
-                any more: it says what to do",
-        complexity: "O(M), and O(N*log(M)) if anything is missing, with N orders and M entries, in slices of about a \
+        name: c"STORE.REPAIR",
+        summary: "Repairs the streams of open orders, retries and dead letters: removes entries that belong to no \
+                  order, writes missing ones",
+        reply: "how many entries it removed or wrote. If a stream can take no more entries: an error that says what \
+                to do, and nothing is changed",
+        complexity: "O(M), and O(N*log(M)) if entries are missing, with N orders and M entries, in slices of about a \
                      millisecond",
         since: "0.1.0",
         flags: "write blocking",
-        acl: "write slow blocking",
-        arity: 2,
         access: Access::Update,
         args: &[Arg::key()],
     },
-    name: c"STORE.REPAIR",
     run: |call| begin(call, Task::Repair),
-    internal: false,
 };
 
 pub const DROP: Command = Command {
     about: About {
-        name: "STORE.DROP",
-        summary: "Removes a store and its streams; the memory is freed in the background",
+        name: c"STORE.DROP",
+        summary: "Deletes a store and its streams; the memory is freed in the background",
         reply: "OK",
         complexity: "O(1), and O(N) in the background",
         since: "0.1.0",
         flags: "write",
-        acl: "write slow",
-        arity: 2,
         access: Access::Delete,
         args: &[Arg::key()],
     },
-    name: c"STORE.DROP",
     run: drop_store,
-    internal: false,
 };
 
 fn drop_store(call: &Call<'_>) -> Result<(), Stop> {
     let (key, value) = any_store(call.ctx, call.key)?;
     let value = value.ok_or(Refusal::NoStore)?;
     let stamp = call.time(value);
-    // Streams that are another store's stay.
+    // Streams that belong to another store are not deleted.
     if streams_of(call.ctx, call.key, value).is_none() {
         Streams::new(call.ctx, call.key, stamp, call.stamp.is_none(), None).unlink()?;
     }

@@ -21,14 +21,16 @@ use holdfast_engine::terms::streams::StreamKind;
 
 pub const CLAIM: Command = Command {
     about: About {
-        name: "ORDER.CLAIM",
-        summary: "Hands orders to a worker under a lease: due retries first, then first in, first out; can wait for some",
-        reply: "an array of maps `order` `token` `attempt` `customer` `items` (an array of `[sku, qty]`) `data` (nil if none) `placed-at` `deadline`; empty if there is none within BLOCK, or at once inside MULTI and Lua. At most 1,000 orders, or some 4 MiB of data, whatever COUNT says. BLOCK 0 waits for ever",
-        complexity: "O(N*log(M)) with N orders handed out and M at work, however many wait",
+        name: c"ORDER.CLAIM",
+        summary: "Gives orders to a worker under a lease: due retries first, then first in, first out; can wait for \
+                  orders",
+        reply: "an array of maps `order` `token` `attempt` `customer` `items` (an array of `[sku, qty]`) `data` (nil \
+                if not set) `placed-at` `deadline` (Unix milliseconds); empty if no order came within BLOCK, or at \
+                once inside MULTI and Lua. At most 1,000 orders, or about 4 MiB of data, whatever COUNT is. BLOCK 0 \
+                waits without limit",
+        complexity: "O(N*log(M)) with N orders given out and M claimed orders, however many wait",
         since: "0.1.0",
         flags: "write blocking",
-        acl: "write slow blocking",
-        arity: -3,
         access: Access::Update,
         args: &[
             Arg::key(),
@@ -38,9 +40,7 @@ pub const CLAIM: Command = Command {
             Arg::integer("block-ms").after("BLOCK"),
         ],
     },
-    name: c"ORDER.CLAIM",
     run: claim,
-    internal: false,
 };
 
 fn claim(call: &Call<'_>) -> Result<(), Stop> {
@@ -77,14 +77,13 @@ pub fn token(args: &mut Args<'_>) -> Result<u64, Refusal> {
 
 pub const RENEW: Command = Command {
     about: About {
-        name: "ORDER.RENEW",
-        summary: "Makes the lease of a claimed order longer, never shorter",
-        reply: "when the lease ends. Without LEASE it is as long, from now, as the one the claim asked for",
+        name: c"ORDER.RENEW",
+        summary: "Extends the lease of a claimed order; never shortens it",
+        reply: "when the lease expires, Unix milliseconds. Without LEASE the lease is as long, from now, as the \
+                claim asked for",
         complexity: "O(log(M)) with M deadlines",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -5,
         access: Access::Update,
         args: &[
             Arg::key(),
@@ -93,17 +92,13 @@ pub const RENEW: Command = Command {
             Arg::integer("lease-ms").after("LEASE"),
         ],
     },
-    name: c"ORDER.RENEW",
     run: renew,
-    internal: false,
 };
 
 fn renew(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let order = args.id("order")?;
-    if !args.keyword("TOKEN") {
-        args.unknown()?;
-    }
+    args.expect("TOKEN")?;
     let token = token(&mut args)?;
     let lease_ms = if args.keyword("LEASE") { Some(args.duration("LEASE")?) } else { None };
     args.end()?;
@@ -114,20 +109,17 @@ fn renew(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const YIELD: Command = Command {
     about: About {
-        name: "ORDER.YIELD",
-        summary: "Gives a worker's orders back to their old places, uncounted as attempts: a worker that shuts down",
-        reply: "how many orders it gave back: all it had, at most 10,000 a call",
+        name: c"ORDER.YIELD",
+        summary: "Returns all orders of a worker to the queue, without counting an attempt, before the worker shuts \
+                  down",
+        reply: "how many orders it returned, at most 10,000 in one call",
         complexity: "O(N*log(M)) with N orders of the worker and M that wait or have a deadline",
         since: "0.1.0",
         flags: "write",
-        acl: "write slow",
-        arity: 3,
         access: Access::Update,
         args: &[Arg::key(), Arg::text("worker")],
     },
-    name: c"ORDER.YIELD",
     run: yield_all,
-    internal: false,
 };
 
 fn yield_all(call: &Call<'_>) -> Result<(), Stop> {
@@ -141,14 +133,14 @@ fn yield_all(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const FAIL: Command = Command {
     about: About {
-        name: "ORDER.FAIL",
-        summary: "An attempt failed: the order is retried after a backoff, or dead past its attempts or with FATAL",
-        reply: "a map `state` (`retrying` or `dead`) `attempt` (the one that failed; 1 is the first) `due` (when the retry is due; nil if dead)",
+        name: c"ORDER.FAIL",
+        summary: "Reports a failed attempt: the order is retried after a backoff, or is dead after its last attempt \
+                  or with FATAL",
+        reply: "a map `state` (`retrying` or `dead`) `attempt` (the one that failed; the first is 1) `due` (when the \
+                retry is due, Unix milliseconds; nil if dead)",
         complexity: "O(N+log(M)) with N items, if it dies, and M deadlines",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -3,
         access: Access::Update,
         args: &[
             Arg::key(),
@@ -159,9 +151,7 @@ pub const FAIL: Command = Command {
             Arg::word("fatal", "FATAL"),
         ],
     },
-    name: c"ORDER.FAIL",
     run: fail,
-    internal: false,
 };
 
 fn fail(call: &Call<'_>) -> Result<(), Stop> {
@@ -192,20 +182,19 @@ fn fail(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const REDRIVE: Command = Command {
     about: About {
-        name: "ORDER.REDRIVE",
-        summary: "Queues a dead order anew, or all of them, or those that died of a reason: each takes its units again",
-        reply: "how many took their units again; one whose stock is gone, or whose customer has bought up to the limit since, stays dead. ALL goes through the dead as they died; REASON is a pattern as KEYS takes it; COUNT ends it once so many are queued",
+        name: c"ORDER.REDRIVE",
+        summary: "Queues a dead order again, or all of them, or those with a matching REASON: each takes its units \
+                  again",
+        reply: "how many orders were queued. An order whose stock is gone, or whose customer has reached the limit \
+                since, stays dead. ALL takes the dead orders in the order they died; REASON is a pattern as in KEYS; \
+                COUNT stops after that many",
         complexity: "O(N) with N items; ALL: with all dead orders and their items, in slices of about a millisecond",
         since: "0.1.0",
         flags: "write blocking",
-        acl: "write slow blocking",
-        arity: -3,
         access: Access::Update,
         args: &[Arg::key(), Arg::one_of("which", &[Arg::text("order"), ALL])],
     },
-    name: c"ORDER.REDRIVE",
     run: redrive,
-    internal: false,
 };
 
 /// `ALL [REASON glob] [COUNT n]`.
@@ -231,7 +220,7 @@ fn redrive(call: &Call<'_>) -> Result<(), Stop> {
     let (mut pattern, mut count) = (None, MAX_QUANTITY);
     while args.more() {
         if args.keyword("REASON") {
-            pattern = Some(glob::compile(args.text("REASON")?)?);
+            pattern = Some(glob::compile("REASON", args.text("REASON")?)?);
         } else if args.keyword("COUNT") {
             count = args.quantity("COUNT")?;
         } else {
@@ -244,14 +233,13 @@ fn redrive(call: &Call<'_>) -> Result<(), Stop> {
 
 pub const ADVANCE: Command = Command {
     about: About {
-        name: "ORDER.ADVANCE",
-        summary: "Brings an open order to a step of fulfilment, stamped with its time; FROM makes it conditional",
-        reply: "how many steps the order has been at",
+        name: c"ORDER.ADVANCE",
+        summary: "Sets the fulfilment step of an open order (accepted, picked, packed …) with its time; FROM makes \
+                  it conditional",
+        reply: "the version of the step: how many steps were set so far",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "write fast",
-        acl: "write fast",
-        arity: -4,
         access: Access::Update,
         args: &[
             Arg::key(),
@@ -261,9 +249,7 @@ pub const ADVANCE: Command = Command {
             Arg::integer("token").after("TOKEN"),
         ],
     },
-    name: c"ORDER.ADVANCE",
     run: advance,
-    internal: false,
 };
 
 fn advance(call: &Call<'_>) -> Result<(), Stop> {

@@ -144,7 +144,8 @@ pub fn check_alone(ctx: Ctx, name: Str) -> Result<(), Stop> {
 
 fn shares_with(twin: &[u8]) -> Stop {
     let twin = twin.escape_ascii();
-    Refusal::argument("key", format!("shares its streams with the store {twin}: RENAME or delete one of them")).into()
+    Refusal::argument("key", format!("must not share its streams with the store {twin}: RENAME or delete one of them"))
+        .into()
 }
 
 /// The key whose store would have the same streams: `{popup}` for `popup`, and the other way round.
@@ -190,11 +191,14 @@ pub fn has_streams(name: &[u8]) -> bool {
 
 fn check_name(name: &[u8]) -> Result<(), Stop> {
     if name.is_empty() || name.len() > MAX_ID_BYTES {
-        let problem = format!("is {} bytes, 1 to {MAX_ID_BYTES} were wanted", name.len());
+        let problem = format!("must be 1 to {MAX_ID_BYTES} bytes, got {}", name.len());
         return Err(Refusal::argument("key", problem).into());
     }
     if tag(name).is_none() && name.contains(&b'}') {
-        let problem = "has braces that would put its streams in another hash slot";
+        let name = name.escape_ascii();
+        let problem = format!(
+            "must have braces as in 'shop:{{42}}' or none, so that its streams are in its hash slot, got '{name}'"
+        );
         return Err(Refusal::argument("key", problem).into());
     }
     Ok(())

@@ -112,7 +112,7 @@ fn find<'a>(ctx: Ctx, name: Str, uid: u64) -> Option<(Key, &'a mut LockValue)> {
 fn open<'a>(call: &Call<'_>, write: bool) -> Result<(Option<Key>, Option<&'a mut LockValue>), Stop> {
     let len = call.key.bytes().len();
     if len == 0 || len > MAX_ID_BYTES {
-        return Err(Refusal::argument("key", format!("is {len} bytes, 1 to {MAX_ID_BYTES} were wanted")).into());
+        return Err(Refusal::argument("key", format!("must be 1 to {MAX_ID_BYTES} bytes, got {len}")).into());
     }
     let Some(key) = Key::open(call.ctx, call.key, write).filter(|key| write || !key.is_empty()) else {
         return Ok((None, None));
@@ -137,7 +137,7 @@ fn put(key: &Key, value: Box<LockValue>) {
 /// A lock is only ever replicated with its time: whatever comes from a primary without one is not the module's.
 fn check_stamp(call: &Call<'_>) -> Result<(), Stop> {
     if call.stamp.is_none() && call.ctx.is_replayed() {
-        return Err(Stop::Server("ERR a lock command was replicated without its time".into()));
+        return Err(Stop::Server("ERR a replicated lock command must have its time".into()));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Registration: the commands of the table with their documentation, the type, the settings, the events.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::{null, null_mut};
 
 use redis_module::raw;
@@ -101,13 +101,30 @@ impl Arg {
     pub const fn many(self) -> Arg {
         Arg { multiple: true, ..self }
     }
+
+    /// The fewest words the argument can be.
+    fn least(&self) -> i32 {
+        let token = i32::from(self.token.is_some());
+        match (self.optional, self.kind) {
+            (true, _) => 0,
+            (_, Kind::Word) => token,
+            (_, Kind::Block) => token + self.parts.iter().map(Arg::least).sum::<i32>(),
+            (_, Kind::OneOf) => self.parts.iter().map(Arg::least).min().unwrap_or(0),
+            _ => token + 1,
+        }
+    }
+
+    /// Whether the argument is always the same number of words.
+    fn is_fixed(&self) -> bool {
+        !self.optional && !self.multiple && self.parts.iter().all(Arg::is_fixed)
+    }
 }
 
 /// What the server is told about a command.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
-    /// The name, in capitals.
-    pub name: &'static str,
+    /// The name, in capitals, as it is replicated.
+    pub name: &'static CStr,
     pub summary: &'static str,
     /// What it replies, in Markdown: only the reference, which a test writes, reads it.
     #[cfg_attr(not(test), allow(dead_code))]
@@ -116,16 +133,39 @@ pub struct About {
     pub since: &'static str,
     /// As RM_CreateCommand takes them: `write deny-oom fast`.
     pub flags: &'static str,
-    /// ACL categories beside `@holdfast`, for servers that take them.
-    pub acl: &'static str,
-    /// The number of words with the command's name; negative: at least.
-    pub arity: i32,
     /// What is done to the store's key.
     pub access: Access,
     pub args: &'static [Arg],
 }
 
 impl About {
+    /// The name as text.
+    pub fn title(&self) -> &'static str {
+        self.name.to_str().unwrap_or_default()
+    }
+
+    /// Whether the command is the module's own, and not for clients.
+    pub fn is_internal(&self) -> bool {
+        self.title().starts_with("HOLDFAST.")
+    }
+
+    /// ACL categories next to `@holdfast`, for servers that take them.
+    pub fn acl(&self) -> String {
+        if self.is_internal() {
+            return "admin dangerous".into();
+        }
+        let has = |flag: &str| self.flags.split(' ').any(|word| word == flag);
+        let kind = if self.access == Access::Read { "read" } else { "write" };
+        let speed = if has("fast") { "fast" } else { "slow" };
+        format!("{kind} {speed}{}", if has("blocking") { " blocking" } else { "" })
+    }
+
+    /// The number of words with the command's name; negative: at least that many.
+    pub fn arity(&self) -> i32 {
+        let least = 1 + self.args.iter().map(Arg::least).sum::<i32>();
+        if self.args.iter().all(Arg::is_fixed) { least } else { -least }
+    }
+
     /// Where the last key is among the words, as RM_CreateCommand counts: -1 is the last word.
     fn last_key(&self) -> c_int {
         let many = self.args.iter().any(|arg| arg.kind == Kind::Key && arg.multiple);
@@ -160,7 +200,7 @@ impl Access {
 }
 
 /// The ACL category of all commands, where the server takes new ones (Redis 7.4, Valkey 8).
-const CATEGORY: &std::ffi::CStr = c"holdfast";
+const CATEGORY: &CStr = c"holdfast";
 
 /// Whether the server has all that the module calls. Redis 7.0 has.
 pub fn check_api(ctx: Ctx) -> bool {
@@ -226,19 +266,19 @@ pub fn category(ctx: Ctx) {
 /// Registers a command and its documentation.
 pub fn command(ctx: Ctx, about: &About, function: Function) -> bool {
     let text = |text: &str| CString::new(text).unwrap_or_default();
-    let (name, flags, last_key) = (text(about.name), text(about.flags), about.last_key());
+    let (name, flags, last_key) = (about.name, text(about.flags), about.last_key());
     // SAFETY: called while the module loads; the server copies the strings.
     let made = unsafe {
         api!(RedisModule_CreateCommand(ctx.0, name.as_ptr(), Some(function), flags.as_ptr(), 1, last_key, 1))
     };
     if made != raw::REDISMODULE_OK as c_int {
-        ctx.warn(&format!("the command {} is taken by another module", about.name));
+        ctx.warn(&format!("the command {} is taken by another module", about.title()));
         return false;
     }
     // SAFETY: the command was just made.
     let command = unsafe { api!(RedisModule_GetCommand(ctx.0, name.as_ptr())) };
     if command.is_null() || !describe(command, about) {
-        ctx.warn(&format!("the server does not take the description of {}", about.name));
+        ctx.warn(&format!("the server does not take the description of {}", about.title()));
         return false;
     }
     categorize(command, about);
@@ -251,7 +291,7 @@ fn categorize(command: *mut raw::RedisModuleCommand, about: &About) {
         let Some(set) = raw::RedisModule_SetCommandACLCategories else { return };
         let add = raw::RedisModule_AddACLCategory;
         let own = if add.is_some() { " holdfast" } else { "" };
-        let categories = CString::new(format!("{}{own}", about.acl)).unwrap_or_default();
+        let categories = CString::new(format!("{}{own}", about.acl())).unwrap_or_default();
         set(command, categories.as_ptr());
     }
 }
@@ -338,7 +378,7 @@ fn describe(command: *mut raw::RedisModuleCommand, about: &About) -> bool {
         since: description.text(about.since),
         history: null_mut(),
         tips: null(),
-        arity: about.arity,
+        arity: about.arity(),
         key_specs: key_specs.as_mut_ptr(),
         args: description.args(about.args),
     };

@@ -113,7 +113,7 @@ impl<'a> Streams<'a> {
         }
         if !key.is_empty() {
             let name = name.get().bytes().escape_ascii();
-            return Err(Stop::Server(format!("WRONGTYPE {name} is not a stream, the store writes its entries there")));
+            return Err(Stop::Server(format!("WRONGTYPE {name} must be a stream: the store writes its entries there")));
         }
         // While the slot moves, a stream that is not here may be on the other node: a consumer group made with MKSTREAM, say,
         // makes one of which the store knows nothing. What was done elsewhere is done here: the slot may not be this node's yet.
@@ -545,8 +545,8 @@ const TRIM_PART: u64 = 16;
 const TRIM_MOST: u64 = 64;
 
 /// What is wrong with a stream that takes nothing any more, and what helps.
-const FULL: &str = "takes no entry any more, its last id is the greatest there is: remove the stream with DEL (its \
-     consumer groups go with it), then STORE.REPAIR writes it anew";
+const FULL: &str = "takes no more entries, because its last id is the largest possible: delete the stream with DEL (its \
+     consumer groups are deleted with it), then STORE.REPAIR writes it again";
 
 /// How long a stream that takes nothing any more is not told of again.
 const WARN_EVERY: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! The table of commands, and the one C function that stands in front of each of them.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::sync::OnceLock;
 
 use redis_module::raw;
@@ -14,12 +14,8 @@ use super::write;
 /// One command: what it is, and what runs it.
 pub struct Command {
     pub about: About,
-    /// The name, as it is replicated.
-    pub name: &'static CStr,
     /// Runs it, and replies.
     pub run: fn(&Call<'_>) -> Result<(), Stop>,
-    /// Whether it is the module's own and not for the reference.
-    pub internal: bool,
 }
 
 /// The commands, once the module is loaded.
@@ -38,7 +34,7 @@ unsafe extern "C" fn entry<const I: usize>(
         ctx.error("ERR wrong number of arguments");
         return raw::REDISMODULE_OK as c_int;
     };
-    let call = Call { ctx, name: command.name, key: *key, rest, stamp: None };
+    let call = Call { ctx, name: command.about.name, key: *key, rest, stamp: None };
     if let Err(stop) = (command.run)(&call) {
         refuse(&call, &stop, command.about.access);
     }
@@ -83,5 +79,5 @@ pub fn register(ctx: Ctx, table: &'static [&'static Command]) -> bool {
 /// The command of a name, in any case.
 pub fn find(name: &[u8]) -> Option<&'static Command> {
     let table = TABLE.get()?;
-    table.iter().copied().find(|command| command.name.to_bytes().eq_ignore_ascii_case(name))
+    table.iter().copied().find(|command| command.about.name.to_bytes().eq_ignore_ascii_case(name))
 }

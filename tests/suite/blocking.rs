@@ -144,7 +144,7 @@ fn one_that_disconnects_is_passed_over(binary: &ServerBinary) {
     wait_until(DEADLINE, "the server knows", || blocked(&mut client) == 1);
     place(&mut client, "a");
     assert_eq!(ids(&handed(&mut stays)), ["a"]);
-    assert_eq!(client.get("STORE.INFO popup").field("claimed-total").int(), 1);
+    assert_eq!(client.get("STORE.INFO popup").field("claimed").int(), 1);
 }
 
 fn an_order_handed_to_one_that_went_is_not_lost(binary: &ServerBinary) {
@@ -386,7 +386,7 @@ fn what_was_handed_out_is_replicated(binary: &ServerBinary) {
     }
     let mut reader = replica.client();
     wait_until(DEADLINE, "the replica has all of it", || reader.digest() == client.digest());
-    assert_eq!(reader.get("STORE.INFO popup").field("claimed").int(), 20);
+    assert_eq!(reader.get("STORE.INFO popup").field("in-work").int(), 20);
     let digest = client.digest();
     client.ok("DEBUG LOADAOF");
     assert_eq!(client.digest(), digest);

@@ -47,7 +47,7 @@ fn orders_are_handed_out_first_in_first_out(binary: &ServerBinary) {
     assert_eq!(ids(&claim(&mut client, "ORDER.CLAIM popup w-2 COUNT 2")), ["b", "c"]);
     assert_eq!(ids(&claim(&mut client, "ORDER.CLAIM popup w-1 COUNT 9")), ["d"]);
     assert_eq!(claim(&mut client, "ORDER.CLAIM popup w-1 COUNT 9"), []);
-    let states = ["queued", "claimed", "workers"].map(|name| info(&mut client, name));
+    let states = ["queued", "in-work", "workers"].map(|name| info(&mut client, name));
     assert_eq!(states, [0, 4, 2]);
     assert_eq!(client.int("XLEN {popup}:orders"), 4, "an order that is worked on is in the stream");
     assert_books_balance(&mut client, "popup");
@@ -110,7 +110,7 @@ fn a_lease_that_ends_gives_the_order_back_at_its_old_place(binary: &ServerBinary
     let again = claim(&mut client, "ORDER.CLAIM popup w-1 COUNT 3");
     assert_eq!(ids(&again), ["a", "b", "c"]);
     assert_eq!(again.iter().map(|order| order.attempt).collect::<Vec<_>>(), [2, 2, 1]);
-    assert_eq!(info(&mut client, "leases-ended-total"), 2);
+    assert_eq!(info(&mut client, "lapsed"), 2);
     assert_books_balance(&mut client, "popup");
 }
 
@@ -121,7 +121,7 @@ fn a_lease_that_ends_counts_as_an_attempt(binary: &ServerBinary) {
     for _ in 0..2 {
         assert_eq!(claim_one(&mut client, "ORDER.CLAIM popup dead LEASE 10 BLOCK 20000").order, "a");
     }
-    wait_until(DEADLINE, "the order is dead", || info(&mut client, "dead") == 1);
+    wait_until(DEADLINE, "the order is dead", || info(&mut client, "dead-letters") == 1);
     assert_eq!(stock(&mut client, "popup", "sku-1"), (1_000, 0, 1_000), "its units went back");
     let dead = entries(&mut client, "{popup}:dead");
     assert_eq!(
@@ -339,20 +339,20 @@ fn late_orders_are_counted_once_and_announced(binary: &ServerBinary) {
     client.text("ORDER.COMPLETE popup done");
     assert_eq!(ids(&claim(&mut client, "ORDER.CLAIM popup w-1")), ["waits"]);
     client.ok("STORE.SET popup sla-ms 5");
-    wait_until(DEADLINE, "three are late", || info(&mut client, "late-total") == 3);
+    wait_until(DEADLINE, "three are late", || info(&mut client, "late") == 3);
     for _ in 0..3 {
         assert_eq!(subscriber.receive().expect("an event").array()[2].text(), "popup");
     }
     client.ok("STORE.SET popup sla-ms 1");
     place(&mut client, &["fresh"]);
-    wait_until(DEADLINE, "the fresh one is late too", || info(&mut client, "late-total") == 4);
+    wait_until(DEADLINE, "the fresh one is late too", || info(&mut client, "late") == 4);
     let scanned = client.get("ORDER.SCAN popup 0 LATE COUNT 100");
     let mut late: Vec<String> = scanned.array()[1].texts();
     late.sort();
     // A finished one that took longer is late as well, but was never waited for.
     late.retain(|id| id != "done");
     assert_eq!(late, ["claimed", "fresh", "grouped", "waits"]);
-    assert!(server_now_ms(&mut client) > 0 && info(&mut client, "late-total") == 4, "each is counted once");
+    assert!(server_now_ms(&mut client) > 0 && info(&mut client, "late") == 4, "each is counted once");
 }
 
 fn history_tells_everything(binary: &ServerBinary) {

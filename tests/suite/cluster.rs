@@ -367,7 +367,7 @@ fn deadlines_during_resharding_wait_for_the_streams(binary: &ServerBinary) {
         let mut holder = pair.client(usize::from(keys[0] == "popup"));
         let mut in_work = || {
             holder.ok("ASKING");
-            holder.get("STORE.INFO popup").field("claimed").int()
+            holder.get("STORE.INFO popup").field("in-work").int()
         };
         let began = std::time::Instant::now();
         wait_until(DEADLINE, "the leases would have ended", || began.elapsed().as_millis() > 250);

@@ -21,6 +21,7 @@ tests![
     gap,
     wrongtype,
     arguments_are_named,
+    an_argument_says_what_it_must_be,
     long_and_empty_ids_are_named,
     errorstats_count_the_codes,
     a_refusal_is_not_replicated,
@@ -184,7 +185,7 @@ fn badstate(binary: &ServerBinary) {
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     client.int("ORDER.CANCEL popup o-2");
     assert_eq!(client.refused("BADSTATE", "ORDER.COMPLETE popup o-2"), "BADSTATE order is cancelled");
-    let on_hand = client.get("INV.GET popup sku-1").array()[0].field("on_hand").int();
+    let on_hand = client.get("INV.GET popup sku-1").array()[0].field("on-hand").int();
     let text = client.refused("BADSTATE", format!("INV.ADJUST popup sku-1 -{}", on_hand + 4));
     assert!(text.contains(&format!("on-hand {on_hand}")) && text.contains(&format!("-{}", on_hand + 4)), "{text}");
     assert_eq!(info(&mut client, "refused-outofstock"), 0, "no sale was missed");
@@ -277,6 +278,51 @@ fn arguments_are_named(binary: &ServerBinary) {
     let (_server, mut client) = shop(binary);
     for (name, command) in BAD_ARGUMENTS {
         client.refused_naming("ERR", name, *command);
+    }
+}
+
+/// A call with an argument that does not parse, and the whole text of the error: what must be, then what came.
+const TEXTS: &[(&str, &str)] = &[
+    (
+        "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1 DATA {}",
+        "ERR qty must be an integer from 1 to 9007199254740991, got '{}' (options such as DATA go before ITEMS)",
+    ),
+    ("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 two", "ERR qty must be an integer from 1 to 9007199254740991, got 'two'"),
+    ("ORDER.PLACE popup o-1 c-1 GROUP g-1 DATA {}", "ERR ITEMS or HOLD must be given"),
+    (
+        "ORDER.RETURN popup o-1 ITEMS sku-1 1 scrap",
+        "ERR ITEMS must be 1 to 2000 pairs of a SKU and a number, got 3 words (options such as SCRAP go before ITEMS)",
+    ),
+    ("INV.SET popup sku-1 5 LOW", "ERR LOW must be given"),
+    (
+        "INV.SET popup sku-1 5 COLOUR",
+        "ERR syntax error: unexpected 'COLOUR' (COMMAND DOCS INV.SET lists the arguments)",
+    ),
+    ("INV.SET popup \"\" 5", "ERR sku must be 1 to 512 bytes, got 0"),
+    ("INV.ADJUST popup sku-1 0", "ERR delta must not be 0"),
+    ("INV.SCAN popup here", "ERR cursor must be 0 or a cursor that the last call replied, got 'here'"),
+    ("STORE.SET popup paused maybe", "ERR paused must be yes or no, got 'maybe'"),
+    ("STORE.SET popup opens 9 closes 5", "ERR closes must be after opens, 9, or 0, got 5"),
+    (
+        "ORDER.SCAN popup 0 STATE lost",
+        "ERR STATE must be one of queued claimed retrying dead completed cancelled, got 'lost'",
+    ),
+    (
+        "ORDER.COMPLETE popup o-1 RESULT {x}",
+        "ERR RESULT must be JSON, got '{x}' (key must be a string at line 1 column 2)",
+    ),
+    (
+        "INV.SET {}x sku-1 5",
+        "ERR key must have braces as in 'shop:{42}' or none, so that its streams are in its hash slot, got '{}x'",
+    ),
+];
+
+fn an_argument_says_what_it_must_be(binary: &ServerBinary) {
+    let (_server, mut client) = shop(binary);
+    for (command, text) in TEXTS {
+        let words: Vec<Vec<u8>> =
+            command.into_command().into_iter().map(|w| if w == b"\"\"" { vec![] } else { w }).collect();
+        assert_eq!(client.refused("ERR", words), *text, "{command}");
     }
 }
 

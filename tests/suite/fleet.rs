@@ -135,9 +135,9 @@ fn open(client: &mut Client) {
 
 fn assert_all_done(client: &mut Client, orders: usize) {
     assert_done_once_and_in_order(&entries(client, "{popup}:complete"), orders);
-    let left = ["queued", "claimed", "retrying", "dead", "workers", "held"].map(|name| info(client, name));
+    let left = ["queued", "in-work", "retrying", "dead-letters", "workers", "held"].map(|name| info(client, name));
     assert_eq!(left, [0; 6]);
-    assert_eq!(info(client, "completed-total"), orders as i64);
+    assert_eq!(info(client, "completed"), orders as i64);
     assert_eq!(client.int("XLEN {popup}:orders") + client.int("EXISTS {popup}:dead"), 0);
     assert_books_balance(client, "popup");
 }

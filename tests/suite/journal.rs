@@ -83,7 +83,7 @@ fn the_books_follow_from_the_journal(binary: &ServerBinary) {
     for command in story {
         assert!(!client.get(command).is_error(), "{command}");
     }
-    wait_until(DEADLINE, "the cart expires", || info(&mut client, "expired-total") == 1);
+    wait_until(DEADLINE, "the cart expires", || info(&mut client, "expired") == 1);
     assert_follows(&mut client);
     let kinds: Vec<_> = entries(&mut client, JOURNAL).iter().map(|entry| entry.text("kind")).collect();
     for kind in ["commit", "release", "expire", "cancel", "dead", "redrive", "return", "scrap", "sync"] {
@@ -131,8 +131,8 @@ fn the_books_follow_while_many_write(binary: &ServerBinary) {
     });
     client.get("ORDER.REDRIVE popup ALL");
     wait_until(DEADLINE, "all carts are expired", || info(&mut client, "holds") == 0);
-    wait_until(DEADLINE, "all leases are over", || info(&mut client, "claimed") == 0);
-    assert!(info(&mut client, "leases-ended-total") > 0 && info(&mut client, "dead-total") > 0);
+    wait_until(DEADLINE, "all leases are over", || info(&mut client, "in-work") == 0);
+    assert!(info(&mut client, "lapsed") > 0 && info(&mut client, "dead") > 0);
     assert_follows(&mut client);
     wait_until(DEADLINE, "the replica has the same", || replica.debug_digest() == server.debug_digest());
     assert_follows(&mut replica.client());

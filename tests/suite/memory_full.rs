@@ -336,7 +336,7 @@ fn a_sale_that_runs_into_the_limit_and_out_again(binary: &ServerBinary) {
         // What is done meanwhile is done: all that was placed is completed at the limit.
         wait_until(DEADLINE, "the workers go on", || {
             let info = client.get("STORE.INFO popup");
-            info.field("completed").int() > 0 && info.field("queued").int() + info.field("claimed").int() == 0
+            info.field("completed").int() > 0 && info.field("queued").int() + info.field("in-work").int() == 0
         });
         client.ok("CONFIG SET maxmemory 0");
         buyers.into_iter().for_each(|buyer| buyer.join().expect("a buyer"));

@@ -168,7 +168,7 @@ fn repair_gives_no_id_twice(binary: &ServerBinary) {
         for number in 0..10 {
             client.int(format!("ORDER.CANCEL popup o-{number}"));
         }
-        wait_until(DEADLINE, "they are forgotten", || info(&mut client, "cancelled") == 0);
+        wait_until(DEADLINE, "they are forgotten", || info(&mut client, "cancelled-kept") == 0);
         // In one millisecond, mostly.
         client.ok("MULTI");
         (450..510).for_each(|number| drop(client.text(place(number))));
@@ -186,7 +186,7 @@ fn a_retry_whose_lease_ended_is_left_alone(binary: &ServerBinary) {
     let mut client = server.client();
     open_shop(&mut client);
     assert_eq!(claim(&mut client, "ORDER.CLAIM popup w-1 LEASE 1")[0].order, "o-4");
-    wait_until(DEADLINE, "the lease ends", || info(&mut client, "leases-ended-total") == 1);
+    wait_until(DEADLINE, "the lease ends", || info(&mut client, "lapsed") == 1);
     assert_eq!(entries(&mut client, RETRY)[0].text("attempt"), "2");
     assert_books_balance(&mut client, "popup");
     assert_eq!(client.int("STORE.REPAIR popup"), 0);
@@ -260,13 +260,13 @@ fn a_full_stream_is_refused_and_told(binary: &ServerBinary) {
         client.text(format!("ORDER.PLACE popup {name}-2 c-1 ITEMS sku-1 1"));
         client.get(format!("ORDER.FAIL popup {name}-1 FATAL"));
         client.get(format!("ORDER.FAIL popup {name}-2 AFTER 0"));
-        wait_until(DEADLINE, "the retry is due", || info(&mut client, "retried-total") == retried);
+        wait_until(DEADLINE, "the retry is due", || info(&mut client, "retried") == retried);
         let differ = streams_differ(&mut client);
         let books = differ.first().map_or(0, |(_, books, _)| *books);
         assert_eq!(differ, [(name.to_string(), books, books - 1)], "{stream}");
         for _ in 0..2 {
             let error = client.refused("ERR", "STORE.REPAIR popup");
-            for wanted in [stream, "takes no entry any more", "DEL", "STORE.REPAIR"] {
+            for wanted in [stream, "takes no more entries", "DEL", "STORE.REPAIR"] {
                 assert!(error.contains(wanted), "no {wanted} in {error}");
             }
         }

@@ -130,7 +130,7 @@ fn assert_counts(client: &mut Client, outcome: &Outcome) {
     for (sku, on_hand) in &outcome.on_hand {
         let reply = client.get(cmd!["INV.GET", "retail", *sku]);
         let number = |name| reply.array()[0].field(name).int();
-        assert_eq!((number("on_hand"), number("held"), number("available")), (*on_hand, 0, *on_hand), "SKU {sku}");
+        assert_eq!((number("on-hand"), number("held"), number("available")), (*on_hand, 0, *on_hand), "SKU {sku}");
     }
     assert_eq!(client.int("XLEN {retail}:complete"), outcome.orders, "completed orders");
     assert_eq!(client.int("XLEN {retail}:orders"), 0, "orders that wait");

@@ -112,7 +112,7 @@ fn past_its_attempts_an_order_is_dead(binary: &ServerBinary) {
     let moved = entries(&mut client, "{popup}:journal");
     let last = moved.last().expect("a movement");
     assert_eq!(["kind", "delta", "ref", "reason"].map(|name| last.text(name)), ["dead", "-4", "o-1", "r-3"]);
-    let counted = ["failed-total", "retried-total", "dead-total", "dead", "claimed-total"];
+    let counted = ["failed", "retried", "dead", "dead-letters", "claimed"];
     assert_eq!(counted.map(|name| info(&mut client, name)), [3, 2, 1, 1, 3]);
     assert_books_balance(&mut client, "popup");
 }
@@ -185,7 +185,7 @@ fn redrive_all_by_reason_so_many_at_a_time(binary: &ServerBinary) {
     assert_eq!(client.int(cmd!["ORDER.REDRIVE", "popup", "ALL", "REASON", "pay*"]), 11);
     assert_eq!(client.int(cmd!["ORDER.REDRIVE", "popup", "ALL", "REASON", "pay*"]), 0);
     assert_eq!(client.int(cmd!["ORDER.REDRIVE", "popup", "ALL"]), 15);
-    assert_eq!((info(&mut client, "dead"), client.int("XLEN {popup}:dead")), (0, 0));
+    assert_eq!((info(&mut client, "dead-letters"), client.int("XLEN {popup}:dead")), (0, 0));
     assert_books_balance(&mut client, "popup");
 }
 
@@ -203,9 +203,9 @@ fn redrive_all_of_many_does_not_stop_the_server(binary: &ServerBinary) {
     client.send("ORDER.REDRIVE popup ALL").expect("sent");
     // Others are served while it goes on: they see some queued, and some still dead.
     wait_until(DEADLINE, "it has begun", || info(&mut other, "queued") > 0);
-    assert!(info(&mut other, "dead") > 0, "it was not done in one go");
+    assert!(info(&mut other, "dead-letters") > 0, "it was not done in one go");
     assert_eq!(client.receive().expect("the reply").int(), ORDERS as i64);
-    assert_eq!((info(&mut other, "dead"), info(&mut other, "queued")), (0, ORDERS as i64));
+    assert_eq!((info(&mut other, "dead-letters"), info(&mut other, "queued")), (0, ORDERS as i64));
     assert_books_balance(&mut client, "popup");
 }
 
@@ -276,7 +276,7 @@ fn a_stream_of_another_type_stops_nothing_that_is_due(binary: &ServerBinary) {
     client.refused("WRONGTYPE", "ORDER.FAIL popup o-1 FATAL");
     // Nobody can refuse the end of a lease.
     claim_one(&mut client, "ORDER.CLAIM popup w LEASE 1");
-    wait_until(DEADLINE, "the order is dead", || info(&mut client, "dead") == 1);
+    wait_until(DEADLINE, "the order is dead", || info(&mut client, "dead-letters") == 1);
     assert_eq!(client.text("GET {popup}:dead"), "mine");
     client.int("DEL {popup}:dead");
     assert_eq!(client.int("STORE.REPAIR popup"), 1);

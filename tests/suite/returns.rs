@@ -72,7 +72,7 @@ fn scrap_goes_nowhere_and_frees_the_limit(binary: &ServerBinary) {
     assert_eq!(client.int("ORDER.RETURN popup o-old CUSTOMER c-1 REF r SCRAP ITEMS sku-1 1"), 1);
     assert_eq!(stock(&mut client, "popup", "sku-1"), (17, 0, 17));
     assert_eq!(client.get("INV.GET popup sku-1").array()[0].field("sold").int(), 0);
-    assert_eq!(info(&mut client, "units-returned-total"), 3);
+    assert_eq!(info(&mut client, "returned"), 3);
     let journal = entries(&mut client, "{popup}:journal");
     let last = journal.last().expect("an entry");
     assert_eq!(["kind", "delta", "on-hand", "ref"].map(|field| last.text(field)), ["scrap", "1", "17", "o-old"]);

@@ -34,10 +34,10 @@ fn every_unit_is_sold_once(binary: &ServerBinary) {
     let mut client = server.client();
     assert_eq!(client.int("XLEN shop:{7}:retry"), 0);
     let info = client.get("STORE.INFO shop:{7}");
-    for (label, count) in [("retries", "retried-total"), ("reclaimed", "leases-ended-total")] {
+    for (label, count) in [("retries", "retried"), ("reclaimed", "lapsed")] {
         assert_eq!(told(&run.stdout, label), info.field(count).int(), "{label}:\n{}", run.stdout);
     }
-    assert_eq!(client.int("XLEN shop:{7}:dead"), info.field("dead").int());
+    assert_eq!(client.int("XLEN shop:{7}:dead"), info.field("dead-letters").int());
     assert_eq!(stock(&mut client, "shop:{7}", "sneaker"), (0, 0, 0));
     assert_eq!(client.int("XLEN shop:{7}:complete"), 400);
     assert_eq!(client.int("XLEN shop:{7}:orders"), 0);
@@ -74,7 +74,7 @@ fn payments_that_often_fail_leave_nothing_unsold(binary: &ServerBinary) {
     run.assert_success();
     assert!(run.stdout.contains("sold 300 of 300, oversold 0, lost 0, doubled 0"), "{}", run.stdout);
     let mut client = server.client();
-    assert!(client.get("STORE.INFO popup").field("dead-total").int() > 0, "nothing died:\n{}", run.stdout);
+    assert!(client.get("STORE.INFO popup").field("dead").int() > 0, "nothing died:\n{}", run.stdout);
     assert_books_balance(&mut client, "popup");
 }
 

@@ -32,7 +32,7 @@ fn set_makes_store_and_sku(binary: &ServerBinary) {
     assert_eq!(client.text("TYPE popup"), "holdstore");
     assert_eq!(client.int("INV.SET popup sku-2 10 SAFETY 3 LOW 5 LIMIT 2"), 7);
     let sku = client.get("INV.GET popup sku-2").array()[0].clone();
-    let numbers = ["on_hand", "held", "safety", "low", "available", "sold"].map(|name| sku.field(name).int());
+    let numbers = ["on-hand", "held", "safety", "low", "available", "sold"].map(|name| sku.field(name).int());
     assert_eq!(numbers, [10, 0, 3, 5, 7, 0]);
     assert_eq!(client.int("INV.SET popup sku-0 0"), 0);
     client.refused("OUTOFSTOCK", "ORDER.PLACE popup o-1 c-1 ITEMS sku-0 1");
@@ -136,7 +136,7 @@ fn get_of_many_with_nil_for_unknown(binary: &ServerBinary) {
     open_store(&mut client, "popup", 10);
     client.int("INV.SET popup sku-2 3");
     let reply = client.get("INV.GET popup sku-2 nothing sku-1 sku-2");
-    let on_hand = |reply: &Reply| (*reply != Reply::Nil).then(|| reply.field("on_hand").int());
+    let on_hand = |reply: &Reply| (*reply != Reply::Nil).then(|| reply.field("on-hand").int());
     let found: Vec<_> = reply.array().iter().map(on_hand).collect();
     assert_eq!(found, [Some(3), None, Some(10), Some(3)]);
 }

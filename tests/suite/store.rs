@@ -302,7 +302,7 @@ fn info_counts_what_there_is(binary: &ServerBinary) {
     let number = |name| info.field(name).int();
     let (one, two) = (stock(&mut client, "popup", "sku-1"), stock(&mut client, "popup", "sku-2"));
     assert_eq!(number("skus"), 2);
-    assert_eq!([number("on_hand"), number("held"), number("available")], [one.0 + two.0, one.1 + two.1, one.2 + two.2]);
+    assert_eq!([number("on-hand"), number("held"), number("available")], [one.0 + two.0, one.1 + two.1, one.2 + two.2]);
     // Of each five: one order completed, one cancelled, the hold is the order's.
     assert_eq!([number("queued"), number("completed"), number("cancelled")], [0, 40, 40]);
     assert_eq!([number("holds"), number("customers")], [1, 7]);

@@ -74,11 +74,11 @@ fn tile(text: &str, label: &str) -> String {
 /// What the tiles must show by STORE.INFO.
 fn wanted(client: &mut Client) -> Vec<(&'static str, i64)> {
     let mut number = |name| info(client, name);
-    let processing = number("queued") + number("claimed") + number("retrying");
+    let processing = number("queued") + number("in-work") + number("retrying");
     vec![
         ("Customers ordering", number("customers")),
         ("Orders processing", processing),
-        ("Orders completed", number("completed-total")),
+        ("Orders completed", number("completed")),
         ("Overflow", number("overflow")),
         ("Refused", number("refused-outofstock") + number("refused-nosku")),
         ("Oversold", number("oversold")),
@@ -89,7 +89,7 @@ fn wanted(client: &mut Client) -> Vec<(&'static str, i64)> {
 #[track_caller]
 fn assert_shows_info(terminal: &Terminal, client: &mut Client) {
     let wanted: Vec<_> = wanted(client).into_iter().map(|(label, value)| (label, grouped(value))).collect();
-    let on_hand = format!("of {} on hand", grouped(info(client, "on_hand")));
+    let on_hand = format!("of {} on hand", grouped(info(client, "on-hand")));
     let units = [("Available", "available"), ("Set aside", "held"), ("Sold", "sold")];
     let units = units.map(|(label, name)| format!("█ {label} {} ", grouped(info(client, name))));
     terminal.wait_for(&format!("{wanted:?}, {on_hand}, {units:?} are"), |text| {
@@ -198,7 +198,7 @@ fn a_sale_is_seen_while_it_happens(binary: &ServerBinary) {
     terminal.wait_for_all(&["✓ Sold out"]);
     run.wait().assert_success();
     let mut client = server.client();
-    let done = grouped(info(&mut client, "completed-total"));
+    let done = grouped(info(&mut client, "completed"));
     let text =
         terminal.wait_for("all is completed", |text| text.contains("quiet") && tile(text, "Orders completed") == done);
     assert_eq!((tile(&text, "Oversold"), tile(&text, "Orders processing")), ("0".into(), "0".into()), "{text}");
@@ -242,7 +242,7 @@ fn dead_orders_are_queued_anew(binary: &ServerBinary) {
     terminal.wait_for_all(&["Redrive 2 orders?", "“card declined”"]);
     terminal.press("n");
     terminal.wait_for("the question is gone", |text| !text.contains("Redrive 2 orders?"));
-    assert_eq!(info(&mut client, "dead"), 3);
+    assert_eq!(info(&mut client, "dead-letters"), 3);
     terminal.press("r");
     terminal.wait_for_all(&["Redrive 2 orders?"]);
     terminal.press("y");
@@ -260,7 +260,7 @@ fn dead_orders_are_queued_anew(binary: &ServerBinary) {
     terminal.wait_for_all(&["Redrive order o-4?"]);
     terminal.press("y");
     terminal.wait_for_all(&["Order o-4 queued anew.", "● Queued", "Redriven"]);
-    assert_eq!(info(&mut client, "dead"), 0);
+    assert_eq!(info(&mut client, "dead-letters"), 0);
     terminal.press("\x1b");
     terminal.wait_for_all(&["No dead letters: no order ran out of attempts."]);
 }
@@ -275,7 +275,7 @@ fn nothing_is_written_unless_allowed(binary: &ServerBinary) {
     terminal.wait_for_all(&["Read-only. To redrive from here, start it as holdfast watch --tui"]);
     terminal.press("y");
     terminal.wait_for_all(&["q quit"]);
-    assert_eq!(info(&mut client, "dead"), 3);
+    assert_eq!(info(&mut client, "dead-letters"), 3);
 }
 
 fn stores_are_listed_and_opened(binary: &ServerBinary) {

@@ -46,10 +46,13 @@ fn assert_leaves_streams_alone(client: &mut Client, second: &str, first: &str) {
         "STORE.REPAIR KEY",
     ] {
         let text = client.refused("ERR", command.replace("KEY", second));
-        assert_eq!(text, format!("ERR key shares its streams with the store {first}: RENAME or delete one of them"));
+        assert_eq!(
+            text,
+            format!("ERR key must not share its streams with the store {first}: RENAME or delete one of them")
+        );
     }
     wait_until(DEADLINE, "the hold and the lease end", || {
-        client.get(format!("STORE.INFO {second}")).field("dead").int() == 1
+        client.get(format!("STORE.INFO {second}")).field("dead-letters").int() == 1
             && client.get(format!("INV.GET {second} sku-1")).array()[0].field("held").int() == 0
     });
     assert_books_balance(client, second);
@@ -72,7 +75,7 @@ fn a_copy_to_the_twin_is_refused(binary: &ServerBinary) {
             assert!(client.call(format!("COPY {from} {to}{options}")).is_error(), "COPY {from} {to}{options}");
         }
         assert_eq!(client.digest(), digest);
-        assert!(server.log_tail().contains("shares its streams with the store"), "the log says why");
+        assert!(server.log_tail().contains("must not share its streams with the store"), "the log says why");
     }
     assert_eq!(client.int("COPY popup {popup} DB 3"), 1, "another database has streams of its own");
     assert_eq!(client.int("COPY popup elsewhere"), 1);

@@ -49,7 +49,7 @@ fn everything_is_told_on_connect(binary: &ServerBinary) {
     assert_eq!((&told[0].1["server"]["connected"], &told[0].1["writes"]), (&json!(true), &json!(false)));
     assert_eq!(told[1].1["stores"][0]["id"], "popup");
     assert_eq!(told[2].1["metrics"]["on-hand"].as_array().and_then(|all| all.last()), Some(&json!(1_000)));
-    assert_eq!(told[3].1["info"]["on_hand"], 1_000);
+    assert_eq!(told[3].1["info"]["on-hand"], 1_000);
     let beat = events.wait_for("beat", |_| true);
     assert!(beat["now"].as_u64() > Some(1_600_000_000_000), "{beat}");
 }
@@ -68,7 +68,7 @@ fn a_change_is_pushed_at_once(binary: &ServerBinary) {
         let sample = events.wait_for("sample", |sample| sample["metrics"]["placed"] == round);
         assert!(start.elapsed() < SOON, "round {round}: after {:?}", start.elapsed());
         assert_eq!(sample["id"], "popup");
-        let detail = events.wait_for("detail", |detail| detail["info"]["placed-total"] == round);
+        let detail = events.wait_for("detail", |detail| detail["info"]["placed"] == round);
         assert_eq!(detail["metrics"]["placed"], round);
         overview.wait_for("stores", |all| all["stores"][0]["metrics"]["placed"] == round);
     }
@@ -119,7 +119,7 @@ fn a_lost_server_is_told_and_comes_back(binary: &ServerBinary) {
     server.start_again();
     events.wait_for("server", |told| told["server"]["connected"] == true && told["server"]["error"].is_null());
     events.wait_for("history", |history| history["at"].as_array().is_some_and(|at| !at.is_empty()));
-    events.wait_for("detail", |detail| detail["info"]["on_hand"] == 1_000);
+    events.wait_for("detail", |detail| detail["info"]["on-hand"] == 1_000);
     place(&mut server.client(), "popup", "o-1");
     events.wait_for("sample", |sample| sample["metrics"]["placed"] == 1);
 }
@@ -132,7 +132,7 @@ fn a_store_that_goes_is_told_and_so_is_the_next(binary: &ServerBinary) {
     let events = watcher.events("popup");
     events.wait_for("gone", |gone| gone["id"] == "popup");
     open(&mut client, "popup");
-    events.wait_for("detail", |detail| detail["info"]["on_hand"] == 1_000);
+    events.wait_for("detail", |detail| detail["info"]["on-hand"] == 1_000);
     client.ok("STORE.DROP popup");
     events.wait_for("gone", |gone| gone["id"] == "popup");
     events.wait_for("stores", |all| all["stores"] == json!([]));
@@ -140,7 +140,7 @@ fn a_store_that_goes_is_told_and_so_is_the_next(binary: &ServerBinary) {
     assert!(!watcher.get("/metrics").body.contains("popup"));
     client.int("INV.SET popup sku-2 7");
     events.wait_for("history", |_| true);
-    events.wait_for("detail", |detail| detail["info"]["on_hand"] == 7);
+    events.wait_for("detail", |detail| detail["info"]["on-hand"] == 7);
     client.ok("RENAME popup {popup}2");
     events.wait_for("gone", |gone| gone["id"] == "popup");
     client.ok("FLUSHALL");
@@ -154,9 +154,9 @@ fn a_store_without_samples_is_looked_at_all_the_same(binary: &ServerBinary) {
     let watcher = Watcher::of(binary, &server);
     watcher.wait_for("the store is found", "popup", |_| true);
     let events = watcher.events("popup");
-    events.wait_for("detail", |detail| detail["info"]["placed-total"] == 0);
+    events.wait_for("detail", |detail| detail["info"]["placed"] == 0);
     place(&mut client, "popup", "o-1");
-    let detail = events.wait_for("detail", |detail| detail["info"]["placed-total"] == 1);
+    let detail = events.wait_for("detail", |detail| detail["info"]["placed"] == 1);
     assert!(detail["metrics"].is_null() && detail["at"].is_null(), "{detail}");
     client.ok("STORE.SET popup closes 1700000000000");
     events.wait_for("stores", |all| all["stores"][0]["closes"] == 1_700_000_000_000_i64);
@@ -221,7 +221,7 @@ fn details_are_made_once_for_all_who_look(binary: &ServerBinary) {
         place(&mut client, "popup", &format!("o-{round}"));
         place(&mut client, "other", &format!("o-{round}"));
         for events in &events {
-            events.wait_for("detail", |detail| detail["info"]["placed-total"] == round);
+            events.wait_for("detail", |detail| detail["info"]["placed"] == round);
         }
     }
     let made = calls(&mut client, "store.info");

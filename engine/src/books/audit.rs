@@ -384,7 +384,7 @@ impl Store {
         let sold = sold + sku.past as i64;
         audit.differ("held", &sku.id, sku.held as i64, held);
         audit.differ("sold", &sku.id, sku.sold as i64, sold);
-        audit.differ("on_hand", &sku.id, sku.on_hand as i64, sku.received - sold);
+        audit.differ("on-hand", &sku.id, sku.on_hand as i64, sku.received - sold);
     }
 
     fn compare_customer(&self, audit: &mut Audit, slot: u32) {

@@ -95,7 +95,7 @@ impl Store {
         }
         let items = hold.items.iter().map(|item| Units { sku: item.sku, qty: item.qty });
         if !self.resolve(reserve.items).is_ok_and(|list| same_units(items, list.into_iter())) {
-            return other("content");
+            return other("list of items");
         }
         Ok(hold.first_deadline)
     }

@@ -108,9 +108,9 @@ impl Store {
     /// The numbers of a sample as they are now.
     pub fn numbers(&self) -> Sample {
         let info = self.info(self.now);
-        let gauges = info.gauges().into_iter().chain(self.sampling.latency.quantiles());
+        let all = info.numbers().chain(self.sampling.latency.quantiles());
         let mut numbers = [0; METRICS_COUNT];
-        numbers.iter_mut().zip(self.counters.all().into_iter().chain(gauges)).for_each(|(to, number)| *to = number);
+        numbers.iter_mut().zip(all).for_each(|(to, number)| *to = number);
         Sample(numbers)
     }
 }
@@ -120,6 +120,12 @@ impl StoreInfo {
     pub fn overflow(&self) -> u64 {
         let asked = self.counters.placed.saturating_add(self.counters.refused.of(Code::OutOfStock));
         asked.saturating_sub(self.counters.completed)
+    }
+
+    /// The numbers of [`METRICS`](crate::terms::metrics::METRICS), in that order, without the quantiles at its end: those
+    /// exist only in a sample.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.counters.all().into_iter().chain(self.gauges())
     }
 
     /// The gauges but for the quantiles.

@@ -90,7 +90,7 @@ impl Store {
     /// Whether a claim can be made at all: afterwards it cannot fail.
     fn check_claim(&self, now: Ms, claim: &Claim<'_>) -> Result<(), Refusal> {
         checked_sum(self.stamp(now), claim.lease_ms.unwrap_or(self.settings.lease_ms), "LEASE")?;
-        checked_sum(self.last_token, CLAIM_MAX as u64, "the token").map(drop)
+        checked_sum(self.last_token, CLAIM_MAX as u64, "token").map(drop)
     }
 
     fn hand_out(&mut self, slot: u32, claim: &Claim<'_>, fx: &mut Effects) {
@@ -373,7 +373,9 @@ impl Store {
                 (true, true) => Ok(Some(failure)),
                 (true, false) => {
                     let id = Shown(fail.order);
-                    Err(Refusal::Mismatch(format!("order {id} failed under token {token} with another content")))
+                    Err(Refusal::Mismatch(format!(
+                        "order {id} failed under token {token} with another REASON, AFTER or FATAL"
+                    )))
                 }
                 _ => Ok(None),
             };

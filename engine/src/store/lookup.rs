@@ -264,6 +264,6 @@ pub(crate) fn same_units(a: impl Iterator<Item = Units>, b: impl Iterator<Item =
 /// A sum of quantities; past 2^53 - 1 it is refused.
 pub(crate) fn checked_sum(a: u64, b: u64, name: &'static str) -> Result<u64, Refusal> {
     a.checked_add(b).filter(|sum| *sum <= MAX_QUANTITY).ok_or_else(|| {
-        Refusal::argument(name, format!("adds up to {}, at most {MAX_QUANTITY}", u128::from(a) + u128::from(b)))
+        Refusal::argument(name, format!("must add up to at most {MAX_QUANTITY}, got {}", u128::from(a) + u128::from(b)))
     })
 }

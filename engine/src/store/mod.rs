@@ -154,12 +154,12 @@ impl Store {
         for (field, value) in fields {
             let (min, max) = (field.min(), field.max());
             if !(min..=max).contains(value) {
-                return Err(Refusal::argument(field.name(), format!("is {value}, {min} to {max} was wanted")));
+                return Err(Refusal::argument(field.name(), format!("must be from {min} to {max}, got {value}")));
             }
             settings.set(*field, *value);
         }
         if settings.closes != 0 && settings.closes <= settings.opens {
-            let problem = format!("is {}, not after opens, {}", settings.closes, settings.opens);
+            let problem = format!("must be after opens, {}, or 0, got {}", settings.opens, settings.closes);
             return Err(Refusal::argument("closes", problem));
         }
         self.touch(now, fx);

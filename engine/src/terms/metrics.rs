@@ -148,7 +148,7 @@ gauges! {
     "holds", Count, Customers, "Carts open", "live holds: units set aside until a deadline";
     "customers", Count, Customers, "Customers", "customers with a hold, an order or units that count towards the limit";
     "workers", Count, Work, "Workers", "workers that have orders under a lease";
-    "oldest-ms", Ms, Orders, "Oldest waiting", "how long ago the order that is next was placed, milliseconds; 0: no order waits";
+    "oldest-waiting-ms", Ms, Orders, "Oldest waiting", "how long ago the order that is next was placed, milliseconds; 0: no order waits";
     "p50-ms", Ms, Latency, "Half within", "half of the orders completed since the last sample took no longer from placed to completed, milliseconds; 0: there were none";
     "p99-ms", Ms, Latency, "99 % within", "99 of 100 of the orders completed since the last sample took no longer, milliseconds";
     "max-ms", Ms, Latency, "Longest", "the longest of the orders completed since the last sample, milliseconds";

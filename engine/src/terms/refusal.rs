@@ -69,7 +69,7 @@ impl fmt::Display for Refusal {
             Refusal::NoOrder(id) => write!(f, "NOORDER no order {} in this store", Shown(id)),
             Refusal::Forgotten(id) => {
                 write!(f, "NOORDER no order {} in this store; ", Shown(id))?;
-                write!(f, "name CUSTOMER and REF to return units of one that is forgotten")
+                write!(f, "to return units of a forgotten order, name CUSTOMER and REF")
             }
             Refusal::OutOfStock { sku, wanted, available } => {
                 write!(f, "OUTOFSTOCK {} wanted {wanted} available {available}", Shown(sku))

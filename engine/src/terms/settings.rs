@@ -56,20 +56,20 @@ macro_rules! settings {
 }
 
 settings! {
-    opens, Opens, "opens", 0, 0, "The sale opens at this time; 0: no bound.";
-    closes, Closes, "closes", 0, 0, "The sale closes at this time; 0: no bound.";
-    limit, Limit, "limit", 0, 0, "Units a customer may have, in live holds and in orders, net of cancels and returns; 0: no limit.";
-    hold_ms, HoldMs, "hold-ms", 600_000, 1, "How long a hold lasts that names no TTL.";
-    lease_ms, LeaseMs, "lease-ms", 30_000, 1, "How long a worker's claim lasts that names no LEASE.";
-    attempts, Attempts, "attempts", 5, 1, "Attempts an order has before it is dead.";
-    backoff_ms, BackoffMs, "backoff-ms", 100, 1, "The wait before the first retry; it doubles with each.";
-    backoff_cap_ms, BackoffCapMs, "backoff-cap-ms", 60_000, 1, "The longest wait before a retry.";
-    keep_ms, KeepMs, "keep-ms", 86_400_000, 1, "How long an ended order or hold, or a REF, is remembered for idempotency. Later, units of an order are returned by naming CUSTOMER and REF.";
-    sla_ms, SlaMs, "sla-ms", 0, 0, "An order that takes longer is late; 0: none is.";
-    history, History, "history", 100_000, 0, "Entries kept in the stream `complete`.";
-    journal, Journal, "journal", 0, 0, "Entries kept in the stream `journal`; 0: nothing is written there.";
-    metrics, Metrics, "metrics", 7_200, 0, "Entries kept in the stream `metrics`.";
-    paused, Paused, "paused", 0, 0, "While yes, nothing is handed to workers.";
+    opens, Opens, "opens", 0, 0, "When the sale opens, Unix milliseconds; 0: no bound.";
+    closes, Closes, "closes", 0, 0, "When the sale closes, Unix milliseconds; 0: no bound.";
+    limit, Limit, "limit", 0, 0, "Units one customer may have in live holds and in orders, net of cancels and returns; 0: no limit.";
+    hold_ms, HoldMs, "hold-ms", 600_000, 1, "How long a hold without TTL lasts, milliseconds.";
+    lease_ms, LeaseMs, "lease-ms", 30_000, 1, "How long a lease lasts if the claim names no LEASE, milliseconds.";
+    attempts, Attempts, "attempts", 5, 1, "How many attempts an order has before it is dead.";
+    backoff_ms, BackoffMs, "backoff-ms", 100, 1, "The wait before the first retry, milliseconds; it doubles with each retry.";
+    backoff_cap_ms, BackoffCapMs, "backoff-cap-ms", 60_000, 1, "The longest wait before a retry, milliseconds.";
+    keep_ms, KeepMs, "keep-ms", 86_400_000, 1, "How long an ended order, an ended hold or a REF is remembered for idempotency, milliseconds. After that, units of an order are returned by naming CUSTOMER and REF.";
+    sla_ms, SlaMs, "sla-ms", 0, 0, "An order that takes longer than this is late, milliseconds; 0: no order is late.";
+    history, History, "history", 100_000, 0, "How many entries the stream `…:complete` keeps.";
+    journal, Journal, "journal", 0, 0, "How many entries the stream `…:journal` keeps; 0: nothing is written to it.";
+    metrics, Metrics, "metrics", 7_200, 0, "How many entries the stream `…:metrics` keeps.";
+    paused, Paused, "paused", 0, 0, "While yes, workers get no orders.";
 }
 
 impl Field {

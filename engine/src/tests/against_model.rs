@@ -211,7 +211,7 @@ impl Pair {
         assert_eq!(self.store.has_work(), work, "whether a worker gets an order");
         assert_eq!((info.next_due, self.store.next_due()), (model.next_due().unwrap_or(0), model.next_due()));
         for (name, number) in METRICS.map(|metric| metric.name).into_iter().zip(self.store.numbers().0) {
-            if name == "oldest-ms" {
+            if name == "oldest-waiting-ms" {
                 continue;
             }
             assert_eq!(number, model.number(name), "{name}");

@@ -111,8 +111,8 @@ fn numbers_of_a_sku_that_are_wrong_are_found() {
     let (held, sold, on_hand) = (before.held as i64, before.sold as i64, before.on_hand as i64);
     assert_eq!(found(|store| store.skus.at_mut(0).held += 1), [format!("held tea {}/{held}", held + 1)]);
     assert_eq!(found(|store| store.skus.at_mut(0).sold -= 1), [format!("sold tea {}/{sold}", sold - 1)]);
-    assert_eq!(found(|store| store.skus.at_mut(0).on_hand += 3), [format!("on_hand tea {}/{on_hand}", on_hand + 3)]);
-    assert_eq!(found(|store| store.skus.at_mut(0).received -= 3), [format!("on_hand tea {on_hand}/{}", on_hand - 3)]);
+    assert_eq!(found(|store| store.skus.at_mut(0).on_hand += 3), [format!("on-hand tea {}/{on_hand}", on_hand + 3)]);
+    assert_eq!(found(|store| store.skus.at_mut(0).received -= 3), [format!("on-hand tea {on_hand}/{}", on_hand - 3)]);
     assert!(found(|store| store.skus.at_mut(0).past += 1)[0].starts_with("sold tea "));
     // One SKU's units counted for another.
     let both = found(|store| {

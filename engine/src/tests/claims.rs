@@ -129,8 +129,8 @@ fn a_token_never_passes_what_every_client_can_hold() {
     shop.claims("w", 1);
     assert!(shop.token("o0") < MAX_QUANTITY / 2);
     shop.store.last_token = MAX_QUANTITY - 5;
-    assert!(shop.refused(claim("w", 1)).starts_with("ERR the token "));
-    assert!(shop.refused(complete_and_claim("o0", "w")).starts_with("ERR the token "), "and completes nothing");
+    assert!(shop.refused(claim("w", 1)).starts_with("ERR token "));
+    assert!(shop.refused(complete_and_claim("o0", "w")).starts_with("ERR token "), "and completes nothing");
     assert_eq!(shop.state("o0"), OrderState::Claimed);
 }
 
@@ -138,7 +138,7 @@ fn a_token_never_passes_what_every_client_can_hold() {
 fn a_lease_past_all_times_is_refused() {
     let mut shop = waiting(2);
     let most = MAX_QUANTITY - shop.now;
-    let text = format!("ERR LEASE adds up to {}, at most {MAX_QUANTITY}", MAX_QUANTITY + 1);
+    let text = format!("ERR LEASE must add up to at most {MAX_QUANTITY}, got {}", MAX_QUANTITY + 1);
     assert_eq!(shop.refused(claim("w", 1).lease(most + 1)), text);
     assert_eq!(shop.refused(complete_and_claim("o0", "w").lease(most + 1)), text);
     shop.ok(claim("w", 1).lease(most));

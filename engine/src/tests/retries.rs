@@ -153,7 +153,7 @@ fn after_takes_the_place_of_the_backoff() {
     assert_eq!(shop.changes(fail("a").after(0)), failed(Retrying, 1, START));
     assert_eq!(shop.changes(fail("b").after(12_345_678)), failed(Retrying, 1, START + 12_345_678));
     let most = MAX_QUANTITY - START;
-    assert!(shop.refused(fail("c").after(most + 1)).starts_with("ERR AFTER adds up to "));
+    assert!(shop.refused(fail("c").after(most + 1)).starts_with("ERR AFTER must add up to "));
     assert_eq!(shop.changes(fail("c").after(most)), failed(Retrying, 1, MAX_QUANTITY));
     shop.wait(0);
     assert_eq!(shop.claims("w", 9), ["a"]);
@@ -197,7 +197,7 @@ fn a_failure_under_a_token_is_known_whatever_happened_since() {
     let first = shop.changes(ask.clone());
     let check = |shop: &mut Shop| {
         assert_eq!(shop.repeats(ask.clone()), first);
-        let mismatch = format!("MISMATCH order a failed under token {old} with another content");
+        let mismatch = format!("MISMATCH order a failed under token {old} with another REASON, AFTER or FATAL");
         for other in [fail("a").note("else").after(10), fail("a").note("why"), fail("a").note("why").after(11)] {
             assert_eq!(shop.refused(other.token(old)), mismatch);
         }

@@ -23,7 +23,7 @@ fn shop() -> Shop {
 #[test]
 fn a_forgotten_order_is_returned_by_naming_customer_and_ref() {
     let mut shop = shop();
-    let text = "NOORDER no order old in this store; name CUSTOMER and REF to return units of one that is forgotten";
+    let text = "NOORDER no order old in this store; to return units of a forgotten order, name CUSTOMER and REF";
     let items = [("tea", 2), ("milk", 1)];
     assert_eq!(shop.refused(give_back("old", &items)), text);
     assert_eq!(shop.refused(give_back("old", &items).by("ann")), text);

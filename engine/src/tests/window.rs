@@ -52,7 +52,7 @@ fn the_clock_that_steps_back_does_not_open_a_closed_window() {
 fn a_window_that_closes_before_it_opens_is_refused() {
     let mut shop = shop(START, START + 10);
     for fields in [vec![(Field::Closes, START)], vec![(Field::Opens, START + 10)]] {
-        assert!(shop.refused(configure(&fields)).starts_with("ERR closes is "));
+        assert!(shop.refused(configure(&fields)).starts_with("ERR closes must be after opens"));
     }
     assert_eq!((shop.store.settings().opens, shop.store.settings().closes), (START, START + 10));
     shop.ok(configure(&[(Field::Closes, 0), (Field::Opens, START + 10)]));

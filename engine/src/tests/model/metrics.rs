@@ -49,7 +49,9 @@ impl Model {
             "holds" => self.holds.values().filter(|hold| hold.state == HoldState::Live).count() as u64,
             "customers" => self.customers() as u64,
             "workers" => self.workers() as u64,
-            "oldest-ms" => self.next_order().map_or(0, |id| self.now.saturating_sub(self.orders[&id].placed_at)),
+            "oldest-waiting-ms" => {
+                self.next_order().map_or(0, |id| self.now.saturating_sub(self.orders[&id].placed_at))
+            }
             "p50-ms" => self.quantile(50),
             "p99-ms" => self.quantile(99),
             "max-ms" => self.quantile(100),
