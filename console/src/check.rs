@@ -60,10 +60,7 @@ impl Findings {
         }
     }
 
-    /// How many entries the store's streams must have.
-    ///
-    /// # Errors
-    /// When the server cannot be asked.
+    /// How many entries the store's streams must have. Fails when the server cannot be asked.
     pub fn check_streams(&mut self, connection: &mut Connection, store: &str, wanted: &[(&str, i64)]) -> Result<()> {
         for &(stream, wanted) in wanted {
             let stream = store::stream(store, stream);
@@ -73,10 +70,7 @@ impl Findings {
         Ok(())
     }
 
-    /// What STORE.AUDIT finds.
-    ///
-    /// # Errors
-    /// When the server cannot be asked, or replies something else.
+    /// What STORE.AUDIT finds. Fails when the server cannot be asked, or replies something else.
     pub fn check_audit(&mut self, connection: &mut Connection, store: &str) -> Result<()> {
         let audit: Value = cmd("STORE.AUDIT").arg(store).query(connection).context("asking STORE.AUDIT")?;
         let lines = Vec::<Value>::from_redis_value(audit).context("reading the reply of STORE.AUDIT")?;
@@ -85,10 +79,7 @@ impl Findings {
     }
 }
 
-/// What STORE.INFO says.
-///
-/// # Errors
-/// When the server cannot be asked.
+/// What STORE.INFO says. Fails when the server cannot be asked.
 pub fn info(connection: &mut Connection, store: &str) -> Result<Fields> {
     cmd("STORE.INFO").arg(store).query(connection).context("asking STORE.INFO")
 }

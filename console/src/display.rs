@@ -37,10 +37,8 @@ impl Display {
         self.last.is_none_or(|last| last.elapsed() >= interval)
     }
 
-    /// Shows `picture` in place of the last one, or `line` where there is no terminal.
-    ///
-    /// # Errors
-    /// When standard output is closed.
+    /// Shows `picture` in place of the last one, or `line` where there is no terminal. Fails when standard output is
+    /// closed.
     pub fn show(
         &mut self,
         picture: impl FnOnce() -> Vec<String>,
@@ -77,10 +75,7 @@ impl Display {
         }
     }
 
-    /// Takes the last picture away, so that a summary can stand in its place.
-    ///
-    /// # Errors
-    /// When standard output is closed.
+    /// Takes the last picture away, so that a summary can stand in its place. Fails when standard output is closed.
     pub fn clear(&mut self) -> std::io::Result<()> {
         if !self.in_place {
             return Ok(());

@@ -16,10 +16,7 @@ impl FromRedisValue for Fields {
 }
 
 impl Fields {
-    /// A field's value.
-    ///
-    /// # Errors
-    /// When there is no such field, or it is of another kind.
+    /// A field's value. Fails when there is no such field, or it is of another kind.
     pub fn get<T: FromRedisValue>(&self, name: &str) -> Result<T, ParsingError> {
         let value = self.0.get(name).ok_or_else(|| ParsingError::from(format!("the reply has no field {name}")))?;
         T::from_redis_value(value.clone())
@@ -89,11 +86,8 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// Makes sure that nothing of the store is in the way; with `force`, removes what is.
-///
-/// # Errors
-/// When the store is there and `force` is not set, when its key holds something else, or when the server does not know
-/// the module's commands.
+/// Makes sure that nothing of the store is in the way; with `force`, removes what is. Fails when the store is there and
+/// `force` is not set, when its key holds something else, or when the server does not know the module's commands.
 pub fn make_way(connection: &mut Connection, store: &str, force: bool) -> Result<()> {
     let known: Vec<Value> = cmd("COMMAND").arg("INFO").arg("STORE.SET").query(connection)?;
     if matches!(known.first(), None | Some(Value::Nil)) {

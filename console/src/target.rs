@@ -30,10 +30,8 @@ pub struct OwnArgs {
 }
 
 impl TargetArgs {
-    /// The server to work on: `--url`, or one of our own with `config` added to its configuration.
-    ///
-    /// # Errors
-    /// When the server, its binary or the module is missing, or when it does not start.
+    /// The server to work on: `--url`, or one of our own with `config` added to its configuration. Fails when the
+    /// server, its binary or the module is missing, or when it does not start.
     pub fn open(&self, config: &[&str]) -> Result<Target> {
         match &self.url {
             Some(url) => Ok(Target::Given(url.clone())),
@@ -43,10 +41,8 @@ impl TargetArgs {
 }
 
 impl OwnArgs {
-    /// Starts a server, with the module or without, with `config` added to its configuration.
-    ///
-    /// # Errors
-    /// When the binary or the module is missing, or when the server does not start.
+    /// Starts a server, with the module or without, with `config` added to its configuration. Fails when the binary or
+    /// the module is missing, or when the server does not start.
     pub fn start(&self, with_module: bool, config: &[&str]) -> Result<Server> {
         let modules = if with_module { vec![self.find_module()?] } else { Vec::new() };
         let options = Options { program: self.redis_server.clone(), modules, ..Options::default() };
@@ -88,10 +84,7 @@ impl Target {
         }
     }
 
-    /// Connects.
-    ///
-    /// # Errors
-    /// When the address is none, or nobody answers there.
+    /// Connects. Fails when the address is none, or nobody answers there.
     pub fn connect(&self) -> Result<redis::Connection> {
         connect(&self.url())
     }
@@ -105,10 +98,7 @@ impl Target {
     }
 }
 
-/// Connects to a server.
-///
-/// # Errors
-/// When the address is none, or nobody answers there.
+/// Connects to a server. Fails when the address is none, or nobody answers there.
 pub fn connect(url: &str) -> Result<redis::Connection> {
     let client = redis::Client::open(url)
         .with_context(|| format!("'{url}' is no address of a server: wanted redis://host:port"))?;

@@ -41,10 +41,7 @@ struct PipelineResult {
     cases: Vec<Row<Case>>,
 }
 
-/// Measures every case at every depth.
-///
-/// # Errors
-/// When the server does not start or answers a command with an error.
+/// Measures every case at every depth. Fails when the server does not start or answers a command with an error.
 pub fn run(subject: &SubjectArgs, args: &CpuArgs, rounds: u32, ops: u64) -> Result<Part> {
     let mut subject = Subject::start(subject, &args.cases, &[])?;
     let (mut results, mut bars) = (Vec::new(), Vec::new());

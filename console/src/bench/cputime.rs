@@ -23,10 +23,8 @@ pub struct CpuTime {
 }
 
 impl CpuTime {
-    /// Waits until the main thread sleeps (its counter is behind while it runs), then reads.
-    ///
-    /// # Errors
-    /// When the process is gone, never gets idle, or the kernel keeps no such counters.
+    /// Waits until the main thread sleeps (its counter is behind while it runs), then reads. Fails when the process is
+    /// gone, never gets idle, or the kernel keeps no such counters.
     pub fn when_idle(pid: u32) -> Result<CpuTime> {
         let deadline = Instant::now() + IDLE_DEADLINE;
         while !is_sleeping(pid)? {
@@ -38,10 +36,8 @@ impl CpuTime {
         CpuTime::now(pid)
     }
 
-    /// Reads at once; up to a scheduler tick behind while the server is busy.
-    ///
-    /// # Errors
-    /// When the process is gone or the kernel keeps no such counters.
+    /// Reads at once; up to a scheduler tick behind while the server is busy. Fails when the process is gone or the
+    /// kernel keeps no such counters.
     pub fn now(pid: u32) -> Result<CpuTime> {
         let (main_ns, waited_ns) = schedstat(&format!("/proc/{pid}/task/{pid}"))?;
         let mut process_ns = 0;
@@ -68,18 +64,12 @@ impl CpuTime {
 pub struct Stolen(Duration);
 
 impl Stolen {
-    /// Begins to measure.
-    ///
-    /// # Errors
-    /// When /proc/stat cannot be read.
+    /// Begins to measure. Fails when /proc/stat cannot be read.
     pub fn start() -> Result<Stolen> {
         since_boot().map(Stolen)
     }
 
-    /// Milliseconds of one core that were taken since.
-    ///
-    /// # Errors
-    /// As [`Stolen::start`].
+    /// Milliseconds of one core that were taken since. Fails as [`Stolen::start`].
     pub fn ms(&self) -> Result<u64> {
         Ok(u64::try_from(since_boot()?.saturating_sub(self.0).as_millis())?)
     }
@@ -122,10 +112,8 @@ fn parse_state(stat: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
     use super::{CpuTime, parse_schedstat, parse_state, parse_stolen};
+    use holdfast_lab::wait::{DEADLINE, wait_until};
 
     #[test]
     fn reads_what_the_kernel_writes() {
@@ -136,33 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn counts_what_a_thread_used() {
-        const BUSY: Duration = Duration::from_millis(60);
+    fn counts_what_a_thread_uses() {
+        const BUSY_NS: u64 = 20_000_000;
         let pid = std::process::id();
-        let before = CpuTime::now(pid).unwrap();
-        let (spun, has_spun) = mpsc::channel();
-        let (read, may_end) = mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            while thread_cpu_time() < BUSY {
-                std::hint::spin_loop();
-            }
-            spun.send(()).unwrap();
-            // A thread that has ended is counted no more: stay until it was read.
-            may_end.recv().unwrap();
+        let before = CpuTime::now(pid).expect("counters");
+        wait_until(DEADLINE, "this thread's time is counted", || {
+            // Threads of other tests that end meanwhile take their share out of the sum: it is read again.
+            CpuTime::now(pid).is_ok_and(|now| now.since(before).process_ns >= BUSY_NS)
         });
-        has_spun.recv().unwrap();
-        let used = CpuTime::now(pid).unwrap().since(before);
-        read.send(()).unwrap();
-        thread.join().unwrap();
-        // Half of it: threads of other tests that ended meanwhile have taken their share out of the sum.
-        assert!(u128::from(used.process_ns) >= BUSY.as_nanos() / 2, "{used:?}");
-    }
-
-    /// What this thread used, by another way than the one under test.
-    fn thread_cpu_time() -> Duration {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` outlives the call.
-        assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
 }

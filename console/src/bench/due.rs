@@ -55,10 +55,8 @@ struct DueResult {
     stolen_ms: u64,
 }
 
-/// Reserves `holds` holds of one unit each for the same deadline, and waits for it.
-///
-/// # Errors
-/// When the server does not start, answers a command with an error, or the units never come back.
+/// Reserves `holds` holds of one unit each for the same deadline, and waits for it. Fails when the server does not
+/// start, answers a command with an error, or the units never come back.
 pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
     let mut subject = Subject::start(subject, &[Case::Reserve], &[])?;
     Case::Reserve.prepare(&mut subject.control)?;

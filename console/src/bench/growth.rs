@@ -47,10 +47,7 @@ struct GrowthResult {
     xadd: Vec<Step>,
 }
 
-/// Places `orders` open orders and watches.
-///
-/// # Errors
-/// When the server does not start or answers a command with an error.
+/// Places `orders` open orders and watches. Fails when the server does not start or answers a command with an error.
 pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     let xadd = grow(args, Case::Xadd, orders)?;
     let place = grow(args, Case::Place, orders)?;

@@ -38,10 +38,8 @@ impl LoadResult {
     }
 }
 
-/// Saves and loads `orders` open orders, and for comparison as many bare stream entries.
-///
-/// # Errors
-/// When a server does not start, answers a command with an error, or has not all orders after the load.
+/// Saves and loads `orders` open orders, and for comparison as many bare stream entries. Fails when a server does not
+/// start, answers a command with an error, or has not all orders after the load.
 pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     // With an AOF the server would load that instead.
     let args = args.without_aof();

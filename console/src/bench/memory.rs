@@ -27,10 +27,8 @@ struct MemoryResult {
     lua_bytes: f64,
 }
 
-/// Places `orders` open orders, and the same with XADD and with the script.
-///
-/// # Errors
-/// When the server does not start or answers a command with an error.
+/// Places `orders` open orders, and the same with XADD and with the script. Fails when the server does not start or
+/// answers a command with an error.
 pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let each = |bytes: u64| bytes as f64 / orders as f64;

@@ -36,10 +36,7 @@ struct MetricsResult {
     samples: u64,
 }
 
-/// Measures.
-///
-/// # Errors
-/// When the server does not start or answers a command with an error.
+/// Measures. Fails when the server does not start or answers a command with an error.
 pub fn run(args: &SubjectArgs, rounds: u32, ops: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let mut often_samples = Vec::new();

@@ -116,10 +116,8 @@ impl BenchArgs {
     }
 }
 
-/// Runs the measurements, prints their tables and the bars, and writes the JSON.
-///
-/// # Errors
-/// When a server cannot be started, answers a command with an error or goes away, or the file cannot be written.
+/// Runs the measurements, prints their tables and the bars, and writes the JSON. Fails when a server cannot be started,
+/// answers a command with an error or goes away, or the file cannot be written.
 pub fn run(args: BenchArgs) -> Result<()> {
     let conditions = Subject::start(&args.subject, &[], &[])?.conditions()?;
     println!("{conditions}");

@@ -86,10 +86,7 @@ impl PingProbe {
         PingProbe { stop, thread }
     }
 
-    /// Stops and sums up; a PING under way is waited for.
-    ///
-    /// # Errors
-    /// When the server stopped answering.
+    /// Stops and sums up; a PING under way is waited for. Fails when the server stopped answering.
     pub fn stop(self) -> Result<Waits> {
         self.stop.store(true, Ordering::Relaxed);
         let waits = self.thread.join().map_err(|_| anyhow!("the probing thread panicked"))??;

@@ -16,10 +16,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// A result with its bars.
-    ///
-    /// # Errors
-    /// When the result cannot be written as JSON.
+    /// A result with its bars. Fails when the result cannot be written as JSON.
     pub fn new(result: impl Serialize, bars: impl IntoIterator<Item = Bar>) -> Result<Part> {
         Ok(Part { result: serde_json::to_value(result)?, bars: bars.into_iter().collect() })
     }

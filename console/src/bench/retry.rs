@@ -71,10 +71,8 @@ struct BurstResult {
     all_claimed_ms: f64,
 }
 
-/// Lets `retries` orders fail one by one, and twice `burst` orders for the same millisecond.
-///
-/// # Errors
-/// When the server does not start, answers a command with an error, or an order never comes back.
+/// Lets `retries` orders fail one by one, and twice `burst` orders for the same millisecond. Fails when the server does
+/// not start, answers a command with an error, or an order never comes back.
 pub fn run(args: &SubjectArgs, retries: u64, burst: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let stolen = Stolen::start()?;

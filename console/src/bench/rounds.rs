@@ -65,19 +65,14 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Begins to measure.
-    ///
-    /// # Errors
-    /// When the server does not get idle, or a process is gone.
+    /// Begins to measure. Fails when the server does not get idle, or a process is gone.
     pub fn start(subject: &Subject, client_pid: u32) -> Result<Meter> {
         let (server, client) = (subject.cpu()?, CpuTime::now(client_pid)?);
         Ok(Meter { server, client, client_pid, start: Instant::now() })
     }
 
-    /// What `ops` operations took since, in `seconds` by the client's own clock, or by this one's.
-    ///
-    /// # Errors
-    /// As [`Meter::start`].
+    /// What `ops` operations took since, in `seconds` by the client's own clock, or by this one's. Fails as
+    /// [`Meter::start`].
     pub fn stop(self, subject: &Subject, ops: u64, seconds: Option<f64>) -> Result<Sample> {
         let seconds = seconds.unwrap_or(self.start.elapsed().as_secs_f64());
         let client = CpuTime::now(self.client_pid)?.since(self.client);

@@ -77,10 +77,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Starts a server, with the module where `cases` hold a command of it.
-    ///
-    /// # Errors
-    /// When the server does not start.
+    /// Starts a server, with the module where `cases` hold a command of it. Fails when the server does not start.
     pub fn start(args: &SubjectArgs, cases: &[Case], config: &[&str]) -> Result<Subject> {
         let with_module = cases.iter().any(|case| case.needs_module());
         let server = args.own.start(with_module, &[config, args.aof.config()].concat())?;
@@ -93,23 +90,13 @@ impl Subject {
         Ok(Subject { server, control, script_sha, pid, realtime: args.realtime })
     }
 
-    /// A connection to send load over.
-    ///
-    /// # Errors
-    /// When the server is gone.
+    /// A connection to send load over. Fails when the server is gone.
     pub fn wire(&self) -> Result<Wire> {
         Wire::connect(&self.server.url())
     }
 
-    /// Whether the server runs with real-time priority.
-    pub fn is_realtime(&self) -> bool {
-        self.realtime
-    }
-
     /// Starts a worker: a thread with a connection of its own that reports what it does. Its error is its last report.
-    ///
-    /// # Errors
-    /// When the server is gone.
+    /// Fails when the server is gone.
     pub fn start_worker<T: Send + 'static>(
         &self,
         work: impl FnOnce(Wire, &Sender<Result<T>>) -> Result<()> + Send + 'static,
@@ -125,26 +112,18 @@ impl Subject {
         Ok(received)
     }
 
-    /// Starts to probe the server with PING.
-    ///
-    /// # Errors
-    /// When the server is gone.
+    /// Starts to probe the server with PING. Fails when the server is gone.
     pub fn probe(&self) -> Result<PingProbe> {
         Ok(PingProbe::start(self.wire()?, self.realtime))
     }
 
-    /// The CPU time used so far, read when the server has nothing to do.
-    ///
-    /// # Errors
-    /// When the process is gone or does not get idle.
+    /// The CPU time used so far, read when the server has nothing to do. Fails when the process is gone or does not get
+    /// idle.
     pub fn cpu(&self) -> Result<CpuTime> {
         CpuTime::when_idle(self.pid)
     }
 
-    /// The CPU time used so far, read at once.
-    ///
-    /// # Errors
-    /// When the process is gone.
+    /// The CPU time used so far, read at once. Fails when the process is gone.
     pub fn cpu_now(&self) -> Result<CpuTime> {
         CpuTime::now(self.pid)
     }
@@ -157,19 +136,14 @@ impl Subject {
         })
     }
 
-    /// Runs commands `numbers` of `case` in pipelines of `depth`, made as they are sent.
-    ///
-    /// # Errors
-    /// When the server answers one with an error.
+    /// Runs commands `numbers` of `case` in pipelines of `depth`, made as they are sent. Fails when the server answers
+    /// one with an error.
     pub fn fill(&self, case: Case, numbers: Range<u64>, depth: u64) -> Result<()> {
         let mut wire = self.wire()?;
         self.batches(case, numbers, depth).try_for_each(|batch| wire.exchange(&batch).map(drop)).context(case.label())
     }
 
-    /// One section of INFO as field and value.
-    ///
-    /// # Errors
-    /// When the server is gone.
+    /// One section of INFO as field and value. Fails when the server is gone.
     pub fn info(&mut self, section: &str) -> Result<HashMap<String, String>> {
         let text: String = cmd("INFO").arg(section).query(&mut self.control)?;
         let fields = text.lines().filter_map(|line| line.split_once(':'));
@@ -182,10 +156,8 @@ impl Subject {
         value.parse().with_context(|| format!("INFO {section}: {field} is {value:?}"))
     }
 
-    /// Bytes the server's data takes, once the connections that sent it are gone with their buffers.
-    ///
-    /// # Errors
-    /// When they stay.
+    /// Bytes the server's data takes, once the connections that sent it are gone with their buffers. Fails when they
+    /// stay.
     pub fn settled_memory_bytes(&mut self) -> Result<u64> {
         wait_for(SETTLE_DEADLINE, "the server has no other clients and frees nothing", || {
             let is_settled = self.info_number("clients", "connected_clients")? == 1
@@ -195,19 +167,14 @@ impl Subject {
         self.info_number("memory", "used_memory")
     }
 
-    /// What MEMORY USAGE says of `key`, all of it counted and nothing sampled; 0 where there is no such key.
-    ///
-    /// # Errors
-    /// When the server is gone.
+    /// What MEMORY USAGE says of `key`, all of it counted and nothing sampled; 0 where there is no such key. Fails when
+    /// the server is gone.
     pub fn memory_usage_bytes(&mut self, key: &str) -> Result<u64> {
         let bytes: Option<u64> = cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0).query(&mut self.control)?;
         Ok(bytes.unwrap_or(0))
     }
 
-    /// The server's version, allocator and persistence, the machine's cores and kernel.
-    ///
-    /// # Errors
-    /// When the server is gone.
+    /// The server's version, allocator and persistence, the machine's cores and kernel. Fails when the server is gone.
     pub fn conditions(&mut self) -> Result<String> {
         let server = self.info("server")?;
         let memory = self.info("memory")?;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use rand::RngExt;
 use redis::{Cmd, Value, cmd};
@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use super::cputime::Stolen;
 use super::probe::{Waits, histogram};
-use super::realtime;
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
@@ -105,10 +104,8 @@ struct WayResult {
     waits: Waits,
 }
 
-/// Wakes a worker `wakes` times in each way.
-///
-/// # Errors
-/// When the server does not start, answers a command with an error, or hands out nothing.
+/// Wakes a worker `wakes` times in each way. Fails when the server does not start, answers a command with an error, or
+/// hands out nothing.
 pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let stolen = Stolen::start()?;
@@ -130,29 +127,24 @@ pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
 }
 
 fn turn(subject: &Subject, way: Way, wakes: u64, waits: &mut Histogram<u64>) -> Result<()> {
-    let (wire, realtime) = (subject.wire()?, subject.is_realtime());
     let start = |wait| subject.start_worker(move |wire, times| work(way, wire, wait, wakes + WARM_UP, times));
     let worker = way.wait().map(start).transpose()?;
     // A thread of its own, so that its priority is nobody else's.
-    std::thread::scope(|scope| {
-        let waker = scope.spawn(move || {
-            realtime::favour_this_thread(realtime)?;
-            wake_all(way, wire, wakes, waits, worker)
-        });
-        waker.join().map_err(|_| anyhow!("the waking thread panicked"))?
-    })
+    let waker = subject.start_worker(move |wire, seen| Ok(seen.send(wake_all(way, wire, wakes, worker))?))?;
+    waits.add(waker.recv().context("the waking thread panicked")??)?;
+    Ok(())
 }
 
 /// When a worker began to wait and when it had read what it was given, in turn.
 type Times = Receiver<Result<Instant>>;
 
 /// Wakes the worker again and again, at moments of no pattern, and records how long each took.
-fn wake_all(way: Way, mut wire: Wire, wakes: u64, waits: &mut Histogram<u64>, worker: Option<Times>) -> Result<()> {
+fn wake_all(way: Way, mut wire: Wire, wakes: u64, worker: Option<Times>) -> Result<Histogram<u64>> {
     let next = || match &worker {
         Some(times) => times.recv().context("the worker ended")?,
         None => Ok(Instant::now()),
     };
-    let mut random = rand::rng();
+    let (mut random, mut waits) = (rand::rng(), histogram()?);
     for n in 0..wakes + WARM_UP {
         let wake = Batch::from_iter([way.wake(n)]);
         next()?;
@@ -164,7 +156,7 @@ fn wake_all(way: Way, mut wire: Wire, wakes: u64, waits: &mut Histogram<u64>, wo
             waits.saturating_record(u64::try_from(took.as_micros())?);
         }
     }
-    Ok(())
+    Ok(waits)
 }
 
 /// Waits, is woken, completes what it was given, and waits again; reports when it waits and when it was woken.

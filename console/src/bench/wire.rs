@@ -37,45 +37,31 @@ impl FromIterator<Cmd> for Batch {
 pub struct Wire(Connection);
 
 impl Wire {
-    /// Connects.
-    ///
-    /// # Errors
-    /// When nobody answers there.
+    /// Connects. Fails when nobody answers there.
     pub fn connect(url: &str) -> Result<Wire> {
         let connection = connect(url)?;
         connection.set_read_timeout(Some(REPLY_DEADLINE))?;
         Ok(Wire(connection))
     }
 
-    /// Sends commands whose replies are received later.
-    ///
-    /// # Errors
-    /// When the server is gone.
+    /// Sends commands whose replies are received later. Fails when the server is gone.
     pub fn send(&mut self, batch: &Batch) -> Result<()> {
         self.0.send_packed_command(&batch.bytes).context("sending commands")
     }
 
-    /// Waits for the reply to one command that was sent.
-    ///
-    /// # Errors
-    /// When the server answers with an error, hangs or closes the connection.
+    /// Waits for the reply to one command that was sent. Fails when the server answers with an error, hangs or closes
+    /// the connection.
     pub fn receive(&mut self) -> Result<Value> {
         Ok(self.0.recv_response().and_then(Value::extract_error)?)
     }
 
-    /// Sends a batch and waits for all replies.
-    ///
-    /// # Errors
-    /// As [`Wire::send`] and [`Wire::receive`].
+    /// Sends a batch and waits for all replies. Fails as [`Wire::send`] and [`Wire::receive`].
     pub fn exchange(&mut self, batch: &Batch) -> Result<Vec<Value>> {
         self.send(batch)?;
         (0..batch.commands).map(|_| self.receive()).collect()
     }
 
-    /// As [`Wire::exchange`], for one command.
-    ///
-    /// # Errors
-    /// As [`Wire::exchange`].
+    /// As [`Wire::exchange`], for one command. Fails as [`Wire::exchange`].
     pub fn call(&mut self, command: &Cmd) -> Result<Value> {
         self.send(&Batch::from_iter([command.clone()]))?;
         self.receive()

@@ -79,10 +79,8 @@ impl Case {
         }
     }
 
-    /// Empties the server and makes what the case's commands need: stock, and the window and limit to check.
-    ///
-    /// # Errors
-    /// When the server refuses a command.
+    /// Empties the server and makes what the case's commands need: stock, and the window and limit to check. Fails when
+    /// the server refuses a command.
     pub fn prepare(self, server: &mut Connection) -> RedisResult<()> {
         cmd("FLUSHALL").arg("SYNC").exec(server)?;
         let (command, key) = match self {
@@ -102,18 +100,13 @@ pub fn reserve(n: u64) -> Cmd {
     cmd("INV.RESERVE").arg(STORE).arg(order_id(n)).arg("CUSTOMER").arg(customer_id(n)).take()
 }
 
-/// Loads the script the module is compared with; its SHA1 is what [`Case::command`] wants.
-///
-/// # Errors
-/// When the server cannot compile it.
+/// Loads the script the module is compared with; its SHA1 is what [`Case::command`] wants. Fails when the server cannot
+/// compile it.
 pub fn load_script(server: &mut Connection) -> RedisResult<String> {
     load(server, SCRIPT)
 }
 
-/// Loads a script; its SHA1.
-///
-/// # Errors
-/// When the server cannot compile it.
+/// Loads a script; its SHA1. Fails when the server cannot compile it.
 pub fn load(server: &mut Connection, script: &str) -> RedisResult<String> {
     cmd("SCRIPT").arg("LOAD").arg(script).query(server)
 }
@@ -168,19 +161,13 @@ pub struct Held {
 }
 
 impl Held {
-    /// The order in a map of ORDER.CLAIM.
-    ///
-    /// # Errors
-    /// When the map lacks a field.
+    /// The order in a map of ORDER.CLAIM. Fails when the map lacks a field.
     pub fn of(order: Value) -> Result<Held> {
         let order = Fields::from_redis_value(order)?;
         Ok(Held { id: order.get("order")?, token: order.get("token")? })
     }
 
-    /// The orders in a reply of ORDER.CLAIM.
-    ///
-    /// # Errors
-    /// When it is none.
+    /// The orders in a reply of ORDER.CLAIM. Fails when it is none.
     pub fn all(claimed: Value) -> Result<Vec<Held>> {
         Vec::<Value>::from_redis_value(claimed)?.into_iter().map(Held::of).collect()
     }

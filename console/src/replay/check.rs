@@ -14,10 +14,7 @@ const SKUS_PER_READ: usize = 500;
 const SHOWN_MAX: usize = 10;
 
 /// Compares every SKU's counts, the streams, STORE.INFO and STORE.AUDIT with the replay's own books: the disagreements,
-/// and how many SKUs are right.
-///
-/// # Errors
-/// When the server cannot be asked.
+/// and how many SKUs are right. Fails when the server cannot be asked.
 pub fn check(
     connection: &mut Connection,
     store: &str,

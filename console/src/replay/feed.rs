@@ -1,7 +1,6 @@
 //! Feeds invoices to the server in pipelines, and enters into the books what the server said yes to.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use redis::{Cmd, Connection, Pipeline, RedisResult, Value, cmd};
@@ -106,10 +105,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Receives `units` of each SKU (INV.SET).
-    ///
-    /// # Errors
-    /// When the server refuses.
+    /// Receives `units` of each SKU (INV.SET). Fails when the server refuses.
     pub fn receive(&mut self, units: &[i64]) -> Result<()> {
         let skus: Vec<_> = self.book.skus.iter().zip(units).collect();
         for chunk in skus.chunks(SKUS_PER_ROUND_TRIP) {
@@ -123,10 +119,7 @@ impl<'a> Feed<'a> {
         Ok(())
     }
 
-    /// Sends an invoice, or lets it wait for company until the pipeline is full.
-    ///
-    /// # Errors
-    /// When the connection fails.
+    /// Sends an invoice, or lets it wait for company until the pipeline is full. Fails when the connection fails.
     pub fn invoice(&mut self, invoice: &Invoice) -> Result<()> {
         self.counts.invoices += 1;
         self.counts.lines_read += u64::try_from(invoice.lines.len())?;
@@ -226,10 +219,7 @@ impl<'a> Feed<'a> {
         self.asked.push(asked);
     }
 
-    /// Sends what waits, and enters the replies.
-    ///
-    /// # Errors
-    /// When the connection fails, or the server leaves a reply out.
+    /// Sends what waits, and enters the replies. Fails when the connection fails, or the server leaves a reply out.
     pub fn flush(&mut self) -> Result<()> {
         if self.asked.is_empty() {
             return Ok(());
@@ -305,30 +295,4 @@ pub fn units_needed(book: &Book) -> Vec<i64> {
         needed[line.sku] += line.quantity;
     }
     needed
-}
-
-/// Holds orders back, so that no more are sent than asked for.
-#[derive(Debug)]
-pub struct Pace {
-    started: Instant,
-    per_second: f64,
-    sent: u64,
-}
-
-impl Pace {
-    /// At most so many a second.
-    pub fn new(per_second: f64) -> Pace {
-        Pace { started: Instant::now(), per_second, sent: 0 }
-    }
-
-    /// How long the next one has to wait; zero when it is due.
-    pub fn wait(&self) -> Duration {
-        let due = Duration::from_secs_f64(self.sent as f64 / self.per_second);
-        due.saturating_sub(self.started.elapsed())
-    }
-
-    /// Counts one that was sent.
-    pub fn count(&mut self) {
-        self.sent += 1;
-    }
 }

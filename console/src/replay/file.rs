@@ -88,10 +88,8 @@ pub struct Book {
 
 impl Book {
     /// Reads a CSV, compressed with gzip or not, and keeps the invoices of `period`. An invoice is of the day of its
-    /// first line, so that none is cut in two.
-    ///
-    /// # Errors
-    /// When the file cannot be read, lacks a column, or has a line that does not parse (the error names the line).
+    /// first line, so that none is cut in two. Fails when the file cannot be read, lacks a column, or has a line that
+    /// does not parse (the error names the line).
     pub fn read(path: &Path, period: &Period) -> Result<Book> {
         let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
         let text = decompressed(file).with_context(|| format!("reading {}", path.display()))?;

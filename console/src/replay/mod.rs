@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use redis::cmd;
 
-use self::feed::{Counts, Feed, Pace};
+use self::feed::{Counts, Feed};
 use self::file::{Book, Period};
 use crate::check::Findings;
 use crate::display::Display;
@@ -61,10 +61,8 @@ fn positive(text: &str) -> Result<f64> {
     Ok(number)
 }
 
-/// Replays the file.
-///
-/// # Errors
-/// When the file or the server cannot be used, or when the server's books disagree with the file.
+/// Replays the file. Fails when the file or the server cannot be used, or when the server's books disagree with the
+/// file.
 pub fn run(args: ReplayArgs) -> Result<()> {
     let period = Period { from: args.from, to: args.to };
     let book = Book::read(&args.file, &period)?;
@@ -106,17 +104,14 @@ fn open_store(feed: &mut Feed, args: &ReplayArgs, book: &Book) -> Result<()> {
 }
 
 fn replay(feed: &mut Feed, args: &ReplayArgs, book: &Book) -> Result<()> {
-    let mut pace = args.rate.map(Pace::new);
     let mut display = Display::new(LINE_INTERVAL);
     let started = Instant::now();
-    for invoice in &book.invoices {
-        if let Some(pace) = &mut pace {
-            let wait = pace.wait();
-            if !wait.is_zero() {
-                feed.flush()?;
-                std::thread::sleep(wait);
-            }
-            pace.count();
+    for (nth, invoice) in book.invoices.iter().enumerate() {
+        let due = Duration::from_secs_f64(args.rate.map_or(0.0, |rate| nth as f64 / rate));
+        let wait = due.saturating_sub(started.elapsed());
+        if !wait.is_zero() {
+            feed.flush()?;
+            std::thread::sleep(wait);
         }
         feed.invoice(invoice)?;
         if display.is_due() {

@@ -163,7 +163,9 @@ impl Visit {
         match self.shop.place(&order, &self.customer, Basket::Cart(&self.hold())).await {
             Err(refusal) if refusal.is("EXPIRED") => drop(self.buy_as(self.order(2)).await),
             Err(_) => {}
-            Ok(()) => self.shop.ledger().complain(format!("order {order} was placed from a cart that had expired")),
+            Ok(()) => {
+                self.shop.ledger().complaints.add(format!("order {order} was placed from a cart that had expired"))
+            }
         }
     }
 

@@ -23,7 +23,8 @@ impl Latency {
         Latency(histogram.expect("bounds that are in order"))
     }
 
-    fn record(&mut self, time: Duration) {
+    /// Records a time.
+    pub fn record(&mut self, time: Duration) {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(LATENCY_MAX_MICROS));
     }
 
@@ -181,7 +182,7 @@ impl Ledger {
     /// Enters that the server said yes to an order. A second yes must be the same as the first.
     pub fn placed(&mut self, id: &str, entry: &str) {
         let Some(order) = self.orders.get_mut(id) else {
-            return self.complain(format!("order {id} was acknowledged, and nobody sent it"));
+            return self.complaints.add(format!("order {id} was acknowledged, and nobody sent it"));
         };
         match &order.entry {
             None => {
@@ -193,7 +194,7 @@ impl Ledger {
             Some(first) if first == entry => self.counts.same_reply += 1,
             Some(first) => {
                 let complaint = format!("order {id} was acknowledged as {first}, and then as {entry}");
-                self.complain(complaint);
+                self.complaints.add(complaint);
             }
         }
     }
@@ -201,7 +202,7 @@ impl Ledger {
     /// Enters a refusal. An order that was acknowledged before cannot be refused afterwards.
     pub fn refused(&mut self, id: &str, code: &str, message: &str) {
         if self.orders.get(id).is_some_and(|order| order.entry.is_some()) {
-            return self.complain(format!("order {id} was acknowledged, and then refused: {message}"));
+            return self.complaints.add(format!("order {id} was acknowledged, and then refused: {message}"));
         }
         self.count_refusal(code);
     }
@@ -209,11 +210,6 @@ impl Ledger {
     /// Counts a refusal.
     pub fn count_refusal(&mut self, code: &str) {
         *self.counts.refused.entry(code.to_string()).or_default() += 1;
-    }
-
-    /// Enters how long a placing took, whatever came of it.
-    pub fn placing_took(&mut self, time: Duration) {
-        self.placing.record(time);
     }
 
     /// Enters that a worker has an order in hand, and how long it waited, where the worker knows.
@@ -232,7 +228,7 @@ impl Ledger {
     /// Enters that an order is dead, as its worker heard, or as the stream of dead letters says.
     pub fn died(&mut self, id: &str) {
         let Some(order) = self.orders.get_mut(id) else {
-            return self.complain(format!("order {id} is dead, and nobody sent it"));
+            return self.complaints.add(format!("order {id} is dead, and nobody sent it"));
         };
         // What a worker heard may be late: the order can have been queued again, and have ended, since.
         if !order.has_ended() && order.state != State::Dead {
@@ -250,7 +246,7 @@ impl Ledger {
     pub fn cancelled(&mut self, id: &str) {
         match self.orders.get_mut(id) {
             Some(order) if !order.has_ended() => order.change(State::Cancelled, &mut self.counts),
-            _ => self.complain(format!("order {id} was cancelled, and had ended before or never been sent")),
+            _ => self.complaints.add(format!("order {id} was cancelled, and had ended before or never been sent")),
         }
     }
 
@@ -265,14 +261,9 @@ impl Ledger {
             order => {
                 let was_completed = order.is_some_and(|order| matches!(order.state, State::Completed(_)));
                 self.counts.doubled += u64::from(was_completed);
-                self.complain(format!("order {id} was completed, and had ended before or never been sent"));
+                self.complaints.add(format!("order {id} was completed, and had ended before or never been sent"));
             }
         }
-    }
-
-    /// Notes what must never happen.
-    pub fn complain(&mut self, complaint: String) {
-        self.complaints.add(complaint);
     }
 
     /// Orders acknowledged that have not ended and are not dead, as far as clients know.

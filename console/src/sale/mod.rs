@@ -100,11 +100,8 @@ impl SaleArgs {
     }
 }
 
-/// Runs the sale.
-///
-/// # Errors
-/// When no server can be started or reached, or when anything does not come out right: units unsold or oversold, an
-/// order lost, an audit that is not clean.
+/// Runs the sale. Fails when no server can be started or reached, or when anything does not come out right: units
+/// unsold or oversold, an order lost, an audit that is not clean.
 pub fn run(args: SaleArgs) -> Result<()> {
     let target = args.target.open(&SERVER_CONFIG)?;
     // On our own server the page may write: dead orders can be queued anew, to see what happens.

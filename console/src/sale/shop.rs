@@ -64,10 +64,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Connects to the server, and starts the clock.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
+    /// Connects to the server, and starts the clock. Fails when the server cannot be reached.
     pub async fn connect(
         url: &str,
         name: &str,
@@ -107,18 +104,12 @@ impl Shop {
         tokio::time::sleep_until((self.started + time).into()).await;
     }
 
-    /// A connection of one's own.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
+    /// A connection of one's own. Fails when the server cannot be reached.
     pub async fn own_connection(&self) -> Result<ConnectionManager> {
         self.waiting_connection(Duration::ZERO).await
     }
 
-    /// A connection of one's own, for calls that wait so long at the server.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
+    /// A connection of one's own, for calls that wait so long at the server. Fails when the server cannot be reached.
     pub async fn waiting_connection(&self, wait: Duration) -> Result<ConnectionManager> {
         manager(&self.client, wait).await
     }
@@ -174,7 +165,7 @@ impl Shop {
         let sent = Instant::now();
         let reply: RedisResult<String> = self.send(&mut self.connection_of(customer.number), &command).await;
         let mut ledger = self.ledger();
-        ledger.placing_took(sent.elapsed());
+        ledger.placing.record(sent.elapsed());
         match reply {
             Ok(entry) => {
                 ledger.placed(order, &entry);
@@ -238,9 +229,9 @@ impl Shop {
                 ledger.counts.cancelled_dead += u64::from(units == 0);
                 return true;
             }
-            Ok(units) => ledger.complain(format!("ORDER.CANCEL {order} put back {units} units, wanted 1")),
+            Ok(units) => ledger.complaints.add(format!("ORDER.CANCEL {order} put back {units} units, wanted 1")),
             Err(error) if store::code(&error) == "BADSTATE" => ledger.counts.too_late_to_cancel += 1,
-            Err(error) => ledger.complain(format!("ORDER.CANCEL {order}: {error}")),
+            Err(error) => ledger.complaints.add(format!("ORDER.CANCEL {order}: {error}")),
         }
         false
     }
@@ -266,7 +257,7 @@ pub fn may_pass(error: &RedisError) -> bool {
 fn refusal(ledger: &mut Ledger, error: &RedisError, command: &str) -> Refusal {
     let code = if store::reply_was_lost(error) { "LOST" } else { store::code(error) };
     if !REFUSALS.contains(&code) {
-        ledger.complain(format!("{command}: {error}"));
+        ledger.complaints.add(format!("{command}: {error}"));
     }
     Refusal(code.to_string())
 }

@@ -16,10 +16,7 @@ use crate::watch::Watch;
 const LABEL_WIDTH: usize = 19;
 const TEXT_WIDTH: usize = 58;
 
-/// Prints what was sold and to whom, and what the checks say.
-///
-/// # Errors
-/// When anything disagrees.
+/// Prints what was sold and to whom, and what the checks say. Fails when anything disagrees.
 pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
     let paint = Paint::for_stdout();
     let ledger = shop.ledger();
@@ -144,10 +141,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Keeps our own server, and the page to watch it, up until Enter or Ctrl-C, where somebody sits at a terminal.
-///
-/// # Errors
-/// When the terminal cannot be read.
+/// Keeps our own server, and the page to watch it, up until Enter or Ctrl-C, where somebody sits at a terminal. Fails
+/// when the terminal cannot be read.
 pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Ok(());

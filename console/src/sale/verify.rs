@@ -9,7 +9,7 @@ use redis::{Connection, cmd};
 use super::ledger::Ledger;
 use super::shop::{SKU, Shop, customer_id};
 use super::shopkeeper;
-use super::source::StreamGroup;
+use super::source;
 use crate::check::{self, Findings};
 use crate::store::{Fields, SkuCounts};
 
@@ -82,10 +82,7 @@ impl Completed {
     }
 }
 
-/// Asks the server everything that can be asked, and compares.
-///
-/// # Errors
-/// When the server cannot be asked.
+/// Asks the server everything that can be asked, and compares. Fails when the server cannot be asked.
 pub async fn verify(shop: &Shop, connection: &mut Connection, units: i64) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let completed = Completed::read(shop, connection)?;
@@ -98,7 +95,7 @@ pub async fn verify(shop: &Shop, connection: &mut Connection, units: i64) -> Res
     // Nothing is left to do, not even in the pending list of a consumer group, and every dead letter is known.
     let lengths = [("orders", 0), ("retry", 0), ("dead", i64::try_from(ledger.counts.dead)?)];
     verdict.findings.check_streams(connection, &shop.name, &lengths)?;
-    let pending = StreamGroup::pending(shop, connection)?;
+    let pending = source::pending(shop, connection)?;
     verdict.findings.expect("entries pending in the counters' consumer group", pending, 0);
     compare_with_ledger(&ledger, &completed, &mut verdict);
     check_ledger(&ledger, units, &mut verdict);

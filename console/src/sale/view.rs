@@ -15,39 +15,9 @@ const RATE_SPAN: Duration = Duration::from_secs(2);
 /// From nothing to the most.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// What the server says right now, in units and orders.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Snapshot {
-    /// Units that can be bought.
-    pub left: i64,
-    /// Units in carts and in open orders.
-    pub held: i64,
-    /// Orders that have not ended: those that wait, those in work and those to be retried.
-    pub waiting: i64,
-    /// Of them, orders in workers' hands.
-    pub in_work: i64,
-    /// Of them, orders after a failed payment.
-    pub retrying: i64,
-    /// Dead letters.
-    pub dead: i64,
-    /// Orders that came back from workers whose lease had ended, so far.
-    pub reclaimed: i64,
-}
-
-impl Snapshot {
-    /// What STORE.INFO says.
-    pub fn of(info: &Fields) -> Snapshot {
-        let (in_work, retrying) = (info.count("in-work"), info.count("retrying"));
-        Snapshot {
-            left: info.count("available"),
-            held: info.count("held"),
-            waiting: info.count("queued") + in_work + retrying,
-            in_work,
-            retrying,
-            dead: info.count("dead-letters"),
-            reclaimed: info.count("lapsed"),
-        }
-    }
+/// Orders that have not ended: those that wait, those in work and those to be retried.
+pub fn waiting(info: &Fields) -> i64 {
+    ["queued", "in-work", "retrying"].iter().map(|state| info.count(state)).sum()
 }
 
 /// Counts at a moment, to tell rates from.
@@ -122,17 +92,17 @@ impl View {
     }
 
     /// One line, where there is no terminal.
-    pub fn line(&self, at: Duration, now: Snapshot, ledger: &Ledger) -> String {
+    pub fn line(&self, at: Duration, now: &Fields, ledger: &Ledger) -> String {
         let counts = &ledger.counts;
         let (placed_rate, completed_rate) = self.rates();
         let store = counted!(
             "left {}  waiting {}  in work {}  retrying {}  dead {}  reclaimed {}",
-            now.left,
-            now.waiting,
-            now.in_work,
-            now.retrying,
-            now.dead,
-            now.reclaimed
+            now.count("available"),
+            waiting(now),
+            now.count("in-work"),
+            now.count("retrying"),
+            now.count("dead-letters"),
+            now.count("lapsed")
         );
         let ended = counted!("completed {}  cancelled {}", counts.completed, counts.cancelled);
         let rates = counted!("orders/s {} placed, {} completed", placed_rate, completed_rate);
@@ -148,14 +118,15 @@ impl View {
     }
 
     /// The picture, on a terminal.
-    pub fn picture(&self, at: Duration, now: Snapshot, ledger: &Ledger) -> Vec<String> {
+    pub fn picture(&self, at: Duration, now: &Fields, ledger: &Ledger) -> Vec<String> {
         let paint = Paint::for_stdout();
         let counts = &ledger.counts;
         let rates = self.rates();
         let time = format!("{} of {}", clock(at), clock(self.schedule.ends));
         let row = |label: &str, text: String| format!("  {}{text}", paint.quiet(format!("{label:<11}")));
         let (placed, cancelled, again) = (counts.placed, counts.cancelled, counts.same_reply);
-        let (in_work, retrying, dead, reclaimed) = (now.in_work, now.retrying, now.dead, now.reclaimed);
+        let [in_work, retrying, dead, reclaimed] =
+            ["in-work", "retrying", "dead-letters", "lapsed"].map(|name| now.count(name));
         let (died, went_home, too_late) = (counts.died, counts.went_home, counts.too_late);
         let work =
             counted!("{} in hand   {} retrying   {} dead letters   {} reclaimed", in_work, retrying, dead, reclaimed);
@@ -185,15 +156,15 @@ impl View {
     }
 
     /// All units, by where they are.
-    fn units_bar(&self, paint: Paint, now: Snapshot, counts: &Counts) -> String {
+    fn units_bar(&self, paint: Paint, now: &Fields, counts: &Counts) -> String {
         let completed = counts.completed as i64;
-        let [done, waiting, carts] = self.cells([completed, completed + now.waiting, completed + now.held]);
+        let [done, in_orders, carts] = self.cells([completed, completed + waiting(now), completed + now.count("held")]);
         format!(
             "{}{}{}{}",
             paint.good("█".repeat(done)),
-            paint.warm("▓".repeat(waiting.saturating_sub(done))),
-            paint.cool("▒".repeat(carts.saturating_sub(waiting.max(done)))),
-            paint.quiet("░".repeat(WIDTH - carts.max(waiting).max(done)))
+            paint.warm("▓".repeat(in_orders.saturating_sub(done))),
+            paint.cool("▒".repeat(carts.saturating_sub(in_orders.max(done)))),
+            paint.quiet("░".repeat(WIDTH - carts.max(in_orders).max(done)))
         )
     }
 
@@ -204,18 +175,18 @@ impl View {
         })
     }
 
-    fn legend(&self, paint: Paint, now: Snapshot, counts: &Counts) -> String {
-        let carts = (now.held - now.waiting).max(0);
+    fn legend(&self, paint: Paint, now: &Fields, counts: &Counts) -> String {
+        let carts = (now.count("held") - waiting(now)).max(0);
         format!(
             "{} {} completed   {} {} waiting   {} {} in carts   {} {} left",
             paint.good("█"),
             grouped(counts.completed),
             paint.warm("▓"),
-            grouped(now.waiting),
+            grouped(waiting(now)),
             paint.cool("▒"),
             grouped(carts),
             paint.quiet("░"),
-            grouped(now.left.max(0))
+            grouped(now.count("available").max(0))
         )
     }
 
@@ -253,12 +224,19 @@ mod tests {
         View::new("popup", Schedule::of(Duration::from_secs(60)), 100)
     }
 
+    fn info(counts: &[(&str, i64)]) -> Fields {
+        let text = |text: &str| Value::SimpleString(text.into());
+        let pairs = counts.iter().map(|(name, count)| (text(name), Value::Int(*count)));
+        let nothing = (text("next-due"), Value::Nil);
+        Fields::from_redis_value(Value::Map(pairs.chain([nothing]).collect())).expect("a map")
+    }
+
     #[test]
     fn the_bar_is_always_as_long() {
         let counts = Counts { completed: 50, ..Counts::default() };
-        for (left, held, waiting) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
-            let bar =
-                view().units_bar(Paint::for_stdout(), Snapshot { left, held, waiting, ..Snapshot::default() }, &counts);
+        for (left, held, queued) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
+            let now = info(&[("available", left), ("held", held), ("queued", queued)]);
+            let bar = view().units_bar(Paint::for_stdout(), &now, &counts);
             assert_eq!(bar.chars().filter(|cell| "█▓▒░".contains(*cell)).count(), WIDTH, "{bar}");
         }
     }
@@ -275,17 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn the_store_says_what_waits() {
-        let counts = [("queued", 5), ("in-work", 3), ("retrying", 2), ("dead-letters", 1), ("lapsed", 4)];
-        let pairs = counts.map(|(name, count)| (Value::SimpleString(name.into()), Value::Int(count)));
-        let nothing = (Value::SimpleString("next-due".into()), Value::Nil);
-        let reply = Value::Map([&pairs[..], &[nothing]].concat());
-        let now = Snapshot::of(&Fields::from_redis_value(reply).expect("a map"));
-        assert_eq!((now.waiting, now.in_work, now.retrying, now.dead, now.reclaimed), (10, 3, 2, 1, 4));
+    fn orders_that_have_not_ended_wait() {
+        assert_eq!(waiting(&info(&[("queued", 5), ("in-work", 3), ("retrying", 2), ("dead-letters", 1)])), 10);
     }
 
     #[test]
-    fn the_window_is_told() {
+    fn the_window_opens_and_closes() {
         assert_eq!(view().window(Duration::from_secs(1)), "opens in 2 s");
         assert_eq!(view().window(Duration::from_secs(60)), "closed");
     }

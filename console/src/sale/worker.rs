@@ -11,9 +11,9 @@ use redis::{RedisError, RedisResult};
 use tokio::sync::watch;
 
 use super::behaviour::{Behaviour, Leaving};
-use super::payments::Payment;
+use super::payments::Failure;
 use super::shop::{self, Shop};
-use super::source::{Completed, Lost, Work, WorkSource};
+use super::source::{Completed, Lost, Source, Work};
 
 /// After a failed call (a failover) a worker tries again so much later.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -28,9 +28,9 @@ const FIRST_DOZE: f64 = 1.5;
 const DOZE: std::ops::Range<f64> = 0.7..1.6;
 
 /// A worker at work.
-pub struct Worker<S> {
+pub struct Worker {
     shop: Arc<Shop>,
-    source: S,
+    source: Source,
     behaviour: Behaviour,
     /// How long an order takes, more or less.
     mean: Duration,
@@ -42,16 +42,16 @@ pub struct Worker<S> {
     done: watch::Receiver<bool>,
 }
 
-impl<S: WorkSource> Worker<S> {
+impl Worker {
     /// A worker who starts to work. `random_stream` separates one worker's random numbers from another's.
     pub fn new(
         shop: &Arc<Shop>,
-        source: S,
+        source: Source,
         behaviour: Behaviour,
         mean: Duration,
         random_stream: u64,
         done: watch::Receiver<bool>,
-    ) -> Worker<S> {
+    ) -> Worker {
         Worker {
             shop: Arc::clone(shop),
             source,
@@ -138,11 +138,11 @@ impl<S: WorkSource> Worker<S> {
         }
         let time = self.packing_time();
         match self.payment(&work) {
-            Payment::Failed { reason, fatal } => {
+            Err(Failure { reason, fatal }) => {
                 self.spend(time.mul_f64(PAYING_PART)).await;
                 self.fail(&work, reason, fatal).await;
             }
-            Payment::Paid => {
+            Ok(()) => {
                 match self.doze() {
                     Some(doze) => tokio::time::sleep(doze).await,
                     None => self.spend(time).await,
@@ -157,14 +157,14 @@ impl<S: WorkSource> Worker<S> {
         self.mean.mul_f64(drawn.min(LONGEST_OF_MEAN))
     }
 
-    fn payment(&self, work: &Work) -> Payment {
+    fn payment(&self, work: &Work) -> Result<(), Failure> {
         let ledger = self.shop.ledger();
         match ledger.customer_of(&work.order) {
             // Not cash, at the counter; and a customer whom the shopkeeper has called pays in another way.
             Some(customer) if work.token.is_some() && !ledger.has_died(&work.order) => {
                 self.shop.payments.attempt(customer, &work.order, work.attempt)
             }
-            _ => Payment::Paid,
+            _ => Ok(()),
         }
     }
 
@@ -297,6 +297,6 @@ fn note_failure(shop: &Shop, doing: &str, error: &RedisError) {
     let mut ledger = shop.ledger();
     match shop::may_pass(error) {
         true => ledger.counts.connections_lost += 1,
-        false => ledger.complain(format!("{doing}: {error}")),
+        false => ledger.complaints.add(format!("{doing}: {error}")),
     }
 }

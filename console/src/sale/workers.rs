@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::behaviour::{Behaviour, Leaving};
 use super::shop::Shop;
-use super::source::{ClaimSource, StreamGroup};
+use super::source::{self, Source};
 use super::worker::Worker;
 
 /// The workers together would pack all units in this part of the window: slower than the rush, so that orders wait, and
@@ -41,12 +41,9 @@ struct Job {
 }
 
 impl Workers {
-    /// Starts this many workers and counters.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
+    /// Starts this many workers and counters. Fails when the server cannot be reached.
     pub async fn hire(shop: &Arc<Shop>, workers: usize, counters: usize, units: i64) -> Result<Workers> {
-        StreamGroup::make(shop).await?;
+        source::make_group(shop).await?;
         let (done, is_done) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let share = units as f64 / workers as f64;
@@ -57,7 +54,7 @@ impl Workers {
             tasks.spawn(job.keep_filled());
         }
         for number in 1..=counters {
-            let source = StreamGroup::join(shop, number).await?;
+            let source = Source::stream(shop, number).await?;
             let (behaviour, random_stream) = (Behaviour::steady(COUNTER_PACE), COUNTER_STREAM + number as u64);
             let counter = Worker::new(shop, source, behaviour, mean, random_stream, is_done.clone());
             tasks.spawn(async {
@@ -80,7 +77,7 @@ impl Job {
         while !*self.done.borrow() {
             // The server may be away for a moment: then the worker comes later.
             let name = format!("packer-{}-{}", self.number, nth + 1);
-            if let Ok(source) = ClaimSource::join(&self.shop, name).await {
+            if let Ok(source) = Source::claims(&self.shop, name).await {
                 if self.worker(source, nth).work().await == Leaving::Stays {
                     return;
                 }
@@ -90,7 +87,7 @@ impl Job {
         }
     }
 
-    fn worker(&self, source: ClaimSource, nth: u32) -> Worker<ClaimSource> {
+    fn worker(&self, source: Source, nth: u32) -> Worker {
         let behaviour = Behaviour::of(self.shop.seed, self.number, nth, self.share);
         let random_stream = self.number as u64 + (u64::from(nth) << 20);
         Worker::new(&self.shop, source, behaviour, self.mean, random_stream, self.done.clone())

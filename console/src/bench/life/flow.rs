@@ -66,10 +66,7 @@ impl Flow {
         matches!(self, Flow::HoldfastNode | Flow::Bullmq)
     }
 
-    /// Empties the server and makes what the first order needs.
-    ///
-    /// # Errors
-    /// When the server refuses a command.
+    /// Empties the server and makes what the first order needs. Fails when the server refuses a command.
     pub fn prepare(self, server: &mut Connection) -> RedisResult<()> {
         match self {
             Flow::Holdfast | Flow::HoldfastNext | Flow::HoldfastNode => Case::Place.prepare(server),
@@ -82,10 +79,8 @@ impl Flow {
         }
     }
 
-    /// Makes sure that so many orders were placed and all of them completed.
-    ///
-    /// # Errors
-    /// When they were not, or the server refuses a command.
+    /// Makes sure that so many orders were placed and all of them completed. Fails when they were not, or the server
+    /// refuses a command.
     pub fn verify(self, server: &mut Connection, orders: u64) -> Result<()> {
         let counts = match self {
             Flow::Ping => return Ok(()),
@@ -154,10 +149,7 @@ pub struct Scripts {
 }
 
 impl Scripts {
-    /// Loads them.
-    ///
-    /// # Errors
-    /// When the server cannot compile them.
+    /// Loads them. Fails when the server cannot compile them.
     pub fn load(server: &mut Connection) -> RedisResult<Scripts> {
         Ok(Scripts {
             place: workload::load_script(server)?,
@@ -188,10 +180,8 @@ impl WireLives<'_> {
         WireLives { flow, scripts, wire }
     }
 
-    /// Takes orders 0 to `orders` - 1 through their lives, `batch` at a time.
-    ///
-    /// # Errors
-    /// When the server answers with an error, or hands out other than was placed.
+    /// Takes orders 0 to `orders` - 1 through their lives, `batch` at a time. Fails when the server answers with an
+    /// error, or hands out other than was placed.
     pub fn run(&mut self, orders: u64, batch: u64) -> Result<()> {
         let mut held = Vec::new();
         for first in (0..orders).step_by(usize::try_from(batch)?) {

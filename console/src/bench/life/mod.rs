@@ -62,10 +62,8 @@ struct LifeResult {
     skipped: Option<String>,
 }
 
-/// Measures every flow with batches of every size.
-///
-/// # Errors
-/// When the server does not start, answers a command with an error, or an order was not completed.
+/// Measures every flow with batches of every size. Fails when the server does not start, answers a command with an
+/// error, or an order was not completed.
 pub fn run(subject: &SubjectArgs, args: &LifeArgs, rounds: u32) -> Result<Part> {
     let mut args = args.clone();
     let (node, skipped) = start_node(&mut args);

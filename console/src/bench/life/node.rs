@@ -26,10 +26,8 @@ const DEFAULT_DIR: &str = "bench-node";
 const NPM_ARGUMENTS: [&str; 7] =
     ["install", "--no-save", "--omit=optional", "--ignore-scripts", "--engine-strict", "--no-audit", "--no-fund"];
 
-/// Installs the program and its packages with npm, unless they are there; where to.
-///
-/// # Errors
-/// When there is no npm, it reaches no registry, Node is too old, or the directory cannot be written.
+/// Installs the program and its packages with npm, unless they are there; where to. Fails when there is no npm, it
+/// reaches no registry, Node is too old, or the directory cannot be written.
 pub fn install(dir: Option<&Path>) -> Result<PathBuf> {
     let dir = dir.map_or_else(default_dir, |dir| Ok(dir.to_path_buf()))?;
     fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
@@ -72,10 +70,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts it.
-    ///
-    /// # Errors
-    /// When there is no Node.
+    /// Starts it. Fails when there is no Node.
     pub fn start(dir: &Path) -> Result<Node> {
         let mut command = Command::new("node");
         command.arg(dir.join(PROGRAM)).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -90,30 +85,23 @@ impl Node {
         self.process.id()
     }
 
-    /// Connects a producer and a worker, of BullMQ or of Holdfast, to the server on 127.0.0.1:`port`.
-    ///
-    /// # Errors
-    /// When they cannot connect.
+    /// Connects a producer and a worker, of BullMQ or of Holdfast, to the server on 127.0.0.1:`port`. Fails when they
+    /// cannot connect.
     pub fn prepare(&mut self, is_bullmq: bool, port: u16, batch: u64) -> Result<()> {
         let skus: Vec<String> = (0..SKUS).map(sku_id).collect();
         let flow = if is_bullmq { "bullmq" } else { "holdfast" };
         self.ask(&json!({"do": "prepare", "flow": flow, "port": port, "batch": batch, "skus": skus})).map(drop)
     }
 
-    /// Takes so many orders through their lives; how long that took, in seconds.
-    ///
-    /// # Errors
-    /// When an order fails, or they are not all completed in a few minutes.
+    /// Takes so many orders through their lives; how long that took, in seconds. Fails when an order fails, or they are
+    /// not all completed in a few minutes.
     pub fn run(&mut self, orders: u64) -> Result<f64> {
         let answer = self.ask(&json!({"do": "run", "first": 0, "orders": orders}))?;
         ensure!(answer["orders"] == orders, "of {orders} orders {} were completed", answer["orders"]);
         answer["seconds"].as_f64().with_context(|| format!("node answered {answer}"))
     }
 
-    /// Closes the connections.
-    ///
-    /// # Errors
-    /// When the program is gone.
+    /// Closes the connections. Fails when the program is gone.
     pub fn close(&mut self) -> Result<()> {
         self.ask(&json!({"do": "close"})).map(drop)
     }
