@@ -46,6 +46,9 @@ impl Wire {
 
     /// Sends commands whose replies are received later. Fails when the server is gone.
     pub fn send(&mut self, batch: &Batch) -> Result<()> {
+        if batch.commands == 0 {
+            return Ok(());
+        }
         self.0.send_packed_command(&batch.bytes).context("sending commands")
     }
 
