@@ -9,7 +9,7 @@ use holdfast_lab::cleanup;
 /// Between two pictures on a terminal: calm for the eye, and cheap.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Shows how the work goes on.
+/// Shows the progress of the work.
 #[derive(Debug)]
 pub struct Display {
     in_place: bool,
@@ -26,7 +26,7 @@ impl Display {
             cleanup::on_exit(show_cursor);
             let _ = crossterm::execute!(std::io::stdout(), cursor::Hide);
         }
-        // A picture is wanted at once; the first line only when there is something to tell.
+        // A picture is wanted at once; the first line only after a while.
         let last = (!in_place).then(Instant::now);
         Display { in_place, line_interval, last, lines_drawn: 0 }
     }

@@ -29,8 +29,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Measure: ratios of one run on one machine.
     Bench(bench::BenchArgs),
-    /// Show every number of a server's stores in a browser or, with --tui, in this terminal, while it happens; serve them
-    /// to Prometheus.
+    /// Show every number of a server's stores in a browser or, with --tui, in this terminal, while it happens; serve
+    /// them to Prometheus.
     Watch(watch::WatchArgs),
 }
 

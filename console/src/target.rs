@@ -84,7 +84,7 @@ impl Target {
         }
     }
 
-    /// Connects. Fails when the address is none, or nobody answers there.
+    /// Connects. Fails when the address is invalid, or nobody answers there.
     pub fn connect(&self) -> Result<redis::Connection> {
         connect(&self.url())
     }
@@ -98,9 +98,9 @@ impl Target {
     }
 }
 
-/// Connects to a server. Fails when the address is none, or nobody answers there.
+/// Connects to a server. Fails when the address is invalid, or nobody answers there.
 pub fn connect(url: &str) -> Result<redis::Connection> {
     let client = redis::Client::open(url)
-        .with_context(|| format!("'{url}' is no address of a server: wanted redis://host:port"))?;
+        .with_context(|| format!("the address of a server must be redis://host:port, got '{url}'"))?;
     client.get_connection().with_context(|| format!("connecting to {url}"))
 }

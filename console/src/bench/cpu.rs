@@ -16,7 +16,7 @@ const BAR_PIPELINE: u64 = 64;
 const XADD_RATIO_BAR: f64 = 1.25;
 /// ORDER.PLACE is to be this many times cheaper than a script that does the same.
 const LUA_RATIO_BAR: f64 = 5.0;
-/// Below this depth a command costs mostly the way to the server and back: fewer of them tell as much.
+/// Below this depth a command costs mostly the way to the server and back: fewer of them are enough.
 const DEEP_PIPELINE: u64 = 8;
 /// A shallow pipeline gets this fraction of the operations.
 const SHALLOW_DIVISOR: u64 = 4;
@@ -28,7 +28,12 @@ pub struct CpuArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "ping,xadd,place,reserve,lua")]
     cases: Vec<Case>,
     /// cpu: commands sent before the first reply is waited for
-    #[arg(long, value_delimiter = ',', default_value = "1,16,64", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1,16,64",
+        value_parser = clap::value_parser!(u64).range(1..=10_000)
+    )]
     pipelines: Vec<u64>,
 }
 

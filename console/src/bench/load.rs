@@ -59,7 +59,7 @@ fn save_and_load(args: &SubjectArgs, case: Case, orders: u64) -> Result<LoadResu
     let save_s = start.elapsed().as_secs_f64();
     let dir = first.server.dir().to_path_buf();
     let rdb_bytes = fs::metadata(dir.join("dump.rdb")).context("looking at the RDB")?.len();
-    // The first server stays until the end, since its directory goes with it; but it gives its memory back. With no
+    // The first server stays until the end, since its directory is removed with it; but it frees its memory. With no
     // save points set, FLUSHALL leaves the file alone.
     redis::cmd("FLUSHALL").arg("SYNC").exec(&mut first.control)?;
     let stolen = Stolen::start()?;

@@ -95,7 +95,7 @@ fn due_of(failed: Value) -> Result<u64> {
     Ok(Fields::from_redis_value(failed)?.get("due")?)
 }
 
-/// Places so many orders in an empty store and claims them.
+/// Places this number of orders in an empty store and claims them.
 fn hold(subject: &mut Subject, orders: u64) -> Result<Vec<Held>> {
     Case::Place.prepare(&mut subject.control)?;
     subject.fill(Case::Place, 0..orders, BATCH)?;

@@ -106,7 +106,7 @@ impl<K: Copy + PartialEq> Rounds<K> {
         for round in 0..=rounds {
             for (case, taken) in &mut samples {
                 let sample = once(*case)?;
-                // The first round pays for what is done once: pages from the kernel, cold caches, code not yet compiled.
+                // The first round pays for what is done once: pages from the kernel, cold caches, code to compile.
                 if round > 0 {
                     taken.push(sample);
                 }

@@ -167,7 +167,7 @@ impl Held {
         Ok(Held { id: order.get("order")?, token: order.get("token")? })
     }
 
-    /// The orders in a reply of ORDER.CLAIM. Fails when it is none.
+    /// The orders in a reply of ORDER.CLAIM. Fails when it is something else.
     pub fn all(claimed: Value) -> Result<Vec<Held>> {
         Vec::<Value>::from_redis_value(claimed)?.into_iter().map(Held::of).collect()
     }

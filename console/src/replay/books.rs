@@ -36,7 +36,7 @@ pub struct Books {
 pub type ByOrder = BTreeMap<usize, Vec<(usize, i64)>>;
 
 impl Books {
-    /// Empty books for so many SKUs.
+    /// Empty books for this number of SKUs.
     pub fn new(skus: usize) -> Books {
         Books { movements: vec![Movement::default(); skus], bought: HashMap::new() }
     }

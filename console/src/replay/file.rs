@@ -12,6 +12,8 @@ use serde::Deserialize;
 
 /// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The columns, as [`Record`] names them.
+const COLUMNS: &str = "invoice, stock_code, quantity, invoice_date, unit_price, customer_id and country";
 /// An invoice whose number starts so takes back what the customer bought.
 const RETURN_PREFIX: char = 'C';
 
@@ -96,12 +98,7 @@ impl Book {
         let mut reader = csv::Reader::from_reader(text);
         let mut gatherer = Gatherer::default();
         for record in reader.deserialize::<Record>() {
-            let record = record.with_context(|| {
-                format!(
-                    "{}: wanted the columns invoice, stock_code, quantity, invoice_date, unit_price, customer_id and country",
-                    path.display()
-                )
-            })?;
+            let record = record.with_context(|| format!("{}: the columns must be {COLUMNS}", path.display()))?;
             gatherer.add(record, period)?;
         }
         Ok(gatherer.book)

@@ -300,8 +300,8 @@ impl Ledger {
         units.values().filter(|&&units| units > 1).count() as u64
     }
 
-    /// Acknowledged orders that neither ended nor are dead; and orders that were worked on although every reply to their
-    /// customer was a refusal.
+    /// Acknowledged orders that neither ended nor are dead; and orders that were worked on although every reply to
+    /// their customer was a refusal.
     pub fn lost_and_invented(&self) -> (u64, u64) {
         let count = |wanted: fn(&Order) -> bool| self.orders.values().filter(|order| wanted(order)).count() as u64;
         let lost = count(|order| order.entry.is_some() && order.state == State::Open);

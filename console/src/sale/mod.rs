@@ -62,7 +62,8 @@ pub struct SaleArgs {
           value_parser = clap::value_parser!(u64).range(DURATION_MIN_SECONDS..=DURATION_MAX_SECONDS))]
     duration: u64,
     /// Units on sale
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(1..=UNITS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(i64).range(1..=UNITS_MAX))]
     units: i64,
     /// Customers who will come, about [default: 1.3 to a unit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CUSTOMERS_MAX))]
@@ -71,7 +72,8 @@ pub struct SaleArgs {
     /// all are replaced; every fourth is slow
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
     workers: u16,
-    /// Counters that read the stream of orders with XREADGROUP, and hand over what is collected there and not yet claimed
+    /// Counters that read the stream of orders with XREADGROUP, and hand over what is collected there and not
+    /// yet claimed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=COUNTERS_MAX))]
     consumers: u16,
     /// Payments that fail, of a hundred; each attempt by itself
@@ -103,7 +105,7 @@ impl SaleArgs {
 /// unsold or oversold, an order lost, an audit that is not clean.
 pub fn run(args: SaleArgs) -> Result<()> {
     let target = args.target.open(&SERVER_CONFIG)?;
-    // On our own server the page may write: dead orders can be queued anew, to see what happens.
+    // On our own server the page may write: dead orders can be queued again, to see what happens.
     let page = Watch::beside(args.watch, &target.url(), target.own().is_some());
     if let Some(page) = &page {
         println!("  Watch it live: {}", Paint::for_stdout().strong(page.url()));

@@ -1,4 +1,4 @@
-//! The shopkeeper: goes through the dead letters, calls their customers, and queues again what is paid in another way.
+//! The shopkeeper: reads the dead letters, calls their customers, and queues again what is paid in another way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::store::Fields;
 
 /// At this part of the window the shopkeeper calls customers whose payments were declined.
 const CALLS_AT: f64 = 0.5;
-/// Of them, every so many-th has another way to pay.
+/// One in this many of them has another way to pay.
 const PAYS_OTHERWISE: i64 = 2;
 
 /// The shopkeeper.
@@ -42,7 +42,7 @@ impl Shopkeeper {
         }
         self.dead = dead;
         if is_closed && dead > 0 && left > 0 {
-            // Nobody else can order any more: what came back late goes to those who still want one.
+            // Nobody else can order any more: what came back late is sold to those who still want one.
             self.redrive(None, left).await?;
         } else if dead > 0 && !self.has_called && elapsed >= self.shop.schedule.at(CALLS_AT) {
             self.has_called = true;
@@ -63,7 +63,7 @@ impl Shopkeeper {
     }
 }
 
-/// Reads the dead letters, whose customers are told: an order can die with its worker, and then nobody else knows.
+/// Reads the dead letters into the ledger: an order can die with its worker, and then nobody else knows.
 /// Replies how many died of what. Fails when the server cannot be asked.
 pub async fn read_dead(shop: &Shop, connection: &mut ConnectionManager) -> Result<BTreeMap<String, u64>> {
     let stream = shop.stream("dead");

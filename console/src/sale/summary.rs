@@ -124,7 +124,7 @@ fn agreements(ledger: &Ledger, verdict: &Verdict) -> [String; 3] {
     ]
 }
 
-/// A text in lines of so many characters at most, broken between words.
+/// A text in lines of at most `width` characters, broken between words.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

@@ -20,7 +20,7 @@ pub fn waiting(info: &Fields) -> i64 {
     ["queued", "in-work", "retrying"].iter().map(|state| info.count(state)).sum()
 }
 
-/// Counts at a moment, to tell rates from.
+/// Counts at a moment, to compute rates from.
 #[derive(Clone, Copy, Debug, Default)]
 struct Moment {
     at: Duration,
@@ -41,7 +41,7 @@ pub struct View {
 }
 
 impl View {
-    /// A view of a sale of so many units.
+    /// A view of a sale of `units` units.
     pub fn new(store: &str, schedule: Schedule, units: i64) -> View {
         View {
             title: format!("pop-up store {store}: {} units, one a customer", grouped(units)),

@@ -19,7 +19,7 @@ use super::source::{Completed, Lost, Source, Work};
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// A payment that fails takes this part of the time an order takes.
 const PAYING_PART: f64 = 0.2;
-/// No order takes longer than so many times the mean.
+/// No order takes longer than this many times the mean.
 const LONGEST_OF_MEAN: f64 = 5.0;
 /// A lease is made longer when this part of it is over.
 const RENEW_AFTER: u32 = 3;

@@ -72,8 +72,8 @@ impl Server {
         done(self.0.wait_for_cluster());
     }
 
-    /// Starts a replica of this server, and waits for its link. Once promoted it takes no samples of its own: what it has
-    /// is compared with what its primary had.
+    /// Starts a replica of this server, and waits for its link. Once promoted it takes no samples of its own: what it
+    /// has is compared with what its primary had.
     #[track_caller]
     pub fn replica(&self, binary: &ServerBinary) -> Server {
         let no_samples = format!("{SAMPLE_MS} 0");

@@ -1,5 +1,5 @@
-//! A wall clock of one server that a test can set, while the time since boot goes on: a small library that is loaded into
-//! the server before all others.
+//! A wall clock of one server that a test can set, while the time since boot goes on: a small library that is loaded
+//! into the server before all others.
 
 use holdfast_lab::cleanup;
 use std::fs;

@@ -79,7 +79,7 @@ impl Flow {
         }
     }
 
-    /// Makes sure that so many orders were placed and all of them completed. Fails when they were not, or the server
+    /// Makes sure that `orders` orders were placed and all of them completed. Fails when they were not, or the server
     /// refuses a command.
     pub fn verify(self, server: &mut Connection, orders: u64) -> Result<()> {
         let counts = match self {
@@ -167,7 +167,7 @@ fn held_of_streams(reply: Value) -> Result<Vec<Held>> {
     Ok(entries.map(|(id, _)| Held { id, token: 0 }).collect())
 }
 
-/// A client of one connection, producer and worker in one: it waits for every reply before it goes on.
+/// A client of one connection, producer and worker in one: it waits for every reply before it continues.
 pub struct WireLives<'a> {
     flow: Flow,
     scripts: &'a Scripts,

@@ -18,7 +18,7 @@ use super::workload::Case;
 
 /// Orders that are placed, claimed and completed together.
 const BATCHES: [u64; 2] = [1, 64];
-/// One order at a time costs mostly the way to the server and back: a fraction of the orders tells as much.
+/// One order at a time costs mostly the way to the server and back: a fraction of the orders is enough.
 const SINGLE_DIVISOR: u64 = 4;
 /// BullMQ takes this many times longer: a fraction of the orders makes a round as long as the others'.
 const BULLMQ_DIVISOR: u64 = 5;

@@ -20,7 +20,7 @@ const FILES: [(&str, &str); 3] = [
 const PROGRAM: &str = "life.mjs";
 /// Written when all is installed; holds what was.
 const INSTALLED: &str = "installed.json";
-/// Where it is installed, beside this program.
+/// Where it is installed, next to this program.
 const DEFAULT_DIR: &str = "bench-node";
 /// `install` and not `ci`: the lock file need not name what is optional for other machines than this. Nothing is saved.
 const NPM_ARGUMENTS: [&str; 7] =
@@ -93,8 +93,8 @@ impl Node {
         self.ask(&json!({"do": "prepare", "flow": flow, "port": port, "batch": batch, "skus": skus})).map(drop)
     }
 
-    /// Takes so many orders through their lives; how long that took, in seconds. Fails when an order fails, or they are
-    /// not all completed in a few minutes.
+    /// Takes `orders` orders through their lives; how long that took, in seconds. Fails when an order fails, or they
+    /// are not all completed in a few minutes.
     pub fn run(&mut self, orders: u64) -> Result<f64> {
         let answer = self.ask(&json!({"do": "run", "first": 0, "orders": orders}))?;
         ensure!(answer["orders"] == orders, "of {orders} orders {} were completed", answer["orders"]);
