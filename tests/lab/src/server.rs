@@ -307,17 +307,18 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_no_server_is_told_with_what_it_said() {
-        let options = Options { program: Some("/bin/cat".into()), ..Options::default() }.with(&["what cat shows"]);
-        let error = Server::start(&options).expect_err("no server").to_string();
-        assert!(error.contains("/bin/cat did not start") && error.contains("what cat shows"), "{error}");
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        let options = Options { program: Some("/no/such/program".into()), ..Options::default() };
-        assert!(Server::start(&options).expect_err("no program").to_string().contains("/no/such/program"));
-        let options = Options { modules: vec!["/no/such/module.so".into()], ..Options::default() };
-        assert!(Server::start(&options).expect_err("no module").to_string().contains("/no/such/module.so"));
+    fn a_server_that_does_not_start_says_why() {
+        let error = |program: &str, module: Option<&str>| {
+            let modules = module.map(PathBuf::from).into_iter().collect();
+            let options = Options { program: Some(program.into()), modules, ..Options::default() };
+            Server::start(&options.with(&["what cat shows"])).expect_err("no server").to_string()
+        };
+        let not_a_server = error("/bin/cat", None);
+        assert!(not_a_server.contains("/bin/cat did not start"), "{not_a_server}");
+        assert!(not_a_server.contains("what cat shows"), "{not_a_server}");
+        assert!(error("/no/such/program", None).contains("/no/such/program"));
+        assert!(error("/bin/cat", Some("/no/such/module.so")).contains("/no/such/module.so"));
+        // This program ends without `cleanup::exit`.
+        fs::remove_dir_all(cleanup::run_dir()).expect("the folder of this run");
     }
 }
