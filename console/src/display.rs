@@ -4,11 +4,12 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use crossterm::{cursor, queue, terminal};
+use holdfast_lab::cleanup;
 
 /// Between two pictures on a terminal: calm for the eye, and cheap.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Shows how the work goes on.
+/// Shows the progress of the work.
 #[derive(Debug)]
 pub struct Display {
     in_place: bool,
@@ -22,9 +23,10 @@ impl Display {
     pub fn new(line_interval: Duration) -> Display {
         let in_place = std::io::stdout().is_terminal();
         if in_place {
+            cleanup::on_exit(show_cursor);
             let _ = crossterm::execute!(std::io::stdout(), cursor::Hide);
         }
-        // A picture is wanted at once; the first line only when there is something to tell.
+        // A picture is wanted at once; the first line only after a while.
         let last = (!in_place).then(Instant::now);
         Display { in_place, line_interval, last, lines_drawn: 0 }
     }
@@ -35,10 +37,8 @@ impl Display {
         self.last.is_none_or(|last| last.elapsed() >= interval)
     }
 
-    /// Shows `picture` in place of the last one, or `line` where there is no terminal.
-    ///
-    /// # Errors
-    /// When standard output is closed.
+    /// Shows `picture` in place of the last one, or `line` where there is no terminal. Fails when standard output is
+    /// closed.
     pub fn show(
         &mut self,
         picture: impl FnOnce() -> Vec<String>,
@@ -75,10 +75,7 @@ impl Display {
         }
     }
 
-    /// Takes the last picture away, so that a summary can stand in its place.
-    ///
-    /// # Errors
-    /// When standard output is closed.
+    /// Takes the last picture away, so that a summary can stand in its place. Fails when standard output is closed.
     pub fn clear(&mut self) -> std::io::Result<()> {
         if !self.in_place {
             return Ok(());
@@ -94,7 +91,11 @@ impl Display {
 impl Drop for Display {
     fn drop(&mut self) {
         if self.in_place {
-            let _ = crossterm::execute!(std::io::stdout(), cursor::Show);
+            show_cursor();
         }
     }
+}
+
+fn show_cursor() {
+    let _ = crossterm::execute!(std::io::stdout(), cursor::Show);
 }

@@ -1,16 +1,17 @@
 //! `holdfast`: runs a sale, replays a shop's orders, measures and watches, on a server of its own or on any other.
 
 mod bench;
-mod cleanup;
+mod check;
 mod display;
 mod replay;
 mod sale;
-mod server;
 mod store;
+mod target;
 mod text;
 mod watch;
 
 use clap::{Parser, Subcommand};
+use holdfast_lab::cleanup;
 
 /// Runs sales, replays orders, measures and watches Holdfast, the Redis module for a shop's busiest minute.
 #[derive(Parser)]
@@ -28,13 +29,14 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Measure: ratios of one run on one machine.
     Bench(bench::BenchArgs),
-    /// Show every number of a server's stores in a browser or, with --tui, in this terminal, while it happens; serve them
-    /// to Prometheus.
+    /// Show every number of a server's stores in a browser or, with --tui, in this terminal, while it happens; serve
+    /// them to Prometheus.
     Watch(watch::WatchArgs),
 }
 
 fn main() {
     cleanup::install();
+    cleanup::end_on_panic();
     let outcome = match Cli::parse().command {
         Command::Sale(args) => sale::run(args),
         Command::Replay(args) => replay::run(args),
@@ -44,7 +46,7 @@ fn main() {
     let code = match outcome {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("holdfast: {}", told(&error));
+            eprintln!("holdfast: {}", in_full(&error));
             1
         }
     };
@@ -52,7 +54,7 @@ fn main() {
 }
 
 /// An error with its causes, each said once: some errors repeat their cause in their own text.
-fn told(error: &anyhow::Error) -> String {
+fn in_full(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.contains(&cause) {
         true => text,
         false if text.is_empty() => cause,
@@ -62,11 +64,11 @@ fn told(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::told;
+    use super::in_full;
 
     #[test]
     fn a_cause_is_said_once() {
         let error = anyhow::anyhow!("refused").context("connecting: refused").context("opening");
-        assert_eq!(told(&error), "opening: connecting: refused");
+        assert_eq!(in_full(&error), "opening: connecting: refused");
     }
 }

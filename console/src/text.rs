@@ -5,21 +5,18 @@ use std::time::Duration;
 
 use crossterm::style::Stylize;
 
+/// `format!`, with every argument a number whose digits are grouped: `counted!("{} units", 1_000)` is `1,000 units`.
+macro_rules! counted {
+    ($text:literal, $($number:expr),+ $(,)?) => { format!($text, $($crate::text::grouped($number)),+) };
+}
+pub(crate) use counted;
+
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: impl Into<i128>) -> String {
     let number = number.into();
     let digits = number.unsigned_abs().to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
-    if number < 0 {
-        text.push('-');
-    }
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    format!("{}{}", if number < 0 { "-" } else { "" }, groups.join(","))
 }
 
 /// A measured time in the unit that suits it: `84 µs`, `1.2 ms`, `3.4 s`.
@@ -31,6 +28,11 @@ pub fn measured(time: Duration) -> String {
         100_000..1_000_000 => format!("{:.0} ms", time.as_secs_f64() * 1e3),
         _ => format!("{:.1} s", time.as_secs_f64()),
     }
+}
+
+/// Microseconds as milliseconds, `1.23 ms`.
+pub fn ms(micros: u64) -> String {
+    format!("{:.2} ms", micros as f64 / 1e3)
 }
 
 /// A time on a clock: `01:05`, `1:02:03`.
@@ -101,6 +103,11 @@ mod tests {
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_000), "1,000");
         assert_eq!(grouped(-1_234_567), "-1,234,567");
+    }
+
+    #[test]
+    fn counts_in_a_text_are_grouped() {
+        assert_eq!(counted!("{} of {} units", 9_999_u64, 10_000_i64), "9,999 of 10,000 units");
     }
 
     #[test]

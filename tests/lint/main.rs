@@ -30,18 +30,17 @@ const LAYOUTS: &[Layout] = &[
             row(&["terms"]),
             row(&["base"]),
         ],
-        // The parts of the store are on their way to files of their own. To be emptied, and this field to be removed.
-        not_yet: &["base", "books", "calls", "record", "store", "terms"],
+        not_yet: &[],
     },
     Layout {
         root: "console/src",
         order: &[
             row(&["main"]),
             row(&["bench", "replay", "sale", "watch"]),
-            row(&["cleanup", "display", "server", "store", "text"]),
+            row(&["check", "display", "store", "target", "text"]),
         ],
         // The same for these.
-        not_yet: &["bench", "replay", "sale", "watch", "cleanup", "display", "server", "store", "text"],
+        not_yet: &["watch"],
     },
 ];
 

@@ -1,11 +1,12 @@
 //! A fleet of worker processes that get killed: every order is completed exactly once, in order within its group.
 
 use crate::common::{
-    Claimed, Client, Entry, Reply, Server, ServerBinary, assert_books_balance, cleanup, cmd, entries, info, open_store,
-    tests, wait_until,
+    Claimed, Client, Entry, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, info, open_store, tests,
+    wait_until,
 };
+use holdfast_lab::Process;
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 tests![eight_workers_one_killed_every_second, eight_workers_and_a_server_that_is_killed];
@@ -70,10 +71,10 @@ fn serve(mut client: Client, name: &str) -> std::io::Result<()> {
     }
 }
 
-/// Worker processes, killed when this goes.
+/// Worker processes, killed when this is dropped.
 struct Fleet {
     port: u16,
-    workers: Vec<Child>,
+    workers: Vec<Process>,
     hired: usize,
 }
 
@@ -87,35 +88,18 @@ impl Fleet {
         fleet
     }
 
-    fn worker(&mut self) -> Child {
+    fn worker(&mut self) -> Process {
         self.hired += 1;
-        let child = Command::new(std::env::current_exe().expect("this program"))
-            .env(WORKER, format!("{} w-{}", self.port, self.hired))
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("a worker");
-        cleanup::started(child.id());
-        child
+        let mut worker = Command::new(std::env::current_exe().expect("this program"));
+        worker.env(WORKER, format!("{} w-{}", self.port, self.hired)).stdout(Stdio::null());
+        Process::spawn(&mut worker).expect("a worker")
     }
 
     /// Kills one as a power cut would, and hires another in its place.
     fn kill_one(&mut self) {
-        let mut victim = self.workers.remove(0);
-        end(&mut victim);
+        drop(self.workers.remove(0));
         let worker = self.worker();
         self.workers.push(worker);
-    }
-}
-
-fn end(worker: &mut Child) {
-    worker.kill().expect("a worker is killed");
-    worker.wait().expect("it ends");
-    cleanup::ended(worker.id());
-}
-
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        self.workers.iter_mut().for_each(end);
     }
 }
 

@@ -55,7 +55,8 @@ mod watch_connections;
 mod watch_events;
 mod watch_guard;
 
-use common::{ServerBinary, TestFn, cleanup};
+use common::{ServerBinary, TestFn};
+use holdfast_lab::cleanup;
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -110,6 +111,9 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("watch_guard", watch_guard::TESTS),
 ];
 
+/// The exit code of a run in which a test failed, as `cargo test` has it.
+const FAILED: i32 = 101;
+
 /// One trial for every test on every server of the matrix.
 fn trials(binaries: &[Arc<ServerBinary>]) -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -141,6 +145,5 @@ fn main() -> ExitCode {
     };
     cleanup::install();
     let conclusion = libtest_mimic::run(&arguments, trials(&binaries));
-    cleanup::remove_run_dir();
-    conclusion.exit_code()
+    cleanup::exit(if conclusion.has_failed() { FAILED } else { 0 })
 }

@@ -144,8 +144,8 @@ fn an_interrupt_leaves_nothing_behind(binary: &ServerBinary) {
 
 /// The port of the server that a sale started in this folder, once its configuration file exists.
 fn server_of(temp: &std::path::Path) -> Option<u16> {
-    let folder = std::fs::read_dir(temp).expect("the folder").next()?.expect("an entry");
-    let config = std::fs::read_to_string(folder.path().join("redis.conf")).ok()?;
+    let first_in = |folder: &std::path::Path| Some(std::fs::read_dir(folder).ok()?.next()?.expect("an entry").path());
+    let config = std::fs::read_to_string(first_in(&first_in(temp)?)?.join("server.conf")).ok()?;
     config.lines().find_map(|line| line.strip_prefix("port ")?.parse().ok())
 }
 

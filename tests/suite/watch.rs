@@ -2,8 +2,9 @@
 
 use crate::common::watcher::Watcher;
 use crate::common::{
-    COUNTERS, Client, DEADLINE, Reply, Server, ServerBinary, cleanup, cmd, console, entries, tests, wait_until,
+    COUNTERS, Client, DEADLINE, Reply, Server, ServerBinary, cmd, console, entries, tests, wait_until,
 };
+use holdfast_lab::Process;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value as Json, json};
@@ -353,8 +354,7 @@ fn a_server_without_the_module_is_told(binary: &ServerBinary) {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("redis.sock");
     let bare = ["--port", "0", "--save", "", "--unixsocket", socket.to_str().expect("a path")];
-    let mut server = Command::new(binary.path()).args(bare).stdout(Stdio::null()).spawn().expect("a server");
-    cleanup::started(server.id());
+    let server = Process::spawn(Command::new(binary.path()).args(bare).stdout(Stdio::null())).expect("a server");
     let url = format!("unix://{}", socket.display());
     let arguments = ["watch", "--url", &url, "--listen", "127.0.0.1:0"];
     let watcher = Watcher::in_line_of(console::start(binary, &arguments, folder.path()));
@@ -362,7 +362,5 @@ fn a_server_without_the_module_is_told(binary: &ServerBinary) {
         let told = watcher.json("/api/stores")["server"].clone();
         told["connected"] == true && told["error"].as_str().is_some_and(|error| error.contains("not loaded Holdfast"))
     });
-    server.kill().expect("killed");
-    server.wait().expect("its end");
-    cleanup::ended(server.id());
+    drop(server);
 }

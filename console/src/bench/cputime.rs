@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 /// How long a server that has answered everything may go on being busy.
 const IDLE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The kernel tells ticks of USER_HZ, which is 100 on every platform it is told on.
+/// The kernel counts in ticks of USER_HZ, which is 100 on every platform that shows it.
 const MS_A_TICK: u64 = 10;
 
 /// CPU time since the process started, user and system together, in nanoseconds.
@@ -23,10 +23,8 @@ pub struct CpuTime {
 }
 
 impl CpuTime {
-    /// Waits until the main thread sleeps (its counter is behind while it runs), then reads.
-    ///
-    /// # Errors
-    /// When the process is gone, never gets idle, or the kernel keeps no such counters.
+    /// Waits until the main thread sleeps (its counter is behind while it runs), then reads. Fails when the process is
+    /// gone, never gets idle, or the kernel keeps no such counters.
     pub fn when_idle(pid: u32) -> Result<CpuTime> {
         let deadline = Instant::now() + IDLE_DEADLINE;
         while !is_sleeping(pid)? {
@@ -38,10 +36,8 @@ impl CpuTime {
         CpuTime::now(pid)
     }
 
-    /// Reads at once; up to a scheduler tick behind while the server is busy.
-    ///
-    /// # Errors
-    /// When the process is gone or the kernel keeps no such counters.
+    /// Reads at once; up to a scheduler tick behind while the server is busy. Fails when the process is gone or the
+    /// kernel keeps no such counters.
     pub fn now(pid: u32) -> Result<CpuTime> {
         let (main_ns, waited_ns) = schedstat(&format!("/proc/{pid}/task/{pid}"))?;
         let mut process_ns = 0;
@@ -62,14 +58,26 @@ impl CpuTime {
     }
 }
 
-/// How long a hypervisor has kept the cores of this machine for others since boot, all cores together. Such time is
-/// counted as CPU time of whatever seemed to run, and looks like a stall: a measurement is as good as it is small.
-///
-/// # Errors
-/// When /proc/stat cannot be read.
-pub fn stolen() -> Result<Duration> {
+/// How long the hypervisor keeps cores of this machine for others, all cores together. Such time is counted as CPU time
+/// of whatever seemed to run, and looks like a stall: a measurement is as good as it is small.
+#[derive(Debug)]
+pub struct Stolen(Duration);
+
+impl Stolen {
+    /// Begins to measure. Fails when /proc/stat cannot be read.
+    pub fn start() -> Result<Stolen> {
+        since_boot().map(Stolen)
+    }
+
+    /// Milliseconds of one core that were taken since. Fails as [`Stolen::start`].
+    pub fn ms(&self) -> Result<u64> {
+        Ok(u64::try_from(since_boot()?.saturating_sub(self.0).as_millis())?)
+    }
+}
+
+fn since_boot() -> Result<Duration> {
     let text = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
-    let ticks = parse_stolen(&text).context("/proc/stat tells no stolen time")?;
+    let ticks = parse_stolen(&text).context("/proc/stat has no stolen time")?;
     Ok(Duration::from_millis(ticks * MS_A_TICK))
 }
 
@@ -104,10 +112,8 @@ fn parse_state(stat: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
     use super::{CpuTime, parse_schedstat, parse_state, parse_stolen};
+    use holdfast_lab::wait::{DEADLINE, wait_until};
 
     #[test]
     fn reads_what_the_kernel_writes() {
@@ -118,33 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn counts_what_a_thread_used() {
-        const BUSY: Duration = Duration::from_millis(60);
+    fn counts_what_a_thread_uses() {
+        const BUSY_NS: u64 = 20_000_000;
         let pid = std::process::id();
-        let before = CpuTime::now(pid).unwrap();
-        let (spun, has_spun) = mpsc::channel();
-        let (let_go, may_end) = mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            while thread_cpu_time() < BUSY {
-                std::hint::spin_loop();
-            }
-            spun.send(()).unwrap();
-            // A thread that has ended is counted no more: stay until it was read.
-            may_end.recv().unwrap();
+        let before = CpuTime::now(pid).expect("counters");
+        wait_until(DEADLINE, "this thread's time is counted", || {
+            // Threads of other tests that end meanwhile take their share out of the sum: it is read again.
+            CpuTime::now(pid).is_ok_and(|now| now.since(before).process_ns >= BUSY_NS)
         });
-        has_spun.recv().unwrap();
-        let used = CpuTime::now(pid).unwrap().since(before);
-        let_go.send(()).unwrap();
-        thread.join().unwrap();
-        // Half of it: threads of other tests that ended meanwhile have taken their share out of the sum.
-        assert!(u128::from(used.process_ns) >= BUSY.as_nanos() / 2, "{used:?}");
-    }
-
-    /// What this thread used, by another way than the one under test.
-    fn thread_cpu_time() -> Duration {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` outlives the call.
-        assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
 }

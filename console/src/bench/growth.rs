@@ -6,25 +6,24 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::cputime::stolen;
-use super::lab::{Lab, LabOptions};
+use super::cputime::Stolen;
 use super::probe::Waits;
-use super::report::{self, Bar};
-use super::workload::Case;
+use super::report::{Bar, Part, table};
+use super::subject::{Subject, SubjectArgs};
+use super::workload::{Case, FILL_PIPELINE};
+use crate::text::{grouped, ms};
 
 /// No command may take longer, in microseconds.
 const SLOWEST_BAR_US: f64 = 5_000.0;
-/// The way is looked at in so many steps, to see where on it something was slow.
+/// The growth is measured in this many steps, to see in which one something was slow.
 const STEPS: u64 = 10;
-/// Commands in flight while filling.
-const FILL_PIPELINE: u64 = 64;
 /// The server keeps a histogram a command; its 100th percentile is the slowest one.
 const TRACK_SLOWEST: [&str; 2] = ["latency-tracking yes", "latency-tracking-info-percentiles 100"];
 const LATENCY_FIELD: &str = "latency_percentiles_usec_";
 
-/// One step of the way.
+/// One step of the growth.
 #[derive(Debug, Serialize)]
-pub struct Step {
+struct Step {
     /// Orders at its end.
     orders: u64,
     /// CPU of the main thread an order, microseconds.
@@ -41,39 +40,37 @@ pub struct Step {
     stolen_ms: u64,
 }
 
-/// The way with ORDER.PLACE, and with bare XADD for comparison.
+/// The growth by ORDER.PLACE, and by bare XADD for comparison.
 #[derive(Debug, Serialize)]
-pub struct GrowthResult {
+struct GrowthResult {
     place: Vec<Step>,
     xadd: Vec<Step>,
 }
 
-/// Places `orders` open orders and watches.
-///
-/// # Errors
-/// When the server does not start or answers a command with an error.
-pub fn run(lab_options: &LabOptions, orders: u64) -> Result<GrowthResult> {
-    let xadd = grow(lab_options, Case::Xadd, orders)?;
-    let place = grow(lab_options, Case::Place, orders)?;
+/// Places `orders` open orders and watches. Fails when the server does not start or answers a command with an error.
+pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
+    let xadd = grow(args, Case::Xadd, orders)?;
+    let place = grow(args, Case::Place, orders)?;
     let result = GrowthResult { place, xadd };
     print(&result, orders);
-    Ok(result)
+    let bar = bar(&result);
+    Part::new(result, [bar])
 }
 
-fn grow(lab_options: &LabOptions, case: Case, orders: u64) -> Result<Vec<Step>> {
-    let mut lab = Lab::start(lab_options, &[case], &TRACK_SLOWEST)?;
-    case.prepare(&mut lab.control)?;
-    (0..STEPS).map(|step| grow_step(&mut lab, case, orders * step / STEPS, orders * (step + 1) / STEPS)).collect()
+fn grow(args: &SubjectArgs, case: Case, orders: u64) -> Result<Vec<Step>> {
+    let mut subject = Subject::start(args, &[case], &TRACK_SLOWEST)?;
+    case.prepare(&mut subject.control)?;
+    (0..STEPS).map(|step| grow_step(&mut subject, case, orders * step / STEPS, orders * (step + 1) / STEPS)).collect()
 }
 
-fn grow_step(lab: &mut Lab, case: Case, from: u64, to: u64) -> Result<Step> {
-    redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut lab.control)?;
-    let probe = lab.probe()?;
-    let (before, stolen_before) = (lab.cpu_now()?, stolen()?);
-    lab.fill(case, from..to, FILL_PIPELINE)?;
-    let used = lab.cpu_now()?.since(before);
+fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<Step> {
+    redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut subject.control)?;
+    let probe = subject.probe()?;
+    let (before, stolen) = (subject.cpu_now()?, Stolen::start()?);
+    subject.fill(case, from..to, FILL_PIPELINE)?;
+    let used = subject.cpu_now()?.since(before);
     let ping = probe.stop()?;
-    let (slowest_command, slowest_us) = slowest_command(lab)?;
+    let (slowest_command, slowest_us) = slowest_command(subject)?;
     Ok(Step {
         orders: to,
         cpu_us: used.main_ns as f64 / 1e3 / (to - from).max(1) as f64,
@@ -81,13 +78,13 @@ fn grow_step(lab: &mut Lab, case: Case, from: u64, to: u64) -> Result<Step> {
         slowest_us,
         ping,
         waited_for_core_ms: used.waited_ns as f64 / 1e6,
-        stolen_ms: u64::try_from(stolen()?.saturating_sub(stolen_before).as_millis())?,
+        stolen_ms: stolen.ms()?,
     })
 }
 
 /// The slowest command since CONFIG RESETSTAT, and its microseconds.
-fn slowest_command(lab: &mut Lab) -> Result<(String, f64)> {
-    let stats = lab.info("latencystats")?;
+fn slowest_command(subject: &mut Subject) -> Result<(String, f64)> {
+    let stats = subject.info("latencystats")?;
     let slowest = stats.iter().filter_map(|(field, value)| parse_slowest(field, value));
     slowest.max_by(|a, b| a.1.total_cmp(&b.1)).context("INFO latencystats names no command")
 }
@@ -102,47 +99,38 @@ fn parse_slowest(field: &str, value: &str) -> Option<(String, f64)> {
 fn print(result: &GrowthResult, orders: u64) {
     println!(
         "\ngrowth: from 0 to {} open orders, pipeline of {FILL_PIPELINE}, a second client sends PING each ms",
-        report::thousands(orders)
+        grouped(orders)
     );
     let cells = |step: &Step| {
         [
             format!("{:.2}", step.cpu_us),
-            format!("{} {}", step.slowest_command, report::ms(step.slowest_us as u64)),
-            report::ms(step.ping.max_us),
+            format!("{} {}", step.slowest_command, ms(step.slowest_us as u64)),
+            ms(step.ping.max_us),
             format!("{:.0} + {} ms", step.waited_for_core_ms, step.stolen_ms),
         ]
     };
     let rows = result.place.iter().zip(&result.xadd).map(|(place, xadd)| {
-        let mut row = vec![report::thousands(place.orders)];
+        let mut row = vec![grouped(place.orders)];
         row.extend(cells(place));
         row.extend(cells(xadd));
         row
     });
-    let header = [
-        "orders",
-        "µs CPU/order",
-        "slowest command",
-        "worst PING",
-        "waited + stolen",
-        "XADD: µs CPU",
-        "slowest command",
-        "worst PING",
-        "waited + stolen",
-    ];
-    println!("{}", report::table(&header, rows));
+    let measured = ["µs CPU/order", "slowest command", "worst PING", "waited + stolen"];
+    let header = [&["orders"], &measured[..], &["XADD: µs CPU"], &measured[1..]].concat();
+    println!("{}", table(&header, rows));
 }
 
 /// The bar for growth.
-pub fn bars(result: &GrowthResult) -> Vec<Bar> {
+fn bar(result: &GrowthResult) -> Bar {
     let slowest = |steps: &[Step]| steps.iter().map(|step| step.slowest_us).fold(0.0, f64::max);
     let orders = result.place.last().map_or(0, |step| step.orders);
     let (place, xadd) = (slowest(&result.place), slowest(&result.xadd));
-    vec![Bar {
-        work: format!("slowest command, 0 to {} open orders", report::thousands(orders)),
-        bar: format!("at most {}", report::ms(SLOWEST_BAR_US as u64)),
-        measured: format!("{} (bare XADD: {})", report::ms(place as u64), report::ms(xadd as u64)),
+    Bar {
+        work: format!("slowest command, 0 to {} open orders", grouped(orders)),
+        bar: format!("at most {}", ms(SLOWEST_BAR_US as u64)),
+        measured: format!("{} (bare XADD: {})", ms(place as u64), ms(xadd as u64)),
         reached: place <= SLOWEST_BAR_US,
-    }]
+    }
 }
 
 #[cfg(test)]

@@ -7,23 +7,20 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use super::cputime::stolen;
-use super::lab::{Lab, LabOptions};
-use super::report::{self, Bar};
-use super::workload::{Case, ORDERS};
+use super::cputime::Stolen;
+use super::report::{Bar, Part, table};
+use super::subject::{Subject, SubjectArgs};
+use super::workload::{Case, FILL_PIPELINE, ORDERS};
+use crate::text::{counted, grouped};
 
 /// Orders a second that are to be loaded.
 const LOAD_BAR_PER_S: f64 = 1_000_000.0;
-/// Commands in flight while filling.
-const FILL_PIPELINE: u64 = 64;
-/// Where a server's standard output goes, in its own directory.
-const LOG_FILE: &str = "redis.log";
 /// What the server logs when it has loaded an RDB, before the seconds it took.
 const LOADED_LINE: &str = "DB loaded from disk: ";
 
 /// Saving and loading one kind of data.
 #[derive(Debug, Serialize)]
-pub struct LoadResult {
+struct LoadResult {
     case: Case,
     orders: u64,
     rdb_bytes: u64,
@@ -41,22 +38,20 @@ impl LoadResult {
     }
 }
 
-/// Saves and loads `orders` open orders, and for comparison as many bare stream entries.
-///
-/// # Errors
-/// When a server does not start, answers a command with an error, or has not all orders after the load.
-pub fn run(lab_options: &LabOptions, orders: u64) -> Result<Vec<LoadResult>> {
+/// Saves and loads `orders` open orders, and for comparison as many bare stream entries. Fails when a server does not
+/// start, answers a command with an error, or has not all orders after the load.
+pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     // With an AOF the server would load that instead.
-    let lab_options = LabOptions { aof: super::Aof::No, ..lab_options.clone() };
-    let results: Result<Vec<LoadResult>> =
-        [Case::Xadd, Case::Place].iter().map(|&case| save_and_load(&lab_options, case, orders)).collect();
-    let results = results?;
+    let args = args.without_aof();
+    let results = [save_and_load(&args, Case::Xadd, orders)?, save_and_load(&args, Case::Place, orders)?];
     print(&results);
-    Ok(results)
+    let [xadd, place] = &results;
+    let bar = bar(place.orders_per_s(), xadd.orders_per_s());
+    Part::new(results, [bar])
 }
 
-fn save_and_load(lab_options: &LabOptions, case: Case, orders: u64) -> Result<LoadResult> {
-    let mut first = Lab::start(lab_options, &[case], &[])?;
+fn save_and_load(args: &SubjectArgs, case: Case, orders: u64) -> Result<LoadResult> {
+    let mut first = Subject::start(args, &[case], &[])?;
     case.prepare(&mut first.control)?;
     first.fill(case, 0..orders, FILL_PIPELINE)?;
     let start = Instant::now();
@@ -64,23 +59,20 @@ fn save_and_load(lab_options: &LabOptions, case: Case, orders: u64) -> Result<Lo
     let save_s = start.elapsed().as_secs_f64();
     let dir = first.server.dir().to_path_buf();
     let rdb_bytes = fs::metadata(dir.join("dump.rdb")).context("looking at the RDB")?.len();
-    // The first server stays until the end, since its directory goes with it; but it gives its memory back. With no
+    // The first server stays until the end, since its directory is removed with it; but it frees its memory. With no
     // save points set, FLUSHALL leaves the file alone.
     redis::cmd("FLUSHALL").arg("SYNC").exec(&mut first.control)?;
-    let stolen_before = stolen()?;
-    let load_s = load(lab_options, case, &dir, orders)?;
-    let stolen_ms = u64::try_from(stolen()?.saturating_sub(stolen_before).as_millis())?;
-    Ok(LoadResult { case, orders, rdb_bytes, save_s, load_s, stolen_ms })
+    let stolen = Stolen::start()?;
+    let load_s = load(args, case, &dir, orders)?;
+    Ok(LoadResult { case, orders, rdb_bytes, save_s, load_s, stolen_ms: stolen.ms()? })
 }
 
 /// Starts a server on the RDB in `dir`; the seconds it took to load it.
-fn load(lab_options: &LabOptions, case: Case, dir: &Path, orders: u64) -> Result<f64> {
-    // An empty log file name means standard output, which goes to the log in the new server's own directory.
-    let config = [format!("dir \"{}\"", dir.display()), "logfile \"\"".to_string()];
-    let mut lab = Lab::start(lab_options, &[case], &config.each_ref().map(String::as_str))?;
-    let entries: u64 = redis::cmd("XLEN").arg(ORDERS).query(&mut lab.control)?;
+fn load(args: &SubjectArgs, case: Case, dir: &Path, orders: u64) -> Result<f64> {
+    let mut subject = Subject::start(args, &[case], &[&format!("dir \"{}\"", dir.display())])?;
+    let entries: u64 = redis::cmd("XLEN").arg(ORDERS).query(&mut subject.control)?;
     ensure!(entries == orders, "{entries} orders in {ORDERS} after the load, {orders} before");
-    let log = fs::read_to_string(lab.server.dir().join(LOG_FILE)).context("reading the server's log")?;
+    let log = subject.server.log();
     loaded_seconds(&log).with_context(|| format!("no {LOADED_LINE:?} in the server's log:\n{log}"))
 }
 
@@ -94,31 +86,25 @@ fn print(results: &[LoadResult]) {
     let rows = results.iter().map(|result| {
         vec![
             result.case.label().to_string(),
-            report::thousands(result.orders),
+            grouped(result.orders),
             format!("{:.1}", result.rdb_bytes as f64 / result.orders as f64),
             format!("{:.2} s", result.save_s),
             format!("{:.2} s", result.load_s),
-            report::thousands(result.orders_per_s() as u64),
+            grouped(result.orders_per_s() as u64),
             format!("{} ms", result.stolen_ms),
         ]
     });
-    println!("{}", report::table(&["made by", "orders", "bytes/order", "save", "load", "orders/s", "stolen"], rows));
+    println!("{}", table(&["made by", "orders", "bytes/order", "save", "load", "orders/s", "stolen"], rows));
 }
 
-/// The bar for loading.
-pub fn bars(results: &[LoadResult]) -> Vec<Bar> {
-    let per_s = |case| results.iter().find(|result| result.case == case).map_or(0.0, LoadResult::orders_per_s);
-    let (place, xadd) = (per_s(Case::Place), per_s(Case::Xadd));
-    vec![Bar {
+/// The bar for loading, of orders and of bare stream entries a second.
+fn bar(place: f64, xadd: f64) -> Bar {
+    Bar {
         work: "RDB load, open orders".to_string(),
-        bar: format!("at least {} orders/s", report::thousands(LOAD_BAR_PER_S as u64)),
-        measured: format!(
-            "{} orders/s (bare stream entries: {})",
-            report::thousands(place as u64),
-            report::thousands(xadd as u64)
-        ),
+        bar: counted!("at least {} orders/s", LOAD_BAR_PER_S as u64),
+        measured: counted!("{} orders/s (bare stream entries: {})", place as u64, xadd as u64),
         reached: place >= LOAD_BAR_PER_S,
-    }]
+    }
 }
 
 #[cfg(test)]

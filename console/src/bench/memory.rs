@@ -3,18 +3,17 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::lab::{Lab, LabOptions};
-use super::report::{self, Bar};
-use super::workload::{Case, ORDERS, STORE};
+use super::report::{Bar, Part, table};
+use super::subject::{Subject, SubjectArgs};
+use super::workload::{Case, FILL_PIPELINE, ORDERS, STORE};
+use crate::text::grouped;
 
-/// An open order of one item and 16-byte ids may take so many bytes, its stream entry included.
+/// An open order of one item and 16-byte ids may take this many bytes, its stream entry included.
 const BYTES_BAR: f64 = 200.0;
-/// Commands in flight while filling.
-const FILL_PIPELINE: u64 = 64;
 
 /// Memory an order.
 #[derive(Debug, Serialize)]
-pub struct MemoryResult {
+struct MemoryResult {
     orders: u64,
     /// An open order, everything included.
     place_bytes: f64,
@@ -28,38 +27,37 @@ pub struct MemoryResult {
     lua_bytes: f64,
 }
 
-/// Places `orders` open orders, and the same with XADD and with the script.
-///
-/// # Errors
-/// When the server does not start or answers a command with an error.
-pub fn run(lab_options: &LabOptions, orders: u64) -> Result<MemoryResult> {
-    let mut lab = Lab::start(lab_options, &[Case::Place], &[])?;
+/// Places `orders` open orders, and the same with XADD and with the script. Fails when the server does not start or
+/// answers a command with an error.
+pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
+    let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let each = |bytes: u64| bytes as f64 / orders as f64;
-    let xadd_bytes = each(growth_bytes(&mut lab, Case::Xadd, orders)?);
-    let lua_bytes = each(growth_bytes(&mut lab, Case::Lua, orders)?);
-    let place_bytes = each(growth_bytes(&mut lab, Case::Place, orders)?);
+    let xadd_bytes = each(growth_bytes(&mut subject, Case::Xadd, orders)?);
+    let lua_bytes = each(growth_bytes(&mut subject, Case::Lua, orders)?);
+    let place_bytes = each(growth_bytes(&mut subject, Case::Place, orders)?);
     let result = MemoryResult {
         orders,
         place_bytes,
-        stream_usage_bytes: each(lab.memory_usage_bytes(ORDERS)?),
-        store_usage_bytes: each(lab.memory_usage_bytes(STORE)?),
+        stream_usage_bytes: each(subject.memory_usage_bytes(ORDERS)?),
+        store_usage_bytes: each(subject.memory_usage_bytes(STORE)?),
         xadd_bytes,
         lua_bytes,
     };
     print(&result);
-    Ok(result)
+    let bar = bar(&result);
+    Part::new(result, [bar])
 }
 
 /// What `orders` commands of `case` add to the server's used memory.
-fn growth_bytes(lab: &mut Lab, case: Case, orders: u64) -> Result<u64> {
-    case.prepare(&mut lab.control)?;
-    let before = lab.settled_memory_bytes()?;
-    lab.fill(case, 0..orders, FILL_PIPELINE)?;
-    Ok(lab.settled_memory_bytes()?.saturating_sub(before))
+fn growth_bytes(subject: &mut Subject, case: Case, orders: u64) -> Result<u64> {
+    case.prepare(&mut subject.control)?;
+    let before = subject.settled_memory_bytes()?;
+    subject.fill(case, 0..orders, FILL_PIPELINE)?;
+    Ok(subject.settled_memory_bytes()?.saturating_sub(before))
 }
 
 fn print(result: &MemoryResult) {
-    println!("\nmemory: {} open orders, one item, 16-byte ids", report::thousands(result.orders));
+    println!("\nmemory: {} open orders, one item, 16-byte ids", grouped(result.orders));
     let row = |what: &str, bytes: f64| {
         let share = format!("{:.0} %", bytes / result.place_bytes * 100.0);
         vec![what.to_string(), format!("{bytes:.1}"), share]
@@ -71,15 +69,15 @@ fn print(result: &MemoryResult) {
         row("the same entries by XADD (used memory)", result.xadd_bytes),
         row("the same orders by the Lua script (used memory)", result.lua_bytes),
     ];
-    println!("{}", report::table(&["", "bytes/order", "share"], rows));
+    println!("{}", table(&["", "bytes/order", "share"], rows));
 }
 
 /// The bar for memory.
-pub fn bars(result: &MemoryResult) -> Vec<Bar> {
-    vec![Bar {
-        work: format!("memory of an open order, of {}", report::thousands(result.orders)),
+fn bar(result: &MemoryResult) -> Bar {
+    Bar {
+        work: format!("memory of an open order, of {}", grouped(result.orders)),
         bar: format!("at most {BYTES_BAR:.0} bytes"),
         measured: format!("{:.1} bytes", result.place_bytes),
         reached: result.place_bytes <= BYTES_BAR,
-    }]
+    }
 }

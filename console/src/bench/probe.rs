@@ -1,4 +1,4 @@
-//! A second client that sends PING every millisecond: how long does the server leave it waiting?
+//! How long callers wait: waits summed up, and a second client that sends PING every millisecond.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,23 +7,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use hdrhistogram::Histogram;
+use redis::cmd;
 use serde::Serialize;
 
 use super::realtime;
-use super::report;
-use super::wire::{Wire, encode};
+use super::wire::{Batch, Wire};
+use crate::text::{grouped, ms};
 
 /// From one PING to the next; a late reply delays none but its own, since it counts in full.
 const INTERVAL: Duration = Duration::from_millis(1);
-/// The longest wait that is told apart, in microseconds: a minute.
+/// The longest wait that is recorded as it is, in microseconds: a minute.
 const MAX_US: u64 = 60_000_000;
 /// Digits that are kept of a wait.
 const PRECISION: u8 = 3;
 
-/// How long PING waited.
+/// How long callers waited.
 #[derive(Clone, Debug, Serialize)]
 pub struct Waits {
-    /// PINGs sent.
+    /// Waits recorded.
     pub count: u64,
     /// The middle wait, microseconds.
     pub p50_us: u64,
@@ -50,7 +51,7 @@ impl Waits {
     /// A row of a table: `what`, the count and the waits in milliseconds, under [`Waits::header`].
     pub fn row(&self, what: &str) -> Vec<String> {
         let us = [self.p50_us, self.p99_us, self.p999_us, self.max_us];
-        [what.to_string(), report::thousands(self.count)].into_iter().chain(us.map(report::ms)).collect()
+        [what.to_string(), grouped(self.count)].into_iter().chain(us.map(ms)).collect()
     }
 
     /// What stands above the columns of [`Waits::row`], `what` above the first.
@@ -67,7 +68,7 @@ pub fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, MAX_US, PRECISION)?)
 }
 
-/// A thread that probes until it is told to stop.
+/// A thread that probes until it is stopped.
 #[derive(Debug)]
 pub struct PingProbe {
     stop: Arc<AtomicBool>,
@@ -78,14 +79,14 @@ impl PingProbe {
     /// Starts to probe over a connection of its own, with real-time priority if wanted.
     pub fn start(wire: Wire, realtime: bool) -> PingProbe {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
-        PingProbe { stop, thread: std::thread::spawn(move || probe(wire, realtime, &told)) }
+        let thread = std::thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || probe(wire, realtime, &stop)
+        });
+        PingProbe { stop, thread }
     }
 
-    /// Stops and sums up; a PING under way is waited for.
-    ///
-    /// # Errors
-    /// When the server stopped answering.
+    /// Stops and sums up; a PING under way is waited for. Fails when the server stopped answering.
     pub fn stop(self) -> Result<Waits> {
         self.stop.store(true, Ordering::Relaxed);
         let waits = self.thread.join().map_err(|_| anyhow!("the probing thread panicked"))??;
@@ -94,16 +95,13 @@ impl PingProbe {
 }
 
 fn probe(mut wire: Wire, realtime: bool, stop: &AtomicBool) -> Result<Histogram<u64>> {
-    if realtime {
-        realtime::favour_this_thread()?;
-    }
+    realtime::favour_this_thread(realtime)?;
     let mut waits = histogram()?;
-    let mut ping = Vec::new();
-    encode(&mut ping, &[b"PING"]);
+    let ping = Batch::from_iter([cmd("PING")]);
     let mut next = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let sent = Instant::now();
-        wire.exchange(&ping, 1)?;
+        wire.exchange(&ping)?;
         waits.saturating_record(u64::try_from(sent.elapsed().as_micros())?);
         next = (next + INTERVAL).max(sent);
         std::thread::sleep(next.saturating_duration_since(Instant::now()));

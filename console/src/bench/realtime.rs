@@ -7,10 +7,8 @@ use anyhow::{Context, Result, bail};
 /// The lowest real-time priority: above everything that has none, below what the system itself runs with.
 const PRIORITY: &str = "1";
 
-/// Gives the process (or thread) `id` the scheduling policy SCHED_FIFO; threads it starts later inherit it.
-///
-/// # Errors
-/// When `chrt` of util-linux is missing or the user may not (CAP_SYS_NICE).
+/// Gives the process (or thread) `id` the scheduling policy SCHED_FIFO; threads it starts later inherit it. Fails when
+/// `chrt` of util-linux is missing or the user may not (CAP_SYS_NICE).
 pub fn favour(id: u32) -> Result<()> {
     let output = Command::new("chrt")
         .args(["--fifo", "--pid", PRIORITY, &id.to_string()])
@@ -24,11 +22,12 @@ pub fn favour(id: u32) -> Result<()> {
     Ok(())
 }
 
-/// As [`favour`], for the calling thread.
-///
-/// # Errors
-/// When `chrt` is missing, the user may not, or /proc does not tell the thread's id.
-pub fn favour_this_thread() -> Result<()> {
+/// As [`favour`], for the calling thread, where `wanted`: whoever waits for a favoured server is to be as quick. Fails
+/// when `chrt` is missing, the user may not, or /proc does not know the thread's id.
+pub fn favour_this_thread(wanted: bool) -> Result<()> {
+    if !wanted {
+        return Ok(());
+    }
     let path = std::fs::read_link("/proc/thread-self").context("asking for this thread's id")?;
     let id = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
     favour(id.with_context(|| format!("/proc/thread-self leads to {}", path.display()))?)

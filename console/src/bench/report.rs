@@ -1,7 +1,26 @@
 //! How results look: tables, and the bars with what was reached.
 
+use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+use serde_json::Value;
+
+use super::rounds::Summary;
+
+/// What a measurement came to.
+pub struct Part {
+    /// All of it, for the file.
+    pub result: Value,
+    /// The bars it was held against.
+    pub bars: Vec<Bar>,
+}
+
+impl Part {
+    /// A result with its bars. Fails when the result cannot be written as JSON.
+    pub fn new(result: impl Serialize, bars: impl IntoIterator<Item = Bar>) -> Result<Part> {
+        Ok(Part { result: serde_json::to_value(result)?, bars: bars.into_iter().collect() })
+    }
+}
 
 /// One thing the module is to reach, and what was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -14,6 +33,23 @@ pub struct Bar {
     pub measured: String,
     /// Whether that is enough.
     pub reached: bool,
+}
+
+impl Bar {
+    /// A ratio that must be at most this.
+    pub fn at_most(work: &str, most: f64, ratio: &Summary) -> Bar {
+        Bar { bar: format!("at most {most} ×"), reached: ratio.median <= most, ..Bar::of_ratio(work, ratio) }
+    }
+
+    /// A ratio that must be at least this.
+    pub fn at_least(work: &str, least: f64, ratio: &Summary) -> Bar {
+        Bar { bar: format!("at least {least} ×"), reached: ratio.median >= least, ..Bar::of_ratio(work, ratio) }
+    }
+
+    fn of_ratio(work: &str, ratio: &Summary) -> Bar {
+        let measured = format!("{:.2} × (± {:.0} %)", ratio.median, ratio.spread_percent());
+        Bar { work: work.to_string(), bar: String::new(), measured, reached: false }
+    }
 }
 
 /// A table with the first column to the left and all others, numbers, to the right.
@@ -35,44 +71,18 @@ pub fn bars_table(bars: &[Bar]) -> Table {
     table(&["work", "bar", "measured", ""], rows)
 }
 
-/// `n` with its digits in groups of three.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let (head, groups) = digits.split_at((digits.len() - 1) % 3 + 1);
-    let mut out = head.to_string();
-    for group in groups.as_bytes().chunks(3) {
-        out.push(',');
-        out.extend(group.iter().map(|digit| char::from(*digit)));
-    }
-    out
-}
-
-/// Microseconds as milliseconds.
-pub fn ms(us: u64) -> String {
-    format!("{:.2} ms", us as f64 / 1e3)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Bar, bars_table, ms, thousands};
-
-    #[test]
-    fn groups_digits() {
-        assert_eq!(thousands(7), "7");
-        assert_eq!(thousands(1_234), "1,234");
-        assert_eq!(thousands(123_456), "123,456");
-        assert_eq!(thousands(5_000_000), "5,000,000");
-    }
-
-    #[test]
-    fn tells_milliseconds() {
-        assert_eq!(ms(1_234), "1.23 ms");
-    }
+    use super::{Bar, Summary, bars_table};
 
     #[test]
     fn a_missed_bar_says_so() {
-        let bar = |reached| Bar { work: "w".into(), bar: "b".into(), measured: "m".into(), reached };
-        assert!(bars_table(&[bar(false)]).to_string().contains("not reached"));
-        assert!(!bars_table(&[bar(true)]).to_string().contains("not reached"));
+        let ratio = Summary::of(vec![2.0]);
+        for (bar, reached) in [(1.9, false), (2.0, true)] {
+            let bar = Bar::at_most("w", bar, &ratio);
+            assert_eq!(bar.reached, reached);
+            assert_eq!(bars_table(&[bar]).to_string().contains("not reached"), !reached);
+        }
+        assert!(Bar::at_least("w", 2.0, &ratio).reached && !Bar::at_least("w", 2.1, &ratio).reached);
     }
 }

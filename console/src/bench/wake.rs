@@ -1,35 +1,34 @@
 //! How soon a waiting worker has an order in hand: from before ORDER.PLACE is sent until the reply to ORDER.CLAIM has
-//! been read, two threads of one process on one clock. Beside it what the machine takes for the like with a list, a
-//! stream, and a PING.
+//! been read, two threads of one process on one clock. For comparison: the same with a list, with a stream, and a PING.
 
-use std::sync::mpsc::{Sender, channel};
+use std::ops::RangeInclusive;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use rand::RngExt;
+use redis::{Cmd, Value, cmd};
 use serde::Serialize;
 
-use super::cputime::stolen;
-use super::lab::{Lab, LabOptions};
+use super::cputime::Stolen;
 use super::probe::{Waits, histogram};
-use super::realtime;
-use super::reply::Reply;
-use super::report::{self, Bar};
-use super::wire::{Wire, encode};
-use super::workload::{Case, ORDERS, STORE};
+use super::report::{Bar, Part, table};
+use super::subject::{Subject, SubjectArgs};
+use super::wire::{Batch, Wire};
+use super::workload::{Case, Held, ORDERS, STORE, WORKER};
+use crate::text::ms;
 
 /// One wake-up in a hundred may take longer than this, in microseconds.
 const WAKE_P99_BAR_US: u64 = 1_000;
 /// From one wake-up to the next, in microseconds: long enough for the worker to wait again, never in step with a timer.
-const PAUSE_US: std::ops::RangeInclusive<u64> = 1_000..=3_000;
-/// The ways take turns so many times, so that they meet the same machine.
+const PAUSE_US: RangeInclusive<u64> = 1_000..=3_000;
+/// How often the ways take turns, so that they meet the same machine.
 const TURNS: u64 = 4;
 /// The first wake-ups of a turn meet cold caches and do not count.
 const WARM_UP: u64 = 20;
 const LIST: &str = "{bench}:list";
 const GROUP: &str = "workers";
-const WORKER: &[u8] = b"worker-1";
 
 /// A way to wait and to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -57,57 +56,43 @@ impl Way {
         }
     }
 
-    fn prepare(self, lab: &mut Lab) -> Result<()> {
+    fn prepare(self, subject: &mut Subject) -> Result<()> {
+        let case = if self == Way::Claim { Case::Place } else { Case::Ping };
+        case.prepare(&mut subject.control)?;
+        if self == Way::Stream {
+            cmd("XGROUP").arg("CREATE").arg(ORDERS).arg(GROUP).arg("$").arg("MKSTREAM").exec(&mut subject.control)?;
+        }
+        Ok(())
+    }
+
+    /// The command that waits; `None` where nobody does.
+    fn wait(self) -> Option<Cmd> {
         match self {
-            Way::Claim => Ok(Case::Place.prepare(&mut lab.control)?),
-            Way::List | Way::Ping => Ok(Case::Ping.prepare(&mut lab.control)?),
+            Way::Claim => Some(cmd("ORDER.CLAIM").arg(STORE).arg(WORKER).arg("BLOCK").arg(0).take()),
+            Way::List => Some(cmd("BLPOP").arg(LIST).arg(0).take()),
             Way::Stream => {
-                Case::Ping.prepare(&mut lab.control)?;
-                let mut create = redis::cmd("XGROUP");
-                create.arg("CREATE").arg(ORDERS).arg(GROUP).arg("$").arg("MKSTREAM");
-                Ok(create.exec(&mut lab.control)?)
+                let mut read = cmd("XREADGROUP");
+                read.arg("GROUP").arg(GROUP).arg(WORKER).arg("BLOCK").arg(0).arg("STREAMS").arg(ORDERS).arg(">");
+                Some(read)
             }
+            Way::Ping => None,
         }
     }
 
-    /// Appends the command that waits.
-    fn encode_wait(self, out: &mut Vec<u8>) {
+    /// The command that wakes it.
+    fn wake(self, n: u64) -> Cmd {
         match self {
-            Way::Claim => encode(out, &[b"ORDER.CLAIM", STORE.as_bytes(), WORKER, b"BLOCK", b"0"]),
-            Way::List => encode(out, &[b"BLPOP", LIST.as_bytes(), b"0"]),
-            Way::Stream => {
-                let (group, orders) = (GROUP.as_bytes(), ORDERS.as_bytes());
-                encode(out, &[b"XREADGROUP", b"GROUP", group, WORKER, b"BLOCK", b"0", b"STREAMS", orders, b">"]);
-            }
-            Way::Ping => {}
+            Way::Claim => Case::Place.command(n, ""),
+            Way::List => cmd("LPUSH").arg(LIST).arg("order").take(),
+            Way::Stream => Case::Xadd.command(n, ""),
+            Way::Ping => Case::Ping.command(n, ""),
         }
-    }
-
-    /// Appends the command that wakes it.
-    fn encode_wake(self, n: u64, out: &mut Vec<u8>) {
-        match self {
-            Way::Claim => Case::Place.encode(n, "", out),
-            Way::List => encode(out, &[b"LPUSH", LIST.as_bytes(), b"order"]),
-            Way::Stream => Case::Xadd.encode(n, "", out),
-            Way::Ping => Case::Ping.encode(n, "", out),
-        }
-    }
-
-    /// Appends what the worker does with what it was given; how many commands that are.
-    fn encode_done(self, given: &Reply, out: &mut Vec<u8>) -> Result<u64> {
-        if self != Way::Claim {
-            return Ok(0);
-        }
-        let order = given.elements().first().context("ORDER.CLAIM was woken and had no order")?;
-        let (id, token) = (order.field("order")?.bytes(), order.field("token")?.bytes());
-        encode(out, &[b"ORDER.COMPLETE", STORE.as_bytes(), &id, b"TOKEN", &token]);
-        Ok(1)
     }
 }
 
 /// How long wake-ups took.
 #[derive(Debug, Serialize)]
-pub struct WakeResult {
+struct WakeResult {
     ways: Vec<WayResult>,
     /// How long the hypervisor kept cores for others meanwhile, milliseconds of one core.
     stolen_ms: u64,
@@ -119,139 +104,98 @@ struct WayResult {
     waits: Waits,
 }
 
-/// Wakes a worker `wakes` times in each way.
-///
-/// # Errors
-/// When the server does not start, answers a command with an error, or hands out nothing.
-pub fn run(lab_options: &LabOptions, wakes: u64) -> Result<WakeResult> {
-    let mut lab = Lab::start(lab_options, &[Case::Place], &[])?;
-    let stolen_before = stolen()?;
+/// Wakes a worker `wakes` times in each way. Fails when the server does not start, answers a command with an error, or
+/// hands out nothing.
+pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
+    let mut subject = Subject::start(args, &[Case::Place], &[])?;
+    let stolen = Stolen::start()?;
     let mut waits = WAYS.iter().map(|&way| Ok((way, histogram()?))).collect::<Result<Vec<_>>>()?;
     for _ in 0..TURNS {
         for (way, waits) in &mut waits {
-            way.prepare(&mut lab)?;
-            turn(&lab, *way, wakes.div_ceil(TURNS), waits).with_context(|| way.label())?;
+            way.prepare(&mut subject)?;
+            turn(&subject, *way, wakes.div_ceil(TURNS), waits).with_context(|| way.label())?;
         }
     }
-    let result = WakeResult {
-        ways: waits.iter().map(|(way, waits)| WayResult { way: *way, waits: Waits::of(waits) }).collect(),
-        stolen_ms: u64::try_from(stolen()?.saturating_sub(stolen_before).as_millis())?,
-    };
-    print(&result);
-    Ok(result)
+    let ways = waits.iter().map(|(way, waits)| WayResult { way: *way, waits: Waits::of(waits) }).collect();
+    let result = WakeResult { ways, stolen_ms: stolen.ms()? };
+    println!("\nwake-ups of a waiting worker, one at a time");
+    let rows = result.ways.iter().map(|way| way.waits.row(way.way.label()));
+    println!("{}", table(&Waits::header("from … until it is in hand"), rows));
+    println!("({} ms stolen)", result.stolen_ms);
+    let bar = bar(&result.ways[0].waits, &result.ways[1].waits);
+    Part::new(result, [bar])
 }
 
-fn turn(lab: &Lab, way: Way, wakes: u64, waits: &mut Histogram<u64>) -> Result<()> {
-    let (mut waker, favoured) = (lab.wire()?, lab.realtime());
-    let worker = start_worker(lab, way, wakes)?;
+fn turn(subject: &Subject, way: Way, wakes: u64, waits: &mut Histogram<u64>) -> Result<()> {
+    let start = |wait| subject.start_worker(move |wire, times| work(way, wire, wait, wakes + WARM_UP, times));
+    let worker = way.wait().map(start).transpose()?;
     // A thread of its own, so that its priority is nobody else's.
-    std::thread::scope(|scope| {
-        let waker = scope.spawn(move || {
-            if favoured {
-                realtime::favour_this_thread()?;
-            }
-            wake_all(way, &mut waker, wakes, waits, worker)
-        });
-        waker.join().map_err(|_| anyhow!("the waking thread panicked"))?
-    })
+    let waker = subject.start_worker(move |wire, seen| Ok(seen.send(wake_all(way, wire, wakes, worker))?))?;
+    waits.add(waker.recv().context("the waking thread panicked")??)?;
+    Ok(())
 }
 
-/// What tells when the worker has begun to wait, and then when it has read what it was given.
-type WorkerTells = Box<dyn Fn() -> Result<Instant> + Send>;
-
-fn start_worker(lab: &Lab, way: Way, wakes: u64) -> Result<WorkerTells> {
-    if way == Way::Ping {
-        return Ok(Box::new(|| Ok(Instant::now())));
-    }
-    let (wire, favoured) = (lab.wire()?, lab.realtime());
-    let (tell, told) = channel();
-    std::thread::spawn(move || {
-        if let Err(error) = work(way, wire, wakes + WARM_UP, favoured, &tell) {
-            // Nobody may listen any more: then there was another error before.
-            let _ = tell.send(Err(error));
-        }
-    });
-    Ok(Box::new(move || told.recv().context("the worker ended")?))
-}
+/// When a worker began to wait and when it had read what it was given, in turn.
+type Times = Receiver<Result<Instant>>;
 
 /// Wakes the worker again and again, at moments of no pattern, and records how long each took.
-fn wake_all(way: Way, wire: &mut Wire, wakes: u64, waits: &mut Histogram<u64>, worker: WorkerTells) -> Result<()> {
-    let mut random = rand::rng();
-    let mut command = Vec::new();
+fn wake_all(way: Way, mut wire: Wire, wakes: u64, worker: Option<Times>) -> Result<Histogram<u64>> {
+    let next = || match &worker {
+        Some(times) => times.recv().context("the worker ended")?,
+        None => Ok(Instant::now()),
+    };
+    let (mut random, mut waits) = (rand::rng(), histogram()?);
     for n in 0..wakes + WARM_UP {
-        command.clear();
-        way.encode_wake(n, &mut command);
-        worker()?;
+        let wake = Batch::from_iter([way.wake(n)]);
+        next()?;
         std::thread::sleep(Duration::from_micros(random.random_range(PAUSE_US)));
         let sent = Instant::now();
-        wire.exchange(&command, 1)?;
-        let took = worker()?.saturating_duration_since(sent);
+        wire.exchange(&wake)?;
+        let took = next()?.saturating_duration_since(sent);
         if n >= WARM_UP {
             waits.saturating_record(u64::try_from(took.as_micros())?);
         }
     }
-    Ok(())
+    Ok(waits)
 }
 
-/// Waits, is woken, is done with what it was given, and waits again; tells when it waits and when it was woken.
-fn work(way: Way, mut wire: Wire, wakes: u64, favoured: bool, tell: &Sender<Result<Instant>>) -> Result<()> {
-    if favoured {
-        realtime::favour_this_thread()?;
-    }
-    let (mut wait, mut done) = (Vec::new(), Vec::new());
-    way.encode_wait(&mut wait);
+/// Waits, is woken, completes what it was given, and waits again; reports when it waits and when it was woken.
+fn work(way: Way, mut wire: Wire, wait: Cmd, wakes: u64, times: &Sender<Result<Instant>>) -> Result<()> {
+    let wait = Batch::from_iter([wait]);
     for _ in 0..wakes {
         wire.send(&wait)?;
-        tell.send(Ok(Instant::now())).context("nobody wakes the worker any more")?;
-        let given = wire.receive(1)?;
-        tell.send(Ok(Instant::now())).context("nobody wakes the worker any more")?;
-        done.clear();
-        let replies = way.encode_done(&given[0], &mut done)?;
-        wire.exchange(&done, replies)?;
+        times.send(Ok(Instant::now())).context("nobody wakes the worker any more")?;
+        let given = wire.receive()?;
+        times.send(Ok(Instant::now())).context("nobody wakes the worker any more")?;
+        if way == Way::Claim {
+            wire.call(&claimed(given)?.complete())?;
+        }
     }
     Ok(())
 }
 
-fn print(result: &WakeResult) {
-    println!("\nwake-ups of a waiting worker, one at a time");
-    let rows = result.ways.iter().map(|way| way.waits.row(way.way.label()));
-    println!("{}", report::table(&Waits::header("from … until it is in hand"), rows));
-    println!("({} ms stolen)", result.stolen_ms);
+fn claimed(given: Value) -> Result<Held> {
+    Held::all(given)?.pop().context("ORDER.CLAIM was woken and had no order")
 }
 
-/// The bar for wake-ups.
-pub fn bars(result: &WakeResult) -> Vec<Bar> {
-    let p99_us = |way| result.ways.iter().find(|result| result.way == way).map(|result| result.waits.p99_us);
-    let bar = |p99: u64| Bar {
+/// The bar for wake-ups, with the list's next to it.
+fn bar(claim: &Waits, list: &Waits) -> Bar {
+    Bar {
         work: "wake-up of a waiting worker, p99".into(),
-        bar: format!("at most {}", report::ms(WAKE_P99_BAR_US)),
-        measured: format!("{} (BLPOP: {})", report::ms(p99), p99_us(Way::List).map_or("?".into(), report::ms)),
-        reached: p99 <= WAKE_P99_BAR_US,
-    };
-    p99_us(Way::Claim).map(bar).into_iter().collect()
+        bar: format!("at most {}", ms(WAKE_P99_BAR_US)),
+        measured: format!("{} (BLPOP: {})", ms(claim.p99_us), ms(list.p99_us)),
+        reached: claim.p99_us <= WAKE_P99_BAR_US,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Reply, Waits, WakeResult, Way, WayResult, bars};
-
-    fn result(p99_us: u64) -> WakeResult {
-        let waits = Waits { count: 1, p50_us: 1, p99_us, p999_us: p99_us, max_us: p99_us };
-        WakeResult { ways: vec![WayResult { way: Way::Claim, waits }], stolen_ms: 0 }
-    }
+    use super::{Waits, bar};
 
     #[test]
     fn the_bar_is_about_the_99th_of_a_hundred() {
-        assert!(bars(&result(1_000))[0].reached);
-        assert!(!bars(&result(1_001))[0].reached);
-    }
-
-    #[test]
-    fn a_claimed_order_is_completed_with_its_token() {
-        let mut out = Vec::new();
-        let given = Reply::read(&mut &b"*1\r\n*4\r\n$5\r\norder\r\n$3\r\no-1\r\n$5\r\ntoken\r\n:7\r\n"[..]).unwrap();
-        assert_eq!(Way::Claim.encode_done(&given, &mut out).unwrap(), 1);
-        assert!(out.ends_with(b"$3\r\no-1\r\n$5\r\nTOKEN\r\n$1\r\n7\r\n"));
-        assert!(Way::Claim.encode_done(&Reply::Nil, &mut out).is_err());
+        let waits = |p99_us| Waits { count: 1, p50_us: 1, p99_us, p999_us: p99_us, max_us: p99_us };
+        assert!(bar(&waits(1_000), &waits(1)).reached);
+        assert!(!bar(&waits(1_001), &waits(1)).reached);
     }
 }

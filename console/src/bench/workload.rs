@@ -1,23 +1,28 @@
-//! The commands that are measured, encoded beforehand, and the state they start from.
+//! The commands that are measured, and the state they start from.
 
+use anyhow::Result;
 use clap::ValueEnum;
-use redis::Connection;
+use redis::{Cmd, Connection, FromRedisValue, RedisResult, Value, cmd};
 use serde::Serialize;
 
-use super::wire::encode;
+use crate::store::Fields;
 
 /// The store every measurement works on.
 pub const STORE: &str = "bench";
 /// The stream ORDER.PLACE writes to; XADD and the script write to one of the same name, in rounds of their own.
 pub const ORDERS: &str = "{bench}:orders";
+/// The worker that claims orders.
+pub const WORKER: &str = "worker-1";
+/// Longer than a run, in milliseconds: a lease that expires would give an order out twice.
+pub const LEASE_MS: u64 = 600_000;
+/// Commands in flight while a server is filled.
+pub const FILL_PIPELINE: u64 = 64;
 /// SKUs the orders are spread over.
 pub const SKUS: u64 = 100;
 /// Units on hand of each SKU: more than any measurement sells.
 const ON_HAND: u64 = 1_000_000_000;
-/// Units a customer may have. Every order comes from a customer of its own, so it is checked and never in the way.
-const LIMIT: &str = "10";
-/// The length of every id, in bytes.
-const ID_BYTES: usize = 16;
+/// Units a customer may have. Every order comes from a customer of its own, so it is checked and never refused.
+const LIMIT: u64 = 10;
 
 const STOCK_HASH: &str = "{bench}:stock";
 const CUSTOMERS_HASH: &str = "{bench}:customers";
@@ -26,7 +31,7 @@ pub const ORDER_HASH_PREFIX: &str = "{bench}:order:";
 const SCRIPT: &str = include_str!("place.lua");
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Case {
     /// PING: what any command costs at least.
@@ -58,135 +63,153 @@ impl Case {
         matches!(self, Case::Place | Case::Reserve)
     }
 
-    /// Appends the case's command number `n` to `out`. Two numbers never name the same order or customer.
-    pub fn encode(self, n: u64, script_sha: &str, out: &mut Vec<u8>) {
+    /// The case's command number `n`. Two numbers never name the same order or customer.
+    pub fn command(self, n: u64, script_sha: &str) -> Cmd {
         let (order, customer, sku) = (order_id(n), customer_id(n), sku_id(n % SKUS));
         match self {
-            Case::Ping => encode(out, &[b"PING"]),
+            Case::Ping => cmd("PING"),
             Case::Xadd => {
-                let key = ORDERS.as_bytes();
-                let items = items_json(&sku);
-                encode(
-                    out,
-                    &[b"XADD", key, b"*", b"order", &order, b"customer", &customer, b"items", &items, b"data", b""],
-                );
+                let fields =
+                    [("order", order), ("customer", customer), ("items", items_json(&sku)), ("data", "".into())];
+                cmd("XADD").arg(ORDERS).arg("*").arg(&fields).take()
             }
-            Case::Place => {
-                encode(out, &[b"ORDER.PLACE", STORE.as_bytes(), &order, &customer, b"ITEMS", &sku, b"1"]);
-            }
-            Case::Reserve => {
-                encode(out, &[b"INV.RESERVE", STORE.as_bytes(), &order, b"CUSTOMER", &customer, b"ITEMS", &sku, b"1"])
-            }
-            Case::Lua => encode_script(script_sha, n, None, out),
+            Case::Place => cmd("ORDER.PLACE").arg(STORE).arg(order).arg(customer).arg(&("ITEMS", sku, 1)).take(),
+            Case::Reserve => reserve(n).arg(&("ITEMS", sku, 1)).take(),
+            Case::Lua => script(script_sha, n, None),
         }
     }
 
-    /// Empties the server and makes what the case's commands need: stock, and the window and limit to check.
-    ///
-    /// # Errors
-    /// When the server refuses a command.
-    pub fn prepare(self, server: &mut Connection) -> redis::RedisResult<()> {
-        redis::cmd("FLUSHALL").arg("SYNC").exec(server)?;
-        match self {
-            Case::Ping | Case::Xadd => Ok(()),
-            Case::Place | Case::Reserve => {
-                redis::cmd("STORE.SET").arg(STORE).arg("limit").arg(LIMIT).exec(server)?;
-                (0..SKUS).try_for_each(|n| redis::cmd("INV.SET").arg(STORE).arg(&sku_id(n)).arg(ON_HAND).exec(server))
-            }
-            Case::Lua => {
-                (0..SKUS).try_for_each(|n| redis::cmd("HSET").arg(STOCK_HASH).arg(&sku_id(n)).arg(ON_HAND).exec(server))
-            }
+    /// Empties the server and makes what the case's commands need: stock, and the window and limit to check. Fails when
+    /// the server refuses a command.
+    pub fn prepare(self, server: &mut Connection) -> RedisResult<()> {
+        cmd("FLUSHALL").arg("SYNC").exec(server)?;
+        let (command, key) = match self {
+            Case::Ping | Case::Xadd => return Ok(()),
+            Case::Place | Case::Reserve => ("INV.SET", STORE),
+            Case::Lua => ("HSET", STOCK_HASH),
+        };
+        if self.needs_module() {
+            cmd("STORE.SET").arg(STORE).arg("limit").arg(LIMIT).exec(server)?;
         }
+        (0..SKUS).try_for_each(|n| cmd(command).arg(key).arg(sku_id(n)).arg(ON_HAND).exec(server))
     }
 }
 
-/// Loads the script the module is compared with; its SHA1 is what [`Case::encode`] wants.
-///
-/// # Errors
-/// When the server cannot compile it.
-pub fn load_script(server: &mut Connection) -> redis::RedisResult<String> {
+/// INV.RESERVE of hold number `n` for a customer of its own, without its items.
+pub fn reserve(n: u64) -> Cmd {
+    cmd("INV.RESERVE").arg(STORE).arg(order_id(n)).arg("CUSTOMER").arg(customer_id(n)).take()
+}
+
+/// Loads the script the module is compared with; its SHA1 is what [`Case::command`] wants. Fails when the server cannot
+/// compile it.
+pub fn load_script(server: &mut Connection) -> RedisResult<String> {
     load(server, SCRIPT)
 }
 
-/// Loads a script; its SHA1.
-///
-/// # Errors
-/// When the server cannot compile it.
-pub fn load(server: &mut Connection, script: &str) -> redis::RedisResult<String> {
-    redis::cmd("SCRIPT").arg("LOAD").arg(script).query(server)
+/// Loads a script; its SHA1. Fails when the server cannot compile it.
+pub fn load(server: &mut Connection, script: &str) -> RedisResult<String> {
+    cmd("SCRIPT").arg("LOAD").arg(script).query(server)
 }
 
-/// Appends a call of the script for order number `n`; with `queue` the order waits in that list too.
-pub fn encode_script(sha: &str, n: u64, queue: Option<&str>, out: &mut Vec<u8>) {
-    let (order, customer, sku) = (order_id(n), customer_id(n), sku_id(n % SKUS));
+/// A call of the script for order number `n`; with `queue` the order waits in that list too.
+pub fn script(sha: &str, n: u64, queue: Option<&str>) -> Cmd {
+    let (order, sku) = (order_id(n), sku_id(n % SKUS));
     let order_key = order_hash(&order);
-    let items = items_json(&sku);
-    let mut keys = vec![&order_key[..], STOCK_HASH.as_bytes(), CUSTOMERS_HASH.as_bytes(), ORDERS.as_bytes()];
-    keys.extend(queue.map(str::as_bytes));
-    let key_count = keys.len().to_string();
-    let mut arguments = vec![b"EVALSHA", sha.as_bytes(), key_count.as_bytes()];
-    arguments.extend(keys);
-    arguments.extend([&order[..], &customer, &items, b"", LIMIT.as_bytes(), &sku, b"1"]);
-    encode(out, &arguments);
+    let mut keys = vec![&order_key[..], STOCK_HASH, CUSTOMERS_HASH, ORDERS];
+    keys.extend(queue);
+    let mut command = cmd("EVALSHA");
+    command.arg(sha).arg(keys.len()).arg(keys).arg(order).arg(customer_id(n)).arg(items_json(&sku)).arg("");
+    command.arg(LIMIT).arg(&(sku, 1)).take()
 }
 
 /// The key of the hash in which the scripts keep an order.
-pub fn order_hash(order: &[u8]) -> Vec<u8> {
-    [ORDER_HASH_PREFIX.as_bytes(), order].concat()
+pub fn order_hash(order: &str) -> String {
+    format!("{ORDER_HASH_PREFIX}{order}")
 }
 
 /// One item as the `items` field of an entry holds it.
-fn items_json(sku: &[u8]) -> Vec<u8> {
-    [b"[[\"", sku, b"\",1]]"].concat()
+fn items_json(sku: &str) -> String {
+    format!("[[\"{sku}\",1]]")
 }
 
 /// The id of order (and of hold) number `n`: unlike its neighbours, so that nothing gains from ids in sequence.
-pub fn order_id(n: u64) -> [u8; ID_BYTES] {
-    hex(scramble(n))
+pub fn order_id(n: u64) -> String {
+    id(n)
 }
 
-pub fn customer_id(n: u64) -> [u8; ID_BYTES] {
-    hex(scramble(n ^ 1 << 63))
+fn customer_id(n: u64) -> String {
+    id(n ^ 1 << 63)
 }
 
 /// The id of SKU number `n`, below [`SKUS`].
-pub fn sku_id(n: u64) -> [u8; ID_BYTES] {
-    hex(scramble(n ^ 1 << 62))
+pub fn sku_id(n: u64) -> String {
+    id(n ^ 1 << 62)
 }
 
-/// The finalizer of splitmix64: a bijection, so two numbers never give the same id.
-fn scramble(n: u64) -> u64 {
+/// Sixteen hex digits of the finalizer of splitmix64: a bijection, so two numbers never give the same id.
+fn id(n: u64) -> String {
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    n ^ (n >> 31)
+    format!("{:016x}", n ^ (n >> 31))
 }
 
-fn hex(n: u64) -> [u8; ID_BYTES] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|place| DIGITS[(n >> (60 - 4 * place) & 15) as usize])
+/// An order in a worker's hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub id: String,
+    pub token: u64,
+}
+
+impl Held {
+    /// The order in a map of ORDER.CLAIM. Fails when the map lacks a field.
+    pub fn of(order: Value) -> Result<Held> {
+        let order = Fields::from_redis_value(order)?;
+        Ok(Held { id: order.get("order")?, token: order.get("token")? })
+    }
+
+    /// The orders in a reply of ORDER.CLAIM. Fails when it is something else.
+    pub fn all(claimed: Value) -> Result<Vec<Held>> {
+        Vec::<Value>::from_redis_value(claimed)?.into_iter().map(Held::of).collect()
+    }
+
+    /// What completes it.
+    pub fn complete(&self) -> Cmd {
+        cmd("ORDER.COMPLETE").arg(STORE).arg(&self.id).arg("TOKEN").arg(self.token).take()
+    }
+}
+
+/// ORDER.CLAIM of `count` orders.
+pub fn claim(count: u64) -> Cmd {
+    cmd("ORDER.CLAIM").arg(STORE).arg(WORKER).arg("COUNT").arg(count).arg("LEASE").arg(LEASE_MS).take()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Case, customer_id, hex, order_id, sku_id};
+    use super::*;
     use std::collections::HashSet;
 
     #[test]
     fn ids_are_sixteen_hex_digits_and_never_the_same() {
-        assert_eq!(&hex(0x0123_4567_89ab_cdef), b"0123456789abcdef");
         let ids: HashSet<_> = (0..1000).flat_map(|n| [order_id(n), customer_id(n), sku_id(n)]).collect();
         assert_eq!(ids.len(), 3000);
+        assert!(ids.iter().all(|id| id.len() == 16));
     }
 
     #[test]
     fn the_script_and_xadd_write_the_same_items() {
-        let encoded = |case: Case| {
-            let mut out = Vec::new();
-            case.encode(7, "sha", &mut out);
-            String::from_utf8(out).unwrap()
-        };
-        let items = format!("[[\"{}\",1]]", String::from_utf8(sku_id(7).to_vec()).unwrap());
-        assert!(encoded(Case::Xadd).contains(&items));
-        assert!(encoded(Case::Lua).contains(&items));
+        let items = items_json(&sku_id(7));
+        for case in [Case::Xadd, Case::Lua] {
+            let command = case.command(7, "sha").get_packed_command();
+            assert!(String::from_utf8(command).expect("text").contains(&items));
+        }
+    }
+
+    #[test]
+    fn an_order_is_completed_with_its_token() {
+        let reply = redis::parse_redis_value(b"*1\r\n*4\r\n$5\r\ntoken\r\n:7\r\n$5\r\norder\r\n$5\r\ntoken\r\n");
+        let held = Held::all(reply.expect("a reply")).expect("orders");
+        assert_eq!(held, [Held { id: "token".into(), token: 7 }]);
+        assert!(held[0].complete().get_packed_command().ends_with(b"$5\r\nTOKEN\r\n$1\r\n7\r\n"));
+        assert!(Held::all(Value::Nil).expect("nil is no order").is_empty());
     }
 }

@@ -32,17 +32,11 @@ pub struct Books {
     bought: HashMap<(String, usize), Vec<Bought>>,
 }
 
-/// Units that go back, and into which orders.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Allocation {
-    /// (SKU, units) by order.
-    pub by_order: BTreeMap<usize, Vec<(usize, i64)>>,
-    /// Units that this customer never bought, or has given back before.
-    pub never_sold: i64,
-}
+/// Units that are returned, as (SKU, units) by order.
+pub type ByOrder = BTreeMap<usize, Vec<(usize, i64)>>;
 
 impl Books {
-    /// Empty books for so many SKUs.
+    /// Empty books for this number of SKUs.
     pub fn new(skus: usize) -> Books {
         Books { movements: vec![Movement::default(); skus], bought: HashMap::new() }
     }
@@ -65,22 +59,9 @@ impl Books {
         }
     }
 
-    /// Spreads a return over the customer's orders, newest first, and never more than was bought.
-    pub fn take_back(&mut self, customer: &str, items: &[(usize, i64)]) -> Allocation {
-        let mut allocation = Allocation::default();
-        for &(sku, units) in items {
-            allocation.never_sold += self.take_back_sku(customer, sku, units, &mut allocation.by_order);
-        }
-        allocation
-    }
-
-    fn take_back_sku(
-        &mut self,
-        customer: &str,
-        sku: usize,
-        units: i64,
-        by_order: &mut BTreeMap<usize, Vec<(usize, i64)>>,
-    ) -> i64 {
+    /// Spreads a return over the customer's orders, newest first, and never more than was bought. Gives the units that
+    /// this customer never bought, or has returned before.
+    pub fn take_back(&mut self, customer: &str, sku: usize, units: i64, by_order: &mut ByOrder) -> i64 {
         let mut wanted = units;
         let purchases = self.bought.get_mut(&(customer.to_string(), sku));
         for purchase in purchases.into_iter().flatten().rev() {
@@ -112,10 +93,9 @@ mod tests {
 
     #[test]
     fn takes_back_from_the_newest_order_first() {
-        let mut books = books();
-        let allocation = books.take_back("ann", &[(0, 4)]);
-        assert_eq!(allocation.by_order, BTreeMap::from([(1, vec![(0, 2)]), (0, vec![(0, 2)])]));
-        assert_eq!(allocation.never_sold, 0);
+        let (mut books, mut by_order) = (books(), ByOrder::new());
+        assert_eq!(books.take_back("ann", 0, 4, &mut by_order), 0);
+        assert_eq!(by_order, ByOrder::from([(1, vec![(0, 2)]), (0, vec![(0, 2)])]));
         assert_eq!(books.movements()[0], Movement { received: 10, sold: 10, returned: 4 });
         assert_eq!(books.movements()[0].on_hand(), 4);
     }
@@ -123,9 +103,10 @@ mod tests {
     #[test]
     fn never_takes_back_more_than_was_bought() {
         let mut books = books();
-        assert_eq!(books.take_back("ann", &[(0, 9)]).never_sold, 4);
-        assert_eq!(books.take_back("ann", &[(0, 1)]).never_sold, 1);
-        assert_eq!(books.take_back("eve", &[(1, 1)]), Allocation { never_sold: 1, ..Allocation::default() });
+        let mut never_sold = |customer, sku, units| books.take_back(customer, sku, units, &mut ByOrder::new());
+        assert_eq!(never_sold("ann", 0, 9), 4);
+        assert_eq!(never_sold("ann", 0, 1), 1);
+        assert_eq!(never_sold("eve", 1, 1), 1);
         assert_eq!(books.movements()[0].returned, 5);
     }
 }

@@ -1,15 +1,15 @@
 //! Feeds invoices to the server in pipelines, and enters into the books what the server said yes to.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use redis::{Cmd, Connection, Pipeline, RedisResult, Value, cmd};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::books::Books;
+use super::books::{Books, ByOrder};
 use super::file::{Book, Invoice};
+use crate::check::Complaints;
 use crate::store;
 
 /// Orders sent before their replies are read.
@@ -20,12 +20,9 @@ const PIPELINE_LINES: usize = 4_000;
 const ORDER_LINES_MAX: usize = 1_000;
 /// SKUs set or read in one round trip.
 const SKUS_PER_ROUND_TRIP: usize = 500;
-/// Complaints kept word for word; the others are only counted.
-const COMPLAINTS_KEPT: usize = 5;
-
 /// What came of it so far. Units and lines are those of the file.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Counts {
     pub invoices: u64,
     pub lines_read: u64,
     pub orders: u64,
@@ -46,18 +43,7 @@ pub struct Tally {
     /// Orders refused, by code: only where the stock was given (`--stock`).
     pub refused: BTreeMap<String, u64>,
     /// Replies that were not what had to come.
-    pub complaints: u64,
-    /// The first of them, word for word.
-    pub complaints_kept: Vec<String>,
-}
-
-impl Tally {
-    fn complain(&mut self, complaint: String) {
-        self.complaints += 1;
-        if self.complaints_kept.len() < COMPLAINTS_KEPT {
-            self.complaints_kept.push(complaint);
-        }
-    }
+    pub complaints: Complaints,
 }
 
 /// An order as it was sent.
@@ -86,13 +72,14 @@ struct OrderData<'a> {
 
 /// Feeds one store.
 pub struct Feed<'a> {
-    connection: Connection,
+    /// For what is asked besides orders, too.
+    pub connection: Connection,
     store: &'a str,
     book: &'a Book,
     /// Refusals for want of stock are part of the game.
     stock_is_short: bool,
     pub books: Books,
-    pub tally: Tally,
+    pub counts: Counts,
     orders: Vec<Order>,
     pipeline: Pipeline,
     asked: Vec<Asked>,
@@ -109,7 +96,7 @@ impl<'a> Feed<'a> {
             book,
             stock_is_short,
             books: Books::new(book.skus.len()),
-            tally: Tally::default(),
+            counts: Counts::default(),
             orders: Vec::new(),
             pipeline: Pipeline::new(),
             asked: Vec::new(),
@@ -118,38 +105,24 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// The connection, for what is asked besides orders.
-    pub fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
-    }
-
-    /// Receives `units` of each SKU (INV.SET).
-    ///
-    /// # Errors
-    /// When the server refuses.
+    /// Receives `units` of each SKU (INV.SET). Fails when the server refuses.
     pub fn receive(&mut self, units: &[i64]) -> Result<()> {
-        let skus: Vec<usize> = (0..units.len()).collect();
+        let skus: Vec<_> = self.book.skus.iter().zip(units).collect();
         for chunk in skus.chunks(SKUS_PER_ROUND_TRIP) {
             let mut pipeline = Pipeline::new();
-            for &sku in chunk {
-                pipeline
-                    .add_command(cmd("INV.SET").arg(self.store).arg(&self.book.skus[sku]).arg(units[sku]).to_owned());
+            for (sku, units) in chunk {
+                pipeline.cmd("INV.SET").arg(self.store).arg(sku).arg(units);
             }
-            pipeline.query::<()>(&mut self.connection).context("receiving stock with INV.SET")?;
-            for &sku in chunk {
-                self.books.receive(sku, units[sku]);
-            }
+            pipeline.exec(&mut self.connection).context("receiving stock with INV.SET")?;
         }
+        units.iter().enumerate().for_each(|(sku, units)| self.books.receive(sku, *units));
         Ok(())
     }
 
-    /// Sends an invoice, or lets it wait for company until the pipeline is full.
-    ///
-    /// # Errors
-    /// When the connection fails.
+    /// Sends an invoice, or lets it wait for company until the pipeline is full. Fails when the connection fails.
     pub fn invoice(&mut self, invoice: &Invoice) -> Result<()> {
-        self.tally.invoices += 1;
-        self.tally.lines_read += u64::try_from(invoice.lines.len())?;
+        self.counts.invoices += 1;
+        self.counts.lines_read += u64::try_from(invoice.lines.len())?;
         match invoice.is_return() {
             true => self.take_back(invoice)?,
             false => self.place(invoice)?,
@@ -165,10 +138,10 @@ impl<'a> Feed<'a> {
         if sold.len() < invoice.lines.len() {
             let all: i64 = invoice.lines.iter().map(|line| line.quantity).sum();
             let kept: i64 = sold.iter().map(|line| line.quantity).sum();
-            self.tally.adjustment_lines += u64::try_from(invoice.lines.len() - sold.len())?;
-            self.tally.adjustment_units += all - kept;
+            self.counts.adjustment_lines += u64::try_from(invoice.lines.len() - sold.len())?;
+            self.counts.adjustment_units += all - kept;
         }
-        self.tally.invoices_split += u64::from(sold.len() > ORDER_LINES_MAX);
+        self.counts.invoices_split += u64::from(sold.len() > ORDER_LINES_MAX);
         for (part, lines) in sold.chunks(ORDER_LINES_MAX).enumerate() {
             let id = match part {
                 0 => invoice.id.clone(),
@@ -184,14 +157,14 @@ impl<'a> Feed<'a> {
     }
 
     fn place_order(&mut self, order: Order, data: &str) {
-        let place = self.orders.len();
+        let at = self.orders.len();
         let mut command = cmd("ORDER.PLACE");
         command.arg(self.store).arg(&order.id).arg(&order.customer).arg("DATA").arg(data);
         self.add_items(&mut command, &order.items);
-        self.ask(command, Asked::Place { order: place });
+        self.ask(command, Asked::Place { order: at });
         let mut command = cmd("ORDER.COMPLETE");
         command.arg(self.store).arg(&order.id);
-        self.ask(command, Asked::Complete { order: place });
+        self.ask(command, Asked::Complete { order: at });
         self.lines_waiting += order.items.len();
         self.customers_waiting.insert(order.customer.clone());
         self.orders.push(order);
@@ -203,22 +176,19 @@ impl<'a> Feed<'a> {
         if self.customers_waiting.contains(&customer) {
             self.flush()?;
         }
-        self.tally.return_invoices += 1;
-        let mut by_order: BTreeMap<usize, Vec<(usize, i64)>> = BTreeMap::new();
+        self.counts.return_invoices += 1;
+        let mut by_order = ByOrder::new();
         for line in &invoice.lines {
             if line.quantity >= 0 {
-                self.tally.adjustment_lines += 1;
-                self.tally.adjustment_units += line.quantity;
+                self.counts.adjustment_lines += 1;
+                self.counts.adjustment_units += line.quantity;
                 continue;
             }
-            let allocation = self.books.take_back(&customer, &[(line.sku, -line.quantity)]);
-            if allocation.never_sold > 0 {
-                self.tally.never_sold_lines += 1;
-                self.tally.never_sold_units += allocation.never_sold;
-                self.tally.nameless_return_lines += u64::from(invoice.customer.is_empty());
-            }
-            for (order, items) in allocation.by_order {
-                by_order.entry(order).or_default().extend(items);
+            let never_sold = self.books.take_back(&customer, line.sku, -line.quantity, &mut by_order);
+            if never_sold > 0 {
+                self.counts.never_sold_lines += 1;
+                self.counts.never_sold_units += never_sold;
+                self.counts.nameless_return_lines += u64::from(invoice.customer.is_empty());
             }
         }
         for (order, items) in by_order {
@@ -249,10 +219,7 @@ impl<'a> Feed<'a> {
         self.asked.push(asked);
     }
 
-    /// Sends what waits, and enters the replies.
-    ///
-    /// # Errors
-    /// When the connection fails, or the server leaves a reply out.
+    /// Sends what waits, and enters the replies. Fails when the connection fails, or the server leaves a reply out.
     pub fn flush(&mut self) -> Result<()> {
         if self.asked.is_empty() {
             return Ok(());
@@ -278,43 +245,38 @@ impl<'a> Feed<'a> {
             (Asked::Place { .. }, Ok(_)) => {}
             (Asked::Place { order }, Err(error)) if self.stock_is_short && store::code(&error) == "OUTOFSTOCK" => {
                 refused.insert(*order);
-                *self.tally.refused.entry(store::code(&error).to_string()).or_default() += 1;
+                *self.counts.refused.entry(store::code(&error).to_string()).or_default() += 1;
             }
             // An order that was refused cannot be completed: that it is not there is what must come.
             (Asked::Complete { order }, Err(error)) if refused.contains(order) && store::code(&error) == "NOORDER" => {}
             (Asked::Complete { order }, Ok(_)) if !refused.contains(order) => self.enter_sale(*order),
             (Asked::Return { units, .. }, Ok(Value::Int(put_back))) if put_back == *units => {
-                self.tally.returned_orders += 1;
-                self.tally.units_returned += units;
+                self.counts.returned_orders += 1;
+                self.counts.units_returned += units;
             }
             (asked, reply) => {
                 let reply = reply.map_or_else(|error| error.to_string(), |value| store::plain(&value));
                 let complaint = format!("{} got: {reply}", self.describe(asked));
-                self.tally.complain(complaint);
+                self.counts.complaints.add(complaint);
             }
         }
     }
 
-    fn enter_sale(&mut self, place: usize) {
-        let order = &self.orders[place];
-        self.books.sell(place, &order.customer, &order.items);
-        self.tally.orders += 1;
-        self.tally.order_lines += order.items.len() as u64;
-        self.tally.units_sold += order.items.iter().map(|(_, units)| units).sum::<i64>();
+    fn enter_sale(&mut self, at: usize) {
+        let order = &self.orders[at];
+        self.books.sell(at, &order.customer, &order.items);
+        self.counts.orders += 1;
+        self.counts.order_lines += order.items.len() as u64;
+        self.counts.units_sold += order.items.iter().map(|(_, units)| units).sum::<i64>();
     }
 
     fn describe(&self, asked: &Asked) -> String {
-        match asked {
-            Asked::Place { order } => {
-                format!("ORDER.PLACE {} {}", self.store, self.orders[*order].id)
-            }
-            Asked::Complete { order } => {
-                format!("ORDER.COMPLETE {} {}", self.store, self.orders[*order].id)
-            }
-            Asked::Return { order, units } => {
-                format!("ORDER.RETURN {} {} of {units} units", self.store, self.orders[*order].id)
-            }
-        }
+        let (command, order) = match asked {
+            Asked::Place { order } => ("ORDER.PLACE", order),
+            Asked::Complete { order } => ("ORDER.COMPLETE", order),
+            Asked::Return { order, .. } => ("ORDER.RETURN", order),
+        };
+        format!("{command} {} {}", self.store, self.orders[*order].id)
     }
 }
 
@@ -333,30 +295,4 @@ pub fn units_needed(book: &Book) -> Vec<i64> {
         needed[line.sku] += line.quantity;
     }
     needed
-}
-
-/// Holds orders back, so that no more are sent than asked for.
-#[derive(Debug)]
-pub struct Pace {
-    started: Instant,
-    per_second: f64,
-    sent: u64,
-}
-
-impl Pace {
-    /// At most so many a second.
-    pub fn new(per_second: f64) -> Pace {
-        Pace { started: Instant::now(), per_second, sent: 0 }
-    }
-
-    /// How long the next one has to wait; zero when it is due.
-    pub fn wait(&self) -> Duration {
-        let due = Duration::from_secs_f64(self.sent as f64 / self.per_second);
-        due.saturating_sub(self.started.elapsed())
-    }
-
-    /// Counts one that was sent.
-    pub fn count(&mut self) {
-        self.sent += 1;
-    }
 }

@@ -9,15 +9,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use chrono::NaiveDate;
 use redis::cmd;
 
-use self::check::Findings;
-use self::feed::{Feed, Pace, Tally};
-use self::file::{Book, Day, Period};
+use self::feed::{Counts, Feed};
+use self::file::{Book, Period};
+use crate::check::Findings;
 use crate::display::Display;
-use crate::server::TargetArgs;
 use crate::store;
-use crate::text::{Paint, clock, grouped};
+use crate::target::TargetArgs;
+use crate::text::{Paint, clock, counted, grouped};
 
 /// How long ended orders are remembered: a return may come months after its order, in file and in wall-clock time.
 const KEEP_MS: i64 = 365 * 24 * 3_600 * 1_000;
@@ -40,10 +41,10 @@ pub struct ReplayArgs {
     force: bool,
     /// First day to take, like 2010-12-01
     #[arg(long, value_name = "DAY")]
-    from: Option<Day>,
+    from: Option<NaiveDate>,
     /// Last day to take
     #[arg(long, value_name = "DAY")]
-    to: Option<Day>,
+    to: Option<NaiveDate>,
     /// Invoices a second [default: as fast as it goes]
     #[arg(long, value_name = "N", value_parser = positive)]
     rate: Option<f64>,
@@ -60,12 +61,10 @@ fn positive(text: &str) -> Result<f64> {
     Ok(number)
 }
 
-/// Replays the file.
-///
-/// # Errors
-/// When the file or the server cannot be used, or when the server's books disagree with the file.
+/// Replays the file. Fails when the file or the server cannot be used, or when the server's books disagree with the
+/// file.
 pub fn run(args: ReplayArgs) -> Result<()> {
-    let period = Period { from: args.from.clone(), to: args.to.clone() };
+    let period = Period { from: args.from, to: args.to };
     let book = Book::read(&args.file, &period)?;
     if book.invoices.is_empty() {
         bail!("{} has no invoice in the days asked for", args.file.display());
@@ -80,11 +79,11 @@ pub fn run(args: ReplayArgs) -> Result<()> {
     replay(&mut feed, &args, &book)?;
     let took = started.elapsed();
 
-    let orders = feed.tally.orders;
-    let movements = feed.books.movements().to_vec();
-    let findings = check::check(feed.connection(), &args.store, &book.skus, &movements, orders)?;
-    print_summary(&book, &feed.tally, &findings, took);
-    verdict(&feed.tally, &findings)
+    let Feed { mut connection, books, counts, .. } = feed;
+    let (findings, skus_right) =
+        check::check(&mut connection, &args.store, &book.skus, books.movements(), counts.orders)?;
+    print_summary(&book, &counts, skus_right, took);
+    verdict(&counts, &findings)
 }
 
 /// Makes the store and receives its stock.
@@ -96,7 +95,7 @@ fn open_store(feed: &mut Feed, args: &ReplayArgs, book: &Book) -> Result<()> {
         // So that the stream of completed orders can be counted against the file.
         .arg("history")
         .arg(book.invoices.len() * 2)
-        .query::<()>(feed.connection())
+        .query::<()>(&mut feed.connection)
         .context("making the store with STORE.SET")?;
     match args.stock {
         Some(units) => feed.receive(&vec![units; book.skus.len()]),
@@ -105,22 +104,19 @@ fn open_store(feed: &mut Feed, args: &ReplayArgs, book: &Book) -> Result<()> {
 }
 
 fn replay(feed: &mut Feed, args: &ReplayArgs, book: &Book) -> Result<()> {
-    let mut pace = args.rate.map(Pace::new);
     let mut display = Display::new(LINE_INTERVAL);
     let started = Instant::now();
-    for invoice in &book.invoices {
-        if let Some(pace) = &mut pace {
-            let wait = pace.wait();
-            if !wait.is_zero() {
-                feed.flush()?;
-                std::thread::sleep(wait);
-            }
-            pace.count();
+    for (nth, invoice) in book.invoices.iter().enumerate() {
+        let due = Duration::from_secs_f64(args.rate.map_or(0.0, |rate| nth as f64 / rate));
+        let wait = due.saturating_sub(started.elapsed());
+        if !wait.is_zero() {
+            feed.flush()?;
+            std::thread::sleep(wait);
         }
         feed.invoice(invoice)?;
         if display.is_due() {
-            let picture = || picture(book, &feed.tally, &invoice.time, started.elapsed());
-            display.show(picture, || line(book, &feed.tally, &invoice.time, started.elapsed()))?;
+            let picture = || picture(book, &feed.counts, &invoice.time, started.elapsed());
+            display.show(picture, || line(book, &feed.counts, &invoice.time, started.elapsed()))?;
         }
     }
     feed.flush()?;
@@ -131,25 +127,25 @@ fn per_second(count: u64, took: Duration) -> u64 {
     (count as f64 / took.as_secs_f64().max(1e-9)).round() as u64
 }
 
-fn line(book: &Book, tally: &Tally, time: &str, took: Duration) -> String {
-    format!(
-        "{}  {time}  invoices {} of {}  orders {}  lines {}  units sold {}  returned {}  orders/s {}",
-        clock(took),
-        grouped(tally.invoices),
-        grouped(book.invoices.len() as u64),
-        grouped(tally.orders),
-        grouped(tally.lines_read),
-        grouped(tally.units_sold),
-        grouped(tally.units_returned),
-        grouped(per_second(tally.orders, took)),
-    )
+fn line(book: &Book, counts: &Counts, time: &str, took: Duration) -> String {
+    let done = counted!(
+        "invoices {} of {}  orders {}  lines {}  units sold {}  returned {}  orders/s {}",
+        counts.invoices,
+        book.invoices.len() as u64,
+        counts.orders,
+        counts.lines_read,
+        counts.units_sold,
+        counts.units_returned,
+        per_second(counts.orders, took),
+    );
+    format!("{}  {time}  {done}", clock(took))
 }
 
-fn picture(book: &Book, tally: &Tally, time: &str, took: Duration) -> Vec<String> {
+fn picture(book: &Book, counts: &Counts, time: &str, took: Duration) -> Vec<String> {
     const BAR_CELLS: usize = 40;
     let paint = Paint::for_stdout();
     let all = book.invoices.len();
-    let done = usize::try_from(tally.invoices).unwrap_or(all);
+    let done = usize::try_from(counts.invoices).unwrap_or(all);
     let filled = BAR_CELLS * done / all.max(1);
     let bar = format!("{}{}", paint.cool("█".repeat(filled)), paint.quiet("░".repeat(BAR_CELLS - filled)));
     let number = |label: &str, count: i128| format!("  {}{:>12}", paint.quiet(format!("{label:<16}")), grouped(count));
@@ -157,109 +153,69 @@ fn picture(book: &Book, tally: &Tally, time: &str, took: Duration) -> Vec<String
         String::new(),
         format!("  {}  {}", paint.strong("replaying orders"), paint.quiet(time)),
         String::new(),
-        format!("  {bar}  {} of {} invoices", grouped(done as u64), grouped(all as u64)),
+        format!("  {bar}  {}", counted!("{} of {} invoices", done as u64, all as u64)),
         String::new(),
-        number("orders", tally.orders.into()),
-        number("lines", tally.lines_read.into()),
-        number("units sold", tally.units_sold.into()),
-        number("units returned", tally.units_returned.into()),
-        number("orders/s", per_second(tally.orders, took).into()),
+        number("orders", counts.orders.into()),
+        number("lines", counts.lines_read.into()),
+        number("units sold", counts.units_sold.into()),
+        number("units returned", counts.units_returned.into()),
+        number("orders/s", per_second(counts.orders, took).into()),
         String::new(),
     ]
 }
 
-fn print_summary(book: &Book, tally: &Tally, findings: &Findings, took: Duration) {
+fn print_summary(book: &Book, counts: &Counts, skus_right: usize, took: Duration) {
     let paint = Paint::for_stdout();
-    let row = |label: &str, text: String| println!("  {}{text}", paint.quiet(format!("{label:<15}")));
-    let day = |day: &Option<Day>| day.as_ref().map_or_else(String::new, |day| day.as_str().to_string());
-    println!();
-    println!(
-        "  {}",
-        paint.strong(format!(
-            "replayed {} to {}: {} orders",
-            day(&book.first_day),
-            day(&book.last_day),
-            grouped(tally.orders)
-        ))
-    );
-    println!();
-    row(
-        "file",
-        format!(
-            "{} lines, {} invoices, {} SKUs",
-            grouped(book.lines),
-            grouped(book.invoices.len() as u64),
-            grouped(book.skus.len() as u64)
-        ),
-    );
-    row("sold", format!("{} units in {} lines, all completed", grouped(tally.units_sold), grouped(tally.order_lines)));
-    row(
-        "returned",
-        format!(
-            "{} units to {} orders ({} return invoices)",
-            grouped(tally.units_returned),
-            grouped(tally.returned_orders),
-            grouped(tally.return_invoices)
-        ),
-    );
-    print_left_out(tally, &row);
-    row(
-        "speed",
-        format!(
-            "{} orders/s, {} lines/s in {:.1} s (each placed, then completed)",
-            grouped(per_second(tally.orders, took)),
-            grouped(per_second(tally.order_lines, took)),
-            took.as_secs_f64()
-        ),
-    );
-    let right = format!("{} of {} SKUs", grouped(findings.skus_right as u64), grouped(book.skus.len() as u64));
-    row("on_hand", format!("received - sold + returned, for {right}"));
+    let (first, last) = book.days.map_or_else(Default::default, |(first, last)| (first.to_string(), last.to_string()));
+    let headline = format!("replayed {first} to {last}: {} orders", grouped(counts.orders));
+    println!("\n  {}\n", paint.strong(headline));
+    let (lines, invoices, skus) = (book.lines, book.invoices.len() as u64, book.skus.len() as u64);
+    let returned = (counts.units_returned, counts.returned_orders, counts.return_invoices);
+    let (orders_rate, lines_rate) = (per_second(counts.orders, took), per_second(counts.order_lines, took));
+    let speed = counted!("{} orders/s, {} lines/s", orders_rate, lines_rate);
+    let mut rows = vec![
+        ("file", counted!("{} lines, {} invoices, {} SKUs", lines, invoices, skus)),
+        ("sold", counted!("{} units in {} lines, all completed", counts.units_sold, counts.order_lines)),
+        ("returned", counted!("{} units to {} orders ({} return invoices)", returned.0, returned.1, returned.2)),
+    ];
+    rows.extend(left_out(counts));
+    rows.push(("speed", format!("{speed} in {:.1} s (each placed, then completed)", took.as_secs_f64())));
+    rows.push(("on-hand", counted!("received - sold + returned, for {} of {} SKUs", skus_right as u64, skus)));
+    for (label, text) in rows {
+        println!("  {}{text}", paint.quiet(format!("{label:<15}")));
+    }
     println!();
 }
 
-fn print_left_out(tally: &Tally, row: &impl Fn(&str, String)) {
-    if tally.never_sold_lines > 0 {
-        row(
-            "never sold",
-            format!(
-                "{} units in {} return lines: not bought before ({} lines name nobody)",
-                grouped(tally.never_sold_units),
-                grouped(tally.never_sold_lines),
-                grouped(tally.nameless_return_lines)
-            ),
-        );
-    }
-    if tally.adjustment_lines > 0 {
-        row(
-            "adjustments",
-            format!(
-                "{} lines skipped: counts corrected, breakage ({} units)",
-                grouped(tally.adjustment_lines),
-                grouped(tally.adjustment_units)
-            ),
-        );
-    }
-    if tally.invoices_split > 0 {
-        row("long invoices", format!("{} became several orders", grouped(tally.invoices_split)));
-    }
-    for (code, count) in &tally.refused {
-        row("refused", format!("{} orders, {code}", grouped(*count)));
-    }
+/// What was not sold and not returned, and why.
+fn left_out(counts: &Counts) -> Vec<(&'static str, String)> {
+    let never_sold = counted!(
+        "{} units in {} return lines: not bought before ({} lines name nobody)",
+        counts.never_sold_units,
+        counts.never_sold_lines,
+        counts.nameless_return_lines
+    );
+    let (lines, units) = (counts.adjustment_lines, counts.adjustment_units);
+    let adjustments = counted!("{} lines skipped: counts corrected, breakage ({} units)", lines, units);
+    let split = counted!("{} became several orders", counts.invoices_split);
+    let mut rows = Vec::new();
+    rows.extend((counts.never_sold_lines > 0).then_some(("never sold", never_sold)));
+    rows.extend((counts.adjustment_lines > 0).then_some(("adjustments", adjustments)));
+    rows.extend((counts.invoices_split > 0).then_some(("long invoices", split)));
+    rows.extend(counts.refused.iter().map(|(code, count)| ("refused", format!("{} orders, {code}", grouped(*count)))));
+    rows
 }
 
-fn verdict(tally: &Tally, findings: &Findings) -> Result<()> {
+fn verdict(counts: &Counts, findings: &Findings) -> Result<()> {
     let paint = Paint::for_stdout();
-    if tally.complaints == 0 && findings.disagreements.is_empty() {
-        println!("  {} STORE.AUDIT is clean, and the server's counts are the file's", paint.good("✓"));
-        println!();
+    if counts.complaints.count == 0 && findings.0.is_empty() {
+        println!("  {} STORE.AUDIT is clean, and the server's counts are the file's\n", paint.good("✓"));
         return Ok(());
     }
-    for text in tally.complaints_kept.iter().chain(&findings.disagreements) {
+    for text in counts.complaints.kept.iter().chain(&findings.0) {
         println!("  {} {text}", paint.bad("✗"));
     }
-    bail!(
-        "the server disagrees with the file: {} unexpected replies, {} findings",
-        grouped(tally.complaints),
-        grouped(findings.disagreements.len() as u64)
-    )
+    let (unexpected, findings) = (counts.complaints.count, findings.0.len() as u64);
+    let found = counted!("{} unexpected replies, {} findings", unexpected, findings);
+    bail!("the server disagrees with the file: {found}")
 }

@@ -37,7 +37,7 @@ impl Visit {
     /// Somebody comes in.
     pub fn new(shop: Arc<Shop>, customer: Customer) -> Visit {
         let random = StdRng::seed_from_u64(shop.seed ^ customer.number.rotate_left(32));
-        shop.ledger().tally.arrived += 1;
+        shop.ledger().counts.arrived += 1;
         Visit { shop, customer, random }
     }
 
@@ -65,18 +65,17 @@ impl Visit {
         format!("cart-{}", self.customer.number)
     }
 
-    /// Buys one unit: waits for the opening when early, and looks in again when patient. The order's id, or the refusal.
+    /// Buys one unit: waits for the opening when early, and looks in again when patient. The order's id, or
+    /// the refusal.
     async fn buy(&mut self) -> Result<String, Refusal> {
         self.buy_as(self.order(1)).await
     }
 
     async fn buy_as(&mut self, order: String) -> Result<String, Refusal> {
-        loop {
-            match self.shop.place(&order, &self.customer, Basket::Unit).await {
-                Ok(()) => return Ok(order),
-                Err(refusal) => self.come_back_after(refusal).await?,
-            }
+        while let Err(refusal) = self.shop.place(&order, &self.customer, Basket::Unit).await {
+            self.come_back_after(refusal).await?;
         }
+        Ok(order)
     }
 
     /// Waits for the next try after a refusal, or gives up and hands the refusal back.
@@ -106,10 +105,11 @@ impl Visit {
         let click = || self.shop.place(&order, &self.customer, Basket::Unit);
         // Both are on their way at once, as a doubled click sends them.
         let (first, second) = tokio::join!(click(), click());
-        if let (Err(refusal), Err(_)) = (first, second) {
-            if self.come_back_after(refusal).await.is_ok() && self.buy().await.is_ok() {
-                let _ = self.shop.place(&order, &self.customer, Basket::Unit).await;
-            }
+        if let (Err(refusal), Err(_)) = (first, second)
+            && self.come_back_after(refusal).await.is_ok()
+            && self.buy().await.is_ok()
+        {
+            let _ = self.shop.place(&order, &self.customer, Basket::Unit).await;
         }
     }
 
@@ -128,16 +128,12 @@ impl Visit {
 
     /// Puts a unit into the cart, as patiently as one buys.
     async fn fill_cart(&mut self) -> bool {
-        loop {
-            match self.shop.reserve(&self.hold(), self.customer.number).await {
-                Ok(()) => return true,
-                Err(refusal) => {
-                    if self.come_back_after(refusal).await.is_err() {
-                        return false;
-                    }
-                }
+        while let Err(refusal) = self.shop.reserve(&self.hold(), self.customer.number).await {
+            if self.come_back_after(refusal).await.is_err() {
+                return false;
             }
         }
+        true
     }
 
     async fn use_cart(&mut self) {
@@ -154,7 +150,7 @@ impl Visit {
 
     async fn leave_cart(&mut self) {
         if self.fill_cart().await {
-            self.shop.ledger().tally.carts_left += 1;
+            self.shop.ledger().counts.carts_left += 1;
         }
     }
 
@@ -162,13 +158,15 @@ impl Visit {
         if !self.fill_cart().await {
             return;
         }
-        self.shop.ledger().tally.carts_left += 1;
+        self.shop.ledger().counts.carts_left += 1;
         tokio::time::sleep(self.shop.schedule.cart_ttl().mul_f64(1.0 + LATE_BY_OF_TTL)).await;
         let order = self.order(1);
         match self.shop.place(&order, &self.customer, Basket::Cart(&self.hold())).await {
             Err(refusal) if refusal.is("EXPIRED") => drop(self.buy_as(self.order(2)).await),
             Err(_) => {}
-            Ok(()) => self.shop.ledger().complain(format!("order {order} was placed from a cart that had expired")),
+            Ok(()) => {
+                self.shop.ledger().complaints.add(format!("order {order} was placed from a cart that had expired"))
+            }
         }
     }
 

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
-use redis::{Value, cmd};
+use redis::cmd;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::customer::Visit;
 use super::plan::Customer;
-use super::shop::{Info, Shop};
+use super::shop::Shop;
 use super::shopkeeper::Shopkeeper;
-use super::view::{Snapshot, View};
+use super::view::{self, View};
 use crate::display::Display;
+use crate::store::Fields;
 
 /// Between two looks at the server.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -43,14 +44,12 @@ pub struct Doors {
     next_number: u64,
     view: View,
     display: Display,
-    now: Snapshot,
+    /// The last reply of STORE.INFO.
+    now: Fields,
 }
 
 impl Doors {
-    /// Doors for these customers.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
+    /// Doors for these customers. Fails when the server cannot be reached.
     pub async fn new(shop: &Arc<Shop>, planned: Vec<Customer>, view: View) -> Result<Doors> {
         Ok(Doors {
             shop: Arc::clone(shop),
@@ -62,14 +61,12 @@ impl Doors {
             late_visits: JoinSet::new(),
             view,
             display: Display::new(LINE_INTERVAL),
-            now: Snapshot::default(),
+            now: Fields::default(),
         })
     }
 
-    /// Lets everybody in, and returns when they have left and no order waits any more.
-    ///
-    /// # Errors
-    /// When the server can no longer be asked, or the display no longer be shown.
+    /// Lets everybody in, and returns when they have left and no order waits any more. Fails when the server can no
+    /// longer be asked, or the display no longer be shown.
     pub async fn run(mut self) -> Result<()> {
         let mut look = tokio::time::interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -89,24 +86,24 @@ impl Doors {
     }
 
     fn is_over(&self, all_came: bool) -> bool {
-        let (elapsed, now) = (self.shop.elapsed(), self.now);
+        let (elapsed, now) = (self.shop.elapsed(), &self.now);
         let all_left = all_came && self.visits.is_empty() && self.late_visits.is_empty();
         // As long as a unit is left, the shopkeeper finds it a customer among those whose orders died.
-        let all_sold = now.left <= 0 || now.dead == 0;
-        let all_done = all_left && all_sold && now.waiting == 0 && self.shop.ledger().open() == 0;
+        let all_sold = now.count("available") <= 0 || now.count("dead-letters") == 0;
+        let all_done = all_left && all_sold && view::waiting(now) == 0 && self.shop.ledger().open() == 0;
         let ends = self.shop.schedule.ends;
         (all_done && elapsed >= ends) || elapsed >= ends + AFTER_HOURS
     }
 
     async fn look_around(&mut self) -> Result<()> {
-        self.now = self.ask().await?;
-        self.shopkeeper.look(self.now).await?;
+        self.ask().await?;
+        self.shopkeeper.look(&self.now).await?;
         while self.visits.try_join_next().is_some() {}
         while self.late_visits.try_join_next().is_some() {}
         for _ in 0..self.more_wanted() {
             self.send_for_one();
         }
-        self.view.notice(self.shop.elapsed(), &self.shop.ledger().tally);
+        self.view.record(self.shop.elapsed(), &self.shop.ledger().counts);
         self.show()
     }
 
@@ -114,18 +111,18 @@ impl Doors {
         let arrives = self.shop.elapsed();
         let customer = Customer::sent_for(self.next_number, arrives);
         self.next_number += 1;
-        self.shop.ledger().tally.came_for_returned_units += 1;
+        self.shop.ledger().counts.came_for_returned_units += 1;
         self.late_visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
     }
 
-    async fn ask(&mut self) -> Result<Snapshot> {
-        let reply = cmd("STORE.INFO").arg(&self.shop.name).query_async::<Value>(&mut self.connection).await;
-        match reply.and_then(Info::read) {
-            Ok(info) => Ok(Snapshot::of(&info)),
+    async fn ask(&mut self) -> Result<()> {
+        match cmd("STORE.INFO").arg(&self.shop.name).query_async::<Fields>(&mut self.connection).await {
+            Ok(info) => self.now = info,
             // A failover: keep the last picture, and look again.
-            Err(error) if super::shop::may_pass(&error) => Ok(self.now),
-            Err(error) => Err(error).context("looking at the shop with STORE.INFO"),
+            Err(error) if super::shop::may_pass(&error) => {}
+            Err(error) => return Err(error).context("looking at the shop with STORE.INFO"),
         }
+        Ok(())
     }
 
     /// How many customers to send for now: those still to come may be too few for the units that came back.
@@ -136,7 +133,7 @@ impl Doors {
         }
         let to_come = self.planned.as_slice().partition_point(|customer| customer.arrives < schedule.closes);
         let under_way = self.late_visits.len() as f64;
-        let missing = self.now.left as f64 - COUNTED_ON * to_come as f64 - under_way;
+        let missing = self.now.count("available") as f64 - COUNTED_ON * to_come as f64 - under_way;
         if missing <= 0.0 {
             return 0;
         }
@@ -150,7 +147,7 @@ impl Doors {
         }
         let ledger = self.shop.ledger();
         let at = self.shop.elapsed();
-        let (view, now) = (&self.view, self.now);
+        let (view, now) = (&self.view, &self.now);
         Ok(self.display.show(|| view.picture(at, now, &ledger), || view.line(at, now, &ledger))?)
     }
 }

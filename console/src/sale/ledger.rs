@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use crate::check::Complaints;
 use crate::text::measured;
 
-/// Longest time a histogram tells apart, in microseconds: an hour.
+/// Longest time that is recorded as it is, in microseconds: an hour.
 const LATENCY_MAX_MICROS: u64 = 3_600_000_000;
 /// Significant digits of a histogram.
 const LATENCY_DIGITS: u8 = 3;
-/// Complaints kept word for word; the others are only counted.
-const COMPLAINTS_KEPT: usize = 5;
 
 /// Latencies, to be asked for percentiles.
 #[derive(Debug)]
@@ -24,7 +23,8 @@ impl Latency {
         Latency(histogram.expect("bounds that are in order"))
     }
 
-    fn record(&mut self, time: Duration) {
+    /// Records a time.
+    pub fn record(&mut self, time: Duration) {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(LATENCY_MAX_MICROS));
     }
 
@@ -46,28 +46,50 @@ struct Order {
     entry: Option<String>,
     /// It was sent at least once without a reply: it may be in the store though no reply says so.
     unanswered: bool,
-    /// It is known to be in the store: acknowledged, or seen by a worker.
-    known: bool,
     /// A worker has had it in hand.
     taken: bool,
-    cancelled: bool,
-    /// Out of attempts, or hopeless: it waits for the shopkeeper.
-    dead: bool,
     /// It was dead at some time.
     died: bool,
-    /// The id of its entry in the stream of completed orders, as the worker was told.
-    completed: Option<String>,
+    state: State,
+}
+
+/// How far clients know an order to be.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// Sent; nobody knows yet whether it is in the store.
+    Sent,
+    /// In the store: acknowledged, or seen by a worker.
+    Open,
+    /// Out of attempts, or hopeless: it waits for the shopkeeper.
+    Dead,
+    Cancelled,
+    /// The id of its entry in the stream of completed orders, as its worker heard.
+    Completed(String),
 }
 
 impl Order {
     fn has_ended(&self) -> bool {
-        self.cancelled || self.completed.is_some()
+        matches!(self.state, State::Cancelled | State::Completed(_))
+    }
+
+    /// Changes the state, and counts it.
+    fn change(&mut self, state: State, counts: &mut Counts) {
+        // A worker can be faster than the reply to the customer.
+        counts.placed += u64::from(self.state == State::Sent);
+        counts.dead -= u64::from(self.state == State::Dead);
+        match state {
+            State::Sent | State::Open => {}
+            State::Dead => counts.dead += 1,
+            State::Cancelled => counts.cancelled += 1,
+            State::Completed(_) => counts.completed += 1,
+        }
+        self.state = state;
     }
 }
 
 /// What is counted as it happens.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Counts {
     /// Customers who have come, planned or not.
     pub arrived: u64,
     /// Of these, those who heard that units had come back.
@@ -84,7 +106,7 @@ pub struct Tally {
     pub cancelled_dead: u64,
     /// Orders that are dead.
     pub dead: u64,
-    /// Orders that more than one worker was told to have completed.
+    /// Orders that more than one worker has completed.
     pub doubled: u64,
     /// Workers who were gone without a word, and the orders they had in hand.
     pub died: u64,
@@ -92,13 +114,13 @@ pub struct Tally {
     /// Workers who went home before the end, and the orders they gave back.
     pub went_home: u64,
     pub given_back: u64,
-    /// Orders that a worker came too late for: the lease had ended.
+    /// Orders that a worker came too late for: the lease had expired.
     pub too_late: u64,
     /// Leases that were made longer in time.
     pub renewed: u64,
     /// Orders handed over at the counter.
     pub handed_over: u64,
-    /// Orders that the counter and a worker had at the same time: the first to complete it did, the other was told.
+    /// Orders that the counter and a worker had at the same time: the first to complete it did, the other was refused.
     pub in_two_hands: u64,
     /// The longest time an order waited until a worker had it.
     pub longest_wait: Duration,
@@ -112,17 +134,15 @@ pub struct Tally {
     pub connections_lost: u64,
     /// Refusals by code.
     pub refused: BTreeMap<String, u64>,
-    /// Things that must never happen.
-    pub complaints: u64,
-    /// The first of them, word for word.
-    pub complaints_kept: Vec<String>,
 }
 
 /// The ledger.
 #[derive(Debug)]
 pub struct Ledger {
     orders: HashMap<String, Order>,
-    pub tally: Tally,
+    pub counts: Counts,
+    /// Things that must never happen.
+    pub complaints: Complaints,
     pub placing: Latency,
     pub fulfilling: Latency,
 }
@@ -130,177 +150,161 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger.
     pub fn new() -> Ledger {
-        Ledger { orders: HashMap::new(), tally: Tally::default(), placing: Latency::new(), fulfilling: Latency::new() }
+        Ledger {
+            orders: HashMap::new(),
+            counts: Counts::default(),
+            complaints: Complaints::default(),
+            placing: Latency::new(),
+            fulfilling: Latency::new(),
+        }
     }
 
     /// Enters that a customer sends an order, for the first time or again.
     pub fn sent(&mut self, order: &str, customer: u64) {
         let sent = Instant::now();
-        let known = self.orders.entry(order.to_string()).or_insert_with(|| Order {
-            customer,
-            sent,
-            entry: None,
-            unanswered: false,
-            known: false,
-            taken: false,
-            cancelled: false,
-            dead: false,
-            died: false,
-            completed: None,
-        });
+        let new =
+            Order { customer, sent, entry: None, unanswered: false, taken: false, died: false, state: State::Sent };
+        let order = self.orders.entry(order.to_string()).or_insert(new);
         // Refused before, it is placed now at the earliest.
-        if !known.known && !known.unanswered {
-            known.sent = sent;
+        if order.state == State::Sent && !order.unanswered {
+            order.sent = sent;
         }
     }
 
     /// Enters that the reply to an order can never arrive.
     pub fn unanswered(&mut self, order: &str) {
-        self.tally.replies_dropped += 1;
-        if let Some(known) = self.orders.get_mut(order) {
-            known.unanswered = true;
+        self.counts.replies_dropped += 1;
+        if let Some(order) = self.orders.get_mut(order) {
+            order.unanswered = true;
         }
     }
 
     /// Enters that the server said yes to an order. A second yes must be the same as the first.
-    pub fn placed(&mut self, order: &str, entry: &str) {
-        let Some(known) = self.orders.get_mut(order) else {
-            return self.complain(format!("order {order} was acknowledged, and nobody sent it"));
+    pub fn placed(&mut self, id: &str, entry: &str) {
+        let Some(order) = self.orders.get_mut(id) else {
+            return self.complaints.add(format!("order {id} was acknowledged, and nobody sent it"));
         };
-        match &known.entry {
+        match &order.entry {
             None => {
-                known.entry = Some(entry.to_string());
-                self.tally.placed += u64::from(!std::mem::replace(&mut known.known, true));
+                order.entry = Some(entry.to_string());
+                if order.state == State::Sent {
+                    order.change(State::Open, &mut self.counts);
+                }
             }
-            Some(first) if first == entry => self.tally.same_reply += 1,
+            Some(first) if first == entry => self.counts.same_reply += 1,
             Some(first) => {
-                let complaint = format!("order {order} was acknowledged as {first}, and then as {entry}");
-                self.complain(complaint);
+                let complaint = format!("order {id} was acknowledged as {first}, and then as {entry}");
+                self.complaints.add(complaint);
             }
         }
     }
 
     /// Enters a refusal. An order that was acknowledged before cannot be refused afterwards.
-    pub fn refused(&mut self, order: &str, code: &str, message: &str) {
-        if self.orders.get(order).is_some_and(|known| known.entry.is_some()) {
-            return self.complain(format!("order {order} was acknowledged, and then refused: {message}"));
+    pub fn refused(&mut self, id: &str, code: &str, message: &str) {
+        if self.orders.get(id).is_some_and(|order| order.entry.is_some()) {
+            return self.complaints.add(format!("order {id} was acknowledged, and then refused: {message}"));
         }
         self.count_refusal(code);
     }
 
     /// Counts a refusal.
     pub fn count_refusal(&mut self, code: &str) {
-        *self.tally.refused.entry(code.to_string()).or_default() += 1;
+        *self.counts.refused.entry(code.to_string()).or_default() += 1;
     }
 
-    /// Enters how long a placing took, whatever came of it.
-    pub fn placing_took(&mut self, time: Duration) {
-        self.placing.record(time);
-    }
-
-    /// Enters that a worker has an order in hand, and how long it waited, where the worker was told.
-    pub fn taken(&mut self, order: &str, waited: Option<Duration>) {
-        let Some(known) = self.orders.get_mut(order).filter(|known| !known.has_ended()) else { return };
-        // A dead one that is handed out was queued anew.
-        self.tally.dead -= u64::from(std::mem::take(&mut known.dead));
-        if !std::mem::replace(&mut known.taken, true) {
-            let waited = waited.unwrap_or(known.sent.elapsed());
-            self.tally.longest_wait = self.tally.longest_wait.max(waited);
+    /// Enters that a worker has an order in hand, and how long it waited, where the worker knows.
+    pub fn taken(&mut self, id: &str, waited: Option<Duration>) {
+        let Some(order) = self.orders.get_mut(id).filter(|order| !order.has_ended()) else { return };
+        if order.state == State::Dead {
+            // It was queued again.
+            order.change(State::Open, &mut self.counts);
+        }
+        if !std::mem::replace(&mut order.taken, true) {
+            let waited = waited.unwrap_or(order.sent.elapsed());
+            self.counts.longest_wait = self.counts.longest_wait.max(waited);
         }
     }
 
-    /// Enters that an order is dead, as its worker was told, or as the stream of dead letters says.
-    pub fn died(&mut self, order: &str) {
-        let Some(known) = self.orders.get_mut(order) else {
-            return self.complain(format!("order {order} is dead, and nobody sent it"));
+    /// Enters that an order is dead, as its worker heard, or as the stream of dead letters says.
+    pub fn died(&mut self, id: &str) {
+        let Some(order) = self.orders.get_mut(id) else {
+            return self.complaints.add(format!("order {id} is dead, and nobody sent it"));
         };
-        // What a worker was told may be heard late: the order can have been queued anew, and have ended, since.
-        if !known.has_ended() && !known.dead {
-            (known.dead, known.died) = (true, true);
-            self.tally.dead += 1;
-            self.tally.placed += u64::from(!std::mem::replace(&mut known.known, true));
+        // What a worker heard may be late: the order can have been queued again, and have ended, since.
+        if !order.has_ended() && order.state != State::Dead {
+            order.died = true;
+            order.change(State::Dead, &mut self.counts);
         }
     }
 
     /// Whether an order was dead at some time: its customer pays in another way since.
-    pub fn has_died(&self, order: &str) -> bool {
-        self.orders.get(order).is_some_and(|known| known.died)
+    pub fn has_died(&self, id: &str) -> bool {
+        self.orders.get(id).is_some_and(|order| order.died)
     }
 
     /// Enters that the server cancelled an order.
-    pub fn cancelled(&mut self, order: &str) {
-        match self.orders.get_mut(order) {
-            Some(known) if !known.has_ended() => {
-                known.cancelled = true;
-                self.tally.dead -= u64::from(std::mem::take(&mut known.dead));
-                self.tally.cancelled += 1;
-            }
-            _ => self.complain(format!("order {order} was cancelled, and had ended before or never been sent")),
+    pub fn cancelled(&mut self, id: &str) {
+        match self.orders.get_mut(id) {
+            Some(order) if !order.has_ended() => order.change(State::Cancelled, &mut self.counts),
+            _ => self.complaints.add(format!("order {id} was cancelled, and had ended before or never been sent")),
         }
     }
 
     /// Enters that the server completed an order: the id of its entry in the stream of completed orders.
-    pub fn completed(&mut self, order: &str, entry: &str) {
-        match self.orders.get_mut(order) {
-            Some(known) if !known.has_ended() => {
-                known.completed = Some(entry.to_string());
-                self.tally.dead -= u64::from(std::mem::take(&mut known.dead));
-                self.tally.completed += 1;
-                // A worker can be faster than the reply to the customer.
-                self.tally.placed += u64::from(!std::mem::replace(&mut known.known, true));
-                let took = known.sent.elapsed();
+    pub fn completed(&mut self, id: &str, entry: &str) {
+        match self.orders.get_mut(id) {
+            Some(order) if !order.has_ended() => {
+                order.change(State::Completed(entry.to_string()), &mut self.counts);
+                let took = order.sent.elapsed();
                 self.fulfilling.record(took);
             }
-            known => {
-                self.tally.doubled += u64::from(known.is_some_and(|known| known.completed.is_some()));
-                self.complain(format!("order {order} was completed, and had ended before or never been sent"));
+            order => {
+                let was_completed = order.is_some_and(|order| matches!(order.state, State::Completed(_)));
+                self.counts.doubled += u64::from(was_completed);
+                self.complaints.add(format!("order {id} was completed, and had ended before or never been sent"));
             }
-        }
-    }
-
-    /// Notes what must never happen.
-    pub fn complain(&mut self, complaint: String) {
-        self.tally.complaints += 1;
-        if self.tally.complaints_kept.len() < COMPLAINTS_KEPT {
-            self.tally.complaints_kept.push(complaint);
         }
     }
 
     /// Orders acknowledged that have not ended and are not dead, as far as clients know.
     pub fn open(&self) -> u64 {
-        self.tally.placed.saturating_sub(self.tally.completed + self.tally.cancelled + self.tally.dead)
+        self.counts.placed.saturating_sub(self.counts.completed + self.counts.cancelled + self.counts.dead)
     }
 
-    /// The id of the entry that this order was completed with, as the worker was told.
-    pub fn completed_as(&self, order: &str) -> Option<&str> {
-        self.orders.get(order)?.completed.as_deref()
+    /// The id of the entry that this order was completed with, as the worker heard.
+    pub fn completed_as(&self, id: &str) -> Option<&String> {
+        match &self.orders.get(id)?.state {
+            State::Completed(entry) => Some(entry),
+            _ => None,
+        }
     }
 
     /// The customer who sent this order.
-    pub fn customer_of(&self, order: &str) -> Option<u64> {
-        self.orders.get(order).map(|known| known.customer)
+    pub fn customer_of(&self, id: &str) -> Option<u64> {
+        self.orders.get(id).map(|order| order.customer)
+    }
+
+    fn all_completed(&self) -> impl Iterator<Item = (&String, &Order)> {
+        self.orders.iter().filter(|(_, order)| matches!(order.state, State::Completed(_)))
     }
 
     /// An order that was completed, to show what became of one.
     pub fn an_order(&self) -> Option<&str> {
-        let completed = self.orders.iter().filter(|(_, order)| order.completed.is_some());
-        completed.max_by_key(|(_, order)| order.sent).map(|(id, _)| id.as_str())
+        self.all_completed().max_by_key(|(_, order)| order.sent).map(|(id, _)| id.as_str())
     }
 
     /// Customers with more than one unit in orders that were completed.
     pub fn customers_with_more_than_one(&self) -> u64 {
         let mut units: HashMap<u64, u64> = HashMap::new();
-        for order in self.orders.values().filter(|order| order.completed.is_some()) {
-            *units.entry(order.customer).or_default() += 1;
-        }
+        self.all_completed().for_each(|(_, order)| *units.entry(order.customer).or_default() += 1);
         units.values().filter(|&&units| units > 1).count() as u64
     }
 
-    /// Acknowledged orders that neither ended nor are dead; and orders that were worked on although every reply to their
-    /// customer was a refusal.
+    /// Acknowledged orders that neither ended nor are dead; and orders that were worked on although every reply to
+    /// their customer was a refusal.
     pub fn lost_and_invented(&self) -> (u64, u64) {
         let count = |wanted: fn(&Order) -> bool| self.orders.values().filter(|order| wanted(order)).count() as u64;
-        let lost = count(|order| order.entry.is_some() && !order.has_ended() && !order.dead);
+        let lost = count(|order| order.entry.is_some() && order.state == State::Open);
         let invented = count(|order| order.entry.is_none() && !order.unanswered && (order.has_ended() || order.died));
         (lost, invented)
     }
@@ -317,10 +321,10 @@ mod tests {
         ledger.placed("o-1", "5-0");
         ledger.sent("o-1", 1);
         ledger.placed("o-1", "5-0");
-        assert_eq!((ledger.tally.placed, ledger.tally.same_reply, ledger.tally.complaints), (1, 1, 0));
+        assert_eq!((ledger.counts.placed, ledger.counts.same_reply, ledger.complaints.count), (1, 1, 0));
         ledger.placed("o-1", "6-0");
         ledger.refused("o-1", "OUTOFSTOCK", "OUTOFSTOCK …");
-        assert_eq!(ledger.tally.complaints, 2);
+        assert_eq!(ledger.complaints.count, 2);
     }
 
     #[test]
@@ -330,14 +334,14 @@ mod tests {
         ledger.placed("o-1", "5-0");
         ledger.cancelled("o-1");
         ledger.completed("o-1", "6-0");
-        assert_eq!((ledger.tally.cancelled, ledger.tally.completed, ledger.tally.complaints), (1, 0, 1));
-        assert_eq!((ledger.open(), ledger.tally.doubled), (0, 0));
+        assert_eq!((ledger.counts.cancelled, ledger.counts.completed, ledger.complaints.count), (1, 0, 1));
+        assert_eq!((ledger.open(), ledger.counts.doubled), (0, 0));
         ledger.sent("o-2", 2);
         ledger.placed("o-2", "7-0");
         ledger.completed("o-2", "8-0");
         ledger.completed("o-2", "9-0");
-        assert_eq!((ledger.tally.completed, ledger.tally.doubled), (1, 1));
-        assert_eq!(ledger.completed_as("o-2"), Some("8-0"));
+        assert_eq!((ledger.counts.completed, ledger.counts.doubled), (1, 1));
+        assert_eq!(ledger.completed_as("o-2"), Some(&"8-0".to_string()));
     }
 
     #[test]
@@ -347,13 +351,13 @@ mod tests {
         ledger.placed("o-1", "5-0");
         ledger.died("o-1");
         ledger.died("o-1");
-        assert_eq!((ledger.tally.dead, ledger.open(), ledger.lost_and_invented()), (1, 0, (0, 0)));
+        assert_eq!((ledger.counts.dead, ledger.open(), ledger.lost_and_invented()), (1, 0, (0, 0)));
         ledger.taken("o-1", None);
-        assert_eq!((ledger.tally.dead, ledger.open(), ledger.lost_and_invented()), (0, 1, (1, 0)));
+        assert_eq!((ledger.counts.dead, ledger.open(), ledger.lost_and_invented()), (0, 1, (1, 0)));
         assert!(ledger.has_died("o-1"));
         ledger.completed("o-1", "6-0");
         ledger.died("o-1");
-        assert_eq!((ledger.tally.dead, ledger.tally.completed, ledger.open()), (0, 1, 0));
+        assert_eq!((ledger.counts.dead, ledger.counts.completed, ledger.open()), (0, 1, 0));
     }
 
     #[test]
@@ -363,7 +367,7 @@ mod tests {
             ledger.sent(order, 1);
             ledger.taken(order, Some(Duration::from_secs(seconds)));
         }
-        assert_eq!(ledger.tally.longest_wait, Duration::from_secs(3));
+        assert_eq!(ledger.counts.longest_wait, Duration::from_secs(3));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `holdfast sale`: a pop-up store is sold out in about a minute, and the books are checked afterwards.
 
-mod crew;
+mod behaviour;
 mod customer;
 mod doors;
 mod ledger;
@@ -9,11 +9,11 @@ mod plan;
 mod shop;
 mod shopkeeper;
 mod source;
-mod staff;
 mod summary;
 mod verify;
 mod view;
 mod worker;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +22,14 @@ use anyhow::{Context, Result, bail};
 use rand::RngExt;
 use redis::cmd;
 
-use self::crew::Crew;
 use self::doors::Doors;
 use self::payments::Payments;
 use self::plan::Schedule;
 use self::shop::{SKU, Shop};
-use self::verify::Verdict;
 use self::view::View;
-use crate::server::TargetArgs;
+use self::workers::Workers;
 use crate::store;
+use crate::target::TargetArgs;
 use crate::text::Paint;
 use crate::watch::{self, Watch};
 
@@ -63,7 +62,8 @@ pub struct SaleArgs {
           value_parser = clap::value_parser!(u64).range(DURATION_MIN_SECONDS..=DURATION_MAX_SECONDS))]
     duration: u64,
     /// Units on sale
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(1..=UNITS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(i64).range(1..=UNITS_MAX))]
     units: i64,
     /// Customers who will come, about [default: 1.3 to a unit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CUSTOMERS_MAX))]
@@ -72,7 +72,8 @@ pub struct SaleArgs {
     /// all are replaced; every fourth is slow
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
     workers: u16,
-    /// Counters that read the stream of orders with XREADGROUP, and hand over what is collected there and not yet claimed
+    /// Counters that read the stream of orders with XREADGROUP, and hand over what is collected there and not
+    /// yet claimed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=COUNTERS_MAX))]
     consumers: u16,
     /// Payments that fail, of a hundred; each attempt by itself
@@ -100,15 +101,12 @@ impl SaleArgs {
     }
 }
 
-/// Runs the sale.
-///
-/// # Errors
-/// When no server can be started or reached, or when anything does not come out right: units unsold or oversold, an
-/// order lost, an audit that is not clean.
+/// Runs the sale. Fails when no server can be started or reached, or when anything does not come out right: units
+/// unsold or oversold, an order lost, an audit that is not clean.
 pub fn run(args: SaleArgs) -> Result<()> {
     let target = args.target.open(&SERVER_CONFIG)?;
-    // On our own server the page may write: dead orders can be queued anew, to see what happens.
-    let page = Watch::beside(args.watch, target.url(), target.own().is_some());
+    // On our own server the page may write: dead orders can be queued again, to see what happens.
+    let page = Watch::beside(args.watch, &target.url(), target.own().is_some());
     if let Some(page) = &page {
         println!("  Watch it live: {}", Paint::for_stdout().strong(page.url()));
         println!();
@@ -122,9 +120,11 @@ pub fn run(args: SaleArgs) -> Result<()> {
         let mut connection = target.connect()?;
         store::make_way(&mut connection, &args.store, args.force)?;
         let payments = Payments::new(seed, args.payment_failures, &plan);
-        let shop = Shop::connect(target.url(), &args.store, schedule, seed, payments).await?;
+        let shop = Shop::connect(&target.url(), &args.store, schedule, seed, payments).await?;
         open(&mut connection, &shop, args.units)?;
-        let verdict = sell(&shop, &args, plan).await?;
+        sell(&shop, &args, plan).await?;
+        // The server may have gone and come back meanwhile, and the first connection with it.
+        let verdict = verify::verify(&shop, &mut target.connect()?, args.units).await?;
         anyhow::Ok((shop, verdict))
     })?;
     summary::print(&shop, args.units, &verdict)?;
@@ -140,27 +140,18 @@ fn open(connection: &mut redis::Connection, shop: &Shop, units: i64) -> Result<(
         let from_now = time.checked_sub(elapsed).context("the server was too slow to open the shop in time")?;
         Ok(now_ms + i64::try_from(from_now.as_millis())?)
     };
-    cmd("STORE.SET")
-        .arg(&shop.name)
-        .arg("limit")
-        .arg(1)
-        .arg("opens")
-        .arg(at_ms(shop.schedule.opens)?)
-        .arg("closes")
-        .arg(at_ms(shop.schedule.closes)?)
-        .arg("lease-ms")
-        .arg(i64::try_from(shop.schedule.lease().as_millis())?)
-        .arg("attempts")
-        .arg(ATTEMPTS)
-        .arg("backoff-ms")
-        .arg(BACKOFF_MS)
-        .arg("backoff-cap-ms")
-        .arg(BACKOFF_CAP_MS)
+    let settings = [
+        ("limit", 1),
+        ("opens", at_ms(shop.schedule.opens)?),
+        ("closes", at_ms(shop.schedule.closes)?),
+        ("lease-ms", i64::try_from(shop.schedule.lease().as_millis())?),
+        ("attempts", ATTEMPTS),
+        ("backoff-ms", BACKOFF_MS),
+        ("backoff-cap-ms", BACKOFF_CAP_MS),
         // Every completed order stays in the stream, to be counted in the end: also those there must not be.
-        .arg("history")
-        .arg(2 * units + HISTORY_SPARE)
-        .query::<()>(connection)
-        .context("making the store with STORE.SET")?;
+        ("history", 2 * units + HISTORY_SPARE),
+    ];
+    cmd("STORE.SET").arg(&shop.name).arg(&settings).exec(connection).context("making the store with STORE.SET")?;
     let available: i64 = cmd("INV.SET").arg(&shop.name).arg(SKU).arg(units).query(connection).context("INV.SET")?;
     if available != units {
         bail!("INV.SET replied {available} available units, wanted {units}");
@@ -168,13 +159,13 @@ fn open(connection: &mut redis::Connection, shop: &Shop, units: i64) -> Result<(
     Ok(())
 }
 
-async fn sell(shop: &Arc<Shop>, args: &SaleArgs, plan: Vec<plan::Customer>) -> Result<Verdict> {
+async fn sell(shop: &Arc<Shop>, args: &SaleArgs, plan: Vec<plan::Customer>) -> Result<()> {
     let view = View::new(&args.store, shop.schedule, args.units);
     if !std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         println!("{}", Paint::for_stdout().strong(view.title()));
     }
-    let crew = Crew::hire(shop, args.workers.into(), args.consumers.into(), args.units).await?;
+    let workers = Workers::hire(shop, args.workers.into(), args.consumers.into(), args.units).await?;
     Doors::new(shop, plan, view).await?.run().await?;
-    crew.send_home().await;
-    verify::verify(shop, args.units).await
+    workers.send_home().await;
+    Ok(())
 }

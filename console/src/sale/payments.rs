@@ -1,4 +1,4 @@
-//! Payments: whether one goes through depends on the customer's card and on luck. One seed, one luck.
+//! Payments: whether one goes through depends on the customer's card and on chance, which the seed decides.
 
 use std::collections::HashMap;
 
@@ -13,15 +13,12 @@ const STOLEN: &str = "card stolen";
 /// The pattern of reasons after which a customer may well pay in another way.
 pub const DECLINED_PATTERN: &str = "payment*";
 
-/// What came of a payment.
+/// A payment that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Payment {
-    Paid,
-    /// `fatal`: there is no use in trying again.
-    Failed {
-        reason: &'static str,
-        fatal: bool,
-    },
+pub struct Failure {
+    pub reason: &'static str,
+    /// There is no use in trying again.
+    pub fatal: bool,
 }
 
 /// Whoever takes the payments.
@@ -33,22 +30,20 @@ pub struct Payments {
 }
 
 impl Payments {
-    /// Payments of these customers, of which so many in a hundred fail though the card is good.
+    /// Payments of these customers, of which `failing_percent` of a hundred fail though the card is good.
     pub fn new(seed: u64, failing_percent: u32, customers: &[Customer]) -> Payments {
         let bad = customers.iter().filter(|customer| customer.card != Card::Good);
         let bad_cards = bad.map(|customer| (customer.number, customer.card)).collect();
         Payments { seed, failing_percent, bad_cards }
     }
 
-    /// What comes of an attempt to be paid for an order.
-    pub fn attempt(&self, customer: u64, order: &str, attempt: u64) -> Payment {
+    /// An attempt to be paid for an order.
+    pub fn attempt(&self, customer: u64, order: &str, attempt: u64) -> Result<(), Failure> {
         match self.bad_cards.get(&customer) {
-            Some(Card::Stolen) => Payment::Failed { reason: STOLEN, fatal: true },
-            Some(Card::Empty) => Payment::Failed { reason: DECLINED, fatal: false },
-            Some(Card::Good) | None if self.has_bad_luck(order, attempt) => {
-                Payment::Failed { reason: DECLINED, fatal: false }
-            }
-            Some(Card::Good) | None => Payment::Paid,
+            Some(Card::Stolen) => Err(Failure { reason: STOLEN, fatal: true }),
+            Some(Card::Empty) => Err(Failure { reason: DECLINED, fatal: false }),
+            _ if self.has_bad_luck(order, attempt) => Err(Failure { reason: DECLINED, fatal: false }),
+            _ => Ok(()),
         }
     }
 
@@ -73,11 +68,11 @@ mod tests {
     }
 
     #[test]
-    fn so_many_in_a_hundred_fail_and_each_attempt_by_itself() {
+    fn the_given_part_fails_and_each_attempt_by_itself() {
         let payments = Payments::new(7, 10, &[]);
         let failed = |attempt| {
             let orders = (0..10_000).map(|number| format!("o-{number}-1"));
-            orders.filter(|order| payments.attempt(1, order, attempt) != Payment::Paid).collect::<Vec<_>>()
+            orders.filter(|order| payments.attempt(1, order, attempt).is_err()).collect::<Vec<_>>()
         };
         let (first, second) = (failed(1), failed(2));
         assert!((850..1_150).contains(&first.len()), "{}", first.len());
@@ -89,9 +84,9 @@ mod tests {
     fn bad_cards_never_work() {
         let payments = Payments::new(7, 0, &[customer(1, Card::Empty), customer(2, Card::Stolen)]);
         for attempt in 1..=5 {
-            assert_eq!(payments.attempt(1, "o-1-1", attempt), Payment::Failed { reason: DECLINED, fatal: false });
+            assert_eq!(payments.attempt(1, "o-1-1", attempt), Err(Failure { reason: DECLINED, fatal: false }));
         }
-        assert_eq!(payments.attempt(2, "o-2-1", 1), Payment::Failed { reason: STOLEN, fatal: true });
-        assert_eq!(payments.attempt(3, "o-3-1", 1), Payment::Paid);
+        assert_eq!(payments.attempt(2, "o-2-1", 1), Err(Failure { reason: STOLEN, fatal: true }));
+        assert_eq!(payments.attempt(3, "o-3-1", 1), Ok(()));
     }
 }

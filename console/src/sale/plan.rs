@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use rand_distr::{Distribution, Exp};
+use rand_distr::{Distribution, Exp, Poisson};
 
 /// Share of the customers who come for the opening; the others come evenly until the window closes.
 const RUSH_SHARE: f64 = 0.45;
 /// How fast the rush fades, as a part of the window: after this long it is down to a third.
 const RUSH_FADES: f64 = 0.08;
-/// Bisection steps that find a time in the arrival curve: 2^-40 of the window is under a microsecond.
-const BISECTION_STEPS: u32 = 40;
 /// From this part of the window on, nobody lets a cart expire or cancels: what they gave back could come too late to
 /// be sold again.
 const GIVE_BACK_UNTIL: f64 = 0.7;
@@ -25,7 +24,7 @@ const LEASE: f64 = 0.036;
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(2);
 
-/// When what happens, counted from the start of the run.
+/// When the window opens and closes and the sale ends, counted from the start of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     pub opens: Duration,
@@ -84,8 +83,9 @@ pub enum Habit {
     CancelsAndReturns,
 }
 
-/// Of a thousand customers, so many have the habit; the others just buy.
-const HABITS_PER_MILLE: [(Habit, u32); 8] = [
+/// How many of a thousand customers have the habit.
+const HABITS_PER_MILLE: [(Habit, u32); 9] = [
+    (Habit::Buys, 675),
     (Habit::SendsTwice, 50),
     (Habit::LosesReply, 30),
     (Habit::WantsAnother, 40),
@@ -95,6 +95,7 @@ const HABITS_PER_MILLE: [(Habit, u32); 8] = [
     (Habit::Cancels, 40),
     (Habit::CancelsAndReturns, 15),
 ];
+
 /// What becomes of a customer's payments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Card {
@@ -106,13 +107,13 @@ pub enum Card {
     Stolen,
 }
 
-/// Of a thousand customers, so many have such a card; the cards of the others are good.
-const CARDS_PER_MILLE: [(Card, u32); 2] = [(Card::Empty, 4), (Card::Stolen, 2)];
-/// Of a thousand customers, so many collect what they order at the counter, and pay there.
+/// How many of a thousand customers have such a card.
+const CARDS_PER_MILLE: [(Card, u32); 3] = [(Card::Good, 994), (Card::Empty, 4), (Card::Stolen, 2)];
+/// How many of a thousand customers collect what they order at the counter, and pay there.
 const COLLECTS_PER_MILLE: u32 = 100;
-/// Of a thousand customers, so many come before the window opens.
+/// How many of a thousand customers come before the window opens.
 const EARLY_PER_MILLE: u32 = 30;
-/// Of a thousand customers who find the shop sold out, so many look in again later.
+/// How many of a thousand customers who find the shop sold out look in again later.
 const PATIENT_PER_MILLE: u32 = 300;
 
 /// Somebody who will come.
@@ -147,7 +148,7 @@ pub fn customers(schedule: &Schedule, expected: u64, seed: u64) -> Vec<Customer>
         // Whoever gives units back does it early, or not at all: they do not look in again.
         let patient = random.random_range(0..1_000) < PATIENT_PER_MILLE && !habit.gives_back();
         let card = match habit == Habit::Buys && arrives < schedule.at(GIVE_BACK_UNTIL) {
-            true => card(&mut random),
+            true => drawn(&CARDS_PER_MILLE, &mut random),
             // A unit that comes back from a dead letter should find a buyer too.
             false => Card::Good,
         };
@@ -158,18 +159,15 @@ pub fn customers(schedule: &Schedule, expected: u64, seed: u64) -> Vec<Customer>
 }
 
 fn arrivals(schedule: &Schedule, expected: u64, random: &mut StdRng) -> Vec<Duration> {
-    let mut arrivals = Vec::new();
-    // Exponential gaps in a time that runs as fast as customers come: a Poisson process along the arrival curve.
-    let gaps = Exp::new(1.0).expect("a rate above 0");
-    let mut come = gaps.sample(random);
-    while come < expected as f64 {
-        let early = random.random_range(0..1_000) < EARLY_PER_MILLE;
-        arrivals.push(match early {
-            true => schedule.opens.mul_f64(random.random::<f64>()),
-            false => schedule.at(part_when(come / expected as f64)),
-        });
-        come += gaps.sample(random);
-    }
+    // As many as come when each comes by himself, and each at a time of his own: a Poisson process.
+    let come = Poisson::new(expected as f64).expect("a mean above 0").sample(random);
+    let rush = Exp::new(1.0 / RUSH_FADES).expect("a rate above 0");
+    let mut arrival = || match random.random_range(0..1_000) < EARLY_PER_MILLE {
+        true => schedule.opens.mul_f64(random.random()),
+        false if random.random_bool(RUSH_SHARE) => schedule.at(f64::min(rush.sample(random), 1.0)),
+        false => schedule.at(random.random()),
+    };
+    let mut arrivals: Vec<Duration> = (0..come as u64).map(|_| arrival()).collect();
     let stragglers = (expected as f64 * STRAGGLER_SHARE).ceil() as u64;
     let tail = schedule.ends - schedule.closes;
     // Not in the first moment of the tail: the window closes by the server's clock.
@@ -177,48 +175,15 @@ fn arrivals(schedule: &Schedule, expected: u64, random: &mut StdRng) -> Vec<Dura
     arrivals
 }
 
-/// Share of the customers who have come at a part of the window.
-fn share_come(part: f64) -> f64 {
-    let rush = (1.0 - (-part / RUSH_FADES).exp()) / (1.0 - (-1.0 / RUSH_FADES).exp());
-    RUSH_SHARE * rush + (1.0 - RUSH_SHARE) * part
-}
-
-/// The part of the window at which this share of the customers has come.
-fn part_when(share: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..BISECTION_STEPS {
-        let middle = (low + high) / 2.0;
-        match share_come(middle) < share {
-            true => low = middle,
-            false => high = middle,
-        }
-    }
-    high
+fn drawn<T: Copy>(choices: &[(T, u32)], random: &mut StdRng) -> T {
+    choices.choose_weighted(random, |(_, per_mille)| *per_mille).expect("choices with weights").0
 }
 
 fn habit(schedule: &Schedule, arrives: Duration, random: &mut StdRng) -> Habit {
-    let mut drawn = random.random_range(0..1_000);
-    for (habit, per_mille) in HABITS_PER_MILLE {
-        if drawn < per_mille {
-            return match habit.gives_back() && arrives > schedule.at(GIVE_BACK_UNTIL) {
-                true => Habit::Buys,
-                false => habit,
-            };
-        }
-        drawn -= per_mille;
+    match drawn(&HABITS_PER_MILLE, random) {
+        habit if habit.gives_back() && arrives > schedule.at(GIVE_BACK_UNTIL) => Habit::Buys,
+        habit => habit,
     }
-    Habit::Buys
-}
-
-fn card(random: &mut StdRng) -> Card {
-    let mut drawn = random.random_range(0..1_000);
-    for (card, per_mille) in CARDS_PER_MILLE {
-        if drawn < per_mille {
-            return card;
-        }
-        drawn -= per_mille;
-    }
-    Card::Good
 }
 
 impl Habit {

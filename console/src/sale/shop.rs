@@ -1,24 +1,23 @@
-//! The shop as its customers and workers reach it: the commands, sent again when a connection is lost, and every answer
+//! The shop as its customers and workers reach it: the commands, sent again when a connection is lost, and every reply
 //! entered into the clients' ledger.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Value, cmd};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, cmd};
 
 use super::ledger::Ledger;
 use super::payments::Payments;
 use super::plan::{Customer, Schedule};
 use crate::store;
 
-/// Customers share so many connections: what they send goes out in pipelines.
+/// Connections that the customers share: what they send goes out in pipelines.
 const SHARED_CONNECTIONS: usize = 4;
-/// No reply for so long, and the connection counts as lost.
+/// A connection without a reply for this long counts as lost.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A command is sent again so often when connections are lost (a failover may take a while).
+/// How often a command is sent again when connections are lost (a failover may take a while).
 const SEND_ATTEMPTS: u32 = 200;
 /// Between two attempts.
 const RESEND_INTERVAL: Duration = Duration::from_millis(100);
@@ -31,25 +30,6 @@ pub const SKU: &str = "sneaker";
 
 /// What an order says that its customer collects.
 pub const COLLECTS: &str = r#"{"collects":true}"#;
-
-/// STORE.INFO: counts by name.
-#[derive(Clone, Debug, Default)]
-pub struct Info(HashMap<String, Option<i64>>);
-
-impl Info {
-    /// Reads a reply of STORE.INFO.
-    ///
-    /// # Errors
-    /// When it is no map of whole numbers.
-    pub fn read(reply: Value) -> RedisResult<Info> {
-        Ok(Info(HashMap::from_redis_value(reply)?))
-    }
-
-    /// A count; 0 where there is none.
-    pub fn count(&self, name: &str) -> i64 {
-        self.0.get(name).copied().flatten().unwrap_or(0)
-    }
-}
 
 /// Why the shop said no: one of the codes of a refusal, or `LOST` when it could not be asked at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,10 +64,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Connects to the server, and starts the clock.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
+    /// Connects to the server, and starts the clock. Fails when the server cannot be reached.
     pub async fn connect(
         url: &str,
         name: &str,
@@ -98,7 +75,7 @@ impl Shop {
         let client = redis::Client::open(url).with_context(|| format!("{url} is no address of a server"))?;
         let mut connections = Vec::with_capacity(SHARED_CONNECTIONS);
         for _ in 0..SHARED_CONNECTIONS {
-            connections.push(manager(&client, RESPONSE_TIMEOUT).await?);
+            connections.push(manager(&client, Duration::ZERO).await?);
         }
         Ok(Arc::new(Shop {
             client,
@@ -127,20 +104,14 @@ impl Shop {
         tokio::time::sleep_until((self.started + time).into()).await;
     }
 
-    /// A connection of one's own.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
+    /// A connection of one's own. Fails when the server cannot be reached.
     pub async fn own_connection(&self) -> Result<ConnectionManager> {
-        manager(&self.client, RESPONSE_TIMEOUT).await
+        self.waiting_connection(Duration::ZERO).await
     }
 
-    /// A connection of one's own, for calls that wait so long at the server.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
+    /// A connection of one's own, for calls that wait so long at the server. Fails when the server cannot be reached.
     pub async fn waiting_connection(&self, wait: Duration) -> Result<ConnectionManager> {
-        manager(&self.client, RESPONSE_TIMEOUT + wait).await
+        manager(&self.client, wait).await
     }
 
     /// The name of one of the store's streams.
@@ -162,7 +133,7 @@ impl Shop {
         loop {
             match command.query_async(connection).await {
                 Err(error) if attempt < SEND_ATTEMPTS && may_pass(&error) => {
-                    self.ledger().tally.connections_lost += u64::from(attempt == 1);
+                    self.ledger().counts.connections_lost += u64::from(attempt == 1);
                     attempt += 1;
                     tokio::time::sleep(RESEND_INTERVAL).await;
                 }
@@ -194,7 +165,7 @@ impl Shop {
         let sent = Instant::now();
         let reply: RedisResult<String> = self.send(&mut self.connection_of(customer.number), &command).await;
         let mut ledger = self.ledger();
-        ledger.placing_took(sent.elapsed());
+        ledger.placing.record(sent.elapsed());
         match reply {
             Ok(entry) => {
                 ledger.placed(order, &entry);
@@ -234,7 +205,7 @@ impl Shop {
         let mut ledger = self.ledger();
         match reply {
             Ok(_) => {
-                ledger.tally.carts += 1;
+                ledger.counts.carts += 1;
                 Ok(())
             }
             Err(error) => {
@@ -245,7 +216,7 @@ impl Shop {
         }
     }
 
-    /// Cancels an order; tells whether it was still to be cancelled.
+    /// Cancels an order; whether it could still be cancelled.
     pub async fn cancel(&self, order: &str, customer: u64) -> bool {
         let mut command = cmd("ORDER.CANCEL");
         command.arg(&self.name).arg(order).arg("REASON").arg("changed my mind");
@@ -255,12 +226,12 @@ impl Shop {
             // A dead one's unit is back already.
             Ok(units @ (0 | 1)) => {
                 ledger.cancelled(order);
-                ledger.tally.cancelled_dead += u64::from(units == 0);
+                ledger.counts.cancelled_dead += u64::from(units == 0);
                 return true;
             }
-            Ok(units) => ledger.complain(format!("ORDER.CANCEL {order} put back {units} units, wanted 1")),
-            Err(error) if store::code(&error) == "BADSTATE" => ledger.tally.too_late_to_cancel += 1,
-            Err(error) => ledger.complain(format!("ORDER.CANCEL {order}: {error}")),
+            Ok(units) => ledger.complaints.add(format!("ORDER.CANCEL {order} put back {units} units, wanted 1")),
+            Err(error) if store::code(&error) == "BADSTATE" => ledger.counts.too_late_to_cancel += 1,
+            Err(error) => ledger.complaints.add(format!("ORDER.CANCEL {order}: {error}")),
         }
         false
     }
@@ -271,13 +242,11 @@ pub fn customer_id(number: u64) -> String {
     format!("c-{number}")
 }
 
-async fn manager(client: &redis::Client, timeout: Duration) -> Result<ConnectionManager> {
-    let config = ConnectionManagerConfig::new().set_response_timeout(Some(timeout));
-    let address = client.get_connection_info().addr();
-    match ConnectionManager::new_with_config(client.clone(), config).await {
-        Ok(manager) => Ok(manager),
-        Err(error) => bail!("connecting to {address}: {error}"),
-    }
+/// A connection that comes back when it is lost, for calls that wait this long at the server.
+async fn manager(client: &redis::Client, wait: Duration) -> Result<ConnectionManager> {
+    let config = ConnectionManagerConfig::new().set_response_timeout(Some(RESPONSE_TIMEOUT + wait));
+    let manager = ConnectionManager::new_with_config(client.clone(), config).await;
+    manager.with_context(|| format!("connecting to {}", client.get_connection_info().addr()))
 }
 
 /// Whether the same command may well be answered in a moment.
@@ -288,12 +257,12 @@ pub fn may_pass(error: &RedisError) -> bool {
 fn refusal(ledger: &mut Ledger, error: &RedisError, command: &str) -> Refusal {
     let code = if store::reply_was_lost(error) { "LOST" } else { store::code(error) };
     if !REFUSALS.contains(&code) {
-        ledger.complain(format!("{command}: {error}"));
+        ledger.complaints.add(format!("{command}: {error}"));
     }
     Refusal(code.to_string())
 }
 
-/// Lets everybody else have so many turns.
+/// Gives all other tasks this many turns.
 async fn turns(count: u32) {
     for _ in 0..count {
         tokio::task::yield_now().await;

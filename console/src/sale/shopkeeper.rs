@@ -1,4 +1,4 @@
-//! The shopkeeper: goes through the dead letters, calls their customers, and queues anew what is paid in another way.
+//! The shopkeeper: reads the dead letters, calls their customers, and queues again what is paid in another way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use redis::streams::StreamRangeReply;
 
 use super::payments::DECLINED_PATTERN;
 use super::shop::Shop;
-use super::view::Snapshot;
+use crate::store::Fields;
 
 /// At this part of the window the shopkeeper calls customers whose payments were declined.
 const CALLS_AT: f64 = 0.5;
-/// Of them, every so many-th has another way to pay.
+/// One in this many of them has another way to pay.
 const PAYS_OTHERWISE: i64 = 2;
 
 /// The shopkeeper.
@@ -27,32 +27,26 @@ pub struct Shopkeeper {
 }
 
 impl Shopkeeper {
-    /// Somebody who keeps this shop.
-    ///
-    /// # Errors
-    /// When the server cannot be reached.
+    /// Somebody who keeps this shop. Fails when the server cannot be reached.
     pub async fn new(shop: &Arc<Shop>) -> Result<Shopkeeper> {
         let connection = shop.own_connection().await?;
         Ok(Shopkeeper { shop: Arc::clone(shop), connection, dead: 0, has_called: false })
     }
 
-    /// Looks after the dead letters, as the shop is now.
-    ///
-    /// # Errors
-    /// When the server can no longer be asked.
-    pub async fn look(&mut self, now: Snapshot) -> Result<()> {
-        let elapsed = self.shop.elapsed();
+    /// Looks after the dead letters, as the shop is now. Fails when the server can no longer be asked.
+    pub async fn look(&mut self, now: &Fields) -> Result<()> {
+        let (dead, left, elapsed) = (now.count("dead-letters"), now.count("available"), self.shop.elapsed());
         let is_closed = elapsed >= self.shop.schedule.closes;
-        if now.dead > 0 && (now.dead != self.dead || is_closed) {
+        if dead > 0 && (dead != self.dead || is_closed) {
             read_dead(&self.shop, &mut self.connection).await?;
         }
-        self.dead = now.dead;
-        if is_closed && now.dead > 0 && now.left > 0 {
-            // Nobody else can order any more: what came back late goes to those who still want one.
-            self.redrive(None, now.left).await?;
-        } else if now.dead > 0 && !self.has_called && elapsed >= self.shop.schedule.at(CALLS_AT) {
+        self.dead = dead;
+        if is_closed && dead > 0 && left > 0 {
+            // Nobody else can order any more: what came back late is sold to those who still want one.
+            self.redrive(None, left).await?;
+        } else if dead > 0 && !self.has_called && elapsed >= self.shop.schedule.at(CALLS_AT) {
             self.has_called = true;
-            self.redrive(Some(DECLINED_PATTERN), (now.dead / PAYS_OTHERWISE).max(1)).await?;
+            self.redrive(Some(DECLINED_PATTERN), (dead / PAYS_OTHERWISE).max(1)).await?;
         }
         Ok(())
     }
@@ -69,11 +63,8 @@ impl Shopkeeper {
     }
 }
 
-/// Reads the dead letters, whose customers are told: an order can die with its worker, and then nobody else knows.
-/// Replies how many died of what.
-///
-/// # Errors
-/// When the server cannot be asked.
+/// Reads the dead letters into the ledger: an order can die with its worker, and then nobody else knows.
+/// Replies how many died of what. Fails when the server cannot be asked.
 pub async fn read_dead(shop: &Shop, connection: &mut ConnectionManager) -> Result<BTreeMap<String, u64>> {
     let stream = shop.stream("dead");
     let mut command = cmd("XRANGE");

@@ -3,125 +3,90 @@
 use std::io::{BufRead, IsTerminal};
 
 use anyhow::{Result, bail};
+use holdfast_lab::{Server, cleanup};
 
 use super::ledger::{Latency, Ledger};
 use super::shop::Shop;
 use super::verify::Verdict;
 use super::view::refusals;
-use crate::cleanup;
-use crate::server::Server;
-use crate::text::{Paint, grouped, measured};
+use crate::text::{Paint, counted, grouped, measured};
 use crate::watch::Watch;
 
 /// Columns of a label, and of the text behind it: a terminal of 80 columns shows both.
 const LABEL_WIDTH: usize = 19;
 const TEXT_WIDTH: usize = 58;
 
-/// Prints what was sold and to whom, and what the checks say.
-///
-/// # Errors
-/// When anything disagrees.
+/// Prints what was sold and to whom, and what the checks say. Fails when anything disagrees.
 pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
     let paint = Paint::for_stdout();
     let ledger = shop.ledger();
-    let oversold = (verdict.sold - units).max(0);
+    let (sold, oversold) = (verdict.sold, (verdict.sold - units).max(0));
+    let (lost, doubled) = (verdict.lost, verdict.doubled);
     let headline = format!(
-        "sold {} of {}, oversold {}, lost {}, doubled {}",
-        grouped(verdict.sold),
-        grouped(units),
-        grouped(oversold),
-        grouped(verdict.lost),
-        grouped(verdict.doubled)
+        "{}, {}",
+        counted!("sold {} of {}, oversold {}", sold, units, oversold),
+        counted!("lost {}, doubled {}", lost, doubled)
     );
-    println!();
-    println!("  {}", paint.strong(headline));
-    println!();
-    let all = [customer_rows(&ledger), work_rows(&ledger, verdict), time_rows(&ledger, shop.seed)];
-    all.iter().flatten().for_each(|(label, text)| {
+    println!("\n  {}\n", paint.strong(headline));
+    let rows = [customer_rows(&ledger), work_rows(&ledger, verdict), time_rows(&ledger, shop.seed)];
+    for (label, text) in rows.iter().flatten() {
         for (nth, line) in wrapped(text, TEXT_WIDTH).iter().enumerate() {
             println!("  {}{line}", paint.quiet(format!("{:<LABEL_WIDTH$}", if nth == 0 { label } else { "" })));
         }
-    });
+    }
     println!();
-    if verdict.disagreements.is_empty() {
-        for text in agreements(&ledger, verdict) {
-            println!("  {} {text}", paint.good("✓"));
-        }
+    let findings = &verdict.findings.0;
+    if findings.is_empty() {
+        agreements(&ledger, verdict).iter().for_each(|text| println!("  {} {text}", paint.good("✓")));
         println!();
         return Ok(());
     }
-    for text in &verdict.disagreements {
-        println!("  {} {text}", paint.bad("✗"));
-    }
+    findings.iter().for_each(|text| println!("  {} {text}", paint.bad("✗")));
     println!();
-    bail!("the sale did not come out right: {} findings (seed {})", verdict.disagreements.len(), shop.seed)
+    bail!("the sale did not come out right: {} findings (seed {})", findings.len(), shop.seed)
 }
 
 type Row = (&'static str, String);
 
 /// What customers did.
 fn customer_rows(ledger: &Ledger) -> Vec<Row> {
-    let tally = &ledger.tally;
-    let count = |number: u64| grouped(number);
-    let mut rows = vec![
-        ("customers", format!("{} came", count(tally.arrived))),
-        (
-            "orders",
-            format!(
-                "{} placed: {} completed, {} cancelled, {} dead",
-                count(tally.placed),
-                count(tally.completed),
-                count(tally.cancelled),
-                count(tally.dead)
-            ),
-        ),
-        (
-            "cancelled",
-            format!(
-                "{} of them in a worker's hands; {} more came too late",
-                count(tally.cancelled_under_way),
-                count(tally.too_late_to_cancel)
-            ),
-        ),
-        ("carts", format!("{} filled, {} left to expire", count(tally.carts), count(tally.carts_left))),
-        ("sent twice", format!("{} orders, each got the first reply", count(tally.same_reply))),
-        ("reply lost", format!("{} connections dropped, the order sent again", count(tally.replies_dropped))),
-        ("refused", refusals(tally, ", ")),
-    ];
-    if tally.came_for_returned_units > 0 {
-        let late = format!("{} sent for, as units were still to be had", count(tally.came_for_returned_units));
-        rows.insert(1, ("late customers", late));
+    let counts = &ledger.counts;
+    let (placed, completed, cancelled, dead) = (counts.placed, counts.completed, counts.cancelled, counts.dead);
+    let (under_way, too_late) = (counts.cancelled_under_way, counts.too_late_to_cancel);
+    let mut rows = vec![("customers", counted!("{} came", counts.arrived))];
+    if counts.came_for_returned_units > 0 {
+        let late = counted!("{} sent for, as units were still to be had", counts.came_for_returned_units);
+        rows.push(("late customers", late));
     }
+    rows.extend([
+        ("orders", counted!("{} placed: {} completed, {} cancelled, {} dead", placed, completed, cancelled, dead)),
+        ("cancelled", counted!("{} of them in a worker's hands; {} more came too late", under_way, too_late)),
+        ("carts", counted!("{} filled, {} left to expire", counts.carts, counts.carts_left)),
+        ("sent twice", counted!("{} orders, each got the first reply", counts.same_reply)),
+        ("reply lost", counted!("{} connections dropped, the order sent again", counts.replies_dropped)),
+        ("refused", refusals(counts, ", ")),
+    ]);
     rows
 }
 
 /// What became of the work.
 fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
-    let tally = &ledger.tally;
-    let (count, counted) = (|number: u64| grouped(number), |name: &str| grouped(verdict.info.count(name)));
+    let counts = &ledger.counts;
+    let [retried, failed, expired, redriven] =
+        ["retried", "failed", "lapsed", "redriven"].map(|name| verdict.info.count(name));
+    let (died, died_with) = (counts.died, counts.died_with);
+    let (went_home, given_back) = (counts.went_home, counts.given_back);
+    let (handed_over, in_two_hands) = (counts.handed_over, counts.in_two_hands);
     vec![
-        ("retries", format!("{}, after {} payments that failed", counted("retried-total"), counted("failed-total"))),
-        (
-            "workers",
-            format!("{} died with {} orders in hand, and were replaced", count(tally.died), count(tally.died_with)),
-        ),
-        ("reclaimed", format!("{} orders, as the worker's lease had ended", counted("leases-ended-total"))),
-        ("too late", format!("{} orders of slow workers, refused and not counted (FENCED)", count(tally.too_late))),
-        ("leases", format!("{} made longer in time", count(tally.renewed))),
-        (
-            "went home early",
-            format!("{} workers, who gave {} orders back", count(tally.went_home), count(tally.given_back)),
-        ),
-        (
-            "counter",
-            format!(
-                "{} collected; {} a worker had too: the first one counts",
-                count(tally.handed_over),
-                count(tally.in_two_hands)
-            ),
-        ),
+        ("retries", counted!("{}, after {} payments that failed", retried, failed)),
+        ("workers", counted!("{} died with {} orders in hand, and were replaced", died, died_with)),
+        ("reclaimed", counted!("{} orders, as the worker's lease had ended", expired)),
+        ("too late", counted!("{} orders of slow workers, refused and not counted (FENCED)", counts.too_late)),
+        ("leases", counted!("{} made longer in time", counts.renewed)),
+        ("went home early", counted!("{} workers, who gave {} orders back", went_home, given_back)),
+        ("counter", counted!("{} collected; {} a worker had too: the first one counts", handed_over, in_two_hands)),
         ("dead letters", dead_letters(verdict)),
-        ("queued anew", format!("{} dead letters, as the customer paid in another way", counted("redriven-total"))),
+        ("queued anew", counted!("{} dead letters, as the customer paid in another way", redriven)),
     ]
 }
 
@@ -136,32 +101,30 @@ fn dead_letters(verdict: &Verdict) -> String {
 
 /// How long it all took.
 fn time_rows(ledger: &Ledger, seed: u64) -> Vec<Row> {
-    let tally = &ledger.tally;
+    let counts = &ledger.counts;
+    let percentiles = |latency: &Latency| format!("p50 {}, p99 {}", latency.at(0.5), latency.at(0.99));
     let mut rows = vec![
-        ("longest wait", format!("{}, from placed to a worker's hands", measured(tally.longest_wait))),
+        ("longest wait", format!("{}, from placed to a worker's hands", measured(counts.longest_wait))),
         ("placing", percentiles(&ledger.placing)),
         ("placed → completed", percentiles(&ledger.fulfilling)),
         ("seed", seed.to_string()),
     ];
-    if tally.connections_lost > 0 {
-        rows.push(("connections lost", format!("{}, their commands sent again", grouped(tally.connections_lost))));
+    if counts.connections_lost > 0 {
+        rows.push(("connections lost", counted!("{}, their commands sent again", counts.connections_lost)));
     }
     rows
 }
 
-fn percentiles(latency: &Latency) -> String {
-    format!("p50 {}, p99 {}", latency.at(0.5), latency.at(0.99))
-}
-
-fn agreements(ledger: &Ledger, verdict: &Verdict) -> Vec<String> {
-    vec![
+fn agreements(ledger: &Ledger, verdict: &Verdict) -> [String; 3] {
+    let greedy = verdict.customers_with_more_than_one;
+    [
         "STORE.AUDIT is clean: stock, holds, orders and queues add up".to_string(),
-        format!("customers with more than one unit: {}", grouped(verdict.customers_with_more_than_one)),
-        format!("the clients' own ledger agrees: {} orders, none lost, none doubled", grouped(ledger.tally.placed)),
+        counted!("customers with more than one unit: {}", greedy),
+        counted!("the clients' own ledger agrees: {} orders, none lost, none doubled", ledger.counts.placed),
     ]
 }
 
-/// A text in lines of so many characters at most, broken between words.
+/// A text in lines of at most `width` characters, broken between words.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -178,10 +141,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Keeps our own server, and the page to watch it, up until Enter or Ctrl-C, where somebody sits at a terminal.
-///
-/// # Errors
-/// When the terminal cannot be read.
+/// Keeps our own server, and the page to watch it, up until Enter or Ctrl-C, where somebody sits at a terminal. Fails
+/// when the terminal cannot be read.
 pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Ok(());
@@ -224,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn dead_letters_are_told_by_reason() {
+    fn dead_letters_are_counted_by_reason() {
         let mut verdict = Verdict::default();
         assert_eq!(dead_letters(&verdict), "none left");
         verdict.dead = [("card stolen".to_string(), 19), ("payment declined".to_string(), 1_002)].into();

@@ -1,18 +1,17 @@
-//! After the sale: do the server, its audit and the clients' ledger tell the same story?
+//! After the sale: do the server, its audit and the clients' ledger agree?
 
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result};
-use redis::aio::ConnectionManager;
 use redis::streams::{StreamId, StreamRangeReply};
-use redis::{Value, cmd};
+use redis::{Connection, cmd};
 
 use super::ledger::Ledger;
-use super::shop::{Info, SKU, Shop, customer_id};
+use super::shop::{SKU, Shop, customer_id};
 use super::shopkeeper;
-use super::source::StreamGroup;
-use crate::store::{self, SkuCounts};
-use crate::text::grouped;
+use super::source;
+use crate::check::{self, Findings};
+use crate::store::{Fields, SkuCounts};
 
 /// Entries of a stream read at a time.
 const ENTRIES_PER_READ: usize = 1_000;
@@ -20,7 +19,7 @@ const ENTRIES_PER_READ: usize = 1_000;
 /// What the checks found.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// Units in completed orders, as the store's own stream tells.
+    /// Units in completed orders, as the store's own stream has them.
     pub sold: i64,
     /// Customers with more than one unit: by the stream or by the ledger, whichever is worse.
     pub customers_with_more_than_one: u64,
@@ -31,18 +30,9 @@ pub struct Verdict {
     /// Dead letters, by what they died of.
     pub dead: BTreeMap<String, u64>,
     /// The store's own counts.
-    pub info: Info,
-    /// A line for each disagreement.
-    pub disagreements: Vec<String>,
-}
-
-impl Verdict {
-    fn expect(&mut self, what: &str, found: i64, wanted: i64) {
-        if found != wanted {
-            let text = format!("{what}: {}, wanted {}", grouped(found), grouped(wanted));
-            self.disagreements.push(text);
-        }
-    }
+    pub info: Fields,
+    /// What disagrees.
+    pub findings: Findings,
 }
 
 /// What the stream of completed orders says, added up.
@@ -57,6 +47,23 @@ struct Completed {
 }
 
 impl Completed {
+    fn read(shop: &Shop, connection: &mut Connection) -> Result<Completed> {
+        let stream = shop.stream("complete");
+        let mut completed = Completed::default();
+        let mut from = "-".to_string();
+        loop {
+            let mut read = cmd("XRANGE");
+            read.arg(&stream).arg(&from).arg("+").arg("COUNT").arg(ENTRIES_PER_READ);
+            let page: StreamRangeReply = read.query(connection).with_context(|| format!("reading {stream}"))?;
+            page.ids.iter().for_each(|entry| completed.add(entry));
+            match page.ids.last() {
+                // An exclusive start: the entry after the last one read.
+                Some(last) => from = format!("({}", last.id),
+                None => return Ok(completed),
+            }
+        }
+    }
+
     fn add(&mut self, entry: &StreamId) {
         let field = |name: &str| entry.get::<String>(name).unwrap_or_default();
         let (order, customer) = (field("order"), field("customer"));
@@ -75,131 +82,76 @@ impl Completed {
     }
 }
 
-/// Asks the server everything that can be asked, and compares.
-///
-/// # Errors
-/// When the server cannot be asked.
-pub async fn verify(shop: &Shop, units: i64) -> Result<Verdict> {
-    let mut connection = shop.own_connection().await?;
+/// Asks the server everything that can be asked, and compares. Fails when the server cannot be asked.
+pub async fn verify(shop: &Shop, connection: &mut Connection, units: i64) -> Result<Verdict> {
     let mut verdict = Verdict::default();
-    let completed = read_completed(shop, &mut connection).await?;
-    check_counts(shop, &mut connection, units, &mut verdict).await?;
-    verdict.dead = shopkeeper::read_dead(shop, &mut connection).await?;
-    check_info(shop, &mut connection, &mut verdict).await?;
-    check_audit(shop, &mut connection, &mut verdict).await?;
-    check_streams(shop, &mut connection, &mut verdict).await?;
+    let completed = Completed::read(shop, connection)?;
+    check_stock(shop, connection, units, &mut verdict.findings)?;
+    verdict.dead = shopkeeper::read_dead(shop, &mut shop.own_connection().await?).await?;
+    verdict.info = check::info(connection, &shop.name)?;
     let ledger = shop.ledger();
+    check_info(&ledger, &mut verdict);
+    verdict.findings.check_audit(connection, &shop.name)?;
+    // Nothing is left to do, not even in the pending list of a consumer group, and every dead letter is known.
+    let lengths = [("orders", 0), ("retry", 0), ("dead", i64::try_from(ledger.counts.dead)?)];
+    verdict.findings.check_streams(connection, &shop.name, &lengths)?;
+    let pending = source::pending(shop, connection)?;
+    verdict.findings.expect("entries pending in the counters' consumer group", pending, 0);
     compare_with_ledger(&ledger, &completed, &mut verdict);
     check_ledger(&ledger, units, &mut verdict);
     Ok(verdict)
 }
 
-async fn read_completed(shop: &Shop, connection: &mut ConnectionManager) -> Result<Completed> {
-    let stream = shop.stream("complete");
-    let mut completed = Completed::default();
-    let mut from = "-".to_string();
-    loop {
-        let page: StreamRangeReply = cmd("XRANGE")
-            .arg(&stream)
-            .arg(&from)
-            .arg("+")
-            .arg("COUNT")
-            .arg(ENTRIES_PER_READ)
-            .query_async(connection)
-            .await
-            .with_context(|| format!("reading {stream}"))?;
-        page.ids.iter().for_each(|entry| completed.add(entry));
-        match page.ids.last() {
-            // An exclusive start: the entry after the last one read.
-            Some(last) => from = format!("({}", last.id),
-            None => return Ok(completed),
-        }
-    }
-}
-
-async fn check_counts(
-    shop: &Shop,
-    connection: &mut ConnectionManager,
-    units: i64,
-    verdict: &mut Verdict,
-) -> Result<()> {
-    let counts: Vec<Option<SkuCounts>> = cmd("INV.GET").arg(&shop.name).arg(SKU).query_async(connection).await?;
+fn check_stock(shop: &Shop, connection: &mut Connection, units: i64, findings: &mut Findings) -> Result<()> {
+    let counts: Vec<Option<SkuCounts>> = cmd("INV.GET").arg(&shop.name).arg(SKU).query(connection)?;
     let counts = counts.first().copied().flatten().context("the server no longer knows the product")?;
-    let completed = i64::try_from(shop.ledger().tally.completed)?;
-    verdict.expect("INV.GET on_hand", counts.on_hand, units - completed);
-    verdict.expect("INV.GET held", counts.held, 0);
-    verdict.expect("INV.GET available", counts.available, units - completed);
-    verdict.expect("INV.GET sold", counts.sold, completed);
+    let completed = i64::try_from(shop.ledger().counts.completed)?;
+    findings.expect("INV.GET on-hand", counts.on_hand, units - completed);
+    findings.expect("INV.GET held", counts.held, 0);
+    findings.expect("INV.GET available", counts.available, units - completed);
+    findings.expect("INV.GET sold", counts.sold, completed);
     Ok(())
 }
 
 /// Orders by state and live holds, as the store counts them; and each order completed once, as it counted them.
-async fn check_info(shop: &Shop, connection: &mut ConnectionManager, verdict: &mut Verdict) -> Result<()> {
-    let reply: Value = cmd("STORE.INFO").arg(&shop.name).query_async(connection).await?;
-    verdict.info = Info::read(reply.clone())?;
-    let [placed, completed, cancelled, dead, cancelled_dead] = {
-        let tally = &shop.ledger().tally;
-        [tally.placed, tally.completed, tally.cancelled, tally.dead, tally.cancelled_dead].map(|count| count as i64)
-    };
-    let none_left = ["queued", "claimed", "retrying", "holds", "workers"].map(|state| (state, 0));
-    let ended = [("completed", completed), ("cancelled", cancelled), ("dead", dead)];
-    // An order that died is dead still, or was queued anew, or cancelled.
-    let died = dead + cancelled_dead + verdict.info.count("redriven-total");
-    let counted = [("placed-total", placed), ("completed-total", completed), ("dead-total", died)];
-    let wanted = [&none_left[..], &ended[..], &counted[..]].concat();
-    verdict.disagreements.extend(store::info_findings(reply, &wanted)?);
-    Ok(())
+fn check_info(ledger: &Ledger, verdict: &mut Verdict) {
+    let counts = &ledger.counts;
+    let [placed, completed, cancelled, dead, cancelled_dead] =
+        [counts.placed, counts.completed, counts.cancelled, counts.dead, counts.cancelled_dead].map(|n| n as i64);
+    let none_left = ["queued", "in-work", "retrying", "holds", "workers"].map(|state| (state, 0));
+    let ended = [("completed-kept", completed), ("cancelled-kept", cancelled), ("dead-letters", dead)];
+    // An order that died is dead still, or was queued again, or cancelled.
+    let died = dead + cancelled_dead + verdict.info.count("redriven");
+    let counted = [("placed", placed), ("completed", completed), ("dead", died)];
+    verdict.findings.check_info(&verdict.info, &[&none_left[..], &ended, &counted].concat());
 }
 
-/// Nothing is left to do, not even in the pending list of a consumer group, and every dead letter is one that is known.
-async fn check_streams(shop: &Shop, connection: &mut ConnectionManager, verdict: &mut Verdict) -> Result<()> {
-    let dead = i64::try_from(shop.ledger().tally.dead)?;
-    for (stream, wanted) in [("orders", 0), ("retry", 0), ("dead", dead)] {
-        let stream = shop.stream(stream);
-        let length: i64 = cmd("XLEN").arg(&stream).query_async(connection).await?;
-        verdict.expect(&format!("entries in {stream}"), length, wanted);
-    }
-    let pending = StreamGroup::pending(shop, connection).await?;
-    verdict.expect("entries pending in the counters' consumer group", pending, 0);
-    Ok(())
-}
-
-async fn check_audit(shop: &Shop, connection: &mut ConnectionManager, verdict: &mut Verdict) -> Result<()> {
-    let audit: Value = cmd("STORE.AUDIT").arg(&shop.name).query_async(connection).await?;
-    let findings = store::audit_findings(audit)?;
-    verdict.disagreements.extend(findings.into_iter().map(|finding| format!("STORE.AUDIT: {finding}")));
-    Ok(())
-}
-
-/// Order by order: what the stream says was completed is what workers were told, and for whom.
+/// Order by order: what the stream says was completed is what workers heard, and for whom.
 fn compare_with_ledger(ledger: &Ledger, completed: &Completed, verdict: &mut Verdict) {
     verdict.sold = completed.units;
-    verdict.disagreements.extend(completed.oddities.iter().cloned());
-    let strangers = completed.orders.iter().filter(|(order, (customer, entry))| {
+    verdict.findings.0.extend(completed.oddities.iter().cloned());
+    let is_strange = |(order, (customer, entry)): &(&String, &(String, String))| {
         ledger.completed_as(order) != Some(entry)
             || ledger.customer_of(order).map(customer_id).as_ref() != Some(customer)
-    });
-    verdict.doubled = completed.doubled.max(ledger.tally.doubled);
-    verdict.expect("orders in the stream that no worker completed so", strangers.count() as i64, 0);
-    let told = ledger.tally.completed as i64;
-    verdict.expect("entries in the stream of completed orders", completed.orders.len() as i64, told);
+    };
+    let strangers = completed.orders.iter().filter(is_strange).count() as i64;
+    verdict.findings.expect("orders in the stream that no worker completed so", strangers, 0);
+    let entries = completed.orders.len() as i64;
+    verdict.findings.expect("entries in the stream of completed orders", entries, ledger.counts.completed as i64);
+    verdict.doubled = completed.doubled.max(ledger.counts.doubled);
     let greedy = completed.units_by_customer.values().filter(|&&units| units > 1).count() as u64;
     verdict.customers_with_more_than_one = greedy.max(ledger.customers_with_more_than_one());
-    verdict.expect("customers with more than one unit", verdict.customers_with_more_than_one as i64, 0);
+    verdict.findings.expect("customers with more than one unit", verdict.customers_with_more_than_one as i64, 0);
 }
 
 /// The ledger by itself: every order that was acknowledged ended once, and all units are sold.
 fn check_ledger(ledger: &Ledger, units: i64, verdict: &mut Verdict) {
     let (lost, invented) = ledger.lost_and_invented();
     verdict.lost = lost;
-    verdict.expect("acknowledged orders that never ended", lost as i64, 0);
-    verdict.expect("refused orders that were worked on", invented as i64, 0);
-    verdict.expect("units sold", verdict.sold, units);
-    verdict.disagreements.extend(ledger.tally.complaints_kept.iter().cloned());
-    let unsaid = ledger.tally.complaints - ledger.tally.complaints_kept.len() as u64;
-    if unsaid > 0 {
-        verdict.disagreements.push(format!("… and {} more of this kind", grouped(unsaid)));
-    }
+    verdict.findings.expect("acknowledged orders that never ended", lost as i64, 0);
+    verdict.findings.expect("refused orders that were worked on", invented as i64, 0);
+    verdict.findings.expect("units sold", verdict.sold, units);
+    verdict.findings.add_complaints(&ledger.complaints);
 }
 
 #[cfg(test)]
@@ -232,7 +184,7 @@ mod tests {
         let mut verdict = Verdict::default();
         compare_with_ledger(&ledger, &completed, &mut verdict);
         check_ledger(&ledger, 1, &mut verdict);
-        assert_eq!(verdict.disagreements, Vec::<String>::new());
+        assert_eq!(verdict.findings.0, Vec::<String>::new());
         assert_eq!(verdict.sold, 1);
     }
 
@@ -246,7 +198,7 @@ mod tests {
         compare_with_ledger(&ledger(&[("o-1", 1)]), &completed, &mut verdict);
         assert_eq!(verdict.customers_with_more_than_one, 1);
         assert_eq!(verdict.doubled, 1);
-        assert_eq!(verdict.disagreements.len(), 5, "{:?}", verdict.disagreements);
+        assert_eq!(verdict.findings.0.len(), 5, "{:?}", verdict.findings);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::ledger::{Latency, Ledger, Tally};
+use super::ledger::{Counts, Latency, Ledger};
 use super::plan::Schedule;
-use super::shop::Info;
-use crate::text::{Paint, clock, grouped};
+use crate::store::Fields;
+use crate::text::{Paint, clock, counted, grouped};
 
 /// Cells of the bar of units, and of the line of placings over time.
 const WIDTH: usize = 60;
@@ -15,42 +15,12 @@ const RATE_SPAN: Duration = Duration::from_secs(2);
 /// From nothing to the most.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// What the server says right now, in units and orders.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Snapshot {
-    /// Units that can be bought.
-    pub left: i64,
-    /// Units in carts and in open orders.
-    pub held: i64,
-    /// Orders that have not ended: those that wait, those in work and those to be retried.
-    pub waiting: i64,
-    /// Of them, orders in workers' hands.
-    pub in_work: i64,
-    /// Of them, orders after a failed payment.
-    pub retrying: i64,
-    /// Dead letters.
-    pub dead: i64,
-    /// Orders that came back from workers whose lease had ended, so far.
-    pub reclaimed: i64,
+/// Orders that have not ended: those that wait, those in work and those to be retried.
+pub fn waiting(info: &Fields) -> i64 {
+    ["queued", "in-work", "retrying"].iter().map(|state| info.count(state)).sum()
 }
 
-impl Snapshot {
-    /// What STORE.INFO says.
-    pub fn of(info: &Info) -> Snapshot {
-        let (in_work, retrying) = (info.count("claimed"), info.count("retrying"));
-        Snapshot {
-            left: info.count("available"),
-            held: info.count("held"),
-            waiting: info.count("queued") + in_work + retrying,
-            in_work,
-            retrying,
-            dead: info.count("dead"),
-            reclaimed: info.count("leases-ended-total"),
-        }
-    }
-}
-
-/// Counts at a moment, to tell rates from.
+/// Counts at a moment, to compute rates from.
 #[derive(Clone, Copy, Debug, Default)]
 struct Moment {
     at: Duration,
@@ -71,7 +41,7 @@ pub struct View {
 }
 
 impl View {
-    /// A view of a sale of so many units.
+    /// A view of a sale of `units` units.
     pub fn new(store: &str, schedule: Schedule, units: i64) -> View {
         View {
             title: format!("pop-up store {store}: {} units, one a customer", grouped(units)),
@@ -88,11 +58,11 @@ impl View {
         &self.title
     }
 
-    /// Takes notice of the time.
-    pub fn notice(&mut self, at: Duration, tally: &Tally) {
-        self.placed_over_time[self.cell(at)] += tally.placed - self.placed_before;
-        self.placed_before = tally.placed;
-        self.recent.push_back(Moment { at, placed: tally.placed, completed: tally.completed });
+    /// Records what was counted until now.
+    pub fn record(&mut self, at: Duration, counts: &Counts) {
+        self.placed_over_time[self.cell(at)] += counts.placed - self.placed_before;
+        self.placed_before = counts.placed;
+        self.recent.push_back(Moment { at, placed: counts.placed, completed: counts.completed });
         while self.recent.front().is_some_and(|oldest| at.saturating_sub(oldest.at) > RATE_SPAN) {
             self.recent.pop_front();
         }
@@ -122,64 +92,61 @@ impl View {
     }
 
     /// One line, where there is no terminal.
-    pub fn line(&self, at: Duration, now: Snapshot, ledger: &Ledger) -> String {
-        let tally = &ledger.tally;
+    pub fn line(&self, at: Duration, now: &Fields, ledger: &Ledger) -> String {
+        let counts = &ledger.counts;
         let (placed_rate, completed_rate) = self.rates();
+        let store = counted!(
+            "left {}  waiting {}  in work {}  retrying {}  dead {}  reclaimed {}",
+            now.count("available"),
+            waiting(now),
+            now.count("in-work"),
+            now.count("retrying"),
+            now.count("dead-letters"),
+            now.count("lapsed")
+        );
+        let ended = counted!("completed {}  cancelled {}", counts.completed, counts.cancelled);
+        let rates = counted!("orders/s {} placed, {} completed", placed_rate, completed_rate);
+        let [placing, fulfilling] = [&ledger.placing, &ledger.fulfilling].map(|latency| {
+            let (p50, p99) = (latency.at(0.5), latency.at(0.99));
+            format!("p50 {p50} p99 {p99}")
+        });
+        let (time, window, refused) = (clock(at), self.window(at), refusals(counts, " "));
         format!(
-            "{}  {}  left {}  waiting {}  in work {}  retrying {}  dead {}  reclaimed {}  completed {}  cancelled {}  \
-             refused {}  orders/s {} placed, {} completed  placing p50 {} p99 {}  placed→completed p50 {} p99 {}",
-            clock(at),
-            self.window(at),
-            grouped(now.left),
-            grouped(now.waiting),
-            grouped(now.in_work),
-            grouped(now.retrying),
-            grouped(now.dead),
-            grouped(now.reclaimed),
-            grouped(tally.completed),
-            grouped(tally.cancelled),
-            refusals(tally, " "),
-            grouped(placed_rate),
-            grouped(completed_rate),
-            ledger.placing.at(0.5),
-            ledger.placing.at(0.99),
-            ledger.fulfilling.at(0.5),
-            ledger.fulfilling.at(0.99),
+            "{time}  {window}  {store}  {ended}  refused {refused}  {rates}  placing {placing}  \
+             placed→completed {fulfilling}"
         )
     }
 
     /// The picture, on a terminal.
-    pub fn picture(&self, at: Duration, now: Snapshot, ledger: &Ledger) -> Vec<String> {
+    pub fn picture(&self, at: Duration, now: &Fields, ledger: &Ledger) -> Vec<String> {
         let paint = Paint::for_stdout();
-        let tally = &ledger.tally;
-        let (placed_rate, completed_rate) = self.rates();
+        let counts = &ledger.counts;
+        let rates = self.rates();
         let time = format!("{} of {}", clock(at), clock(self.schedule.ends));
         let row = |label: &str, text: String| format!("  {}{text}", paint.quiet(format!("{label:<11}")));
+        let (placed, cancelled, again) = (counts.placed, counts.cancelled, counts.same_reply);
+        let [in_work, retrying, dead, reclaimed] =
+            ["in-work", "retrying", "dead-letters", "lapsed"].map(|name| now.count(name));
+        let (died, went_home, too_late) = (counts.died, counts.went_home, counts.too_late);
+        let work =
+            counted!("{} in hand   {} retrying   {} dead letters   {} reclaimed", in_work, retrying, dead, reclaimed);
         vec![
             String::new(),
             format!("  {}", paint.strong(&self.title)),
             format!("  {}{}", paint.quiet(format!("{time}   ")), self.window(at)),
             String::new(),
-            format!("  {}", self.units_bar(paint, now, tally)),
-            format!("  {}", self.legend(paint, now, tally)),
+            format!("  {}", self.units_bar(paint, now, counts)),
+            format!("  {}", self.legend(paint, now, counts)),
             String::new(),
             format!("  {}", paint.cool(self.sparkline(at))),
-            row("orders/s", format!("{} placed   {} completed", grouped(placed_rate), grouped(completed_rate))),
+            row("orders/s", counted!("{} placed   {} completed", rates.0, rates.1)),
             String::new(),
-            row("customers", format!("{} came", grouped(tally.arrived))),
-            row(
-                "orders",
-                format!(
-                    "{} placed   {} cancelled   {} sent again, same reply",
-                    grouped(tally.placed),
-                    grouped(tally.cancelled),
-                    grouped(tally.same_reply)
-                ),
-            ),
-            row("work", work(now)),
-            row("workers", workers(tally)),
-            row("carts", format!("{} filled   {} left to expire", grouped(tally.carts), grouped(tally.carts_left))),
-            row("refused", refusals(tally, "  ")),
+            row("customers", counted!("{} came", counts.arrived)),
+            row("orders", counted!("{} placed   {} cancelled   {} sent again, same reply", placed, cancelled, again)),
+            row("work", work),
+            row("workers", counted!("{} died   {} went home   {} orders too late", died, went_home, too_late)),
+            row("carts", counted!("{} filled   {} left to expire", counts.carts, counts.carts_left)),
+            row("refused", refusals(counts, "  ")),
             String::new(),
             row("", paint.quiet(format!("{:<22}{:>8}{:>10}", "", "p50", "p99"))),
             row("latency", latency("placing", &ledger.placing)),
@@ -189,15 +156,15 @@ impl View {
     }
 
     /// All units, by where they are.
-    fn units_bar(&self, paint: Paint, now: Snapshot, tally: &Tally) -> String {
-        let completed = tally.completed as i64;
-        let [done, waiting, carts] = self.cells([completed, completed + now.waiting, completed + now.held]);
+    fn units_bar(&self, paint: Paint, now: &Fields, counts: &Counts) -> String {
+        let completed = counts.completed as i64;
+        let [done, in_orders, carts] = self.cells([completed, completed + waiting(now), completed + now.count("held")]);
         format!(
             "{}{}{}{}",
             paint.good("█".repeat(done)),
-            paint.warm("▓".repeat(waiting.saturating_sub(done))),
-            paint.cool("▒".repeat(carts.saturating_sub(waiting.max(done)))),
-            paint.quiet("░".repeat(WIDTH - carts.max(waiting).max(done)))
+            paint.warm("▓".repeat(in_orders.saturating_sub(done))),
+            paint.cool("▒".repeat(carts.saturating_sub(in_orders.max(done)))),
+            paint.quiet("░".repeat(WIDTH - carts.max(in_orders).max(done)))
         )
     }
 
@@ -208,18 +175,18 @@ impl View {
         })
     }
 
-    fn legend(&self, paint: Paint, now: Snapshot, tally: &Tally) -> String {
-        let carts = (now.held - now.waiting).max(0);
+    fn legend(&self, paint: Paint, now: &Fields, counts: &Counts) -> String {
+        let carts = (now.count("held") - waiting(now)).max(0);
         format!(
             "{} {} completed   {} {} waiting   {} {} in carts   {} {} left",
             paint.good("█"),
-            grouped(tally.completed),
+            grouped(counts.completed),
             paint.warm("▓"),
-            grouped(now.waiting),
+            grouped(waiting(now)),
             paint.cool("▒"),
             grouped(carts),
             paint.quiet("░"),
-            grouped(now.left.max(0))
+            grouped(now.count("available").max(0))
         )
     }
 
@@ -232,35 +199,16 @@ impl View {
     }
 }
 
-fn work(now: Snapshot) -> String {
-    format!(
-        "{} in hand   {} retrying   {} dead letters   {} reclaimed",
-        grouped(now.in_work),
-        grouped(now.retrying),
-        grouped(now.dead),
-        grouped(now.reclaimed)
-    )
-}
-
-fn workers(tally: &Tally) -> String {
-    format!(
-        "{} died   {} went home   {} orders too late",
-        grouped(tally.died),
-        grouped(tally.went_home),
-        grouped(tally.too_late)
-    )
-}
-
 fn latency(label: &str, latency: &Latency) -> String {
     format!("{label:<22}{:>8}{:>10}", latency.at(0.5), latency.at(0.99))
 }
 
 /// Refusals by code, in one line.
-pub fn refusals(tally: &Tally, gap: &str) -> String {
-    match tally.refused.is_empty() {
+pub fn refusals(counts: &Counts, gap: &str) -> String {
+    match counts.refused.is_empty() {
         true => "none".to_string(),
         false => {
-            let each = tally.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
+            let each = counts.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
             each.collect::<Vec<_>>().join(gap)
         }
     }
@@ -268,7 +216,7 @@ pub fn refusals(tally: &Tally, gap: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use redis::Value;
+    use redis::{FromRedisValue, Value};
 
     use super::*;
 
@@ -276,12 +224,19 @@ mod tests {
         View::new("popup", Schedule::of(Duration::from_secs(60)), 100)
     }
 
+    fn info(counts: &[(&str, i64)]) -> Fields {
+        let text = |text: &str| Value::SimpleString(text.into());
+        let pairs = counts.iter().map(|(name, count)| (text(name), Value::Int(*count)));
+        let nothing = (text("next-due"), Value::Nil);
+        Fields::from_redis_value(Value::Map(pairs.chain([nothing]).collect())).expect("a map")
+    }
+
     #[test]
     fn the_bar_is_always_as_long() {
-        let tally = Tally { completed: 50, ..Tally::default() };
-        for (left, held, waiting) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
-            let bar =
-                view().units_bar(Paint::for_stdout(), Snapshot { left, held, waiting, ..Snapshot::default() }, &tally);
+        let counts = Counts { completed: 50, ..Counts::default() };
+        for (left, held, queued) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
+            let now = info(&[("available", left), ("held", held), ("queued", queued)]);
+            let bar = view().units_bar(Paint::for_stdout(), &now, &counts);
             assert_eq!(bar.chars().filter(|cell| "█▓▒░".contains(*cell)).count(), WIDTH, "{bar}");
         }
     }
@@ -290,25 +245,20 @@ mod tests {
     fn rates_look_back_a_little() {
         let mut view = view();
         for second in 0..10_u64 {
-            let tally = Tally { placed: 100 * second, completed: 50 * second, ..Tally::default() };
-            view.notice(Duration::from_secs(second), &tally);
+            let counts = Counts { placed: 100 * second, completed: 50 * second, ..Counts::default() };
+            view.record(Duration::from_secs(second), &counts);
         }
         assert_eq!(view.rates(), (100, 50));
         assert_eq!(view.placed_over_time.iter().sum::<u64>(), 900);
     }
 
     #[test]
-    fn the_store_says_what_waits() {
-        let counts = [("queued", 5), ("claimed", 3), ("retrying", 2), ("dead", 1), ("leases-ended-total", 4)];
-        let pairs = counts.map(|(name, count)| (Value::SimpleString(name.into()), Value::Int(count)));
-        let nothing = (Value::SimpleString("next-due".into()), Value::Nil);
-        let reply = Value::Map([&pairs[..], &[nothing]].concat());
-        let now = Snapshot::of(&Info::read(reply).expect("a map"));
-        assert_eq!((now.waiting, now.in_work, now.retrying, now.dead, now.reclaimed), (10, 3, 2, 1, 4));
+    fn orders_that_have_not_ended_wait() {
+        assert_eq!(waiting(&info(&[("queued", 5), ("in-work", 3), ("retrying", 2), ("dead-letters", 1)])), 10);
     }
 
     #[test]
-    fn the_window_is_told() {
+    fn the_window_opens_and_closes() {
         assert_eq!(view().window(Duration::from_secs(1)), "opens in 2 s");
         assert_eq!(view().window(Duration::from_secs(60)), "closed");
     }

@@ -10,16 +10,16 @@ use rand_distr::{Distribution, Exp1};
 use redis::{RedisError, RedisResult};
 use tokio::sync::watch;
 
-use super::payments::Payment;
+use super::behaviour::{Behaviour, Leaving};
+use super::payments::Failure;
 use super::shop::{self, Shop};
-use super::source::{Completed, Lost, Work, WorkSource};
-use super::staff::{Leaving, Ways};
+use super::source::{Completed, Lost, Source, Work};
 
 /// After a failed call (a failover) a worker tries again so much later.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// A payment that fails takes this part of the time an order takes.
 const PAYING_PART: f64 = 0.2;
-/// No order takes longer than so many times the mean.
+/// No order takes longer than this many times the mean.
 const LONGEST_OF_MEAN: f64 = 5.0;
 /// A lease is made longer when this part of it is over.
 const RENEW_AFTER: u32 = 3;
@@ -28,10 +28,10 @@ const FIRST_DOZE: f64 = 1.5;
 const DOZE: std::ops::Range<f64> = 0.7..1.6;
 
 /// A worker at work.
-pub struct Worker<S> {
+pub struct Worker {
     shop: Arc<Shop>,
-    source: S,
-    ways: Ways,
+    source: Source,
+    behaviour: Behaviour,
     /// How long an order takes, more or less.
     mean: Duration,
     random: StdRng,
@@ -42,25 +42,25 @@ pub struct Worker<S> {
     done: watch::Receiver<bool>,
 }
 
-impl<S: WorkSource> Worker<S> {
-    /// Somebody who starts to work. `luck` tells one worker's from another's.
+impl Worker {
+    /// A worker who starts to work. `random_stream` separates one worker's random numbers from another's.
     pub fn new(
         shop: &Arc<Shop>,
-        source: S,
-        ways: Ways,
+        source: Source,
+        behaviour: Behaviour,
         mean: Duration,
-        luck: u64,
+        random_stream: u64,
         done: watch::Receiver<bool>,
-    ) -> Worker<S> {
+    ) -> Worker {
         Worker {
             shop: Arc::clone(shop),
             source,
-            ways,
-            mean: mean.mul_f64(ways.pace),
-            random: StdRng::seed_from_u64(shop.seed ^ luck.rotate_left(48)),
+            behaviour,
+            mean: mean.mul_f64(behaviour.pace),
+            random: StdRng::seed_from_u64(shop.seed ^ random_stream.rotate_left(48)),
             hand: VecDeque::new(),
             taken: 0,
-            dozes_next: ways.dozes_every,
+            dozes_next: behaviour.dozes_every,
             done,
         }
     }
@@ -70,7 +70,7 @@ impl<S: WorkSource> Worker<S> {
         while !*self.done.borrow() {
             if self.hand.is_empty() {
                 self.take().await;
-            } else if self.taken >= self.ways.leaves_after && self.ways.leaving != Leaving::Stays {
+            } else if self.taken >= self.behaviour.leaves_after && self.behaviour.leaving != Leaving::Stays {
                 return self.leave_early().await;
             } else {
                 self.serve_first().await;
@@ -100,20 +100,20 @@ impl<S: WorkSource> Worker<S> {
 
     async fn leave_early(mut self) -> Leaving {
         let in_hand = self.hand.len() as u64;
-        if self.ways.leaving == Leaving::Dies {
+        if self.behaviour.leaving == Leaving::Dies {
             // In the middle of an order. The connection drops with the worker; nobody says a word.
             let packs = self.packing_time().mul_f64(0.5);
             tokio::time::sleep(packs).await;
             let mut ledger = self.shop.ledger();
-            ledger.tally.died += 1;
-            ledger.tally.died_with += in_hand;
+            ledger.counts.died += 1;
+            ledger.counts.died_with += in_hand;
         } else {
             let given_back = self.give_back().await;
             let mut ledger = self.shop.ledger();
-            ledger.tally.went_home += 1;
-            ledger.tally.given_back += given_back;
+            ledger.counts.went_home += 1;
+            ledger.counts.given_back += given_back;
         }
-        self.ways.leaving
+        self.behaviour.leaving
     }
 
     /// Gives back what is in hand, uncounted as attempts. Where that fails, the leases end in a moment.
@@ -127,7 +127,7 @@ impl<S: WorkSource> Worker<S> {
         }
     }
 
-    /// Takes the payment of the first order in hand, packs it and tells the server.
+    /// Takes the payment of the first order in hand, packs it and completes it.
     async fn serve_first(&mut self) {
         self.keep_leases().await;
         let Some(work) = self.hand.front().cloned() else { return };
@@ -138,11 +138,11 @@ impl<S: WorkSource> Worker<S> {
         }
         let time = self.packing_time();
         match self.payment(&work) {
-            Payment::Failed { reason, fatal } => {
+            Err(Failure { reason, fatal }) => {
                 self.spend(time.mul_f64(PAYING_PART)).await;
                 self.fail(&work, reason, fatal).await;
             }
-            Payment::Paid => {
+            Ok(()) => {
                 match self.doze() {
                     Some(doze) => tokio::time::sleep(doze).await,
                     None => self.spend(time).await,
@@ -157,24 +157,24 @@ impl<S: WorkSource> Worker<S> {
         self.mean.mul_f64(drawn.min(LONGEST_OF_MEAN))
     }
 
-    fn payment(&self, work: &Work) -> Payment {
+    fn payment(&self, work: &Work) -> Result<(), Failure> {
         let ledger = self.shop.ledger();
-        match (work.token, ledger.customer_of(&work.order)) {
-            // Cash, at the counter; and a customer whom the shopkeeper has called pays in another way.
-            (None, _) => Payment::Paid,
-            (Some(_), Some(_)) if ledger.has_died(&work.order) => Payment::Paid,
-            (Some(_), Some(customer)) => self.shop.payments.attempt(customer, &work.order, work.attempt),
-            (Some(_), None) => Payment::Paid,
+        match ledger.customer_of(&work.order) {
+            // Not cash, at the counter; and a customer whom the shopkeeper has called pays in another way.
+            Some(customer) if work.token.is_some() && !ledger.has_died(&work.order) => {
+                self.shop.payments.attempt(customer, &work.order, work.attempt)
+            }
+            _ => Ok(()),
         }
     }
 
     /// How long the worker dozes, if it is time for that: not a word to the server meanwhile.
     fn doze(&mut self) -> Option<Duration> {
-        if self.ways.dozes_every == 0 || self.taken < self.dozes_next {
+        if self.behaviour.dozes_every == 0 || self.taken < self.dozes_next {
             return None;
         }
-        let is_first = self.dozes_next == self.ways.dozes_every;
-        self.dozes_next = self.taken + self.ways.dozes_every;
+        let is_first = self.dozes_next == self.behaviour.dozes_every;
+        self.dozes_next = self.taken + self.behaviour.dozes_every;
         let part = if is_first { FIRST_DOZE } else { self.random.random_range(DOZE) };
         Some(self.shop.schedule.lease().mul_f64(part))
     }
@@ -212,7 +212,7 @@ impl<S: WorkSource> Worker<S> {
         match answer {
             Ok(()) => {
                 self.hand.iter_mut().filter(|held| held.token == work.token).for_each(|held| held.leased = asked);
-                self.shop.ledger().tally.renewed += 1;
+                self.shop.ledger().counts.renewed += 1;
             }
             Err(error) => match Lost::of(&error) {
                 Some(lost) => {
@@ -233,7 +233,7 @@ impl<S: WorkSource> Worker<S> {
         self.hand.front().is_some_and(|held| held.order == work.order && held.token == work.token)
     }
 
-    /// Tells the server until it has answered: completing twice is completing once.
+    /// Sends the end of an order until the server has answered: completing twice is completing once.
     async fn complete(&mut self, work: &Work) {
         while self.has(work) {
             match self.source.complete(work).await {
@@ -250,7 +250,7 @@ impl<S: WorkSource> Worker<S> {
     fn enter_completed(&self, work: &Work, entry: &str) {
         let mut ledger = self.shop.ledger();
         ledger.completed(&work.order, entry);
-        ledger.tally.handed_over += u64::from(work.token.is_none());
+        ledger.counts.handed_over += u64::from(work.token.is_none());
     }
 
     async fn fail(&mut self, work: &Work, reason: &str, fatal: bool) {
@@ -285,18 +285,18 @@ impl<S: WorkSource> Worker<S> {
 }
 
 fn note_lost(shop: &Shop, lost: Lost) {
-    let tally = &mut shop.ledger().tally;
+    let counts = &mut shop.ledger().counts;
     match lost {
-        Lost::Cancelled => tally.cancelled_under_way += 1,
-        Lost::InTwoHands => tally.in_two_hands += 1,
-        Lost::TooLate => tally.too_late += 1,
+        Lost::Cancelled => counts.cancelled_under_way += 1,
+        Lost::InTwoHands => counts.in_two_hands += 1,
+        Lost::TooLate => counts.too_late += 1,
     }
 }
 
 fn note_failure(shop: &Shop, doing: &str, error: &RedisError) {
     let mut ledger = shop.ledger();
     match shop::may_pass(error) {
-        true => ledger.tally.connections_lost += 1,
-        false => ledger.complain(format!("{doing}: {error}")),
+        true => ledger.counts.connections_lost += 1,
+        false => ledger.complaints.add(format!("{doing}: {error}")),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::command::IntoCommand;
 use super::resp::{Reply, encode, read_reply};
-use super::wait::DEADLINE;
+use holdfast_lab::wait::DEADLINE;
 use std::io::{self, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;

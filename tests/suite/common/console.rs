@@ -2,9 +2,10 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use super::binary::ServerBinary;
+use holdfast_lab::Process;
 
 /// What a run of the program came to.
 pub struct Run {
@@ -25,14 +26,13 @@ impl Run {
 }
 
 /// The program while it runs. It is killed when the value is dropped before its end.
-pub struct Running(Option<Child>);
+pub struct Running(Process);
 
 impl Running {
     /// Waits for its end.
     #[track_caller]
-    pub fn wait(mut self) -> Run {
-        let child = self.0.take().expect("it is waited for once");
-        let output = child.wait_with_output().expect("its output");
+    pub fn wait(self) -> Run {
+        let output = self.0.output().expect("its output");
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         Run { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
@@ -40,7 +40,7 @@ impl Running {
     /// The next line of standard output. What comes after it is left for [`Running::wait`].
     #[track_caller]
     pub fn line(&mut self) -> String {
-        let stdout = self.0.as_mut().and_then(|child| child.stdout.as_mut()).expect("it runs");
+        let stdout = self.0.stdout.as_mut().expect("its output");
         let (mut line, mut byte) = (Vec::new(), [0]);
         // Byte by byte, as what a buffer read ahead would be lost.
         while stdout.read(&mut byte).expect("standard output") == 1 && byte != *b"\n" {
@@ -52,17 +52,7 @@ impl Running {
     /// The process id.
     #[track_caller]
     pub fn pid(&self) -> i32 {
-        self.0.as_ref().expect("it runs").id() as i32
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            // One that has just ended by itself is as good as killed.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.0.id() as i32
     }
 }
 
@@ -88,22 +78,20 @@ pub fn start_with_files(binary: &ServerBinary, arguments: &[&str], files: usize)
 
 #[track_caller]
 fn run(command: &mut Command, binary: &ServerBinary, temp_dir: &Path) -> Running {
-    let child = command
+    command
         .env("REDIS_SERVER", binary.path())
         .env("HOLDFAST_MODULE", binary.module())
         .env("TMPDIR", temp_dir)
         .env_remove("DURATION")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| {
-            panic!(
-                "{}: {error} (build it with `cargo build --release --workspace`, or name it by HOLDFAST_BIN)",
-                program().display()
-            )
-        });
-    Running(Some(child))
+        .stderr(Stdio::piped());
+    Running(Process::spawn(command).unwrap_or_else(|error| {
+        panic!(
+            "{}: {error} (build it with `cargo build --release --workspace`, or name it by HOLDFAST_BIN)",
+            program().display()
+        )
+    }))
 }
 
 /// Where the program is.

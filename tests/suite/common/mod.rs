@@ -1,7 +1,6 @@
 //! What every test uses: servers, clients, conditions to wait for, and readers of the store's streams.
 
 mod binary;
-pub mod cleanup;
 mod client;
 mod command;
 pub mod console;
@@ -13,7 +12,6 @@ mod shop;
 pub mod stack;
 mod stream;
 pub mod terminal;
-mod wait;
 mod wall_clock;
 pub mod watcher;
 mod work;
@@ -22,12 +20,12 @@ pub use binary::ServerBinary;
 pub use client::Client;
 pub use command::{Arg, IntoCommand};
 pub use dump::{forge_payload, payload_body};
+pub use holdfast_lab::wait::{DEADLINE, assert_stays, wait_until};
 pub use random::check;
 pub use resp::{Reply, read_commands};
 pub use server::Server;
 pub use shop::{COUNTERS, assert_books_balance, info, open_store, place_many, server_now_ms, shop_of, stock};
 pub use stream::{Entry, entries, ids_of};
-pub use wait::{DEADLINE, assert_stays, wait_until};
 pub use wall_clock::WallClock;
 pub use work::{Claimed, claim, claim_one, ids, order_field};
 

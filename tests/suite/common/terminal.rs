@@ -2,7 +2,7 @@
 
 use super::binary::ServerBinary;
 use super::console;
-use super::wait::{DEADLINE, wait_until};
+use holdfast_lab::wait::{DEADLINE, wait_until};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
 use std::num::NonZeroU16;

@@ -1,7 +1,7 @@
-//! A wall clock of one server that a test can set, while the time since boot goes on: a small library that is loaded into
-//! the server before all others.
+//! A wall clock of one server that a test can set, while the time since boot goes on: a small library that is loaded
+//! into the server before all others.
 
-use super::cleanup;
+use holdfast_lab::cleanup;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

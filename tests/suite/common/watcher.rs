@@ -3,7 +3,7 @@
 use super::binary::ServerBinary;
 use super::console::{self, Running};
 use super::server::Server;
-use super::wait::{DEADLINE, wait_until};
+use holdfast_lab::wait::{DEADLINE, wait_until};
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;

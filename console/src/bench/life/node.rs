@@ -3,14 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use holdfast_lab::Process;
 use serde_json::{Value, json};
 
-use super::flow::Flow;
 use crate::bench::workload::{SKUS, sku_id};
-use crate::cleanup;
 
 /// What is installed: the program, and what it needs in versions that never change by themselves.
 const FILES: [(&str, &str); 3] = [
@@ -21,16 +20,14 @@ const FILES: [(&str, &str); 3] = [
 const PROGRAM: &str = "life.mjs";
 /// Written when all is installed; holds what was.
 const INSTALLED: &str = "installed.json";
-/// Where it is installed, beside this program.
+/// Where it is installed, next to this program.
 const DEFAULT_DIR: &str = "bench-node";
 /// `install` and not `ci`: the lock file need not name what is optional for other machines than this. Nothing is saved.
 const NPM_ARGUMENTS: [&str; 7] =
     ["install", "--no-save", "--omit=optional", "--ignore-scripts", "--engine-strict", "--no-audit", "--no-fund"];
 
-/// Installs the program and its packages with npm, unless they are there; where to.
-///
-/// # Errors
-/// When there is no npm, it reaches no registry, Node is too old, or the directory cannot be written.
+/// Installs the program and its packages with npm, unless they are there; where to. Fails when there is no npm, it
+/// reaches no registry, Node is too old, or the directory cannot be written.
 pub fn install(dir: Option<&Path>) -> Result<PathBuf> {
     let dir = dir.map_or_else(default_dir, |dir| Ok(dir.to_path_buf()))?;
     fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
@@ -67,58 +64,44 @@ fn first_errors(stderr: &str) -> String {
 /// The program, running: it stays for all rounds, so that its code is compiled before the rounds that count.
 #[derive(Debug)]
 pub struct Node {
-    child: Child,
+    process: Process,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Node {
-    /// Starts it.
-    ///
-    /// # Errors
-    /// When there is no Node.
+    /// Starts it. Fails when there is no Node.
     pub fn start(dir: &Path) -> Result<Node> {
-        let mut child = Command::new("node")
-            .arg(dir.join(PROGRAM))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting node")?;
-        cleanup::register(child.id(), None);
-        let requests = child.stdin.take().context("node without an input")?;
-        let answers = BufReader::new(child.stdout.take().context("node without an output")?);
-        Ok(Node { child, requests, answers })
+        let mut command = Command::new("node");
+        command.arg(dir.join(PROGRAM)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::spawn(&mut command).context("starting node")?;
+        let requests = process.stdin.take().context("node without an input")?;
+        let answers = BufReader::new(process.stdout.take().context("node without an output")?);
+        Ok(Node { process, requests, answers })
     }
 
     /// The process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
-    /// Connects a producer and a worker of `flow` to the server on 127.0.0.1:`port`.
-    ///
-    /// # Errors
-    /// When they cannot connect.
-    pub fn prepare(&mut self, flow: Flow, port: u16, batch: u64) -> Result<()> {
-        let skus: Vec<String> = (0..SKUS).map(|n| String::from_utf8_lossy(&sku_id(n)).into_owned()).collect();
-        let flow = if flow == Flow::Bullmq { "bullmq" } else { "holdfast" };
+    /// Connects a producer and a worker, of BullMQ or of Holdfast, to the server on 127.0.0.1:`port`. Fails when they
+    /// cannot connect.
+    pub fn prepare(&mut self, is_bullmq: bool, port: u16, batch: u64) -> Result<()> {
+        let skus: Vec<String> = (0..SKUS).map(sku_id).collect();
+        let flow = if is_bullmq { "bullmq" } else { "holdfast" };
         self.ask(&json!({"do": "prepare", "flow": flow, "port": port, "batch": batch, "skus": skus})).map(drop)
     }
 
-    /// Takes so many orders through their lives; how long that took, in seconds.
-    ///
-    /// # Errors
-    /// When an order fails, or they are not all completed in a few minutes.
+    /// Takes `orders` orders through their lives; how long that took, in seconds. Fails when an order fails, or they
+    /// are not all completed in a few minutes.
     pub fn run(&mut self, orders: u64) -> Result<f64> {
         let answer = self.ask(&json!({"do": "run", "first": 0, "orders": orders}))?;
         ensure!(answer["orders"] == orders, "of {orders} orders {} were completed", answer["orders"]);
         answer["seconds"].as_f64().with_context(|| format!("node answered {answer}"))
     }
 
-    /// Closes the connections.
-    ///
-    /// # Errors
-    /// When the program is gone.
+    /// Closes the connections. Fails when the program is gone.
     pub fn close(&mut self) -> Result<()> {
         self.ask(&json!({"do": "close"})).map(drop)
     }
@@ -132,15 +115,6 @@ impl Node {
             Some(error) => bail!("node: {}", error.as_str().unwrap_or_default()),
             None => Ok(answer),
         }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Forgotten before it is reaped: from then on its id may be another process's.
-        cleanup::forget(self.child.id());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

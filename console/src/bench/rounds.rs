@@ -1,0 +1,220 @@
+//! Rounds of measurements: all cases take turns (A B C A B C …), so that they meet the same machine; and the median of
+//! the rounds, with how far they lie apart.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::cputime::{CpuTime, Stolen};
+use super::subject::Subject;
+use crate::text::grouped;
+
+/// What several rounds of one measurement came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The middle value (the mean of the two in the middle, of an even number of rounds).
+    pub median: f64,
+    /// The smallest value.
+    pub min: f64,
+    /// The largest value.
+    pub max: f64,
+    /// Every round's value, in the order measured.
+    pub rounds: Vec<f64>,
+}
+
+impl Summary {
+    /// Sums up `rounds`.
+    ///
+    /// # Panics
+    /// When there are none: a measurement has at least one round.
+    pub fn of(rounds: Vec<f64>) -> Summary {
+        assert!(!rounds.is_empty(), "a summary of no rounds");
+        let mut sorted = rounds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let median = if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        Summary { median, min: sorted[0], max: sorted[sorted.len() - 1], rounds }
+    }
+
+    /// Half the distance between the extremes, in percent of the median.
+    pub fn spread_percent(&self) -> f64 {
+        (self.max - self.min) / 2.0 / self.median * 100.0
+    }
+}
+
+/// What one case took in one round.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// CPU of the thread that executes commands, microseconds an operation.
+    pub main_us: f64,
+    /// CPU of all the server's threads, microseconds an operation.
+    pub process_us: f64,
+    /// CPU of the client's process, microseconds an operation.
+    pub client_us: f64,
+    /// Operations a second by the wall clock.
+    pub per_s: f64,
+}
+
+/// The CPU clocks of server and client when a measurement began.
+pub struct Meter {
+    server: CpuTime,
+    client: CpuTime,
+    client_pid: u32,
+    start: Instant,
+}
+
+impl Meter {
+    /// Begins to measure. Fails when the server does not get idle, or a process is gone.
+    pub fn start(subject: &Subject, client_pid: u32) -> Result<Meter> {
+        let (server, client) = (subject.cpu()?, CpuTime::now(client_pid)?);
+        Ok(Meter { server, client, client_pid, start: Instant::now() })
+    }
+
+    /// What `ops` operations took since, in `seconds` by the client's own clock, or by this one's. Fails as
+    /// [`Meter::start`].
+    pub fn stop(self, subject: &Subject, ops: u64, seconds: Option<f64>) -> Result<Sample> {
+        let seconds = seconds.unwrap_or(self.start.elapsed().as_secs_f64());
+        let client = CpuTime::now(self.client_pid)?.since(self.client);
+        let server = subject.cpu()?.since(self.server);
+        let us = |ns: u64| ns as f64 / 1e3 / ops as f64;
+        Ok(Sample {
+            main_us: us(server.main_ns),
+            process_us: us(server.process_ns),
+            client_us: us(client.process_ns),
+            per_s: ops as f64 / seconds,
+        })
+    }
+}
+
+/// The samples of each case, a round after the other.
+#[derive(Debug)]
+pub struct Rounds<K> {
+    samples: Vec<(K, Vec<Sample>)>,
+    stolen_ms: u64,
+    elapsed_ms: u64,
+}
+
+impl<K: Copy + PartialEq> Rounds<K> {
+    /// Measures every case `rounds` times, after one round to warm up.
+    ///
+    /// # Errors
+    /// Those of `once`.
+    pub fn measure(cases: &[K], rounds: u32, mut once: impl FnMut(K) -> Result<Sample>) -> Result<Rounds<K>> {
+        let (start, stolen) = (Instant::now(), Stolen::start()?);
+        let mut samples: Vec<(K, Vec<Sample>)> = cases.iter().map(|&case| (case, Vec::new())).collect();
+        for round in 0..=rounds {
+            for (case, taken) in &mut samples {
+                let sample = once(*case)?;
+                // The first round pays for what is done once: pages from the kernel, cold caches, code to compile.
+                if round > 0 {
+                    taken.push(sample);
+                }
+            }
+        }
+        Ok(Rounds { samples, stolen_ms: stolen.ms()?, elapsed_ms: u64::try_from(start.elapsed().as_millis())? })
+    }
+
+    fn values(&self, case: K, value: fn(&Sample) -> f64) -> Option<Vec<f64>> {
+        let (_, samples) = self.samples.iter().find(|(found, _)| *found == case)?;
+        Some(samples.iter().map(value).collect())
+    }
+
+    /// One value of a case, where it was measured.
+    pub fn summary(&self, case: K, value: fn(&Sample) -> f64) -> Option<Summary> {
+        self.values(case, value).map(Summary::of)
+    }
+
+    /// Round by round `above / below`, where both were measured: paired, so that a machine that slows down for a while
+    /// does not tilt the ratio.
+    pub fn ratio(&self, above: K, below: K, value: fn(&Sample) -> f64) -> Option<Summary> {
+        let (above, below) = (self.values(above, value)?, self.values(below, value)?);
+        Some(Summary::of(above.iter().zip(&below).map(|(above, below)| above / below).collect()))
+    }
+
+    /// A row for each case, with its ratios to others.
+    pub fn rows<const N: usize>(&self, ratios: impl Fn(K) -> [Option<Summary>; N]) -> Vec<Row<K>> {
+        let row = |&(case, _): &(K, Vec<Sample>)| {
+            Some(Row {
+                case,
+                main_us: self.summary(case, |sample| sample.main_us)?,
+                process_us: self.summary(case, |sample| sample.process_us)?,
+                client_us: self.summary(case, |sample| sample.client_us)?,
+                per_s: self.summary(case, |sample| sample.per_s)?,
+                ratios: ratios(case).into(),
+            })
+        };
+        self.samples.iter().filter_map(row).collect()
+    }
+
+    /// Says how much of the time the hypervisor took, where it took any.
+    pub fn print_stolen(&self) {
+        if self.stolen_ms > 0 {
+            println!("(the hypervisor kept a core for others for {} of {} ms)", self.stolen_ms, self.elapsed_ms);
+        }
+    }
+}
+
+/// One case in all rounds.
+#[derive(Debug, Serialize)]
+pub struct Row<K> {
+    case: K,
+    main_us: Summary,
+    process_us: Summary,
+    client_us: Summary,
+    per_s: Summary,
+    ratios: Vec<Option<Summary>>,
+}
+
+impl<K> Row<K> {
+    /// The cells under [`header`].
+    pub fn cells(&self, label: &str) -> Vec<String> {
+        let ratio = |summary: &Option<Summary>| summary.as_ref().map_or("".into(), |s| format!("{:.2}", s.median));
+        let mut cells = vec![
+            label.to_string(),
+            format!("{:.2}", self.main_us.median),
+            format!("± {:.0} %", self.main_us.spread_percent()),
+            format!("{:.2}", self.main_us.min),
+            format!("{:.2}", self.process_us.median),
+            format!("{:.2}", self.client_us.median),
+            grouped(self.per_s.median as u64),
+        ];
+        cells.extend(self.ratios.iter().map(ratio));
+        cells
+    }
+}
+
+/// What stands above the columns of [`Row::cells`]: `what` above the first, `ratios` above the last.
+pub fn header<'a>(what: &'a str, ratios: &[&'a str]) -> Vec<&'a str> {
+    [&[what, "µs CPU", "spread", "least", "all threads", "client's µs", "a second"], ratios].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rounds, Sample, Summary};
+
+    #[test]
+    fn takes_the_middle_of_odd_and_even_counts() {
+        assert_eq!(Summary::of(vec![9.0, 1.0, 2.0]).median, 2.0);
+        assert_eq!(Summary::of(vec![4.0, 1.0, 2.0, 100.0]).median, 3.0);
+    }
+
+    #[test]
+    fn spread_is_half_the_range_in_percent() {
+        let summary = Summary::of(vec![9.0, 10.0, 11.0]);
+        assert!((summary.spread_percent() - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn cases_take_turns_and_the_first_round_does_not_count() {
+        let mut turns = Vec::new();
+        let rounds = Rounds::measure(&['a', 'b'], 2, |case| {
+            turns.push(case);
+            let main_us = turns.len() as f64 * if case == 'a' { 2.0 } else { 1.0 };
+            Ok(Sample { main_us, process_us: 1.0, client_us: 1.0, per_s: 1.0 })
+        });
+        assert_eq!(turns, ['a', 'b', 'a', 'b', 'a', 'b']);
+        let ratio = rounds.expect("measured").ratio('a', 'b', |sample| sample.main_us).expect("both measured");
+        assert_eq!(ratio.rounds, [6.0 / 4.0, 10.0 / 6.0]);
+    }
+}

@@ -1,0 +1,201 @@
+//! The server that is measured: one of our own, so that its process can be watched and its state thrown away.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use holdfast_lab::Server;
+use holdfast_lab::wait::wait_for;
+use redis::{Connection, cmd};
+
+use super::cputime::CpuTime;
+use super::probe::PingProbe;
+use super::realtime;
+use super::wire::{Batch, Wire};
+use super::workload::{self, Case};
+use crate::target::{OwnArgs, connect};
+
+/// How long other clients may take to disconnect from the server.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Which server to start for a measurement.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SubjectArgs {
+    #[command(flatten)]
+    own: OwnArgs,
+    /// Whether the servers keep an append-only file
+    #[arg(long, value_enum, default_value = "no")]
+    aof: Aof,
+    /// Run the servers with real-time priority, against the noise of a busy machine (wants CAP_SYS_NICE)
+    #[arg(long)]
+    realtime: bool,
+}
+
+impl SubjectArgs {
+    /// These, for a server without an append-only file.
+    pub fn without_aof(&self) -> SubjectArgs {
+        SubjectArgs { aof: Aof::No, ..self.clone() }
+    }
+}
+
+/// Whether an append-only file is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Aof {
+    /// No append-only file
+    No,
+    /// appendfsync everysec
+    Everysec,
+    /// appendfsync always
+    Always,
+}
+
+impl Aof {
+    fn config(self) -> &'static [&'static str] {
+        // No rewrite in between: the fork would be charged to whatever happens to run.
+        match self {
+            Aof::No => &[],
+            Aof::Everysec => &["appendonly yes", "appendfsync everysec", "auto-aof-rewrite-percentage 0"],
+            Aof::Always => &["appendonly yes", "appendfsync always", "auto-aof-rewrite-percentage 0"],
+        }
+    }
+}
+
+/// A running server with a control connection.
+#[allow(missing_debug_implementations, reason = "redis::Connection has none")]
+pub struct Subject {
+    /// The server's process.
+    pub server: Server,
+    /// For everything but the load itself.
+    pub control: Connection,
+    /// The SHA1 of the script that is compared with.
+    pub script_sha: String,
+    pid: u32,
+    realtime: bool,
+}
+
+impl Subject {
+    /// Starts a server, with the module where `cases` hold a command of it. Fails when the server does not start.
+    pub fn start(args: &SubjectArgs, cases: &[Case], config: &[&str]) -> Result<Subject> {
+        let with_module = cases.iter().any(|case| case.needs_module());
+        let server = args.own.start(with_module, &[config, args.aof.config()].concat())?;
+        let pid = server.pid().context("the server has ended")?;
+        if args.realtime {
+            realtime::favour(pid)?;
+        }
+        let mut control = connect(&server.url())?;
+        let script_sha = workload::load_script(&mut control).context("loading the script")?;
+        Ok(Subject { server, control, script_sha, pid, realtime: args.realtime })
+    }
+
+    /// A connection to send load over. Fails when the server is gone.
+    pub fn wire(&self) -> Result<Wire> {
+        Wire::connect(&self.server.url())
+    }
+
+    /// Starts a worker: a thread with a connection of its own that reports what it does. Its error is its last report.
+    /// Fails when the server is gone.
+    pub fn start_worker<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Wire, &Sender<Result<T>>) -> Result<()> + Send + 'static,
+    ) -> Result<Receiver<Result<T>>> {
+        let (wire, realtime) = (self.wire()?, self.realtime);
+        let (reports, received) = channel();
+        std::thread::spawn(move || {
+            if let Err(error) = realtime::favour_this_thread(realtime).and_then(|()| work(wire, &reports)) {
+                // Nobody may listen any more: then there was another error before.
+                let _ = reports.send(Err(error));
+            }
+        });
+        Ok(received)
+    }
+
+    /// Starts to probe the server with PING. Fails when the server is gone.
+    pub fn probe(&self) -> Result<PingProbe> {
+        Ok(PingProbe::start(self.wire()?, self.realtime))
+    }
+
+    /// The CPU time used so far, read when the server has nothing to do. Fails when the process is gone or does not get
+    /// idle.
+    pub fn cpu(&self) -> Result<CpuTime> {
+        CpuTime::when_idle(self.pid)
+    }
+
+    /// The CPU time used so far, read at once. Fails when the process is gone.
+    pub fn cpu_now(&self) -> Result<CpuTime> {
+        CpuTime::now(self.pid)
+    }
+
+    /// Commands `numbers` of `case`, in batches of `depth`.
+    pub fn batches(&self, case: Case, numbers: Range<u64>, depth: u64) -> impl Iterator<Item = Batch> {
+        let firsts = numbers.clone().step_by(depth as usize);
+        firsts.map(move |first| {
+            (first..numbers.end.min(first + depth)).map(|n| case.command(n, &self.script_sha)).collect()
+        })
+    }
+
+    /// Runs commands `numbers` of `case` in pipelines of `depth`, made as they are sent. Fails when the server answers
+    /// one with an error.
+    pub fn fill(&self, case: Case, numbers: Range<u64>, depth: u64) -> Result<()> {
+        let mut wire = self.wire()?;
+        self.batches(case, numbers, depth).try_for_each(|batch| wire.exchange(&batch).map(drop)).context(case.label())
+    }
+
+    /// One section of INFO as field and value. Fails when the server is gone.
+    pub fn info(&mut self, section: &str) -> Result<HashMap<String, String>> {
+        let text: String = cmd("INFO").arg(section).query(&mut self.control)?;
+        let fields = text.lines().filter_map(|line| line.split_once(':'));
+        Ok(fields.map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    fn info_number(&mut self, section: &str, field: &str) -> Result<u64> {
+        let fields = self.info(section)?;
+        let value = fields.get(field).with_context(|| format!("INFO {section} has no {field}"))?;
+        value.parse().with_context(|| format!("INFO {section}: {field} is {value:?}"))
+    }
+
+    /// Bytes the server's data takes, once the connections that sent it are gone with their buffers. Fails when they
+    /// stay.
+    pub fn settled_memory_bytes(&mut self) -> Result<u64> {
+        wait_for(SETTLE_DEADLINE, "the server has no other clients and frees nothing", || {
+            let is_settled = self.info_number("clients", "connected_clients")? == 1
+                && self.info_number("memory", "lazyfree_pending_objects")? == 0;
+            Ok(is_settled.then_some(()))
+        })?;
+        self.info_number("memory", "used_memory")
+    }
+
+    /// What MEMORY USAGE says of `key`, all of it counted and nothing sampled; 0 where there is no such key. Fails when
+    /// the server is gone.
+    pub fn memory_usage_bytes(&mut self, key: &str) -> Result<u64> {
+        let bytes: Option<u64> = cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0).query(&mut self.control)?;
+        Ok(bytes.unwrap_or(0))
+    }
+
+    /// The server's version, allocator and persistence, the machine's cores and kernel. Fails when the server is gone.
+    pub fn conditions(&mut self) -> Result<String> {
+        let server = self.info("server")?;
+        let memory = self.info("memory")?;
+        let appendfsync: Vec<String> = cmd("CONFIG").arg("GET").arg("appendfsync").query(&mut self.control)?;
+        let aof = self.info_number("persistence", "aof_enabled")? == 1;
+        let field = |section: &HashMap<String, String>, name: &str| section.get(name).cloned().unwrap_or_default();
+        Ok(format!(
+            "redis-server {}, {}, {}{}; {}, {} cores, {}",
+            field(&server, "redis_version"),
+            field(&memory, "mem_allocator"),
+            if aof { format!("AOF {}", appendfsync.join(" ")) } else { "no persistence".to_string() },
+            if self.realtime { ", real-time priority" } else { "" },
+            cpu_model(),
+            std::thread::available_parallelism().map_or(0, usize::from),
+            field(&server, "os"),
+        ))
+    }
+}
+
+fn cpu_model() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or("unknown CPU".to_string(), |(_, name)| name.to_string())
+}

@@ -1,0 +1,106 @@
+//! The server that a subcommand works on: one that is given, or one of its own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use holdfast_lab::{Options, Server};
+
+/// The file name of the built module.
+const MODULE_FILE: &str = "libholdfast.so";
+
+/// Which server a subcommand works on.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct TargetArgs {
+    /// Work on this server (redis://host:port) instead of starting one
+    #[arg(long)]
+    pub url: Option<String>,
+    #[command(flatten)]
+    pub own: OwnArgs,
+}
+
+/// How a subcommand starts a server of its own.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct OwnArgs {
+    /// The module to load [default: libholdfast.so beside this program, or in ../lib]
+    #[arg(long, value_name = "PATH", env = "HOLDFAST_MODULE")]
+    module: Option<PathBuf>,
+    /// The redis-server to start [default: the one in PATH]
+    #[arg(long, value_name = "PATH", env = "REDIS_SERVER")]
+    redis_server: Option<PathBuf>,
+}
+
+impl TargetArgs {
+    /// The server to work on: `--url`, or one of our own with `config` added to its configuration. Fails when the
+    /// server, its binary or the module is missing, or when it does not start.
+    pub fn open(&self, config: &[&str]) -> Result<Target> {
+        match &self.url {
+            Some(url) => Ok(Target::Given(url.clone())),
+            None => Ok(Target::Own(self.own.start(true, config)?)),
+        }
+    }
+}
+
+impl OwnArgs {
+    /// Starts a server, with the module or without, with `config` added to its configuration. Fails when the binary or
+    /// the module is missing, or when the server does not start.
+    pub fn start(&self, with_module: bool, config: &[&str]) -> Result<Server> {
+        let modules = if with_module { vec![self.find_module()?] } else { Vec::new() };
+        let options = Options { program: self.redis_server.clone(), modules, ..Options::default() };
+        Server::start(&options.with(config))
+    }
+
+    /// The module: what was asked for, else the file next to this program, else in ../lib.
+    fn find_module(&self) -> Result<PathBuf> {
+        let candidates = self.module.clone().map_or_else(module_candidates, |module| Ok(vec![module]))?;
+        if let Some(found) = candidates.iter().find(|path| path.is_file()) {
+            return Ok(found.clone());
+        }
+        let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+        bail!("no module found; looked for {} (say where with --module or HOLDFAST_MODULE)", looked.join(", "))
+    }
+}
+
+fn module_candidates() -> Result<Vec<PathBuf>> {
+    let program = std::env::current_exe().context("asking for this program's own path")?;
+    let folder = program.parent().unwrap_or(Path::new("."));
+    Ok(vec![folder.join(MODULE_FILE), folder.join("../lib").join(MODULE_FILE)])
+}
+
+/// The server a subcommand works on.
+#[derive(Debug)]
+pub enum Target {
+    /// Somebody else's: left as it is.
+    Given(String),
+    /// Our own: ends when this is dropped.
+    Own(Server),
+}
+
+impl Target {
+    /// Where to connect to.
+    pub fn url(&self) -> String {
+        match self {
+            Target::Given(url) => url.clone(),
+            Target::Own(server) => server.url(),
+        }
+    }
+
+    /// Connects. Fails when the address is invalid, or nobody answers there.
+    pub fn connect(&self) -> Result<redis::Connection> {
+        connect(&self.url())
+    }
+
+    /// The server, when it is our own.
+    pub fn own(&self) -> Option<&Server> {
+        match self {
+            Target::Given(_) => None,
+            Target::Own(server) => Some(server),
+        }
+    }
+}
+
+/// Connects to a server. Fails when the address is invalid, or nobody answers there.
+pub fn connect(url: &str) -> Result<redis::Connection> {
+    let client = redis::Client::open(url)
+        .with_context(|| format!("the address of a server must be redis://host:port, got '{url}'"))?;
+    client.get_connection().with_context(|| format!("connecting to {url}"))
+}
