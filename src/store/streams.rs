@@ -540,8 +540,8 @@ const TRIM_PART: u64 = 16;
 const TRIM_MOST: u64 = 64;
 
 /// What is wrong with a stream that takes nothing any more, and what helps.
-const FULL: &str = "takes no more entries, because its last id is the largest possible: delete the stream with DEL (its \
-     consumer groups are deleted with it), then STORE.REPAIR writes it again";
+const FULL: &str = "takes no more entries, because its last id is the largest possible: delete the stream with DEL \
+     (its consumer groups are deleted with it), then STORE.REPAIR writes it again";
 
 /// How long nothing more is logged of a stream that takes nothing any more.
 const WARN_EVERY: Duration = Duration::from_secs(60);

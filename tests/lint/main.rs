@@ -36,8 +36,10 @@ const LAYOUTS: &[Layout] = &[
         root: "console/src",
         order: &[
             row(&["main"]),
-            row(&["bench", "replay", "sale", "watch"]),
-            row(&["check", "display", "store", "target", "text"]),
+            row(&["bench", "replay", "sale"]),
+            row(&["watch"]),
+            row(&["check"]),
+            row(&["display", "store", "target", "text"]),
         ],
         // The same for these.
         not_yet: &["watch"],
