@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::command::{Command, Id, code};
 use super::generate::{Step, cases, opening, steps};
 use super::model::{Model, Order};
+use super::published::{Published, published};
 use super::shop::{START, audited, loaded, saved};
-use super::told::{Told, told};
 use crate::calls::orders::ScanOrders;
 use crate::record::order::OrderView;
 use crate::record::returns::EarlierReturns;
@@ -60,7 +60,7 @@ impl Pair {
         let mut fx = Effects::default();
         let reply = command.apply(&mut self.store, self.now, &mut fx);
         self.model.replied = reply.clone().ok();
-        let (outcome, told, changed) = self.model.apply(self.now, &command);
+        let (outcome, published, changed) = self.model.apply(self.now, &command);
         match (&reply, &outcome) {
             (Ok(reply), Ok(wanted)) => assert_eq!(reply, wanted, "the reply of {command:?}"),
             (Err(refusal), Err(codes)) => {
@@ -70,29 +70,29 @@ impl Pair {
         }
         assert_eq!(fx.changed, changed, "whether {command:?} changed anything");
         // A count or a setting that is set to what it is already, in the same millisecond, changes nothing there is to
-        // see, and is told all the same; every other change shows.
+        // see, and is published all the same; every other change shows.
         let absolute = matches!(
             command,
             Command::Configure(_) | Command::SetStock { .. } | Command::Reentry { .. } | Command::Sample { .. }
         );
         let same = self.store.digest() == before;
         assert!(same != fx.changed || same && absolute, "{command:?}: changed {changed}, digest the same {same}");
-        self.compare_told(&fx, &told, &command);
+        self.compare_published(&fx, &published, &command);
         self.compare();
         self.calls.push(command);
     }
 
     /// Streams, journal and events: each in order, on its own.
-    fn compare_told(&self, fx: &Effects, wanted: &[Told], command: &Command) {
-        let told = told(&self.store, fx);
-        let kinds: [fn(&&Told) -> bool; 3] = [
-            |told| matches!(told, Told::Moved(_)),
-            |told| matches!(told, Told::Event(_)),
-            |told| !matches!(told, Told::Moved(_) | Told::Event(_)),
+    fn compare_published(&self, fx: &Effects, wanted: &[Published], command: &Command) {
+        let published = published(&self.store, fx);
+        let kinds: [fn(&&Published) -> bool; 3] = [
+            |published| matches!(published, Published::Moved(_)),
+            |published| matches!(published, Published::Event(_)),
+            |published| !matches!(published, Published::Moved(_) | Published::Event(_)),
         ];
         for kind in kinds {
-            let (told, wanted) = (told.iter().filter(kind), wanted.iter().filter(kind));
-            assert_eq!(told.collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "what {command:?} tells");
+            let (published, wanted) = (published.iter().filter(kind), wanted.iter().filter(kind));
+            assert_eq!(published.collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "what {command:?} publishes");
         }
     }
 
@@ -267,8 +267,8 @@ fn random_commands_reach_every_outcome() {
             states.extend(store.orders.records().iter().map(|(_, order)| order.state().name().to_string()));
             states.extend(store.orders.records().iter().map(|(_, order)| format!("{:?}", order.position)));
             states.extend(store.holds.records().iter().map(|(_, hold)| hold.state.name().to_string()));
-            events.extend(told(&store, &fx).into_iter().filter_map(|told| match told {
-                Told::Event(event) => event.name().to_str().ok(),
+            events.extend(published(&store, &fx).into_iter().filter_map(|published| match published {
+                Published::Event(event) => event.name().to_str().ok(),
                 _ => None,
             }));
         }

@@ -26,7 +26,7 @@ fn a_worker_gets_the_first_order_under_a_lease_and_a_token() {
     let token = (START + 5) * 1024;
     assert_eq!(shop.changes(claim("w", 1)), Reply::Claimed(vec![(b"o0".to_vec(), token)]));
     assert_eq!(shop.events(), [Event::OrderClaimed]);
-    assert_eq!(shop.told(), []);
+    assert_eq!(shop.published(), []);
     let order = shop.order("o0");
     assert_eq!((order.state, order.worker, order.token), (OrderState::Claimed, &b"w"[..], token));
     assert_eq!((order.due, order.attempts), (START + 5 + 30_000, 0));

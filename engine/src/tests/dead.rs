@@ -2,8 +2,8 @@
 
 use super::build::*;
 use super::command::Reply::{self, Redriven, Units};
+use super::published::Published;
 use super::shop::{START, Shop};
-use super::told::Told;
 use crate::terms::effects::Event;
 use crate::terms::settings::Field;
 use crate::terms::states::OrderState;
@@ -25,9 +25,9 @@ fn a_dead_order_gives_its_units_back_and_stands_among_the_dead() {
     shop.ok(place("o", "ann", &[("tea", 3)]));
     shop.ok(fail("o").note("broken").fatal());
     let entry = EntryId { ms: START, seq: 0 };
-    assert_eq!(shop.told(), [Told::Left(StreamKind::Orders, entry), Told::Died(b"o".to_vec(), entry)]);
-    let moved = super::told::told(&shop.store, &shop.fx).into_iter().find_map(|told| match told {
-        Told::Moved(movement) => Some((movement.kind, movement.delta, movement.reason)),
+    assert_eq!(shop.published(), [Published::Left(StreamKind::Orders, entry), Published::Died(b"o".to_vec(), entry)]);
+    let moved = super::published::published(&shop.store, &shop.fx).into_iter().find_map(|published| match published {
+        Published::Moved(movement) => Some((movement.kind, movement.delta, movement.reason)),
         _ => None,
     });
     assert_eq!(moved, Some(("dead", -3, Box::from(&b"broken"[..]))));
@@ -60,7 +60,7 @@ fn a_redriven_order_takes_its_units_and_queues_anew_at_the_end() {
     let dead = shop.order("o").side.unwrap();
     assert_eq!(shop.changes(redrive("o")), Redriven(true));
     let entry = EntryId { ms: START + 50, seq: 0 };
-    assert_eq!(shop.told(), [Told::Left(StreamKind::Dead, dead), Told::Queued(b"o".to_vec(), entry)]);
+    assert_eq!(shop.published(), [Published::Left(StreamKind::Dead, dead), Published::Queued(b"o".to_vec(), entry)]);
     assert_eq!(shop.events(), [Event::OrderRedriven]);
     let order = shop.order("o");
     assert_eq!((order.state, order.entry, order.placed_at), (OrderState::Queued, entry, START));
@@ -162,7 +162,7 @@ fn a_cancelled_dead_order_puts_nothing_back() {
     let mut shop = shop();
     let dead = shop.order("o").side.unwrap();
     assert_eq!(shop.changes(cancel("o").note("refunded")), Units(0));
-    assert_eq!(shop.told(), [Told::Left(StreamKind::Dead, dead)]);
+    assert_eq!(shop.published(), [Published::Left(StreamKind::Dead, dead)]);
     assert_eq!(shop.events(), [Event::OrderCancelled]);
     assert_eq!((shop.state("o"), shop.books("tea")), (OrderState::Cancelled, (10, 0, 0)));
     shop.reload();

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::command::{Command, Reply};
 use super::generate::{Step, cases, opening, steps};
+use super::published::{Published, published};
 use super::shop::{START, loaded, saved};
-use super::told::{Told, told};
 use crate::store::Store;
 use crate::terms::effects::Effects;
 use crate::terms::settings::Field;
@@ -17,7 +17,7 @@ struct Entry {
     same_time: bool,
     command: Command,
     reply: Reply,
-    told: Vec<Told>,
+    published: Vec<Published>,
     digest: u128,
 }
 
@@ -45,8 +45,8 @@ impl Primary {
         if fx.changed {
             let same_time = self.store.last_change() == before;
             let reply = reply.expect("a refused call changes nothing");
-            let (told, digest) = (told(&self.store, &fx), self.store.digest());
-            self.log.push(Entry { stamp: self.now, same_time, command: command.clone(), reply, told, digest });
+            let (published, digest) = (published(&self.store, &fx), self.store.digest());
+            self.log.push(Entry { stamp: self.now, same_time, command: command.clone(), reply, published, digest });
         }
         self.calls.push(command);
     }
@@ -76,7 +76,7 @@ fn replay(store: &mut Store, log: &[Entry], unstamped: bool) {
         let reply = entry.command.apply(store, stamp, &mut fx);
         assert_eq!(reply.as_ref(), Ok(&entry.reply), "{:?}", entry.command);
         assert!(fx.changed, "{:?} changed something the first time", entry.command);
-        assert_eq!(told(store, &fx), entry.told, "{:?}", entry.command);
+        assert_eq!(published(store, &fx), entry.published, "{:?}", entry.command);
         assert_eq!(store.digest(), entry.digest, "{:?}", entry.command);
     }
 }

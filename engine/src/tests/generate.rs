@@ -56,7 +56,7 @@ fn clock() -> impl Strategy<Value = i64> {
     prop_oneof![8 => Just(0i64), 8 => 1i64..20, 2 => 20i64..500, 1 => -300i64..0]
 }
 
-/// Ids that are told apart, and one that is no text.
+/// Distinct ids, and one that is no text.
 fn id(names: &'static [&'static [u8]]) -> impl Strategy<Value = Id> {
     select(names).prop_map(<[u8]>::to_vec)
 }

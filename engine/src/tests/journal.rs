@@ -36,7 +36,7 @@ fn movements(shop: &Shop) -> Vec<Movement> {
 }
 
 /// Makes a call; its movements in short.
-fn told(shop: &mut Shop, ledger: &mut Ledger, command: Command) -> Vec<String> {
+fn published(shop: &mut Shop, ledger: &mut Ledger, command: Command) -> Vec<String> {
     shop.ok(command);
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let list = movements(shop);
@@ -79,10 +79,10 @@ fn the_books_follow_from_the_journal() {
         (commit("h2").of(&[("tea", 2)]), &["commit tea -2 0/4 h2"]),
     ];
     for (command, wanted) in script {
-        assert_eq!(told(&mut shop, &mut ledger, command.clone()), wanted, "{command:?}");
+        assert_eq!(published(&mut shop, &mut ledger, command.clone()), wanted, "{command:?}");
     }
     shop.now += 10;
-    assert_eq!(told(&mut shop, &mut ledger, sweep(100)), ["expire tea -4 0/0 h2"]);
+    assert_eq!(published(&mut shop, &mut ledger, sweep(100)), ["expire tea -4 0/0 h2"]);
     for (sku, (on_hand, held)) in &ledger {
         let books = shop.store.sku(sku).unwrap();
         assert_eq!((books.on_hand, books.held), (*on_hand, *held));

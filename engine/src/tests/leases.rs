@@ -25,7 +25,7 @@ fn a_lease_that_ends_counts_as_an_attempt_and_the_order_is_back_at_its_old_place
     assert_eq!(shop.repeats(sweep(10)), Reply::Swept(false));
     shop.wait(1);
     assert_eq!(shop.events(), [Event::OrderLeaseEnded]);
-    assert_eq!(shop.told(), [], "it never left `…:orders`");
+    assert_eq!(shop.published(), [], "it never left `…:orders`");
     let order = shop.order("a");
     assert_eq!((order.state, order.attempts, order.token, order.due), (OrderState::Queued, 1, 0, 0));
     assert_eq!(shop.story("a"), ["claimed by w for attempt 1", "lease of attempt 1 ended"]);

@@ -10,7 +10,7 @@ mod work;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{Command, Id, Lines, Reply};
-use super::told::Told;
+use super::published::Published;
 use crate::calls::work::Failure;
 use crate::terms::effects::Event;
 use crate::terms::journal::Movement;
@@ -152,7 +152,7 @@ pub struct Model {
     /// What the engine replied: how much of a backoff is jitter is its own to say, within bounds.
     pub replied: Option<Reply>,
     /// What the call at hand tells.
-    told: Vec<Told>,
+    published: Vec<Published>,
     changed: bool,
 }
 
@@ -161,9 +161,9 @@ type Level = (bool, bool);
 
 impl Model {
     /// Makes a call; what it comes to, what it tells, and whether it changed anything.
-    pub fn apply(&mut self, clock: u64, command: &Command) -> (Outcome, Vec<Told>, bool) {
+    pub fn apply(&mut self, clock: u64, command: &Command) -> (Outcome, Vec<Published>, bool) {
         let (before, now) = (self.now, self.now.max(clock));
-        self.told.clear();
+        self.published.clear();
         self.changed = false;
         self.now = now;
         let outcome = self.call(command);
@@ -176,7 +176,7 @@ impl Model {
         if !self.changed || matches!(command, Command::Reentry { .. }) {
             self.now = before;
         }
-        (outcome, std::mem::take(&mut self.told), self.changed)
+        (outcome, std::mem::take(&mut self.published), self.changed)
     }
 
     fn call(&mut self, command: &Command) -> Outcome {
@@ -237,7 +237,7 @@ impl Model {
         }
         self.settings = settings;
         self.changed = true;
-        self.told.push(Told::Event(Event::StoreChanged));
+        self.published.push(Published::Event(Event::StoreChanged));
         Ok(Reply::Nothing)
     }
 
@@ -385,17 +385,17 @@ impl Model {
         let (sku, (was_out, was_low)) = before;
         let (out, low) = self.level(sku);
         if out && !was_out {
-            self.told.push(Told::Event(Event::StockOut));
+            self.published.push(Published::Event(Event::StockOut));
         }
         if low && !was_low {
-            self.told.push(Told::Event(Event::StockLow));
+            self.published.push(Published::Event(Event::StockLow));
         }
         if self.setting("journal") > 0 {
             let id = next_entry(&mut self.last_journal, self.now);
             let (on_hand, held) = (self.skus[sku].on_hand, self.held(sku));
             let (reference, reason) = (reference.into(), reason.into());
             let sku = sku.as_slice().into();
-            self.told.push(Told::Moved(Movement { id, kind, sku, delta, on_hand, held, reference, reason }));
+            self.published.push(Published::Moved(Movement { id, kind, sku, delta, on_hand, held, reference, reason }));
         }
     }
 

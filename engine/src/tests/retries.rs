@@ -2,8 +2,8 @@
 
 use super::build::*;
 use super::command::Reply;
+use super::published::Published;
 use super::shop::{START, Shop};
-use super::told::Told;
 use crate::base::units::MAX_QUANTITY;
 use crate::calls::work::Failure;
 use crate::terms::effects::Event;
@@ -31,7 +31,7 @@ fn a_failed_order_waits_and_comes_back_as_a_retry() {
     shop.claims("w", 1);
     let due = shop.now + 50;
     assert_eq!(shop.changes(fail("a").token(shop.token("a")).note("no box").after(50)), failed(Retrying, 1, due));
-    assert_eq!((shop.events(), shop.told()), (vec![Event::OrderFailed], vec![]));
+    assert_eq!((shop.events(), shop.published()), (vec![Event::OrderFailed], vec![]));
     let order = shop.order("a");
     assert_eq!((order.state, order.attempts, order.due), (Retrying, 1, due));
     assert_eq!((order.reason, order.token, order.side), (&b"no box"[..], 0, None));
@@ -40,7 +40,7 @@ fn a_failed_order_waits_and_comes_back_as_a_retry() {
     shop.wait(50);
     let entry = EntryId { ms: due, seq: 0 };
     assert_eq!(shop.events(), [Event::OrderRetry]);
-    assert_eq!(shop.told(), [Told::Retry(b"a".to_vec(), entry)]);
+    assert_eq!(shop.published(), [Published::Retry(b"a".to_vec(), entry)]);
     let order = shop.order("a");
     assert_eq!((order.state, order.due, order.side), (Retrying, 0, Some(entry)));
     assert_eq!(shop.claims("w", 1), ["a"]);
@@ -48,9 +48,9 @@ fn a_failed_order_waits_and_comes_back_as_a_retry() {
     let token = shop.token("a");
     shop.changes(complete("a").token(token));
     let orders = EntryId { ms: START, seq: 0 };
-    let done = Told::Completed(b"a".to_vec(), EntryId { ms: due, seq: 0 });
-    let left = [Told::Left(StreamKind::Retry, entry), Told::Left(StreamKind::Orders, orders), done];
-    assert_eq!(shop.told(), left);
+    let done = Published::Completed(b"a".to_vec(), EntryId { ms: due, seq: 0 });
+    let left = [Published::Left(StreamKind::Retry, entry), Published::Left(StreamKind::Orders, orders), done];
+    assert_eq!(shop.published(), left);
     let info = shop.store.info(shop.now);
     assert_eq!((info.counters.failed, info.counters.retried), (1, 1));
     assert_eq!(
@@ -67,7 +67,7 @@ fn a_retry_that_fails_again_leaves_its_entry() {
     let entry = shop.order("a").side.unwrap();
     shop.claims("w", 1);
     shop.changes(fail("a").after(7));
-    assert_eq!(shop.told(), [Told::Left(StreamKind::Retry, entry)]);
+    assert_eq!(shop.published(), [Published::Left(StreamKind::Retry, entry)]);
     assert_eq!((shop.order("a").side, shop.store.entries(StreamKind::Retry)), (None, Some(0)));
 }
 

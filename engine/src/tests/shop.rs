@@ -1,7 +1,7 @@
 //! A store with a clock, and the checks that hold after every call, whatever a test is about.
 
 use super::command::{Command, Reply};
-use super::told::Told;
+use super::published::Published;
 use crate::base::units::Ms;
 use crate::books::image::load::Loader;
 use crate::record::history::HistoryEvent;
@@ -189,9 +189,12 @@ impl Shop {
     }
 
     /// What the last call did to streams.
-    pub fn told(&self) -> Vec<Told> {
-        let told = super::told::told(&self.store, &self.fx);
-        told.into_iter().filter(|told| !matches!(told, Told::Event(_) | Told::Moved(_))).collect()
+    pub fn published(&self) -> Vec<Published> {
+        let published = super::published::published(&self.store, &self.fx);
+        published
+            .into_iter()
+            .filter(|published| !matches!(published, Published::Event(_) | Published::Moved(_)))
+            .collect()
     }
 
     /// The events of the last call.

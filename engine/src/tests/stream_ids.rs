@@ -1,8 +1,8 @@
 //! Ids of stream entries only grow, whatever the clock does.
 
 use super::build::*;
+use super::published::Published;
 use super::shop::{START, Shop};
-use super::told::Told;
 use crate::terms::effects::Effect;
 use crate::terms::settings::Field;
 use crate::terms::streams::{EntryId, StreamKind};
@@ -116,13 +116,13 @@ fn an_entry_that_got_another_id_leaves_its_stream_under_that() {
     shop.store.reentry(StreamKind::Orders, slot, far(700));
     shop.reload();
     shop.ok(fail("o").fatal());
-    let left = [Told::Left(StreamKind::Retry, far(500)), Told::Left(StreamKind::Orders, far(700))];
-    assert_eq!(shop.told()[..2], left);
+    let left = [Published::Left(StreamKind::Retry, far(500)), Published::Left(StreamKind::Orders, far(700))];
+    assert_eq!(shop.published()[..2], left);
     let slot = shop.store.order_at(b"o");
     shop.store.reentry(StreamKind::Dead, slot, far(900));
     shop.reload();
     shop.ok(redrive("o"));
-    assert_eq!(shop.told()[0], Told::Left(StreamKind::Dead, far(900)));
+    assert_eq!(shop.published()[0], Published::Left(StreamKind::Dead, far(900)));
     // Later ids are past those.
     assert_eq!(shop.order("o").entry, EntryId { ms: START + 700, seq: 10 });
 }

@@ -1,7 +1,7 @@
 //! The model's holds.
 
 use super::super::command::{Command, Id, Lines, Reply};
-use super::super::told::Told;
+use super::super::published::Published;
 use super::{Hold, HoldItem, MAX, Model, Outcome, Past, added_up};
 use crate::terms::effects::Event;
 use crate::terms::states::HoldState;
@@ -47,7 +47,7 @@ impl Model {
         for (before, delta) in before.iter().zip(deltas) {
             self.moved(before, "reserve", delta, id, b"");
         }
-        self.told.push(Told::Event(Event::HoldReserved));
+        self.published.push(Published::Event(Event::HoldReserved));
         Ok(Reply::Time(deadline as u64))
     }
 
@@ -74,7 +74,7 @@ impl Model {
         }
         self.changed = true;
         self.holds.get_mut(id).unwrap().deadline = deadline as u64;
-        self.told.push(Told::Event(Event::HoldExtended));
+        self.published.push(Published::Event(Event::HoldExtended));
         Ok(Reply::Time(deadline as u64))
     }
 
@@ -118,7 +118,7 @@ impl Model {
             self.holds.get_mut(id).unwrap().end = Some(call);
         }
         self.remember(reference, command, left);
-        self.told.push(Told::Event(if commit { Event::HoldCommitted } else { Event::HoldReleased }));
+        self.published.push(Published::Event(if commit { Event::HoldCommitted } else { Event::HoldReleased }));
         Ok(Reply::Units(left))
     }
 
@@ -153,7 +153,7 @@ impl Model {
             self.moved(before, "expire", -(qty as i64), id, b"");
         }
         self.tally("expired", 1);
-        self.told.push(Told::Event(Event::HoldExpired));
+        self.published.push(Published::Event(Event::HoldExpired));
         1 + items.len() as u64
     }
 

@@ -1,7 +1,7 @@
 //! What the model counts, and what a sample of it says.
 
 use super::super::command::Reply;
-use super::super::told::Told;
+use super::super::published::Published;
 use super::next_entry;
 use super::{Model, Outcome};
 use crate::terms::metrics::{METRICS, Sample};
@@ -25,7 +25,7 @@ impl Model {
         self.took_ms.clear();
         if self.setting("metrics") > 0 {
             let id = next_entry(&mut self.last_metrics, self.now);
-            self.told.push(Told::Sampled(id, sample.clone()));
+            self.published.push(Published::Sampled(id, sample.clone()));
         }
         Ok(Reply::Sampled(sample))
     }

@@ -1,7 +1,7 @@
 //! The model's orders.
 
 use super::super::command::{Command, Id, Lines, Reply, Source};
-use super::super::told::Told;
+use super::super::published::Published;
 use super::{Model, Order, OrderItem, Outcome, Past, added_up, next_entry};
 use crate::terms::effects::Event;
 use crate::terms::states::HoldState;
@@ -63,7 +63,7 @@ impl Model {
             late: false,
         };
         self.orders.insert(id.clone(), order);
-        self.told.push(Told::Queued(id.clone(), entry));
+        self.published.push(Published::Queued(id.clone(), entry));
         match take {
             Source::Hold(hold) => self.end_hold(hold, HoldState::Ordered),
             Source::Items(_) => {
@@ -73,7 +73,7 @@ impl Model {
             }
         }
         self.tally("placed", 1);
-        self.told.push(Told::Event(Event::OrderPlaced));
+        self.published.push(Published::Event(Event::OrderPlaced));
         Ok(Reply::Entry(entry))
     }
 
@@ -137,7 +137,7 @@ impl Model {
         order.token = token.unwrap_or(0);
         self.took_ms.push(self.now - order.placed_at);
         self.tally("completed", 1);
-        self.told.extend([Told::Completed(id.clone(), entry), Told::Event(Event::OrderCompleted)]);
+        self.published.extend([Published::Completed(id.clone(), entry), Published::Event(Event::OrderCompleted)]);
         Ok(Reply::Entry(entry))
     }
 
@@ -161,7 +161,7 @@ impl Model {
             self.moved(before, "cancel", -(item.qty as i64), id, reason);
         }
         self.tally("cancelled", 1);
-        self.told.push(Told::Event(Event::OrderCancelled));
+        self.published.push(Published::Event(Event::OrderCancelled));
         Ok(Reply::Units(units))
     }
 
@@ -214,7 +214,7 @@ impl Model {
         }
         self.tally("returned", units);
         self.remember(reference, command, units);
-        self.told.push(Told::Event(Event::OrderReturned));
+        self.published.push(Published::Event(Event::OrderReturned));
         Ok(Reply::Units(units))
     }
 

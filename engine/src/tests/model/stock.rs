@@ -1,7 +1,7 @@
 //! The model's counts of stock.
 
 use super::super::command::{Command, Id, Lines, Reply};
-use super::super::told::Told;
+use super::super::published::Published;
 use super::{MAX, Model, Outcome, added_up};
 use crate::calls::stock::Synced;
 use crate::terms::effects::Event;
@@ -33,7 +33,7 @@ impl Model {
         books.low = low.unwrap_or(books.low);
         books.limit = limit.unwrap_or(books.limit);
         self.moved(&before[0], kind, delta, reference, b"");
-        self.told.push(Told::Event(Event::StockChanged));
+        self.published.push(Published::Event(Event::StockChanged));
     }
 
     pub(crate) fn adjust(
@@ -59,7 +59,7 @@ impl Model {
         let before = self.levels([sku.clone()]);
         self.skus.get_mut(sku).unwrap().on_hand = on_hand as u64;
         self.moved(&before[0], "adjust", delta, reference.as_deref().unwrap_or_default(), reason);
-        self.told.push(Told::Event(Event::StockChanged));
+        self.published.push(Published::Event(Event::StockChanged));
         self.remember(reference, command, on_hand as u64);
         Ok(Reply::OnHand(on_hand as u64))
     }

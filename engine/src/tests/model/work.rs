@@ -1,7 +1,7 @@
 //! The model's workers: claims, leases, retries, dead orders, groups, steps, late orders.
 
 use super::super::command::{Command, Id, Reply};
-use super::super::told::Told;
+use super::super::published::Published;
 use super::{MAX, Model, Order, Outcome, next_entry};
 use crate::calls::work::Failure;
 use crate::record::history::HistoryEvent;
@@ -71,7 +71,7 @@ impl Model {
         let attempt = order.attempts + 1;
         self.happened(id, HistoryEvent::Claimed { at, worker, token, attempt });
         self.tally("claimed", 1);
-        self.told.push(Told::Event(Event::OrderClaimed));
+        self.published.push(Published::Event(Event::OrderClaimed));
         token
     }
 
@@ -109,7 +109,7 @@ impl Model {
         self.changed = true;
         let due = Some((deadline, self.next_place()));
         self.orders.get_mut(id).unwrap().due = due;
-        self.told.push(Told::Event(Event::OrderRenewed));
+        self.published.push(Published::Event(Event::OrderRenewed));
         Ok(Reply::Time(deadline))
     }
 
@@ -134,7 +134,7 @@ impl Model {
         let at = self.now;
         self.wait_again(id);
         self.happened(id, HistoryEvent::Yielded { at });
-        self.told.push(Told::Event(Event::OrderYielded));
+        self.published.push(Published::Event(Event::OrderYielded));
     }
 
     /// Takes an order out of whatever hands and deadline it is in.
@@ -161,7 +161,7 @@ impl Model {
         let attempt = order.attempts;
         self.happened(id, HistoryEvent::LeaseEnded { at, attempt });
         self.tally("lapsed", 1);
-        self.told.push(Told::Event(Event::OrderLeaseEnded));
+        self.published.push(Published::Event(Event::OrderLeaseEnded));
         if attempt < self.setting("attempts") {
             return 1;
         }
@@ -175,7 +175,7 @@ impl Model {
         order.retry = order.due.take();
         order.side = Some(entry);
         self.tally("retried", 1);
-        self.told.extend([Told::Retry(id.clone(), entry), Told::Event(Event::OrderRetry)]);
+        self.published.extend([Published::Retry(id.clone(), entry), Published::Event(Event::OrderRetry)]);
         4
     }
 
@@ -243,7 +243,7 @@ impl Model {
         self.orders.get_mut(id).unwrap().attempts = attempt;
         self.happened(id, HistoryEvent::Failed { at, attempt, due, reason });
         self.tally("failed", 1);
-        self.told.push(Told::Event(Event::OrderFailed));
+        self.published.push(Published::Event(Event::OrderFailed));
         if due == 0 {
             return self.die(id, reason);
         }
@@ -270,14 +270,14 @@ impl Model {
             self.moved(before, "dead", -(item.qty as i64), id, reason);
         }
         self.tally("dead", 1);
-        self.told.extend([Told::Died(id.clone(), entry), Told::Event(Event::OrderDead)]);
+        self.published.extend([Published::Died(id.clone(), entry), Published::Event(Event::OrderDead)]);
     }
 
     fn leave_retry(&mut self, id: &Id) {
         let order = self.orders.get_mut(id).unwrap();
         if order.retry.take().is_some() {
             let entry = order.side.take().expect("a due retry has an entry");
-            self.told.push(Told::Left(StreamKind::Retry, entry));
+            self.published.push(Published::Left(StreamKind::Retry, entry));
         }
     }
 
@@ -289,7 +289,7 @@ impl Model {
             OrderState::Dead => (StreamKind::Dead, order.side.take().expect("a dead order has an entry")),
             _ => (StreamKind::Orders, order.entry),
         };
-        self.told.push(Told::Left(kind, entry));
+        self.published.push(Published::Left(kind, entry));
     }
 
     /// Dead orders, as they died.
@@ -321,7 +321,7 @@ impl Model {
             self.moved(before, "redrive", *qty as i64, id, b"");
         }
         self.tally("redriven", 1);
-        self.told.push(Told::Event(Event::OrderRedriven));
+        self.published.push(Published::Event(Event::OrderRedriven));
         Ok(Reply::Redriven(true))
     }
 
@@ -338,7 +338,7 @@ impl Model {
         order.note = Vec::new();
         order.redriven = true;
         self.happened(id, HistoryEvent::Redriven { at });
-        self.told.push(Told::Queued(id.clone(), entry));
+        self.published.push(Published::Queued(id.clone(), entry));
     }
 
     pub(crate) fn advance(
@@ -364,7 +364,7 @@ impl Model {
         let at = self.now;
         self.orders.get_mut(id).unwrap().step = Some((step.clone(), version, command.clone()));
         self.happened(id, HistoryEvent::Step { at, step, version });
-        self.told.push(Told::Event(Event::OrderAdvanced));
+        self.published.push(Published::Event(Event::OrderAdvanced));
         Ok(Reply::Version(version))
     }
 
@@ -403,7 +403,7 @@ impl Model {
     pub(crate) fn mark_late(&mut self, id: &Id) -> u64 {
         self.orders.get_mut(id).unwrap().late = true;
         self.tally("late", 1);
-        self.told.push(Told::Event(Event::OrderLate));
+        self.published.push(Published::Event(Event::OrderLate));
         1
     }
 }
