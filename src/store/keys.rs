@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::value::{Reading, StoreValue, Writing};
-use crate::host::data_type::{Read, Write};
+use crate::host::data_type::{Read, Unfit, Write};
 use crate::host::key::Mode;
 use crate::host::server::HostKey;
 use crate::host::slot::{tag, with_suffix};
@@ -84,7 +84,7 @@ pub fn same_store<H: Host>(host: H, name: Str<'_>, uid: u64, mode: Mode) -> Opti
 /// The argument `key` is refused, with the other store's name.
 pub fn check_new(host: impl Host, name: Str<'_>) -> Result<(), Stop> {
     match twin_store(host, name) {
-        Some((twin, _)) => Err(shares_with(&twin)),
+        Some(twin) => Err(shares_with(&twin)),
         None => Ok(()),
     }
 }
@@ -95,8 +95,9 @@ pub fn check_new(host: impl Host, name: Str<'_>) -> Result<(), Stop> {
 /// # Errors
 /// As [`check_new`].
 pub fn check_alone(host: impl Host, name: Str<'_>) -> Result<(), Stop> {
-    match twin_store(host, name) {
-        Some((twin, value)) if !value.store.came_second() => Err(shares_with(&twin)),
+    let Some((twin, key)) = twin_key(host, name) else { return Ok(()) };
+    match Read::<_, StoreValue>::open(key) {
+        Ok(value) if !value.store.came_second() => Err(shares_with(&twin)),
         _ => Ok(()),
     }
 }
@@ -115,23 +116,30 @@ fn twin(name: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The store that has, or would have, the same streams. The key is opened for reading: nothing may expire in here.
-fn twin_store<H: Host>(host: H, name: Str<'_>) -> Option<(Vec<u8>, Writing<H>)> {
+/// The key whose store would have the same streams, open for reading: nothing may expire in here.
+fn twin_key<H: Host>(host: H, name: Str<'_>) -> Option<(Vec<u8>, H::Key)> {
     let twin = twin(name.bytes())?;
     let key = host.open(OwnStr::new(&twin).get(), Mode::Read)?;
-    Some((twin, Write::open(key).ok()?))
+    Some((twin, key))
+}
+
+/// The key of the store that has, or would have, the same streams. It may be in use: COPY asks in the middle of reading
+/// it.
+fn twin_store(host: impl Host, name: Str<'_>) -> Option<Vec<u8>> {
+    let (twin, key) = twin_key(host, name)?;
+    (Read::<_, StoreValue>::open(key).err() != Some(Unfit::OtherType)).then_some(twin)
 }
 
 /// The store that has the streams of this one's key, if it is another: it was there first, and still is.
 #[inline]
 pub fn streams_of(host: impl Host, name: Str<'_>, value: &StoreValue) -> Option<Vec<u8>> {
-    value.store.came_second().then(|| twin_store(host, name)).flatten().map(|(twin, _)| twin)
+    value.store.came_second().then(|| twin_store(host, name)).flatten()
 }
 
 /// Notes, when a store came to a key by RENAME, COPY, MOVE or RESTORE, whether another has the streams already: these
 /// commands cannot be refused. A store that was alone with the streams until now has them, whenever it came.
 pub fn note_arrival(host: impl Host, name: Str<'_>, value: &mut StoreValue) {
-    let twin = twin_store(host, name);
+    let twin = twin_key(host, name).and_then(|(twin, key)| Some((twin, Write::<_, StoreValue>::open(key).ok()?)));
     value.store.set_second(twin.is_some());
     if let Some((twin, mut first)) = twin {
         first.store.set_second(false);
