@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 
-use super::value::{LockValue, Place, check_name, open, raise_floor};
+use super::value::{LockValue, Opened, check_name, open, raise_floor};
 use crate::host::ctx::Class;
 use crate::host::data_type::{Read, Value};
 use crate::host::key::{Key, Mode};
@@ -54,7 +54,7 @@ pub fn release(call: &Call<'_>, token: u64) -> Result<bool, Stop> {
 
 fn change(call: &Call<'_>, event: &CStr, run: impl FnOnce(&mut Lock, Ms) -> bool) -> Result<bool, Stop> {
     check_stamp(call)?;
-    let Place::Lock(mut value) = open(call)? else { return Ok(false) };
+    let Opened::Lock(mut value) = open(call)? else { return Ok(false) };
     let now = value.time_of(call);
     expire(call, &mut value, now);
     let done = run(&mut value.lock, now);

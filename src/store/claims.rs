@@ -110,7 +110,7 @@ pub fn serve_first(call: &Call<'_>) {
     if waiters::nobody() || call.ctx.denies_blocking() {
         return;
     }
-    let uid = write_store(call.ctx, call.key).ok().and_then(|place| Some(place.store().ok()?.uid));
+    let uid = write_store(call.ctx, call.key).ok().and_then(|opened| Some(opened.store().ok()?.uid));
     if let Some(uid) = uid.filter(|uid| waiters::anybody(*uid)) {
         serve(call.ctx, call.key, uid, usize::MAX);
     }
@@ -118,7 +118,7 @@ pub fn serve_first(call: &Call<'_>) {
 
 /// Hands orders to those who wait for them, first come, first served; says how many callers got any ([`Serve`]).
 fn serve(ctx: Ctx<'_>, key: Str<'_>, uid: u64, most: usize) -> usize {
-    let Some(mut value) = write_store(ctx, key).ok().and_then(|place| place.store().ok()) else { return 0 };
+    let Some(mut value) = write_store(ctx, key).ok().and_then(|opened| opened.store().ok()) else { return 0 };
     if value.uid != uid {
         return 0;
     }
@@ -179,7 +179,7 @@ fn words(claim: &Claim<'_>) -> Vec<OwnStr> {
 
 /// Takes back what was handed to a caller who went away before the reply: the next one in the queue gets it.
 pub(super) fn take_back(host: impl Host, key: Str<'_>, uid: u64, orders: &[(Vec<u8>, u64)]) {
-    let Some(mut value) = write_store(host, key).ok().and_then(|place| place.store().ok()) else { return };
+    let Some(mut value) = write_store(host, key).ok().and_then(|opened| opened.store().ok()) else { return };
     if value.uid != uid {
         return;
     }

@@ -24,21 +24,21 @@ pub fn read_store<H: Host>(host: H, name: Str<'_>) -> Result<Reading<H>, Stop> {
 }
 
 /// A key that is open for writing, with the store that is there.
-pub enum Place<H: Host> {
+pub enum Opened<H: Host> {
     /// The key is empty.
     Empty(H::Key),
     Store(Writing<H>),
 }
 
-impl<H: Host> Place<H> {
+impl<H: Host> Opened<H> {
     /// The store.
     ///
     /// # Errors
     /// NOSTORE, if the key is empty.
     pub fn store(self) -> Result<Writing<H>, Refusal> {
         match self {
-            Place::Empty(_) => Err(Refusal::NoStore),
-            Place::Store(value) => Ok(value),
+            Opened::Empty(_) => Err(Refusal::NoStore),
+            Opened::Store(value) => Ok(value),
         }
     }
 }
@@ -48,29 +48,29 @@ impl<H: Host> Place<H> {
 /// # Errors
 /// The key is of another type, or its streams are another store's.
 #[inline]
-pub fn write_store<H: Host>(host: H, name: Str<'_>) -> Result<Place<H>, Stop> {
-    let place = any_store(host, name)?;
+pub fn write_store<H: Host>(host: H, name: Str<'_>) -> Result<Opened<H>, Stop> {
+    let opened = any_store(host, name)?;
     // What the primary did is done here too: it goes on with the deadlines of such a store.
-    if let Place::Store(value) = &place
+    if let Opened::Store(value) = &opened
         && let Some(twin) = streams_of(host, name, value)
         && !host.flags().replayed()
     {
         return Err(shares_with(&twin));
     }
-    Ok(place)
+    Ok(opened)
 }
 
 /// The same, whosever the streams are.
 ///
 /// # Errors
 /// The key is of another type.
-pub fn any_store<H: Host>(host: H, name: Str<'_>) -> Result<Place<H>, Stop> {
+pub fn any_store<H: Host>(host: H, name: Str<'_>) -> Result<Opened<H>, Stop> {
     check_name(name.bytes()).or_else(|stop| if host.flags().replayed() { Ok(()) } else { Err(stop) })?;
     let key = host.open(name, Mode::Write).ok_or(Refusal::NoStore)?;
     if key.is_empty() {
-        return Ok(Place::Empty(key));
+        return Ok(Opened::Empty(key));
     }
-    Ok(Place::Store(Write::open(key)?))
+    Ok(Opened::Store(Write::open(key)?))
 }
 
 /// The store of this uid at a key, opened as `mode` says; none if the key holds something else by now.

@@ -125,7 +125,7 @@ pub struct Repair {
     /// Whether all streams were found fit to be written, before anything was changed.
     was_checked: bool,
     list: usize,
-    /// The last entry that was read, and whether there is none behind it.
+    /// The last entry that was read, and whether it was the last.
     after: Option<RawId>,
     was_read: bool,
     /// The next slot of an order to look at.

@@ -265,16 +265,16 @@ impl<'a, H: Host> Streams<'a, H> {
 
     fn journal(&mut self, store: &mut Store, movement: &Movement) {
         let values = movement_values(movement);
-        self.told(store, StreamKind::Journal, movement.id, &values.each_ref().map(OwnStr::get));
+        self.record(store, StreamKind::Journal, movement.id, &values.each_ref().map(OwnStr::get));
     }
 
     fn sampled(&mut self, store: &mut Store, id: EntryId, sample: &Sample) {
         let values = sample.0.map(|number| OwnStr::new(itoa::Buffer::new().format(number).as_bytes()));
-        self.told(store, StreamKind::Metrics, id, &values.each_ref().map(OwnStr::get));
+        self.record(store, StreamKind::Metrics, id, &values.each_ref().map(OwnStr::get));
     }
 
     /// Adds an entry that is no order's to its capped stream.
-    fn told(&mut self, store: &mut Store, kind: StreamKind, id: EntryId, values: &[Str<'_>]) {
+    fn record(&mut self, store: &mut Store, kind: StreamKind, id: EntryId, values: &[Str<'_>]) {
         if !self.add_record(store, kind, id, values) {
             self.enter(store, kind, None, id, values);
         }
@@ -541,7 +541,7 @@ const TRIM_MOST: u64 = 64;
 
 /// What is wrong with a stream that takes nothing any more, and what helps.
 const FULL: &str = "takes no entry any more, its last id is the greatest there is: remove the stream with DEL (its \
-     consumer groups go with it), then STORE.REPAIR writes it anew";
+     consumer groups go with it), then STORE.REPAIR writes it again";
 
 /// How long nothing more is logged of a stream that takes nothing any more.
 const WARN_EVERY: Duration = Duration::from_secs(60);

@@ -28,7 +28,7 @@ pub struct StoreValue {
     pub refused: Refused,
     /// What the store adds to the sums over all stores.
     pub sums: Sums,
-    /// How its time goes on where it is ahead of the clock.
+    /// How its time continues where it is ahead of the clock.
     ahead: Ahead,
 }
 
