@@ -1,10 +1,10 @@
 //! The module's clock: what a store's time is taken from, and what waits are measured by.
 //!
 //! Two clocks are read together: the wall clock, which says what time it is and may be set at any moment, and the time
-//! since boot, which only grows, at the same pace. The module's clock follows the time since boot, corrected by
-//! the wall clock with caution ([`Filter`]), so that a moment of wrong wall clock changes nothing, and its time never
-//! stands still and never steps back. A value whose last stamp is ahead of it, made under a clock that ran ahead, continues
-//! on from that stamp ([`Ahead`]).
+//! since boot, which only grows, at the same pace. The module's clock follows the time since boot, corrected by the
+//! wall clock with caution ([`Filter`]), so that a moment of wrong wall clock changes nothing, and its time never
+//! stands still and never steps back. A value whose last stamp is ahead of it, made under a clock that ran ahead,
+//! continues on from that stamp ([`Ahead`]).
 
 use std::cell::Cell;
 

@@ -111,8 +111,8 @@ mod wide {
     /// As [`GlobalAlloc::alloc`].
     pub unsafe fn alloc(layout: Layout) -> *mut u8 {
         let Some(size) = layout.size().checked_add(layout.align()) else { return std::ptr::null_mut() };
-        // SAFETY: the size is not 0. The server aligns to the size of an address at least, and the layout further: between
-        // the beginning and the next aligned address there is room for an address.
+        // SAFETY: the size is not 0. The server aligns to the size of an address at least, and the layout further:
+        // between the beginning and the next aligned address there is room for an address.
         unsafe {
             let whole = counted(server::alloc(size));
             if whole.is_null() {

@@ -5,8 +5,9 @@ use std::ffi::CStr;
 
 use super::value::{LockValue, Opened, check_name, open, raise_floor};
 use crate::host::ctx::Class;
-use crate::host::data_type::{Read, Value};
+use crate::host::data_type::Value;
 use crate::host::key::{Key, Mode};
+use crate::host::opened::Read;
 use crate::host::server::HostKey;
 use crate::host::{Call, Host, Stop, deadlines, waiters};
 use holdfast_engine::base::units::Ms;

@@ -3,9 +3,10 @@
 use super::change::{LOCK_SWEEP, changed};
 use super::value::{LOCK_LOAD, LockValue, Opened, Writing, find, open, raise_floor};
 use crate::host::ctx::Class;
-use crate::host::data_type::{Value, ValueKey};
+use crate::host::data_type::Value;
 use crate::host::deadlines::{A_VALUE, Due, look_again};
 use crate::host::key::{Key, Mode};
+use crate::host::opened::ValueKey;
 use crate::host::server::HostKey;
 use crate::host::{Call, Ctx, Host, Stop, deadlines, waiters};
 use holdfast_engine::base::units::Ms;

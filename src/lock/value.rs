@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 
 use crate::host::clock::{self, Ahead, Now};
-use crate::host::data_type::{At, DataType, Log, Pieces, Unfit, Value, Write, next_uid};
+use crate::host::data_type::{At, DataType, Log, Pieces, Value, next_uid};
 use crate::host::key::{Key, Mode};
+use crate::host::opened::{Unfit, Write};
 use crate::host::server::HostKey;
 use crate::host::{Call, Ctx, Stop, Str, deadlines, waiters};
 use holdfast_engine::base::units::{MAX_ID_BYTES, Ms};

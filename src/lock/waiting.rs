@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::change::{acquired, changed, check_stamp, expire};
 use super::value::{LockValue, Opened, find, floor, open};
-use crate::host::data_type::{ValueKey, Write};
 use crate::host::key::Key;
+use crate::host::opened::{ValueKey, Write};
 use crate::host::waiters::{self, Answer, Ask, Serve};
 use crate::host::{Call, Ctx, OwnStr, Stop, Str, clock};
 use holdfast_engine::base::units::Ms;

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::value::{Reading, StoreValue, Writing};
-use crate::host::data_type::{Read, Unfit, Write};
 use crate::host::key::Mode;
+use crate::host::opened::{Read, Unfit, Write};
 use crate::host::server::HostKey;
 use crate::host::slot::{tag, with_suffix};
 use crate::host::{Host, OwnStr, Stop, Str};
@@ -76,6 +76,11 @@ pub fn any_store<H: Host>(host: H, name: Str<'_>) -> Result<Opened<H>, Stop> {
 /// The store of this uid at a key, opened as `mode` says; none if the key holds something else by now.
 pub fn same_store<H: Host>(host: H, name: Str<'_>, uid: u64, mode: Mode) -> Option<Writing<H>> {
     Write::<_, StoreValue>::open(host.open(name, mode)?).ok().filter(|value| value.uid == uid)
+}
+
+/// The same for writing, if the store has streams of its own.
+pub fn own_store<H: Host>(host: H, name: Str<'_>, uid: u64) -> Option<Writing<H>> {
+    write_store(host, name).ok()?.store().ok().filter(|value| value.uid == uid)
 }
 
 /// Refuses a key that has no streams in its own slot, or whose streams another store's key would share.

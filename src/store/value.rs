@@ -3,7 +3,8 @@
 use super::config;
 use super::sums::Sums;
 use crate::host::clock::{Ahead, Now};
-use crate::host::data_type::{Read, Write, next_uid};
+use crate::host::data_type::next_uid;
+use crate::host::opened::{Read, Write};
 use crate::host::{Call, Host, Str, memory};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::store::Store;
