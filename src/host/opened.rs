@@ -58,7 +58,7 @@ impl<V> Kept<V> {
         self.open.store(readers + 1, Ordering::Relaxed);
         // SAFETY: nobody writes the value, and nobody can open it for writing until this ends.
         let done = read(unsafe { &*self.value.get() });
-        self.open.store(readers, Ordering::Relaxed);
+        self.open.store(self.open.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         Some(done)
     }
 }

@@ -129,6 +129,9 @@ pub fn change<H: Host, T>(
     let before = memory::net();
     let result = run(&mut value.store, now, &mut effects);
     value.bytes += memory::net() - before;
+    debug_assert!(result.is_ok() || !effects.changed, "what is refused changes nothing");
+    debug_assert!(effects.changed || effects.list.is_empty(), "what changes nothing writes nothing");
+    debug_assert!(value.store.last_change() >= last_change, "the store's time only grows");
     let reply = result?;
     if effects.changed {
         streams.open(&effects);
