@@ -46,7 +46,7 @@ run: build ## start redis-server with the module and sell out a pop-up store (DU
 	$(CONSOLE) sale
 
 test: setup servers node chromium checks lint build ## test everything: engine, module, program, page, dashboards
-	cargo test --locked --workspace --lib --bins
+	cargo test --locked --workspace --lib --bins --test lint
 	servers=$$(command -v redis-server); \
 	[ ! -x $(SERVERS)/valkey-server ] || servers+=:$(abspath $(SERVERS)/valkey-server); \
 	stack=; [ ! -e $(STACK)/redistimeseries.so ] || stack=$(abspath $(STACK)); \

@@ -19,7 +19,7 @@ mod store;
 use host::events::Hooks;
 use host::memory::ServerAlloc;
 use host::turn::Tick;
-use host::{Ctx, data_type, deadlines, events, info, migration, register, table, turn, waiters};
+use host::{Ctx, callbacks, deadlines, events, info, migration, register, table, turn, waiters};
 use lock::value::LockValue;
 use redis_module::{Context, RedisString, Status, redis_module};
 use store::value::StoreValue;
@@ -56,8 +56,8 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
     register::set_options(ctx, migration::options(ctx));
     register::category(ctx);
     deadlines::start(DUE);
-    let loaded = data_type::register::<StoreValue>(ctx)
-        && data_type::register::<LockValue>(ctx)
+    let loaded = callbacks::register::<StoreValue>(ctx)
+        && callbacks::register::<LockValue>(ctx)
         && table::register(ctx, commands::TABLE, store::write::count_refusal)
         && store::config::register(ctx)
         && info::register(ctx, store::info::SECTIONS)

@@ -11,7 +11,8 @@ use super::ctx::Ctx;
 /// What writes the reply.
 type Reply = Box<dyn Fn(Ctx<'_>)>;
 
-/// A caller whose reply comes later.
+/// A caller whose reply comes later. It waits until it gets one.
+#[must_use]
 pub struct Blocked(*mut raw::RedisModuleBlockedClient);
 
 impl Blocked {

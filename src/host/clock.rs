@@ -1,10 +1,10 @@
 //! The module's clock: what a store's time is taken from, and what waits are measured by.
 //!
 //! Two clocks are read together: the wall clock, which says what time it is and may be set at any moment, and the time
-//! since boot, which only ever goes on, at the same pace. The module's clock follows the time since boot, corrected by
-//! the wall clock with caution ([`Filter`]), so that a moment of wrong wall clock changes nothing, and its time never
-//! stands still and never steps back. A value whose last stamp is ahead of it, made under a clock that ran ahead, goes
-//! on from that stamp ([`Ahead`]).
+//! since boot, which only grows, at the same pace. The module's clock follows the time since boot, corrected by the
+//! wall clock with caution ([`Filter`]), so that a moment of wrong wall clock changes nothing, and its time never
+//! stands still and never steps back. A value whose last stamp is ahead of it, made under a clock that ran ahead,
+//! continues on from that stamp ([`Ahead`]).
 
 use std::cell::Cell;
 
@@ -105,7 +105,7 @@ impl Now {
         Now { boot: Boot::default().plus_ms(ms), ns: ms * NS_A_MS }
     }
 
-    /// When the clock reaches a time, if it goes on at its pace.
+    /// When the clock reaches a time, if it keeps its pace.
     pub fn boot_at(self, at: Ms) -> Boot {
         self.boot.plus_ns(at.saturating_mul(NS_A_MS).saturating_sub(self.ns))
     }
@@ -172,7 +172,7 @@ impl Filter {
     }
 }
 
-/// How a value's time goes on when its last stamp is ahead of the clock: from that stamp, at a slower pace, until the
+/// How a value's time continues when its last stamp is ahead of the clock: from that stamp, at a slower pace, until the
 /// clock has caught up. It is this server's alone, neither replicated nor saved.
 #[derive(Clone, Debug, Default)]
 pub struct Ahead(Cell<Option<(Boot, Ms)>>);

@@ -53,7 +53,7 @@ fn to_moves(ctx: Ctx<'_>) -> bool {
     done == raw::REDISMODULE_OK as c_int
 }
 
-/// A promoted server goes on where its primary stopped.
+/// A promoted server continues where its primary stopped.
 unsafe extern "C" fn role_changed(_: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, _: u64, _: *mut c_void) {
     deadlines::look_at_all();
 }

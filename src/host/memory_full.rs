@@ -1,4 +1,4 @@
-//! `maxmemory`: what takes in more is refused while the server is full, everything else goes on.
+//! `maxmemory`: what takes in more is refused while the server is full, everything else continues.
 //!
 //! The commands do not have the flag `deny-oom`, which refuses a command before the module sees it: that would refuse
 //! the same ORDER.PLACE again after a lost reply as well, and INV.SET of a SKU that is there. The module asks, once it

@@ -3,7 +3,7 @@
 //! The server copies a slot's keys to their new owner while the old one goes on, sends what changes meanwhile after
 //! them, and hands over ownership in one moment. Until then the keys are on the new owner but not its own: it does what
 //! the old owner did, as a replica does, and nothing by itself ([`super::gate`]). Afterwards the old owner drops the
-//! keys, on Redis without a word about each of them: so what the module keeps beside the keys is looked at when the
+//! keys, on Redis without a word about each of them: so what the module keeps about the keys is checked when the
 //! server says that a migration is over.
 
 use std::ffi::{c_int, c_void};

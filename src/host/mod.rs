@@ -1,6 +1,7 @@
 //! The server as the module sees it. It knows no shop, and it has all unsafe code of the module.
 //!
-//! - Safe wrappers: [`string`], [`ctx`], [`key`], [`stream`], [`query`], [`replicate`], [`data_type`]
+//! - Safe wrappers: [`string`], [`ctx`], [`key`], [`stream`], [`query`], [`replicate`], [`data_type`], [`callbacks`],
+//!   [`opened`]
 //! - [`server`]: the trait [`Host`], through which a store reaches the server, and its one implementation for a real
 //!   one
 //! - Work without a command: [`turn`] runs the ticks, [`deadlines`] says which value is due, [`waiters`] and
@@ -11,6 +12,7 @@
 pub mod api;
 pub mod blocked;
 pub mod call;
+pub mod callbacks;
 pub mod clock;
 pub mod config;
 pub mod ctx;
@@ -24,6 +26,7 @@ pub mod key;
 pub mod memory;
 pub mod memory_full;
 pub mod migration;
+pub mod opened;
 pub mod query;
 pub mod register;
 pub mod replicate;

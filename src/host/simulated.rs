@@ -11,9 +11,10 @@ use redis_module::raw;
 
 use super::clock::Now;
 use super::ctx::Class;
-use super::data_type::{Kept, Value, ValueKey};
+use super::data_type::Value;
 use super::flags::Flags;
 use super::key::Mode;
+use super::opened::{Kept, ValueKey};
 use super::server::{Host, HostKey};
 use super::stream::{Fields, RawId};
 use super::string::{OwnStr, Str};

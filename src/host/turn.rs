@@ -126,7 +126,7 @@ mod alarm {
 
     pub fn set(at: Boot) {
         let expiration = Expiration::OneShot(TimeSpec::from_duration(Duration::from_nanos(at.ns().max(1))));
-        // Setting a timer that is there fails only for a time that is none.
+        // Setting an existing timer fails only for an invalid time.
         ALARM.with(|alarm| alarm.get().map(|timer| timer.set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME)));
     }
 

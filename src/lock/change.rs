@@ -3,10 +3,11 @@
 
 use std::ffi::CStr;
 
-use super::value::{LockValue, Place, check_name, open, raise_floor};
+use super::value::{LockValue, Opened, check_name, open, raise_floor};
 use crate::host::ctx::Class;
-use crate::host::data_type::{Read, Value};
+use crate::host::data_type::Value;
 use crate::host::key::{Key, Mode};
+use crate::host::opened::Read;
 use crate::host::server::HostKey;
 use crate::host::{Call, Host, Stop, deadlines, waiters};
 use holdfast_engine::base::units::Ms;
@@ -54,7 +55,7 @@ pub fn release(call: &Call<'_>, token: u64) -> Result<bool, Stop> {
 
 fn change(call: &Call<'_>, event: &CStr, run: impl FnOnce(&mut Lock, Ms) -> bool) -> Result<bool, Stop> {
     check_stamp(call)?;
-    let Place::Lock(mut value) = open(call)? else { return Ok(false) };
+    let Opened::Lock(mut value) = open(call)? else { return Ok(false) };
     let now = value.time_of(call);
     expire(call, &mut value, now);
     let done = run(&mut value.lock, now);

@@ -1,11 +1,12 @@
 //! What is due of a lock without a command, and what a log or a primary says of locks.
 
 use super::change::{LOCK_SWEEP, changed};
-use super::value::{LOCK_LOAD, LockValue, Place, Writing, find, open, raise_floor};
+use super::value::{LOCK_LOAD, LockValue, Opened, Writing, find, open, raise_floor};
 use crate::host::ctx::Class;
-use crate::host::data_type::{Value, ValueKey};
+use crate::host::data_type::Value;
 use crate::host::deadlines::{A_VALUE, Due, look_again};
 use crate::host::key::{Key, Mode};
+use crate::host::opened::ValueKey;
 use crate::host::server::HostKey;
 use crate::host::{Call, Ctx, Host, Stop, deadlines, waiters};
 use holdfast_engine::base::units::Ms;
@@ -35,7 +36,7 @@ pub fn apply(call: &Call<'_>, word: &[u8]) -> Option<Result<(), Stop>> {
 
 /// LOCKSWEEP: what a primary's timer did.
 fn apply_sweep(call: &Call<'_>) -> Result<(), Stop> {
-    if let Place::Lock(value) = open(call)? {
+    if let Opened::Lock(value) = open(call)? {
         let now = value.time_of(call);
         sweep(call, value, now);
     }

@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 
 use crate::host::clock::{self, Ahead, Now};
-use crate::host::data_type::{At, DataType, Log, Pieces, Unfit, Value, Write, next_uid};
+use crate::host::data_type::{At, DataType, Log, Pieces, Value, next_uid};
 use crate::host::key::{Key, Mode};
+use crate::host::opened::{Unfit, Write};
 use crate::host::server::HostKey;
 use crate::host::{Call, Ctx, Stop, Str, deadlines, waiters};
 use holdfast_engine::base::units::{MAX_ID_BYTES, Ms};
@@ -46,7 +47,7 @@ pub struct LockValue {
     pub due: Ms,
     /// Changes since it was made or loaded, here: tells whether something happened between two looks at it.
     pub changes: u64,
-    /// How its time goes on where it is ahead of the clock.
+    /// How its time continues where it is ahead of the clock.
     ahead: Ahead,
 }
 
@@ -70,7 +71,7 @@ impl LockValue {
 }
 
 /// A key that is open for writing, with the lock that is there.
-pub enum Place<'a> {
+pub enum Opened<'a> {
     /// The key is empty.
     Empty(Key<'a>),
     Lock(Writing<'a>),
@@ -80,11 +81,11 @@ pub enum Place<'a> {
 ///
 /// # Errors
 /// The key is of another type, or its name is too long.
-pub fn open<'a>(call: &Call<'a>) -> Result<Place<'a>, Stop> {
+pub fn open<'a>(call: &Call<'a>) -> Result<Opened<'a>, Stop> {
     check_name(call.key)?;
     match Key::open(call.ctx, call.key, Mode::Write) {
-        Some(key) if key.is_empty() => Ok(Place::Empty(key)),
-        Some(key) => Ok(Place::Lock(Write::open(key)?)),
+        Some(key) if key.is_empty() => Ok(Opened::Empty(key)),
+        Some(key) => Ok(Opened::Lock(Write::open(key)?)),
         None => Err(Unfit::OtherType.into()),
     }
 }
@@ -134,7 +135,7 @@ impl Value for LockValue {
         Lock::load(&pieces.next()?).map(LockValue::new).map_err(str::to_owned)
     }
 
-    /// Each lock carries the floor: a log without an RDB in front has no other place for it.
+    /// Each lock carries the floor: a log without an RDB in front has it nowhere else.
     fn rewrite(&self, log: &Log<'_>) {
         log.apply_with(LOCK_LOAD, &self.lock.save(), FLOOR.get());
     }

@@ -5,9 +5,9 @@ use std::ffi::c_int;
 use std::rc::Rc;
 
 use super::change::{acquired, changed, check_stamp, expire};
-use super::value::{LockValue, Place, find, floor, open};
-use crate::host::data_type::{ValueKey, Write};
+use super::value::{LockValue, Opened, find, floor, open};
 use crate::host::key::Key;
+use crate::host::opened::{ValueKey, Write};
 use crate::host::waiters::{self, Answer, Ask, Serve};
 use crate::host::{Call, Ctx, OwnStr, Stop, Str, clock};
 use holdfast_engine::base::units::Ms;
@@ -36,8 +36,8 @@ impl Ask for Wanted {
 pub fn acquire(call: &Call<'_>, owner: &[u8], ttl_ms: Ms, wait_ms: Option<Ms>) -> Result<Option<u64>, Stop> {
     check_stamp(call)?;
     let mut value = match open(call)? {
-        Place::Empty(key) => return make(call, key, owner, ttl_ms),
-        Place::Lock(value) => value,
+        Opened::Empty(key) => return make(call, key, owner, ttl_ms),
+        Opened::Lock(value) => value,
     };
     let now = value.time_of(call);
     expire(call, &mut value, now);

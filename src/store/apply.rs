@@ -2,9 +2,10 @@
 
 use std::ffi::CStr;
 
+use super::fields::kind_name;
 use super::keys::write_store;
 use super::saved::load_piece;
-use super::streams::{Streams, kind_name};
+use super::streams::{Entry, Streams};
 use super::{wire, write};
 use crate::host::stream::RawId;
 use crate::host::{Call, Host, Stop, Str};
@@ -73,7 +74,7 @@ fn reentry<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
         id => Some(value.store.order_at(id).ok_or_else(|| Refusal::NoOrder(id.into()))?),
     };
     let mut streams = Streams::new(call.ctx, call.key, value.time_of(call), false, None);
-    streams.reentry(&mut value.store, kind, slot, id, values);
+    streams.reentry(&mut value.store, Entry { kind, order: slot, id, values });
     streams.signal();
     call.ctx.signal_modified(call.key);
     Ok(())

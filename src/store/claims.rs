@@ -1,6 +1,6 @@
 //! Orders handed to workers: the reply, and the callers who wait for orders ([`crate::host::waiters`]).
 
-use super::keys::write_store;
+use super::keys::{own_store, write_store};
 use super::value::StoreValue;
 use super::wire;
 use super::write::{QUIET, Rule, change};
@@ -111,7 +111,7 @@ pub fn serve_first(call: &Call<'_>) {
     if waiters::nobody() || call.ctx.denies_blocking() {
         return;
     }
-    let uid = write_store(call.ctx, call.key).ok().and_then(|place| Some(place.store().ok()?.uid));
+    let uid = write_store(call.ctx, call.key).ok().and_then(|opened| Some(opened.store().ok()?.uid));
     if let Some(uid) = uid.filter(|uid| waiters::anybody(*uid)) {
         serve(call.ctx, call.key, uid, usize::MAX);
     }
@@ -119,10 +119,7 @@ pub fn serve_first(call: &Call<'_>) {
 
 /// Hands orders to those who wait for them, first come, first served; says how many callers got any ([`Serve`]).
 fn serve(ctx: Ctx<'_>, key: Str<'_>, uid: u64, most: usize) -> usize {
-    let Some(mut value) = write_store(ctx, key).ok().and_then(|place| place.store().ok()) else { return 0 };
-    if value.uid != uid {
-        return 0;
-    }
+    let Some(mut value) = own_store(ctx, key, uid) else { return 0 };
     let mut answered = 0;
     while answered < most && value.store.has_work() {
         let Some(wanted) = waiters::first::<Wanted>(uid) else { break };
@@ -180,10 +177,7 @@ fn words(claim: &Claim<'_>) -> Vec<OwnStr> {
 
 /// Takes back what was handed to a caller who went away before the reply: the next one in the queue gets it.
 pub(super) fn take_back(host: impl Host, key: Str<'_>, uid: u64, orders: &[(Vec<u8>, u64)]) {
-    let Some(mut value) = write_store(host, key).ok().and_then(|place| place.store().ok()) else { return };
-    if value.uid != uid {
-        return;
-    }
+    let Some(mut value) = own_store(host, key, uid) else { return };
     for (order, token) in orders {
         let words = [OwnStr::new(order), OwnStr::number(*token)];
         let rest = words.each_ref().map(OwnStr::get);

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::value::{Reading, StoreValue, Writing};
-use crate::host::data_type::{Read, Write};
 use crate::host::key::Mode;
+use crate::host::opened::{Read, Unfit, Write};
 use crate::host::server::HostKey;
 use crate::host::slot::{tag, with_suffix};
 use crate::host::{Host, OwnStr, Stop, Str};
@@ -24,21 +24,21 @@ pub fn read_store<H: Host>(host: H, name: Str<'_>) -> Result<Reading<H>, Stop> {
 }
 
 /// A key that is open for writing, with the store that is there.
-pub enum Place<H: Host> {
+pub enum Opened<H: Host> {
     /// The key is empty.
     Empty(H::Key),
     Store(Writing<H>),
 }
 
-impl<H: Host> Place<H> {
+impl<H: Host> Opened<H> {
     /// The store.
     ///
     /// # Errors
     /// NOSTORE, if the key is empty.
     pub fn store(self) -> Result<Writing<H>, Refusal> {
         match self {
-            Place::Empty(_) => Err(Refusal::NoStore),
-            Place::Store(value) => Ok(value),
+            Opened::Empty(_) => Err(Refusal::NoStore),
+            Opened::Store(value) => Ok(value),
         }
     }
 }
@@ -48,34 +48,39 @@ impl<H: Host> Place<H> {
 /// # Errors
 /// The key is of another type, or its streams are another store's.
 #[inline]
-pub fn write_store<H: Host>(host: H, name: Str<'_>) -> Result<Place<H>, Stop> {
-    let place = any_store(host, name)?;
+pub fn write_store<H: Host>(host: H, name: Str<'_>) -> Result<Opened<H>, Stop> {
+    let opened = any_store(host, name)?;
     // What the primary did is done here too: it goes on with the deadlines of such a store.
-    if let Place::Store(value) = &place
+    if let Opened::Store(value) = &opened
         && let Some(twin) = streams_of(host, name, value)
         && !host.flags().replayed()
     {
         return Err(shares_with(&twin));
     }
-    Ok(place)
+    Ok(opened)
 }
 
 /// The same, whosever the streams are.
 ///
 /// # Errors
 /// The key is of another type.
-pub fn any_store<H: Host>(host: H, name: Str<'_>) -> Result<Place<H>, Stop> {
+pub fn any_store<H: Host>(host: H, name: Str<'_>) -> Result<Opened<H>, Stop> {
     check_name(name.bytes()).or_else(|stop| if host.flags().replayed() { Ok(()) } else { Err(stop) })?;
     let key = host.open(name, Mode::Write).ok_or(Refusal::NoStore)?;
     if key.is_empty() {
-        return Ok(Place::Empty(key));
+        return Ok(Opened::Empty(key));
     }
-    Ok(Place::Store(Write::open(key)?))
+    Ok(Opened::Store(Write::open(key)?))
 }
 
 /// The store of this uid at a key, opened as `mode` says; none if the key holds something else by now.
 pub fn same_store<H: Host>(host: H, name: Str<'_>, uid: u64, mode: Mode) -> Option<Writing<H>> {
     Write::<_, StoreValue>::open(host.open(name, mode)?).ok().filter(|value| value.uid == uid)
+}
+
+/// The same for writing, if the store has streams of its own.
+pub fn own_store<H: Host>(host: H, name: Str<'_>, uid: u64) -> Option<Writing<H>> {
+    write_store(host, name).ok()?.store().ok().filter(|value| value.uid == uid)
 }
 
 /// Refuses a key that has no streams in its own slot, or whose streams another store's key would share.
@@ -84,7 +89,7 @@ pub fn same_store<H: Host>(host: H, name: Str<'_>, uid: u64, mode: Mode) -> Opti
 /// The argument `key` is refused, with the other store's name.
 pub fn check_new(host: impl Host, name: Str<'_>) -> Result<(), Stop> {
     match twin_store(host, name) {
-        Some((twin, _)) => Err(shares_with(&twin)),
+        Some(twin) => Err(shares_with(&twin)),
         None => Ok(()),
     }
 }
@@ -95,8 +100,9 @@ pub fn check_new(host: impl Host, name: Str<'_>) -> Result<(), Stop> {
 /// # Errors
 /// As [`check_new`].
 pub fn check_alone(host: impl Host, name: Str<'_>) -> Result<(), Stop> {
-    match twin_store(host, name) {
-        Some((twin, value)) if !value.store.came_second() => Err(shares_with(&twin)),
+    let Some((twin, key)) = twin_key(host, name) else { return Ok(()) };
+    match Read::<_, StoreValue>::open(key) {
+        Ok(value) if !value.store.came_second() => Err(shares_with(&twin)),
         _ => Ok(()),
     }
 }
@@ -116,23 +122,30 @@ fn twin(name: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The store that has, or would have, the same streams. The key is opened for reading: nothing may expire in here.
-fn twin_store<H: Host>(host: H, name: Str<'_>) -> Option<(Vec<u8>, Writing<H>)> {
+/// The key whose store would have the same streams, open for reading: nothing may expire in here.
+fn twin_key<H: Host>(host: H, name: Str<'_>) -> Option<(Vec<u8>, H::Key)> {
     let twin = twin(name.bytes())?;
     let key = host.open(OwnStr::new(&twin).get(), Mode::Read)?;
-    Some((twin, Write::open(key).ok()?))
+    Some((twin, key))
+}
+
+/// The key of the store that has, or would have, the same streams. It may be in use: COPY asks in the middle of reading
+/// it.
+fn twin_store(host: impl Host, name: Str<'_>) -> Option<Vec<u8>> {
+    let (twin, key) = twin_key(host, name)?;
+    (Read::<_, StoreValue>::open(key).err() != Some(Unfit::OtherType)).then_some(twin)
 }
 
 /// The store that has the streams of this one's key, if it is another: it was there first, and still is.
 #[inline]
 pub fn streams_of(host: impl Host, name: Str<'_>, value: &StoreValue) -> Option<Vec<u8>> {
-    value.store.came_second().then(|| twin_store(host, name)).flatten().map(|(twin, _)| twin)
+    value.store.came_second().then(|| twin_store(host, name)).flatten()
 }
 
 /// Notes, when a store came to a key by RENAME, COPY, MOVE or RESTORE, whether another has the streams already: these
 /// commands cannot be refused. A store that was alone with the streams until now has them, whenever it came.
 pub fn note_arrival(host: impl Host, name: Str<'_>, value: &mut StoreValue) {
-    let twin = twin_store(host, name);
+    let twin = twin_key(host, name).and_then(|(twin, key)| Some((twin, Write::<_, StoreValue>::open(key).ok()?)));
     value.store.set_second(twin.is_some());
     if let Some((twin, mut first)) = twin {
         first.store.set_second(false);

@@ -9,6 +9,7 @@ pub mod claims;
 pub mod config;
 pub mod due;
 pub mod eviction;
+pub mod fields;
 pub mod gate;
 pub mod info;
 pub mod keys;

@@ -3,8 +3,9 @@
 //! An entry belongs to the stream if an order has to have it there, under this id and with this content. A stream in
 //! which every entry belongs, and which has as many as the books say, is exactly what it has to be.
 
+use super::fields::{field_names, kind_name};
 use super::keys::{check_alone, stream_name};
-use super::streams::{Streams, field_names, kind_name};
+use super::streams::Streams;
 use crate::host::key::Mode;
 use crate::host::server::HostKey;
 use crate::host::stream::{Fields, RawId};
@@ -125,7 +126,7 @@ pub struct Repair {
     /// Whether all streams were found fit to be written, before anything was changed.
     was_checked: bool,
     list: usize,
-    /// The last entry that was read, and whether there is none behind it.
+    /// The last entry that was read, and whether it was the last.
     after: Option<RawId>,
     was_read: bool,
     /// The next slot of an order to look at.

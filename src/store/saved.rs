@@ -8,8 +8,9 @@ use super::keys::{check_new, note_arrival};
 use super::value::StoreValue;
 use super::wire;
 use crate::host::ctx::seed;
-use crate::host::data_type::{At, DataType, Log, Pieces, Value, Write};
+use crate::host::data_type::{At, DataType, Log, Pieces, Value};
 use crate::host::key::{Key, Mode};
+use crate::host::opened::Write;
 use crate::host::{Ctx, Str, clock, deadlines, memory, waiters};
 use holdfast_engine::books::image::load::Loader;
 

@@ -3,13 +3,14 @@
 //! The engine says what to write and under which id ([`Effects`]). A stream that an outsider has pushed ahead of the
 //! engine's ids takes the entry under its own next id, and the engine (and every replica) learns that: a REENTRY.
 
-use std::cell::{Cell, RefCell};
-use std::ffi::CStr;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+mod reentry;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::fields::{NAMES, Names, kind_name};
 use super::keys::stream_name;
-use super::wire::{self, Reentry};
+use super::wire;
 use crate::host::ctx::Class;
 use crate::host::key::Mode;
 use crate::host::server::HostKey;
@@ -19,37 +20,12 @@ use holdfast_engine::base::units::Ms;
 use holdfast_engine::store::Store;
 use holdfast_engine::terms::effects::{Effect, Effects};
 use holdfast_engine::terms::journal::Movement;
-use holdfast_engine::terms::metrics::{METRICS, Sample};
+use holdfast_engine::terms::metrics::Sample;
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
-
-/// The names of fields, made once.
-struct Names {
-    orders: [OwnStr; 4],
-    complete: [OwnStr; 6],
-    journal: [OwnStr; 7],
-    retry: [OwnStr; 3],
-    dead: [OwnStr; 3],
-    metrics: [OwnStr; METRICS.len()],
-    empty: OwnStr,
-}
 
 thread_local! {
     /// Room for the items of an entry, kept from one to the next.
     static ITEMS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-
-    /// When it was last said that a stream takes nothing any more.
-    static WARNED: Cell<Option<Instant>> = const { Cell::new(None) };
-
-    /// Made when the first entry is written, on the server's main thread, which writes all of them.
-    static NAMES: Names = Names {
-        orders: ORDER_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
-        complete: ["order", "customer", "items", "placed-at", "took-ms", "result"].map(|n| OwnStr::new(n.as_bytes())),
-        journal: ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"].map(|n| OwnStr::new(n.as_bytes())),
-        retry: RETRY_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
-        dead: DEAD_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
-        metrics: METRICS.map(|metric| OwnStr::new(metric.name.as_bytes())),
-        empty: OwnStr::new(b""),
-    };
 }
 
 /// Argument strings that say what an order's entry says: they save a copy each.
@@ -60,6 +36,24 @@ pub struct EntryWords<'a> {
     pub customer: Option<Str<'a>>,
     /// The data it is placed with, the result it is completed with.
     pub text: Option<Str<'a>>,
+}
+
+/// An entry of a stream.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    pub kind: StreamKind,
+    /// The slot of the order it is of, in a stream of orders.
+    pub order: Option<u32>,
+    pub id: EntryId,
+    /// What an entry says that is no order's: nothing else knows it any more.
+    pub values: &'a [Str<'a>],
+}
+
+impl Entry<'_> {
+    /// An order's.
+    pub fn of_order(kind: StreamKind, order: u32, id: EntryId) -> Self {
+        Entry { kind, order: Some(order), id, values: &[] }
+    }
 }
 
 /// The streams of one store, each opened when it is needed.
@@ -193,7 +187,7 @@ impl<'a, H: Host> Streams<'a, H> {
 
     fn queued(&mut self, store: &mut Store, order: u32, id: EntryId) {
         if !self.add_order(store, order, id) {
-            self.enter(store, StreamKind::Orders, Some(order), id, &[]);
+            self.enter(store, Entry::of_order(StreamKind::Orders, order, id));
         }
     }
 
@@ -217,7 +211,7 @@ impl<'a, H: Host> Streams<'a, H> {
     /// Lists an order in `…:retry` or `…:dead`.
     fn listed(&mut self, store: &mut Store, kind: StreamKind, order: u32, id: EntryId) {
         if !self.left_out[kind as usize] && !self.add_listed(store, kind, order, id) {
-            self.enter(store, kind, Some(order), id, &[]);
+            self.enter(store, Entry::of_order(kind, order, id));
         }
     }
 
@@ -236,7 +230,7 @@ impl<'a, H: Host> Streams<'a, H> {
 
     fn completed(&mut self, store: &mut Store, order: u32, id: EntryId) {
         if !self.add_complete(store, order, id) {
-            self.enter(store, StreamKind::Complete, Some(order), id, &[]);
+            self.enter(store, Entry::of_order(StreamKind::Complete, order, id));
         }
     }
 
@@ -265,18 +259,18 @@ impl<'a, H: Host> Streams<'a, H> {
 
     fn journal(&mut self, store: &mut Store, movement: &Movement) {
         let values = movement_values(movement);
-        self.told(store, StreamKind::Journal, movement.id, &values.each_ref().map(OwnStr::get));
+        self.record(store, StreamKind::Journal, movement.id, &values.each_ref().map(OwnStr::get));
     }
 
     fn sampled(&mut self, store: &mut Store, id: EntryId, sample: &Sample) {
         let values = sample.0.map(|number| OwnStr::new(itoa::Buffer::new().format(number).as_bytes()));
-        self.told(store, StreamKind::Metrics, id, &values.each_ref().map(OwnStr::get));
+        self.record(store, StreamKind::Metrics, id, &values.each_ref().map(OwnStr::get));
     }
 
     /// Adds an entry that is no order's to its capped stream.
-    fn told(&mut self, store: &mut Store, kind: StreamKind, id: EntryId, values: &[Str<'_>]) {
+    fn record(&mut self, store: &mut Store, kind: StreamKind, id: EntryId, values: &[Str<'_>]) {
         if !self.add_record(store, kind, id, values) {
-            self.enter(store, kind, None, id, values);
+            self.enter(store, Entry { kind, order: None, id, values });
         }
     }
 
@@ -312,129 +306,6 @@ impl<'a, H: Host> Streams<'a, H> {
             host.notify(Class::Stream, c"xadd", name.get());
         }
         added
-    }
-
-    /// Adds an entry that its stream did not take, on the server that decides: under the stream's own next id, as a
-    /// REENTRY, which replicas get too. They leave the stream alone until then. A stream that takes nothing any more
-    /// does not get the entry, there and here.
-    #[cold]
-    fn enter(&mut self, store: &mut Store, kind: StreamKind, order: Option<u32>, id: EntryId, values: &[Str<'_>]) {
-        self.by_reentry[kind as usize] = true;
-        if !self.decides {
-            return;
-        }
-        let Some(next) = self.next_id(store, kind, id) else { return self.warn_full(kind) };
-        if self.reenter(store, kind, order, next, values) && order.is_some() {
-            self.moved = Some((id, next));
-        }
-    }
-
-    /// Does a REENTRY here, and replicates it if it could be done.
-    fn reenter(
-        &mut self,
-        store: &mut Store,
-        kind: StreamKind,
-        order: Option<u32>,
-        id: EntryId,
-        values: &[Str<'_>],
-    ) -> bool {
-        let before = std::mem::take(&mut self.by_reentry[kind as usize]);
-        let added = self.add_again(store, kind, order, id, values);
-        self.by_reentry[kind as usize] = before;
-        if added {
-            let order_id = order.map(|order| store.entry_view(order).id.to_vec()).unwrap_or_default();
-            let entry = Reentry { stream: kind_name(kind), order: &order_id, id, values };
-            wire::replicate_reentry(self.host, self.store_key, self.stamp, &entry);
-            store.reentry(kind, order, id);
-        }
-        added
-    }
-
-    /// Says that a stream takes nothing any more, once in a while: it is so with every entry.
-    fn warn_full(&mut self, kind: StreamKind) {
-        let host = self.host;
-        let now = Instant::now();
-        if WARNED.get().is_none_or(|last| now.duration_since(last) >= WARN_EVERY) {
-            WARNED.set(Some(now));
-            let name = self.stream(kind).name.get().bytes().escape_ascii();
-            host.warn(&format!("{name} {FULL}"));
-        }
-    }
-
-    /// The id under which an entry that was to be `id` can be added: that one, if the stream is not ahead of it, or the
-    /// next of the stream that no other entry ever had. None, if the stream takes nothing any more.
-    fn next_id(&mut self, store: &Store, kind: StreamKind, id: EntryId) -> Option<EntryId> {
-        let name = Rc::clone(&self.stream(kind).name);
-        // The server may find the time to live over as it is asked: then nobody may have the stream open.
-        self.open[kind as usize] = None;
-        let last = self.host.last_stream_id(name.get());
-        self.stream(kind);
-        let Some((ms, seq)) = last else { return Some(id) };
-        let next = match seq.checked_add(1) {
-            Some(seq) => EntryId::at_or_past(ms, seq),
-            None => EntryId { ms: ms.checked_add(1)?, seq: 0 },
-        };
-        let next = if next > id { next.max(store.last_entry(kind).next(0)) } else { id };
-        Some(next).filter(|next| next.ms < Ms::MAX)
-    }
-
-    /// Refuses a stream that takes nothing any more.
-    pub fn check_room(&mut self, store: &Store, kind: StreamKind) -> Result<(), Stop> {
-        self.next_id(store, kind, EntryId::default()).map(drop).ok_or_else(|| self.full(kind))
-    }
-
-    fn full(&mut self, kind: StreamKind) -> Stop {
-        Stop::Server(format!("ERR {} {FULL}", self.stream(kind).name.get().bytes().escape_ascii()))
-    }
-
-    /// Writes an order's entry in a stream of orders back under its id, or under the stream's next one.
-    ///
-    /// # Errors
-    /// The stream takes nothing any more; TRYAGAIN, if in a cluster this node does not serve it now.
-    pub fn write_back(
-        &mut self,
-        store: &mut Store,
-        kind: StreamKind,
-        (old, order): (EntryId, u32),
-    ) -> Result<(), Stop> {
-        let id = self.next_id(store, kind, old).ok_or_else(|| self.full(kind))?;
-        if self.reenter(store, kind, Some(order), id, &[]) {
-            return Ok(());
-        }
-        Err(if self.host.flags().cluster() { Stop::Server(TRYAGAIN.into()) } else { self.full(kind) })
-    }
-
-    /// Does what a REENTRY from the primary or from a log says.
-    pub fn reentry(
-        &mut self,
-        store: &mut Store,
-        kind: StreamKind,
-        order: Option<u32>,
-        id: EntryId,
-        values: &[Str<'_>],
-    ) {
-        if !self.add_again(store, kind, order, id, values) {
-            self.host.warn("an entry that the primary wrote could not be written here");
-        }
-        store.reentry(kind, order, id);
-    }
-
-    /// Adds an entry, as a REENTRY does.
-    fn add_again(
-        &mut self,
-        store: &Store,
-        kind: StreamKind,
-        order: Option<u32>,
-        id: EntryId,
-        values: &[Str<'_>],
-    ) -> bool {
-        match (kind, order) {
-            (StreamKind::Orders, Some(order)) => self.add_order(store, order, id),
-            (StreamKind::Retry | StreamKind::Dead, Some(order)) => self.add_listed(store, kind, order, id),
-            (StreamKind::Complete, Some(order)) => self.add_complete(store, order, id),
-            (StreamKind::Journal | StreamKind::Metrics, None) => self.add_record(store, kind, id, values),
-            _ => false,
-        }
     }
 
     /// The key of a stream, open.
@@ -539,40 +410,7 @@ const TRIM_PART: u64 = 16;
 /// … and by no more than these, at once.
 const TRIM_MOST: u64 = 64;
 
-/// What is wrong with a stream that takes nothing any more, and what helps.
-const FULL: &str = "takes no more entries, because its last id is the largest possible: delete the stream with DEL \
-     (its consumer groups are deleted with it), then STORE.REPAIR writes it again";
-
-/// How long nothing more is logged of a stream that takes nothing any more.
-const WARN_EVERY: Duration = Duration::from_secs(60);
-
 /// The id of an entry as the server has it.
 fn raw(id: EntryId) -> RawId {
     RawId { ms: id.ms, seq: u64::from(id.seq) }
-}
-
-const ORDER_FIELDS: [&str; 4] = ["order", "customer", "items", "data"];
-const RETRY_FIELDS: [&str; 3] = ["order", "attempt", "reason"];
-const DEAD_FIELDS: [&str; 3] = ["order", "attempts", "reason"];
-
-/// The fields of an entry of a stream of orders, in their order; none of another stream.
-pub fn field_names(kind: StreamKind) -> &'static [&'static str] {
-    match kind {
-        StreamKind::Orders => &ORDER_FIELDS,
-        StreamKind::Retry => &RETRY_FIELDS,
-        StreamKind::Dead => &DEAD_FIELDS,
-        StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => &[],
-    }
-}
-
-/// The name of a stream in a REENTRY.
-pub fn kind_name(kind: StreamKind) -> &'static CStr {
-    match kind {
-        StreamKind::Orders => c"orders",
-        StreamKind::Complete => c"complete",
-        StreamKind::Journal => c"journal",
-        StreamKind::Retry => c"retry",
-        StreamKind::Dead => c"dead",
-        StreamKind::Metrics => c"metrics",
-    }
 }

@@ -3,7 +3,8 @@
 use super::config;
 use super::sums::Sums;
 use crate::host::clock::{Ahead, Now};
-use crate::host::data_type::{Read, Write, next_uid};
+use crate::host::data_type::next_uid;
+use crate::host::opened::{Read, Write};
 use crate::host::{Call, Host, Str, memory};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::store::Store;
@@ -28,7 +29,7 @@ pub struct StoreValue {
     pub refused: Refused,
     /// What the store adds to the sums over all stores.
     pub sums: Sums,
-    /// How its time goes on where it is ahead of the clock.
+    /// How its time continues where it is ahead of the clock.
     ahead: Ahead,
 }
 

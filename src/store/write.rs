@@ -1,12 +1,12 @@
 //! The write path: open the store, stamp, run the engine, write the streams, replicate.
 
 use super::gate::{Open, may_write_store};
-use super::keys::{Place, check_new, has_streams, streams_of, write_store};
+use super::keys::{Opened, check_new, has_streams, streams_of, write_store};
 use super::streams::{EntryWords, Streams};
 use super::value::StoreValue;
 use super::wire;
-use crate::host::data_type::{ValueKey, Write};
 use crate::host::key::Mode;
+use crate::host::opened::{ValueKey, Write};
 use crate::host::server::HostKey;
 use crate::host::{Call, Host, Stop, memory};
 use holdfast_engine::base::units::Ms;
@@ -68,7 +68,7 @@ pub fn write<H: Host, T>(
     rule: Rule<'_>,
     run: impl FnOnce(&mut Store, Ms, &mut Effects) -> Result<T, Refusal>,
 ) -> Result<Written<T>, Stop> {
-    let place = write_store(call.ctx, call.key)?;
+    let opened = write_store(call.ctx, call.key)?;
     // What is replayed without a stamp happens at the time of the store's last change: no stamp is later.
     let flags = call.ctx.flags();
     let (stamp, logs) = match call.stamp {
@@ -76,14 +76,14 @@ pub fn write<H: Host, T>(
         stamp => (stamp, false),
     };
     let call = &Call { stamp, ..*call };
-    let written = match place {
-        Place::Store(mut value) => {
+    let written = match opened {
+        Opened::Store(mut value) => {
             let now = value.time_of(call);
             sweep_before(call, &mut value, now);
             call.admit(flags, || rule.takes_in.is_some_and(|takes_in| takes_in(&value.store)))?;
             change(call, rule, &mut value, now, run)
         }
-        Place::Empty(mut key) if rule.makes => {
+        Opened::Empty(mut key) if rule.makes => {
             check_new(call.ctx, call.key)?;
             call.admit(flags, || rule.takes_in.is_some())?;
             let mut value = StoreValue::empty(call.ctx.seed());
@@ -92,7 +92,7 @@ pub fn write<H: Host, T>(
             key.put(value);
             Ok(written)
         }
-        Place::Empty(_) => Err(Refusal::NoStore.into()),
+        Opened::Empty(_) => Err(Refusal::NoStore.into()),
     };
     if logs && written.is_ok() {
         call.ctx.log(call.name, call.key, call.rest);
@@ -129,6 +129,9 @@ pub fn change<H: Host, T>(
     let before = memory::net();
     let result = run(&mut value.store, now, &mut effects);
     value.bytes += memory::net() - before;
+    debug_assert!(result.is_ok() || !effects.changed, "what is refused changes nothing");
+    debug_assert!(effects.changed || effects.list.is_empty(), "what changes nothing writes nothing");
+    debug_assert!(value.store.last_change() >= last_change, "the store's time only grows");
     let reply = result?;
     if effects.changed {
         streams.open(&effects);
@@ -230,7 +233,7 @@ pub fn sweep<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms, budge
     finish(call, value, &mut streams, &effects);
 }
 
-/// Puts a store in place of whatever is at a key: the end of a LOAD.
+/// Replaces whatever is at a key by a store: the end of a LOAD.
 pub fn replace<H: Host>(call: &Call<'_, H>, mut value: StoreValue) {
     if let Some(mut key) = call.ctx.open(call.key, Mode::Write) {
         key.unlink();
