@@ -14,5 +14,7 @@ const names = readdirSync(DASHBOARDS).filter((name) => name.endsWith('.json'));
 const files = names.map((name) => ({ name, text: readFileSync(path.join(DASHBOARDS, name), 'utf8') }));
 const errors = [...(await dashboardErrors(files)), ...provisioningErrors(ROOT)];
 errors.forEach((error) => console.error(error));
-console.log(errors.length ? `${errors.length} errors` : `${names.length} dashboards and their provisioning are in order`);
+console.log(
+  errors.length ? `${errors.length} errors` : `${names.length} dashboards and their provisioning are in order`,
+);
 process.exitCode = errors.length ? 1 : 0;

@@ -1,4 +1,4 @@
-// The check itself: what is in order passes, and every kind of mistake is found.
+// Tests of the check: correct files pass, and every kind of mistake is found.
 
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,32 +15,66 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = path.join(HERE, '..', '..');
 const STREAMS = JSON.parse(readFileSync(path.join(HERE, 'entries.json'), 'utf8'));
 
-const load = (kind) => JSON.parse(readFileSync(path.join(ROOT, 'grafana', 'dashboards', `holdfast-${kind}.json`), 'utf8'));
+const load = (kind) =>
+  JSON.parse(readFileSync(path.join(ROOT, 'grafana', 'dashboards', `holdfast-${kind}.json`), 'utf8'));
 const panel = (dashboard, title) => panelsOf(dashboard).find((one) => one.title === title);
 const errorsOf = (dashboard) => dashboardErrors([{ name: 'broken.json', text: JSON.stringify(dashboard, null, 2) }]);
 
-// What is broken, and what the check says of it.
+// How a dashboard is broken, and the error that the check must report.
 const MISTAKES = {
-  'an option that Grafana does not know': [(all) => (panel(all, 'Oversold').options.colorMode = 'text'), /"text".*not assignable/s],
+  'an option that Grafana does not know': [
+    (all) => (panel(all, 'Oversold').options.colorMode = 'text'),
+    /"text".*not assignable/s,
+  ],
   'a misspelt option': [(all) => (panel(all, 'Flow').options.legnd = {}), /"legnd"' does not exist/],
   'a kind of panel that Grafana does not have': [(all) => (panel(all, 'Flow').type = 'graph'), /"graph"/],
-  'a command that the data source does not type': [(all) => (panel(all, 'Flow').targets[0].command = 'xread'), /"xread"/],
-  'a limit in words': [(all) => (panel(all, 'Oversold').targets[0].count = '1'), /'string' is not assignable to type 'number'/],
-  'streaming that draws nothing': [(all) => (panel(all, 'Oversold').targets[0].streamingDataType = 'TimeSeries'), /"TimeSeries"/],
+  'a command that the data source does not type': [
+    (all) => (panel(all, 'Flow').targets[0].command = 'xread'),
+    /"xread"/,
+  ],
+  'a limit in words': [
+    (all) => (panel(all, 'Oversold').targets[0].count = '1'),
+    /'string' is not assignable to type 'number'/,
+  ],
+  'streaming that draws nothing': [
+    (all) => (panel(all, 'Oversold').targets[0].streamingDataType = 'TimeSeries'),
+    /"TimeSeries"/,
+  ],
   'a refresh of no text': [(all) => (all.refresh = 5), /'number' is not assignable/],
   'an id twice': [(all) => (panel(all, 'Flow').id = 1), /panel id 1 is there twice/],
   'panels on top of each other': [(all) => (panel(all, 'Flow').gridPos.y = 0), /overlap/],
   'a panel beyond the edge': [(all) => (panel(all, 'Oversold').gridPos.x = 21), /not within the 24 columns/],
   'a panel without a description': [(all) => (panel(all, 'Flow').description = ''), /no description/],
   'a data source by its name': [(all) => (panel(all, 'Flow').targets[0].datasource.uid = 'Redis'), /asks Redis/],
-  'a data source of another kind': [(all) => (all.templating.list[0].query = 'prometheus'), /no variable for that kind/],
-  'the answer of a panel that is not there': [(all) => (panel(all, 'Units').targets[0].panelId = 99), /panel 99, which asks nothing/],
-  'a variable that is not there': [(all) => (panel(all, 'Orders open').targets[0].keyName = '${shop}:orders'), /no variable shop/],
-  'a number that no entry has': [(all) => (panel(all, 'Oversold').options.reduceOptions.fields = '/^over-sold$/'), /Oversold\) shows 0 values/],
-  'a line that no entry has': [(all) => (panel(all, 'Latency').transformations[0].options.include.names[1] = 'p50'), /overrides p50-ms/],
+  'a data source of another kind': [
+    (all) => (all.templating.list[0].query = 'prometheus'),
+    /no variable for that kind/,
+  ],
+  'the answer of a panel that is not there': [
+    (all) => (panel(all, 'Units').targets[0].panelId = 99),
+    /panel 99, which asks nothing/,
+  ],
+  'a variable that is not there': [
+    (all) => (panel(all, 'Orders open').targets[0].keyName = '${shop}:orders'),
+    /no variable shop/,
+  ],
+  'a number that no entry has': [
+    (all) => (panel(all, 'Oversold').options.reduceOptions.fields = '/^over-sold$/'),
+    /Oversold\) shows 0 values/,
+  ],
+  'a line that no entry has': [
+    (all) => (panel(all, 'Latency').transformations[0].options.include.names[1] = 'p50'),
+    /overrides p50-ms/,
+  ],
   'a line without a colour': [(all) => panel(all, 'Latency').fieldConfig.overrides.pop(), /no colour/],
-  'a transformation that keeps nothing': [(all) => (panel(all, 'Refusals by reason').transformations[0].options.include.pattern = '^refused-'), /shows 0 values/],
-  'a stream that is not there': [(all) => (panel(all, 'Latest dead letters').targets[0].keyName = '${store}:died'), /has no rows/],
+  'a transformation that keeps nothing': [
+    (all) => (panel(all, 'Refusals by reason').transformations[0].options.include.pattern = '^refused-'),
+    /shows 0 values/,
+  ],
+  'a stream that is not there': [
+    (all) => (panel(all, 'Latest dead letters').targets[0].keyName = '${store}:died'),
+    /has no rows/,
+  ],
 };
 
 test('the dashboards are in order', async () => {
@@ -62,7 +96,7 @@ test('finds a legend that no override knows', async () => {
   assert.match((await errorsOf(dashboard)).join('\n'), /overrides Half within.*draws half/s);
 });
 
-test('finds what is no PromQL', async () => {
+test('finds a syntax error in PromQL', async () => {
   const dashboard = load('prometheus');
   panel(dashboard, 'Flow').targets[1].expr = 'rate(holdfast_completed_total{store="$store"}[$__rate_interval)';
   assert.match((await errorsOf(dashboard)).join('\n'), /panel 20, query B is no PromQL from here on: \)/);
@@ -71,11 +105,21 @@ test('finds what is no PromQL', async () => {
 test('the bars of the flow are what each sample adds', async () => {
   const dashboard = load('redis');
   const [{ fields }] = await drawn(dashboard, panel(dashboard, 'Flow'), STREAMS);
-  const sample = ([, words]) => (name) => Number(words[words.indexOf(name) + 1]);
-  const added = (count) => STREAMS['{popup}:metrics'].map((entry, at, all) => (at ? count(sample(entry)) - count(sample(all[at - 1])) : 0));
+  const sample =
+    ([, words]) =>
+    (name) =>
+      Number(words[words.indexOf(name) + 1]);
+  const added = (count) =>
+    STREAMS['{popup}:metrics'].map((entry, at, all) => (at ? count(sample(entry)) - count(sample(all[at - 1])) : 0));
   const line = (name) => fields.find((field) => field.name === name).values;
-  assert.deepEqual(line('asked'), added((of) => of('placed') + of('refused-outofstock')));
-  assert.deepEqual(line('done'), added((of) => of('completed')));
+  assert.deepEqual(
+    line('asked'),
+    added((of) => of('placed') + of('refused-outofstock')),
+  );
+  assert.deepEqual(
+    line('done'),
+    added((of) => of('completed')),
+  );
   assert.ok(Math.max(...line('asked')) > 0 && Math.max(...line('done')) > 0);
 });
 
@@ -86,7 +130,8 @@ test('the provisioning is in order, and a mistake in it is found', () => {
     for (const name of ['compose.yaml', 'grafana/provisioning', 'grafana/dashboards', 'grafana/prometheus.yml']) {
       cpSync(path.join(ROOT, name), path.join(root, name), { recursive: true });
     }
-    const edit = (name, from, to) => writeFileSync(path.join(root, name), readFileSync(path.join(root, name), 'utf8').replace(from, to));
+    const edit = (name, from, to) =>
+      writeFileSync(path.join(root, name), readFileSync(path.join(root, name), 'utf8').replace(from, to));
     edit('grafana/prometheus.yml', 'console:7070', 'watch:7070');
     edit('grafana/provisioning/dashboards/holdfast.yaml', '/etc/grafana/dashboards', '/dashboards');
     edit('compose.yaml', './grafana/prometheus.yml', './prometheus.yml');

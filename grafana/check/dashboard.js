@@ -1,4 +1,4 @@
-// Everything that is checked of dashboards.
+// All checks of dashboards.
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,14 +12,17 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 const STREAMS = JSON.parse(readFileSync(path.join(HERE, 'entries.json'), 'utf8'));
 
 /**
- * What is wrong with dashboards, a line each. What a panel draws is looked at where nothing else is wrong.
+ * The errors of dashboards, one line each. What a panel draws is checked only if there is no other error.
  * @param {Array<{ name: string, text: string }>} files dashboards as JSON
  * @returns {Promise<string[]>}
  */
 export async function dashboardErrors(files) {
   const dashboards = files.map(({ name, text }) => ({ name, dashboard: JSON.parse(text) }));
   const named = (name, errors) => errors.map((error) => `${name}: ${error}`);
-  const form = [...schemaErrors(files), ...dashboards.flatMap(({ name, dashboard }) => named(name, layoutErrors(dashboard)))];
+  const form = [
+    ...schemaErrors(files),
+    ...dashboards.flatMap(({ name, dashboard }) => named(name, layoutErrors(dashboard))),
+  ];
   if (form.length > 0) {
     return form;
   }
@@ -29,7 +32,9 @@ export async function dashboardErrors(files) {
 
 async function contentErrors(dashboard) {
   const panels = panelsOf(dashboard).filter(({ type }) => type !== 'row');
-  const drawing = panels.map((panel) => (asksPrometheus(panel) ? [...promqlErrors(panel), ...legendErrors(panel)] : drawingErrors(dashboard, panel, STREAMS)));
+  const drawing = panels.map((panel) =>
+    asksPrometheus(panel) ? [...promqlErrors(panel), ...legendErrors(panel)] : drawingErrors(dashboard, panel, STREAMS),
+  );
   return (await Promise.all(drawing)).flat();
 }
 
@@ -37,11 +42,13 @@ function asksPrometheus({ datasource }) {
   return datasource?.type === 'prometheus';
 }
 
-// What Prometheus answers is known by the legends: every override is of a line that is there, and the other way round.
+// Legends identify the series of Prometheus: every override must be for an existing legend, and the other way round.
 function legendErrors({ id, type, targets, fieldConfig }) {
   const legends = targets.map(({ legendFormat }) => legendFormat);
   const styled = fieldConfig.overrides.map(({ matcher }) => matcher.options);
-  const wrong = styled.filter((name) => !legends.includes(name)).map((name) => `panel ${id} overrides ${name}, which no query is called`);
+  const wrong = styled
+    .filter((name) => !legends.includes(name))
+    .map((name) => `panel ${id} overrides ${name}, which no query is called`);
   const plain = type === 'timeseries' ? legends.filter((name) => !styled.includes(name)) : [];
   return [...wrong, ...plain.map((name) => `panel ${id} draws ${name}, which it has no colour for`)];
 }

@@ -1,12 +1,20 @@
-// What the panels of the Redis dashboard draw of recorded entries, by Grafana's own code for transformations, overrides
-// and values. The suite in Rust checks that a live server answers with the fields of the recorded entries.
+// What the panels of the Redis dashboard draw from recorded entries, with Grafana's own code for transformations,
+// overrides and values. The Rust suite checks that a live server's entries have the same fields as the recorded ones.
 
 import { lastValueFrom } from 'rxjs';
 import grafana from './grafana.cjs';
 import { lengthFrame, seriesFrame, streamFrame } from './frames.js';
 import { panelsOf } from './layout.js';
 
-const { FieldType, applyFieldOverrides, createTheme, getFieldDisplayName, getFieldDisplayValues, standardTransformers, transformDataFrame } = grafana;
+const {
+  FieldType,
+  applyFieldOverrides,
+  createTheme,
+  getFieldDisplayName,
+  getFieldDisplayValues,
+  standardTransformers,
+  transformDataFrame,
+} = grafana;
 
 grafana.standardTransformersRegistry.setInit(() =>
   // Some are exported under two names.
@@ -50,7 +58,10 @@ function answer(target, streams) {
     case 'xlen':
       return [lengthFrame(entries.length)];
     case 'ts.mrange':
-      return target.filter.match(/metric=\((.*)\)/)[1].split(',').map((metric) => seriesFrame(metric, points(streams[`${store}:metrics`], metric)));
+      return target.filter
+        .match(/metric=\((.*)\)/)[1]
+        .split(',')
+        .map((metric) => seriesFrame(metric, points(streams[`${store}:metrics`], metric)));
     default:
       return [];
   }
@@ -63,15 +74,24 @@ function points(entries, metric) {
   });
 }
 
-// The properties that overrides of this panel set: any, as they are.
+// All properties that overrides of this panel set.
 function registry(panel) {
   const ids = new Set(panel.fieldConfig.overrides.flatMap(({ properties }) => properties.map(({ id }) => id)));
-  const items = [...ids].map((id) => ({ id, path: id.replace(/^custom\./, ''), isCustom: id.startsWith('custom.'), process: asIs, shouldApply: () => true, override: {}, editor: {}, name: id }));
+  const items = [...ids].map((id) => ({
+    id,
+    path: id.replace(/^custom\./, ''),
+    isCustom: id.startsWith('custom.'),
+    process: asIs,
+    shouldApply: () => true,
+    override: {},
+    editor: {},
+    name: id,
+  }));
   return new grafana.Registry(() => items);
 }
 
 /**
- * What a panel fails to draw, a line each.
+ * What a panel fails to draw, one line each.
  * @param {object} dashboard
  * @param {object} panel
  * @param {Record<string, Array<[string, string[]]>>} streams entries by key
@@ -79,7 +99,9 @@ function registry(panel) {
  */
 export async function drawingErrors(dashboard, panel, streams) {
   const frames = await drawn(dashboard, panel, streams);
-  const names = new Set(frames.flatMap((frame) => frame.fields.flatMap((field) => [field.name, getFieldDisplayName(field, frame)])));
+  const names = new Set(
+    frames.flatMap((frame) => frame.fields.flatMap((field) => [field.name, getFieldDisplayName(field, frame)])),
+  );
   const missing = panel.fieldConfig.overrides.map(({ matcher }) => matcher.options).filter((name) => !names.has(name));
   const wrong = missing.map((name) => `overrides ${name}, which it does not draw: ${[...names]}`);
   return [...wrong, ...valueErrors(panel, frames)].map((text) => `panel ${panel.id} (${panel.title}) ${text}`);
@@ -96,29 +118,41 @@ function valueErrors(panel, frames) {
   }
 }
 
-// Every line has a time and a number at each, and one override of its own.
+// Every series has times with numbers, and exactly one override.
 function seriesErrors(panel, frames) {
   return frames.flatMap((frame) => {
     const times = frame.fields.filter(({ type }) => type === FieldType.time);
     const lines = frame.fields.filter(({ type }) => type === FieldType.number);
     const styled = new Set(panel.fieldConfig.overrides.map(({ matcher }) => matcher.options));
     return [
-      ...(times.length === 1 && lines.length > 0 ? [] : [`has ${times.length} fields of time and ${lines.length} of numbers`]),
-      ...lines.filter(({ values }) => !values.every(Number.isFinite)).map((line) => `draws no number in ${getFieldDisplayName(line, frame)}`),
+      ...(times.length === 1 && lines.length > 0
+        ? []
+        : [`has ${times.length} fields of time and ${lines.length} of numbers`]),
+      ...lines
+        .filter(({ values }) => !values.every(Number.isFinite))
+        .map((line) => `draws no number in ${getFieldDisplayName(line, frame)}`),
       ...lines.filter(({ name }) => !styled.has(name)).map(({ name }) => `draws ${name}, which it has no colour for`),
     ];
   });
 }
 
-// A stat shows one value, a bar gauge one or more; each of them is a number.
+// A stat shows one value, a bar gauge one or more; each must be a number.
 function numberErrors(panel, frames) {
   const { fieldConfig, options } = panel;
-  const shown = getFieldDisplayValues({ data: frames, reduceOptions: options.reduceOptions, fieldConfig, replaceVariables: asIs, theme: createTheme() });
-  // Where there is none, Grafana makes a value up that says so, of no column.
+  const shown = getFieldDisplayValues({
+    data: frames,
+    reduceOptions: options.reduceOptions,
+    fieldConfig,
+    replaceVariables: asIs,
+    theme: createTheme(),
+  });
+  // If there is no value, Grafana makes one that says so and belongs to no column.
   const values = shown.filter(({ colIndex }) => colIndex !== undefined);
   const isWanted = panel.type === 'stat' ? values.length === 1 : values.length > 1;
   return [
     ...(isWanted ? [] : [`shows ${values.length} values`]),
-    ...values.filter(({ display }) => !Number.isFinite(display.numeric)).map(({ name, display }) => `shows ${display.text} for ${name}`),
+    ...values
+      .filter(({ display }) => !Number.isFinite(display.numeric))
+      .map(({ name, display }) => `shows ${display.text} for ${name}`),
   ];
 }

@@ -1,19 +1,26 @@
-// The frames that the Redis data source 2.x makes of Redis's replies.
+// The frames that the Redis data source 2.x makes from replies of Redis.
 
 import grafana from './grafana.cjs';
 
 const { FieldType, createDataFrame } = grafana;
 
 /**
- * The frame of an XRANGE or XREVRANGE. As the plugin has it, a field is of numbers when its first value is one.
- * @param {Array<[string, string[]]>} entries ids, and names and values by turns
+ * The frame of an XRANGE or XREVRANGE. As in the plugin, a field is numeric if its first value is a number.
+ * @param {Array<[string, string[]]>} entries ids, each with alternating names and values
  */
 export function streamFrame(entries) {
   const fields = [
     { name: '$streamId', type: FieldType.string, config: {}, values: entries.map(([id]) => id) },
-    { name: '$time', type: FieldType.time, config: { unit: 'µs' }, values: entries.map(([id]) => Number(id.split('-')[0])) },
+    {
+      name: '$time',
+      type: FieldType.time,
+      config: { unit: 'µs' },
+      values: entries.map(([id]) => Number(id.split('-')[0])),
+    },
   ];
-  const rows = entries.map(([, words]) => new Map(words.flatMap((word, index) => (index % 2 ? [] : [[word, words[index + 1]]]))));
+  const rows = entries.map(
+    ([, words]) => new Map(words.flatMap((word, index) => (index % 2 ? [] : [[word, words[index + 1]]]))),
+  );
   for (const name of new Set(rows.flatMap((row) => [...row.keys()]))) {
     const isNumber = !Number.isNaN(Number(rows.find((row) => row.has(name)).get(name)));
     const values = rows.map((row) => (isNumber ? Number(row.get(name) ?? 0) : (row.get(name) ?? '')));
@@ -24,10 +31,13 @@ export function streamFrame(entries) {
 
 /** The frame of an XLEN. */
 export function lengthFrame(length) {
-  return createDataFrame({ refId: 'A', fields: [{ name: 'Value', type: FieldType.number, config: {}, values: [length] }] });
+  return createDataFrame({
+    refId: 'A',
+    fields: [{ name: 'Value', type: FieldType.number, config: {}, values: [length] }],
+  });
 }
 
-/** The frame of one series of a TS.MRANGE whose label `metric` names it. */
+/** The frame of one series of a TS.MRANGE, named by its label `metric`. */
 export function seriesFrame(metric, points) {
   return createDataFrame({
     refId: 'A',

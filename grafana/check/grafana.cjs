@@ -1,9 +1,10 @@
-// Grafana's own code for data, in Node: parts of it look for a browser as they load, one prints an advertisement as it starts.
+// Grafana's own data code, in Node: parts of it need a browser when they load, and one prints an advertisement when it
+// starts.
 
 const { JSDOM } = require('jsdom');
 
 const { window } = new JSDOM('');
-// Defined and not assigned: since version 21 Node has a navigator of its own, which cannot be assigned to.
+// Defined, not assigned: Node has had a navigator of its own since version 21, which cannot be assigned to.
 for (const [name, value] of Object.entries({ window, document: window.document, navigator: window.navigator }))
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 console.info = () => {};

@@ -1,10 +1,10 @@
-// What the types do not say of a dashboard: where panels are, what they are called, and whom they ask.
+// What the types do not check in a dashboard: positions and titles of panels, and their data sources.
 
 const WIDTH = 24;
 const SHARED = '-- Dashboard --';
 
 /**
- * All panels of a dashboard, those in folded rows too.
+ * All panels of a dashboard, including those in folded rows.
  * @param {object} dashboard
  * @returns {object[]}
  */
@@ -13,7 +13,7 @@ export function panelsOf(dashboard) {
 }
 
 /**
- * What is wrong with the layout, a line each.
+ * The errors of the layout, one line each.
  * @param {object} dashboard
  * @returns {string[]}
  */
@@ -23,7 +23,9 @@ export function layoutErrors(dashboard) {
     ...duplicates(panels.map(({ id }) => `panel id ${id}`)),
     ...panels.flatMap(outside),
     ...overlaps(panels),
-    ...panels.filter(({ type, title, description }) => !title || (type !== 'row' && !description)).map(({ id }) => `panel ${id} has no title or no description`),
+    ...panels
+      .filter(({ type, title, description }) => !title || (type !== 'row' && !description))
+      .map(({ id }) => `panel ${id} has no title or no description`),
     ...panels.flatMap((panel) => (panel.targets ?? []).flatMap((target) => sourceErrors(dashboard, panel, target))),
     ...variableErrors(dashboard),
   ];
@@ -34,7 +36,8 @@ function duplicates(names) {
 }
 
 function outside({ id, gridPos }) {
-  const fits = gridPos && gridPos.x >= 0 && gridPos.y >= 0 && gridPos.w > 0 && gridPos.h > 0 && gridPos.x + gridPos.w <= WIDTH;
+  const fits =
+    gridPos && gridPos.x >= 0 && gridPos.y >= 0 && gridPos.w > 0 && gridPos.h > 0 && gridPos.x + gridPos.w <= WIDTH;
   return fits ? [] : [`panel ${id} is not within the ${WIDTH} columns: ${JSON.stringify(gridPos)}`];
 }
 
@@ -48,7 +51,7 @@ function overlaps(panels) {
   );
 }
 
-// A target asks the data source of a variable, or reuses the answer of a panel that does.
+// A target queries the data source of a variable, or reuses the result of a panel that does.
 function sourceErrors(dashboard, panel, target) {
   const where = `panel ${panel.id}, query ${target.refId}`;
   const { uid, type } = target.datasource ?? {};
@@ -65,9 +68,11 @@ function sourceErrors(dashboard, panel, target) {
   return known ? [] : [`${where} asks ${type} ${uid}, which is no variable for that kind of data source`];
 }
 
-// A variable that a query names is there.
+// A variable in a query must exist.
 function variableErrors(dashboard) {
   const known = new Set(dashboard.templating.list.map(({ name }) => name));
-  const named = [...JSON.stringify(dashboard.panels).matchAll(/\$\{(\w+)[:}]|"\$(\w+)\\"/g)].map(([, braced, plain]) => braced ?? plain);
+  const named = [...JSON.stringify(dashboard.panels).matchAll(/\$\{(\w+)[:}]|"\$(\w+)\\"/g)].map(
+    ([, braced, plain]) => braced ?? plain,
+  );
   return [...new Set(named)].filter((name) => !known.has(name)).map((name) => `there is no variable ${name}`);
 }

@@ -1,12 +1,12 @@
-// PromQL, by Prometheus's own grammar.
+// PromQL, checked with Prometheus's own grammar.
 
 import { parser } from '@prometheus-io/lezer-promql';
 
-// What Grafana puts in before it asks.
+// Variables that Grafana replaces before it sends a query.
 const VARIABLES = { $store: 'popup', $__rate_interval: '8s' };
 
 /**
- * What is no PromQL in a panel's queries, a line each.
+ * The syntax errors in a panel's queries, one line each.
  * @param {{ id: number, targets: Array<{ refId: string, expr: string }> }} panel
  * @returns {string[]}
  */

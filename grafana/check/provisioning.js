@@ -1,11 +1,11 @@
-// The files that start Grafana and Prometheus, against each other.
+// The files that configure Grafana and Prometheus must agree with each other.
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse } from 'yaml';
 
 /**
- * What is wrong with the provisioning under `root`, a line each.
+ * The errors of the provisioning under `root`, one line each.
  * @param {string} root a folder with compose.yaml and grafana/
  * @returns {string[]}
  */
@@ -17,13 +17,21 @@ export function provisioningErrors(root) {
   const { scrape_configs: scrapes } = read('grafana/prometheus.yml');
   const hosts = [
     ...datasources.map(({ url }) => new URL(url).hostname),
-    ...scrapes.flatMap(({ static_configs: groups }) => groups.flatMap(({ targets }) => targets.map((target) => target.split(':')[0]))),
+    ...scrapes.flatMap(({ static_configs: groups }) =>
+      groups.flatMap(({ targets }) => targets.map((target) => target.split(':')[0])),
+    ),
   ];
   const mounts = Object.values(services).flatMap(({ volumes = [] }) => volumes.map((volume) => volume.split(':')));
   return [
-    ...['redis-datasource', 'prometheus'].filter((type) => !datasources.some((source) => source.type === type && source.uid)).map((type) => `no data source of type ${type}`),
+    ...['redis-datasource', 'prometheus']
+      .filter((type) => !datasources.some((source) => source.type === type && source.uid))
+      .map((type) => `no data source of type ${type}`),
     ...hosts.filter((host) => !services[host]).map((host) => `compose.yaml has no service ${host}`),
-    ...mounts.filter(([from]) => from.startsWith('.') && !existsSync(path.join(root, from))).map(([from]) => `compose.yaml mounts ${from}, which is not there`),
-    ...providers.filter(({ options }) => !mounts.some(([, to]) => to === options.path)).map(({ options }) => `no volume is mounted at ${options.path}`),
+    ...mounts
+      .filter(([from]) => from.startsWith('.') && !existsSync(path.join(root, from)))
+      .map(([from]) => `compose.yaml mounts ${from}, which is not there`),
+    ...providers
+      .filter(({ options }) => !mounts.some(([, to]) => to === options.path))
+      .map(({ options }) => `no volume is mounted at ${options.path}`),
   ];
 }

@@ -1,4 +1,4 @@
-// A dashboard against Grafana's types: the compiler reads the JSON as a constant of types.ts.
+// Checks a dashboard against Grafana's types: the compiler reads the JSON as a constant of a type in types.ts.
 
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,11 +16,11 @@ const OPTIONS = {
   types: [],
 };
 
-// What Grafana and the compiler bring along is read once.
+// The files of Grafana and of the compiler are read once.
 const libraries = new Map();
 
 /**
- * What is wrong with dashboards by the types, a line each.
+ * The type errors of dashboards, one line each.
  * @param {Array<{ name: string, text: string }>} files dashboards as JSON
  * @returns {string[]}
  */
@@ -43,7 +43,7 @@ export function schemaErrors(files) {
   return ts.getPreEmitDiagnostics(program).map(describe);
 }
 
-// The JSON begins on a line of its own, so that the lines of an error are those of the file, and one.
+// The JSON begins on the second line, so that the line number of an error is that of the file plus one.
 function source(json) {
   return `import type { HoldfastDashboard } from './types'; export const dashboard: HoldfastDashboard =\n${json};`;
 }

@@ -1,13 +1,21 @@
-// What a dashboard of this folder may be: Grafana's published types, with the options of the panels and the queries of
-// the data sources filled in, as they are in JSON.
+// The type of a dashboard in this folder: Grafana's published types, completed with the options of the panels and the
+// queries of the data sources, as they are in JSON.
 
-import type { Dashboard, DataSourceRef, FieldConfigSource, GraphFieldConfig, Panel, RowPanel, TableFieldOptions } from '@grafana/schema';
+import type {
+  Dashboard,
+  DataSourceRef,
+  FieldConfigSource,
+  GraphFieldConfig,
+  Panel,
+  RowPanel,
+  TableFieldOptions,
+} from '@grafana/schema';
 import type { Options as BarGauge } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';
 import type { Options as Stat } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
 import type { Options as Table } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
 import type { Options as TimeSeries } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
 
-// A type as JSON has it: an enumeration of strings is one of those strings.
+// A type as in JSON: an enumeration of strings is one of those strings.
 type Json<T> = unknown extends T
   ? T
   : T extends string
@@ -27,16 +35,16 @@ interface Streaming {
   streaming?: true;
   // Milliseconds.
   streamingInterval?: number;
-  // Of the other kind, 'TimeSeries', Grafana 10 and later draw nothing.
+  // Grafana 10 and later draw nothing for the other kind, 'TimeSeries'.
   streamingDataType?: 'DataFrame';
 }
 
-// The queries of the Redis data source 2.x, as its backend reads them; `query` is for its command line alone.
+// The queries of the Redis data source 2.x, as its backend reads them; `query` is only for its command line.
 interface StreamRange extends Query, Streaming {
   type: 'command';
   command: 'xrange' | 'xrevrange';
   keyName: string;
-  // Without them, the time range of the dashboard.
+  // Default: the time range of the dashboard.
   start?: string;
   end?: string;
   count?: number;
@@ -57,7 +65,7 @@ interface TimeSeriesRange extends Query {
   // The labels that name frame and field.
   legend: string;
   value: string;
-  // Without one the plugin sends the bucket by itself, which is no argument of TS.MRANGE.
+  // Without an aggregation the plugin sends only the bucket, which TS.MRANGE does not accept.
   aggregation: 'avg' | 'max' | 'min' | 'last' | 'first' | 'sum' | 'count' | 'range';
   // Milliseconds.
   bucket: number;
@@ -65,12 +73,12 @@ interface TimeSeriesRange extends Query {
   query: '';
 }
 
-// The answer of another panel's query.
+// The result of another panel's query.
 interface Shared extends Query {
   panelId: number;
 }
 
-// Grafana does not publish the type of this one with the others.
+// Grafana does not publish this type with the others.
 interface Prometheus extends Query {
   expr: string;
   instant: boolean;

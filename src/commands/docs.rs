@@ -20,7 +20,8 @@ fn syntax(arg: &Arg) -> String {
     if arg.optional { format!("[{text}]") } else { text }
 }
 
-/// A paragraph in lines of at most 120 columns, each after the first with this indent. Code in backquotes is not broken.
+/// A paragraph in lines of at most 120 columns, each after the first with this indent. Code in backquotes is not
+/// broken.
 fn wrapped(text: &str, indent: &str) -> String {
     const COLUMNS: usize = 120;
     let (mut out, mut column, mut in_code) = (String::new(), 0, false);

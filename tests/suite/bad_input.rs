@@ -1,8 +1,9 @@
-//! Whatever a client sends, and whatever is in a payload: refused with nothing changed, and never a crash.
+//! Whatever a client sends, and whatever a payload contains, is refused with nothing changed, and never crashes the
+//! server.
 
 use crate::common::{
     Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, check, cmd, entries,
-    forge_payload, open_store, payload_body, server_now_ms, stock, tests, wait_until,
+    forge_payload, open_store, payload_body, server_now_ms, shop_of, stock, tests, wait_until,
 };
 use proptest::prelude::*;
 
@@ -32,13 +33,10 @@ const MAX_ID_BYTES: usize = 512;
 
 /// A server, and a client of it with the store `popup` open: ten units of sku-1.
 fn shop(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
-    (server, client)
+    shop_of(binary, 10)
 }
 
-/// A full call of every command.
+/// A complete call of every command.
 const CALLS: &[&str] = &[
     "STORE.SET popup limit 1",
     "STORE.GET popup",
@@ -75,7 +73,7 @@ fn too_few_and_too_many_arguments(binary: &ServerBinary) {
     let (_server, mut client) = shop(binary);
     for call in CALLS {
         let words = call.into_command();
-        // STORE.GET with a key alone is whole, as are the few that need no more.
+        // STORE.GET needs only a key, and a few others need no more.
         for length in 1..words.len() {
             let short = &words[..length];
             let whole = CALLS.iter().any(|call| call.into_command() == short);
@@ -123,7 +121,7 @@ fn sums_past_the_bound(binary: &ServerBinary) {
     client.text(format!("ORDER.PLACE popup o-1 c-1 ITEMS a {MAX}"));
     client.refused("ERR", "ORDER.PLACE popup o-2 c-1 ITEMS b 1");
     client.text("ORDER.COMPLETE popup o-1");
-    // All that was sold may come back: there is no room for more.
+    // Everything that was sold may come back, so there is no room for more.
     client.refused("ERR", "INV.SET popup a 5");
     client.refused("ERR", "INV.ADJUST popup a 1");
     client.refused("ERR", "INV.SYNC popup erp 1 ITEMS a 1");
@@ -179,7 +177,7 @@ fn hash_tag(key: &str) -> &str {
     }
 }
 
-/// The name of a store's stream, by the contract: beside the store's key, in its slot.
+/// The name of a store's stream, by the contract: next to the store's key, in its slot.
 fn stream_of(key: &str, kind: &str) -> String {
     let tagged = hash_tag(key) != key;
     if tagged { format!("{key}:{kind}") } else { format!("{{{key}}}:{kind}") }
@@ -208,8 +206,8 @@ fn keys_with_awkward_braces(binary: &ServerBinary) {
     }
 }
 
-/// RENAME puts a store where no command would have made it: it works again once it is renamed back, and its deadlines
-/// write no stream that is in another slot.
+/// RENAME puts a store where no command would have made it. It works again once it is renamed back, and until then its
+/// deadlines write to no stream in another slot.
 fn a_store_renamed_to_awkward_braces(binary: &ServerBinary) {
     let (_server, mut client) = shop(binary);
     client.ok("STORE.SET popup journal 10");
@@ -286,7 +284,7 @@ fn a_thousand_items_in_one_order(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// Two megabytes where an argument may be, once as a text and once as JSON.
+/// Two megabytes in place of each argument, as text and as JSON.
 fn huge_arguments(binary: &ServerBinary) {
     const HUGE: usize = 2 << 20;
     let (_server, mut client) = shop(binary);
@@ -339,7 +337,7 @@ fn in_multi_and_lua(binary: &ServerBinary) {
     }
 }
 
-/// Words that mean something to some command, and words that mean nothing to any.
+/// Words that some command knows, and words that no command knows.
 fn word() -> impl Strategy<Value = Vec<u8>> {
     let known = prop::sample::select(vec![
         "popup",
@@ -417,7 +415,7 @@ fn random_commands_never_crash(binary: &ServerBinary) {
     });
 }
 
-/// A payload with something of everything in it, no longer than a few hundred bytes.
+/// A payload that contains every kind of record, in a few hundred bytes.
 fn payload(client: &mut Client) -> Vec<u8> {
     for call in [
         "STORE.SET popup metrics 0 limit 100 journal 10",
@@ -451,7 +449,8 @@ fn payload(client: &mut Client) -> Vec<u8> {
     payload
 }
 
-/// Restores a payload that was tampered with. Refused or taken, the server lives; and what it took can be worked with.
+/// Restores a damaged payload. Whether it is refused or accepted, the server survives, and an accepted store can be
+/// used.
 #[track_caller]
 fn restore(client: &mut Client, payload: &[u8]) -> bool {
     let reply = client.call(cmd!["RESTORE", "popup", 0, payload, "REPLACE"]);
@@ -515,12 +514,12 @@ fn flipped_payloads_never_crash(binary: &ServerBinary) {
     assert!(refused > body.len(), "only {refused} flips of {} bytes were refused", body.len());
 }
 
-/// What a tamperer does to a payload: replace, insert or remove bytes, often by lengths that are none.
+/// Edits of a payload: bytes are replaced, inserted or removed, often with invalid lengths.
 fn random_payloads_never_crash(binary: &ServerBinary) {
     let server = Server::start(binary);
     let original = payload(&mut server.client());
     let (body, version) = payload_body(&original);
-    // RDB lengths of 32 and 64 bits, and numbers at bounds.
+    // RDB lengths of 32 and 64 bits, and numbers at their limits.
     let lengths = prop::sample::select(vec![
         b"\x80\xff\xff\xff\xff".to_vec(),
         b"\x81\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),

@@ -1,4 +1,4 @@
-//! ORDER.CLAIM … BLOCK: who is woken, when, and in which order.
+//! ORDER.CLAIM … BLOCK: which callers wake, when, and in which order.
 
 use crate::common::{
     Claimed, Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd,
@@ -45,7 +45,7 @@ fn blocked(client: &mut Client) -> usize {
     client.info("clients", "blocked_clients").parse().expect("a number")
 }
 
-/// A connection that waits for an order; it is in the line when this returns.
+/// A connection that waits for an order; when this returns, it is among the waiting callers.
 fn waiter(server: &Server, arguments: &str) -> Client {
     let (mut waiter, mut watcher) = (server.client(), server.client());
     let before = blocked(&mut watcher);
@@ -54,7 +54,7 @@ fn waiter(server: &Server, arguments: &str) -> Client {
     waiter
 }
 
-/// What the waiter is handed.
+/// The orders that the waiter gets.
 #[track_caller]
 fn handed(waiter: &mut Client) -> Vec<Claimed> {
     Claimed::all(&waiter.receive().expect("a reply"))
@@ -120,7 +120,7 @@ fn callers_are_served_in_the_order_they_came(binary: &ServerBinary) {
 fn a_newcomer_does_not_overtake_those_who_wait(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
     let mut first = waiter(&server, "popup first BLOCK 0");
-    // In one piece: the newcomer's claim is read before anybody could be woken.
+    // In one piece: the newcomer's claim is read before any waiting caller could be woken.
     let commands =
         [cmd!["ORDER.PLACE", "popup", "a", "c", "ITEMS", "sku-1", 1], cmd!["ORDER.CLAIM", "popup", "second"]];
     let replies = client.pipeline(&commands);
@@ -154,7 +154,8 @@ fn an_order_handed_to_one_that_went_is_not_lost(binary: &ServerBinary) {
         let id = gone.int("CLIENT ID");
         gone.send("ORDER.CLAIM popup gone LEASE 3600000 BLOCK 0").expect("sent");
         wait_until(DEADLINE, "it is blocked", || blocked(&mut client) == 1);
-        // In one piece: the newcomer's claim hands the order to the one that waits, who goes before it gets its reply.
+        // In one piece: the newcomer's claim hands the order to the waiting caller, which disconnects before it gets
+        // the reply.
         let order = format!("o-{round}");
         let replies = client.pipeline(&[
             cmd!["ORDER.PLACE", "popup", order, "c", "ITEMS", "sku-1", 1],
@@ -182,7 +183,7 @@ fn nobody_blocks_in_multi_or_lua(binary: &ServerBinary) {
 fn nobody_is_served_inside_a_transaction(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
     let mut waiting = waiter(&server, "popup w BLOCK 0");
-    // What a transaction places it may cancel, and claim, before anybody else gets it.
+    // An order that a transaction places can be cancelled and claimed in it before anyone else gets it.
     client.ok("MULTI");
     client.get("ORDER.PLACE popup a c ITEMS sku-1 1");
     client.get("ORDER.CLAIM popup own");
@@ -203,7 +204,7 @@ fn nobody_is_served_inside_a_transaction(binary: &ServerBinary) {
 fn block_ends_with_an_empty_array(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
     assert_eq!(client.get("ORDER.CLAIM popup w BLOCK 20"), Reply::Array(Vec::new()));
-    // One that gave up gets nothing any more.
+    // A caller that gave up gets nothing any more.
     place(&mut client, "a");
     assert!(client.is_silent(WATCHED));
     assert_eq!(claim_one(&mut server.client(), "ORDER.CLAIM popup w").order, "a");
@@ -218,7 +219,7 @@ fn an_order_that_comes_with_the_timeout_is_answered_either_way(binary: &ServerBi
     let mut got = 0;
     for round in 0..ROUNDS {
         worker.send(format!("ORDER.CLAIM popup w BLOCK {BLOCK_MS}")).expect("sent");
-        // As near to the timeout as can be, now before it, now after.
+        // As close to the timeout as possible, sometimes before it, sometimes after it.
         std::thread::sleep(Duration::from_micros(BLOCK_MS * 1_000 - 800 + 8 * round as u64));
         place(&mut client, &format!("o-{round}"));
         let claimed = handed(&mut worker);
@@ -232,7 +233,7 @@ fn an_order_that_comes_with_the_timeout_is_answered_either_way(binary: &ServerBi
     assert_books_balance(&mut client, "popup");
 }
 
-/// Claims what is left; how many that was.
+/// Claims what is left, and returns how many orders that was.
 fn claim_rest(worker: &mut Client) -> usize {
     worker.get("ORDER.CLAIM popup w COUNT 1000").array().len()
 }
@@ -248,7 +249,7 @@ fn client_unblock_ends_it(binary: &ServerBinary) {
     assert_eq!(claim_one(&mut waiting, "ORDER.CLAIM popup w").order, "a");
 }
 
-/// Two things end a wait in one turn of the server's event loop: the caller gets one answer, and can go on.
+/// Two events end a wait in one turn of the server's event loop: the caller gets one reply, and can continue.
 fn client_unblock_in_the_turn_of_another_end_gives_one_answer(binary: &ServerBinary) {
     let ends = ["DEL popup lock", "UNLINK popup lock", "FLUSHALL", "FLUSHDB ASYNC", "SWAPDB 0 1"];
     let server = Server::start(binary);
@@ -279,7 +280,7 @@ fn client_unblock_in_the_turn_of_another_end_gives_one_answer(binary: &ServerBin
     }
 }
 
-/// A caller who is served by another's command, and unblocked behind it in the same turn, has the order.
+/// A caller that is served by another client's command, and unblocked after it in the same turn, has the order.
 fn client_unblock_in_the_turn_of_the_answer_delivers_it(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
     for how in ["TIMEOUT", "ERROR"] {
@@ -288,13 +289,13 @@ fn client_unblock_in_the_turn_of_the_answer_delivers_it(binary: &ServerBinary) {
         let id = waiting.int("CLIENT ID");
         waiting.send("ORDER.CLAIM popup w LEASE 3600000 BLOCK 0").expect("sent");
         wait_until(DEADLINE, "it waits", || blocked(&mut client) == 1);
-        // The claim behind the order serves those who waited before.
+        // The claim after the order serves the callers that waited before.
         let place = cmd!["ORDER.PLACE", "popup", &order, "c-1", "ITEMS", "sku-1", 1];
         client.pipeline(&[place, cmd!["ORDER.CLAIM", "popup", "late"], cmd!["CLIENT", "UNBLOCK", id, how]]);
         let reply = waiting.receive().expect("a reply");
         if reply.is_error() {
             assert_eq!(reply.code(), "UNBLOCKED");
-            // It has not got the order: the next one does.
+            // It did not get the order: the next caller does.
             wait_until(DEADLINE, "it is taken back", || !claim(&mut client, "ORDER.CLAIM popup next").is_empty());
         } else {
             assert_eq!(ids(&Claimed::all(&reply)), [&order]);
@@ -336,7 +337,7 @@ fn a_store_that_goes_ends_the_waiting(binary: &ServerBinary) {
 }
 
 fn many_waiters_each_get_one(binary: &ServerBinary) {
-    // More than one tick answers, with orders that all come in one turn.
+    // More callers than one tick serves, with orders that all come in one turn.
     const WAITERS: usize = 1_200;
     let (server, mut client) = shop(binary);
     let mut waiters: Vec<Client> = (0..WAITERS).map(|_| server.client()).collect();

@@ -147,7 +147,7 @@ fn the_late_worker_is_fenced(binary: &ServerBinary) {
             format!("ORDER.ADVANCE popup a packed TOKEN {token}"),
         ]
     };
-    // Nobody has it, somebody else has it, waits to be retried, has completed it.
+    // In turn: no worker has it, another worker has it, it waits for a retry, it is completed.
     commands(late).iter().for_each(|command| client.refused_naming("FENCED", "token 0", command));
     let current = claim_one(&mut client, "ORDER.CLAIM popup w-1").token;
     let named = format!("current token {current}");
@@ -165,7 +165,7 @@ fn a_worker_whose_order_somebody_else_completed_is_fenced(binary: &ServerBinary)
     let (_server, mut client) = shop(binary);
     place(&mut client, &["a"]);
     let token = claim_one(&mut client, "ORDER.CLAIM popup w-1").token;
-    // Somebody who is trusted.
+    // A worker that names no token is trusted.
     client.text("ORDER.COMPLETE popup a");
     client.refused("FENCED", format!("ORDER.COMPLETE popup a TOKEN {token}"));
     client.refused("FENCED", format!("ORDER.FAIL popup a TOKEN {token}"));
@@ -202,7 +202,7 @@ fn renew_makes_a_lease_longer(binary: &ServerBinary) {
     let same = client.int(format!("ORDER.RENEW popup a TOKEN {} LEASE 1000", order.token));
     assert_eq!(same, renewed, "never shorter");
     assert_eq!(order_field(&mut client, "a", "due"), renewed.to_string());
-    // Without LEASE: as long as the claim asked for, not as the store says.
+    // Without LEASE: as long as the claim asked for, not as the store's setting says.
     client.ok("STORE.SET popup lease-ms 10");
     let order = claim_one(&mut client, "ORDER.CLAIM popup w-1 LEASE 40000");
     wait_until(DEADLINE, "the clock moves", || server_now_ms(&mut client) > order.deadline - 40_000);
@@ -272,7 +272,7 @@ fn consumers_with_xreadgroup_need_no_claim(binary: &ServerBinary) {
     assert_eq!((failed.field("state").text(), failed.field("attempt").int()), ("retrying".into(), 1));
     client.get("ORDER.FAIL popup dies FATAL REASON never");
     client.int("ORDER.CANCEL popup cancelled");
-    // The retry comes in its own stream once it is due, to a reader who waits there.
+    // When the retry is due, it comes in its own stream, to a reader that waits there.
     let read = client.get("XREADGROUP GROUP packers c-1 BLOCK 20000 STREAMS {popup}:retry >");
     assert_eq!(read.array()[0].array()[1].array().len(), 1);
     let retry = &entries(&mut client, "{popup}:retry")[0];
@@ -293,7 +293,7 @@ fn a_claimed_and_a_native_consumer_meet(binary: &ServerBinary) {
     place(&mut client, &["a", "b", "c"]);
     client.get("XREADGROUP GROUP packers native COUNT 10 STREAMS {popup}:orders >");
     let tokens = claim(&mut client, "ORDER.CLAIM popup claimer COUNT 2");
-    // The native one is faster with the first, the claimer with the second; the third is still anybody's.
+    // The native reader is faster with the first, the claimer with the second; the third is still free.
     client.text("ORDER.COMPLETE popup a RESULT \"native\"");
     client.refused("FENCED", format!("ORDER.COMPLETE popup a TOKEN {} RESULT \"claimer\"", tokens[0].token));
     client.text(format!("ORDER.COMPLETE popup b TOKEN {} RESULT \"claimer\"", tokens[1].token));
@@ -301,7 +301,7 @@ fn a_claimed_and_a_native_consumer_meet(binary: &ServerBinary) {
     client.get("ORDER.FAIL popup c AFTER 0");
     let third = claim_one(&mut client, "ORDER.CLAIM popup claimer BLOCK 20000");
     assert_eq!((third.order.as_str(), third.attempt), ("c", 2));
-    // A trusted one fails what somebody has claimed: the claim is over.
+    // A trusted worker fails an order that another worker has claimed: the claim has ended.
     client.get("ORDER.FAIL popup c AFTER 0");
     client.refused("FENCED", format!("ORDER.COMPLETE popup c TOKEN {}", third.token));
     assert_eq!(info(&mut client, "workers"), 0);
@@ -333,7 +333,7 @@ fn late_orders_are_counted_once_and_announced(binary: &ServerBinary) {
     open_store(&mut client, "popup", 100);
     let mut subscriber = server.client();
     subscriber.get("SUBSCRIBE __keyevent@0__:order.late");
-    // Orders from before the setting count as well, waiting, claimed or of a group.
+    // Orders from before the setting count as well: waiting, claimed and grouped ones.
     place(&mut client, &["waits", "claimed", "done"]);
     client.text("ORDER.PLACE popup grouped c GROUP g ITEMS sku-1 1");
     client.text("ORDER.COMPLETE popup done");
@@ -349,7 +349,7 @@ fn late_orders_are_counted_once_and_announced(binary: &ServerBinary) {
     let scanned = client.get("ORDER.SCAN popup 0 LATE COUNT 100");
     let mut late: Vec<String> = scanned.array()[1].texts();
     late.sort();
-    // A finished one that took longer is late as well, but was never waited for.
+    // A completed order that took longer is late as well, but nobody waits for it any more.
     late.retain(|id| id != "done");
     assert_eq!(late, ["claimed", "fresh", "grouped", "waits"]);
     assert!(server_now_ms(&mut client) > 0 && info(&mut client, "late") == 4, "each is counted once");

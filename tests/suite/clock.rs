@@ -1,6 +1,6 @@
-//! A wall clock that is wrong, is set, or differs between servers: durations go on, and nothing is cut short.
+//! A wall clock that is wrong, is set, or differs between servers: durations continue, and none is cut short.
 //!
-//! A server gets a wall clock of its own that the test sets; the time since boot, which is the test's too, goes on.
+//! A server gets a wall clock that the test sets; the time since boot is the real one and continues.
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, WallClock, assert_books_balance, claim_one, cmd, open_store,
@@ -25,7 +25,8 @@ const HOUR_MS: i64 = 3_600_000;
 /// How long each duration of these tests is.
 const WAIT_MS: u64 = 300;
 
-/// The longest that may take, on a busy machine too: half of the delay that the contract allows, which is twice as long.
+/// The longest it may take, on a busy machine too: half of the delay that the contract allows, which is twice the
+/// duration.
 const LATEST_MS: u64 = WAIT_MS + 150;
 
 fn server(binary: &ServerBinary, clock: &WallClock) -> (Server, Client) {
@@ -35,7 +36,7 @@ fn server(binary: &ServerBinary, clock: &WallClock) -> (Server, Client) {
     (server, client)
 }
 
-/// Ten units, two of them in orders that nobody has.
+/// Ten units, two of them in orders that no worker has.
 fn open_shop(client: &mut Client) {
     open_store(client, "popup", 10);
     for order in ["leased", "retried"] {
@@ -43,14 +44,14 @@ fn open_shop(client: &mut Client) {
     }
 }
 
-/// One of everything that has a deadline, begun at once: each is due after [`WAIT_MS`].
+/// One of everything that has a deadline, started at once: each is due after [`WAIT_MS`].
 struct Begun {
     at: Instant,
     claimer: Client,
     locker: Client,
 }
 
-/// Begins one of everything in the shop of [`open_shop`].
+/// Starts one of everything in the shop of [`open_shop`].
 fn begin(server: &Server, client: &mut Client) -> Begun {
     let at = Instant::now();
     client.int(format!("INV.RESERVE popup hold TTL {WAIT_MS} ITEMS sku-1 4"));
@@ -65,7 +66,7 @@ fn begin(server: &Server, client: &mut Client) -> Begun {
 }
 
 impl Begun {
-    /// Each ends in its time: not early, and not much later.
+    /// Each ends at its time: not early, and not much later.
     #[track_caller]
     fn ends_in_time(mut self, client: &mut Client) {
         let mut after = [None; 3];
@@ -101,7 +102,7 @@ fn set_back_by_an_hour(binary: &ServerBinary) {
     let begun = begin(&server, &mut client);
     clock.set(-HOUR_MS);
     begun.ends_in_time(&mut client);
-    // And what begins after it.
+    // And those that start after it.
     client.text("ORDER.COMPLETE popup retried");
     client.text("ORDER.PLACE popup next c ITEMS sku-1 1");
     client.int("LOCK.ACQUIRE other one 3600000");
@@ -137,7 +138,7 @@ fn set_forward_for_a_moment(binary: &ServerBinary) {
     assert_in_time("a hold after the step", at.elapsed());
 }
 
-/// A step that lasts is real: five seconds later the store's time is the wall clock's, without a command too.
+/// A step that lasts is real: five seconds later the store's time is the wall clock's, even without a command.
 fn set_forward_and_left_there(binary: &ServerBinary) {
     let clock = WallClock::ahead_ms(0);
     let (_server, mut client) = server(binary, &clock);
@@ -148,7 +149,8 @@ fn set_forward_and_left_there(binary: &ServerBinary) {
     assert!(at.elapsed() >= Duration::from_secs(5), "the step was believed after {:?}", at.elapsed());
 }
 
-/// The clock is an hour ahead for long enough to be believed, a command comes, and the clock is set right.
+/// The clock is an hour ahead for long enough to be believed, a command comes, and the clock is set back to the right
+/// time.
 fn a_command_under_a_clock_that_was_ahead(binary: &ServerBinary) {
     let clock = WallClock::ahead_ms(HOUR_MS);
     let (server, mut client) = server(binary, &clock);
@@ -178,7 +180,7 @@ fn promoted_with_a_clock_behind(binary: &ServerBinary) {
     begin(&replica, &mut promoted).ends_in_time(&mut promoted);
 }
 
-/// A restart on a machine whose clock is behind, from an RDB file and from a log.
+/// A restart on a machine whose clock is behind, from an RDB file and from an append-only file.
 fn loaded_with_a_clock_behind(binary: &ServerBinary) {
     for config in [&["save 3600 1000000"][..], &["appendonly yes", "aof-use-rdb-preamble no"]] {
         let clock = WallClock::ahead_ms(0);

@@ -1,4 +1,4 @@
-//! Clusters: streams in the slot of their store, and resharding under way, in which nothing is lost or doubled.
+//! Clusters: streams are in the slot of their store, and during resharding nothing is lost or duplicated.
 
 use crate::common::{
     Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, assert_stays, claim, cmd,
@@ -55,7 +55,7 @@ fn commands_work_in_a_cluster(binary: &ServerBinary) {
     }
 }
 
-/// Every key that there is lies in the one slot.
+/// Every key is in the same slot.
 #[track_caller]
 fn assert_all_in_one_slot(client: &mut Client) {
     let keys = client.get("KEYS *");
@@ -90,7 +90,7 @@ fn no_key_is_made_in_another_slot(binary: &ServerBinary) {
     assert!(taken >= 6 && refused >= 4, "{taken} taken, {refused} refused");
 }
 
-/// RESTORE puts a store where no command would have made it. Whatever it does there, its streams stay out of other slots.
+/// RESTORE puts a store where no command would have made it. Whatever it does there, it writes to no other slot.
 fn a_restored_store_makes_no_key_in_another_slot(binary: &ServerBinary) {
     let server = Server::cluster(binary);
     let mut client = server.client();
@@ -146,7 +146,7 @@ impl Pair {
         self.nodes[node].client()
     }
 
-    /// Opens the move of a slot from one node to the other.
+    /// Starts to move a slot from one node to the other.
     fn begin_move(&self, slot: i64, from: usize) {
         let to = 1 - from;
         self.client(to).ok(format!("CLUSTER SETSLOT {slot} IMPORTING {}", self.ids[from]));
@@ -160,7 +160,7 @@ impl Pair {
         self.client(from).ok(format!("MIGRATE 127.0.0.1 {port} {key} 0 5000"));
     }
 
-    /// Gives the slot to the other node.
+    /// Assigns the slot to the other node.
     fn end_move(&self, slot: i64, from: usize) {
         let owner = &self.ids[1 - from];
         for node in [1 - from, from] {
@@ -178,7 +178,7 @@ impl Pair {
         });
     }
 
-    /// No key is on both nodes.
+    /// Checks that no key is on both nodes.
     #[track_caller]
     pub fn assert_nothing_doubled(&self) {
         let keys = [0, 1].map(|node| BTreeSet::from_iter(self.client(node).get("KEYS *").texts()));
@@ -187,7 +187,7 @@ impl Pair {
     }
 }
 
-/// The configuration epoch of a node, as the client's node knows it.
+/// The configuration epoch of a node, as the other node knows it.
 fn epoch_of(client: &mut Client, id: &str) -> u64 {
     let nodes = client.text("CLUSTER NODES");
     let line = nodes.lines().find(|line| line.starts_with(id)).expect("the node is known");
@@ -206,7 +206,7 @@ fn a_store_on_another_node_is_moved(binary: &ServerBinary) {
     assert_eq!(other.int("DBSIZE"), 0);
 }
 
-/// A store with its streams on the first node: twenty orders, two of them completed. Gives its slot.
+/// A store with its streams on the first node: twenty orders, two of them completed. Returns its slot.
 fn open_shop(pair: &Pair) -> i64 {
     let mut client = pair.client(0);
     open_store(&mut client, "popup", 1000);
@@ -219,7 +219,7 @@ fn open_shop(pair: &Pair) -> i64 {
     client.int("CLUSTER KEYSLOT popup")
 }
 
-/// What clients try while a slot is on its way; `round` makes the ids new.
+/// What clients try while a slot is moving; `round` makes the ids new.
 fn attempts(round: usize) -> Vec<String> {
     vec![
         format!("ORDER.PLACE popup new-{round} c-1 ITEMS sku-1 1"),
@@ -232,8 +232,8 @@ fn attempts(round: usize) -> Vec<String> {
     ]
 }
 
-/// Sends the attempts to both nodes, as a client would that was sent there. Each is done, or refused with a redirection;
-/// gives those that were done.
+/// Sends the attempts to both nodes, as a client would that was redirected. Each is done, or refused with a
+/// redirection; returns those that were done.
 #[track_caller]
 fn try_everywhere(pair: &Pair, from: usize, round: usize) -> Vec<String> {
     let mut done = Vec::new();
@@ -253,12 +253,12 @@ fn try_everywhere(pair: &Pair, from: usize, round: usize) -> Vec<String> {
     done
 }
 
-/// Moves the slot key by key, in this order, with clients trying at every step, and looks at the books at the end.
+/// Moves the slot key by key, in this order, while clients try at every step, and checks the books at the end.
 fn reshard(binary: &ServerBinary, keys: [&str; 5]) {
     let pair = Pair::start(binary);
     let slot = open_shop(&pair);
     let mut client = pair.client(0);
-    // All streams are there: one that was never made could be on the other node, and is not made while the slot moves.
+    // All streams exist: one that was never made could be on the other node, and is not made while the slot moves.
     client.get("ORDER.FAIL popup o-2 FATAL");
     assert_eq!(client.int("ORDER.REDRIVE popup o-2"), 1);
     pair.begin_move(slot, 0);
@@ -271,7 +271,7 @@ fn reshard(binary: &ServerBinary, keys: [&str; 5]) {
     pair.end_move(slot, 0);
     let mut client = pair.client(1);
     assert_eq!(pair.client(0).int("DBSIZE"), 0);
-    // A second look at what was done: the same replies, nothing changed.
+    // Everything that was done is sent again: the same replies, nothing changed.
     let idempotent = |command: &&String| !["INV.ADJUST", "ORDER.CLAIM"].iter().any(|verb| command.starts_with(verb));
     let digest = client.digest();
     done.iter().filter(idempotent).for_each(|command| drop(client.get(command)));
@@ -298,8 +298,8 @@ fn resharding_streams_first(binary: &ServerBinary) {
     reshard(binary, [DEAD, ORDERS, JOURNAL, COMPLETE, "popup"]);
 }
 
-/// While a stream of orders is on the other node nobody can say what is in it, or write it. Afterwards a repair removes what
-/// came with it and belongs to nothing.
+/// While a stream of orders is on the other node, this node cannot know or write its entries. Afterwards a repair
+/// removes entries that came with it and belong to no order.
 fn repair_and_audit_wait_for_the_streams(binary: &ServerBinary) {
     let pair = Pair::start(binary);
     let slot = open_shop(&pair);
@@ -330,7 +330,8 @@ fn repair_and_audit_wait_for_the_streams(binary: &ServerBinary) {
     assert_books_balance(&mut importing, "popup");
 }
 
-/// A deadline comes while the store and its journal are on different nodes: the units come back, no stream is made twice.
+/// A deadline comes while the store and its journal are on different nodes: the units come back, and no stream is made
+/// twice.
 fn an_expiry_during_resharding_doubles_no_stream(binary: &ServerBinary) {
     for keys in [["popup", ORDERS, COMPLETE, JOURNAL], [JOURNAL, COMPLETE, ORDERS, "popup"]] {
         let pair = Pair::start(binary);
@@ -349,8 +350,8 @@ fn an_expiry_during_resharding_doubles_no_stream(binary: &ServerBinary) {
     }
 }
 
-/// A lease ends for the last time, and a retry falls due, while store and streams are on different nodes: they wait until
-/// both are together, and no entry is left over.
+/// A lease expires for the last time, and a retry becomes due, while store and streams are on different nodes: both
+/// wait until store and streams are together, and no entry is left over.
 fn deadlines_during_resharding_wait_for_the_streams(binary: &ServerBinary) {
     for keys in [["popup", ORDERS, COMPLETE, JOURNAL], [JOURNAL, COMPLETE, ORDERS, "popup"]] {
         let pair = Pair::start(binary);
@@ -384,8 +385,8 @@ fn deadlines_during_resharding_wait_for_the_streams(binary: &ServerBinary) {
     }
 }
 
-/// A consumer has made its group, and with it a stream that the store knows nothing of. The store moves first, and a sale on
-/// its new node must not make that stream a second time.
+/// A consumer has made its group, and with it a stream that the store does not know. The store moves first, and a sale
+/// on its new node must not make that stream a second time.
 fn a_consumer_group_on_a_store_without_orders_moves_with_its_slot(binary: &ServerBinary) {
     let pair = Pair::start(binary);
     let mut client = pair.client(0);
@@ -409,8 +410,8 @@ fn a_consumer_group_on_a_store_without_orders_moves_with_its_slot(binary: &Serve
     assert_books_balance(&mut target, "popup");
 }
 
-/// Samples are due while the store and their stream are on different nodes: none is lost for good, no stream is made twice,
-/// and a node that has the store, and does not own its slot yet, takes none.
+/// Samples are due while the store and their stream are on different nodes: no sample is lost, no stream is made twice,
+/// and a node that has the store but does not own its slot yet takes none.
 fn a_sample_during_resharding_doubles_no_stream(binary: &ServerBinary) {
     const METRICS: &str = "{popup}:metrics";
     for keys in [["popup", ORDERS, COMPLETE, JOURNAL, METRICS], [METRICS, JOURNAL, COMPLETE, ORDERS, "popup"]] {
@@ -425,7 +426,7 @@ fn a_sample_during_resharding_doubles_no_stream(binary: &ServerBinary) {
         wait_until(DEADLINE, "there are samples", || sampled(&mut client, "20"));
         pair.begin_move(slot, 0);
         pair.move_key(keys[0], 0);
-        // A refusal is all that changes, on the node that has the store.
+        // A refusal is the only change, on the node that has the store.
         let store_first = keys[0] == "popup";
         let mut holder = pair.client(usize::from(store_first));
         holder.ok("ASKING");
@@ -450,7 +451,7 @@ fn a_sample_during_resharding_doubles_no_stream(binary: &ServerBinary) {
     }
 }
 
-/// STORE.DROP while the store and its streams are on different nodes: refused for now, or done whole.
+/// STORE.DROP while the store and its streams are on different nodes: refused for now, or done completely.
 fn a_drop_during_resharding_leaves_nothing(binary: &ServerBinary) {
     for keys in [["popup", ORDERS, COMPLETE, JOURNAL], [ORDERS, JOURNAL, COMPLETE, "popup"]] {
         let pair = Pair::start(binary);
@@ -480,8 +481,8 @@ fn a_drop_during_resharding_leaves_nothing(binary: &ServerBinary) {
     }
 }
 
-/// Places, and completes every second order, through a client that follows redirections, until told to stop. Gives the
-/// orders that were acknowledged: all of them, and those completed.
+/// Places orders, and completes every second one, through a client that follows redirections, until it is stopped.
+/// Returns the orders that were acknowledged: all of them, and those completed.
 fn trade(port: u16, number: usize, stop: &AtomicBool) -> (Vec<String>, Vec<String>) {
     let url = format!("redis://127.0.0.1:{port}/");
     let cluster = redis::cluster::ClusterClientBuilder::new(vec![url]).retries(50).build().expect("a cluster client");
@@ -492,7 +493,7 @@ fn trade(port: u16, number: usize, stop: &AtomicBool) -> (Vec<String>, Vec<Strin
         for word in &words[1..] {
             cmd.arg(word.as_slice());
         }
-        // Redirections and TRYAGAIN that outlast the client's own patience: a shop asks again.
+        // Redirections and TRYAGAIN that last longer than the client tries: a shop would send the command again.
         let mut tries = 0;
         loop {
             match cmd.query::<redis::Value>(&mut connection) {
@@ -522,7 +523,7 @@ fn trade(port: u16, number: usize, stop: &AtomicBool) -> (Vec<String>, Vec<Strin
     (placed, completed)
 }
 
-/// Lets the traders go home when the test fails, so that it ends.
+/// Stops the traders when the test fails, so that it ends.
 pub struct StopOnPanic<'a>(pub &'a AtomicBool);
 
 impl Drop for StopOnPanic<'_> {
@@ -585,7 +586,8 @@ fn resharding_under_traffic(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// Who waits when the slot moves is sent away, asks again, and learns where; the holder goes on under its token.
+/// A caller that waits when the slot moves gets a redirection, asks again, and learns the new node; the holder keeps
+/// its token.
 fn a_lock_moves_with_its_slot(binary: &ServerBinary) {
     let pair = Pair::start(binary);
     let mut client = pair.client(0);

@@ -1,4 +1,4 @@
-//! What the server tells about the commands: COMMAND INFO, COMMAND DOCS, key specs, ACL, and replies in both protocols.
+//! What the server says about the commands: COMMAND INFO, COMMAND DOCS, key specs, ACL, and replies in both protocols.
 
 use crate::common::{Client, Reply, Server, ServerBinary, open_store, tests};
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ struct Contract {
     writes: bool,
     /// The keywords that its documentation must show.
     tokens: &'static [&'static str],
-    /// A call that is long enough.
+    /// A call with enough arguments.
     example: &'static str,
 }
 
@@ -124,7 +124,7 @@ fn every_command_names_its_key(binary: &ServerBinary) {
     }
 }
 
-/// COMMAND DOCS of one command, asked for in lower case, replied in the case it was registered in.
+/// COMMAND DOCS of one command, requested in lower case; the reply has the case it was registered in.
 fn command_docs(client: &mut Client, name: &str) -> Reply {
     let docs = client.get(format!("COMMAND DOCS {name}"));
     match docs.pairs().as_slice() {
@@ -239,7 +239,7 @@ fn commands_have_their_own_acl_category(binary: &ServerBinary) {
         assert!(reply.is_error(), "ACL CAT holdfast: {reply:?}");
         return;
     }
-    // What the command says of itself: ACL CAT of Redis 7.4 leaves the commands of modules out.
+    // The command's own list: ACL CAT of Redis 7.4 leaves out the commands of modules.
     for command in CONTRACT {
         let info = client.get(format!("COMMAND INFO {}", command.name));
         let categories = acl_categories(&info.array()[0]);
@@ -258,10 +258,10 @@ fn acl_categories(info: &Reply) -> BTreeSet<String> {
     info.array()[PLACE].texts().into_iter().collect()
 }
 
-/// Commands after which a caller may be made to wait: for a lock, for an order, for the end of long work.
+/// Commands that can make a caller wait: for a lock, for an order, for the end of long work.
 const BLOCKING: [&str; 5] = ["order.claim", "lock.acquire", "store.audit", "store.repair", "order.redrive"];
 
-/// The flags that clients and proxies go by. None has `deny-oom`: which call is refused while memory is full depends on
+/// The flags that clients and proxies use. None has `deny-oom`: which call is refused while memory is full depends on
 /// what it would make (see `memory_full`).
 fn what_can_block_says_so(binary: &ServerBinary) {
     let server = Server::start(binary);
@@ -303,7 +303,7 @@ fn maps_are_maps_in_resp3_and_flat_in_resp2(binary: &ServerBinary) {
         assert!(matches!(map, Reply::Map(_)), "{command}: {map:?}");
         assert_eq!(resp2.get(command), flattened(map), "{command}");
     }
-    // Ages move on between two calls, so of STORE.INFO only the names are compared.
+    // Ages change between two calls, so only the names of STORE.INFO are compared.
     let map = resp3.get("STORE.INFO popup");
     assert!(matches!(map, Reply::Map(_)), "STORE.INFO: {map:?}");
     let names = |reply: &Reply| reply.pairs().into_iter().map(|(name, _)| name).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! kill -9 in the middle, again and again: with `appendfsync always` no acknowledged write is lost.
+//! kill -9 in the middle of work, again and again: with `appendfsync always` no acknowledged write is lost.
 
 use crate::common::{
     Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, entries, open_store, stock,
@@ -17,7 +17,7 @@ tests![
 const ROUNDS: usize = 5;
 const CLIENTS: usize = 8;
 
-/// Acknowledged writes a round waits for before it kills.
+/// Acknowledged writes in a round before the server is killed.
 const WRITES_BEFORE_KILL: u64 = 400;
 
 /// Units of stock: more than all rounds can sell.
@@ -41,7 +41,7 @@ fn writes(round: usize, client: usize) -> impl Iterator<Item = String> {
     })
 }
 
-/// Writes until the server dies; gives what was acknowledged and the write that was on its way.
+/// Writes until the server dies; returns what was acknowledged, and the write whose reply is missing.
 fn write_until_death(
     mut client: Client,
     round: usize,
@@ -77,8 +77,8 @@ fn write_and_kill(server: &mut Server, round: usize) -> Vec<(Vec<Acknowledged>, 
     })
 }
 
-/// Every acknowledged write is there: sent again, it gives its reply and changes nothing. An order that was cancelled
-/// since is not placed again.
+/// Every acknowledged write is there: sent again, it gets its reply and changes nothing. An order that was cancelled
+/// meanwhile is not placed again.
 fn assert_all_there(client: &mut Client, acknowledged: &[Acknowledged]) {
     let digest = client.digest();
     let commands: Vec<_> = acknowledged.iter().map(|(command, _)| command.into_command()).collect();
@@ -96,7 +96,7 @@ fn assert_all_there(client: &mut Client, acknowledged: &[Acknowledged]) {
     assert_eq!(client.digest(), digest, "an acknowledged write was not there, and was done a second time");
 }
 
-/// The stream has the open orders, each once, and the stock is what the orders and holds say.
+/// The stream has the open orders, each once, and the stock is the sum of the orders and holds.
 fn assert_consistent(client: &mut Client) {
     assert_books_balance(client, "popup");
     assert_eq!(client.int("STORE.REPAIR popup"), 0, "streams and store are one");
@@ -119,7 +119,7 @@ fn acknowledged_writes_survive_kill_9(binary: &ServerBinary) {
         let mut client = server.client();
         for (acknowledged, in_flight) in of_clients {
             all.extend(acknowledged);
-            // A client tries the write again whose reply it never got.
+            // A client sends the write again whose reply is missing.
             let reply = client.get(&in_flight);
             all.push((in_flight, reply));
         }
@@ -151,7 +151,8 @@ fn a_rewrite_killed_in_the_middle_loses_nothing(binary: &ServerBinary) {
     }
 }
 
-/// A machine that dies while it writes leaves a torn last command: it is dropped whole, with the stream entry it made.
+/// A machine that dies while it writes leaves a truncated last command: it is dropped completely, with its stream
+/// entry.
 fn a_torn_last_write_is_not_half_done(binary: &ServerBinary) {
     let mut server = Server::with(binary, &["appendonly yes", "appendfsync always", "aof-load-truncated yes"]);
     let mut client = server.client();

@@ -1,4 +1,4 @@
-//! The documents say what is so: what they type is typed, on every server, and what they show is what one sees.
+//! The documents are true: a test types their sessions on every server, and compares the replies with what they show.
 
 mod session;
 
@@ -20,7 +20,7 @@ tests![
     the_grafana_user_may_read_and_no_more,
 ];
 
-/// What begins a line that is typed into a shell.
+/// The start of a line that is typed into a shell.
 const SHELL: &str = "$ ";
 
 fn root() -> &'static Path {
@@ -35,7 +35,7 @@ fn begins_with(block: &Block, text: &str) -> bool {
     block.lines.first().is_some_and(|line| line.starts_with(text))
 }
 
-/// Holds all sessions of a document on a server, in the order in which they stand.
+/// Runs all sessions of a document on a server, in the order of the document.
 fn hold_sessions(text: &str, server: &Server, patience: Duration) -> Result<usize, String> {
     let mut sessions = Sessions { name: "README.md", port: server.port(), patience, known: Known::default() };
     let blocks: Vec<_> = blocks(text).into_iter().filter(|block| begins_with(block, PROMPT)).collect();
@@ -51,7 +51,7 @@ fn the_sessions_of_the_readme_are_what_one_sees(binary: &ServerBinary) {
     let held = hold_sessions(&read("README.md"), &server, DEADLINE).unwrap_or_else(|text| panic!("{text}"));
     assert!(held > 10, "{held} sessions");
     let mut client = server.client();
-    // Whoever does as the README says leaves nothing behind: the books balance, and no group keeps entries for ever.
+    // The sessions of the README leave nothing behind: the books balance, and no group keeps entries forever.
     for store in ["drop", "popup"] {
         assert_books_balance(&mut client, store);
     }
@@ -60,7 +60,7 @@ fn the_sessions_of_the_readme_are_what_one_sees(binary: &ServerBinary) {
     assert_eq!(groups[0].field("pending").int(), 0, "left in the group's list: {groups:?}");
 }
 
-/// Two short sessions, with something wrong in them.
+/// Two short sessions; each case makes one mistake in them.
 fn a_readme_that_is_wrong_is_found(binary: &ServerBinary) {
     const PATIENCE: Duration = Duration::from_secs(2);
     const RIGHT: &str = r#"
@@ -128,7 +128,7 @@ fn the_other_blocks_of_the_readme_are_true(binary: &ServerBinary) {
                 }
             }
             "loadmodule" => assert_eq!(Path::new(first).file_name(), binary.module().file_name(), "{what}"),
-            // The sale's tests look for the same line.
+            // The tests of the sale check the same line.
             "sold" => assert_eq!(first, "  sold 10,000 of 10,000, oversold 0, lost 0, doubled 0", "{what}"),
             "src/lib.rs" => {
                 for line in &block.lines {
@@ -141,7 +141,7 @@ fn the_other_blocks_of_the_readme_are_true(binary: &ServerBinary) {
     }
 }
 
-/// Runs `holdfast` as a block says, on this server, and compares the first line it says, where the block has one.
+/// Runs `holdfast` as a block says, on this server, and compares the first line of output, if the block shows one.
 fn assert_shell(binary: &ServerBinary, server: &Server, block: &Block) {
     let what = format!("README.md:{}", block.line);
     let line = block.lines[0].strip_prefix(SHELL).unwrap_or_else(|| panic!("{what}: {}", block.lines[0]));
@@ -167,17 +167,17 @@ fn assert_shell(binary: &ServerBinary, server: &Server, block: &Block) {
     }
 }
 
-/// A command of the module, by itself or in a line.
+/// A command of the module, alone or within a line.
 static COMMAND: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\b(STORE|INV|ORDER|LOCK)\.[A-Z]+\b").expect("a pattern"));
 /// A keyword: a word in capitals.
 static KEYWORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[A-Z]{2,}$").expect("a pattern"));
-/// Code in a line.
+/// Code within a line.
 static CODE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"`([^`]+)`").expect("a pattern"));
 /// A setting of the module.
 static SETTING: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bholdfast\.[a-z-]+[a-z]\b").expect("a pattern"));
 
-/// The files that people read commands in.
+/// The files in which people read commands.
 fn documents() -> Vec<PathBuf> {
     let mut files: Vec<_> = ["README.md", "CHANGELOG.md", "redis.conf.example"].map(|name| root().join(name)).into();
     for (folder, ending) in [("docs", "md"), ("console/web", "js")] {
@@ -204,7 +204,7 @@ fn keywords(docs: &Reply, into: &mut BTreeSet<String>) {
     }
 }
 
-/// Checks a piece of code that begins with a command: it is there, and has the keywords that are named.
+/// Checks code that begins with a command: the command exists, and has the keywords that are used.
 fn check_command(client: &mut Client, place: &str, code: &str) {
     let words: Vec<&str> =
         code.split([' ', '[', ']', '(', ')', '|', '<', '>']).filter(|word| !word.is_empty()).collect();
@@ -230,7 +230,7 @@ fn every_command_in_a_document_is_one(binary: &ServerBinary) {
                 check_command(&mut client, &place, name.as_str());
                 checked += 1;
             }
-            // Code in a line of text, a line of a session, a line that is a command's syntax.
+            // Code within a line of text, a line of a session, or a line with a command's syntax.
             let codes = CODE.captures_iter(line).filter_map(|found| found.get(1)).map(|code| code.as_str());
             for code in codes.chain([line.trim_start_matches(PROMPT)]) {
                 if COMMAND.find(code).is_some_and(|name| name.start() == 0) && !code.ends_with(',') {
@@ -246,13 +246,13 @@ fn every_command_in_a_document_is_one(binary: &ServerBinary) {
     assert!(checked > 100, "{checked} commands in all documents");
 }
 
-/// What the page of an empty server tells to type, and the hints of a store with nothing in it.
+/// The commands that the page of an empty server suggests, and the hints of an empty store.
 fn the_pages_first_steps_can_be_taken(binary: &ServerBinary) {
     let steps = Regex::new(r#"["`]((?:STORE|INV|ORDER)\.[A-Z]+ [^"`]+)["`]"#).expect("a pattern");
     for (file, wanted) in [("console/web/overview.js", 3), ("console/web/store.js", 3)] {
         let text = read(file).replace("${word(name)}", "popup").replace("${word(sku)}", "mug");
         let mut found: Vec<_> = steps.captures_iter(&text).map(|step| step[1].to_owned()).collect();
-        // A hint each; one that sells wants units to be there.
+        // One hint each; one that sells needs units.
         found.sort_by_key(|step| step.starts_with("ORDER."));
         assert_eq!(found.len(), wanted, "{file}: {found:?}");
         let server = Server::start(binary);
@@ -263,7 +263,7 @@ fn the_pages_first_steps_can_be_taken(binary: &ServerBinary) {
     }
 }
 
-/// Every line of the example that is a setting, or would be one without its `#`, is one; and every user can be made.
+/// Every line of the example that is a setting, or would be one without its `#`, is valid; and every user can be made.
 fn the_example_configuration_can_be_used(binary: &ServerBinary) {
     let example = read("redis.conf.example");
     let settings = example.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -286,7 +286,7 @@ fn the_example_configuration_can_be_used(binary: &ServerBinary) {
         client.ok(format!("ACL SETUSER {user}"));
     }
     assert_eq!(users.len(), 4, "web, worker, reader, watch");
-    // The user that reads the streams can do what the README shows of it.
+    // The user that reads the streams can do what the README shows.
     client.int("INV.SET popup mug 1");
     client.ok("XGROUP CREATE {popup}:orders pickers 0 MKSTREAM");
     client.text("ORDER.PLACE popup o-1 alice ITEMS mug 1");
@@ -305,7 +305,7 @@ fn the_grafana_user_may_read_and_no_more(binary: &ServerBinary) {
     let block = blocks.iter().find(|block| begins_with(block, "ACL SETUSER")).expect("the user of docs/grafana.md");
     let words = block.lines.join(" ").replace(">…", ">secret");
     let words: Vec<_> = words.split_whitespace().collect();
-    // Where there is no RedisTimeSeries, the server knows no command of it.
+    // A server without RedisTimeSeries does not know its commands.
     let known: Vec<_> = words.into_iter().filter(|word| *word != "+ts.mrange").collect();
     client.ok(known.join(" "));
     let mut grafana = server.client();

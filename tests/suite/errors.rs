@@ -1,9 +1,10 @@
-//! Every error of the contract: its exact first word, its text where the contract gives one, and nothing changed.
+//! Every error of the contract: its exact first word, its text where the contract gives one, and that nothing changed.
 //!
-//! [`Client::refused`] compares DEBUG DIGEST before and after, so every refusal in here is also a proof of that.
+//! [`Client::refused`] compares DEBUG DIGEST before and after, so every refusal here also proves that nothing changed.
 
 use crate::common::{
-    Client, DEADLINE, IntoCommand, Server, ServerBinary, cmd, info, open_store, server_now_ms, tests, wait_until,
+    Client, DEADLINE, IntoCommand, Server, ServerBinary, cmd, info, open_store, server_now_ms, shop_of, tests,
+    wait_until,
 };
 
 tests![
@@ -28,7 +29,7 @@ tests![
     errors_are_the_same_in_lua_and_multi,
 ];
 
-/// Every command on the store `popup` that reads or changes what is there: none of them makes a store.
+/// Every command that reads or changes an existing store `popup`: none of them makes a store.
 const ON_A_STORE: &[&str] = &[
     "STORE.GET popup",
     "STORE.INFO popup",
@@ -66,10 +67,7 @@ const MAKING_A_STORE: &[&str] =
 
 /// A server, and a client of it with the store `popup` open: ten units of sku-1.
 fn shop(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
-    (server, client)
+    shop_of(binary, 10)
 }
 
 fn nostore(binary: &ServerBinary) {
@@ -366,12 +364,12 @@ fn errorstats_count_the_codes(binary: &ServerBinary) {
     }
 }
 
-/// A refused command leaves no trace in the replication stream.
+/// A refused command is not replicated.
 fn a_refusal_is_not_replicated(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
     let replica = server.replica(binary);
     let offset = |client: &mut Client| client.info("replication", "master_repl_offset");
-    // The offset also moves with PINGs to the replica: a quiet pair of looks shows that nothing else moved it.
+    // PINGs to the replica move the offset, too: if two readings are equal, nothing else moved it.
     client.ok("CONFIG SET repl-ping-replica-period 3600");
     client.int("WAIT 1 1000");
     let still = |client: &mut Client| {

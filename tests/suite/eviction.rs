@@ -1,4 +1,4 @@
-//! Eviction policies that could throw stores away: the log warns, INFO holdfast says so.
+//! Eviction policies that could delete stores: the log warns, and INFO holdfast shows it.
 
 use crate::common::{Client, Server, ServerBinary, open_store, tests};
 
@@ -12,7 +12,7 @@ fn risk(client: &mut Client) -> String {
     client.info("holdfast", "holdfast_eviction_risk")
 }
 
-/// Warnings of a policy in the server's log so far.
+/// Warnings about a policy in the server's log so far.
 fn warnings(server: &Server, policy: &str) -> usize {
     let log = std::fs::read_to_string(server.dir().join("server.log")).expect("the log");
     log.lines().filter(|line| line.contains(&format!("maxmemory-policy is {policy}:"))).count()
@@ -42,21 +42,21 @@ fn a_change_of_the_settings_is_seen(binary: &ServerBinary) {
     assert_eq!((risk(&mut client), warnings(&server, "allkeys-lru")), ("1".to_string(), 1));
     client.ok("CONFIG SET hz 20");
     assert_eq!(warnings(&server, "allkeys-lru"), 1, "another setting is nothing new");
-    // The limit that was missing.
+    // The limit that was not set yet.
     client.ok("CONFIG SET maxmemory 1gb");
     assert_eq!((risk(&mut client), warnings(&server, "allkeys-lru")), ("2".to_string(), 2));
     client.ok("CONFIG SET maxmemory 2gb");
     assert_eq!(warnings(&server, "allkeys-lru"), 2, "a larger limit is nothing new");
     client.ok("CONFIG SET maxmemory-policy volatile-lru");
     assert_eq!(risk(&mut client), "0");
-    // Several settings in one command, and the policy not the first of them.
+    // Several settings in one command, where the policy is not the first.
     client.ok("CONFIG SET hz 10 maxmemory-policy allkeys-random");
     assert_eq!((risk(&mut client), warnings(&server, "allkeys-random")), ("2".to_string(), 1));
     client.ok("CONFIG SET maxmemory 0 maxmemory-policy noeviction");
     assert_eq!(risk(&mut client), "0");
 }
 
-/// What the warning says of a `volatile-*` policy: it takes no store that has no TTL.
+/// What the warning says about a `volatile-*` policy: it evicts no store without a TTL.
 fn stores_without_a_ttl_are_spared(binary: &ServerBinary) {
     let server = Server::with(binary, &["maxmemory-policy volatile-ttl"]);
     let mut client = server.client();

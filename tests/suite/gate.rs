@@ -1,5 +1,5 @@
-//! What the module writes without a client's command waits wherever a client's command would be kept waiting or refused:
-//! while writes are paused, while a failover is under way, while there are too few good replicas.
+//! What the module writes without a client's command waits whenever a client's command would be delayed or refused:
+//! while writes are paused, during a failover, and while there are too few good replicas.
 
 use crate::common::{
     Claimed, Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, assert_stays, claim_one, cmd, info,
@@ -19,10 +19,10 @@ tests![
     deadlines_wait_while_the_disk_fails,
 ];
 
-/// Enough that a job takes many slices.
+/// Enough orders for a job of many slices.
 const ORDERS: usize = 30_000;
 
-/// A server with so many dead orders, or open ones, and a log: only what is propagated can go wrong.
+/// A server with this many dead or open orders, and an append-only file: only replicated commands can go wrong.
 fn with_orders(binary: &ServerBinary, dead: bool) -> (Server, Client) {
     let server = Server::with(binary, &["appendonly yes", "appendfsync no"]);
     let mut client = server.client();
@@ -43,7 +43,7 @@ fn written(client: &mut Client) -> String {
     client.info("persistence", "aof_current_size")
 }
 
-/// A job that is under way waits for the end of a pause, and is done afterwards.
+/// A running job waits until a pause ends, and is then finished.
 #[track_caller]
 fn waits_for_the_end_of_a_pause(server: &Server, client: &mut Client, job: &str, begun: impl Fn(&mut Client) -> bool) {
     let mut caller = server.client();
@@ -79,7 +79,7 @@ fn an_audit_goes_on_while_writes_are_paused(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// FAILOVER pauses writes until the replica has everything, and then makes it the primary.
+/// FAILOVER pauses writes until the replica has everything, and then makes the replica the primary.
 fn a_redrive_lives_through_a_failover(binary: &ServerBinary) {
     let (server, mut client) = with_orders(binary, true);
     let replica = server.replica(binary);
@@ -88,7 +88,7 @@ fn a_redrive_lives_through_a_failover(binary: &ServerBinary) {
     wait_until(DEADLINE, "the job is under way", || info(&mut client, "queued") > 0);
     client.ok("FAILOVER");
     wait_until(DEADLINE, "the server is a replica", || client.text("INFO replication").contains("role:slave"));
-    // One answer: that the server is a replica now, or the number, if the job was done just before.
+    // One reply: that the server is a replica now, or the number, if the job was finished just before.
     let reply = caller.receive().expect("a reply");
     assert!(
         matches!(reply.code().as_str(), "UNBLOCKED" | "READONLY") || reply == Reply::Int(ORDERS as i64),
@@ -129,7 +129,7 @@ fn handed(waiting: &mut Client) -> String {
 fn nobody_is_handed_an_order_while_writes_are_paused(binary: &ServerBinary) {
     let (server, mut client) = shop_of(binary, 10);
     let mut waiting = waiter(&server, &mut client);
-    // The order and the pause come in one turn of the event loop: the caller would be served behind it.
+    // The order and the pause come in one turn of the event loop: the caller would be served after it.
     let place = cmd!["ORDER.PLACE", "popup", "a", "c", "ITEMS", "sku-1", 1];
     client.pipeline(&[cmd!["MULTI"], place, cmd!["CLIENT", "PAUSE", 60_000, "WRITE"], cmd!["EXEC"]]);
     assert_stays("nothing is handed out", || order_field(&mut client, "a", "state") == "queued");
@@ -179,14 +179,14 @@ fn a_redrive_waits_for_enough_replicas(binary: &ServerBinary) {
     assert_eq!(caller.receive().expect("a reply").int(), ORDERS as i64);
 }
 
-/// A background save that fails has the server refuse writes: workers cannot complete, so their leases must not end.
+/// When a background save fails, the server refuses writes: workers cannot complete, so their leases must not expire.
 fn deadlines_wait_while_the_disk_fails(binary: &ServerBinary) {
     let server = Server::with(binary, &["save 3600 1000000"]);
     let mut client = server.client();
     open_store(&mut client, "popup", 10);
     client.text("ORDER.PLACE popup a c ITEMS sku-1 1");
     let dump = server.dir().join("dump.rdb");
-    // A folder where the file should be: the new one cannot be put in its place.
+    // A folder with the name of the file: the new file cannot replace it.
     std::fs::create_dir_all(dump.join("in-the-way")).expect("a folder");
     claim_one(&mut client, "ORDER.CLAIM popup w LEASE 200");
     client.get("BGSAVE");

@@ -1,5 +1,5 @@
-//! What Grafana asks: every panel of the dashboards is drawn from live answers. That Grafana can draw them so, the
-//! check in `grafana/check` sees to, with Grafana's own code and with entries of the same fields.
+//! What Grafana queries: every panel of the dashboards gets its data from live replies. That Grafana can draw it is
+//! checked in `grafana/check`, with Grafana's own code and with entries of the same fields.
 
 mod dashboard;
 mod plugin;
@@ -25,14 +25,14 @@ const REDIS: &str = "holdfast-redis.json";
 const PROMETHEUS: &str = "holdfast-prometheus.json";
 const TIMESERIES: &str = "ts.mrange";
 
-/// How far back a dashboard looks when it is opened.
+/// The time range of a dashboard when it is opened.
 const RANGE_MS: i64 = 15 * 60 * 1000;
 
 fn popup() -> Chosen {
     Chosen { value: "{popup}".into(), text: "popup".into() }
 }
 
-/// A server with a store `popup` in which everything has happened that a panel shows: units sold and held, orders that
+/// A server with a store `popup` that has everything a panel shows: units sold and held, orders that
 /// wait, are in work, failed, were retried and died, and commands that were refused.
 fn busy_shop(binary: &ServerBinary) -> (Server, Client) {
     let server = Server::with(binary, &["holdfast.sample-ms 20"]);
@@ -53,7 +53,7 @@ fn busy_shop(binary: &ServerBinary) -> (Server, Client) {
     place(&mut client, 3);
     place(&mut client, 4);
     claim_one(&mut client, "ORDER.CLAIM popup w-1");
-    // Not `refused`, after which there are no samples.
+    // Not `refused`, which stops the samples.
     assert_eq!(client.call("ORDER.PLACE popup o-5 c-5 ITEMS sku-1 5").code(), "OUTOFSTOCK");
     assert_eq!(client.call("ORDER.PLACE popup o-6 c-6 ITEMS sku-1 6").code(), "LIMIT");
     wait_until(DEADLINE, "a sample has it all", || {
@@ -64,16 +64,16 @@ fn busy_shop(binary: &ServerBinary) -> (Server, Client) {
     (server, client)
 }
 
-/// The columns that a query of a panel is answered with.
+/// The columns of the reply to a panel's query.
 #[track_caller]
 fn answer(client: &mut Client, query: &Value) -> Vec<Field> {
-    // The range ends with the millisecond of now: what was written within it comes with the next refresh.
+    // The range ends at the current millisecond: entries of this millisecond come with the next refresh.
     let now_ms = server_now_ms(client) + 1;
     let reply = client.get(plugin::command(query, &popup(), (now_ms - RANGE_MS, now_ms)));
     plugin::fields(query, &reply)
 }
 
-/// Panics unless every field that the panel names is there, and every number a number.
+/// Panics unless every field that the panel names exists, and every number is a number.
 #[track_caller]
 fn assert_drawn(panel: &Value, fields: &[Field]) {
     let about = format!("panel {} of the fields {:?}", panel["title"], names(fields));
@@ -133,7 +133,7 @@ fn the_panels_of_timeseries_are_drawn(binary: &ServerBinary) {
     }
 }
 
-/// The variable `store` lists every store that has samples, with the name that its streams begin with.
+/// The variable `store` lists every store that has samples, by the name that its streams begin with.
 fn the_stores_are_found(binary: &ServerBinary) {
     let (_server, mut client) = busy_shop(binary);
     client.int("INV.SET shop:{42} sku-1 1");
@@ -142,7 +142,7 @@ fn the_stores_are_found(binary: &ServerBinary) {
     let dashboard = load(REDIS);
     let variable = variable(&dashboard, "store");
     let reply = client.get(variable["query"].as_str().expect("a query"));
-    // The plugin makes one column of it all, the cursor first.
+    // The plugin makes one column of the whole reply, with the cursor first.
     let [cursor, keys] = reply.array() else { panic!("not a scan: {reply:?}") };
     let regex = pattern(variable["regex"].as_str().expect("a pattern"));
     let mut found: Vec<(String, String)> = [cursor.text()]
@@ -161,7 +161,7 @@ fn the_stores_are_found(binary: &ServerBinary) {
     assert_eq!((&current["text"], &current["value"]), (&"popup".into(), &"{popup}".into()));
 }
 
-/// The entries that the check in Node draws have the fields of those that a server writes.
+/// The entries that the check in Node draws have the same fields as those of a server.
 fn the_check_draws_what_a_server_answers(binary: &ServerBinary) {
     let (_server, mut client) = busy_shop(binary);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana/check/entries.json");
@@ -174,7 +174,7 @@ fn the_check_draws_what_a_server_answers(binary: &ServerBinary) {
     }
 }
 
-/// Every series that a panel asks Prometheus for is among those that the console exports.
+/// Every series that a panel queries in Prometheus is exported by the console.
 fn the_panels_of_prometheus_are_drawn(binary: &ServerBinary) {
     let (server, _client) = busy_shop(binary);
     let watcher = Watcher::of(binary, &server);
@@ -194,7 +194,7 @@ fn the_panels_of_prometheus_are_drawn(binary: &ServerBinary) {
     }
 }
 
-/// Panics unless each series that an expression names is exported, with the labels it asks for.
+/// Panics unless each series in an expression is exported, with the labels that the expression uses.
 #[track_caller]
 fn assert_exported(expression: &str, exported: &str) {
     let selector = Regex::new(r"(holdfast_\w+)(?:\{([^}]*)\})?").expect("a pattern");

@@ -1,4 +1,4 @@
-//! GROUP: one order at a time, in the order placed, through retries; a group that waits holds up no other.
+//! GROUP: one order at a time, in the order placed, through retries; a group that waits delays no other.
 
 use crate::common::{
     Client, DEADLINE, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, ids, shop_of, tests,
@@ -29,7 +29,7 @@ fn place(client: &mut Client, orders: &[(&str, &str)]) {
     }
 }
 
-/// What a worker is handed, as much as there is.
+/// All orders that a worker can get.
 fn all(client: &mut Client) -> Vec<String> {
     let claimed = claim(client, "ORDER.CLAIM popup w COUNT 1000");
     claimed.into_iter().map(|claimed| claimed.order).collect()
@@ -89,7 +89,7 @@ fn a_cancelled_follower_is_passed_over(binary: &ServerBinary) {
     let (_server, mut client) = shop(binary);
     place(&mut client, &[("a1", "a"), ("a2", "a"), ("a3", "a")]);
     client.int("ORDER.CANCEL popup a2");
-    // A trusted consumer may take one out of turn.
+    // A trusted consumer may complete one out of order.
     place(&mut client, &[("a4", "a")]);
     client.text("ORDER.COMPLETE popup a4");
     assert_eq!(all(&mut client), ["a1"]);
@@ -115,7 +115,7 @@ fn a_blocked_group_in_front_costs_nothing(binary: &ServerBinary) {
     let start = Instant::now();
     let replies = client.pipeline(&vec![claim_other; 2_000]);
     assert!(replies.iter().all(|reply| reply.array()[0].field("order").text().starts_with("x-")));
-    // A walk over the group would look at 400 million orders, and take seconds at the least.
+    // A walk over the group would visit 400 million orders, and take at least seconds.
     assert!(start.elapsed() < DEADLINE, "{:?}", start.elapsed());
 }
 

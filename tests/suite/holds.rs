@@ -1,8 +1,8 @@
-//! INV.RESERVE, EXTEND, COMMIT, RELEASE, HOLD and HOLDS, and what happens at a hold's deadline.
+//! INV.RESERVE, EXTEND, COMMIT, RELEASE, HOLD and HOLDS, and what happens at the deadline of a hold.
 
 use crate::common::{
-    Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, open_store, server_now_ms, stock, tests,
-    wait_until,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, open_store, server_now_ms, shop_of, stock,
+    tests, wait_until,
 };
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ tests![
     a_deadline_far_ahead_costs_nothing,
 ];
 
-/// The guarantee: units are sellable again this long after the deadline, at the latest.
+/// The guarantee: units can be sold again at most this long after the deadline.
 const EXPIRY_SLACK_MS: i64 = 10;
 
 fn state(client: &mut Client, hold: &str) -> String {
@@ -38,9 +38,7 @@ fn state(client: &mut Client, hold: &str) -> String {
 }
 
 fn reserve_sets_units_aside(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 5");
     let before_ms = server_now_ms(&mut client);
     let expiry_ms = client.int("INV.RESERVE popup h-1 CUSTOMER c-1 TTL 60000 ITEMS sku-1 3 sku-2 5");
@@ -55,9 +53,7 @@ fn reserve_sets_units_aside(binary: &ServerBinary) {
 }
 
 fn reserve_is_all_or_none(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 1");
     let text = client.refused("OUTOFSTOCK", "INV.RESERVE popup h-1 ITEMS sku-1 3 sku-2 2");
     assert_eq!(text, "OUTOFSTOCK sku-2 wanted 2 available 1");
@@ -67,9 +63,7 @@ fn reserve_is_all_or_none(binary: &ServerBinary) {
 }
 
 fn reserve_is_idempotent(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let reserve = "INV.RESERVE popup h-1 CUSTOMER c-1 TTL 60000 ITEMS sku-1 3";
     let first = client.int(reserve);
     let digest = client.digest();
@@ -92,9 +86,7 @@ fn reserve_is_idempotent(binary: &ServerBinary) {
 }
 
 fn reserve_of_the_same_sku_twice_adds_up(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 10");
     let first = client.int("INV.RESERVE popup h-1 ITEMS sku-1 3 sku-1 4 sku-2 2");
     assert_eq!(stock(&mut client, "popup", "sku-1"), (10, 7, 3));
@@ -109,9 +101,7 @@ fn reserve_of_the_same_sku_twice_adds_up(binary: &ServerBinary) {
 }
 
 fn default_time_to_live(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.ok("STORE.SET popup hold-ms 123456");
     let before_ms = server_now_ms(&mut client);
     let expiry_ms = client.int("INV.RESERVE popup h-1 ITEMS sku-1 1");
@@ -123,9 +113,7 @@ fn default_time_to_live(binary: &ServerBinary) {
 }
 
 fn extend_never_shortens(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let first = client.int("INV.RESERVE popup h-1 TTL 60000 ITEMS sku-1 1");
     assert_eq!(client.int("INV.EXTEND popup h-1 1000"), first, "the later of the two deadlines");
     let before_ms = server_now_ms(&mut client);
@@ -140,9 +128,7 @@ fn extend_never_shortens(binary: &ServerBinary) {
 }
 
 fn commit_takes_units_out(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 4");
     assert_eq!(client.int("INV.COMMIT popup h-1"), 0);
     assert_eq!(stock(&mut client, "popup", "sku-1"), (6, 0, 6));
@@ -154,9 +140,7 @@ fn commit_takes_units_out(binary: &ServerBinary) {
 }
 
 fn release_gives_units_back(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 4");
     assert_eq!(client.int("INV.RELEASE popup h-1"), 0);
     assert_eq!(stock(&mut client, "popup", "sku-1"), (10, 0, 10));
@@ -168,9 +152,7 @@ fn release_gives_units_back(binary: &ServerBinary) {
 }
 
 fn parts_of_a_hold(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 10");
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 5 sku-2 2");
     assert_eq!(client.int("INV.COMMIT popup h-1 ITEMS sku-1 2"), 5);
@@ -187,9 +169,7 @@ fn parts_of_a_hold(binary: &ServerBinary) {
 }
 
 fn a_ref_makes_a_part_idempotent(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 20);
+    let (_server, mut client) = shop_of(binary, 20);
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 10");
     assert_eq!(client.int("INV.COMMIT popup h-1 REF r-1 ITEMS sku-1 2"), 8);
     assert_eq!(client.int("INV.COMMIT popup h-1 ITEMS sku-1 2"), 6, "without REF it is another call");
@@ -205,9 +185,7 @@ fn a_ref_makes_a_part_idempotent(binary: &ServerBinary) {
 }
 
 fn ended_holds_refuse(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 20);
+    let (_server, mut client) = shop_of(binary, 20);
     for hold in ["h-released", "h-committed"] {
         client.int(format!("INV.RESERVE popup {hold} ITEMS sku-1 1"));
     }
@@ -232,9 +210,7 @@ fn ended_holds_refuse(binary: &ServerBinary) {
 }
 
 fn an_ended_hold_is_forgotten_after_keep_ms(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 20);
+    let (_server, mut client) = shop_of(binary, 20);
     client.ok("STORE.SET popup keep-ms 1");
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 1");
     client.int("INV.COMMIT popup h-1");
@@ -251,9 +227,7 @@ fn an_ended_hold_is_forgotten_after_keep_ms(binary: &ServerBinary) {
 }
 
 fn a_hold_becomes_an_order(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 3);
+    let (_server, mut client) = shop_of(binary, 3);
     client.int("INV.RESERVE popup h-1 CUSTOMER c-1 TTL 200 ITEMS sku-1 3");
     let placed = client.text("ORDER.PLACE popup o-1 c-1 DATA {} HOLD h-1");
     assert_eq!(stock(&mut client, "popup", "sku-1"), (3, 3, 0));
@@ -262,7 +236,7 @@ fn a_hold_becomes_an_order(binary: &ServerBinary) {
     client.refused("BADSTATE", "INV.RELEASE popup h-1");
     client.refused("BADSTATE", "INV.COMMIT popup h-1");
     client.refused("NOHOLD", "ORDER.PLACE popup o-2 c-1 HOLD h-9");
-    // The hold's deadline passes, and moves nothing: the units are the order's.
+    // The hold's deadline passes and changes nothing: the units belong to the order.
     let now_ms = server_now_ms(&mut client);
     wait_until(DEADLINE, "the hold's deadline has passed", || server_now_ms(&mut client) > now_ms + 250);
     assert_eq!(stock(&mut client, "popup", "sku-1"), (3, 3, 0));
@@ -272,9 +246,7 @@ fn a_hold_becomes_an_order(binary: &ServerBinary) {
 }
 
 fn a_hold_of_another_customer_is_a_mismatch(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 5);
+    let (_server, mut client) = shop_of(binary, 5);
     client.int("INV.RESERVE popup h-1 CUSTOMER c-1 ITEMS sku-1 2");
     client.int("INV.RESERVE popup h-2 ITEMS sku-1 2");
     client.refused("MISMATCH", "ORDER.PLACE popup o-1 c-2 HOLD h-1");
@@ -283,7 +255,7 @@ fn a_hold_of_another_customer_is_a_mismatch(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// Follows INV.HOLDS to its end.
+/// Iterates with INV.HOLDS to the end.
 fn holds(client: &mut Client, options: &str) -> BTreeSet<String> {
     let (mut cursor, mut found) = ("0".to_string(), BTreeSet::new());
     loop {
@@ -297,9 +269,7 @@ fn holds(client: &mut Client, options: &str) -> BTreeSet<String> {
 }
 
 fn holds_scan(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 1000);
+    let (_server, mut client) = shop_of(binary, 1000);
     assert!(holds(&mut client, "").is_empty());
     let mut wanted = BTreeSet::new();
     for number in 0..300 {
@@ -317,7 +287,7 @@ fn holds_scan(binary: &ServerBinary) {
     client.refused_naming("ERR", "COUNT", "INV.HOLDS popup 0 COUNT 0");
 }
 
-/// Looks at clock and stock in one transaction until the units are free: (last seen held at, first seen free at).
+/// Reads clock and stock in one transaction until the units are free: (last time seen held, first time seen free).
 fn watch_expiry(client: &mut Client) -> (i64, i64) {
     let mut last_held_ms = 0;
     loop {
@@ -335,13 +305,11 @@ fn watch_expiry(client: &mut Client) -> (i64, i64) {
 }
 
 /// By the server's own clock, units are not sold before the deadline, and are free 10 ms after it. A busy machine may
-/// stop the server itself for longer than that, so one clean round out of a few is asked for; being early never is
-/// forgiven.
+/// stop the server itself for longer, so one good round out of a few is enough; being early is always
+/// an error.
 fn expiry_frees_units_within_ten_ms(binary: &ServerBinary) {
     const ROUNDS: usize = 5;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let mut lateness = Vec::new();
     for round in 0..ROUNDS {
         let mut worst_ms = 0;
@@ -360,9 +328,7 @@ fn expiry_frees_units_within_ten_ms(binary: &ServerBinary) {
 }
 
 fn extended_hold_outlives_its_first_deadline(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let first_ms = client.int("INV.RESERVE popup h-1 TTL 100 ITEMS sku-1 1");
     let second_ms = client.int("INV.EXTEND popup h-1 400");
     assert!(second_ms > first_ms);
@@ -372,7 +338,7 @@ fn extended_hold_outlives_its_first_deadline(binary: &ServerBinary) {
     assert_eq!(state(&mut client, "h-1"), "expired");
 }
 
-/// Makes so many holds that are due in the same millisecond; false when that moment came before all were made.
+/// Makes this many holds that are due in the same millisecond; false if that moment came before all were made.
 fn hold_many(client: &mut Client, count: i64, lead_ms: i64) -> bool {
     let deadline_ms = server_now_ms(client) + lead_ms;
     for from in (0..count).step_by(1000) {
@@ -402,9 +368,7 @@ fn many_holds_due_at_once(binary: &ServerBinary) {
 }
 
 fn expired_units_are_sold_again(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 1);
+    let (_server, mut client) = shop_of(binary, 1);
     client.int("INV.RESERVE popup h-1 CUSTOMER c-1 TTL 30 ITEMS sku-1 1");
     let mut refused = 0;
     let placed = loop {
@@ -421,21 +385,19 @@ fn expired_units_are_sold_again(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// A timer set far ahead must not make the server look at it all the time.
+/// A timer far in the future must not make the server check it all the time.
 fn a_deadline_far_ahead_costs_nothing(binary: &ServerBinary) {
     const WATCH: Duration = Duration::from_millis(400);
-    /// A server that spins takes most of the time it is watched; one that idles, a few milliseconds.
+    /// A server that spins uses most of the time; an idle one a few milliseconds.
     const IDLE_CPU_S: f64 = 0.08;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let cpu_s = |client: &mut Client| {
         let part = |client: &mut Client, name| client.info("cpu", name).parse::<f64>().expect("seconds");
         part(client, "used_cpu_user") + part(client, "used_cpu_sys")
     };
     for ttl_ms in [3_600_000_i64, 30 * 86_400_000, 100_000_000_000_000] {
         client.int(format!("INV.RESERVE popup h-{ttl_ms} TTL {ttl_ms} ITEMS sku-1 1"));
-        // The timer goes off for a hold that is due soon, and is set again for the one far ahead.
+        // The timer fires for a hold that is due soon, and is set again for the one that is due much later.
         client.int(format!("INV.RESERVE popup soon-{ttl_ms} TTL 5 ITEMS sku-1 1"));
         wait_until(DEADLINE, "the hold expires", || stock(&mut client, "popup", "sku-1").1 == 1);
         let (before_s, start) = (cpu_s(&mut client), Instant::now());

@@ -1,4 +1,4 @@
-//! The journal: one entry for each movement of stock, from which on_hand and held of every SKU follow.
+//! The journal: one entry for each movement of stock, from which on-hand and held of every SKU can be computed.
 
 use crate::common::{
     Client, DEADLINE, Entry, Server, ServerBinary, assert_books_balance, claim, cmd, entries, ids, info, place_many,
@@ -10,10 +10,10 @@ tests![the_books_follow_from_the_journal, the_books_follow_while_many_write, of_
 
 const JOURNAL: &str = "{popup}:journal";
 
-/// What a reader of the journal knows of a SKU: on_hand and held.
+/// What a reader of the journal knows about a SKU: on-hand and held.
 pub type Books = BTreeMap<String, (i64, i64)>;
 
-/// Adds up the movements, first to last, and checks that each comes out where it says.
+/// Adds up the movements, first to last, and checks that each sum is the one in the entry.
 #[track_caller]
 pub fn follow(journal: &[Entry]) -> Books {
     let mut books = Books::new();
@@ -23,7 +23,7 @@ pub fn follow(journal: &[Entry]) -> Books {
         match entry.text("kind").as_str() {
             "scrap" => {}
             "set" | "adjust" | "sync" | "return" => *on_hand += number("delta"),
-            // More may leave than a low count has left in the books: on_hand stops at 0.
+            // After a low count more units may leave than the books have: on-hand stops at 0.
             "commit" | "complete" => {
                 (*on_hand, *held) = ((*on_hand + number("delta")).max(0), *held + number("delta"));
             }
@@ -35,7 +35,7 @@ pub fn follow(journal: &[Entry]) -> Books {
     books
 }
 
-/// Panics unless the journal comes to what INV.GET says, of every SKU there is.
+/// Panics unless the sums of the journal are what INV.GET replies, for every SKU.
 #[track_caller]
 fn assert_follows(client: &mut Client) {
     let books = follow(&entries(client, JOURNAL));
@@ -75,7 +75,7 @@ fn the_books_follow_from_the_journal(binary: &ServerBinary) {
         "ORDER.FAIL popup o-2 REASON lost FATAL",
         "ORDER.REDRIVE popup o-2",
         "ORDER.CANCEL popup o-3 REASON late",
-        // More is held than is counted now, and leaves.
+        // More units are held than counted now, and they leave.
         "INV.SET popup tea 1",
         "ORDER.COMPLETE popup o-2",
         "INV.RESERVE popup cart-2 TTL 1 ITEMS jam 1",
@@ -94,7 +94,7 @@ fn the_books_follow_from_the_journal(binary: &ServerBinary) {
     assert_follows(&mut server.client());
 }
 
-/// Customers, workers that fail and die, and deadlines, all at once.
+/// Customers, workers that fail or die, and deadlines, all at the same time.
 fn the_books_follow_while_many_write(binary: &ServerBinary) {
     const ORDERS: usize = 400;
     let (server, mut client) = shop(binary);
@@ -120,7 +120,7 @@ fn the_books_follow_while_many_write(binary: &ServerBinary) {
             threads.spawn(move || {
                 for turn in 0..ORDERS {
                     let claimed = claim(&mut client, format!("ORDER.CLAIM popup w-{worker} COUNT 2"));
-                    // Every third of them is left to its lease, every fourth fails.
+                    // Every third order is left until its lease expires, every fourth fails.
                     for order in ids(&claimed).into_iter().filter(|_| turn % 3 > 0) {
                         let verb = if turn % 4 == 0 { "FAIL" } else { "COMPLETE" };
                         client.call(format!("ORDER.{verb} popup {order}"));

@@ -1,4 +1,4 @@
-//! LOCK.*: one holder at a time, waiters in the order they came. What locks survive: `locks_kept`.
+//! LOCK.*: one holder at a time, waiting callers in the order they came. For what survives see `locks_kept`.
 
 use crate::common::{Client, DEADLINE, Reply, Server, ServerBinary, cmd, server_now_ms, tests, wait_until};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,13 +28,13 @@ tests![
     many_waiters_time_out,
 ];
 
-/// A lease that no test outlives, milliseconds.
+/// A lease that is longer than any test, milliseconds.
 pub const LONG: i64 = 600_000;
 
-/// Nothing came for as long as this: the caller is blocked.
+/// A caller without a reply for this long is blocked.
 pub const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// How long after its end a lease is another's, at most, milliseconds.
+/// How long after the end of a lease the next owner has the lock, at most, milliseconds.
 const EXPIRY_SLACK_MS: i64 = 10;
 
 #[track_caller]
@@ -46,7 +46,7 @@ pub fn waiting(client: &mut Client, key: &str) -> i64 {
     client.get(format!("LOCK.GET {key}")).field("waiting").int()
 }
 
-/// A new connection that waits for the lock, behind those who wait already.
+/// A new connection that waits for the lock, after those that wait already.
 #[track_caller]
 pub fn waiter(server: &Server, key: &str, owner: &str, ttl_ms: i64) -> Client {
     let mut watcher = server.client();
@@ -130,7 +130,7 @@ fn arguments_are_checked(binary: &ServerBinary) {
     client.refused_naming("ERR", "WAIT", "LOCK.ACQUIRE doc ann 1 WAIT");
     client.refused_naming("ERR", "syntax", "LOCK.ACQUIRE doc ann 1 NOW");
     client.refused_naming("ERR", "syntax", "LOCK.ACQUIRE doc ann 1 WAIT 1 1");
-    // The bounds themselves are taken: a wait that long overflows nothing.
+    // The limits themselves are accepted: such a long wait does not overflow.
     client.int("LOCK.ACQUIRE doc ann 9007199254740991");
     let mut blocked = server.client();
     blocked.send("LOCK.ACQUIRE doc bob 9007199254740991 WAIT 9007199254740991").expect("sent");
@@ -187,7 +187,7 @@ fn the_same_owner_gets_the_same_token(binary: &ServerBinary) {
     assert_eq!(acquire(&mut client, "doc", "ann", 2 * LONG), token);
     assert!(client.get("LOCK.GET doc").field("deadline").int() >= deadline_ms + LONG, "the lease begins anew");
     assert_eq!(client.int(format!("LOCK.ACQUIRE doc ann {LONG} WAIT 0")), token);
-    // Also past others who wait: it takes nothing from them.
+    // Even while others wait: it takes nothing from them.
     let mut bob = waiter(&server, "doc", "bob", LONG);
     assert_eq!(acquire(&mut client, "doc", "ann", LONG), token);
     client.int(format!("LOCK.RELEASE doc {token}"));
@@ -216,7 +216,7 @@ fn nobody_overtakes_those_who_wait(binary: &ServerBinary) {
     let mut client = server.client();
     let token = acquire(&mut client, "doc", "ann", LONG);
     let mut bob = waiter(&server, "doc", "bob", LONG);
-    // In one turn of the server: nobody has been served yet when the second call comes.
+    // In one turn of the server: no caller has been served when the second call comes.
     let release = cmd!["LOCK.RELEASE", "doc", token];
     let replies = client.pipeline(&[release, cmd!["LOCK.ACQUIRE", "doc", "cyd", LONG]]);
     assert_eq!(replies, [Reply::Int(1), Reply::Nil]);
@@ -237,11 +237,12 @@ fn a_waiter_that_disconnects_is_passed_over(binary: &ServerBinary) {
         let name = format!("stays-{number}");
         let mut stays = waiter(&server, "doc", &name, LONG);
         drop(gone);
-        // One is killed in the same turn in which the lock becomes free; the other's end is seen about then.
+        // One is killed in the turn in which the lock becomes free; the server sees the other disconnect at about that
+        // time.
         let release = cmd!["LOCK.RELEASE", "doc", token];
         let replies = client.pipeline(&[release, cmd!["CLIENT", "KILL", "ID", id]]);
         assert_eq!(replies, [Reply::Int(1), Reply::Int(1)]);
-        // Whoever had gone without the server's knowing may have been handed the lock first: then its owner has it.
+        // A caller that disconnected unnoticed may have got the lock first; then it is the owner.
         wait_until(DEADLINE, "the lock is someone's", || !owner(&mut client, "doc").is_empty());
         if owner(&mut client, "doc") == "gone" {
             let held = client.get("LOCK.GET doc").field("token").int();
@@ -293,7 +294,7 @@ fn waiting_ends(binary: &ServerBinary) {
             reply => assert_eq!(reply.code(), wanted, "UNBLOCK{how}"),
         }
         assert_eq!(waiting(&mut client, "doc"), 0);
-        // The connection goes on as before.
+        // The connection can still be used.
         assert_eq!(bob.get(format!("LOCK.ACQUIRE doc bob {LONG}")), Reply::Nil);
     }
     client.int(format!("LOCK.RELEASE doc {token}"));
@@ -357,7 +358,7 @@ fn the_end_of_a_lease_hands_over(binary: &ServerBinary) {
     }
     let best_ms = lateness.iter().min();
     assert!(best_ms.is_some_and(|ms| *ms <= EXPIRY_SLACK_MS), "handed over so many ms after the lease: {lateness:?}");
-    // One that nobody waits for is free as well.
+    // A lock without waiting callers is free as well.
     acquire(&mut client, "other", "ann", 1);
     wait_until(DEADLINE, "the lease ends", || owner(&mut client, "other").is_empty());
     acquire(&mut client, "other", "bob", 1);
@@ -376,7 +377,7 @@ fn a_renewed_lease_outlives_its_first_end(binary: &ServerBinary) {
         assert_eq!(owner(&mut client, "doc"), "ann");
     }
     wait_until(DEADLINE, "the second end passes", || owner(&mut client, "doc").is_empty());
-    // Shortened, it ends sooner.
+    // A shorter lease ends sooner.
     let token = acquire(&mut client, "doc", "bob", LONG);
     assert_eq!(client.int(format!("LOCK.RENEW doc {token} 1")), 1);
     wait_until(DEADLINE, "the shorter lease ends", || owner(&mut client, "doc").is_empty());
@@ -467,7 +468,8 @@ fn keyspace_events(binary: &ServerBinary) {
     assert_eq!([next(), next(), next()], ["lock.released", "lock.acquired", "lock.expired"]);
 }
 
-/// A counter that is read and written apart, under the lock alone; whoever holds it notes that nobody else does.
+/// A counter that is read and written in two steps, protected only by the lock; each holder checks that no other is
+/// inside.
 fn a_hundred_clients_contend(binary: &ServerBinary) {
     const CLIENTS: usize = 100;
     const TURNS: usize = 10;

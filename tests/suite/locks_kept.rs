@@ -20,7 +20,7 @@ tests![
     hostile_payloads,
 ];
 
-/// The ways in which a server keeps its data.
+/// The ways in which a server persists its data.
 const PERSISTENCES: [&[&str]; 4] = [
     &[],
     &["appendonly yes", "appendfsync always"],
@@ -28,7 +28,7 @@ const PERSISTENCES: [&[&str]; 4] = [
     &["appendonly yes", "aof-use-rdb-preamble no"],
 ];
 
-/// Appends an integer as the image of a lock has it.
+/// Appends an integer in the format of a lock's image.
 fn varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
@@ -37,7 +37,7 @@ fn varint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
-/// A payload of a lock that looks as if it was made by DUMP: owner, token, acquired-at, deadline, changed-at.
+/// A payload of a lock as DUMP would make it: owner, token, acquired-at, deadline, changed-at.
 fn forged(client: &mut Client, owner: &str, numbers: [u64; 4]) -> Vec<u8> {
     let mut image = vec![1, owner.len() as u8];
     image.extend_from_slice(owner.as_bytes());
@@ -60,14 +60,14 @@ fn an_idle_lock_disappears(binary: &ServerBinary) {
     let server = Server::start(binary);
     let replica = server.replica(binary);
     let mut client = server.client();
-    // Let go of a long time ago.
+    // Released a long time ago.
     let payload = forged(&mut client, "", [1 << 52, 0, 0, 1]);
     client.ok(cmd!["RESTORE", "doc", 0, &payload]);
     wait_until(DEADLINE, "the idle lock goes", || client.int("EXISTS doc") == 0);
     wait_until(DEADLINE, "the replica's goes", || {
         replica.client().int("EXISTS doc") == 0 && replica.client().digest() == client.digest()
     });
-    // One that has just been let go of stays for a while, one that is held or waited for stays.
+    // A lock that was just released stays for a while; one that is held or waited for stays.
     let token = acquire(&mut client, "doc", "ann", LONG);
     assert_eq!(token, (1 << 52) + 1, "tokens stay above those of the key that went");
     client.int(format!("LOCK.RELEASE doc {token}"));
@@ -99,7 +99,7 @@ fn tokens_grow_whatever_happens(binary: &ServerBinary) {
     next(&mut server.client(), "killed");
 }
 
-/// A clock that lags behind the tokens: all the same they grow, also where nothing but the floor remembers them.
+/// A clock that is behind the tokens: they grow all the same, even if only the floor remembers them.
 fn tokens_stay_above_those_of_keys_that_went(binary: &ServerBinary) {
     const AHEAD: i64 = 1 << 52;
     for (number, config) in PERSISTENCES.into_iter().enumerate() {
@@ -172,7 +172,8 @@ fn some_locks(client: &mut Client) -> i64 {
     token
 }
 
-/// DEBUG LOADAOF replays the log on top of what the server knew: the floor of tokens, too, is the log's alone then.
+/// DEBUG LOADAOF replays the append-only file over what the server knew: the floor of tokens then comes from the file
+/// only.
 fn a_log_that_is_loaded_leaves_tokens_as_they_are(binary: &ServerBinary) {
     for preamble in ["yes", "no"] {
         let server = Server::with(
@@ -187,7 +188,7 @@ fn a_log_that_is_loaded_leaves_tokens_as_they_are(binary: &ServerBinary) {
             for (name, token) in names.iter().zip(&tokens) {
                 assert_eq!(client.get(format!("LOCK.GET {name}")).field("token").int(), *token, "{name}, load {round}");
             }
-            // One more that is above all: what comes behind stays above it.
+            // One more that is larger than all: later ones are larger than it.
             let last = acquire(&mut client, &format!("more-{round}"), "bob", LONG);
             assert!(tokens.iter().all(|token| last > *token));
         }
@@ -207,7 +208,7 @@ fn snapshots_and_logs_keep_locks(binary: &ServerBinary) {
         }
         let mut soon = waiter(&server, "held", "bob", LONG);
         acquire(&mut client, "soon", "ann", 1_000);
-        // The timer may end the lease of `expired` just now: then it is in the digest.
+        // The timer may end the lease of `expired` at this moment: then it is in the digest.
         let digest = client.digest();
         if number == 0 {
             client.ok("SAVE");
@@ -360,7 +361,7 @@ fn hostile_payloads(binary: &ServerBinary) {
         assert!(client.call(cmd!["RESTORE", "bad", 0, payload]).is_error(), "{}", payload.escape_ascii());
     }
     assert_eq!(client.int("EXISTS bad"), 0);
-    // The last token there is: this lock is at its end, all others go on.
+    // The largest possible token: this lock cannot be acquired again, all others can.
     let payload = forged(&mut client, "", [most, 0, 0, now]);
     client.ok(cmd!["RESTORE", "end", 0, &payload]);
     client.refused("BADSTATE", format!("LOCK.ACQUIRE end ann {LONG}"));

@@ -1,5 +1,5 @@
-//! Outsiders that meddle with the streams of a store while it works: whatever they do, replicas and a replayed log are the
-//! same to the byte of DEBUG DIGEST, and a repair puts it right.
+//! Other clients change the streams of a store while it works: replicas and a replayed append-only file still have
+//! the same DEBUG DIGEST, and a repair restores the streams.
 
 use crate::common::{
     Client, DEADLINE, Server, ServerBinary, assert_books_balance, check, entries, open_store, server_now_ms, tests,
@@ -19,7 +19,7 @@ tests![
 /// The streams of the store `popup`.
 const STREAMS: [&str; 6] = ["orders", "complete", "journal", "retry", "dead", "metrics"];
 
-/// A server with a log and a replica. Nothing expires but when somebody looks, and no sample is taken.
+/// A server with an append-only file and a replica. Keys expire only when they are read, and no sample is taken.
 fn with_replica(binary: &ServerBinary) -> (Server, Server) {
     let server = Server::with(binary, &["appendonly yes", "appendfsync no", "holdfast.sample-ms 0"]);
     let replica = server.replica(binary);
@@ -33,7 +33,7 @@ fn assert_replica_follows(server: &Server, replica: &Server, what: &str) {
     wait_until(DEADLINE, &format!("the replica is the same after {what}"), || reader.digest() == client.digest());
 }
 
-/// The replica is the same, and the log leads to the same.
+/// Checks that the replica is the same, and that loading the append-only file gives the same.
 #[track_caller]
 fn assert_all_the_same(server: &Server, replica: &Server, what: &str) {
     assert_replica_follows(server, replica, what);
@@ -43,7 +43,7 @@ fn assert_all_the_same(server: &Server, replica: &Server, what: &str) {
     assert_eq!(client.digest(), digest, "the log leads to the same after {what}");
 }
 
-/// Ends the time of a key, which nobody has looked at since.
+/// Makes a key expire that nobody has read since.
 #[track_caller]
 fn expire(client: &mut Client, key: &str) {
     assert_eq!(client.int(format!("PEXPIRE {key} 1")), 1, "{key}");
@@ -69,7 +69,7 @@ fn open_shop(client: &mut Client) {
     client.ok("CONFIG SET holdfast.sample-ms 0");
 }
 
-/// The server deletes a stream whose time is over when it is opened: the replica must be told before it hears of the change.
+/// The server deletes an expired stream when it is opened: the replica must get the deletion before the change.
 fn a_change_that_finds_a_stream_expired(binary: &ServerBinary) {
     let by_command = [
         "ORDER.PLACE popup new c-1 ITEMS sku-1 1",
@@ -97,7 +97,7 @@ fn a_change_that_finds_a_stream_expired(binary: &ServerBinary) {
         client.get(command);
         assert_replica_follows(&server, &replica, command);
     }
-    // What is done at a deadline: a sample, an expiry, a retry, a death.
+    // What happens at a deadline: a sample, an expiry, a retry, a death.
     let at_a_deadline = [
         ("CONFIG SET holdfast.sample-ms 10", "metrics", "STORE.SET popup limit 5"),
         ("INV.RESERVE popup h-2 TTL 20 ITEMS sku-1 1", "journal", "PING"),
@@ -114,7 +114,7 @@ fn a_change_that_finds_a_stream_expired(binary: &ServerBinary) {
             client.int(format!("PEXPIRE {{popup}}:{stream} 1"));
         }
         wait_until(DEADLINE, &format!("an entry comes into the new stream of {begin}"), || {
-            // Looking deletes it too: by the log alone it can be seen who came first.
+            // Reading would delete it too: only the append-only file shows which came first.
             let now = entries(&mut replica.client(), &format!("{{popup}}:{stream}"));
             now.len() == 1 && now[0] != before
         });
@@ -124,7 +124,7 @@ fn a_change_that_finds_a_stream_expired(binary: &ServerBinary) {
     assert_all_the_same(&server, &replica, "all of it");
 }
 
-/// The key of the store itself, the twin that would share its streams, a lock.
+/// The key of the store itself, the other key that would share its streams, a lock.
 fn a_change_that_finds_another_key_expired(binary: &ServerBinary) {
     let (server, replica) = with_replica(binary);
     let mut client = server.client();
@@ -152,7 +152,7 @@ fn a_change_that_finds_another_key_expired(binary: &ServerBinary) {
     assert_all_the_same(&server, &replica, "all of it");
 }
 
-/// A full log that an outsider has pushed ahead: the entry comes in under another id, and the trim only after it.
+/// A full log stream with a higher id from another client: the entry gets another id, and is trimmed after that.
 fn full_logs_that_are_ahead(binary: &ServerBinary) {
     const CAP: i64 = 50;
     let (server, replica) = with_replica(binary);
@@ -190,7 +190,7 @@ fn full_logs_that_are_ahead(binary: &ServerBinary) {
     assert_all_the_same(&server, &replica, "all of it");
 }
 
-/// Ten movements of one order, each an entry of a journal that is ahead, that is full, or that takes nothing any more.
+/// Ten movements of one order, each an entry of a journal that is ahead, full, or takes no more entries.
 fn many_entries_of_one_command(binary: &ServerBinary) {
     let (server, replica) = with_replica(binary);
     let mut client = server.client();
@@ -224,7 +224,7 @@ fn many_entries_of_one_command(binary: &ServerBinary) {
     assert_all_the_same(&server, &replica, "all of it");
 }
 
-/// An outsider's entry has an id among those that the store gives the entries of one command.
+/// Another client's entry has an id between the ids of one command's entries.
 fn ids_that_the_store_has_given_itself(binary: &ServerBinary) {
     const TRIES: usize = 200;
     let (server, replica) = with_replica(binary);
@@ -238,7 +238,7 @@ fn ids_that_the_store_has_given_itself(binary: &ServerBinary) {
     let items: String = skus.iter().map(|sku| format!(" {sku} 1")).collect();
     let mut within = 0;
     for number in 0..TRIES {
-        // In one transaction, so mostly in one millisecond: the entry of the third of ten movements is taken.
+        // In one transaction, so mostly in one millisecond: the id of the third of ten movements is taken.
         client.ok("MULTI");
         client.text("INV.ADJUST popup sku-1 1");
         client.text("XADD {popup}:journal * not an-entry");
@@ -257,11 +257,11 @@ fn ids_that_the_store_has_given_itself(binary: &ServerBinary) {
     assert_all_the_same(&server, &replica, "all of it");
 }
 
-/// Runs of random meddling, and steps in each.
+/// Runs with random changes, and steps in each.
 const RUNS: u32 = 12;
 const STEPS: usize = 200;
 
-/// So many steps are done before all are compared.
+/// After this many steps all servers are compared.
 const BETWEEN: usize = 20;
 
 fn random_meddling(binary: &ServerBinary) {
@@ -296,7 +296,7 @@ fn meddle(binary: &ServerBinary, server: &Server, replica: &Server, seed: u64) {
             0 | 1 => outsiders(&mut client, &mut random),
             _ => clients(&mut random, step),
         };
-        // Much of it is refused: that is no matter here.
+        // Many of them are refused: that does not matter here.
         let reply = client.call(&command);
         if reply.is_error() && reply.code() == "NOSTORE" {
             client.ok("STORE.SET popup journal 20 history 10 metrics 10 attempts 2");
@@ -326,10 +326,10 @@ fn meddle(binary: &ServerBinary, server: &Server, replica: &Server, seed: u64) {
     assert_replica_follows(server, &late, &what);
 }
 
-/// Repairs the store, removing what a repair says has to go.
+/// Repairs the store, and deletes the streams that a repair says must be deleted.
 #[track_caller]
 fn put_right(client: &mut Client, seed: u64) {
-    // Nothing of it goes by itself from now on.
+    // From now on nothing changes by itself.
     client.int("PERSIST popup");
     for stream in STREAMS {
         client.int(format!("PERSIST {{popup}}:{stream}"));
@@ -348,7 +348,7 @@ fn put_right(client: &mut Client, seed: u64) {
     panic!("seed {seed}: never repaired");
 }
 
-/// What an outsider does to a stream.
+/// What another client does to a stream.
 fn outsiders(client: &mut Client, random: &mut Random) -> String {
     let stream = format!("{{popup}}:{}", random.one_of(&STREAMS));
     let now_ms = server_now_ms(client);

@@ -1,9 +1,9 @@
-//! `maxmemory`: only what takes in more is refused while memory is full; all that finishes, frees, hands out or calms
-//! goes on, whether a client, a replica, a log or a deadline asks for it.
+//! `maxmemory`: while memory is full, only commands that add something are refused; everything that finishes, frees or
+//! hands out continues, whether it comes from a client, a replica, a file or a deadline.
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, open_store, order_field,
-    place_many, stock, tests, wait_until,
+    place_many, shop_of, stock, tests, wait_until,
 };
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -26,12 +26,12 @@ tests![
 enum Full {
     Refused,
     GoesOn,
-    /// Refused for clients at any time, with another code.
+    /// Refused for clients at all times, with another code.
     NotForClients,
 }
 use Full::{GoesOn, NotForClients, Refused};
 
-/// Calls in an order in which each finds what it needs ([`open_full_shop`]), and what happens to them.
+/// Calls in an order in which each finds what it needs ([`open_full_shop`]), and what happens to each.
 const TABLE: &[(Full, &str)] = &[
     (Refused, "INV.SET other sku-1 5"),
     (Refused, "INV.SET popup sku-new 5"),
@@ -81,7 +81,7 @@ const TABLE: &[(Full, &str)] = &[
     (GoesOn, "HOLDFAST.MAYWRITE popup"),
 ];
 
-/// Something of everything that [`TABLE`] finishes, frees, hands out or calms; gives the tokens of `o-1` and of the lock.
+/// Makes everything that [`TABLE`] finishes, frees or hands out; returns the tokens of `o-1` and of the lock.
 fn open_full_shop(client: &mut Client) -> [String; 2] {
     open_store(client, "popup", 1000);
     client.ok("STORE.SET popup journal 1000");
@@ -98,7 +98,7 @@ fn open_full_shop(client: &mut Client) -> [String; 2] {
     [token.to_string(), client.int("LOCK.ACQUIRE doc ann 3600000").to_string()]
 }
 
-/// Refuses memory to everything that asks for it.
+/// Sets a limit at which every request for memory is refused.
 fn fill_up(client: &mut Client) {
     client.ok("CONFIG SET maxmemory 1");
     assert_eq!(client.call("SET more memory").code(), "OOM");
@@ -133,11 +133,9 @@ fn the_whole_table_of_commands(binary: &ServerBinary) {
     }
 }
 
-/// After a lost reply: nothing is taken in, so nothing is refused.
+/// After a lost reply: nothing is added, so nothing is refused.
 fn the_same_call_again_gets_its_first_reply(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.int("INV.RESERVE popup h-2 CUSTOMER c-1 TTL 3600000 ITEMS sku-1 1");
     let calls = [
         "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1",
@@ -147,21 +145,19 @@ fn the_same_call_again_gets_its_first_reply(binary: &ServerBinary) {
         "LOCK.ACQUIRE doc ann 3600000",
     ];
     let mut first = calls.map(|call| client.get(call));
-    // A number that was applied is a duplicate.
+    // A number that was applied before is a duplicate.
     first[3] = Reply::Status(b"DUPLICATE".to_vec());
     fill_up(&mut client);
     assert_eq!(calls.map(|call| client.get(call)), first);
-    // Another content under the id is the same mistake as ever.
+    // Other content with the same id is still a mistake.
     client.refused("MISMATCH", "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     client.refused("NOSTORE", "ORDER.PLACE nowhere o-1 c-1 ITEMS sku-1 1");
 }
 
 fn transactions_and_scripts_are_no_way_around(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (server, mut client) = shop_of(binary, 100);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
-    // Redis 7.0 queues nothing, of whatever kind, once memory is full.
+    // Redis 7.0 queues no command once memory is full.
     client.ok("MULTI");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     client.text("ORDER.COMPLETE popup o-1");
@@ -178,7 +174,7 @@ fn transactions_and_scripts_are_no_way_around(binary: &ServerBinary) {
     assert_eq!(stock(&mut client, "popup", "sku-1"), (100, 0, 100));
 }
 
-/// Where a policy lets the server evict other keys, nobody is refused while there are any.
+/// If a policy lets the server evict other keys, no command is refused while such keys exist.
 fn what_is_evicted_for_makes_room(binary: &ServerBinary) {
     const VALUES: usize = 400;
     let server = Server::with(binary, &["maxmemory-policy volatile-lru"]);
@@ -190,13 +186,13 @@ fn what_is_evicted_for_makes_room(binary: &ServerBinary) {
     for number in 0..VALUES {
         client.ok(cmd!["SET", format!("cache-{number}"), &value, "EX", 3600]);
     }
-    // Half of the cache fits: what is placed pushes more of it out.
+    // Half of the cache fits: every order evicts more of it.
     client.ok(format!("CONFIG SET maxmemory {}", used + 4_000_000));
     place_many(&mut client, "popup", 0..5_000);
     let left = client.int("DBSIZE");
     assert!(left < VALUES as i64, "{left} keys are left");
     assert_eq!(client.int("XLEN {popup}:orders"), 5_001);
-    // Nothing is left to be evicted.
+    // Nothing is left to evict.
     client.ok("CONFIG SET maxmemory 1");
     wait_until(DEADLINE, "the cache is gone", || {
         client.call("SET more memory");
@@ -206,7 +202,7 @@ fn what_is_evicted_for_makes_room(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// A smaller limit there, or in the file, refuses nothing that was done here.
+/// A smaller limit on a replica, or while a file is loaded, refuses nothing that the primary did.
 fn a_replica_and_a_log_take_what_the_primary_took(binary: &ServerBinary) {
     let aof = ["appendonly yes", "appendfsync always"];
     let mut primary = Server::with(binary, &aof);
@@ -260,13 +256,13 @@ fn deadlines_and_waiting_callers_go_on(binary: &ServerBinary) {
     wait_until(DEADLINE, "the lease ends, for the last time", || order_field(&mut client, "o-1", "state") == "dead");
     wait_until(DEADLINE, "samples go on", || sampled(&mut client, "expired", "1") && sampled(&mut client, "dead", "1"));
     assert_eq!(client.int("XLEN {popup}:dead"), 1);
-    // An order that fails is handed to the one who waits, a lock that is released too.
+    // An order that fails is given to the waiting worker, and a released lock to the waiting owner.
     client.get("ORDER.FAIL popup o-2 AFTER 0");
     client.int("ORDER.REDRIVE popup o-2");
     assert_eq!(ann.receive().expect("an order").array().len(), 1);
     client.int(format!("LOCK.RELEASE doc {token}"));
     assert!(waiter.receive().expect("the lock").int() > token);
-    // Somebody new waits for what is there, and gets it: only what is new is refused.
+    // A new caller waits for what exists, and gets it: only new things are refused.
     worker.send("LOCK.ACQUIRE doc eve 3600000 WAIT 0").expect("sent");
     wait_until(DEADLINE, "eve waits", || client.get("LOCK.GET doc").field("waiting").int() == 1);
     let token = client.get("LOCK.GET doc").field("token").int();
@@ -275,7 +271,7 @@ fn deadlines_and_waiting_callers_go_on(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// A redrive, a repair and an audit of many slices, begun while there was memory and going on without.
+/// A redrive, a repair and an audit of many slices, started with memory and continued without.
 fn long_work_goes_on_below_what_is_used(binary: &ServerBinary) {
     const DEAD: usize = 20_000;
     for policy in ["noeviction", "volatile-lru"] {
@@ -299,7 +295,7 @@ fn long_work_goes_on_below_what_is_used(binary: &ServerBinary) {
             });
             fill_up(&mut client);
             assert_eq!(worker.receive().expect("a reply"), Reply::Int(wanted), "{policy}: {command}");
-            // All over again, begun without memory.
+            // The same again, started without memory.
             assert_eq!(worker.call(command), Reply::Int(0), "{policy}: {command}");
         }
         assert_eq!(client.int("XLEN {popup}:orders"), DEAD as i64);
@@ -307,7 +303,7 @@ fn long_work_goes_on_below_what_is_used(binary: &ServerBinary) {
     }
 }
 
-/// Buyers whose orders are refused for want of memory ask again; workers never stop. In the end each order that was
+/// Buyers whose orders are refused for lack of memory try again; workers never stop. In the end each order that was
 /// placed was worked on once, and every unit is sold once.
 fn a_sale_that_runs_into_the_limit_and_out_again(binary: &ServerBinary) {
     const UNITS: usize = 6_000;
@@ -333,7 +329,7 @@ fn a_sale_that_runs_into_the_limit_and_out_again(binary: &ServerBinary) {
             .collect();
         let _guard = SetOnDrop(&over);
         wait_until(DEADLINE, "the limit is reached", || refused.load(Ordering::SeqCst));
-        // What is done meanwhile is done: all that was placed is completed at the limit.
+        // The work is finished at the limit: all orders that were placed are completed.
         wait_until(DEADLINE, "the workers go on", || {
             let info = client.get("STORE.INFO popup");
             info.field("completed").int() > 0 && info.field("queued").int() + info.field("in-work").int() == 0
@@ -349,7 +345,7 @@ fn a_sale_that_runs_into_the_limit_and_out_again(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// Sets a flag when it goes, also when the test fails: threads that look at it end.
+/// Sets a flag when it is dropped, also when the test fails, so that threads that read it end.
 struct SetOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
@@ -358,7 +354,7 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// Places one order, through refusals.
+/// Places one order, and tries again when it is refused.
 fn buy(client: &mut Client, buyer: usize, number: usize, refused: &AtomicBool) {
     let data = format!("\"{}\"", "x".repeat(600));
     let place = cmd!["ORDER.PLACE", "popup", format!("o-{buyer}-{number}"), "c-1", "DATA", data, "ITEMS", "sku-1", 1];
@@ -372,7 +368,7 @@ fn buy(client: &mut Client, buyer: usize, number: usize, refused: &AtomicBool) {
     });
 }
 
-/// Claims and completes until it is over; every seventh attempt fails first.
+/// Claims and completes until it is stopped; every seventh attempt fails first.
 fn work(client: &mut Client, worker: usize, over: &AtomicBool, done: &Mutex<Vec<String>>) {
     while !over.load(Ordering::SeqCst) {
         for claimed in claim(client, format!("ORDER.CLAIM popup w-{worker} COUNT 8 BLOCK 20")) {

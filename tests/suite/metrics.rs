@@ -64,7 +64,7 @@ const GAUGES: &[&str] = &[
 /// What only a sample has.
 const TIMES: &[&str] = &["p50-ms", "p99-ms", "max-ms"];
 
-/// A server with a store that keeps samples: `popup`, so many units of `sku-1`.
+/// A server with a store `popup` that keeps samples, with this many units of `sku-1`.
 fn shop(binary: &ServerBinary, config: &[&str], units: i64) -> (Server, Client) {
     let server = Server::with(binary, config);
     let mut client = server.client();
@@ -88,14 +88,14 @@ fn sample_with(client: &mut Client, field: &str, wanted: i64) -> Entry {
     last.expect("a sample")
 }
 
-/// Makes a call that has to be refused. ([`Client::refused`] looks at digests, and would stop the samples.)
+/// Makes a call that must be refused. ([`Client::refused`] compares digests, and would stop the samples.)
 #[track_caller]
 fn refuse(client: &mut Client, code: &str, command: &str) {
     assert_eq!(client.call(command).code(), code, "{command}");
 }
 
-/// A bit of everything: two completed, one dead, one retrying, one in work, one cancelled, one returned unit, a hold that
-/// expires, one that lives, and five refusals.
+/// Some of everything: two completed, one dead, one retrying, one in work, one cancelled, one returned unit, a hold
+/// that expires, one that lives, and five refusals.
 fn busy_day(client: &mut Client) {
     client.ok("STORE.SET popup backoff-ms 3600000 backoff-cap-ms 3600000 lease-ms 3600000");
     for order in 1..=6 {
@@ -158,7 +158,7 @@ fn a_quiet_store_writes_none(binary: &ServerBinary) {
     client.get("ORDER.GET popup o-1");
     client.get("STORE.INFO popup");
     assert_eq!(client.int(format!("XLEN {METRICS}")), length, "nothing changed, nothing is told");
-    // After a quiet time the next change is told at once, not a sample's time later.
+    // After a quiet time the next change is sampled at once, not one interval later.
     let before = server_now_ms(&mut client);
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     let next = sample_with(&mut client, "placed", 2);
@@ -177,7 +177,7 @@ fn latencies_are_of_the_orders_since_the_last_sample(binary: &ServerBinary) {
     client.ok("STORE.SET popup limit 0");
     let sample = sample_with(&mut client, "completed", 1);
     let times = ["p50-ms", "p99-ms", "max-ms"].map(|field| number(&sample, field));
-    // Right to within one in a hundred, never less than it was.
+    // Right to within one in a hundred, and never less than the real time.
     assert!(times.iter().all(|ms| (took_ms..=took_ms + took_ms / 100 + 1).contains(ms)), "{times:?} of {took_ms}");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     let sample = sample_with(&mut client, "placed", 2);
@@ -219,7 +219,7 @@ fn every_refusal_has_its_counter(binary: &ServerBinary) {
     }
 }
 
-/// A read that is refused is counted nowhere but in the server's errorstats, and makes no sample.
+/// A refused read is counted only in the server's errorstats, and makes no sample.
 fn looking_changes_nothing(binary: &ServerBinary) {
     let (_server, mut client) = shop(binary, &["holdfast.sample-ms 10"], 10);
     open_store(&mut client, "other", 10);
@@ -240,7 +240,8 @@ fn looking_changes_nothing(binary: &ServerBinary) {
     ] {
         refuse(&mut client, code, read);
     }
-    // A refused write of another store is sampled: by then the reads of this one would have been, too.
+    // A refused write of another store is sampled: if the reads of this one were counted, they would be sampled by
+    // then, too.
     refuse(&mut client, "NOORDER", "ORDER.CANCEL other o-9");
     wait_until(DEADLINE, "the other store has its sample", || {
         let last = entries(&mut client, "{other}:metrics").pop();
@@ -275,7 +276,7 @@ fn refusals_travel_with_the_next_sample(binary: &ServerBinary) {
     refuse(&mut client, "OUTOFSTOCK", "ORDER.PLACE popup o-9 c-9 ITEMS sku-1 11");
     sample_with(&mut client, "refused-outofstock", 1_001);
     wait_until(DEADLINE, "the replica knows", || info(&mut reader, "refused-outofstock") == 1_001);
-    // What a replica refuses itself is no refusal of the store's.
+    // What a replica refuses is not a refusal of the store.
     reader.ok("CONFIG SET replica-read-only no");
     refuse(&mut reader, "NOORDER", "ORDER.CANCEL popup o-9");
     assert_eq!(info(&mut reader, "refused-noorder"), 0);
@@ -293,7 +294,7 @@ fn replica_log_and_snapshot_have_the_same_samples(binary: &ServerBinary) {
     let samples = entries(&mut client, METRICS);
     assert!(samples.len() > 1);
     assert_eq!(entries(&mut reader, METRICS), samples);
-    // From the log, from a rewritten one, and what was counted since the last sample with it.
+    // From the append-only file, from a rewritten one, and with what was counted since the last sample.
     client.text("ORDER.COMPLETE popup o-5");
     let digest = client.digest();
     let set = std::fs::read_to_string(server.dir().join("server.conf")).expect("its configuration");
@@ -343,7 +344,7 @@ fn the_stream_is_capped_or_left_out(binary: &ServerBinary) {
     client.ok("STORE.SET popup metrics 0");
     let last = entries(&mut client, METRICS).pop();
     client.text("ORDER.PLACE popup last c-1 ITEMS sku-1 1");
-    // INFO is told of a sample too, so that one knows that it was taken.
+    // INFO has the sums as of the last sample, too, which shows that it was taken.
     wait_until(DEADLINE, "a sample is taken", || client.info("holdfast", "holdfast_placed") == "13");
     assert_eq!(entries(&mut client, METRICS).pop(), last);
 }

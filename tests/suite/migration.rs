@@ -1,5 +1,5 @@
-//! Atomic slot migration: CLUSTER MIGRATESLOTS (Valkey 9), CLUSTER MIGRATION (Redis 8.4). On other servers of the matrix
-//! these tests are skipped.
+//! Atomic slot migration: CLUSTER MIGRATESLOTS (Valkey 9), CLUSTER MIGRATION (Redis 8.4). On other servers of the
+//! matrix these tests are skipped.
 
 use crate::cluster::{Pair, StopOnPanic};
 use crate::common::{
@@ -26,14 +26,14 @@ tests![
 
 const STREAMS: [&str; 5] = ["{popup}:orders", "{popup}:retry", "{popup}:dead", "{popup}:complete", "{popup}:journal"];
 
-/// Whose way of moving slots the servers have.
+/// The server's way of moving slots.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Valkey,
     Redis,
 }
 
-/// Two nodes that can move slots; the first has them all, and nobody takes samples.
+/// Two nodes that can move slots; the first owns them all, and no samples are taken.
 struct Movers {
     pair: Pair,
     way: Way,
@@ -41,7 +41,7 @@ struct Movers {
 }
 
 impl Movers {
-    /// None, and a line that says so, where the server cannot.
+    /// `None`, with a line of output, if the server cannot.
     fn start(binary: &ServerBinary) -> Option<Movers> {
         let server = Server::start(binary);
         let has = |command: &str| server.client().get(format!("COMMAND INFO {command}")).array()[0] != Reply::Nil;
@@ -65,7 +65,7 @@ impl Movers {
         self.pair.client(node)
     }
 
-    /// Begins to move the slot from a node to the other.
+    /// Starts to move the slot from one node to the other.
     fn begin(&self, from: usize) {
         let slot = self.slot;
         match self.way {
@@ -77,7 +77,7 @@ impl Movers {
         }
     }
 
-    /// While it is held open, a migration goes on up to the moment of handing over.
+    /// While it is held open, a migration continues up to the handover.
     fn hold_open(&self, from: usize, open: bool) {
         let mut client = self.client(from);
         match (self.way, open) {
@@ -98,7 +98,7 @@ impl Movers {
         });
     }
 
-    /// Waits until the slot has gone from a node to the other.
+    /// Waits until the slot has moved from one node to the other.
     #[track_caller]
     fn wait_for_move(&self, from: usize) {
         let (mut old, mut new) = (self.client(from), self.client(1 - from));
@@ -115,7 +115,7 @@ impl Movers {
     }
 }
 
-/// A store with orders, holds and a lease that are due in so many milliseconds, and a lock.
+/// A store with orders, holds and a lease that are due in this many milliseconds, and a lock.
 fn open_shop(client: &mut Client, due_ms: u32) {
     open_store(client, "popup", 1000);
     client.ok("STORE.SET popup journal 10000 attempts 3 backoff-ms 10 backoff-cap-ms 10");
@@ -130,7 +130,8 @@ fn open_shop(client: &mut Client, due_ms: u32) {
     client.int(format!("LOCK.ACQUIRE {{popup}}doc ann {due_ms}"));
 }
 
-/// The old owner stands still, and things fall due on the new one: they wait until the slot is its own, and are done then.
+/// The old owner is stopped, and deadlines pass on the new one: they wait until the slot is its own, and are handled
+/// then.
 fn a_store_that_is_not_owned_yet_does_nothing(binary: &ServerBinary) {
     const DUE_MS: u32 = 1500;
     let Some(movers) = Movers::start(binary) else { return };
@@ -168,8 +169,8 @@ fn a_store_that_is_not_owned_yet_does_nothing(binary: &ServerBinary) {
     assert_books_balance(&mut new, "popup");
 }
 
-/// What the old owner does by itself while it moves (deadlines, samples, orders and locks for those who wait) is done by
-/// the new one after it, byte for byte.
+/// What the old owner does by itself during the move (deadlines, samples, orders and locks for waiting callers) is
+/// repeated on the new one, byte for byte.
 fn the_new_owner_follows_what_the_old_one_does(binary: &ServerBinary) {
     let Some(movers) = Movers::start(binary) else { return };
     let (mut old, mut new) = (movers.client(0), movers.client(1));
@@ -188,7 +189,7 @@ fn the_new_owner_follows_what_the_old_one_does(binary: &ServerBinary) {
     wait_until(DEADLINE, "the holds expire", || stock(&mut old, "popup", "sku-1").1 == 20);
     old.text("ORDER.PLACE popup another c-1 ITEMS sku-1 1");
     wait_until(DEADLINE, "there are samples", || old.int("XLEN {popup}:metrics") >= 1);
-    // A worker waits, and gets what is placed.
+    // A worker waits, and gets the order that is placed.
     let mut worker = movers.client(0);
     old.get("ORDER.CLAIM popup w-all COUNT 100 LEASE 600000");
     worker.send("ORDER.CLAIM popup w-2 BLOCK 0 LEASE 600000").expect("sent");
@@ -196,7 +197,7 @@ fn the_new_owner_follows_what_the_old_one_does(binary: &ServerBinary) {
     old.text("ORDER.PLACE popup late c-1 ITEMS sku-1 1");
     let claimed = Claimed::all(&worker.receive().expect("an order"));
     assert_eq!(claimed.len(), 1);
-    // A stream that an outsider deletes is made again, on both.
+    // A stream that another client deletes is made again, on both nodes.
     old.int("DEL {popup}:journal");
     old.text("ORDER.PLACE popup last c-1 ITEMS sku-1 1");
     old.ok("CONFIG SET holdfast.sample-ms 0");
@@ -205,7 +206,7 @@ fn the_new_owner_follows_what_the_old_one_does(binary: &ServerBinary) {
     assert!(!entries(&mut old, "{popup}:metrics").is_empty());
     movers.hold_open(0, false);
     movers.wait_for_move(0);
-    // Who had something before has it now, and tokens go on growing.
+    // Owners keep what they had, and tokens continue to grow.
     new.text(format!("ORDER.COMPLETE popup late TOKEN {}", claimed[0].token));
     assert_eq!(new.int(format!("LOCK.RELEASE {{popup}}doc {token}")), 1);
     assert!(new.int("LOCK.ACQUIRE {popup}doc eve 1000") > token);
@@ -216,7 +217,7 @@ fn the_new_owner_follows_what_the_old_one_does(binary: &ServerBinary) {
     assert_books_balance(&mut new, "popup");
 }
 
-/// Callers who wait when the slot goes get one answer, nothing, and learn where to ask; there they wait and are served.
+/// Callers that wait when the slot moves get one empty reply and learn the new node; they wait there and are served.
 fn who_waits_gets_one_answer(binary: &ServerBinary) {
     const WAITERS: usize = 10;
     const MOMENT: Duration = Duration::from_millis(50);
@@ -269,7 +270,7 @@ fn who_waits_gets_one_answer(binary: &ServerBinary) {
     }
 }
 
-/// A store of another slot, which stays, has its deadlines in the same ticks.
+/// A store of another slot, which does not move, has its deadlines in the same ticks.
 fn two_slots_with_deadlines_in_the_same_tick(binary: &ServerBinary) {
     let Some(movers) = Movers::start(binary) else { return };
     let mut old = movers.client(0);
@@ -293,7 +294,7 @@ fn two_slots_with_deadlines_in_the_same_tick(binary: &ServerBinary) {
     }
 }
 
-/// Given up at once, and given up late: the new owner-to-be drops what it has, forgets its deadlines, and can begin anew.
+/// Cancelled early, and cancelled late: the importing node drops the store and its deadlines, and can start again.
 fn a_migration_that_is_given_up_leaves_nothing(binary: &ServerBinary) {
     const ORDERS: usize = 30_000;
     let Some(movers) = Movers::start(binary) else { return };
@@ -319,7 +320,7 @@ fn a_migration_that_is_given_up_leaves_nothing(binary: &ServerBinary) {
         assert_books_balance(&mut old, "popup");
     }
     let digest = old.digest_value("popup");
-    // Valkey ends a migration that was given up in a moment of its own.
+    // Valkey takes a moment to end a cancelled migration.
     let mut begun = movers.client(0);
     wait_until(DEADLINE, "nothing is being moved", || match movers.way {
         Way::Redis => true,
@@ -336,7 +337,7 @@ fn a_migration_that_is_given_up_leaves_nothing(binary: &ServerBinary) {
     assert_books_balance(&mut new, "popup");
 }
 
-/// A node that imports a slot passes what it gets on to its replica and to its log.
+/// A node that imports a slot writes what it receives to its replica and to its append-only file.
 fn the_log_and_the_replica_of_the_new_owner_have_it_too(binary: &ServerBinary) {
     let Some(mut movers) = Movers::start(binary) else { return };
     let replica = Server::cluster_node(binary);
@@ -360,7 +361,7 @@ fn the_log_and_the_replica_of_the_new_owner_have_it_too(binary: &ServerBinary) {
     movers.hold_open(0, false);
     movers.wait_for_move(0);
     new.text("ORDER.PLACE popup after c-1 ITEMS sku-1 1");
-    // What is due is done, so that nothing changes any more.
+    // Everything due is handled, so that nothing changes any more.
     wait_until(DEADLINE, "the retry is there", || new.int("XLEN {popup}:retry") == 1);
     wait_until(DEADLINE, "the lock is free", || new.get("LOCK.GET {popup}doc").field("owner") == Reply::Nil);
     let digest = new.digest();
@@ -372,7 +373,7 @@ fn the_log_and_the_replica_of_the_new_owner_have_it_too(binary: &ServerBinary) {
     assert_eq!(again.text("DEBUG DIGEST"), digest);
 }
 
-/// A client of both nodes that goes where it is sent.
+/// A client of both nodes that follows redirections.
 struct Roamer<'a> {
     movers: &'a Movers,
     client: Client,
@@ -384,7 +385,7 @@ impl<'a> Roamer<'a> {
         Roamer { movers, client: movers.client(0), at: 0 }
     }
 
-    /// A reply that is no redirection.
+    /// A reply that is not a redirection.
     #[track_caller]
     fn call(&mut self, command: impl IntoCommand) -> Reply {
         let command = command.into_command();
@@ -412,7 +413,7 @@ struct Ledger {
     tokens: Vec<i64>,
 }
 
-/// Places orders, some from holds, and lets other holds expire, until told to stop.
+/// Places orders, some from holds, and lets other holds expire, until it is stopped.
 fn buy(movers: &Movers, buyer: usize, stop: &AtomicBool, ledger: &Mutex<Ledger>) {
     let mut shop = Roamer::new(movers);
     let mut number = 0;
@@ -437,13 +438,13 @@ fn buy(movers: &Movers, buyer: usize, stop: &AtomicBool, ledger: &Mutex<Ledger>)
     }
 }
 
-/// Claims, waiting for orders, and completes; some attempts fail, and some leases end.
+/// Claims, waiting for orders, and completes; some attempts fail, and some leases expire.
 fn work(movers: &Movers, worker: usize, over: &AtomicBool, ledger: &Mutex<Ledger>) {
     let mut shop = Roamer::new(movers);
     let mut number = 0;
     while !over.load(Ordering::SeqCst) {
         number += 1;
-        // Every ninth time it takes some and goes home.
+        // Every ninth time it takes some orders and stops.
         let goes = number % 9 == 0;
         let lease_ms = if goes { 30 } else { 5_000 };
         let reply = shop.call(format!("ORDER.CLAIM popup w-{worker} COUNT 4 LEASE {lease_ms} BLOCK 200"));

@@ -1,8 +1,8 @@
 //! ORDER.PLACE, COMPLETE, CANCEL, RETURN, GET and SCAN.
 
 use crate::common::{
-    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store, server_now_ms,
-    stock, tests, wait_until,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, server_now_ms, shop_of, stock,
+    tests, wait_until,
 };
 use std::collections::BTreeSet;
 
@@ -35,9 +35,7 @@ fn state(client: &mut Client, order: &str) -> String {
 }
 
 fn place_takes_units_and_queues(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 4");
     let before_ms = server_now_ms(&mut client);
     let id = client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3 sku-2 1");
@@ -53,9 +51,7 @@ fn place_takes_units_and_queues(binary: &ServerBinary) {
 }
 
 fn place_is_all_or_nothing(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 4");
     let text = client.refused("OUTOFSTOCK", "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3 sku-2 5");
     assert_eq!(text, "OUTOFSTOCK sku-2 wanted 5 available 4");
@@ -67,9 +63,7 @@ fn place_is_all_or_nothing(binary: &ServerBinary) {
 }
 
 fn place_is_idempotent(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let place =
         cmd!["ORDER.PLACE", "popup", "o-1", "c-1", "GROUP", "g-1", "DATA", r#"{"gift":true}"#, "ITEMS", "sku-1", 3];
     let id = client.text(&place);
@@ -86,15 +80,13 @@ fn place_is_idempotent(binary: &ServerBinary) {
 }
 
 fn place_again_in_every_state(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let place = |order: &str| format!("ORDER.PLACE popup {order} c-1 ITEMS sku-1 1");
     let completed = client.text(place("o-completed"));
     client.text("ORDER.COMPLETE popup o-completed");
     client.text(place("o-cancelled"));
     client.get("ORDER.CANCEL popup o-cancelled");
-    // Stock, limit and window are not asked again for what has been answered.
+    // Stock, limit and window are not checked again for a repeated call.
     client.int("INV.SET popup sku-1 0");
     client.ok("STORE.SET popup limit 1 closes 1");
     let digest = client.digest();
@@ -105,9 +97,7 @@ fn place_again_in_every_state(binary: &ServerBinary) {
 }
 
 fn place_of_the_same_sku_twice_adds_up(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 10");
     let id = client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3 sku-2 1 sku-1 4");
     for same in ["sku-1 7 sku-2 1", "sku-2 1 sku-1 7", "sku-1 1 sku-2 1 sku-1 6"] {
@@ -122,9 +112,7 @@ fn place_of_the_same_sku_twice_adds_up(binary: &ServerBinary) {
 }
 
 fn complete_commits_the_units(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3");
     let id = client.text("ORDER.COMPLETE popup o-1");
     assert_eq!(entries(&mut client, "{popup}:complete")[0].id, id);
@@ -135,9 +123,7 @@ fn complete_commits_the_units(binary: &ServerBinary) {
 }
 
 fn complete_is_idempotent(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3");
     let complete = cmd!["ORDER.COMPLETE", "popup", "o-1", "RESULT", r#"{"parcel":7}"#];
     let id = client.text(&complete);
@@ -150,9 +136,7 @@ fn complete_is_idempotent(binary: &ServerBinary) {
 }
 
 fn cancel_puts_units_back(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 4");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3 sku-2 2");
     assert_eq!(client.int("ORDER.CANCEL popup o-1 REASON changed-my-mind"), 5);
@@ -164,9 +148,7 @@ fn cancel_puts_units_back(binary: &ServerBinary) {
 }
 
 fn cancel_is_idempotent(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3");
     assert_eq!(client.int("ORDER.CANCEL popup o-1 REASON r"), 3);
     let digest = client.digest();
@@ -176,9 +158,7 @@ fn cancel_is_idempotent(binary: &ServerBinary) {
 }
 
 fn ended_orders_refuse(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-completed c-1 ITEMS sku-1 3");
     client.text("ORDER.COMPLETE popup o-completed");
     client.text("ORDER.PLACE popup o-cancelled c-1 ITEMS sku-1 3");
@@ -199,9 +179,7 @@ fn ended_orders_refuse(binary: &ServerBinary) {
 }
 
 fn token_of_an_unclaimed_order_is_fenced(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3");
     client.refused("FENCED", "ORDER.COMPLETE popup o-1 TOKEN 1");
     client.refused_naming("ERR", "TOKEN", "ORDER.COMPLETE popup o-1 TOKEN x");
@@ -209,9 +187,7 @@ fn token_of_an_unclaimed_order_is_fenced(binary: &ServerBinary) {
 }
 
 fn return_puts_units_back(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 4");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3 sku-2 2");
     client.refused("BADSTATE", "ORDER.RETURN popup o-1 ITEMS sku-1 1");
@@ -224,9 +200,7 @@ fn return_puts_units_back(binary: &ServerBinary) {
 }
 
 fn return_never_more_than_it_had(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 4");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3");
     client.text("ORDER.COMPLETE popup o-1");
@@ -243,9 +217,7 @@ fn return_never_more_than_it_had(binary: &ServerBinary) {
 }
 
 fn return_with_a_ref_applies_once(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 4");
     client.text("ORDER.COMPLETE popup o-1");
     assert_eq!(client.int("ORDER.RETURN popup o-1 REF r-1 ITEMS sku-1 1"), 1);
@@ -259,9 +231,7 @@ fn return_with_a_ref_applies_once(binary: &ServerBinary) {
 }
 
 fn get_tells_the_whole_history(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let before_ms = server_now_ms(&mut client);
     client.text(cmd!["ORDER.PLACE", "popup", "o-1", "c-1", "GROUP", "g-1", "DATA", r#"{"a":1}"#, "ITEMS", "sku-1", 2]);
     let open = client.get("ORDER.GET popup o-1");
@@ -286,7 +256,7 @@ fn get_tells_the_whole_history(binary: &ServerBinary) {
     assert!(times.is_sorted() && times[2] <= after_ms, "{times:?}");
 }
 
-/// Follows ORDER.SCAN to its end.
+/// Iterates with ORDER.SCAN to the end.
 fn scan(client: &mut Client, options: &str) -> BTreeSet<String> {
     let (mut cursor, mut found) = ("0".to_string(), BTreeSet::new());
     loop {
@@ -300,9 +270,7 @@ fn scan(client: &mut Client, options: &str) -> BTreeSet<String> {
 }
 
 fn scan_by_state_and_customer(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 1000);
+    let (_server, mut client) = shop_of(binary, 1000);
     for number in 0..300 {
         client.text(format!("ORDER.PLACE popup o-{number} c-{} ITEMS sku-1 1", number % 4));
         match number % 3 {
@@ -329,9 +297,7 @@ fn scan_by_state_and_customer(binary: &ServerBinary) {
 }
 
 fn scan_of_late_orders(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     assert!(scan(&mut client, "LATE").is_empty(), "without sla-ms none is late");
@@ -342,17 +308,15 @@ fn scan_of_late_orders(binary: &ServerBinary) {
     wait_until(DEADLINE, "both are late", || scan(&mut client, "LATE") == both);
 }
 
-/// Others are placed, ended and forgotten while a scan is under way: places in the store are used again and again.
+/// During a scan other orders are placed, ended and forgotten: slots of the store are reused all the time.
 fn scan_keeps_what_stays_while_others_come_and_go(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 1_000_000);
+    let (_server, mut client) = shop_of(binary, 1_000_000);
     client.ok("STORE.SET popup keep-ms 1");
     let stays: BTreeSet<String> = (0..300).map(|number| format!("stays-{number}")).collect();
     for (number, order) in stays.iter().enumerate() {
         client.text(format!("ORDER.PLACE popup {order} c-1 ITEMS sku-1 1"));
         client.int(format!("INV.RESERVE popup {order} CUSTOMER c-1 ITEMS sku-1 1"));
-        // Holes between what stays.
+        // Leaves holes between orders that stay.
         client.text(format!("ORDER.PLACE popup hole-{number} c-2 ITEMS sku-1 1"));
         client.int(format!("ORDER.CANCEL popup hole-{number}"));
     }
@@ -382,7 +346,7 @@ fn binary_ids_go_through(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
     let odd: &[u8] = b"\0\xff \r\n\"{}\x01";
-    // Braces in a key have a meaning of their own.
+    // Braces in a key have a special meaning.
     let key: &[u8] = b"\0\xff \r\n\"\x01";
     client.int(cmd!["INV.SET", key, odd, 5]);
     client.ok(cmd!["STORE.SET", key, "metrics", 0]);
@@ -401,9 +365,7 @@ fn binary_ids_go_through(binary: &ServerBinary) {
 }
 
 fn groups_are_kept(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 GROUP table-7 ITEMS sku-1 1");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     assert_eq!(client.get("ORDER.GET popup o-1").field("group").text(), "table-7");
@@ -417,9 +379,7 @@ fn numbers(id: &str) -> (u64, u64) {
 }
 
 fn entry_ids_only_grow(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 5000);
+    let (_server, mut client) = shop_of(binary, 5000);
     let commands: Vec<_> = (0..2000)
         .map(|number| cmd!["ORDER.PLACE", "popup", format!("o-{number}"), "c-1", "ITEMS", "sku-1", 1])
         .collect();

@@ -1,8 +1,9 @@
-//! What an outsider does to a store's streams: entries removed, added, pushed ahead, whole keys replaced. No order is
-//! lost, and replicas and logs still lead to the same state.
+//! What another client does to a store's streams: entries removed, added, added with a higher id, whole keys replaced.
+//! No order is lost, and replicas and append-only files still lead to the same state.
 
 use crate::common::{
-    Client, DEADLINE, Server, ServerBinary, assert_books_balance, entries, open_store, stock, tests, wait_until,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, entries, open_store, shop_of, stock, tests,
+    wait_until,
 };
 
 tests![
@@ -36,12 +37,12 @@ fn ten_orders(client: &mut Client) {
     client.text("ORDER.COMPLETE popup o-6");
 }
 
-/// The orders of the stream, in its order.
+/// The orders in the stream, in its order.
 fn in_stream(client: &mut Client) -> Vec<String> {
     entries(client, ORDERS).iter().map(|entry| entry.text("order")).collect()
 }
 
-/// What the store knows of the ten orders, whatever became of the stream.
+/// What the store knows about the ten orders, whatever happened to the stream.
 #[track_caller]
 fn assert_no_order_lost(client: &mut Client) {
     assert_eq!(stock(client, "popup", "sku-1"), (98, 16, 82));
@@ -125,9 +126,7 @@ fn repair_finds_single_missing_entries(binary: &ServerBinary) {
 }
 
 fn repair_leaves_a_whole_stream_alone(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     assert_eq!(client.int("STORE.REPAIR popup"), 0, "an empty store");
     client.ok("FLUSHALL");
     ten_orders(&mut client);
@@ -158,9 +157,7 @@ fn audit_tells_what_an_outsider_did(binary: &ServerBinary) {
 }
 
 fn foreign_entries_do_no_harm(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text(format!("XADD {ORDERS} 5-1 not an-order"));
     ten_orders(&mut client);
     client.text(format!("XADD {ORDERS} * order o-99 customer c items [] data x"));
@@ -173,9 +170,7 @@ fn foreign_entries_do_no_harm(binary: &ServerBinary) {
 }
 
 fn an_entry_far_in_the_future_does_no_harm(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text(format!("XADD {ORDERS} 9999999999999-7 not an-order"));
     client.text(format!("XADD {COMPLETE} 9999999999999-18446744073709551615 not an-order"));
     ten_orders(&mut client);
@@ -188,11 +183,9 @@ fn an_entry_far_in_the_future_does_no_harm(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// No id is left to append with. Whether the order is refused or taken, nothing is lost and nothing crashes.
+/// There is no larger id to append with. Whether the order is refused or accepted, nothing is lost and nothing crashes.
 fn a_stream_without_ids_left_does_no_harm(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text(format!("XADD {ORDERS} 18446744073709551615-18446744073709551615 not an-order"));
     let reply = client.call("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     let held = stock(&mut client, "popup", "sku-1").1;
@@ -209,9 +202,7 @@ fn a_stream_without_ids_left_does_no_harm(binary: &ServerBinary) {
 }
 
 fn wrong_typed_orders_is_refused(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 2");
     client.ok(format!("SET {ORDERS} mine"));
     client.refused("WRONGTYPE", "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
@@ -225,9 +216,7 @@ fn wrong_typed_orders_is_refused(binary: &ServerBinary) {
 }
 
 fn wrong_typed_complete_is_refused(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     client.int(format!("RPUSH {COMPLETE} mine"));
     client.refused("WRONGTYPE", "ORDER.COMPLETE popup o-1");
@@ -237,9 +226,7 @@ fn wrong_typed_complete_is_refused(binary: &ServerBinary) {
 }
 
 fn wrong_typed_journal_is_refused(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 2");
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 2");
@@ -263,11 +250,9 @@ fn wrong_typed_journal_is_refused(binary: &ServerBinary) {
     assert_eq!(client.text(format!("GET {JOURNAL}")), "mine");
 }
 
-/// A deadline cannot be refused: the units come back, with or without an entry.
+/// A deadline cannot be refused: the units come back, with or without a stream entry.
 fn an_expiry_survives_a_wrong_typed_journal(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (_server, mut client) = shop_of(binary, 100);
     client.ok("STORE.SET popup journal 10");
     client.int("INV.RESERVE popup h-1 TTL 100 ITEMS sku-1 2");
     client.int(format!("DEL {JOURNAL}"));
@@ -277,7 +262,7 @@ fn an_expiry_survives_a_wrong_typed_journal(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// What outsiders do, and what the store does meanwhile.
+/// What other clients do, and what the store does at the same time.
 const STORY: &[&str] = &[
     "STORE.SET popup journal 50 history 5",
     "ORDER.PLACE popup a-1 c-1 ITEMS sku-1 2",
@@ -314,7 +299,7 @@ fn replica_and_log_follow_through_all_of_it(binary: &ServerBinary) {
     for (number, command) in STORY.iter().enumerate() {
         client.get(*command);
         let mut reader = replica.client();
-        // Asked together until they agree: a hold may end between two questions.
+        // Both are asked until they agree: a hold may end between two questions.
         wait_until(DEADLINE, &format!("the replica follows call {number}: {command}"), || {
             reader.digest() == client.digest()
                 && stock(&mut reader, "popup", "sku-1") == stock(&mut client, "popup", "sku-1")

@@ -2,7 +2,7 @@
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, open_store, place_many,
-    server_now_ms, stock, tests, wait_until,
+    server_now_ms, shop_of, stock, tests, wait_until,
 };
 
 tests![
@@ -26,7 +26,7 @@ tests![
     what_is_forgotten_gives_its_memory_back,
 ];
 
-/// A store with something of everything: settings, stock, live and ended holds, orders in every state, REFs, a source.
+/// A store with some of everything: settings, stock, live and ended holds, orders in every state, REFs, a source.
 pub fn open_full_store(client: &mut Client, key: &str) {
     open_store(client, key, 10_000);
     client.ok(format!("STORE.SET {key} limit 5000 journal 300 history 40 sla-ms 900000"));
@@ -52,7 +52,7 @@ pub fn open_full_store(client: &mut Client, key: &str) {
     put_to_work(client, key);
 }
 
-/// Orders in workers' hands, in backoff, due again, dead and redriven.
+/// Orders that are claimed, in backoff, due again, dead and redriven.
 fn put_to_work(client: &mut Client, key: &str) {
     let retries = client.int(format!("XLEN {}", stream(key, "retry")));
     for number in 0..8 {
@@ -74,9 +74,7 @@ fn stream(key: &str, name: &str) -> String {
 }
 
 fn digest_tells_stores_apart(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let mut seen = vec![client.digest_value("popup")];
     for command in [
         "STORE.SET popup limit 4",
@@ -122,7 +120,7 @@ fn snapshot_survives_a_restart(binary: &ServerBinary) {
     go_on(&mut client);
 }
 
-/// The store works on, as if nothing had been.
+/// The store continues to work as before.
 fn go_on(client: &mut Client) {
     let before = stock(client, "popup", "sku-1");
     client.text("ORDER.PLACE popup after c-1 ITEMS sku-1 1");
@@ -156,7 +154,7 @@ fn append_only_file_survives_a_restart(binary: &ServerBinary) {
     }
 }
 
-/// Waits until a rewrite has been done, and was good.
+/// Waits until a rewrite has ended successfully.
 #[track_caller]
 fn rewrite(client: &mut Client) {
     client.get("BGREWRITEAOF");
@@ -200,9 +198,7 @@ fn debug_reload_keeps_everything(binary: &ServerBinary) {
 }
 
 fn deadlines_are_armed_after_a_load(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let deadline_ms = client.int("INV.RESERVE popup h-1 TTL 300 ITEMS sku-1 4");
     client.ok("DEBUG RELOAD");
     assert_eq!(stock(&mut client, "popup", "sku-1").1, 4);
@@ -273,7 +269,7 @@ fn dump_and_restore(binary: &ServerBinary) {
     assert_eq!(other.digest_value("popup"), client.digest_value("popup"));
     assert_eq!(dump(&mut other, "popup"), payload, "the same state is the same bytes");
     assert_eq!(other.get("INV.GET popup sku-1 sku-2"), client.get("INV.GET popup sku-1 sku-2"));
-    // The streams were not restored: repair writes them.
+    // The streams were not restored: a repair writes them.
     let open = client.int("XLEN {popup}:orders");
     let listed = client.int("XLEN {popup}:retry") + client.int("XLEN {popup}:dead");
     assert_eq!(other.int("STORE.REPAIR popup"), open + listed);
@@ -347,7 +343,7 @@ fn move_and_swapdb_keep_everything(binary: &ServerBinary) {
     assert_eq!(client.int("DBSIZE"), 0, "nothing was written to the database it was in before");
 }
 
-/// However a store changes its name or place, its holds expire there.
+/// However a store changes its name or database, its holds expire there.
 fn deadlines_follow_the_key(binary: &ServerBinary) {
     let ways: &[(&str, &[&str], &str, u8)] = &[
         ("RENAME", &["RENAME popup other"], "other", 0),
@@ -382,7 +378,7 @@ fn deadlines_follow_the_key(binary: &ServerBinary) {
     wait_until(DEADLINE, "the hold expires after RESTORE", || stock(&mut client, "elsewhere", "sku-1").1 == 0);
 }
 
-/// Every way for a store to go while a hold of it is due. What comes at the deadline finds nothing, and harms nobody.
+/// Every way to remove a store while one of its holds is due. At the deadline nothing is found, and nothing breaks.
 fn deleting_a_store_disarms_it(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
@@ -396,7 +392,7 @@ fn deleting_a_store_disarms_it(binary: &ServerBinary) {
         wait_until(DEADLINE, "the store is gone", || client.text("TYPE popup") != "holdstore");
         client.ok("FLUSHALL");
     }
-    // A new store at the old key is not touched by the old one's deadlines.
+    // A new store at the old key is not changed by the old one's deadlines.
     open_store(&mut client, "popup", 10);
     client.int("INV.RESERVE popup h-1 TTL 100 ITEMS sku-1 4");
     client.int("DEL popup");
@@ -447,7 +443,7 @@ fn memory_usage_is_what_memory_grows_by(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
     open_store(&mut client, "popup", ORDERS as i64);
-    // The client's buffers have grown to their size before anything is measured.
+    // The client's buffers have reached their size before anything is measured.
     place_many(&mut client, "popup", 0..2000);
     let used = |client: &mut Client| client.info("memory", "used_memory").parse::<f64>().expect("a number");
     let said = |client: &mut Client| {
@@ -461,7 +457,7 @@ fn memory_usage_is_what_memory_grows_by(binary: &ServerBinary) {
     assert!((0.9..=1.1).contains(&ratio), "MEMORY USAGE grew by {said}, used_memory by {grown}: {ratio:.3}");
 }
 
-/// A store that sells the same volume again and again, and forgets what ended, grows no further.
+/// A store that sells the same volume again and again, and forgets what ended, stops growing.
 fn what_is_forgotten_gives_its_memory_back(binary: &ServerBinary) {
     const ORDERS: usize = 5000;
     let server = Server::start(binary);

@@ -1,7 +1,7 @@
-//! Many clients at once: every unit is sold once, every order ends once, whatever is sent twice or breaks off.
+//! Many clients at once: every unit is sold once and every order ends once, whatever is sent twice or interrupted.
 
 use crate::common::{
-    Client, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, entries, open_store, stock, tests,
+    Client, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, entries, open_store, shop_of, stock, tests,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +16,10 @@ tests![
     workers_share_the_orders,
 ];
 
-/// Connections that race.
+/// Connections that run at the same time.
 const CLIENTS: usize = 64;
 
-/// Numbers that are the same in every run, one row a client.
+/// Numbers that are the same in every run, one sequence for each client.
 struct Dice(u64);
 
 impl Dice {
@@ -33,7 +33,7 @@ impl Dice {
     }
 }
 
-/// Runs `work` in as many threads as there are racing clients, and gives what each of them gave.
+/// Runs `work` in one thread for each client, and returns what each returned.
 fn race<T: Send>(server: &Server, clients: usize, work: impl Fn(usize, Client, Dice) -> T + Sync) -> Vec<T> {
     thread::scope(|scope| {
         let start = |number: usize| {
@@ -46,13 +46,13 @@ fn race<T: Send>(server: &Server, clients: usize, work: impl Fn(usize, Client, D
     })
 }
 
-/// Sends a command as a flaky client does: now and then twice, now and then over a connection that breaks before the
-/// reply, so that it is sent again over a new one. Gives the last reply; all others must be the same.
+/// Sends a command as an unreliable client does: sometimes twice, sometimes over a connection that breaks before the
+/// reply, so that it is sent again over a new one. Returns the last reply; all others must be the same.
 fn insist(server: &Server, client: &mut Client, dice: &mut Dice, command: &str) -> Reply {
     if dice.roll(4) == 0 {
         let mut flaky = server.client();
         flaky.send(command).expect("sent");
-        // Half of them go at once, the other half when the reply is on its way.
+        // Half of them disconnect at once, the other half while the reply is on its way.
         if dice.roll(2) == 0 {
             flaky.receive().expect("a reply");
         }
@@ -89,7 +89,7 @@ fn sixty_four_race_for_the_last_units(binary: &ServerBinary) {
     });
     let sold: Vec<_> = sold.into_iter().flatten().collect();
     let units: u64 = sold.iter().map(|(_, _, quantity)| quantity).sum();
-    // An order whose every reply was lost may have been placed too: the stream knows.
+    // An order whose replies were all lost may have been placed, too: the stream shows it.
     let stream = entries(&mut client, "{popup}:orders");
     let by_order: BTreeMap<String, String> = stream.iter().map(|e| (e.text("order"), e.id.clone())).collect();
     assert_eq!(by_order.len(), stream.len(), "no order is in the stream twice");
@@ -114,12 +114,12 @@ fn carts_and_orders_race_for_the_last_units(binary: &ServerBinary) {
                 return;
             }
             let (hold, order) = (format!("h-{number}-{cart}"), format!("o-{number}-{cart}"));
-            // Short, so that a hold whose reply got lost with its connection is not held for ever.
+            // Short, so that a hold whose reply was lost does not hold its units forever.
             let reserve = format!("INV.RESERVE popup {hold} CUSTOMER c-{number} TTL 500 ITEMS sku-1 1");
             if insist(&server, &mut client, &mut dice, &reserve).is_error() {
                 continue;
             }
-            // One cart in three is given up.
+            // One cart in three is released.
             let (command, wins) = match dice.roll(3) {
                 0 => (format!("INV.RELEASE popup {hold}"), 0),
                 _ => (format!("ORDER.PLACE popup {order} c-{number} HOLD {hold}"), 1),
@@ -172,9 +172,7 @@ fn completion_races_cancellation(binary: &ServerBinary) {
 
 fn one_a_customer(binary: &ServerBinary) {
     const CUSTOMERS: usize = 100;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10_000);
+    let (server, mut client) = shop_of(binary, 10_000);
     client.ok("STORE.SET popup limit 1");
     let won = race(&server, 32, |number, mut client, mut dice| {
         let mut won = Vec::new();
@@ -196,9 +194,7 @@ fn one_a_customer(binary: &ServerBinary) {
 
 fn the_same_order_from_everywhere(binary: &ServerBinary) {
     const ORDERS: usize = 50;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 1000);
+    let (server, mut client) = shop_of(binary, 1000);
     let replies = race(&server, CLIENTS, |_, mut client, _| {
         let place = |order| format!("ORDER.PLACE popup o-{order} c-1 ITEMS sku-1 3").into_command();
         client.pipeline(&(0..ORDERS).map(place).collect::<Vec<_>>())

@@ -1,5 +1,5 @@
-//! STORE.REPAIR makes the streams of orders exactly what the books say, both ways, and counts what it did; STORE.AUDIT
-//! tells every difference. On a replica and in the log as on the primary.
+//! STORE.REPAIR makes the streams of orders exactly match the books, in both directions, and counts its changes;
+//! STORE.AUDIT lists every difference. The same on a replica and from an append-only file.
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, info, open_store,
@@ -27,17 +27,17 @@ const DEAD: &str = "{popup}:dead";
 const COMPLETE: &str = "{popup}:complete";
 const JOURNAL: &str = "{popup}:journal";
 
-/// The greatest id there is.
+/// The largest possible id.
 const GREATEST: &str = "18446744073709551615-18446744073709551615";
 
-/// A server with a log and a replica of it.
+/// A server with an append-only file and a replica.
 fn with_replica(binary: &ServerBinary) -> (Server, Server) {
     let server = Server::with(binary, &["appendonly yes", "appendfsync always", "holdfast.sample-ms 0"]);
     let replica = server.replica(binary);
     (server, replica)
 }
 
-/// Waits until the replica is the same, and loads the log: it leads to the same too.
+/// Waits until the replica is the same, and loads the append-only file: the result is the same, too.
 #[track_caller]
 fn assert_all_the_same(server: &Server, replica: &Server) {
     let (mut client, mut reader) = (server.client(), replica.client());
@@ -47,7 +47,7 @@ fn assert_all_the_same(server: &Server, replica: &Server) {
     assert_eq!(client.digest(), digest, "the log leads to the same state");
 }
 
-/// What the audit tells of the streams: name, books, recount.
+/// What the audit says about the streams: name, books, recount.
 #[track_caller]
 fn streams_differ(client: &mut Client) -> Vec<(String, i64, i64)> {
     let row = |reply: &Reply| {
@@ -74,7 +74,7 @@ fn open_shop(client: &mut Client) {
 fn repair_removes_what_belongs_to_nothing(binary: &ServerBinary) {
     let (server, replica) = with_replica(binary);
     let mut client = server.client();
-    // Older than all there will be.
+    // Older than all later ones.
     client.text(format!("XADD {ORDERS} 5-1 not an-order"));
     client.text(format!("XADD {DEAD} 5-18446744073709551615 order o-5"));
     open_shop(&mut client);
@@ -95,7 +95,7 @@ fn repair_removes_what_belongs_to_nothing(binary: &ServerBinary) {
     assert_eq!(client.int("STORE.REPAIR popup"), 0);
     assert_all_the_same(&server, &replica);
     assert_books_balance(&mut replica.client(), "popup");
-    // What was written behind an id from the future is found by its order.
+    // An entry that was written after an id from the future is found by its order.
     client.get("ORDER.FAIL popup o-0 FATAL");
     client.int("ORDER.REDRIVE popup ALL");
     (0..7).for_each(|number| drop(client.text(format!("ORDER.COMPLETE popup o-{number}"))));
@@ -103,7 +103,7 @@ fn repair_removes_what_belongs_to_nothing(binary: &ServerBinary) {
     assert_all_the_same(&server, &replica);
 }
 
-/// An outsider that wrote a stream anew, under the ids it had.
+/// Another client wrote a stream again, under the same ids.
 fn repair_writes_anew_what_says_something_else(binary: &ServerBinary) {
     let (server, replica) = with_replica(binary);
     let mut client = server.client();
@@ -133,7 +133,7 @@ fn repair_writes_anew_what_says_something_else(binary: &ServerBinary) {
     assert_all_the_same(&server, &replica);
 }
 
-/// Nobody can be made to wait there: it is done at once.
+/// No caller can wait there: it is done at once.
 fn repair_in_a_transaction_and_a_script(binary: &ServerBinary) {
     const MANY: usize = 3_000;
     let (server, replica) = with_replica(binary);
@@ -153,8 +153,8 @@ fn repair_in_a_transaction_and_a_script(binary: &ServerBinary) {
     assert_all_the_same(&server, &replica);
 }
 
-/// Orders are looked at as they lie in memory, not by age. One that is older than what was written before gets a new id:
-/// never one that another order has, whose turn comes later.
+/// Orders are visited as they are in memory, not by age. One that is older than entries written before gets a new id,
+/// never the id of an order that is visited later.
 fn repair_gives_no_id_twice(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
@@ -163,13 +163,13 @@ fn repair_gives_no_id_twice(binary: &ServerBinary) {
         open_store(&mut client, "popup", 1000);
         let place = |number: usize| cmd!["ORDER.PLACE", "popup", format!("o-{number}"), "c-1", "ITEMS", "sku-1", 1];
         client.pipeline(&(0..450).map(place).collect::<Vec<_>>());
-        // Ten places in memory become free, and new orders take them.
+        // Ten slots in memory become free, and new orders use them.
         client.ok("STORE.SET popup keep-ms 1");
         for number in 0..10 {
             client.int(format!("ORDER.CANCEL popup o-{number}"));
         }
         wait_until(DEADLINE, "they are forgotten", || info(&mut client, "cancelled-kept") == 0);
-        // In one millisecond, mostly.
+        // Mostly in one millisecond.
         client.ok("MULTI");
         (450..510).for_each(|number| drop(client.text(place(number))));
         assert_eq!(client.get("EXEC").array().len(), 60);
@@ -180,7 +180,7 @@ fn repair_gives_no_id_twice(binary: &ServerBinary) {
     }
 }
 
-/// The end of a lease is another attempt, and leaves the entry in `…:retry` as it is: that is no difference.
+/// When a lease expires, that is another attempt, and the entry in `…:retry` does not change: that is not a difference.
 fn a_retry_whose_lease_ended_is_left_alone(binary: &ServerBinary) {
     let (server, replica) = with_replica(binary);
     let mut client = server.client();
@@ -212,7 +212,7 @@ fn an_audit_compares_entries_not_only_lengths(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// What a store left behind that is gone: its streams, with entries of orders that nobody knows.
+/// What a deleted store left behind: its streams, with entries of unknown orders.
 #[track_caller]
 fn leave_behind(server: &Server, replica: &Server, go: impl FnOnce(&mut Client)) {
     let mut client = server.client();
@@ -248,7 +248,7 @@ fn leftovers_of_a_store_whose_time_was_over(binary: &ServerBinary) {
     });
 }
 
-/// After an entry with the greatest id there is nothing can be added: orders come and go without an entry, and a repair
+/// After an entry with the largest possible id nothing can be added: orders continue without an entry, and a repair
 /// says what to do.
 fn a_full_stream_is_refused_and_told(binary: &ServerBinary) {
     let (server, replica) = with_replica(binary);
@@ -279,7 +279,7 @@ fn a_full_stream_is_refused_and_told(binary: &ServerBinary) {
     }
 }
 
-/// The same for the logs: a full one gets nothing any more, and is as it is on every server.
+/// The same for the log streams: a full one gets no more entries, and is the same on every server.
 fn a_full_log_goes_without_entries(binary: &ServerBinary) {
     let (server, replica) = with_replica(binary);
     let mut client = server.client();
@@ -302,7 +302,7 @@ fn a_full_log_goes_without_entries(binary: &ServerBinary) {
         assert!(client.int(format!("XLEN {stream}")) > 0);
         assert_all_the_same(&server, &replica);
     }
-    // Past what a signed number of 64 bits holds.
+    // More than a signed number of 64 bits can hold.
     for stream in [JOURNAL, COMPLETE, ORDERS, RETRY, DEAD] {
         client.int(format!("DEL {stream}"));
         client.text(format!("XADD {stream} 10223372036854775807-5 not an-entry"));
@@ -321,7 +321,7 @@ fn a_full_log_goes_without_entries(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// `popup` and `{popup}` have the same streams. They are those of the store that was there first.
+/// `popup` and `{popup}` have the same streams. They belong to the store that was there first.
 fn a_store_that_shares_its_streams_is_not_repaired(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
@@ -334,7 +334,7 @@ fn a_store_that_shares_its_streams_is_not_repaired(binary: &ServerBinary) {
     assert_eq!(client.int(format!("XLEN {ORDERS}")), before);
     assert_books_balance(&mut client, "popup");
     client.int("DEL popup");
-    // Now the streams are the other's, who has no orders.
+    // Now the streams belong to the other store, which has no orders.
     assert!(client.int("STORE.REPAIR {popup}") >= before);
     assert_books_balance(&mut client, "{popup}");
 }

@@ -1,4 +1,4 @@
-//! Four days of a real shop, replayed: every SKU's count is what this file makes of the lines, by a count of its own.
+//! Four days of a real shop, replayed: every SKU's count is what this test computes from the file.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ tests![
 /// The columns of the file, as its header names them.
 const HEADER: &str = "invoice,stock_code,quantity,invoice_date,unit_price,customer_id,country";
 
-/// Fewer orders than this would say little.
+/// With fewer orders than this the test would prove little.
 const ORDERS_MIN: i64 = 50;
 
 /// A line of the file.
@@ -26,7 +26,7 @@ struct Line<'a> {
     customer: &'a str,
 }
 
-/// The file's lines by invoice, invoices in the order in which they begin.
+/// The file's lines by invoice, in the order of each invoice's first line.
 struct File<'a> {
     invoices: Vec<(&'a str, Vec<Line<'a>>)>,
 }
@@ -39,14 +39,14 @@ fn data() -> String {
     std::fs::read_to_string(data_path()).expect("the test data")
 }
 
-/// The lines of the days that `wanted` says yes to.
+/// The lines of the days that `wanted` accepts.
 fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> File<'_> {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some(HEADER));
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut invoices: Vec<(&str, Vec<Line>)> = Vec::new();
     for line in lines {
-        // No field of this file is quoted; were one, it would have more columns.
+        // No field of this file is quoted; a quoted one could change the number of columns.
         let columns: Vec<&str> = line.split(',').collect();
         let &[invoice, sku, quantity, date, _price, customer, _country] = columns.as_slice() else {
             panic!("seven columns: {line}");
@@ -63,7 +63,7 @@ fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> File<'_> {
     File { invoices }
 }
 
-/// What must be in the shop afterwards, and how many orders went through and were refused.
+/// The expected state of the shop, and how many orders were accepted and refused.
 #[derive(Default)]
 struct Outcome<'a> {
     on_hand: HashMap<&'a str, i64>,
@@ -114,7 +114,7 @@ fn place<'a>(lines: &[Line<'a>], bought: &mut HashMap<(&'a str, &'a str), i64>, 
 }
 
 fn take_back<'a>(lines: &[Line<'a>], bought: &mut HashMap<(&'a str, &'a str), i64>, outcome: &mut Outcome<'a>) {
-    // Nobody knows who a customer without a name was.
+    // A customer without a name is unknown.
     for line in lines.iter().filter(|line| line.quantity < 0 && !line.customer.is_empty()) {
         let Some(left) = bought.get_mut(&(line.customer, line.sku)) else { continue };
         let units = (*left).min(-line.quantity);
@@ -123,7 +123,7 @@ fn take_back<'a>(lines: &[Line<'a>], bought: &mut HashMap<(&'a str, &'a str), i6
     }
 }
 
-/// Compares the store with the count made here, SKU by SKU.
+/// Compares the store with the count of this test, SKU by SKU.
 #[track_caller]
 fn assert_counts(client: &mut Client, outcome: &Outcome) {
     assert!(outcome.orders >= ORDERS_MIN, "a test of {} orders says little", outcome.orders);

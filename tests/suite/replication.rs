@@ -1,8 +1,8 @@
-//! Replicas: the same state to the byte of DEBUG DIGEST, deadlines acted on by the primary alone, no forged stamps.
+//! Replicas: the same state to the byte of DEBUG DIGEST, only the primary acts on deadlines, no forged times.
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, open_store,
-    read_commands, server_now_ms, stock, tests, wait_until,
+    read_commands, server_now_ms, shop_of, stock, tests, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 
@@ -25,7 +25,7 @@ tests![
     a_replica_keeps_what_it_got_in_its_own_log,
 ];
 
-/// Does a little of everything, `count` times over; ids begin with `tag`.
+/// Does some of everything, `count` times; ids begin with `tag`.
 fn trade(client: &mut Client, tag: &str, count: usize) {
     for number in 0..count {
         let customer = number % 13;
@@ -70,14 +70,14 @@ fn toil(client: &mut Client, tag: &str, number: usize) {
     }
 }
 
-/// The store `popup` with much of two SKUs, and its journal on.
+/// The store `popup` with many units of two SKUs, and its journal on.
 fn open_shop(client: &mut Client) {
     open_store(client, "popup", 1_000_000);
     client.int("INV.SET popup sku-2 1000000 LOW 10");
     client.ok("STORE.SET popup journal 500 history 20");
 }
 
-/// Waits until both servers have the same digest, and gives it.
+/// Waits until both servers have the same digest, and returns it.
 #[track_caller]
 fn wait_for_same(primary: &Server, replica: &Server) -> String {
     let (mut one, mut other) = (primary.client(), replica.client());
@@ -171,7 +171,7 @@ fn expiry_is_replicated(binary: &ServerBinary) {
     wait_for_same(&primary, &replica);
 }
 
-/// A process that stands still until this is dropped.
+/// A process that is stopped until this is dropped.
 struct Stopped(nix::unistd::Pid);
 
 impl Stopped {
@@ -184,7 +184,7 @@ impl Stopped {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        // A server that was killed meanwhile need not go on.
+        // A server that was killed meanwhile need not continue.
         let _ = kill(self.0, Signal::SIGCONT);
     }
 }
@@ -313,7 +313,7 @@ fn tokens_grow_over_a_failover_that_lost_writes(binary: &ServerBinary) {
         client.text(format!("ORDER.PLACE popup {order} c-1 ITEMS sku-1 1"));
     }
     wait_for_same(&primary, &replica);
-    // What the old primary hands out from now on never reaches the new one.
+    // What the old primary hands out from now on does not reach the new one.
     replica.client().ok("REPLICAOF NO ONE");
     let lost = claim(&mut client, "ORDER.CLAIM popup w COUNT 3 LEASE 3600000");
     primary.kill9();
@@ -326,11 +326,11 @@ fn tokens_grow_over_a_failover_that_lost_writes(binary: &ServerBinary) {
     }
 }
 
-/// Places orders and makes short holds on the primary until it is none any more; gives the orders acknowledged.
+/// Places orders and makes short holds on the primary until it is a replica; returns the acknowledged orders.
 fn place_until_demoted(mut client: Client) -> Vec<String> {
     let mut placed = Vec::new();
     for number in 0.. {
-        // A server that becomes a replica turns away those who waited for the end of its failover.
+        // A server that becomes a replica refuses commands that waited for the end of its failover.
         let mut done = |command: String| match client.call(&command) {
             Reply::Error(text) => {
                 let turned_away = [b"READONLY".as_slice(), b"UNBLOCKED"].iter().any(|code| text.starts_with(code));
@@ -376,11 +376,9 @@ fn a_failover_under_traffic_loses_nothing(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// While writes are paused, as in a failover under way, a deadline changes nothing; afterwards it does.
+/// While writes are paused, as during a failover, a deadline changes nothing; afterwards it does.
 fn deadlines_wait_while_writes_are_paused(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let deadline_ms = client.int("INV.RESERVE popup h-1 TTL 100 ITEMS sku-1 1");
     client.ok("CLIENT PAUSE 60000 WRITE");
     wait_until(DEADLINE, "the deadline has passed", || server_now_ms(&mut client) > deadline_ms + 50);
@@ -390,7 +388,7 @@ fn deadlines_wait_while_writes_are_paused(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// The commands that the module itself writes to the append-only file: what a forger would send.
+/// The commands that the module writes to the append-only file: what an attacker would send.
 fn stamped_commands(binary: &ServerBinary) -> Vec<Vec<Vec<u8>>> {
     let server = Server::with(binary, &["appendonly yes", "appendfsync always"]);
     let mut client = server.client();
@@ -404,12 +402,12 @@ fn stamped_commands(binary: &ServerBinary) -> Vec<Vec<Vec<u8>>> {
         }
     }
     stamped.retain(|command| command[0].to_ascii_uppercase().starts_with(b"HOLDFAST."));
-    // How many depends on the machine's speed: what happens in one millisecond shares a stamp.
+    // The number depends on the machine's speed: changes in one millisecond share a time.
     assert!(!stamped.is_empty(), "the append-only file holds stamped commands");
     stamped
 }
 
-/// As EVAL: KEYS and ARGV of one command.
+/// Through EVAL: KEYS and ARGV of one command.
 fn in_lua(command: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut eval = cmd!["EVAL", "return redis.pcall(unpack(ARGV))", 1, "popup"];
     eval.extend_from_slice(command);
@@ -438,7 +436,7 @@ fn stamps_cannot_be_forged(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// In MULTI the command is refused when it is queued or when it is executed, and changes nothing.
+/// In MULTI the command is refused when it is queued or executed, and changes nothing.
 #[track_caller]
 fn refused_in_multi(client: &mut Client, command: &[Vec<u8>]) {
     let before = client.digest();
@@ -469,7 +467,7 @@ fn deleted_and_renamed_stores_replicate(binary: &ServerBinary) {
     wait_for_same(&primary, &replica);
 }
 
-/// What a replica got is in its own log: promoted and started again, or alone, it has everything.
+/// What a replica received is in its own append-only file: promoted and restarted, or alone, it has everything.
 fn a_replica_keeps_what_it_got_in_its_own_log(binary: &ServerBinary) {
     let primary = Server::start(binary);
     let of = format!("replicaof 127.0.0.1 {}", primary.port());

@@ -1,4 +1,4 @@
-//! ORDER.FAIL and ORDER.REDRIVE: backoff, dead letters, and the way back.
+//! ORDER.FAIL and ORDER.REDRIVE: backoff, dead letters, and redriving.
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, entries, ids, info,
@@ -29,7 +29,7 @@ fn shop(binary: &ServerBinary) -> (Server, Client) {
     shop_of(binary, 1_000)
 }
 
-/// Places an order and lets it die.
+/// Places an order and fails it until it is dead.
 fn die(client: &mut Client, order: &str, reason: &str) {
     client.text(format!("ORDER.PLACE popup {order} c-{order} ITEMS sku-1 1"));
     client.get(cmd!["ORDER.FAIL", "popup", order, "REASON", reason, "FATAL"]);
@@ -45,7 +45,7 @@ fn backoff_doubles_up_to_the_cap(binary: &ServerBinary) {
         let after = server_now_ms(&mut client);
         assert_eq!((reply.field("state").text(), reply.field("attempt").int()), ("retrying".into(), attempt));
         let due = reply.field("due").int();
-        // Jitter takes up to half of it away.
+        // Jitter subtracts up to half of it.
         assert!((before + full / 2..=after + full).contains(&due), "attempt {attempt}: {} of {full}", due - before);
     }
     assert_books_balance(&mut client, "popup");
@@ -201,7 +201,7 @@ fn redrive_all_of_many_does_not_stop_the_server(binary: &ServerBinary) {
     }
     let mut other = server.client();
     client.send("ORDER.REDRIVE popup ALL").expect("sent");
-    // Others are served while it goes on: they see some queued, and some still dead.
+    // Other clients are served during the work: they see some orders queued and some still dead.
     wait_until(DEADLINE, "it has begun", || info(&mut other, "queued") > 0);
     assert!(info(&mut other, "dead-letters") > 0, "it was not done in one go");
     assert_eq!(client.receive().expect("the reply").int(), ORDERS as i64);
@@ -274,7 +274,7 @@ fn a_stream_of_another_type_stops_nothing_that_is_due(binary: &ServerBinary) {
     client.ok("STORE.SET popup attempts 1");
     client.text("ORDER.PLACE popup o-1 c ITEMS sku-1 1");
     client.refused("WRONGTYPE", "ORDER.FAIL popup o-1 FATAL");
-    // Nobody can refuse the end of a lease.
+    // An expiring lease cannot be refused.
     claim_one(&mut client, "ORDER.CLAIM popup w LEASE 1");
     wait_until(DEADLINE, "the order is dead", || info(&mut client, "dead-letters") == 1);
     assert_eq!(client.text("GET {popup}:dead"), "mine");

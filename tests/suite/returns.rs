@@ -1,4 +1,4 @@
-//! ORDER.RETURN: of an order that is forgotten, as scrap, and more often than anybody would list.
+//! ORDER.RETURN: of a forgotten order, as scrap, and more often than an order lists.
 
 use crate::common::{
     Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, entries, info, open_store, shop_of, stock,
@@ -14,7 +14,7 @@ tests![
     an_order_of_many_returns_stays_small,
 ];
 
-/// Completes an order of c-1 and lets it be forgotten; what comes after is remembered for long.
+/// Completes an order of c-1 and waits until it is forgotten; later orders are remembered for long.
 #[track_caller]
 fn sell_and_forget(client: &mut Client, order: &str, units: u64) {
     client.ok("STORE.SET popup keep-ms 1");
@@ -43,7 +43,7 @@ fn a_forgotten_order_is_returned_by_customer_and_ref(binary: &ServerBinary) {
     assert_eq!(client.int("ORDER.RETURN popup o-old REF rma-1 CUSTOMER c-1 ITEMS sku-1 2 sku-1 1"), 3, "once");
     assert_eq!(client.digest(), digest);
     assert_eq!(stock(&mut client, "popup", "sku-1"), (17, 0, 17));
-    // One is left of the old order; the two of the new one are not for this.
+    // One unit is left of the old order; the two of the new order do not count here.
     let text = client.refused("BADSTATE", "ORDER.RETURN popup o-old CUSTOMER c-1 REF rma-2 ITEMS sku-1 2");
     assert_eq!(text, "BADSTATE customer c-1 has 1 of sku-1 from forgotten orders, not 2");
     client.refused("BADSTATE", "ORDER.RETURN popup o-old CUSTOMER c-9 REF rma-2 ITEMS sku-1 1");

@@ -1,7 +1,7 @@
 //! A short pop-up sale, from the opening to the audit, as `holdfast sale` runs it.
 
 use crate::common::{
-    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, console, stock, tests, wait_until,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, console, info, stock, tests, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -50,32 +50,27 @@ fn every_unit_is_sold_once(binary: &ServerBinary) {
     }
 }
 
-fn a_small_shop_with_one_worker_sells_out(binary: &ServerBinary) {
+/// Runs a sale of this many units in the store `popup` of a new server. Returns the server and the summary.
+fn sell(binary: &ServerBinary, units: &str, options: &[&str]) -> (Server, String) {
     let server = Server::start(binary);
     let url = format!("redis://127.0.0.1:{}", server.port());
-    let run = console::holdfast(
-        binary,
-        &["sale", "--url", &url, "--duration", "5", "--units", "100", "--workers", "1", "--consumers", "0"],
-    );
+    let run = console::holdfast(binary, &[&["sale", "--url", &url, "--units", units], options].concat());
     run.assert_success();
-    assert!(run.stdout.contains("sold 100 of 100, oversold 0, lost 0, doubled 0"), "{}", run.stdout);
-    // Its first two workers die, each with an order in hand at least.
-    assert!(told(&run.stdout, "workers") > 0, "{}", run.stdout);
+    let sold = format!("sold {units} of {units}, oversold 0, lost 0, doubled 0");
+    assert!(run.stdout.contains(&sold), "{}", run.stdout);
     assert_books_balance(&mut server.client(), "popup");
+    (server, run.stdout)
+}
+
+fn a_small_shop_with_one_worker_sells_out(binary: &ServerBinary) {
+    let (_server, summary) = sell(binary, "100", &["--duration", "5", "--workers", "1", "--consumers", "0"]);
+    // Its first two workers die, each with at least one order.
+    assert!(told(&summary, "workers") > 0, "{summary}");
 }
 
 fn payments_that_often_fail_leave_nothing_unsold(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let url = format!("redis://127.0.0.1:{}", server.port());
-    let run = console::holdfast(
-        binary,
-        &["sale", "--url", &url, "--duration", "6", "--units", "300", "--payment-failures", "50", "--seed", "3"],
-    );
-    run.assert_success();
-    assert!(run.stdout.contains("sold 300 of 300, oversold 0, lost 0, doubled 0"), "{}", run.stdout);
-    let mut client = server.client();
-    assert!(client.get("STORE.INFO popup").field("dead").int() > 0, "nothing died:\n{}", run.stdout);
-    assert_books_balance(&mut client, "popup");
+    let (server, summary) = sell(binary, "300", &["--duration", "6", "--payment-failures", "50", "--seed", "3"]);
+    assert!(info(&mut server.client(), "dead") > 0, "nothing died:\n{summary}");
 }
 
 /// The first number of a line of the summary.
@@ -119,7 +114,7 @@ fn stock_that_somebody_else_adds_is_told(binary: &ServerBinary) {
     assert!(run.stdout.contains("units sold: 203, wanted 200"), "{}", run.stdout);
 }
 
-/// A reader in the counters' group that neither says NOACK nor acknowledges leaves its entry in the group's list.
+/// A reader in the counter's group that neither uses NOACK nor acknowledges leaves its entry pending.
 fn an_entry_left_in_the_counters_pending_list_is_told(binary: &ServerBinary) {
     let server = Server::start(binary);
     let url = format!("redis://127.0.0.1:{}", server.port());
@@ -147,14 +142,14 @@ fn an_interrupt_leaves_nothing_behind(binary: &ServerBinary) {
     assert_eq!(std::fs::read_dir(temp.path()).expect("the folder").count(), 0, "a folder is left");
 }
 
-/// The port of the server that a sale started in this folder, once its configuration is written.
+/// The port of the server that a sale started in this folder, once its configuration file exists.
 fn server_of(temp: &std::path::Path) -> Option<u16> {
     let first_in = |folder: &std::path::Path| Some(std::fs::read_dir(folder).ok()?.next()?.expect("an entry").path());
     let config = std::fs::read_to_string(first_in(&first_in(temp)?)?.join("server.conf")).ok()?;
     config.lines().find_map(|line| line.strip_prefix("port ")?.parse().ok())
 }
 
-/// Whether the shop has opened: the server answers, and the store is there.
+/// Whether the shop has opened: the server replies, and the store exists.
 fn opened(port: u16) -> bool {
     Client::connect(port).is_ok_and(|mut client| client.int("EXISTS popup") == 1)
 }

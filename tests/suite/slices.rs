@@ -1,8 +1,8 @@
-//! Big work in slices: audits and repairs that let others work, whatever happens to the store meanwhile.
+//! Long work in slices: audits and repairs that let other clients work, whatever happens to the store meanwhile.
 
 use crate::common::{
-    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store, place_many, stock,
-    tests, wait_until,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store, place_many, shop_of,
+    stock, tests, wait_until,
 };
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,22 +22,20 @@ tests![
     the_slice_can_be_set,
 ];
 
-/// Orders of a store that takes many slices.
+/// Orders of a store that needs many slices.
 const MANY: usize = 60_000;
 
-/// How long a reply is waited for before looking at something else.
+/// How long a reply is waited for before something else is checked.
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// A server with the store `popup` of many orders.
 fn big_store(binary: &ServerBinary) -> (Server, Client) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10_000_000);
+    let (server, mut client) = shop_of(binary, 10_000_000);
     place_many(&mut client, "popup", 0..MANY);
     (server, client)
 }
 
-/// Sends an audit, and comes back once it is on its way in the server.
+/// Sends an audit, and returns once the server has started it.
 fn start_audit(server: &Server, client: &mut Client, store: &str) -> Client {
     let mut auditor = server.client();
     auditor.send(format!("STORE.AUDIT {store}")).expect("sent");
@@ -59,7 +57,7 @@ fn an_audit_lets_others_work(binary: &ServerBinary) {
     assert!(served >= 3, "{served} commands were served while {MANY} orders were recounted");
 }
 
-/// Trades until told to stop: places, completes, cancels, reserves, commits, releases, adjusts.
+/// Trades until it is stopped: places, completes, cancels, reserves, commits, releases, adjusts.
 fn trade(mut client: Client, number: usize, stop: &AtomicBool, trades: &AtomicU64) {
     for round in 0.. {
         if stop.load(Ordering::SeqCst) {
@@ -79,7 +77,7 @@ fn trade(mut client: Client, number: usize, stop: &AtomicBool, trades: &AtomicU6
     }
 }
 
-/// Runs `work` while others trade.
+/// Runs `work` while other clients trade.
 fn under_traffic(server: &Server, work: impl FnOnce(&AtomicU64)) {
     struct Stop<'a>(&'a AtomicBool);
     impl Drop for Stop<'_> {
@@ -101,9 +99,7 @@ fn under_traffic(server: &Server, work: impl FnOnce(&AtomicU64)) {
 
 fn audits_under_traffic_are_clean(binary: &ServerBinary) {
     const AUDITS: usize = 15;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10_000_000);
+    let (server, mut client) = shop_of(binary, 10_000_000);
     client.ok("STORE.SET popup keep-ms 30");
     place_many(&mut client, "popup", 0..MANY / 4);
     under_traffic(&server, |trades| {
@@ -117,9 +113,7 @@ fn audits_under_traffic_are_clean(binary: &ServerBinary) {
 }
 
 fn repairs_under_traffic_double_nothing(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10_000_000);
+    let (server, mut client) = shop_of(binary, 10_000_000);
     place_many(&mut client, "popup", 0..3000);
     under_traffic(&server, |_| {
         for _ in 0..10 {
@@ -192,7 +186,7 @@ fn a_store_that_goes_while_it_is_audited(binary: &ServerBinary) {
         client.get(way);
         match auditor.receive().expect("a reply") {
             Reply::Error(text) => assert!(text.starts_with(b"NOSTORE"), "{way}: {}", text.escape_ascii()),
-            // Stores moved beside their streams have no streams where they are.
+            // Stores that were moved without their streams have no streams there.
             Reply::Array(_) => {}
             other => panic!("{way}: {other:?}"),
         }
@@ -221,7 +215,7 @@ fn a_primary_that_becomes_a_replica_while_it_audits(binary: &ServerBinary) {
         let mut waiting = server.client();
         waiting.send(command).expect("sent");
         client.ok(format!("REPLICAOF 127.0.0.1 {}", primary.port()));
-        // The server turns blocked callers away, or answers them.
+        // The server rejects blocked callers, or replies to them.
         let _ = waiting.receive();
         wait_until(DEADLINE, "the replica has its primary's store", || server.debug_digest() == primary.debug_digest());
         client.ok("REPLICAOF NO ONE");
@@ -251,7 +245,7 @@ fn refusals_count_in_info(binary: &ServerBinary) {
     }
 }
 
-/// However small the slices are, everything that is due is done, and the replica's slices are the primary's.
+/// However small the slices are, everything due is handled, and the replica's slices are those of the primary.
 fn the_slice_can_be_set(binary: &ServerBinary) {
     const HOLDS: usize = 500;
     let server = Server::start(binary);

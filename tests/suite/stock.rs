@@ -1,6 +1,6 @@
 //! INV.SET, ADJUST, GET, SCAN and SYNC.
 
-use crate::common::{Client, Reply, Server, ServerBinary, assert_books_balance, open_store, stock, tests};
+use crate::common::{Client, Reply, Server, ServerBinary, assert_books_balance, shop_of, stock, tests};
 use std::collections::BTreeSet;
 
 tests![
@@ -40,9 +40,7 @@ fn set_makes_store_and_sku(binary: &ServerBinary) {
 }
 
 fn set_is_absolute(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 4");
     assert_eq!(client.int("INV.SET popup sku-1 20"), 16, "a count of what is there, held units among it");
     assert_eq!(client.int("INV.SET popup sku-1 20"), 16);
@@ -50,9 +48,7 @@ fn set_is_absolute(binary: &ServerBinary) {
 }
 
 fn set_below_what_is_held_breaks_no_hold(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 4");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3");
     assert_eq!(client.int("INV.SET popup sku-1 5"), -2);
@@ -67,11 +63,9 @@ fn set_below_what_is_held_breaks_no_hold(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// More was promised than is there. Whether the promise is kept on paper or refused, no count falls below zero.
+/// More was promised than exists. Whether the promise is kept or refused, no count falls below zero.
 fn on_hand_is_never_negative(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3");
     client.int("INV.RESERVE popup h-1 ITEMS sku-1 3");
     client.int("INV.SET popup sku-1 2");
@@ -101,9 +95,7 @@ fn safety_is_not_sold(binary: &ServerBinary) {
 }
 
 fn adjust_adds_and_takes(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     assert_eq!(client.int("INV.ADJUST popup sku-1 5 REASON found"), 15);
     assert_eq!(client.int("INV.ADJUST popup sku-1 -3"), 12);
     assert_eq!(client.int("INV.ADJUST popup sku-1 -3"), 9, "without REF it applies each time");
@@ -116,9 +108,7 @@ fn adjust_adds_and_takes(binary: &ServerBinary) {
 }
 
 fn adjust_with_a_ref_applies_once(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     assert_eq!(client.int("INV.ADJUST popup sku-1 5 REF r-1"), 15);
     assert_eq!(client.int("INV.ADJUST popup sku-1 1"), 16);
     let digest = client.digest();
@@ -131,9 +121,7 @@ fn adjust_with_a_ref_applies_once(binary: &ServerBinary) {
 }
 
 fn get_of_many_with_nil_for_unknown(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 3");
     let reply = client.get("INV.GET popup sku-2 nothing sku-1 sku-2");
     let on_hand = |reply: &Reply| (*reply != Reply::Nil).then(|| reply.field("on-hand").int());
@@ -142,9 +130,7 @@ fn get_of_many_with_nil_for_unknown(binary: &ServerBinary) {
 }
 
 fn sold_counts_completed_less_returned(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let sold = |client: &mut Client| client.get("INV.GET popup sku-1").array()[0].field("sold").int();
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 3");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 2");
@@ -158,7 +144,7 @@ fn sold_counts_completed_less_returned(binary: &ServerBinary) {
     assert_eq!(stock(&mut client, "popup", "sku-1"), (5, 0, 5));
 }
 
-/// Follows a scan to its end: every id it gave, doubles among them.
+/// Iterates to the end of a scan: every id it returned, repeated ones included.
 fn scan_all(client: &mut Client, command: &str, options: &str) -> Vec<String> {
     let (mut cursor, mut found) = ("0".to_string(), Vec::new());
     loop {
@@ -240,7 +226,7 @@ fn scan_keeps_what_stays_while_skus_come(binary: &ServerBinary) {
         if cursor == "0" {
             break;
         }
-        // Enough for the store to grow under the scan, not so many that the scan never ends.
+        // Enough for the store to grow during the scan, but few enough for the scan to end.
         for _ in 0..if added < 3000 { 100 } else { 0 } {
             added += 1;
             client.int(format!("INV.SET popup new-{added} 5"));

@@ -2,7 +2,7 @@
 
 use crate::common::{
     Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store,
-    server_now_ms, stock, tests, wait_until,
+    server_now_ms, shop_of, stock, tests, wait_until,
 };
 
 tests![
@@ -127,9 +127,7 @@ fn keywords_in_any_case(binary: &ServerBinary) {
 }
 
 fn window_opens_and_closes(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 5);
+    let (_server, mut client) = shop_of(binary, 5);
     let now_ms = server_now_ms(&mut client);
     client.ok(format!("STORE.SET popup opens {}", now_ms + 3_600_000));
     let place = "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1";
@@ -147,9 +145,7 @@ fn window_opens_and_closes(binary: &ServerBinary) {
 }
 
 fn a_hold_taken_in_time_is_placed_after_closing(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 5);
+    let (_server, mut client) = shop_of(binary, 5);
     let expiry = client.int("INV.RESERVE popup h-1 ITEMS sku-1 2");
     let placed = client.text("ORDER.PLACE popup o-0 c-1 ITEMS sku-1 1");
     let now_ms = server_now_ms(&mut client);
@@ -163,9 +159,7 @@ fn a_hold_taken_in_time_is_placed_after_closing(binary: &ServerBinary) {
 }
 
 fn limit_counts_holds_and_orders(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 50);
+    let (_server, mut client) = shop_of(binary, 50);
     client.ok("STORE.SET popup limit 3");
     client.int("INV.RESERVE popup h-1 CUSTOMER c-1 ITEMS sku-1 1");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
@@ -187,11 +181,9 @@ fn limit_counts_holds_and_orders(binary: &ServerBinary) {
     assert_books_balance(&mut client, "popup");
 }
 
-/// A customer's units count longer than the order that took them is remembered.
+/// A customer's units count longer than their order is remembered.
 fn limit_counts_for_as_long_as_the_store_lives(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 50);
+    let (_server, mut client) = shop_of(binary, 50);
     client.ok("STORE.SET popup limit 1 keep-ms 1");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     client.text("ORDER.COMPLETE popup o-1");
@@ -202,9 +194,7 @@ fn limit_counts_for_as_long_as_the_store_lives(binary: &ServerBinary) {
 }
 
 fn limit_of_a_sku(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 50);
+    let (_server, mut client) = shop_of(binary, 50);
     client.int("INV.SET popup rare 50 LIMIT 1");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS rare 1 sku-1 9");
     client.refused("LIMIT", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1 rare 1");
@@ -218,14 +208,12 @@ fn limit_of_a_sku(binary: &ServerBinary) {
 }
 
 fn a_hold_turned_into_an_order_counts_once(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 50);
+    let (_server, mut client) = shop_of(binary, 50);
     client.ok("STORE.SET popup limit 1");
     client.int("INV.RESERVE popup h-1 CUSTOMER c-1 ITEMS sku-1 1");
     client.text("ORDER.PLACE popup o-1 c-1 HOLD h-1");
     client.refused("LIMIT", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
-    // A hold of nobody counts for whoever orders it.
+    // A hold without a customer counts for the customer that orders it.
     client.int("INV.RESERVE popup h-2 ITEMS sku-1 2");
     client.refused("LIMIT", "ORDER.PLACE popup o-3 c-3 HOLD h-2");
     client.get("ORDER.CANCEL popup o-1");
@@ -246,7 +234,7 @@ fn history_caps_the_complete_stream(binary: &ServerBinary) {
     }
     assert_eq!(client.int("XLEN {popup}:complete"), HISTORY);
     assert_eq!(client.int("XLEN {popup}:orders"), 0);
-    // A long one is trimmed by a few entries at once.
+    // A long stream is trimmed by a few entries at a time.
     client.ok("STORE.SET popup history 400");
     for order in ORDERS..2 * ORDERS {
         client.int("INV.ADJUST popup sku-1 1");
@@ -277,25 +265,21 @@ fn keep_busy(client: &mut Client, key: &str) {
 }
 
 fn audit_of_a_busy_store_is_clean(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 5000);
+    let (_server, mut client) = shop_of(binary, 5000);
     client.int("INV.SET popup sku-2 5000 SAFETY 10");
     keep_busy(&mut client, "popup");
     let (on_hand, held, available) = stock(&mut client, "popup", "sku-2");
     // 40 orders of a hold are completed, one unit was committed, one came back.
     assert_eq!((on_hand, held, available), (5000 - 40 * 2 - 1 + 1, 1, 5000 - 80 - 1 - 10));
     assert_books_balance(&mut client, "popup");
-    // On-hand counts may fall below what is held: that is no error in the books.
+    // On-hand counts may fall below what is held: that is not an error in the books.
     client.int("INV.RESERVE popup h-over ITEMS sku-1 100");
     assert_eq!(client.int("INV.SET popup sku-1 3"), -97);
     assert_books_balance(&mut client, "popup");
 }
 
 fn info_counts_what_there_is(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 5000);
+    let (_server, mut client) = shop_of(binary, 5000);
     client.int("INV.SET popup sku-2 5000 SAFETY 10");
     keep_busy(&mut client, "popup");
     let info = client.get("STORE.INFO popup");
@@ -312,9 +296,7 @@ fn info_counts_what_there_is(binary: &ServerBinary) {
 }
 
 fn info_tells_what_is_due_and_how_long_orders_wait(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     let info = |client: &mut Client, name: &str| client.get("STORE.INFO popup").field(name);
     assert_eq!(info(&mut client, "oldest-waiting-ms").int(), 0);
     assert_eq!(info(&mut client, "next-due"), Reply::Nil);
@@ -342,7 +324,7 @@ fn drop_removes_store_and_streams(binary: &ServerBinary) {
     client.get("STORE.DROP popup");
     assert_eq!(client.get("KEYS *").texts(), ["{popup}:mine"]);
     client.refused("NOSTORE", "STORE.INFO popup");
-    // A store of the same name begins anew, with nothing of the old one.
+    // A new store of the same name has nothing of the old one.
     open_store(&mut client, "popup", 7);
     client.refused("NOORDER", "ORDER.GET popup o-2");
     client.text("ORDER.PLACE popup o-2 c-9 ITEMS sku-1 7");
@@ -373,9 +355,7 @@ fn drop_of_a_big_store_does_not_block(binary: &ServerBinary) {
 }
 
 fn drop_in_multi_runs_to_its_end(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 5);
+    let (_server, mut client) = shop_of(binary, 5);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     client.ok("MULTI");
     for command in ["STORE.AUDIT popup", "STORE.REPAIR popup", "STORE.DROP popup", "EXISTS popup {popup}:orders"] {
@@ -388,15 +368,14 @@ fn drop_in_multi_runs_to_its_end(binary: &ServerBinary) {
     assert!(!replies[2].is_error(), "drop: {:?}", replies[2]);
     assert_eq!(replies[3].int(), 0, "keys after the drop");
     open_store(&mut client, "popup", 5);
-    let script = "return {redis.call('STORE.AUDIT', KEYS[1]), redis.call('STORE.REPAIR', KEYS[1]), redis.call('STORE.DROP', KEYS[1])}";
+    let call = |name: &str| format!("redis.call('STORE.{name}', KEYS[1])");
+    let script = format!("return {{{}}}", ["AUDIT", "REPAIR", "DROP"].map(call).join(", "));
     client.get(cmd!["EVAL", script, 1, "popup"]);
     assert_eq!(client.int("EXISTS popup"), 0);
 }
 
 fn stores_are_apart(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 5);
+    let (_server, mut client) = shop_of(binary, 5);
     open_store(&mut client, "shop:{42}", 6);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     client.text("ORDER.PLACE shop:{42} o-1 c-2 ITEMS sku-1 2");
@@ -407,7 +386,7 @@ fn stores_are_apart(binary: &ServerBinary) {
     assert_eq!(keys, ["popup", "shop:{42}", "shop:{42}:orders", "{popup}:orders"]);
 }
 
-/// WATCH on the store and on its streams notices commands and deadlines, and nothing that changed nothing.
+/// WATCH on the store and its streams notices commands and deadlines, but not a command that changed nothing.
 fn watch_sees_every_change(binary: &ServerBinary) {
     let server = Server::start(binary);
     let (mut client, mut other) = (server.client(), server.client());

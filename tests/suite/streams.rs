@@ -1,8 +1,8 @@
-//! The streams of a store: what is in them, who is woken by them, and what an outsider can do to them.
+//! The streams of a store: their entries, the readers they wake, and what another client can do to them.
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, ids_of, open_store,
-    server_now_ms, tests, wait_until,
+    server_now_ms, shop_of, tests, wait_until,
 };
 use std::time::Duration;
 
@@ -27,13 +27,11 @@ const ORDERS: &str = "{popup}:orders";
 const COMPLETE: &str = "{popup}:complete";
 const JOURNAL: &str = "{popup}:journal";
 
-/// How long a blocked caller is watched to be sure that nothing comes.
+/// How long a blocked caller is watched to be sure that it gets nothing.
 const SILENCE: Duration = Duration::from_millis(30);
 
 fn orders_entries(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.int("INV.SET popup sku-2 10");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2 sku-2 1");
     client.text(cmd![
@@ -65,9 +63,7 @@ fn orders_entries(binary: &ServerBinary) {
 }
 
 fn complete_entries(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     client.text("ORDER.PLACE popup o-2 c-2 DATA {} ITEMS sku-1 1");
     let placed_ms: Vec<i64> = entries(&mut client, ORDERS).iter().map(|entry| entry.ms()).collect();
@@ -88,7 +84,7 @@ fn complete_entries(binary: &ServerBinary) {
     }
 }
 
-/// The journal, an entry a line: kind sku delta on-hand held ref reason.
+/// The journal, one entry in each line: kind sku delta on-hand held ref reason.
 fn journal(client: &mut Client) -> Vec<String> {
     let line = |entry: &crate::common::Entry| {
         assert_eq!(entry.names(), ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"]);
@@ -98,8 +94,8 @@ fn journal(client: &mut Client) -> Vec<String> {
     entries(client, JOURNAL).iter().map(line).collect()
 }
 
-/// Delta, by kind: `set`, `adjust`, `sync` and `return` move on_hand; `reserve` and `place` add to held; `release`,
-/// `expire` and `cancel` take from held; `commit` and `complete` take from both.
+/// Delta, by kind: `set`, `adjust`, `sync` and `return` change on-hand; `reserve` and `place` add to held; `release`,
+/// `expire` and `cancel` subtract from held; `commit` and `complete` subtract from both.
 fn journal_entries(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
@@ -158,9 +154,7 @@ fn journal_is_capped(binary: &ServerBinary) {
 }
 
 fn journal_is_off_by_default(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (_server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 4");
     client.text("ORDER.COMPLETE popup o-1");
     assert_eq!(client.int(format!("EXISTS {JOURNAL}")), 0);
@@ -178,16 +172,14 @@ fn streams_share_the_slot_of_the_store(binary: &ServerBinary) {
     assert_eq!(client.int("DBSIZE"), 6);
 }
 
-/// Waits until so many callers are blocked in the server.
+/// Waits until this many callers are blocked in the server.
 #[track_caller]
 fn wait_for_blocked(client: &mut Client, count: usize) {
     wait_until(DEADLINE, "the callers are blocked", || client.info("clients", "blocked_clients") == count.to_string());
 }
 
 fn blocked_group_reader_is_woken(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (server, mut client) = shop_of(binary, 10);
     client.ok(format!("XGROUP CREATE {ORDERS} workers $ MKSTREAM"));
     let mut worker = server.client();
     worker.send(format!("XREADGROUP GROUP workers w-1 BLOCK 0 STREAMS {ORDERS} >")).expect("sent");
@@ -200,9 +192,7 @@ fn blocked_group_reader_is_woken(binary: &ServerBinary) {
 
 fn blocked_readers_are_woken_in_turn(binary: &ServerBinary) {
     const WORKERS: usize = 5;
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (server, mut client) = shop_of(binary, 10);
     client.ok(format!("XGROUP CREATE {ORDERS} workers $ MKSTREAM"));
     let mut workers: Vec<Client> = Vec::new();
     for number in 0..WORKERS {
@@ -218,9 +208,7 @@ fn blocked_readers_are_woken_in_turn(binary: &ServerBinary) {
 }
 
 fn blocked_reader_of_complete_is_woken(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 10);
+    let (server, mut client) = shop_of(binary, 10);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 4");
     let mut follower = server.client().resp3();
     follower.send(format!("XREAD BLOCK 0 STREAMS {COMPLETE} {JOURNAL} 0 0")).expect("sent");
@@ -242,7 +230,7 @@ fn blocked_reader_of_the_journal_is_woken_by_an_expiry(binary: &ServerBinary) {
     assert!(server_now_ms(&mut client) >= deadline_ms);
 }
 
-/// Workers need no commands of their own: a consumer group and ORDER.COMPLETE do.
+/// Workers need no commands of the module to read: a consumer group and ORDER.COMPLETE are enough.
 fn workers_by_consumer_group(binary: &ServerBinary) {
     const COUNT: usize = 50;
     let server = Server::start(binary);
@@ -287,9 +275,7 @@ fn events(subscriber: &mut Client, count: usize) -> Vec<String> {
 }
 
 fn keyspace_events(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let mut client = server.client();
-    open_store(&mut client, "popup", 100);
+    let (server, mut client) = shop_of(binary, 100);
     let mut subscriber = subscriber(&server);
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 2");
     assert_eq!(events(&mut subscriber, 1), ["order.placed"]);

@@ -1,4 +1,4 @@
-//! Samples in RedisTimeSeries, with the real module; and a sale that goes on whatever that does.
+//! Samples in RedisTimeSeries, with the real module; and a sale that continues whatever that module does.
 
 use crate::common::{
     Client, DEADLINE, Entry, Reply, Server, ServerBinary, entries, open_store, stack, stock, tests, wait_until,
@@ -16,7 +16,7 @@ tests![
 
 const METRICS: &str = "{popup}:metrics";
 
-/// A store `popup` of a hundred units, samples as often as may be.
+/// A store `popup` of a hundred units that takes samples as often as possible.
 fn shop(binary: &ServerBinary, config: &[&str]) -> (Server, Client) {
     let server = Server::with(binary, &[&["holdfast.sample-ms 20"], config].concat());
     let mut client = server.client();
@@ -25,7 +25,7 @@ fn shop(binary: &ServerBinary, config: &[&str]) -> (Server, Client) {
     (server, client)
 }
 
-/// The samples, once the last one has so many orders placed.
+/// The samples, once the last one has this many orders placed.
 #[track_caller]
 fn samples_to(client: &mut Client, placed: usize) -> Vec<Entry> {
     let mut samples = Vec::new();
@@ -60,7 +60,7 @@ fn a_sample_goes_to_a_series_for_each_number(binary: &ServerBinary) {
         let samples = samples_to(&mut client, 3);
         for field in samples[0].names() {
             let wanted: Vec<_> = samples.iter().map(|sample| (sample.ms(), sample.text(field))).collect();
-            // The first samples may be from before `metrics` was set: the series have those too.
+            // The first samples may be older than the setting `metrics`: the series have those too.
             let points = points(&mut client, field);
             assert!(points.ends_with(&wanted), "{field}: {points:?}, and not {wanted:?}");
         }
@@ -69,7 +69,7 @@ fn a_sample_goes_to_a_series_for_each_number(binary: &ServerBinary) {
         assert_eq!(client.get("TS.QUERYINDEX store=popup metric=in-work").texts(), ["{popup}:ts:in-work"]);
         assert_eq!((done(&mut client, "loaded"), done(&mut client, "errors")), (1, 0));
         assert!(done(&mut client, "written") >= (samples.len() * series.len()) as i64);
-        // A store that goes leaves its series: they are what is looked at afterwards.
+        // A deleted store leaves its series, so that they can be read afterwards.
         client.ok("STORE.DROP popup");
         assert_eq!(client.get("TS.QUERYINDEX store=popup").texts().len(), series.len());
     }
@@ -147,7 +147,7 @@ fn a_full_server_gets_no_numbers_and_goes_on_selling(binary: &ServerBinary) {
         samples_to(&mut client, 1);
         wait_until(DEADLINE, "the series are there", || done(&mut client, "written") > 0);
         client.ok("CONFIG SET maxmemory 1");
-        // What gives units back is allowed on a full server.
+        // Commands that release units are allowed while memory is full.
         client.int("ORDER.CANCEL popup o-1");
         wait_until(DEADLINE, "it is counted", || done(&mut client, "errors") > 0);
         assert_eq!(stock(&mut client, "popup", "sku-1"), (100, 0, 100));

@@ -1,4 +1,4 @@
-//! `popup` and `{popup}` would have the same streams: whichever came second writes to none, and says so.
+//! `popup` and `{popup}` would have the same streams: the one that came second writes to none, and says so.
 
 use crate::common::{
     Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, entries, open_store, server_now_ms, stock,
@@ -16,12 +16,12 @@ tests![
 
 const STREAMS: [&str; 3] = ["{popup}:orders", "{popup}:dead", "{popup}:journal"];
 
-/// Every entry of the streams there are.
+/// Every entry of the existing streams.
 fn written(client: &mut Client) -> Vec<Vec<String>> {
     STREAMS.map(|stream| entries(client, stream).into_iter().map(|entry| entry.id).collect()).to_vec()
 }
 
-/// `popup` sells; what else there is comes from `other`, which has an order, and a hold and a lease that end soon.
+/// `popup` sells; the second store comes from `other`, which has an order, and a hold and a lease that expire soon.
 fn two_stores(client: &mut Client) {
     for key in ["popup", "other"] {
         open_store(client, key, 10);
@@ -32,7 +32,7 @@ fn two_stores(client: &mut Client) {
     client.get("ORDER.CLAIM other w-1 LEASE 150");
 }
 
-/// What comes second can be read, refuses to be written, does what is due, and leaves the streams alone.
+/// The second store can be read, refuses writes, acts on its deadlines, and does not touch the streams.
 #[track_caller]
 fn assert_leaves_streams_alone(client: &mut Client, second: &str, first: &str) {
     let before = written(client);
@@ -57,7 +57,7 @@ fn assert_leaves_streams_alone(client: &mut Client, second: &str, first: &str) {
     });
     assert_books_balance(client, second);
     assert_eq!(written(client), before);
-    // The first one goes on as if nothing had been.
+    // The first one continues as before.
     client.text(format!("ORDER.PLACE {first} o-next c-1 ITEMS sku-1 1"));
     assert_eq!(client.int(format!("STORE.REPAIR {first}")), 0);
     assert_books_balance(client, first);
@@ -91,7 +91,7 @@ fn a_store_renamed_to_the_twin_writes_to_no_stream(binary: &ServerBinary) {
     two_stores(&mut client);
     client.ok("RENAME other {popup}");
     assert_leaves_streams_alone(&mut client, "{popup}", "popup");
-    // Dropping it drops no stream.
+    // Dropping it deletes no stream.
     let before = written(&mut client);
     client.ok("STORE.DROP {popup}");
     assert_eq!(written(&mut client), before);
@@ -119,7 +119,7 @@ fn a_store_restored_under_the_twin_writes_to_no_stream(binary: &ServerBinary) {
     client.ok("SELECT 0");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     client.ok("SELECT 3");
-    // Back again, now with a name of its own in between.
+    // Back again, with a name of its own in between.
     client.ok("RENAME {popup} other");
     client.int("MOVE other 0");
     client.ok("SELECT 0");
@@ -136,7 +136,7 @@ fn the_second_is_free_once_the_first_is_gone(binary: &ServerBinary) {
     client.text("ORDER.PLACE {popup} o-2 c-1 ITEMS sku-1 1");
     assert!(entries(&mut client, "{popup}:orders").iter().any(|entry| entry.text("order") == "o-2"));
     client.int("STORE.REPAIR {popup}");
-    // It has the streams now: who comes back is the second.
+    // It has the streams now: a store that comes back is the second.
     client.ok("RENAME elsewhere popup");
     client.refused_naming("ERR", "{popup}", "ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
     client.text("ORDER.PLACE {popup} o-3 c-1 ITEMS sku-1 1");
@@ -167,7 +167,7 @@ fn which_came_second_is_known_after_a_restart_and_on_a_replica(binary: &ServerBi
     }
 }
 
-/// A store whose key has no streams at all, or another's: the primary does what is due, and so does the replica.
+/// A store whose key has no streams, or another store's: the primary acts on deadlines, and the replica follows.
 fn a_replica_follows_a_store_without_streams(binary: &ServerBinary) {
     for key in ["a}b", "{popup}"] {
         let server = Server::start(binary);

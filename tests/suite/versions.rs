@@ -1,8 +1,9 @@
-//! Files that earlier versions wrote: each of them has to load for ever.
+//! Files that earlier versions wrote must load in all later versions.
 //!
-//! `tests/data/version-1.rdb` has the store of [`open_full_store`] and a lock, in version 1 of the image, as Redis 7.0.15
-//! wrote it. After a change of the image's version, add a file of the new one with `HOLDFAST_WRITE_FIXTURE=<path> cargo
-//! test --test suite -- versions::`, run on the oldest server of the matrix, and leave the old one where it is.
+//! `tests/data/version-1.rdb` has the store of [`open_full_store`] and a lock, in version 1 of the image, as Redis
+//! 7.0.15 wrote it. After a change of the image's version, add a file of the new one with
+//! `HOLDFAST_WRITE_FIXTURE=<path> cargo test --test suite -- versions::`, run on the oldest server of the matrix, and
+//! leave the old one where it is.
 
 use crate::common::{Client, Reply, Server, ServerBinary, assert_books_balance, entries, tests};
 use crate::persistence::open_full_store;
@@ -12,10 +13,11 @@ tests![a_file_of_version_1_loads, what_version_1_remembered_of_calls_and_returns
 
 const VERSION_1: &str = "tests/data/version-1.rdb";
 
-/// Calls with several items, under REFs and without, and an order of 151 returns; nothing in it is ever forgotten.
+/// Calls with several items, with and without REF, and an order of 151 returns; nothing in it is ever forgotten.
 const VERSION_1_RETURNS: &str = "tests/data/version-1-returns.rdb";
 
-/// A replica whose primary is nowhere: it has what is in the file, and acts on none of the deadlines that passed since.
+/// A replica whose primary cannot be reached: it has what is in the file, and acts on no deadline that has passed
+/// since.
 fn frozen(binary: &ServerBinary, file: &Path) -> Server {
     let mut server = Server::with(binary, &["replicaof 127.0.0.1 1"]);
     server.kill9();
@@ -24,7 +26,7 @@ fn frozen(binary: &ServerBinary, file: &Path) -> Server {
     server
 }
 
-/// What a store tells of itself that does not depend on when it was made.
+/// What a store replies that does not depend on when it was made.
 fn told(client: &mut Client) -> Vec<String> {
     const OF_THE_DAY: [&str; 3] = ["oldest-waiting-ms", "next-due", "bytes"];
     let mut told = Vec::new();
@@ -54,8 +56,8 @@ fn told(client: &mut Client) -> Vec<String> {
     told
 }
 
-/// What was called under a REF before the upgrade is answered as it was then, and changes nothing. Nothing is swept on a
-/// replica, so that the REFs are still there.
+/// Calls with a REF from before the upgrade get the same reply as then, and change nothing. A replica acts on no
+/// deadlines, so that the REFs are still there.
 fn knows_its_refs(old: &mut Client) {
     old.ok("CONFIG SET replica-read-only no");
     let digest = old.digest();
@@ -95,7 +97,7 @@ fn a_file_of_version_1_loads(binary: &ServerBinary) {
     }
     assert_eq!(old.get("LOCK.GET doc").field("owner").text(), "owner-1");
     knows_its_refs(&mut old);
-    // It goes on from there: what is due by now is done, and it sells.
+    // It continues from there: everything due by now is handled, and it sells.
     old.ok("REPLICAOF NO ONE");
     old.text("ORDER.PLACE popup after c-new ITEMS sku-1 1");
     assert_books_balance(&mut old, "popup");
@@ -121,7 +123,7 @@ fn what_version_1_remembered_of_calls_and_returns_is_known(binary: &ServerBinary
     }
     assert_eq!(client.text("INV.SYNC popup erp 7 ITEMS sku-3 3 sku-2 900"), "DUPLICATE");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 400 sku-2 400");
-    // Which command a REF was of, the file does not say: it is refused rather than applied.
+    // The file does not say which command a REF belonged to: it is refused rather than applied.
     client.refused("MISMATCH", "INV.ADJUST popup sku-1 1 REF rma-1");
     client.refused("MISMATCH", "INV.COMMIT popup h-1 REF rma-2 ITEMS sku-2 1");
     assert_eq!(client.digest(), digest);

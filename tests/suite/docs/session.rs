@@ -1,4 +1,4 @@
-//! A session that a document shows, held in a real `redis-cli`: what is typed, and what is seen.
+//! A session that a document shows, run in a real `redis-cli`: what is typed, and what is shown.
 
 use crate::common::wait_until;
 use regex::Regex;
@@ -35,14 +35,14 @@ pub fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
-/// A time, a token: a number of so many digits is another one in each run.
+/// A time or a token: a number with this many digits differs in each run.
 const LARGE_DIGITS: usize = 13;
-/// Numbers of any size that are another one in each run, by the line before them.
+/// Numbers of any size that differ in each run, by the line before them.
 const DURATIONS: &[&str] = &["\"took-ms\""];
-/// A line that stands for one or more that are not shown.
+/// A line that stands for one or more lines that are not shown.
 const LEFT_OUT: &str = "…";
 
-/// Numbers of a document, and what they were in this run.
+/// Numbers of the document, and their values in this run.
 #[derive(Clone, Debug, Default)]
 pub struct Known(BTreeMap<String, String>);
 
@@ -75,7 +75,8 @@ impl Known {
         }
     }
 
-    /// Binds a number of the document to one of this run: what is the same is so in both, and what differs too.
+    /// Binds a number of the document to one of this run: equal numbers must be equal in both, and different ones
+    /// different.
     fn bind(&mut self, shown: &str, seen: &str) -> bool {
         match self.0.get(shown) {
             Some(known) => known == seen,
@@ -113,7 +114,7 @@ impl Known {
         pairs.all(|(place, (shown, seen))| (is_duration && place == last) || self.agree(shown.as_str(), seen.as_str()))
     }
 
-    /// Whether the lines of a reply are those of this run; and what is known then.
+    /// Whether the lines of a reply are those of this run; also returns what is known then.
     fn agree_on(&self, shown: &[String], seen: &[String], before: Option<&str>) -> Option<Known> {
         let Some((line, rest)) = shown.split_first() else { return seen.is_empty().then(|| self.clone()) };
         if line.trim() == LEFT_OUT {
@@ -125,7 +126,7 @@ impl Known {
         agree.then(|| known.agree_on(rest, others, Some(line.trim_end())))?
     }
 
-    /// Times and tokens of the document are in the order in which they came.
+    /// Checks that times and tokens of the document are in the order in which they came.
     pub fn assert_in_order(&self) -> Result<(), String> {
         let mut last: BTreeMap<usize, (&str, &str)> = BTreeMap::new();
         for (shown, seen) in self.0.iter().filter(|(shown, _)| !shown.contains('-')) {
@@ -139,23 +140,23 @@ impl Known {
     }
 }
 
-/// Holds the sessions of a document.
+/// Runs the sessions of a document.
 pub struct Sessions<'a> {
     pub name: &'a str,
     pub port: u16,
-    /// A command that has not come back by then hangs.
+    /// A command without a reply by then hangs.
     pub patience: Duration,
     pub known: Known,
 }
 
-/// What is typed stands behind this.
+/// The prompt before a command.
 pub const PROMPT: &str = "> ";
 
 impl Sessions<'_> {
-    /// Types the commands of a block one after the other, and compares what is seen with what is shown.
+    /// Types the commands of a block one after the other, and compares the output with the document.
     ///
     /// # Errors
-    /// Where and how they differ.
+    /// Where and how the output differs.
     pub fn hold(&mut self, block: &Block) -> Result<(), String> {
         let mut start = 0;
         while start < block.lines.len() {
@@ -172,7 +173,7 @@ impl Sessions<'_> {
 
     fn compare(&mut self, place: &str, typed: &str, shown: &[String]) -> Result<(), String> {
         let sent = self.known.told(typed).map_err(|text| format!("{place}: {typed}: {text}"))?;
-        // Nobody types two commands within a millisecond: each has a time of its own.
+        // Nobody types two commands within a millisecond: each gets a time of its own.
         let typed_at = Instant::now();
         wait_until(self.patience, "a millisecond is over", || typed_at.elapsed() > Duration::from_millis(1));
         let began = Instant::now();
@@ -218,7 +219,7 @@ impl Sessions<'_> {
             reader.is_finished() || began.elapsed() > self.patience
         });
         let hangs = !reader.is_finished();
-        // It has ended, or waits for a reply for ever.
+        // It has ended, or waits for a reply forever.
         let _ = child.kill();
         let _ = child.wait();
         let text = reader.join().map_err(|_| "the reader of redis-cli's output panicked")?;

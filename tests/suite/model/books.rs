@@ -1,10 +1,10 @@
-//! The model: what the contract says, in the plainest way there is.
+//! The model: what the contract says, written in the simplest way.
 
 use super::calls::{Call, Items, SKUS};
 use crate::common::Reply;
 use std::collections::BTreeMap;
 
-/// What a call should be answered with.
+/// The expected reply of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expected {
     Int(i64),
@@ -12,9 +12,9 @@ pub enum Expected {
     Refused(&'static str),
     /// A string that was given before.
     Text(String),
-    /// A string, whatever it is.
+    /// Any string.
     NewText,
-    /// A time, whatever it is.
+    /// Any time.
     NewTime,
     /// OK.
     Done,
@@ -87,14 +87,14 @@ impl Books {
         }
     }
 
-    /// Does a call; says what it should be answered with.
+    /// Does a call and returns the expected reply.
     pub fn apply(&mut self, call: &Call) -> Expected {
         match call {
             Call::Limit(limit) => {
                 self.limit = *limit;
                 Expected::Done
             }
-            // Nothing more and nothing less is no adjustment.
+            // A delta of 0 is not an adjustment.
             Call::Adjust { delta: 0, .. } => Expected::Refused("ERR"),
             Call::Adjust { sku, delta, reference } => self.with_reference(call, *reference, |books| {
                 let sku = &mut books.skus[*sku];
@@ -115,7 +115,7 @@ impl Books {
         }
     }
 
-    /// Notes what only the server knows: times and ids of entries.
+    /// Notes what only the server decides: times and ids of entries.
     pub fn learn(&mut self, call: &Call, reply: &Reply) {
         match (call, reply) {
             (Call::Reserve { hold, .. }, Reply::Int(time)) => {
@@ -131,8 +131,8 @@ impl Books {
         }
     }
 
-    /// A REF answers the same call with its first reply, and no other call. It is remembered with a call that changed
-    /// something: `run` gives the reply and whether it did.
+    /// A REF gets the first reply for the same call, and refuses another call. It is remembered with a call that
+    /// changed something: `run` returns the reply and whether something changed.
     fn with_reference(
         &mut self,
         call: &Call,
@@ -150,7 +150,7 @@ impl Books {
         reply.map_or_else(Expected::Refused, |(reply, _)| Expected::Int(reply))
     }
 
-    /// Whether a customer may have more, and whether that is there.
+    /// Whether a customer may have more, and whether it is available.
     fn check(&self, customer: Option<u8>, items: &Items) -> Result<(), &'static str> {
         self.check_limit(customer, items)?;
         let short = |(sku, units): &(usize, i64)| self.skus[*sku].on_hand - self.skus[*sku].held < *units;
@@ -182,7 +182,7 @@ impl Books {
     fn sell_units(&mut self, items: &Items) {
         for (sku, units) in items {
             let sku = &mut self.skus[*sku];
-            // A count may have been corrected to less than was promised: what is sold all the same leaves nothing there.
+            // A count may have been set below what was promised: units sold beyond it leave 0.
             sku.on_hand = (sku.on_hand - units).max(0);
             (sku.held, sku.sold) = (sku.held - units, sku.sold + units);
         }
@@ -209,7 +209,7 @@ impl Books {
         Expected::NewTime
     }
 
-    /// COMMIT or RELEASE: units left, and whether that changed anything; or why not.
+    /// COMMIT or RELEASE: units left and whether that changed anything, or the refusal.
     fn close(&mut self, call: &Call) -> Result<(i64, bool), &'static str> {
         let Call::Close { hold: id, commit, items, .. } = call else { unreachable!("a call of another kind") };
         let bare = Call::Close { hold: *id, commit: *commit, reference: None, items: items.clone() };
@@ -353,7 +353,7 @@ impl Books {
         self.skus[SKUS.iter().position(|sku| *sku == name).expect("a SKU of the model")]
     }
 
-    /// A SKU's (on_hand, held, available).
+    /// A SKU's (on-hand, held, available).
     pub fn stock(&self, name: &str) -> (i64, i64, i64) {
         let sku = self.sku(name);
         (sku.on_hand, sku.held, sku.on_hand - sku.held)

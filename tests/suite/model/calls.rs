@@ -1,4 +1,4 @@
-//! The calls a run is made of. There are few ids, so that calls meet: retries, other content, ended things.
+//! The calls of a run. There are only a few ids, so that calls meet: retries, other content, ended things.
 
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
-//! Random calls, checked one by one against a model of the contract: a few dozen lines of maps that know no server.
+//! Random calls, checked one by one against a model of the contract: a few dozen lines of maps without a server.
 //!
-//! After each run the server is asked for everything the model knows; a restored copy and a replica must agree with it.
+//! After each run everything that the model knows is read from the server; a restored copy and a replica must agree.
 
 mod books;
 mod calls;
@@ -53,7 +53,7 @@ fn run(server: &Server, replica: &Server, calls: &[Call]) {
     wait_until(DEADLINE, "the replica has the same digest", || reader.digest() == client.digest());
 }
 
-/// Everything the model knows, asked of the server.
+/// Reads everything that the model knows from the server.
 fn compare(client: &mut Client, books: &Books) {
     for sku in SKUS {
         assert_eq!(stock(client, "popup", sku), books.stock(sku), "{sku}");
