@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -20,6 +21,7 @@ const PANICKED: i32 = 101;
 static PROCESSES: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 static HOOKS: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
 static RUN_DIR: OnceLock<PathBuf> = OnceLock::new();
+static EXITING: OnceLock<ThreadId> = OnceLock::new();
 static INTERRUPT_CODE: AtomicI32 = AtomicI32::new(INTERRUPTED);
 
 fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
@@ -44,8 +46,13 @@ pub fn end_on_panic() {
     }));
 }
 
-/// Runs the hooks, ends all processes, removes the folder of this run, and ends the program with `code`.
+/// Runs the hooks, ends all processes, removes the folder of this run, and ends the program with `code`. The first
+/// thread to call this decides the code: another one, whose server was killed by it, waits for the end.
 pub fn exit(code: i32) -> ! {
+    let this = std::thread::current().id();
+    while *EXITING.get_or_init(|| this) != this {
+        std::thread::park();
+    }
     run_hooks();
     for pid in std::mem::take(&mut *lock(&PROCESSES)) {
         kill_and_reap(pid);

@@ -1,5 +1,7 @@
 //! The ways an order can take from placed to completed, command by command, and what must be left of it at the end.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use redis::{Cmd, Connection, FromRedisValue, RedisResult, Value, cmd};
@@ -172,21 +174,27 @@ pub struct WireLives<'a> {
     flow: Flow,
     scripts: &'a Scripts,
     wire: Wire,
+    /// What places the orders, encoded beforehand; and how many each places.
+    places: Vec<(Batch, u64)>,
 }
 
 impl WireLives<'_> {
-    /// A client for a flow that is not on Node.
-    pub fn new(flow: Flow, scripts: &Scripts, wire: Wire) -> WireLives<'_> {
-        WireLives { flow, scripts, wire }
+    /// A client for a flow that is not on Node, which takes orders 0 to `orders` - 1 through their lives, `batch` at a
+    /// time.
+    pub fn new(flow: Flow, scripts: &Scripts, wire: Wire, orders: u64, batch: u64) -> WireLives<'_> {
+        let part = |first: u64| first..orders.min(first + batch);
+        let place = |numbers: Range<u64>| numbers.map(|n| place(flow, scripts, n)).collect();
+        let firsts = (0..orders).step_by(batch as usize);
+        let places = firsts.map(|first| (place(part(first)), part(first).end - first)).collect();
+        WireLives { flow, scripts, wire, places }
     }
 
-    /// Takes orders 0 to `orders` - 1 through their lives, `batch` at a time. Fails when the server answers with an
-    /// error, or hands out other than was placed.
-    pub fn run(&mut self, orders: u64, batch: u64) -> Result<()> {
+    /// Takes all orders through their lives. Fails when the server answers with an error, or hands out other than was
+    /// placed.
+    pub fn run(&mut self) -> Result<()> {
         let mut held = Vec::new();
-        for first in (0..orders).step_by(usize::try_from(batch)?) {
-            let count = batch.min(orders - first);
-            self.wire.exchange(&(first..first + count).map(|n| self.place(n)).collect())?;
+        for (batch, count) in std::mem::take(&mut self.places) {
+            self.wire.exchange(&batch)?;
             held = match held.is_empty() {
                 true => self.claim(count)?,
                 false => self.complete_and_claim(&held)?,
@@ -197,15 +205,6 @@ impl WireLives<'_> {
             }
         }
         self.complete(&held)
-    }
-
-    fn place(&self, n: u64) -> Cmd {
-        match self.flow {
-            Flow::Ping => cmd("PING"),
-            Flow::Lua => script(&self.scripts.place, n, Some(QUEUE_LIST)),
-            Flow::Streams => Case::Xadd.command(n, ""),
-            _ => Case::Place.command(n, ""),
-        }
     }
 
     /// Claims as many as there must be.
@@ -233,6 +232,15 @@ impl WireLives<'_> {
         let next = |reply| <(Value, Option<Value>)>::from_redis_value(reply).map(|(_, next)| next);
         let next = replies.into_iter().map(next).collect::<Result<Vec<_>, _>>()?;
         next.into_iter().flatten().map(Held::of).collect()
+    }
+}
+
+fn place(flow: Flow, scripts: &Scripts, n: u64) -> Cmd {
+    match flow {
+        Flow::Ping => cmd("PING"),
+        Flow::Lua => script(&scripts.place, n, Some(QUEUE_LIST)),
+        Flow::Streams => Case::Xadd.command(n, ""),
+        _ => Case::Place.command(n, ""),
     }
 }
 

@@ -130,9 +130,9 @@ impl Bench {
 }
 
 fn measure_wire(subject: &Subject, scripts: &Scripts, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
-    let mut lives = WireLives::new(flow, scripts, subject.wire()?);
+    let mut lives = WireLives::new(flow, scripts, subject.wire()?, orders, batch);
     let meter = Meter::start(subject, std::process::id())?;
-    lives.run(orders, batch)?;
+    lives.run()?;
     meter.stop(subject, orders, None)
 }
 
