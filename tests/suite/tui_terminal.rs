@@ -86,7 +86,7 @@ fn without_colours(binary: &ServerBinary) {
     let url = format!("redis://127.0.0.1:{}", server.port());
     let arguments = ["watch", "--tui", "--url", &url];
     let terminal = Terminal::start(binary, &arguments, MIDDLE, &[("NO_COLOR", "1")]);
-    terminal.wait_for_all(&["▲ OVERSOLD", "Oversold by", "▓ Set aside"]);
+    terminal.wait_for_all(&["▲ OVERSOLD", "Oversold by", "▓ Held"]);
     terminal.with_screen(|screen| {
         let all = (0..MIDDLE.1).flat_map(|row| (0..MIDDLE.0).map(move |column| (row, column)));
         let cells: Vec<_> = all.filter_map(|(row, column)| screen.cell(row, column)).collect();

@@ -2,9 +2,9 @@
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::super::model::Key;
 use super::screen::{Ask, Dialog, OrderLook, Redrive, Screen};
 use super::shop::{DeadLine, TABS, Tab};
+use crate::watch::known::model::Key;
 
 /// Lines that a page key moves.
 const PAGE: usize = 10;
@@ -177,7 +177,7 @@ fn wanted_redrive(screen: &mut Screen) -> Result<Redrive, &'static str> {
     }
     match shop.dead_line() {
         Some(DeadLine::Reason { reason, count, .. }) => Ok(Redrive::Reason(reason, count)),
-        Some(DeadLine::Order(order)) => Ok(Redrive::Order(super::super::id::bytes_of(&order.id))),
+        Some(DeadLine::Order(order)) => Ok(Redrive::Order(crate::watch::known::id::bytes_of(&order.id))),
         _ => Err("Choose a reason or an order."),
     }
 }

@@ -5,16 +5,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use super::super::id::{bytes_of, name_of};
-use super::super::link::AskError;
-use super::super::model::{Key, ServerState, StoreLine};
 use super::foreign::safe;
-use super::series::Series;
 use super::shop::Shop;
 use super::theme::Theme;
+use crate::watch::known::id::{bytes_of, name_of};
+use crate::watch::known::link::AskError;
+use crate::watch::known::model::{Key, ServerState, StoreLine};
+use crate::watch::known::series::{GAP_MS, Series};
 
-/// A store that changes is sampled once a second: after so long without a sample it is quiet.
-const QUIET_MS: i64 = 2_500;
 /// How long a note is shown.
 const NOTE_TIME: Duration = Duration::from_secs(8);
 
@@ -194,7 +192,7 @@ impl Screen {
         match (self.server.connected, self.age_ms()) {
             (false, _) if self.server.error.as_deref() == Some("connecting") => Freshness::Connecting,
             (false, _) => Freshness::Lost,
-            (true, Some(age)) if age <= QUIET_MS => Freshness::Live,
+            (true, Some(age)) if age <= GAP_MS as i64 => Freshness::Live,
             (true, _) => Freshness::Quiet,
         }
     }
@@ -223,5 +221,5 @@ impl Screen {
 
 /// A number of a store in the list; 0 where there is none.
 pub fn number(line: &StoreLine, name: &str) -> i64 {
-    line.metrics.as_ref().and_then(|sample| sample.get(name)).unwrap_or(0)
+    line.metrics.as_ref().map_or(0, |sample| sample.get(name))
 }

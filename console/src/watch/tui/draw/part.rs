@@ -7,7 +7,8 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, BorderType, Clear, Padding, Paragraph, Wrap};
 
 use super::super::foreign::fit;
-use super::super::theme::{Theme, Tone};
+use super::super::theme::Theme;
+use crate::watch::known::words::Tone;
 
 /// A space at which no line is broken.
 pub const NO_BREAK: &str = "\u{a0}";

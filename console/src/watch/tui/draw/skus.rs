@@ -4,21 +4,19 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span, Text};
 
-use super::super::super::detail::SkuLine;
 use super::super::foreign::{columns, safe};
 use super::super::format::{NONE, count};
 use super::super::screen::Screen;
 use super::super::shop::{Shop, Tab};
-use super::super::theme::{Theme, Tone};
+use super::super::theme::Theme;
 use super::part::{bar, open_panel, window};
 use super::work::padded;
+use crate::watch::known::detail::SkuLine;
+use crate::watch::known::words::{NO_SKUS, SKU_COLUMNS, SKUS_PANEL, Tone};
 
-const TITLE: &str = "Stock by SKU";
-const MEANING: &str = "Products, fewest available first: those that are out, or at their low mark, on top.";
 /// Columns of a number, and of the mark of what is out or low.
 const NUMBER: usize = 10;
 const MARK: usize = 5;
-const HEADS: [&str; 5] = ["Available", "Set aside", "On hand", "Sold", "Low mark"];
 /// A bar is drawn where it has so much room at least.
 const BAR_LEAST: usize = 8;
 
@@ -27,20 +25,19 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     let theme = screen.theme;
     let skus = shop.detail.as_ref().map(|detail| &detail.skus);
     let number = skus.map(|skus| count(skus.total)).unwrap_or_default();
-    let inside = open_panel(frame, area, theme, (TITLE, MEANING), number);
+    let inside = open_panel(frame, area, theme, SKUS_PANEL, number);
     let Some(skus) = skus else { return };
     if skus.total == 0 {
-        let none = "This store has no SKU yet. Make one: INV.SET store sku units.";
-        return frame.render_widget(Line::raw(none), inside);
+        return frame.render_widget(Line::raw(NO_SKUS), inside);
     }
     let left = skus.total - skus.shown.len() as i64;
     let [list, foot] = Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(left > 0))]).areas(inside);
     let chosen = shop.chosen_in(Tab::Stock);
     let widest = skus.shown.iter().map(|line| columns(&safe(&line.name))).max().unwrap_or(0);
-    let numbers = HEADS.len() * NUMBER + MARK + 1;
+    let numbers = SKU_COLUMNS.len() * NUMBER + MARK + 1;
     let name = widest.clamp(6, usize::from(list.width).saturating_sub(numbers).max(6));
     let shown = window(skus.shown.len(), chosen.unwrap_or(0), list.height.saturating_sub(1));
-    let heads: String = HEADS.iter().map(|head| format!("{head:>NUMBER$}")).collect();
+    let heads: String = SKU_COLUMNS.iter().map(|column| format!("{:>NUMBER$}", column.label)).collect();
     let mut rows = vec![Line::styled(format!("{:name$} {:MARK$}{heads}", "SKU", ""), theme.quiet())];
     for index in shown {
         rows.push(row(theme, &skus.shown[index], chosen == Some(index), name, list.width));
@@ -65,7 +62,7 @@ fn row(theme: Theme, sku: &SkuLine, is_chosen: bool, name: usize, all: u16) -> L
     ];
     let others = [count(sku.held), count(sku.on_hand), count(sku.sold), low];
     line.extend(others.map(|number| Span::raw(format!("{number:>NUMBER$}"))));
-    let room = usize::from(all).saturating_sub(name + MARK + 1 + HEADS.len() * NUMBER + 2).min(40);
+    let room = usize::from(all).saturating_sub(name + MARK + 1 + SKU_COLUMNS.len() * NUMBER + 2).min(40);
     let units = sku.on_hand + sku.sold;
     if room >= BAR_LEAST && units > 0 {
         line.push(Span::raw("  "));

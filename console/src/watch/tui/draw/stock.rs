@@ -8,10 +8,11 @@ use tui_big_text::{BigText, PixelSize};
 
 use super::super::format::{count, duration, percent, plural};
 use super::super::screen::Screen;
-use super::super::shop::{Numbers, Shop};
-use super::super::theme::{Theme, Tone};
-use super::super::words::{AVAILABLE_WHY, SEGMENTS};
+use super::super::shop::Shop;
+use super::super::theme::Theme;
 use super::part::panel;
+use crate::watch::known::sample::Sample;
+use crate::watch::known::words::{AVAILABLE, SEGMENTS, Shown, Tone};
 
 /// Rows of a digit that is drawn large, and its columns.
 const DIGIT_ROWS: u16 = 4;
@@ -24,7 +25,7 @@ pub const LARGE: u16 = 7;
 pub const SMALL: u16 = 5;
 
 /// What to say once nothing can be bought any more.
-pub fn sold_out_sentence(shop: &Shop, numbers: &Numbers) -> Option<String> {
+pub fn sold_out_sentence(shop: &Shop, numbers: &Sample) -> Option<String> {
     if !numbers.is_sold_out() {
         return None;
     }
@@ -43,7 +44,7 @@ pub fn sold_out_sentence(shop: &Shop, numbers: &Numbers) -> Option<String> {
 }
 
 /// Draws the card, as large as there is room.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let block = panel(theme, "Units available", String::new());
     let inside = block.inner(area);
@@ -63,7 +64,7 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
     }
 }
 
-fn small(frame: &mut Frame, area: Rect, theme: Theme, numbers: &Numbers, sold_out: Option<String>) {
+fn small(frame: &mut Frame, area: Rect, theme: Theme, numbers: &Sample, sold_out: Option<String>) {
     let [head, bar, legend] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
     let mut line = vec![
         Span::styled(count(numbers.get("available")), theme.tone(Tone::Available).patch(theme.strong())),
@@ -83,7 +84,7 @@ fn wide(
     frame: &mut Frame,
     area: Rect,
     theme: Theme,
-    numbers: &Numbers,
+    numbers: &Sample,
     (digits, width): (String, u16),
     sold_out: Option<String>,
 ) {
@@ -95,7 +96,7 @@ fn wide(
     frame.render_widget(head_of(theme, numbers, sold_out), head);
     stack(frame, bar, theme, numbers);
     frame.render_widget(Line::from(legend_of(theme, numbers).concat()), legend);
-    frame.render_widget(Line::styled(AVAILABLE_WHY, theme.quiet()), why);
+    frame.render_widget(Line::styled(AVAILABLE, theme.quiet()), why);
 }
 
 /// The number on top, all else under it.
@@ -103,7 +104,7 @@ fn tall(
     frame: &mut Frame,
     area: Rect,
     theme: Theme,
-    numbers: &Numbers,
+    numbers: &Sample,
     (digits, width): (String, u16),
     sold_out: Option<String>,
 ) {
@@ -117,14 +118,14 @@ fn tall(
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), head);
     stack(frame, bar, theme, numbers);
     frame.render_widget(Line::from(legend_of(theme, numbers).concat()), legend);
-    frame.render_widget(Paragraph::new(AVAILABLE_WHY).wrap(Wrap { trim: true }).style(theme.quiet()), why);
+    frame.render_widget(Paragraph::new(AVAILABLE).wrap(Wrap { trim: true }).style(theme.quiet()), why);
 }
 
-fn of(numbers: &Numbers) -> String {
+fn of(numbers: &Sample) -> String {
     format!(" of {} on hand", count(numbers.get("on-hand")))
 }
 
-fn head_of(theme: Theme, numbers: &Numbers, sold_out: Option<String>) -> Line<'static> {
+fn head_of(theme: Theme, numbers: &Sample, sold_out: Option<String>) -> Line<'static> {
     let mut head = vec![Span::raw(of(numbers).trim_start().to_string())];
     if let Some(sentence) = sold_out {
         head.push(Span::styled(format!("   ✓ {sentence}"), theme.tone(Tone::Completed).patch(theme.strong())));
@@ -140,24 +141,24 @@ fn big(frame: &mut Frame, area: Rect, theme: Theme, digits: String) {
     frame.render_widget(text, area);
 }
 
-fn units(numbers: &Numbers, segment: &str) -> i64 {
+fn units(numbers: &Sample, segment: &str) -> i64 {
     match segment {
-        "safety" => numbers.kept_back(),
+        "safety" => numbers.safety(),
         name => numbers.get(name).max(0),
     }
 }
 
-fn all_units(numbers: &Numbers) -> i64 {
-    SEGMENTS.iter().map(|(name, _, _)| units(numbers, name)).sum()
+fn all_units(numbers: &Sample) -> i64 {
+    SEGMENTS.iter().map(|segment| units(numbers, segment.name)).sum()
 }
 
 /// One bar of all units; each part has at least a column while there is something of it.
-fn stack(frame: &mut Frame, area: Rect, theme: Theme, numbers: &Numbers) {
+fn stack(frame: &mut Frame, area: Rect, theme: Theme, numbers: &Sample) {
     let all = all_units(numbers);
     let mut left = usize::from(area.width);
     let mut parts = Vec::new();
-    for (index, (name, tone, _)) in SEGMENTS.iter().enumerate() {
-        let after: i64 = SEGMENTS[index + 1..].iter().map(|(name, _, _)| units(numbers, name)).sum();
+    for (index, Shown { name, tone, .. }) in SEGMENTS.iter().enumerate() {
+        let after: i64 = SEGMENTS[index + 1..].iter().map(|segment| units(numbers, segment.name)).sum();
         let units = units(numbers, name);
         let columns = match (units, after) {
             (0, _) => 0,
@@ -175,9 +176,9 @@ fn stack(frame: &mut Frame, area: Rect, theme: Theme, numbers: &Numbers) {
     frame.render_widget(Paragraph::new(rows), area);
 }
 
-fn legend_of(theme: Theme, numbers: &Numbers) -> Vec<Vec<Span<'static>>> {
+fn legend_of(theme: Theme, numbers: &Sample) -> Vec<Vec<Span<'static>>> {
     let all = all_units(numbers);
-    let entry = |(name, tone, label): &(&str, Tone, &'static str)| {
+    let entry = |Shown { name, tone, label, .. }: &Shown| {
         let units = units(numbers, name);
         vec![
             Span::styled(format!("{} ", theme.fill(*tone)), theme.tone(*tone)),
@@ -186,6 +187,6 @@ fn legend_of(theme: Theme, numbers: &Numbers) -> Vec<Vec<Span<'static>>> {
             Span::styled(format!(" {}   ", percent(units, all)), theme.quiet()),
         ]
     };
-    let is_shown = |(name, _, _): &&(&str, Tone, &str)| *name != "safety" || numbers.kept_back() > 0;
+    let is_shown = |segment: &&Shown| segment.name != "safety" || numbers.safety() > 0;
     SEGMENTS.iter().filter(is_shown).map(entry).collect()
 }

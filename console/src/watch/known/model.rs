@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::id::{id_of, name_of};
 use super::sample::{EntryId, Sample};
+use super::series::{Frame, Series};
 
 /// Updates a subscriber may be behind: one that is further behind is told so, and looks at everything anew.
 const UPDATES_KEPT: usize = 8_192;
@@ -66,16 +67,23 @@ pub enum Update {
     Window(Key),
     /// A store that writes no samples may have changed.
     Unsampled(Key),
-    /// A store wrote a sample.
-    Sample(Key, Arc<Sample>),
+    /// A store wrote a sample; what that adds to what is drawn of the store.
+    Sample(Key, Arc<Sample>, Arc<Frame>),
     /// A store is no more.
     Gone(Key),
+}
+
+/// A store, and its last samples: how fast its counters grow is read off them once, for all who look.
+#[derive(Debug)]
+struct Followed {
+    store: StoreState,
+    recent: Series,
 }
 
 #[derive(Debug)]
 struct State {
     server: ServerState,
-    stores: BTreeMap<Key, StoreState>,
+    stores: BTreeMap<Key, Followed>,
     /// The server's clock less this machine's, milliseconds.
     clock_ahead_ms: i64,
 }
@@ -161,7 +169,7 @@ impl Model {
 
     /// A store, if it is known.
     pub fn store(&self, key: &[u8]) -> Option<StoreState> {
-        self.state().stores.get(key).cloned()
+        self.state().stores.get(key).map(|followed| followed.store.clone())
     }
 
     /// The keys of all stores.
@@ -171,7 +179,7 @@ impl Model {
 
     /// Every store, by name.
     pub fn stores(&self) -> Vec<StoreLine> {
-        let line = |(key, store): (&Key, &StoreState)| StoreLine {
+        let line = |(key, Followed { store, .. }): (&Key, &Followed)| StoreLine {
             id: id_of(key),
             name: name_of(key),
             at: store.sample.as_ref().map(|sample| sample.at_ms()),
@@ -191,7 +199,7 @@ impl Model {
     /// For each store, the entry of its `…:metrics` that was seen last.
     pub(super) fn seen(&self) -> Vec<(Key, EntryId)> {
         let seen = |store: &StoreState| store.sample.as_ref().map_or(EntryId::default(), |sample| sample.id);
-        self.state().stores.iter().map(|(key, store)| (key.clone(), seen(store))).collect()
+        self.state().stores.iter().map(|(key, followed)| (key.clone(), seen(&followed.store))).collect()
     }
 
     /// The server told the time: Unix milliseconds.
@@ -218,8 +226,10 @@ impl Model {
     }
 
     /// A store is there, with its last sample. Samples of an earlier server are forgotten: what is there now counts.
-    pub(super) fn set_store(&self, key: &Key, found: StoreState) {
-        let update = match self.state().stores.insert(key.clone(), found) {
+    pub fn set_store(&self, key: &Key, found: StoreState) {
+        let mut recent = Series::recent();
+        found.sample.iter().for_each(|sample| recent.push(sample));
+        let update = match self.state().stores.insert(key.clone(), Followed { store: found, recent }) {
             None => Update::Found(key.clone()),
             Some(_) => Update::Window(key.clone()),
         };
@@ -228,7 +238,7 @@ impl Model {
 
     /// A store's window was read.
     pub(super) fn set_window(&self, key: &Key, window: Window) {
-        let set = |store: &mut StoreState| std::mem::replace(&mut store.window, window) != window;
+        let set = |followed: &mut Followed| std::mem::replace(&mut followed.store.window, window) != window;
         let changed = self.state().stores.get_mut(key).is_some_and(set);
         self.tell(changed.then(|| Update::Window(key.clone())));
     }
@@ -241,8 +251,16 @@ impl Model {
     /// A store wrote a sample.
     pub(super) fn add_sample(&self, key: &Key, sample: Sample) {
         let sample = Arc::new(sample);
-        let known = self.state().stores.get_mut(key).map(|store| store.sample = Some(sample.clone())).is_some();
-        self.tell(known.then(|| Update::Sample(key.clone(), sample)));
+        let updates = self.state().stores.get_mut(key).map(|Followed { store, recent }| {
+            let is_new = store.sample.replace(sample.clone()).is_some_and(|before| sample.is_of_a_new_store(&before));
+            if is_new {
+                *recent = Series::recent();
+            }
+            recent.push(&sample);
+            let added = Update::Sample(key.clone(), sample.clone(), Arc::new(recent.newest()));
+            [is_new.then(|| Update::Found(key.clone())), Some(added)]
+        });
+        self.tell(updates.into_iter().flatten().flatten());
     }
 
     /// A store is no more.
@@ -259,15 +277,15 @@ fn local_now_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{Names, tests::entry};
     use super::*;
+    use crate::watch::known::sample::tests;
 
     fn key(text: &str) -> Key {
         text.as_bytes().into()
     }
 
-    fn sample(id: &str) -> Sample {
-        Sample::of_entry(&entry(id, &[("placed", "1")]), &Names::from([])).expect("a sample")
+    fn sample(at_ms: u64) -> Sample {
+        tests::sample(at_ms, &[("placed", 1)])
     }
 
     #[tokio::test]
@@ -277,15 +295,15 @@ mod tests {
         model.set_store(&key("b"), StoreState::default());
         model.set_store(&key("a"), StoreState::default());
         model.set_window(&key("a"), Window::default());
-        model.add_sample(&key("a"), sample("9-0"));
-        model.add_sample(&key("unknown"), sample("9-0"));
+        model.add_sample(&key("a"), sample(9));
+        model.add_sample(&key("unknown"), sample(9));
         model.remove(&key("b"));
         model.remove(&key("b"));
         let mut heard = Vec::new();
         while let Ok(update) = updates.try_recv() {
             heard.push(match update {
                 Update::Found(key) => format!("found {}", name_of(&key)),
-                Update::Sample(key, sample) => format!("{} at {}", name_of(&key), sample.at_ms()),
+                Update::Sample(key, sample, _) => format!("{} at {}", name_of(&key), sample.at_ms()),
                 Update::Gone(key) => format!("gone {}", name_of(&key)),
                 other => format!("{other:?}"),
             });
@@ -298,7 +316,7 @@ mod tests {
     fn the_overview_is_what_the_page_reads() {
         let model = Model::new("redis://shop".into());
         model.set_store(&key("pop up"), StoreState::default());
-        model.add_sample(&key("pop up"), sample("9-0"));
+        model.add_sample(&key("pop up"), sample(9));
         let json = serde_json::to_value(model.overview(true)).expect("JSON");
         assert_eq!(json["stores"][0]["id"], "pop%20up");
         assert_eq!(json["stores"][0]["metrics"]["placed"], 1);

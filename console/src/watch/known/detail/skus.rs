@@ -6,11 +6,11 @@ use redis::aio::MultiplexedConnection;
 use redis::pipe;
 use serde::Serialize;
 
-use super::super::id::name_of;
-use super::super::link::{AskError, ask_all};
-use super::super::model::Key;
-use super::super::reply::{Pairs, items};
 use super::scan;
+use crate::watch::known::id::name_of;
+use crate::watch::known::link::{AskError, ask_all};
+use crate::watch::known::model::Key;
+use crate::watch::known::reply::{Pairs, items};
 
 /// SKUs shown.
 const SHOWN_MAX: usize = 100;
@@ -41,6 +41,7 @@ pub struct SkuLine {
     /// For people.
     pub name: String,
     /// In the shop, held ones included.
+    #[serde(rename = "on-hand")]
     pub on_hand: i64,
     /// In live holds and in orders that have not ended.
     pub held: i64,
@@ -62,7 +63,7 @@ impl SkuLine {
     fn of(sku: &[u8], books: &Pairs<redis::Value>) -> SkuLine {
         SkuLine {
             name: name_of(sku),
-            on_hand: books.int("on_hand"),
+            on_hand: books.int("on-hand"),
             held: books.int("held"),
             safety: books.int("safety"),
             low: books.int("low"),

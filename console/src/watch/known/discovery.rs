@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::link::{ask_all, outcome};
 use super::model::{Key, Model, ServerState, StoreState, Window};
-use super::sample::{Names, Sample};
+use super::sample::Sample;
 use crate::store::{self, stream_of};
 
 /// Between two rounds.
@@ -217,7 +217,7 @@ impl Seen {
 
 fn last_sample(reply: Value) -> Option<Sample> {
     match outcome(reply) {
-        Ok(Value::Array(entries)) => Sample::of_entry(entries.first()?, &Names::from([])),
+        Ok(Value::Array(entries)) => Sample::of_entry(entries.first()?),
         _ => None,
     }
 }
