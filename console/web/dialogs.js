@@ -57,7 +57,10 @@ function makeHelp() {
       h("ul", { class: "way" }, sideWays.map(step)),
       notes.map(([title, text]) => [h("h3", { text: title }), h("p", { text })]),
       h("h3", { text: "Every number" }),
-      groups.map(({ label, metrics }) => [h("h4", { text: label }), terms(metrics.map((one) => [one.label, one.meaning]))]),
+      groups.map(({ label, metrics }) => [
+        h("h4", { text: label }),
+        terms(metrics.map((metric) => [metric.label, metric.meaning])),
+      ]),
       h("h3", { text: "Keys" }),
       terms([
         ["/", "find an order"],

@@ -1,4 +1,4 @@
-// One order: what it is, and everything that happened to it, in a drawer beside the dashboard.
+// One order: what it is, and everything that happened to it, in a drawer next to the dashboard.
 
 import { get, redrive, shownId } from "./api.js";
 import { confirm } from "./dialogs.js";

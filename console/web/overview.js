@@ -8,7 +8,7 @@ import { Series } from "./series.js";
 import { phase } from "./window.js";
 import { firstSteps, isSoldOut, refusedIn, storeNumbers, texts } from "./words.js";
 
-/** The small charts show so much time, and of a young store less, but no less than this. */
+/** The time that the small charts show, and the least of it that they show of a young store. */
 const SPARK_MS = 5 * 60_000;
 const SPARK_LEAST_MS = 60_000;
 const SPARK_POINTS = 150;
@@ -16,7 +16,7 @@ const SPARK_POINTS = 150;
 const HISTORIES_AT_ONCE = 3;
 /** A card this near to the window counts as in sight: it is drawn before one scrolls to it. */
 const SIGHT_MARGIN = "200px";
-/** From so many stores on there is a field to find one. */
+/** With this many stores or more there is a field to find one. */
 const FILTER_FROM = 7;
 
 const NUMBERS = storeNumbers.filter(({ name }) => name !== "available");

@@ -13,7 +13,7 @@ import { WindowHead } from "./window.js";
 import { charts, hints, isSoldOut, texts } from "./words.js";
 import { Workers } from "./workers.js";
 
-/** Spans of the charts: name, label, milliseconds (0: all there is). */
+/** Spans of the charts: name, label, milliseconds (0: the whole history). */
 const SPANS = [
   ["5", "5 min", 5 * 60_000],
   ["15", "15 min", 15 * 60_000],
@@ -23,7 +23,7 @@ const SPANS = [
 const WHOLE_MS = 15 * 60_000;
 /** No chart shows less time than this. */
 const LEAST_SPAN_MS = 30_000;
-/** After the last change, "All" shows so much of the quiet time, and a twentieth of the whole. */
+/** "All" shows this much of the quiet time after the last change, and a twentieth of the whole. */
 const TAIL_MS = 10_000;
 
 export class StorePage {
@@ -134,7 +134,7 @@ export class StorePage {
       Object.assign(this.store, { at: summary.at, metrics: summary.metrics });
   }
 
-  /** Shows all there is. */
+  /** Shows everything. */
   update(state) {
     const { metrics, detail } = this.store;
     this.tick(state);

@@ -4,7 +4,7 @@ import { h, setAttribute, setBar, setName, setText, show } from "./dom.js";
 import { countdown, duration, moment } from "./format.js";
 import { texts } from "./words.js";
 
-/** Within so long of its end a countdown is marked. */
+/** A countdown is marked when less than this is left. */
 const SOON_MS = 60_000;
 
 /**

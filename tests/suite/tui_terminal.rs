@@ -104,7 +104,7 @@ fn what_is_no_terminal_is_told(binary: &ServerBinary) {
     let mut terminal = Terminal::start(binary, &["watch", "--tui", "--url", "http://127.0.0.1"], (80, 24), &[]);
     let (code, text) = terminal.end();
     assert_eq!(code, 1);
-    assert!(text.contains("wanted redis://host:port"), "{text}");
+    assert!(text.contains("must be redis://host:port"), "{text}");
     terminal.assert_given_back();
 }
 

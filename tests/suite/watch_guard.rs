@@ -190,7 +190,7 @@ fn addresses_that_cannot_be_are_told(binary: &ServerBinary) {
     for (arguments, wanted) in [
         (["--listen", taken.as_str()], "in use"),
         (["--listen", "7070"], "such as 127.0.0.1:7070, got '7070'"),
-        (["--url", "http://shop"], "wanted redis://host:port"),
+        (["--url", "http://shop"], "must be redis://host:port"),
     ] {
         let run = console::holdfast(binary, &[&["watch"], &arguments[..]].concat());
         assert_eq!(run.code, Some(1), "{}", run.stdout);

@@ -43,10 +43,10 @@ pub struct WatchArgs {
     tui: bool,
 }
 
-/// Serves the page, or draws on the terminal, until the program is told to end.
+/// Serves the page, or draws on the terminal, until the program is ended.
 ///
 /// # Errors
-/// When the address is none, is taken, or is open to others and there is no password; when there is no terminal to draw
+/// When the address is not valid, is taken, or is open to others and there is no password; when there is no terminal to draw
 /// on.
 pub fn run(args: WatchArgs) -> Result<()> {
     if args.tui {

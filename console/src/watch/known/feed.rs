@@ -135,7 +135,7 @@ impl Reader<'_> {
     }
 }
 
-/// XREAD of the streams of these stores, each from behind the entry that was seen last.
+/// XREAD of the streams of these stores, each after the entry that was seen last.
 fn read(seen: &[(Key, EntryId)], block: Option<Duration>) -> Cmd {
     let mut read = cmd("XREAD");
     read.arg("COUNT").arg(SAMPLES_PER_READ);

@@ -149,7 +149,7 @@ impl Follower {
                 Some(News::History(key, history))
             }
             Err(AskError::Missing(_)) => Some(News::Gone(key)),
-            // The server is away, which is told by itself. When it is back, everything is told.
+            // The server is away, which is news of its own. When it is back, everything is told.
             Err(_) => None,
         }
     }
@@ -158,7 +158,7 @@ impl Follower {
         if std::mem::take(&mut self.detail_again) {
             self.ask_detail();
         }
-        // Without a detail, the store or the server has gone: that is told by itself.
+        // Without a detail, the store or the server has gone: that is news of its own.
         detail.ok().map(News::Detail)
     }
 

@@ -145,9 +145,8 @@ fn thinned(samples: &[Arc<Sample>], points: usize) -> Vec<Arc<Sample>> {
     }
 }
 
-/// The samples of a store, and in how many points they are written as JSON:
-/// `{"at":[…],"metrics":{"placed":[…],…},"lines":{"at":[…],"placed":[…],…},"is_thinned":…}`. The metrics are columns of
-/// samples, the lines what charts draw of them.
+/// The samples of a store, and in how many points they are written as JSON. `at` and `metrics` are columns of samples,
+/// `lines` is the [`super::series::Frame`] that charts draw of them, and `is_thinned` says that some samples are missing.
 #[derive(Clone, Debug)]
 pub struct History {
     /// The samples, oldest first.

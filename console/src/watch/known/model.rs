@@ -11,7 +11,7 @@ use super::id::{id_of, name_of};
 use super::sample::{EntryId, Sample};
 use super::series::{Frame, Series};
 
-/// Updates a subscriber may be behind: one that is further behind is told so, and looks at everything anew.
+/// Updates a subscriber may be behind: one that is further behind gets an error, and looks at everything again.
 const UPDATES_KEPT: usize = 8_192;
 
 /// A store's key.
@@ -36,7 +36,7 @@ pub struct ServerState {
     pub since: u64,
 }
 
-/// A store's window and whether it hands out work, as STORE.GET tells them.
+/// A store's window and whether it hands out work, as STORE.GET says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Window {
     /// Unix milliseconds; 0: no bound.
@@ -88,7 +88,7 @@ struct State {
     clock_ahead_ms: i64,
 }
 
-/// What is known, and who wants to hear of it. All methods return at once.
+/// What is known, and who subscribed to it. All methods return at once.
 #[derive(Debug)]
 pub struct Model {
     state: Mutex<State>,
@@ -139,9 +139,9 @@ impl Model {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, updates: impl IntoIterator<Item = Update>) {
+    fn publish(&self, updates: impl IntoIterator<Item = Update>) {
         for update in updates {
-            // Nobody listens: nobody has to be told.
+            // An error says that nobody listens.
             let _ = self.updates.send(update);
             self.version.send_modify(|version| *version += 1);
         }
@@ -202,12 +202,12 @@ impl Model {
         self.state().stores.iter().map(|(key, followed)| (key.clone(), seen(&followed.store))).collect()
     }
 
-    /// The server told the time: Unix milliseconds.
+    /// Sets the server's time: Unix milliseconds.
     pub(super) fn set_clock(&self, server_now_ms: u64) {
         self.state().clock_ahead_ms = server_now_ms as i64 - local_now_ms() as i64;
     }
 
-    /// The server is as `change` makes it. Tells it when that is news.
+    /// The server is as `change` makes it; subscribers hear of it if that is news.
     pub(super) fn set_server(&self, change: impl FnOnce(&mut ServerState)) {
         let changed = {
             let server = &mut self.state().server;
@@ -216,13 +216,13 @@ impl Model {
             if server.connected != before.connected {
                 server.since = local_now_ms();
             }
-            let told = |server: &ServerState| {
+            let shown = |server: &ServerState| {
                 let ServerState { connected, error, version, role, .. } = server.clone();
                 (connected, error, version, role)
             };
-            told(server) != told(&before)
+            shown(server) != shown(&before)
         };
-        self.tell(changed.then_some(Update::Server));
+        self.publish(changed.then_some(Update::Server));
     }
 
     /// A store is there, with its last sample. Samples of an earlier server are forgotten: what is there now counts.
@@ -233,19 +233,19 @@ impl Model {
             None => Update::Found(key.clone()),
             Some(_) => Update::Window(key.clone()),
         };
-        self.tell([update]);
+        self.publish([update]);
     }
 
     /// A store's window was read.
     pub(super) fn set_window(&self, key: &Key, window: Window) {
         let set = |followed: &mut Followed| std::mem::replace(&mut followed.store.window, window) != window;
         let changed = self.state().stores.get_mut(key).is_some_and(set);
-        self.tell(changed.then(|| Update::Window(key.clone())));
+        self.publish(changed.then(|| Update::Window(key.clone())));
     }
 
     /// A store writes no samples: whoever shows it has to look again now and then.
     pub(super) fn remind_of(&self, key: &Key) {
-        self.tell([Update::Unsampled(key.clone())]);
+        self.publish([Update::Unsampled(key.clone())]);
     }
 
     /// A store wrote a sample.
@@ -260,13 +260,13 @@ impl Model {
             let added = Update::Sample(key.clone(), sample.clone(), Arc::new(recent.newest()));
             [is_new.then(|| Update::Found(key.clone())), Some(added)]
         });
-        self.tell(updates.into_iter().flatten().flatten());
+        self.publish(updates.into_iter().flatten().flatten());
     }
 
     /// A store is no more.
     pub(super) fn remove(&self, key: &Key) {
         let known = self.state().stores.remove(key).is_some();
-        self.tell(known.then(|| Update::Gone(key.clone())));
+        self.publish(known.then(|| Update::Gone(key.clone())));
     }
 }
 

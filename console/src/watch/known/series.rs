@@ -215,7 +215,7 @@ impl Series {
         }
     }
 
-    /// When nothing was available first since a time, Unix milliseconds: before it opens, a store may have had nothing to
+    /// When nothing was available first since a time, Unix milliseconds: before it opens, a store may have nothing to
     /// sell yet.
     pub fn sold_out_at(&self, since: u64) -> Option<u64> {
         let is_sold_out = |point: &&Point| point.at > since && point.values[Column::Available as usize] <= 0;

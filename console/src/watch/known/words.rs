@@ -7,7 +7,7 @@ use holdfast_engine::terms::metrics::{Group, METRICS, Metric, MetricKind};
 use holdfast_engine::terms::refusal::Code;
 use holdfast_engine::terms::states::OrderState;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::sample::metric_at;
 use super::series::Column;
@@ -39,7 +39,7 @@ pub enum Tone {
 /// The metric of this name.
 ///
 /// # Panics
-/// When there is none: the names in this program are checked by a test.
+/// When it does not exist: a test checks the names in this program.
 pub fn metric(name: &str) -> &'static Metric {
     &METRICS[metric_at(name).unwrap_or_else(|| panic!("no metric {name}"))]
 }
@@ -179,6 +179,13 @@ pub struct Chart {
     pub scale: Scale,
     /// Its lines.
     pub lines: &'static [ChartLine],
+}
+
+impl Chart {
+    fn json(&self) -> Json {
+        let lines = each(self.lines, ChartLine::json);
+        json!({ "title": self.title, "meaning": self.meaning, "scale": self.scale, "lines": lines })
+    }
 }
 
 const fn area(column: Column, tone: Tone) -> ChartLine {
@@ -371,52 +378,56 @@ texts! {
         "Either it was never placed here, or it ended so long ago that the store has forgotten it (keep-ms).";
     UNREADABLE_ORDER = "The order could not be read.";
     REDRIVES_ORDER = "It takes its units again and is queued again. If its stock is gone, it stays dead.";
-    REDRIVES_REASON = "take their units again and are queued again. One whose stock is gone, or whose customer has reached \
-        the limit, stays dead.";
+    REDRIVES_REASON =
+        "take their units again and are queued again. One whose stock is gone, or whose customer has reached the limit, \
+         stays dead.";
     STAYED_DEAD = "stayed dead: stock gone, or the customer's limit reached.";
     PAUSED = "Paused: nothing is handed to workers.";
 }
 
 /// All words, for the page.
 pub fn json() -> &'static Json {
-    static WORDS: LazyLock<Json> = LazyLock::new(|| {
-        let group = |(group, metrics): (Group, Vec<&Metric>)| {
-            let metrics: Vec<Json> = metrics.into_iter().map(metric_json).collect();
-            json!({ "label": group.label(), "metrics": metrics })
-        };
-        let refusal = |code: &Code| json!({ "name": code.metric(), "code": code.word(), "label": code.label(), "meaning": code.why() });
-        let state = |state: OrderState| {
-            let about = json!({ "label": state.label(), "tone": tone_of(state), "meaning": state.meaning() });
-            (state.name().to_string(), about)
-        };
-        let chart = |chart: &Chart| {
-            let lines: Vec<Json> = chart.lines.iter().map(ChartLine::json).collect();
-            json!({ "title": chart.title, "meaning": chart.meaning, "scale": chart.scale, "lines": lines })
-        };
-        json!({
-            "groups": groups().map(group).collect::<Vec<_>>(),
-            "refusals": Code::ALL.iter().map(refusal).collect::<Vec<_>>(),
-            "states": OrderState::ALL.into_iter().map(state).collect::<serde_json::Map<_, _>>(),
-            "tiles": TILES,
-            "segments": SEGMENTS,
-            "skuColumns": SKU_COLUMNS,
-            "storeNumbers": STORE_NUMBERS,
-            "trouble": TROUBLE.map(|name| metric_json(metric(name))),
-            "charts": CHARTS.iter().map(chart).collect::<Vec<_>>(),
-            "panels": {
-                "refusals": REFUSALS_PANEL, "dead": DEAD_PANEL, "workers": WORKERS_PANEL, "skus": SKUS_PANEL,
-                "numbers": NUMBERS_PANEL,
-            },
-            "notes": NOTES,
-            "way": WAY,
-            "sideWays": SIDE_WAYS,
-            "facts": FACTS,
-            "hints": { "off": HINT_OFF, "bare": HINT_BARE, "unsold": HINT_UNSOLD },
-            "firstSteps": FIRST_STEPS,
-            "texts": TEXTS.iter().map(|(name, text)| (name.to_string(), Json::from(*text))).collect::<serde_json::Map<_, _>>(),
-        })
-    });
+    static WORDS: LazyLock<Json> = LazyLock::new(all);
     &WORDS
+}
+
+fn all() -> Json {
+    let groups =
+        groups().map(|(group, metrics)| json!({ "label": group.label(), "metrics": each(metrics, metric_json) }));
+    let state = |state: OrderState| {
+        let about = json!({ "label": state.label(), "tone": tone_of(state), "meaning": state.meaning() });
+        (state.name().to_string(), about)
+    };
+    json!({
+        "groups": groups.collect::<Vec<_>>(),
+        "refusals": each(Code::ALL, refusal_json),
+        "states": OrderState::ALL.into_iter().map(state).collect::<Map<_, _>>(),
+        "tiles": TILES,
+        "segments": SEGMENTS,
+        "skuColumns": SKU_COLUMNS,
+        "storeNumbers": STORE_NUMBERS,
+        "trouble": each(TROUBLE, |name| metric_json(metric(name))),
+        "charts": each(&CHARTS, Chart::json),
+        "panels": {
+            "refusals": REFUSALS_PANEL, "dead": DEAD_PANEL, "workers": WORKERS_PANEL, "skus": SKUS_PANEL,
+            "numbers": NUMBERS_PANEL,
+        },
+        "notes": NOTES,
+        "way": WAY,
+        "sideWays": SIDE_WAYS,
+        "facts": FACTS,
+        "hints": { "off": HINT_OFF, "bare": HINT_BARE, "unsold": HINT_UNSOLD },
+        "firstSteps": FIRST_STEPS,
+        "texts": TEXTS.iter().map(|(name, text)| (name.to_string(), json!(text))).collect::<Map<_, _>>(),
+    })
+}
+
+fn each<T>(all: impl IntoIterator<Item = T>, json: impl FnMut(T) -> Json) -> Vec<Json> {
+    all.into_iter().map(json).collect()
+}
+
+fn refusal_json(code: &Code) -> Json {
+    json!({ "name": code.metric(), "code": code.word(), "label": code.label(), "meaning": code.why() })
 }
 
 fn metric_json(metric: &Metric) -> Json {
@@ -443,8 +454,8 @@ mod tests {
     #[test]
     fn the_page_gets_every_metric_once() {
         let groups = json()["groups"].as_array().expect("groups");
-        let names: Vec<&Json> = groups.iter().flat_map(|group| group["metrics"].as_array().expect("metrics")).collect();
-        assert_eq!(names.len(), METRICS.len());
+        let names = groups.iter().flat_map(|group| group["metrics"].as_array().expect("metrics"));
+        assert_eq!(names.count(), METRICS.len());
         assert_eq!(json()["states"]["claimed"]["label"], "In work");
         assert_eq!(json()["texts"]["NO_REASON"], NO_REASON);
     }

@@ -131,7 +131,7 @@ fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
 async fn asset(uri: Uri) -> Answer<impl IntoResponse> {
     let missing = || Failure(StatusCode::NOT_FOUND, format!("there is no {}", uri.path()));
     let (kind, bytes) = assets::at(uri.path()).ok_or_else(missing)?;
-    // Asked for anew each time: another version of the program has another page.
+    // Asked for again each time: another version of the program has another page.
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], bytes))
 }
 

@@ -22,7 +22,7 @@ pub enum Wish {
     Close,
     /// To look at this order of the store.
     LookUp(Vec<u8>),
-    /// To queue this anew.
+    /// To queue this again.
     Redrive(Redrive),
 }
 
@@ -148,7 +148,7 @@ fn answer(screen: &mut Screen, redrive: Redrive, code: KeyCode) -> Option<Wish> 
     }
 }
 
-/// Asks whether what is chosen is to be queued anew.
+/// Asks whether what is chosen is to be queued again.
 fn redrive(screen: &mut Screen) {
     match wanted_redrive(screen) {
         Err(text) => screen.notify(text),
@@ -159,7 +159,7 @@ fn redrive(screen: &mut Screen) {
     }
 }
 
-/// What is chosen to be queued anew; else what to do instead.
+/// What is chosen to be queued again; otherwise, what the reader must do first.
 fn wanted_redrive(screen: &mut Screen) -> Result<Redrive, &'static str> {
     if let Some(look) = screen.order() {
         return match look.state() {

@@ -1,7 +1,7 @@
 //! `holdfast watch --tui`: what the page shows, in a terminal.
 //!
-//! A [`Screen`] is all there is to see. [`keys`] and what comes from the server change it; [`draw`] makes pictures of it,
-//! some times a second. Whatever has to be asked for is asked in tasks of their own: keys are answered meanwhile.
+//! A [`Screen`] is everything that is shown. Keys and what comes from the server change it; [`draw`] makes pictures of
+//! it, ten times a second. Whatever has to be asked for is asked in a task of its own: keys are answered meanwhile.
 
 mod draw;
 mod foreign;
@@ -40,7 +40,7 @@ use super::known::{order, words};
 const PICTURE_INTERVAL: Duration = Duration::from_millis(100);
 /// At least this long from one question for the order on the screen to the next.
 const ORDER_INTERVAL: Duration = Duration::from_secs(1);
-/// The histories of so many stores are asked for, for the small charts of the list; the others begin with what comes.
+/// How many histories are asked for, for the small charts of the list; other stores begin with the next sample.
 const HISTORIES_MAX: usize = 24;
 
 /// What came of what was asked.
@@ -276,7 +276,7 @@ impl View {
     fn take_answer(&mut self, answer: Answer) {
         match answer {
             Answer::History(key, Ok(history)) => self.take_history(&key, &history),
-            // The store or the server has gone: that is told by itself.
+            // The store or the server has gone: that is news of its own.
             Answer::History(_, Err(_)) => {}
             Answer::Order(id, found) => {
                 self.is_asking_order = false;

@@ -16,7 +16,7 @@ use crate::watch::known::series::{GAP_MS, Series};
 /// How long a note is shown.
 const NOTE_TIME: Duration = Duration::from_secs(8);
 
-/// What is to be queued anew.
+/// What is to be queued again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redrive {
     /// All that died of exactly this, and how many that are as far as is known.
@@ -140,12 +140,12 @@ impl Screen {
         }
     }
 
-    /// Tells the reader something for some seconds.
+    /// Shows the reader a note for some seconds.
     pub fn notify(&mut self, text: impl Into<String>) {
         self.note = Some((text.into(), Instant::now()));
     }
 
-    /// What is told at the moment.
+    /// The note that is shown at the moment.
     pub fn note(&self) -> Option<&str> {
         let (text, said) = self.note.as_ref()?;
         (said.elapsed() < NOTE_TIME).then_some(text)
@@ -197,7 +197,7 @@ impl Screen {
         }
     }
 
-    /// Whether what is shown is what there is.
+    /// Whether the server is there, and what is shown is up to date.
     pub fn is_fresh(&self) -> bool {
         self.server.connected
     }

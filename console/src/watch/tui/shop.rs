@@ -13,11 +13,11 @@ use crate::watch::known::sample::Sample;
 use crate::watch::known::series::Series;
 use crate::watch::known::words::NO_REASON;
 
-/// No chart shows less time than this.
+/// The shortest time that a chart shows.
 const LEAST_SPAN_MS: u64 = 30_000;
 /// A history up to this long is shown whole unless the reader chooses.
 const WHOLE_MS: u64 = 15 * 60_000;
-/// After the last change, all there is shows so much of the quiet time, and a twentieth of the whole.
+/// The whole history is shown with this much of the quiet time after it, and a twentieth of its length.
 const TAIL_MS: u64 = 10_000;
 
 /// A part of the store's page.

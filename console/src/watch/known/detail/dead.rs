@@ -51,7 +51,7 @@ pub async fn read(connection: &mut MultiplexedConnection, key: &Key, total: i64)
     range.arg(stream_of(key, "dead")).arg("+").arg("-").arg("COUNT").arg(COUNTED_MAX);
     match range.query_async(connection).await.map_err(AskError::from) {
         Ok(entries) => Ok(by_reason(total, items(entries))),
-        // A stream that an outsider put something else in place of: all else can be told.
+        // An outsider put something else in place of the stream: everything else can be shown.
         Err(AskError::Refused(_)) => Ok(by_reason(total, Vec::new())),
         Err(error) => Err(error),
     }

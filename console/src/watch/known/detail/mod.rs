@@ -114,7 +114,7 @@ impl Details {
     /// # Errors
     /// As [`Details::of`].
     pub async fn since(&self, key: &Key, moment: Instant) -> Result<Arc<Detail>, AskError> {
-        // While the server is lost, nothing is told as if it were there.
+        // While the server is lost, an old detail is not given as if it were new.
         let mut connection = self.link.ask()?;
         let shelf = self.made.of(key);
         let mut made = shelf.lock().await;

@@ -17,7 +17,7 @@ use crate::watch::known::words;
 /// Points to a column of the terminal: what braille can show.
 const POINTS_PER_COLUMN: usize = 2;
 
-/// Rows from which on the time is told under the lines.
+/// From this height on the time is shown under the lines.
 const ROOM_FOR_TIMES: u16 = 7;
 
 /// How the values of a chart are written at its axis and in its legend, and the lowest that its highest value can be.
@@ -103,7 +103,7 @@ fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, chart: &'a words::Chart) 
         "" => String::new(),
         name => format!(" {name} · {} ", duration((time.end - time.start) as i64)),
     };
-    // What does not fit beside the title gives way: the time that is shown first, it stands under the lines too.
+    // What does not fit next to the title is left out: first the time, which stands under the lines too.
     let free = room.saturating_sub(chart.title.len() + 3);
     let mut right = latencies(screen, shop, chart);
     let span = Span::styled(span, theme.quiet());
@@ -132,7 +132,7 @@ fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, chart: &'a words::Chart) 
         .title_bottom(legend)
 }
 
-/// How long orders took that were just completed, beside how many they were: what nobody should have to look for.
+/// How long the orders took that were just completed, shown with how many they were.
 fn latencies(screen: &Screen, shop: &Shop, chart: &words::Chart) -> Line<'static> {
     let (Some(numbers), true) = (&shop.numbers, chart.lines[0].column == Column::Placed) else {
         return Line::default();

@@ -9,7 +9,7 @@ use super::super::foreign::{columns, safe};
 use super::super::format::plural;
 use super::super::screen::{Ask, Redrive};
 use super::super::theme::Theme;
-use super::part::{popup, scrolled, wrapped};
+use super::part::{labelled, popup, scrolled, wrapped};
 use crate::watch::known::id::name_of;
 use crate::watch::known::words::{self, NO_REASON, NOTES, TILES, groups};
 
@@ -111,13 +111,6 @@ impl Page {
 
     fn entry(&mut self, label: &str, what: &str, room: usize) {
         let rows = wrapped(what, self.width.saturating_sub(room), self.theme.quiet());
-        for (index, row) in rows.into_iter().enumerate() {
-            let label = if index == 0 { label } else { "" };
-            let pad = " ".repeat(room.saturating_sub(columns(label)));
-            self.lines.push(Line::from(vec![
-                Span::raw(format!("{label}{pad}")),
-                Span::styled(row.to_string(), self.theme.quiet()),
-            ]));
-        }
+        self.lines.extend(labelled(label, room, rows));
     }
 }

@@ -14,13 +14,13 @@ use super::{dead, refusals, skus, stock, tiles, work};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::words::{self, CHARTS, Hint, Tone};
 
-/// From this width on the stock stands beside the tiles.
+/// From this width on the stock stands next to the tiles.
 const WIDE: u16 = 140;
-/// From this width on two charts, or lists, stand beside each other.
+/// From this width on two charts, or lists, stand next to each other.
 const HALVES: u16 = 100;
 /// From this height on everything is explained.
 const EXPLAINED: u16 = 34;
-/// Rows of a tile: with its explanation; with a second row for what there is to say; with neither.
+/// Rows of a tile: with its explanation; with a second row for its text; with neither.
 const TILE_EXPLAINED: u16 = 5;
 const TILE: u16 = 4;
 const TILE_SMALL: u16 = 3;
@@ -74,7 +74,7 @@ fn below(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &
     }
 }
 
-/// Draws the first charts, so many rows of so many.
+/// Draws the first charts, in rows and columns.
 pub fn draw_charts(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, (rows, across): (usize, usize)) {
     let areas = Layout::vertical(vec![Constraint::Fill(1); rows]).split(area);
     let cells = areas.iter().flat_map(|row| Layout::horizontal(vec![Constraint::Fill(1); across]).split(*row).to_vec());

@@ -8,13 +8,14 @@ use ratatui::text::{Line, Span, Text};
 use super::super::format::{count, duration};
 use super::super::screen::Screen;
 use super::super::shop::Shop;
-use super::part::{open_panel, window};
+use super::part::{labelled, open_panel, padded, window, wrapped};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::words::{NUMBERS_PANEL, groups, meaning};
 
-/// Columns of a label, and of a number.
+/// Columns of a label, of a number, and after it.
 const LABEL: usize = 24;
 const NUMBER: usize = 14;
+const GAP: usize = 3;
 
 /// Draws the panel.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
@@ -34,11 +35,12 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
                 chosen_line = lines.len();
             }
             let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
-            lines.push(Line::from(vec![
-                Span::styled(format!("{label:LABEL$}"), style),
-                Span::styled(format!("{value:>NUMBER$}"), theme.strong()),
-                Span::styled(format!("   {}", meaning(metric)), theme.quiet()),
-            ]));
+            let room = usize::from(inside.width).saturating_sub(LABEL + NUMBER + GAP);
+            let meaning = wrapped(&meaning(metric), room, theme.quiet());
+            let mut rows = labelled("", LABEL + NUMBER + GAP, meaning);
+            let value = Span::styled(format!("{value:>NUMBER$}{:GAP$}", ""), theme.strong());
+            rows[0].spans.splice(..1, [Span::styled(padded(label, LABEL), style), value]);
+            lines.extend(rows);
             index += 1;
         }
     }

@@ -11,8 +11,7 @@ use super::super::foreign::safe;
 use super::super::format::{count, duration, exact_clock, moment, plural};
 use super::super::screen::OrderLook;
 use super::super::theme::Theme;
-use super::part::{popup, scrolled, wrapped};
-use super::work::padded;
+use super::part::{labelled, padded, popup, scrolled, wrapped};
 use crate::watch::known::link::AskError;
 use crate::watch::known::words::{self, FACTS, FactKind, Tone};
 
@@ -20,6 +19,9 @@ use crate::watch::known::words::{self, FACTS, FactKind, Tone};
 const SIZE: (u16, u16) = (100, 60);
 /// Columns of the name of a fact.
 const FACT: usize = 16;
+/// Columns of an event's dot, its time and what it took until then.
+const TIME: usize = 26;
+const GAP: usize = 12;
 
 /// Draws it over the page; `now_ms` by the server's clock.
 pub fn draw(frame: &mut Frame, theme: Theme, look: &mut OrderLook, now_ms: i64, writes: bool) {
@@ -64,12 +66,7 @@ fn found(theme: Theme, order: &Json, now_ms: i64, writes: bool, width: usize) ->
     }
     lines.push(Line::default());
     for (name, value) in facts(order, now_ms) {
-        let mut rows = wrapped(&value, width.saturating_sub(FACT), Style::new());
-        for (index, row) in rows.iter_mut().enumerate() {
-            let name = if index == 0 { name } else { "" };
-            row.spans.insert(0, Span::styled(format!("{name:FACT$}"), theme.quiet()));
-        }
-        lines.extend(rows);
+        lines.extend(labelled(name, FACT, wrapped(&value, width.saturating_sub(FACT), Style::new())));
     }
     lines.extend([Line::default(), Line::styled("What happened", theme.strong())]);
     lines.extend(timeline(theme, order, now_ms, width));
@@ -129,17 +126,17 @@ fn timeline(theme: Theme, order: &Json, now_ms: i64, width: usize) -> Vec<Line<'
         let mut line = vec![
             Span::styled("● ", theme.tone(tone)),
             Span::styled(format!("{}  ", exact_clock(at)), theme.quiet()),
-            Span::styled(padded(&gap, 12), theme.quiet()),
+            Span::styled(padded(&gap, GAP), theme.quiet()),
             Span::styled(title, theme.strong()),
         ];
         let used: usize = line.iter().map(Span::width).sum();
-        let mut rows = wrapped(&what, width.saturating_sub(used + 2).max(20), theme.quiet()).into_iter();
-        line.push(Span::raw("  "));
+        let rows = wrapped(&what, width.saturating_sub(used + 2).max(20), theme.quiet());
+        let mut rows = labelled("", 2, rows).into_iter();
         line.extend(
-            rows.next().map(|row| row.spans).unwrap_or_default().into_iter().map(|span| span.style(theme.quiet())),
+            rows.next().into_iter().flat_map(|row| row.spans.into_iter().map(|span| span.style(theme.quiet()))),
         );
         lines.push(Line::from(line));
-        lines.extend(rows.map(|row| Line::styled(format!("{:28}{row}", ""), theme.quiet())));
+        lines.extend(rows.flat_map(|row| labelled("", TIME, vec![row])));
         before = Some(at);
     }
     if let Some(last) = before {

@@ -17,7 +17,7 @@ const SAYS: usize = 24;
 const CODE: usize = 11;
 const NUMBER: usize = 10;
 const PART: usize = 7;
-/// A bar is drawn where it has so much room at least.
+/// The fewest columns in which a bar is drawn.
 const BAR_LEAST: usize = 8;
 
 /// Draws the panel.
@@ -30,7 +30,7 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
         return frame.render_widget(Line::raw(NO_REFUSALS), inside);
     }
     let chosen = shop.chosen_in(Tab::Refusals);
-    // With room for it, each reason has a second line that says what lies behind it.
+    // With room for it, each reason has a second line that says why.
     let with_why = usize::from(inside.height) > 2 * some.len();
     let shown = window(some.len(), chosen.unwrap_or(0), inside.height / if with_why { 2 } else { 1 });
     let most = some[0].1;

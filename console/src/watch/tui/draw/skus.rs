@@ -9,15 +9,14 @@ use super::super::format::{NONE, count};
 use super::super::screen::Screen;
 use super::super::shop::{Shop, Tab};
 use super::super::theme::Theme;
-use super::part::{bar, open_panel, window};
-use super::work::padded;
+use super::part::{bar, open_panel, padded, window};
 use crate::watch::known::detail::SkuLine;
 use crate::watch::known::words::{NO_SKUS, SKU_COLUMNS, SKUS_PANEL, Tone};
 
 /// Columns of a number, and of the mark of what is out or low.
 const NUMBER: usize = 10;
 const MARK: usize = 5;
-/// A bar is drawn where it has so much room at least.
+/// The fewest columns in which a bar is drawn.
 const BAR_LEAST: usize = 8;
 
 /// Draws the panel.

@@ -10,15 +10,14 @@ use super::super::foreign::{columns, safe};
 use super::super::format::{NONE, count, rate, short};
 use super::super::screen::{Screen, number};
 use super::super::theme::Theme;
-use super::part::{bar, panel, window, wrapped};
+use super::part::{bar, padded, panel, window, wrapped};
 use super::window::phase;
-use super::work::padded;
 use crate::watch::known::id::bytes_of;
 use crate::watch::known::model::StoreLine;
 use crate::watch::known::series::{Column, Series};
 use crate::watch::known::words::{self, FIRST_STEPS, STORE_NUMBERS, Tone};
 
-/// The small charts show so much time.
+/// The time that the small charts show.
 const SPARK_MS: u64 = 5 * 60_000;
 const SPARKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 /// Columns of a number, of the state, of the window, and what a bar and a small chart get at least.

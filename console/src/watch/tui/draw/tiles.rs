@@ -15,15 +15,15 @@ use crate::watch::known::sample::Sample;
 use crate::watch::known::series::Column;
 use crate::watch::known::words::{self, Shown, TILES, Tone, metric};
 
-/// Tiles beside each other.
+/// Tiles next to each other.
 const ACROSS: usize = 3;
 
-/// Rows that all tiles need, of so many each.
+/// Rows that all tiles need, if each has `rows`.
 pub fn height(rows: u16) -> u16 {
     2 * rows + 1
 }
 
-/// Draws the tiles, of so many rows each.
+/// Draws the tiles, each in `rows` rows.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample, rows: u16) {
     let [first, _, second] =
         Layout::vertical([Constraint::Length(rows), Constraint::Length(1), Constraint::Length(rows)]).areas(area);
@@ -79,7 +79,7 @@ fn value_style(theme: Theme, name: &str, is_alarm: bool) -> Style {
     }
 }
 
-/// A tile's number, and what there is to say of it.
+/// A tile's number, and what is said of it.
 fn told(name: &str, screen: &Screen, shop: &Shop, numbers: &Sample) -> (i64, Vec<Span<'static>>) {
     let plain = |text: String| vec![Span::raw(text)];
     match name {

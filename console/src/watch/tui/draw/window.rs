@@ -4,7 +4,7 @@ use super::super::format::{countdown, duration, moment};
 use crate::watch::known::model::Window;
 use crate::watch::known::words::{PAUSED, Tone};
 
-/// Within so long of its end a countdown is marked.
+/// A countdown is marked when less than this is left.
 const SOON_MS: i64 = 60_000;
 
 /// Where a store is in its window.

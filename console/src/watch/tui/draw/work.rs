@@ -4,12 +4,12 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span, Text};
 
-use super::super::foreign::{columns, fit, safe};
+use super::super::foreign::{columns, safe};
 use super::super::format::{age, count, duration, plural};
 use super::super::screen::Screen;
 use super::super::shop::{Shop, Tab};
 use super::super::theme::Theme;
-use super::part::{bar, open_panel, window};
+use super::part::{bar, open_panel, padded, window};
 use crate::watch::known::detail::{InWork, Worker};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::words::{self, Tone, WORKERS_PANEL};
@@ -102,11 +102,4 @@ fn row(
         bar(theme, tone, part, room),
         Span::styled(again, theme.tone(Tone::Retry)),
     ])
-}
-
-/// A text in exactly so many columns.
-pub fn padded(text: &str, width: usize) -> String {
-    let text = fit(text, width);
-    let pad = width.saturating_sub(columns(&text));
-    format!("{text}{}", " ".repeat(pad))
 }
