@@ -132,7 +132,7 @@ export class OrderDrawer {
         factList(order, this.now()),
         items(order),
         this.#timeline(order),
-        texts(order),
+        writings(order),
       ].filter(Boolean),
     );
   }
@@ -250,7 +250,7 @@ function items(order) {
 }
 
 /** What the shop and the worker wrote on it. */
-function texts(order) {
+function writings(order) {
   const some = [
     ["Data from the shop", order.data],
     ["Result from the worker", order.result],

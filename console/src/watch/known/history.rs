@@ -7,6 +7,7 @@ use holdfast_engine::terms::metrics::METRICS;
 use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd, pipe};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use strum::VariantArray;
 
 use super::id::name_of;
 use super::link::{AskError, Link};
@@ -163,7 +164,7 @@ impl Serialize for History {
         let mut map = serializer.serialize_map(Some(4))?;
         map.serialize_entry("at", &at)?;
         map.serialize_entry("metrics", &Columns(&samples))?;
-        map.serialize_entry("lines", &series.frame(&Column::ALL, 0, None, self.points))?;
+        map.serialize_entry("lines", &series.frame(Column::VARIANTS, 0, None, self.points))?;
         map.serialize_entry("is_thinned", &(samples.len() < self.samples.len()))?;
         map.end()
     }

@@ -45,6 +45,11 @@ impl Pairs<Value> {
         Some(Pairs(pairs.into_iter().map(named).collect::<Option<_>>()?))
     }
 
+    /// Those that are numbers.
+    pub fn ints(&self) -> Pairs<i64> {
+        Pairs(self.0.iter().filter_map(|(name, value)| Some((name.clone(), int(value)?))).collect())
+    }
+
     /// The number of this name; 0 if it is missing.
     pub fn int(&self, name: &str) -> i64 {
         self.get(name).and_then(int).unwrap_or(0)

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::sample::{Sample, metric_at};
 
@@ -25,7 +26,8 @@ const RATE_SPAN_MS: u64 = 800;
 const LEAST_PART: usize = 3;
 
 /// What is drawn over time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Column {
     /// Orders placed, a second.
     Placed,
@@ -46,8 +48,10 @@ pub enum Column {
     /// Units sold.
     Sold,
     /// Median latency, milliseconds.
+    #[strum(serialize = "p50-ms")]
     P50,
     /// 99th percentile of the latency, milliseconds.
+    #[strum(serialize = "p99-ms")]
     P99,
 }
 
@@ -64,39 +68,12 @@ enum Draw {
     Latency,
 }
 
-const COLUMNS: usize = 11;
+const COLUMNS: usize = Column::VARIANTS.len();
 
 impl Column {
-    /// All columns, in their order.
-    pub const ALL: [Column; COLUMNS] = [
-        Column::Placed,
-        Column::Completed,
-        Column::Refused,
-        Column::Queued,
-        Column::InWork,
-        Column::Retrying,
-        Column::Holds,
-        Column::Available,
-        Column::Sold,
-        Column::P50,
-        Column::P99,
-    ];
-
     /// The name of the metric that is drawn; `refused` for the sum of all refusals.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Column::Placed => "placed",
-            Column::Completed => "completed",
-            Column::Refused => "refused",
-            Column::Queued => "queued",
-            Column::InWork => "in-work",
-            Column::Retrying => "retrying",
-            Column::Holds => "holds",
-            Column::Available => "available",
-            Column::Sold => "sold",
-            Column::P50 => "p50-ms",
-            Column::P99 => "p99-ms",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Whether its rate is drawn, rather than its value.
@@ -115,7 +92,8 @@ impl Column {
 }
 
 /// The indexes of the columns' metrics.
-static METRICS_OF: LazyLock<[Option<usize>; COLUMNS]> = LazyLock::new(|| Column::ALL.map(|it| metric_at(it.name())));
+static METRICS_OF: LazyLock<[Option<usize>; COLUMNS]> =
+    LazyLock::new(|| std::array::from_fn(|index| metric_at(Column::VARIANTS[index].name())));
 
 #[derive(Clone, Copy, Debug)]
 struct Point {
@@ -224,7 +202,7 @@ impl Series {
 
     /// What the last sample adds to what is drawn: its point, after those of the quiet time before it.
     pub fn newest(&self) -> Frame {
-        let mut frame = Frame::of(&Column::ALL);
+        let mut frame = Frame::of(Column::VARIANTS);
         if let Some(last) = self.points.len().checked_sub(1) {
             self.draw(&mut frame, last, last, last.checked_sub(1));
         }

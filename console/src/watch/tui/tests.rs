@@ -82,6 +82,10 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
         count,
         orders: vec![order(id), order("o-17")],
     };
+    let sku = |name: &str, books: [i64; 5]| {
+        let names = ["available", "held", "on-hand", "sold", "low"].map(String::from);
+        SkuLine::new(name.as_bytes(), Pairs(names.into_iter().zip(books).collect()))
+    };
     Arc::new(Detail {
         id: id_of(key),
         name: name_of(key),
@@ -93,7 +97,7 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
         skus: Skus {
             total: 2,
             truncated: false,
-            shown: vec![SkuLine::example(id, [0, 0, 90, 5]), SkuLine::example("mug", [4_600, 566, 5_310, 10])],
+            shown: vec![sku(id, [0, 0, 0, 90, 5]), sku("mug", [4_034, 566, 4_600, 5_310, 10])],
         },
         workers: Workers {
             orders: 9,

@@ -3,15 +3,15 @@
 use holdfast_engine::terms::metrics::Metric;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::{Line, Span, Text};
+use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-use super::super::foreign::{columns, fit, safe};
+use super::super::foreign::{columns, safe};
 use super::super::format::count;
 use super::super::screen::Screen;
 use super::super::shop::{DeadLine, Shop, Tab};
 use super::super::theme::Theme;
-use super::part::{NO_BREAK, bar, open_panel, rows_of, window};
+use super::part::{NO_BREAK, bar, draw_list, open_panel, padded, rows_of};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::words::{DEAD_PANEL, NO_DEAD, TROUBLE, Tone, metric};
 
@@ -85,9 +85,9 @@ fn reasons(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, total: i
     let most = most.max().unwrap_or(1).max(1);
     let widest = lines.iter().map(|line| columns(&name_of(line))).max().unwrap_or(0);
     let width = widest.min(REASON_MAX).min(usize::from(area.width) * 3 / 5) + 2;
-    let shown = window(lines.len(), chosen.unwrap_or(0), area.height);
-    let rows = shown.map(|index| row(theme, &lines[index], chosen == Some(index), (width, area.width), most));
-    frame.render_widget(Text::from(rows.collect::<Vec<_>>()), area);
+    draw_list(frame, area, None, lines.len(), chosen, |index| {
+        row(theme, &lines[index], chosen == Some(index), (width, area.width), most)
+    });
     if let Some(foot) = foot {
         frame.render_widget(Line::styled(foot, theme.quiet()), foot_area);
     }
@@ -102,9 +102,7 @@ fn name_of(line: &DeadLine) -> String {
 }
 
 fn row(theme: Theme, line: &DeadLine, is_chosen: bool, (width, all): (usize, u16), most: i64) -> Line<'static> {
-    let name = fit(&name_of(line), width);
-    let pad = " ".repeat(width.saturating_sub(columns(&name)));
-    let name = format!("{name}{pad}");
+    let name = padded(&name_of(line), width);
     let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
     match line {
         DeadLine::Reason { count: value, is_open, .. } => {

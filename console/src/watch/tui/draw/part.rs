@@ -80,6 +80,20 @@ pub fn window(length: usize, chosen: usize, height: u16) -> std::ops::Range<usiz
     begin..(begin + height).min(length)
 }
 
+/// Draws the lines of a list that there is room for, under a head; the chosen one is among them.
+pub fn draw_list<'a>(
+    frame: &mut Frame,
+    area: Rect,
+    head: Option<Line<'a>>,
+    length: usize,
+    chosen: Option<usize>,
+    row: impl FnMut(usize) -> Line<'a>,
+) {
+    let height = area.height.saturating_sub(u16::from(head.is_some()));
+    let rows = window(length, chosen.unwrap_or(0), height).map(row);
+    frame.render_widget(Text::from_iter(head.into_iter().chain(rows)), area);
+}
+
 /// Draws a box over the middle of the page. What is inside of it.
 pub fn popup(frame: &mut Frame, theme: Theme, title: &str, (width, height): (u16, u16)) -> Rect {
     let area = frame.area();

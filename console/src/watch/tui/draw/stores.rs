@@ -7,10 +7,10 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Paragraph, Wrap};
 
 use super::super::foreign::{columns, safe};
-use super::super::format::{NONE, count, rate, short};
+use super::super::format::{NONE, count, plural, rate, short};
 use super::super::screen::{Screen, number};
 use super::super::theme::Theme;
-use super::part::{bar, padded, panel, window, wrapped};
+use super::part::{bar, draw_list, padded, panel, wrapped};
 use super::window::phase;
 use crate::watch::known::id::bytes_of;
 use crate::watch::known::model::StoreLine;
@@ -32,28 +32,22 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen) {
         return empty(frame, area, screen);
     }
     let theme = screen.theme;
-    let title = format!("{} on {}", plural_stores(screen.stores.len()), screen.server.url);
+    let title = format!("{} on {}", plural(screen.stores.len() as i64, "store"), screen.server.url);
     let block = panel(theme, &title, String::new());
     let inside = block.inner(area);
     frame.render_widget(block, area);
-    let [summary_area, _, head, list] =
-        Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Length(1), Constraint::Fill(1)])
-            .areas(inside);
+    let [summary_area, list] = Layout::vertical([Constraint::Length(2), Constraint::Fill(1)]).areas(inside);
     frame.render_widget(Line::styled(summary(screen), theme.quiet()), summary_area);
     let listed = screen.listed();
     let columns = Columns::of(&listed, usize::from(inside.width));
-    frame.render_widget(Line::styled(columns.head(), theme.quiet()), head);
     if listed.is_empty() {
         return frame.render_widget(Line::raw(words::NO_SUCH_NAME), list);
     }
     let chosen = screen.chosen_store.min(listed.len() - 1);
-    let shown = window(listed.len(), chosen, list.height);
-    let rows = shown.map(|index| row(screen, listed[index], index == chosen, &columns));
-    frame.render_widget(Text::from(rows.collect::<Vec<_>>()), list);
-}
-
-fn plural_stores(stores: usize) -> String {
-    super::super::format::plural(stores as i64, "store")
+    let head = Line::styled(columns.head(), theme.quiet());
+    draw_list(frame, list, Some(head), listed.len(), Some(chosen), |index| {
+        row(screen, listed[index], index == chosen, &columns)
+    });
 }
 
 fn summary(screen: &Screen) -> String {

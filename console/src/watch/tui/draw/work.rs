@@ -2,14 +2,14 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::{Line, Span, Text};
+use ratatui::text::{Line, Span};
 
 use super::super::foreign::{columns, safe};
 use super::super::format::{age, count, duration, plural};
 use super::super::screen::Screen;
 use super::super::shop::{Shop, Tab};
 use super::super::theme::Theme;
-use super::part::{bar, open_panel, padded, window};
+use super::part::{bar, draw_list, open_panel, padded, window};
 use crate::watch::known::detail::{InWork, Worker};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::words::{self, Tone, WORKERS_PANEL};
@@ -41,13 +41,11 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
     }
     let chosen = shop.chosen_in(Tab::Workers);
     let widths = widths(&lines, list.width);
-    let shown = window(lines.len(), chosen.unwrap_or(0), list.height.saturating_sub(1));
-    let mut rows = vec![head(theme, widths)];
-    for index in shown.clone() {
-        let is_first = index == shown.start || lines[index].0.name != lines[index - 1].0.name;
-        rows.push(row(screen, lines[index], is_first, chosen == Some(index), widths, list.width));
-    }
-    frame.render_widget(Text::from(rows), list);
+    let first = window(lines.len(), chosen.unwrap_or(0), list.height.saturating_sub(1)).start;
+    draw_list(frame, list, Some(head(theme, widths)), lines.len(), chosen, |index| {
+        let is_first = index == first || lines[index].0.name != lines[index - 1].0.name;
+        row(screen, lines[index], is_first, chosen == Some(index), widths, list.width)
+    });
 }
 
 fn waiting(numbers: &Sample) -> Option<String> {
