@@ -1,6 +1,6 @@
 // Questions to the server that are asked once: an order, a longer history, a redrive.
 
-/** No answer for so long, and the question is given up. */
+/** A question is given up after this time without an answer. */
 const TIMEOUT_MS = 10_000;
 /** A redrive goes through all that died. */
 const REDRIVE_TIMEOUT_MS = 60_000;
@@ -18,7 +18,7 @@ export function get(path) {
   return ask(path, { headers: { Accept: "application/json" } });
 }
 
-/** Queues dead orders of a store anew: `{order}` or `{reason}`. Replies how many. */
+/** Queues dead orders of a store again: `{order}` or `{reason}`. Replies how many. */
 export async function redrive(storeId, body) {
   const headers = { "Content-Type": "application/json", "X-Holdfast": "1" };
   const reply = await ask(

@@ -1,4 +1,4 @@
-// Holdfast in the browser: which page is shown, what comes over the line, and what is told to the reader.
+// Holdfast in the browser: which page is shown, what the server sends, and what the reader is told.
 
 import { canonicalId, encodeId, get, shownId } from "./api.js";
 import { openHelp } from "./dialogs.js";

@@ -1,7 +1,7 @@
 // Charts over time, drawn by uPlot (vendor/): they share the time axis and the cursor, and follow size and theme.
 
 import { h, icon, setAttribute, setText } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, count, duration, rate, short } from "./format.js";
 
 const CURSOR_GROUP = "holdfast";
 const HEIGHT_PX = 190;
@@ -14,13 +14,17 @@ const TABLE_ROWS = 12;
 /** The y axis never zooms in on less than this. */
 const LEAST_TOP = 4;
 
-/**
- * One chart. `series` are `{key, label, tone, filled}`; `format` writes a value of the axis, `readout` (default: the
- * same) one of the legend; `meaning` says in a sentence what is drawn.
- */
+/** How the values of a scale are written: `format` writes one of the axis, `readout` one of the legend. */
+const SCALES = {
+  rate: { format: short, readout: rate, unit: "/s" },
+  count: { format: short, readout: count, unit: "" },
+  duration: { format: duration, readout: duration, unit: "" },
+};
+
+/** One chart. `lines` are `{name, label, tone, filled}`; `meaning` says in a sentence what is drawn. */
 export class Chart {
-  constructor({ title, meaning, series, format, readout = format, unit = "" }) {
-    Object.assign(this, { title, meaning, series, format, readout, unit });
+  constructor({ title, meaning, lines, scale }) {
+    Object.assign(this, { title, meaning, lines, ...SCALES[scale] });
     this.frame = null;
     this.range = [0, 1];
     this.hidden = new Set();
@@ -32,7 +36,7 @@ export class Chart {
 
   #build() {
     this.readings = new Map();
-    const keys = this.series.map((one) => this.#legendEntry(one));
+    const keys = this.lines.map((one) => this.#legendEntry(one));
     this.time = h("span", { class: "chart-time" });
     this.tableButton = h(
       "button",
@@ -69,9 +73,9 @@ export class Chart {
     );
   }
 
-  #legendEntry({ key, label, tone }) {
+  #legendEntry({ name, label, tone }) {
     const value = h("span", { class: "legend-value", text: "–" });
-    this.readings.set(key, value);
+    this.readings.set(name, value);
     const button = h(
       "button",
       {
@@ -80,7 +84,7 @@ export class Chart {
         "aria-pressed": "true",
         title: `Show or hide “${label}”`,
         data: { tone },
-        onclick: () => this.#toggle(key, button),
+        onclick: () => this.#toggle(name, button),
       },
       h("span", { class: "swatch", "aria-hidden": "true" }),
       h("span", { text: label }),
@@ -89,12 +93,12 @@ export class Chart {
     return button;
   }
 
-  #toggle(key, button) {
-    const isShown = this.hidden.has(key);
-    if (isShown) this.hidden.delete(key);
-    else this.hidden.add(key);
+  #toggle(name, button) {
+    const isShown = this.hidden.has(name);
+    if (isShown) this.hidden.delete(name);
+    else this.hidden.add(name);
     button.setAttribute("aria-pressed", String(isShown));
-    const index = this.series.findIndex((one) => one.key === key) + 1;
+    const index = this.lines.findIndex((one) => one.name === name) + 1;
     this.uplot?.setSeries(index, { show: isShown });
   }
 
@@ -111,7 +115,7 @@ export class Chart {
     this.range = [from / 1_000, to / 1_000];
     this.empty.hidden = empty === null;
     setText(this.empty, empty ?? "");
-    const data = [frame.x, ...this.series.map(({ key }) => frame.columns[key])];
+    const data = [frame.x, ...this.lines.map(({ name }) => frame.columns[name])];
     if (this.uplot) this.uplot.setData(data);
     else this.#create(data);
     this.#read();
@@ -119,14 +123,14 @@ export class Chart {
     if (!this.table.hidden) this.#fillTable();
   }
 
-  /** Draws anew in the colours of the theme. */
+  /** Draws again in the colours of the theme. */
   restyle() {
     this.uplot?.destroy();
     this.uplot = null;
-    if (this.frame) this.#create([this.frame.x, ...this.series.map(({ key }) => this.frame.columns[key])]);
+    if (this.frame) this.#create([this.frame.x, ...this.lines.map(({ name }) => this.frame.columns[name])]);
   }
 
-  /** Lets go of what the browser holds for it. */
+  /** Frees what the browser keeps for it. */
   destroy() {
     this.observer.disconnect();
     this.uplot?.destroy();
@@ -154,19 +158,19 @@ export class Chart {
         sync: { key: CURSOR_GROUP },
         drag: { x: false, y: false },
         y: false,
-        points: { size: 7, width: 2, stroke: (u, i) => look.tone(this.series[i - 1].tone), fill: () => look.surface },
+        points: { size: 7, width: 2, stroke: (u, i) => look.tone(this.lines[i - 1].tone), fill: () => look.surface },
       },
       scales: { x: { time: true, range: () => this.range }, y: { range: (u, low, high) => [0, roomy(high)] } },
       axes: [this.#timeAxis(look), this.#valueAxis(look)],
-      series: [{}, ...this.series.map((one) => this.#line(one, look))],
+      series: [{}, ...this.lines.map((one) => this.#line(one, look))],
       hooks: { setCursor: [() => this.#read()] },
     };
     this.uplot = new uPlot(options, data, this.plot);
   }
 
-  #line({ key, tone, filled }, look) {
+  #line({ name, tone, filled }, look) {
     return {
-      show: !this.hidden.has(key),
+      show: !this.hidden.has(name),
       stroke: look.tone(tone),
       width: 1.75,
       fill: filled ? (u) => fade(u, look.tone(tone)) : undefined,
@@ -209,7 +213,7 @@ export class Chart {
     const isHovering = hovered !== null && (this.uplot.cursor.left ?? -1) >= 0;
     const index = isHovering ? hovered : x.length - 1;
     setText(this.time, isHovering && x[index] !== undefined ? clock(x[index] * 1_000) : "");
-    for (const { key } of this.series) setText(this.readings.get(key), this.#value(columns[key][index]));
+    for (const { name } of this.lines) setText(this.readings.get(name), this.#value(columns[name][index]));
   }
 
   #value(value) {
@@ -220,10 +224,10 @@ export class Chart {
     this.summarisedAt = performance.now();
     const { x, columns } = this.frame;
     const first = x.findIndex((time) => time >= this.range[0]);
-    const parts = this.series.map(({ key, label }) => {
-      const values = columns[key].slice(Math.max(0, first)).filter((value) => value !== null && value !== undefined);
+    const parts = this.lines.map(({ name, label }) => {
+      const values = columns[name].slice(Math.max(0, first)).filter((value) => value !== null && value !== undefined);
       const peak = values.reduce((most, value) => Math.max(most, value), 0);
-      return `${label}: now ${this.#value(columns[key].at(-1))}, highest ${this.#value(peak)}`;
+      return `${label}: now ${this.#value(columns[name].at(-1))}, highest ${this.#value(peak)}`;
     });
     const [from, to] = this.range.map((time) => clock(time * 1_000));
     setAttribute(this.plot, "aria-label", `${this.title}, from ${from} to ${to}. ${parts.join("; ")}.`);
@@ -238,10 +242,10 @@ export class Chart {
     const step = Math.max(1, Math.floor((x.length - first) / TABLE_ROWS));
     const rows = [];
     for (let i = x.length - 1; i >= first && rows.length < TABLE_ROWS; i -= step) {
-      const cells = this.series.map(({ key }) => h("td", { text: this.#value(columns[key][i]) }));
+      const cells = this.lines.map(({ name }) => h("td", { text: this.#value(columns[name][i]) }));
       rows.push(h("tr", {}, h("th", { scope: "row", text: clock(x[i] * 1_000) }), cells));
     }
-    const heads = ["Time", ...this.series.map(({ label }) => label)];
+    const heads = ["Time", ...this.lines.map(({ label }) => label)];
     this.table.replaceChildren(
       h(
         "table",

@@ -2,47 +2,47 @@
 
 import { h, setText } from "./dom.js";
 import { count, duration } from "./format.js";
-import { GROUPS, REFUSALS } from "./words.js";
+import { groups, panels } from "./words.js";
 
 export class Counts {
   constructor() {
     this.values = new Map();
-    const groups = [...GROUPS, ["Refusals", REFUSALS.map(({ field, code, says }) => [field, code, says])]];
+    const [title, meaning] = panels.numbers;
     this.element = h(
       "details",
       { class: "card counts" },
       h(
         "summary",
         {},
-        h("h3", { text: "Every number" }),
-        h("span", { class: "why", text: "all that is counted and measured, as in STORE.INFO and the metrics stream" }),
+        h("h3", { text: title }),
+        h("span", { class: "why", text: meaning }),
       ),
       h(
         "div",
         { class: "count-groups" },
-        groups.map(([title, fields]) => this.#group(title, fields)),
+        groups.map((group) => this.#group(group)),
       ),
     );
     this.element.addEventListener("toggle", () => this.metrics && this.update(this.metrics));
   }
 
-  #group(title, fields) {
+  #group({ label, metrics }) {
     return h(
       "section",
       {},
-      h("h4", { text: title }),
+      h("h4", { text: label }),
       h(
         "dl",
         {},
-        fields.map(([field, label, why]) => {
-          const value = h("dd", { class: "count-value", data: { metric: field } });
-          this.values.set(field, value);
+        metrics.map(({ name, label, meaning }) => {
+          const value = h("dd", { class: "count-value", data: { metric: name } });
+          this.values.set(name, value);
           return h(
             "div",
             { class: "count-row" },
             h("dt", { text: label }),
             value,
-            h("dd", { class: "why", text: why }),
+            h("dd", { class: "why", text: meaning }),
           );
         }),
       ),
@@ -53,9 +53,9 @@ export class Counts {
   update(metrics) {
     this.metrics = metrics;
     if (!this.element.open) return;
-    for (const [field, element] of this.values) {
-      const value = metrics[field] ?? 0;
-      setText(element, field.endsWith("-ms") ? duration(value) : count(value));
+    for (const [name, element] of this.values) {
+      const value = metrics[name] ?? 0;
+      setText(element, name.endsWith("-ms") ? duration(value) : count(value));
     }
   }
 }

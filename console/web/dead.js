@@ -5,17 +5,17 @@ import { h, icon, keyed, setBar, setText, show } from "./dom.js";
 import { confirm } from "./dialogs.js";
 import { count, plural } from "./format.js";
 import { Trouble } from "./tiles.js";
-
-const NO_REASON = "no reason given";
+import { panels, texts } from "./words.js";
 
 export class Dead {
   /** `notify(text)` says how a redrive went; `orderLink(id)` is the address of an order. */
   constructor({ notify, orderLink }) {
+    const [title, meaning] = panels.dead;
     Object.assign(this, { notify, orderLink });
     this.trouble = new Trouble();
     this.total = h("span", { class: "card-number", data: { field: "dead-letters" } });
     this.list = h("ul", { class: "bars dead-list" });
-    this.none = h("p", { class: "empty", text: "No dead letters: no order ran out of attempts." });
+    this.none = h("p", { class: "empty", text: texts.NO_DEAD });
     this.partial = h("p", { class: "why rest", hidden: true });
     this.readOnly = h(
       "p",
@@ -34,13 +34,10 @@ export class Dead {
     this.element = h(
       "section",
       { class: "card panel", "aria-labelledby": "dead-title" },
-      h("div", { class: "card-head" }, h("h3", { id: "dead-title", text: "Retries and dead letters" }), this.total),
+      h("div", { class: "card-head" }, h("h3", { id: "dead-title", text: title }), this.total),
       this.trouble.element,
       h("h4", { text: "Dead letters by reason" }),
-      h("p", {
-        class: "why",
-        text: "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.",
-      }),
+      h("p", { class: "why", text: meaning }),
       this.none,
       this.list,
       this.partial,
@@ -80,14 +77,14 @@ export class Dead {
     const more = h("p", { class: "why", hidden: true });
     const summary = h("summary", {});
     const row = h("li", { class: "bar-row", data: { tone: "refused" } });
-    const button = this.#button("Redrive", `Redrive all that died of: ${reason || NO_REASON}`, (self) =>
+    const button = this.#button("Redrive", `Redrive all that died of: ${reason || texts.NO_REASON}`, (self) =>
       this.#redriveReason(row, reason, self),
     );
     row.append(
       h(
         "div",
         { class: "bar-text" },
-        h("span", { class: "bar-name", text: reason || NO_REASON }),
+        h("span", { class: "bar-name", text: reason || texts.NO_REASON }),
         h("span", { class: "bar-numbers" }, value),
         button,
       ),
@@ -136,9 +133,7 @@ export class Dead {
     const expected = row.deadCount;
     const agreed = await confirm({
       title: `Redrive ${plural(expected, "order")}?`,
-      text:
-        `All orders that died of “${reason || NO_REASON}” take their units again and queue anew. ` +
-        "One whose stock is gone, or whose customer has reached the limit, stays dead.",
+      text: `All orders that died of “${reason || texts.NO_REASON}” ${texts.REDRIVES_REASON}`,
       action: "Redrive",
     });
     if (agreed) await this.#send({ reason }, button, expected);
@@ -147,7 +142,7 @@ export class Dead {
   async #redriveOrder(id, name, button) {
     const agreed = await confirm({
       title: `Redrive order ${name}?`,
-      text: "It takes its units again and queues anew. If its stock is gone, it stays dead.",
+      text: texts.REDRIVES_ORDER,
       action: "Redrive",
     });
     if (agreed) await this.#send({ order: id }, button, 1);
@@ -158,9 +153,8 @@ export class Dead {
     try {
       const done = await redrive(this.storeId, body);
       const left = Math.max(0, expected - done);
-      const rest =
-        left > 0 ? ` ${plural(left, "order")} stayed dead: stock gone, or the customer's limit reached.` : "";
-      this.notify(`${plural(done, "order")} queued anew.${rest}`);
+      const rest = left > 0 ? ` ${plural(left, "order")} ${texts.STAYED_DEAD}` : "";
+      this.notify(`${plural(done, "order")} queued again.${rest}`);
     } catch (error) {
       this.notify(`Not redriven: ${error.message}`);
     } finally {

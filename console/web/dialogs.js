@@ -1,7 +1,7 @@
 // Dialogs: a question before something is changed, and the explanation of the page.
 
 import { h, icon } from "./dom.js";
-import { GROUPS, REFUSALS } from "./words.js";
+import { groups, notes, sideWays, way } from "./words.js";
 
 /** Asks before something is changed. Resolves to whether the reader agrees. */
 export function confirm({ title, text, action }) {
@@ -30,40 +30,6 @@ export function confirm({ title, text, action }) {
   });
 }
 
-/** The way of a unit and of an order through a store. */
-const WAYS = [
-  ["available", "Available", "on the shelf"],
-  ["placed", "Cart", "set aside until a deadline; expires, or is ordered"],
-  ["queued", "Queued", "ordered, waits for a worker"],
-  ["work", "In work", "a worker has it, under a lease"],
-  ["completed", "Completed", "the units left the building"],
-];
-const SIDE_WAYS = [
-  ["retry", "Retrying", "an attempt failed, or a worker died: back to the queue after a short wait"],
-  ["refused", "Dead", "out of attempts: the units go back on sale, the order waits for you to redrive it"],
-];
-
-const NOTES = [
-  [
-    "Live, quiet, lost",
-    "The dot at the top says how old the numbers are. “Live”: the store changes, a sample comes every " +
-      "second. “Quiet”: nothing has changed since, which is no error. “Lost”: this page hears nothing, and " +
-      "greys out; it tries again by itself.",
-  ],
-  [
-    "Oversold",
-    "Units promised to carts and orders beyond what is on hand. Orders cannot cause it: it is 0 unless somebody " +
-      "counts stock down below what is already set aside.",
-  ],
-  [
-    "Overflow",
-    "Orders asked for (placed, and those refused because units ran out) less those completed: during a sale " +
-      "the demand still to be served, after it the demand that found nothing.",
-  ],
-  ["Latency", "From placed to completed. p50: half of the orders took no longer; p99: 99 of 100 took no longer."],
-  ["Rates", "Events a second, from one sample to the next; zero while the store is quiet."],
-];
-
 let help = null;
 
 /** Opens the explanation of the page. */
@@ -86,14 +52,15 @@ function makeHelp() {
       "div",
       { class: "drawer-body", tabindex: "0", role: "region", "aria-label": "Explanation" },
       h("p", { text: "A store sells units. Every customer who wants some goes this way, and every step is counted:" }),
-      h("ol", { class: "way" }, WAYS.map(way)),
+      h("ol", { class: "way" }, way.map(step)),
       h("p", { class: "why", text: "And when work does not go as it should:" }),
-      h("ul", { class: "way" }, SIDE_WAYS.map(way)),
-      NOTES.map(([title, text]) => [h("h3", { text: title }), h("p", { text })]),
+      h("ul", { class: "way" }, sideWays.map(step)),
+      notes.map(([title, text]) => [h("h3", { text: title }), h("p", { text })]),
       h("h3", { text: "Every number" }),
-      GROUPS.map(([title, fields]) => [h("h4", { text: title }), terms(fields.map(([, label, why]) => [label, why]))]),
-      h("h4", { text: "Refusals" }),
-      terms(REFUSALS.map(({ code, says, why }) => [code, `${says}: ${why}`])),
+      groups.map(({ label, metrics }) => [
+        h("h4", { text: label }),
+        terms(metrics.map((metric) => [metric.label, metric.meaning])),
+      ]),
       h("h3", { text: "Keys" }),
       terms([
         ["/", "find an order"],
@@ -107,7 +74,7 @@ function makeHelp() {
   return dialog;
 }
 
-function way([tone, name, text]) {
+function step([tone, name, text]) {
   return h(
     "li",
     { data: { tone } },

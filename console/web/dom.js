@@ -148,7 +148,7 @@ const ICONS = {
   lock: ["M3.5 7h9v7h-9z", "M5.5 7V4.8a2.5 2.5 0 0 1 5 0V7"],
 };
 
-/** A drawing beside a text that says the same: hidden from screen readers. */
+/** A drawing next to a text that says the same: hidden from screen readers. */
 export function icon(name) {
   const paths = ICONS[name].map((d) => svg("path", { d }));
   return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" }, paths);

@@ -1,6 +1,6 @@
 // The line to the server: server-sent events, kept alive, and the server's clock.
 
-/** The server sends something every 2 seconds; after so long without a word the line counts as lost. */
+/** The server sends something every 2 seconds; after this time without an event the line counts as lost. */
 const SILENCE_MS = 7_000;
 /** Waits before a new line is tried. */
 const RETRY_FIRST_MS = 500;
@@ -29,7 +29,7 @@ export class Feed {
     setInterval(() => this.#watch(), 1_000);
   }
 
-  /** Follows a store, or all of them (null). Whatever was followed before is let go. */
+  /** Follows a store, or all of them (null). It stops following what it followed before. */
   follow(storeId) {
     this.storeId = storeId;
     this.#connect();

@@ -3,14 +3,14 @@
 import { setText, show } from "./dom.js";
 import { age, moment } from "./format.js";
 
-/** A store that changes is sampled once a second: after so long without a sample it is quiet. */
+/** A store that changes is sampled once a second: after this time without a sample it is quiet. */
 const QUIET_MS = 2_500;
 
 const byId = (id) => document.getElementById(id);
 
 /**
  * Shows the state of the line. `feed` is the line, `server` what holdfast says of Redis (null: nothing yet), `at` the
- * time of the newest sample on the page (null: none). Replies whether what is shown is what there is.
+ * time of the newest sample on the page (null: none). Replies whether what is shown is up to date.
  */
 export function showLine({ feed, server, at }) {
   const now = feed.now();

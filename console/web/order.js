@@ -1,10 +1,10 @@
-// One order: what it is, and everything that happened to it, in a drawer beside the dashboard.
+// One order: what it is, and everything that happened to it, in a drawer next to the dashboard.
 
 import { get, redrive, shownId } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { h, icon, setAttribute, setText } from "./dom.js";
 import { count, duration, exactClock, moment, plural } from "./format.js";
-import { EVENTS, STATES } from "./words.js";
+import { facts, states, texts } from "./words.js";
 
 /** An open order is asked for again after samples, this often at most; and now and then without: a step is in none. */
 const REFRESH_MS = 1_000;
@@ -104,20 +104,18 @@ export class OrderDrawer {
   }
 
   #setState(state) {
-    const about = STATES[state];
+    const about = states[state];
     this.state.hidden = !about;
     setText(this.state, about?.label ?? "");
     setAttribute(this.state, "data-tone", about?.tone);
-    setAttribute(this.state, "title", about?.means);
+    setAttribute(this.state, "title", about?.meaning);
   }
 
   #showError(error) {
     this.#setState(null);
     const isUnknown = error.status === 404;
-    const lead = isUnknown ? "This store knows no such order." : "The order could not be read.";
-    const hint = isUnknown
-      ? "Either it was never placed here, or it ended so long ago that the store has forgotten it (keep-ms)."
-      : error.message;
+    const lead = isUnknown ? texts.UNKNOWN_ORDER : texts.UNREADABLE_ORDER;
+    const hint = isUnknown ? texts.UNKNOWN_ORDER_WHY : error.message;
     this.body.replaceChildren(h("p", { class: "empty", text: lead }), h("p", { class: "why", text: hint }));
   }
 
@@ -131,19 +129,19 @@ export class OrderDrawer {
       h("p", { class: "lead", text: this.#sentence(order) }),
       ...[
         this.#redriveButton(order),
-        facts(order, this.now()),
+        factList(order, this.now()),
         items(order),
         this.#timeline(order),
-        texts(order),
+        writings(order),
       ].filter(Boolean),
     );
   }
 
   #sentence(order) {
-    const units = order.items.reduce((sum, item) => sum + quantity(item), 0);
+    const units = order.items.reduce((sum, [, units]) => sum + units, 0);
     const who = order.customer ? ` for ${order.customer}` : "";
     const took = order["ended-at"] ? `, ${order.state} after ${duration(order["ended-at"] - order["placed-at"])}` : "";
-    return `${plural(units, "unit")}${who}${took || `: ${STATES[order.state]?.means ?? order.state}`}.`;
+    return `${plural(units, "unit")}${who}${took || `: ${states[order.state]?.meaning ?? order.state}`}.`;
   }
 
   #redriveButton(order) {
@@ -161,14 +159,14 @@ export class OrderDrawer {
     const name = shownId(this.orderId);
     const agreed = await confirm({
       title: `Redrive order ${name}?`,
-      text: "It takes its units again and queues anew. If its stock is gone, it stays dead.",
+      text: texts.REDRIVES_ORDER,
       action: "Redrive",
     });
     if (!agreed) return;
     button.disabled = true;
     try {
       const done = await redrive(this.storeId, { order: this.orderId });
-      this.notify(done > 0 ? `Order ${name} queued anew.` : `Order ${name} stayed dead: its stock is gone.`);
+      this.notify(done > 0 ? `Order ${name} is queued again.` : `Order ${name} ${texts.STAYED_DEAD}`);
     } catch (error) {
       this.notify(`Not redriven: ${error.message}`);
     }
@@ -180,23 +178,22 @@ export class OrderDrawer {
     const list = h("ol", { class: "timeline" });
     let before = null;
     for (const event of order.history) {
-      const [title, tone, text] = (EVENTS[event.event] ?? ((e) => [e.event, "muted", ""]))(event);
       const gap = before === null ? "" : `+ ${duration(event.at - before)}`;
       list.append(
         h(
           "li",
-          { data: { tone, event: event.event } },
+          { data: { tone: event.tone, event: event.event } },
           h("span", { class: "timeline-dot", "aria-hidden": "true" }),
           h(
             "div",
             { class: "timeline-head" },
-            h("b", { text: title }),
+            h("b", { text: event.title }),
             h("span", { class: "timeline-gap", text: gap }),
           ),
           h(
             "div",
             { class: "timeline-text" },
-            h("span", { class: "why", text: text ?? "" }),
+            h("span", { class: "why", text: event.text }),
             h("time", { datetime: new Date(event.at).toISOString(), text: exactClock(event.at) }),
           ),
         ),
@@ -218,22 +215,16 @@ export class OrderDrawer {
   }
 }
 
-function quantity(item) {
-  return Array.isArray(item) ? item[1] : item.qty;
-}
+/** How a fact is written; an empty text is not shown. */
+const FACTS = {
+  text: (value) => value,
+  time: (value, now) => moment(value, now),
+  count: (value) => (value > 0 ? count(value) : ""),
+  late: (value) => (value > 0 ? texts.IS_LATE : ""),
+};
 
-function facts(order, now) {
-  const rows = [
-    ["Customer", order.customer],
-    ["Placed", moment(order["placed-at"], now)],
-    ["Attempts failed", order.attempts > 0 ? count(order.attempts) : null],
-    ["Worker", order.worker],
-    ["Step", order.step],
-    ["Group", order.group],
-    ["Cart", order.hold],
-    [order.state === "cancelled" ? "Reason" : "Last failure", order.reason],
-    ["Late", order.late ? "yes: longer than the store promises (sla-ms)" : null],
-  ].filter(([, value]) => value !== null && value !== undefined && value !== "");
+function factList(order, now) {
+  const rows = facts.map(([name, label, kind]) => [label, FACTS[kind](order[name], now)]).filter(([, text]) => text);
   return h(
     "dl",
     { class: "facts" },
@@ -242,16 +233,9 @@ function facts(order, now) {
 }
 
 function items(order) {
-  const rows = order.items.map((item) => {
-    const [sku, returned] = Array.isArray(item) ? [item[0], item[2] ?? 0] : [item.sku, item.returned ?? 0];
-    const back = returned > 0 ? ` (${count(returned)} returned)` : "";
-    return h(
-      "tr",
-      {},
-      h("th", { scope: "row", class: "id", text: sku }),
-      h("td", { class: "number", text: `${count(quantity(item))}${back}` }),
-    );
-  });
+  const rows = order.items.map(([sku, units]) =>
+    h("tr", {}, h("th", { scope: "row", class: "id", text: sku }), h("td", { class: "number", text: count(units) })),
+  );
   return h(
     "table",
     { class: "rows" },
@@ -266,7 +250,7 @@ function items(order) {
 }
 
 /** What the shop and the worker wrote on it. */
-function texts(order) {
+function writings(order) {
   const some = [
     ["Data from the shop", order.data],
     ["Result from the worker", order.result],

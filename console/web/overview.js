@@ -6,9 +6,9 @@ import { h, icon, keyed, setAttribute, setBar, setNumber, setText, show } from "
 import { count, plural, rate, short } from "./format.js";
 import { Series } from "./series.js";
 import { phase } from "./window.js";
-import { refusedIn } from "./words.js";
+import { firstSteps, isSoldOut, refusedIn, storeNumbers, texts } from "./words.js";
 
-/** The small charts show so much time, and of a young store less, but no less than this. */
+/** The time that the small charts show, and the least of it that they show of a young store. */
 const SPARK_MS = 5 * 60_000;
 const SPARK_LEAST_MS = 60_000;
 const SPARK_POINTS = 150;
@@ -16,15 +16,10 @@ const SPARK_POINTS = 150;
 const HISTORIES_AT_ONCE = 3;
 /** A card this near to the window counts as in sight: it is drawn before one scrolls to it. */
 const SIGHT_MARGIN = "200px";
-/** From so many stores on there is a field to find one. */
+/** With this many stores or more there is a field to find one. */
 const FILTER_FROM = 7;
 
-const NUMBERS = [
-  ["queued", "In queue", "orders that wait for a worker"],
-  ["completed", "Completed", "orders fulfilled"],
-  ["rate", "Orders/s", "orders placed a second, now"],
-  ["refused", "Refused", "calls answered with no"],
-];
+const NUMBERS = storeNumbers.filter(({ name }) => name !== "available");
 
 export class Overview {
   constructor() {
@@ -45,7 +40,7 @@ export class Overview {
       oninput: () => this.update(this.state),
     });
     this.cards = h("ul", { class: "store-cards" });
-    this.none = h("p", { class: "empty", hidden: true, text: "No store has such a name." });
+    this.none = h("p", { class: "empty", hidden: true, text: texts.NO_SUCH_NAME });
     this.empty = emptyState();
     this.element = h(
       "div",
@@ -62,7 +57,7 @@ export class Overview {
     );
   }
 
-  /** Lets go of what the browser holds for it. */
+  /** Frees what the browser keeps for it. */
   destroy() {
     this.sight.disconnect();
     this.sizes.disconnect();
@@ -74,8 +69,8 @@ export class Overview {
   }
 
   /** A sample of one of the stores. */
-  sample({ id, at, metrics }) {
-    this.#seriesOf(id).push(at, metrics);
+  sample({ id, lines }) {
+    this.#seriesOf(id).push(lines);
   }
 
   #seriesOf(id) {
@@ -165,10 +160,8 @@ export class Overview {
     this.running += 1;
     try {
       const history = await get(`stores/${id}/history?points=${SPARK_POINTS}`);
-      const series = new Series();
-      series.load(history);
-      const known = this.#seriesOf(id);
-      if (known.length === 0 || series.length > 0) this.series.set(id, series);
+      const series = this.#seriesOf(id);
+      if (series.length === 0 || history.at.length > 0) series.load(history.lines, history.is_thinned);
       for (const card of this.inSight) if (card.store.id === id) this.#drawCard(card, this.state);
     } catch {
       this.asked.delete(id); // asked again with the next list
@@ -204,7 +197,7 @@ function makeCard({ id, name }) {
     of: h("dd", { class: "sub" }),
     bar: h("span", { class: "bar-fill" }),
     spark: h("canvas", { class: "spark", "aria-hidden": "true" }),
-    numbers: new Map(NUMBERS.map(([key]) => [key, h("dd", { class: "mini-value" })])),
+    numbers: new Map(NUMBERS.map(({ name: key }) => [key, h("dd", { class: "mini-value" })])),
   };
   const card = h(
     "li",
@@ -228,8 +221,8 @@ function makeCard({ id, name }) {
     h(
       "dl",
       { class: "minis" },
-      NUMBERS.map(([key, label, why]) =>
-        h("div", { class: "mini", title: why }, h("dt", { class: "label", text: label }), part.numbers.get(key)),
+      NUMBERS.map(({ name: key, label, meaning }) =>
+        h("div", { class: "mini", title: meaning }, h("dt", { class: "label", text: label }), part.numbers.get(key)),
       ),
     ),
   );
@@ -240,8 +233,7 @@ function fillCard(card, series, now, isFresh) {
   const { store, parts: part } = card;
   const metrics = store.metrics;
   const current = phase(store, now);
-  const isSoldOut = metrics !== null && metrics.available <= 0 && metrics.sold + metrics.held > 0;
-  setText(part.chip, isSoldOut && current.kind !== "before" ? "Sold out" : current.label);
+  setText(part.chip, isSoldOut(metrics) && current.kind !== "before" ? "Sold out" : current.label);
   setAttribute(part.chip, "data-tone", { open: "completed", always: "completed", before: "placed" }[current.kind]);
   show(part.paused, store.paused);
   setText(part.window, `${current.lead} ${current.value}`.trim());
@@ -270,22 +262,13 @@ function drawSpark(card, series, now, isFresh) {
 }
 
 function emptyState() {
-  const step = (text, code) => h("li", {}, h("p", { text }), h("pre", {}, h("code", { text: code })));
+  const step = ([text, code]) => h("li", {}, h("p", { text }), h("pre", {}, h("code", { text: code })));
   return h(
     "section",
     { class: "card empty-state", hidden: true },
-    h("h2", { text: "No store yet" }),
-    h("p", { text: "A store is one key. The first write makes it, and it shows up here by itself. In redis-cli:" }),
-    h(
-      "ol",
-      {},
-      step(
-        "Make a store: two units a customer, carts hold theirs for ten minutes",
-        "STORE.SET popup limit 2 hold-ms 600000",
-      ),
-      step("Give it something to sell", "INV.SET popup mug 100 LOW 10"),
-      step("Sell it", "ORDER.PLACE popup o-1001 alice ITEMS mug 2"),
-    ),
-    h("p", {}, "Or watch a whole sale: ", h("code", { text: "holdfast sale --url redis://127.0.0.1:6379" })),
+    h("h2", { text: texts.NO_STORE }),
+    h("p", { text: texts.FIRST_STEP }),
+    h("ol", {}, firstSteps.slice(0, -1).map(step)),
+    h("p", {}, `${firstSteps.at(-1)[0]}: `, h("code", { text: firstSteps.at(-1)[1] })),
   );
 }

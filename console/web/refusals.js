@@ -2,22 +2,20 @@
 
 import { h, keyed, setBar, setText, show } from "./dom.js";
 import { count, percent } from "./format.js";
-import { REFUSALS, refusedIn } from "./words.js";
+import { panels, refusals, refusedIn, texts } from "./words.js";
 
 export class Refusals {
   constructor() {
+    const [title, meaning] = panels.refusals;
     this.list = h("ul", { class: "bars" });
-    this.none = h("p", { class: "empty", text: "Nobody was refused anything yet." });
+    this.none = h("p", { class: "empty", text: texts.NO_REFUSALS });
     this.rest = h("p", { class: "why rest" });
     this.total = h("span", { class: "card-number", data: { field: "refused-total" } });
     this.element = h(
       "section",
       { class: "card panel", "aria-labelledby": "refusals-title" },
-      h("div", { class: "card-head" }, h("h3", { id: "refusals-title", text: "Refusals by reason" }), this.total),
-      h("p", {
-        class: "why",
-        text: "Calls the store answered with no, since it was made. A refused call changes nothing.",
-      }),
+      h("div", { class: "card-head" }, h("h3", { id: "refusals-title", text: title }), this.total),
+      h("p", { class: "why", text: meaning }),
       this.none,
       this.list,
       this.rest,
@@ -27,7 +25,7 @@ export class Refusals {
   /** Shows a sample. */
   update(metrics) {
     const all = refusedIn(metrics);
-    const some = REFUSALS.map((one) => ({ ...one, value: metrics[one.field] ?? 0 })).filter(({ value }) => value > 0);
+    const some = refusals.map((one) => ({ ...one, value: metrics[one.name] ?? 0 })).filter(({ value }) => value > 0);
     some.sort((a, b) => b.value - a.value);
     const most = some[0]?.value ?? 1;
     show(this.none, some.length === 0);
@@ -44,13 +42,13 @@ export class Refusals {
         setText(part, percent(one.value, all));
       },
     );
-    const never = REFUSALS.filter(({ field }) => !(metrics[field] > 0)).map(({ code }) => code);
+    const never = refusals.filter(({ name }) => !(metrics[name] > 0)).map(({ code }) => code);
     setText(this.rest, some.length > 0 && never.length > 0 ? `Not once: ${never.join(", ")}` : "");
     show(this.rest, some.length > 0 && never.length > 0);
   }
 }
 
-function makeRow({ code, says, why }) {
+function makeRow({ code, label, meaning }) {
   const bar = h("span", { class: "bar-fill" });
   const value = h("span", { class: "bar-value", data: { code } });
   const part = h("span", { class: "bar-part" });
@@ -60,12 +58,12 @@ function makeRow({ code, says, why }) {
     h(
       "div",
       { class: "bar-text" },
-      h("span", { class: "bar-name", text: says }),
+      h("span", { class: "bar-name", text: label }),
       h("code", { text: code }),
       h("span", { class: "bar-numbers" }, value, " ", part),
     ),
     h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
-    h("p", { class: "why", text: why }),
+    h("p", { class: "why", text: meaning }),
   );
   return Object.assign(row, { parts: { bar, value, part } });
 }

@@ -2,20 +2,14 @@
 
 import { h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
 import { count } from "./format.js";
-
-const COLUMNS = [
-  ["available", "Available", "can be sold now"],
-  ["held", "Set aside", "in carts and open orders"],
-  ["on_hand", "On hand", "in the building"],
-  ["sold", "Sold", "left, less returns"],
-  ["low", "Low mark", "at or under it the event stock.low is told"],
-];
+import { panels, skuColumns, texts } from "./words.js";
 
 export class Skus {
   constructor() {
+    const [title, meaning] = panels.skus;
     this.total = h("span", { class: "card-number" });
     this.body = h("tbody", {});
-    this.none = h("p", { class: "empty", text: "This store has no SKU yet. Make one: INV.SET store sku units." });
+    this.none = h("p", { class: "empty", text: texts.NO_SKUS });
     this.more = h("p", { class: "why rest", hidden: true });
     this.table = h(
       "table",
@@ -28,7 +22,9 @@ export class Skus {
           "tr",
           {},
           h("th", { scope: "col", text: "SKU" }),
-          COLUMNS.map(([, label, why]) => h("th", { scope: "col", class: "number", title: why, text: label })),
+          skuColumns.map(({ label, meaning: about }) =>
+            h("th", { scope: "col", class: "number", title: about, text: label }),
+          ),
         ),
       ),
       this.body,
@@ -37,11 +33,8 @@ export class Skus {
     this.element = h(
       "section",
       { class: "card panel", "aria-labelledby": "skus-title" },
-      h("div", { class: "card-head" }, h("h3", { id: "skus-title", text: "Stock by SKU" }), this.total),
-      h("p", {
-        class: "why",
-        text: "Products, fewest available first: those that are out, or at their low mark, on top.",
-      }),
+      h("div", { class: "card-head" }, h("h3", { id: "skus-title", text: title }), this.total),
+      h("p", { class: "why", text: meaning }),
       this.none,
       this.box,
       this.more,
@@ -64,7 +57,7 @@ export class Skus {
 function makeRow({ name }) {
   const chip = h("span", { class: "tag" });
   const bar = h("span", { class: "bar-fill" });
-  const cells = new Map(COLUMNS.map(([key]) => [key, h("td", { class: "number" })]));
+  const cells = new Map(skuColumns.map(({ name: key }) => [key, h("td", { class: "number" })]));
   const row = h(
     "tr",
     {},
@@ -87,6 +80,6 @@ function fillRow(row, sku) {
   setText(chip, isOut ? "out" : isLow ? "low" : "");
   show(chip, isOut || isLow);
   setAttribute(row, "data-tone", isOut ? "refused" : isLow ? "queued" : "available");
-  const all = sku.on_hand + sku.sold;
+  const all = sku["on-hand"] + sku.sold;
   setBar(bar, all > 0 ? sku.available / all : 0);
 }

@@ -4,16 +4,16 @@ import { Chart } from "./charts.js";
 import { Counts } from "./counts.js";
 import { Dead } from "./dead.js";
 import { h, setAttribute, setText, show } from "./dom.js";
-import { count, duration, rate, short, word } from "./format.js";
+import { count, word } from "./format.js";
 import { Refusals } from "./refusals.js";
 import { Series } from "./series.js";
 import { Skus } from "./skus.js";
 import { soldOutSentence, StockCard, Tiles } from "./tiles.js";
 import { WindowHead } from "./window.js";
-import { FIELDS } from "./words.js";
+import { charts, hints, isSoldOut, texts } from "./words.js";
 import { Workers } from "./workers.js";
 
-/** Spans of the charts: name, label, milliseconds (0: all there is). */
+/** Spans of the charts: name, label, milliseconds (0: the whole history). */
 const SPANS = [
   ["5", "5 min", 5 * 60_000],
   ["15", "15 min", 15 * 60_000],
@@ -23,54 +23,8 @@ const SPANS = [
 const WHOLE_MS = 15 * 60_000;
 /** No chart shows less time than this. */
 const LEAST_SPAN_MS = 30_000;
-/** After the last change, "All" shows so much of the quiet time, and a twentieth of the whole. */
+/** "All" shows this much of the quiet time after the last change, and a twentieth of the whole. */
 const TAIL_MS = 10_000;
-
-const CHARTS = [
-  {
-    title: "Orders a second",
-    meaning: "How many are ordered, completed and refused, each second.",
-    unit: "/s",
-    format: short,
-    readout: rate,
-    series: [
-      { key: "placed", label: "Ordered", tone: "placed", filled: true },
-      { key: "completed", label: "Completed", tone: "completed", filled: true },
-      { key: "refused", label: "Refused", tone: "refused" },
-    ],
-  },
-  {
-    title: "Orders on their way",
-    meaning: "Waiting for a worker, in a worker's hands, or waiting for another try.",
-    format: short,
-    readout: count,
-    series: [
-      { key: "queued", label: "In queue", tone: "queued", filled: true },
-      { key: "in-work", label: "In work", tone: "work" },
-      { key: "retrying", label: "To retry", tone: "retry" },
-    ],
-  },
-  {
-    title: "Units",
-    meaning: "What is left to sell, and what has been sold. Carts: how many are open.",
-    format: short,
-    readout: count,
-    series: [
-      { key: "available", label: "Available", tone: "available", filled: true },
-      { key: "sold", label: "Sold", tone: "completed" },
-      { key: "holds", label: "Carts open", tone: "queued" },
-    ],
-  },
-  {
-    title: "From ordered to completed",
-    meaning: "How long orders took: half of them no longer (p50), 99 of 100 no longer (p99).",
-    format: duration,
-    series: [
-      { key: "p50-ms", label: "p50", tone: "work", filled: true },
-      { key: "p99-ms", label: "p99", tone: "overflow" },
-    ],
-  },
-];
 
 export class StorePage {
   /** `actions` are `notify`, `announce`, `alarm` (texts to the reader) and `orderLink(storeId, orderId)`. */
@@ -84,7 +38,7 @@ export class StorePage {
     this.head = new WindowHead();
     this.stock = new StockCard();
     this.tiles = new Tiles();
-    this.charts = CHARTS.map((one) => new Chart(one));
+    this.charts = charts.map((one) => new Chart(one));
     this.refusals = new Refusals();
     this.dead = new Dead({ notify: actions.notify, orderLink });
     this.workers = new Workers({ orderLink });
@@ -149,16 +103,16 @@ export class StorePage {
     );
   }
 
-  /** Lets go of what the browser holds for it. */
+  /** Frees what the browser keeps for it. */
   destroy() {
     this.charts.forEach((chart) => chart.destroy());
   }
 
   /** Something about this store came over the line. It is shown by the next `update`. */
   heard(event, data) {
-    if (event === "history") this.series.load(data);
+    if (event === "history") this.series.load(data.lines, data.is_thinned);
     if (event === "sample") {
-      this.series.push(data.at, data.metrics);
+      this.series.push(data.lines);
       Object.assign(this.store, { at: data.at, metrics: data.metrics });
     }
     if (event === "detail") this.#takeDetail(data);
@@ -167,9 +121,9 @@ export class StorePage {
 
   #takeDetail(detail) {
     Object.assign(this.store, { name: detail.name, detail, window: detail.settings, paused: detail.settings.paused });
-    if (detail.metrics && !(detail.at < this.store.at))
+    // Without a sample the numbers are those of STORE.INFO, and have no time.
+    if (detail.at === null || !(detail.at < this.store.at))
       Object.assign(this.store, { at: detail.at, metrics: detail.metrics });
-    if (!detail.metrics && !this.store.metrics) this.store.metrics = metricsOf(detail.info);
   }
 
   #takeSummary(summary) {
@@ -180,12 +134,13 @@ export class StorePage {
       Object.assign(this.store, { at: summary.at, metrics: summary.metrics });
   }
 
-  /** Shows all there is. */
+  /** Shows everything. */
   update(state) {
     const { metrics, detail } = this.store;
     this.tick(state);
     if (!metrics) return;
-    const soldOut = soldOutSentence(metrics, this.series.soldOutAt(), this.store.window?.opens ?? 0);
+    const opens = this.store.window?.opens ?? 0;
+    const soldOut = soldOutSentence(metrics, this.series.soldOutAt(opens), opens);
     this.stock.update(metrics, soldOut);
     this.refusals.update(metrics);
     this.dead.update(this.id, metrics, detail?.dead ?? null, state.writes);
@@ -203,8 +158,7 @@ export class StorePage {
   tick({ now, isFresh }) {
     const { metrics, name, window, paused } = this.store;
     if (!window) return;
-    const isSoldOut = metrics !== null && metrics.available <= 0 && metrics.sold + metrics.held > 0;
-    const kind = this.head.update({ name, window, paused, isSoldOut }, now);
+    const kind = this.head.update({ name, window, paused, isSoldOut: isSoldOut(metrics) }, now);
     if (isFresh) this.workers.tick(now);
     this.#say("window", kind, { open: "The sale is open.", closed: "The sale has closed." }[kind]);
   }
@@ -217,7 +171,7 @@ export class StorePage {
     this.tiles.update(this.store.metrics, { completed: isFresh ? this.series.rate("completed", now) : NaN });
     const [from, to] = this.#shownTime(now, isFresh);
     const frame = this.series.frame(from, isFresh ? Math.min(now, to) : null);
-    const empty = this.series.length === 0 ? "Nothing measured yet" : null;
+    const empty = this.series.length === 0 ? texts.NOTHING_MEASURED : null;
     for (const chart of this.charts) chart.draw(frame, from, to, empty);
   }
 
@@ -242,7 +196,7 @@ export class StorePage {
     if (span !== "all" && this.series.isThinned) this.actions.wholeHistory(this.id);
   }
 
-  /** Draws the charts anew in the colours of the theme. */
+  /** Draws the charts again in the colours of the theme. */
   restyle() {
     this.charts.forEach((chart) => chart.restyle());
   }
@@ -256,7 +210,10 @@ export class StorePage {
     const shown = `${kind} ${detail?.skus.shown[0]?.name}`;
     if (this.hintShown === shown) return;
     this.hintShown = shown;
-    this.hint.replaceChildren(...HINTS[kind](this.store.name, detail?.skus.shown[0]?.name ?? "mug"));
+    const [title, text, command] = hints[kind];
+    const sku = detail?.skus.shown[0]?.name ?? "mug";
+    const code = command.replace("{store}", () => word(this.store.name)).replace("{sku}", () => word(sku));
+    this.hint.replaceChildren(h("h2", { text: title }), h("p", {}, `${text} `, h("code", { text: code })));
   }
 
   #alarm(metrics) {
@@ -265,7 +222,7 @@ export class StorePage {
       setText(
         this.alarm,
         `Oversold by ${count(metrics.oversold)}: more units are promised to carts and orders than are on hand. ` +
-          "Somebody counted stock down below what is set aside. Count again, or cancel orders.",
+          texts.OVERSOLD_WHY,
       );
     }
     this.#say(
@@ -290,66 +247,4 @@ export class StorePage {
     if (isAlarm) this.actions.alarm(text);
     else this.actions.announce(text);
   }
-}
-
-const HINTS = {
-  off: (name) => [
-    h("h2", { text: "Nothing is sampled here" }),
-    h(
-      "p",
-      {},
-      "This store keeps no metrics. Switch them on: ",
-      h("code", { text: `STORE.SET ${word(name)} metrics 7200` }),
-    ),
-  ],
-  unsold: (name, sku) => [
-    h("h2", { text: "No orders yet" }),
-    h(
-      "p",
-      {},
-      "The first order or cart shows up here within a second: ",
-      h("code", { text: `ORDER.PLACE ${word(name)} o-1001 alice ITEMS ${word(sku)} 1` }),
-    ),
-  ],
-  bare: (name) => [
-    h("h2", { text: "Nothing to sell yet" }),
-    h("p", {}, "Give the store some units: ", h("code", { text: `INV.SET ${word(name)} mug 100 LOW 10` })),
-  ],
-};
-
-/** Counters that STORE.INFO and a sample call by names of their own. */
-const COUNTED = { "units-returned-total": "returned", "leases-ended-total": "lapsed" };
-
-/** The numbers of a store that keeps no metrics, out of STORE.INFO; what is not there is 0. */
-function metricsOf(info) {
-  const metrics = Object.fromEntries(FIELDS.map((name) => [name, 0]));
-  const names = {
-    "on-hand": "on_hand",
-    "in-work": "claimed",
-    "dead-letters": "dead",
-    "oldest-ms": "oldest-waiting-ms",
-  };
-  for (const name of [
-    "skus",
-    "on-hand",
-    "available",
-    "held",
-    "sold",
-    "oversold",
-    "queued",
-    "in-work",
-    "retrying",
-    "dead-letters",
-    "overflow",
-    "holds",
-    "customers",
-    "workers",
-    "oldest-ms",
-  ])
-    metrics[name] = info[names[name] ?? name] ?? 0;
-  for (const [name, value] of Object.entries(info)) {
-    if (name.endsWith("-total")) metrics[COUNTED[name] ?? name.slice(0, -"-total".length)] = value ?? 0;
-    if (name.startsWith("refused-")) metrics[name] = value ?? 0;
-  }
-  return metrics;
 }

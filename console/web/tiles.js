@@ -2,7 +2,7 @@
 
 import { h, icon, setAttribute, setNumber, setShare, setText, show } from "./dom.js";
 import { count, duration, percent, plural, rate } from "./format.js";
-import { REFUSALS, refusedIn } from "./words.js";
+import { isSoldOut, refusals, refusedIn, segments, texts, tiles, trouble } from "./words.js";
 
 /** The card with the units left, and where all units are. */
 export class StockCard {
@@ -10,12 +10,7 @@ export class StockCard {
     this.value = h("dd", { class: "value value-big", data: { field: "available" } });
     this.of = h("dd", { class: "sub" });
     this.bar = h("div", { class: "stack", "aria-hidden": "true" });
-    this.segments = [
-      ["sold", "completed", "Sold", "left the building"],
-      ["held", "queued", "Set aside", "in carts and open orders"],
-      ["available", "available", "Available", "can be sold now"],
-      ["safety", "muted", "Kept back", "safety stock, never sold"],
-    ].map(([key, tone, label, why]) => this.#segment(key, tone, label, why));
+    this.segments = segments.map((segment) => this.#segment(segment));
     this.legend = h(
       "dl",
       { class: "stack-legend" },
@@ -31,7 +26,7 @@ export class StockCard {
         h("dt", { class: "label" }, h("span", { class: "swatch", "aria-hidden": "true" }), "Units available"),
         this.value,
         this.of,
-        h("dd", { class: "why", text: "what a customer can still buy: on hand, less set aside, less kept back" }),
+        h("dd", { class: "why", text: texts.AVAILABLE }),
       ),
       this.party,
       this.bar,
@@ -40,11 +35,11 @@ export class StockCard {
     this.element.dataset.tone = "available";
   }
 
-  #segment(key, tone, label, why) {
+  #segment({ name, tone, label, meaning }) {
     const fill = h("span", { class: "stack-part", data: { tone } });
     this.bar.append(fill);
     const [value, part] = [
-      h("span", { class: "mini-value", data: { segment: key } }),
+      h("span", { class: "mini-value", data: { segment: name } }),
       h("span", { class: "stack-part-of" }),
     ];
     const entry = h(
@@ -52,9 +47,9 @@ export class StockCard {
       { class: "mini", data: { tone } },
       h("dt", { class: "label" }, h("span", { class: "swatch", "aria-hidden": "true" }), label),
       h("dd", {}, value, " ", part),
-      h("dd", { class: "why", text: why }),
+      h("dd", { class: "why", text: meaning }),
     );
-    return { key, fill, value, part, entry };
+    return { name, fill, value, part, entry };
   }
 
   /** Shows a sample; `soldOut` is a sentence, or null. */
@@ -69,12 +64,12 @@ export class StockCard {
     const all = Object.values(units).reduce((sum, value) => sum + Math.max(0, value), 0);
     setNumber(this.value, count(metrics.available));
     setText(this.of, `of ${count(onHand)} on hand`);
-    for (const { key, fill, value, part, entry } of this.segments) {
-      show(fill, units[key] > 0);
-      setShare(fill, all > 0 ? Math.max(0, units[key]) / all : 0);
-      setText(value, count(units[key]));
-      setText(part, percent(Math.max(0, units[key]), all));
-      show(entry, key !== "safety" || units.safety > 0);
+    for (const { name, fill, value, part, entry } of this.segments) {
+      show(fill, units[name] > 0);
+      setShare(fill, all > 0 ? Math.max(0, units[name]) / all : 0);
+      setText(value, count(units[name]));
+      setText(part, percent(Math.max(0, units[name]), all));
+      show(entry, name !== "safety" || units.safety > 0);
     }
     show(this.party, soldOut !== null);
     setText(this.party.lastElementChild, soldOut ?? "");
@@ -82,20 +77,10 @@ export class StockCard {
   }
 }
 
-/** Tiles: field for tests and styles, tone, label, and what the number means. */
-const TILES = [
-  ["customers", "placed", "Customers ordering", "people with units in a cart or an order"],
-  ["processing", "queued", "Orders processing", "placed and not finished yet"],
-  ["completed", "completed", "Orders completed", "fulfilled: their units left the building"],
-  ["overflow", "overflow", "Overflow", "asked for, less completed: demand not served yet, or never"],
-  ["refused", "refused", "Refused", "calls answered with no; the reasons are below"],
-  ["oversold", "oversold", "Oversold", "units promised beyond what is on hand: must stay 0"],
-];
-
-/** The tiles beside the stock. */
+/** The tiles next to the stock. */
 export class Tiles {
   constructor() {
-    this.tiles = new Map(TILES.map(([key, tone, label, why]) => [key, makeTile(key, tone, label, why)]));
+    this.tiles = new Map(tiles.map((tile) => [tile.name, makeTile(tile)]));
     this.element = h(
       "dl",
       { class: "tiles" },
@@ -114,39 +99,39 @@ export class Tiles {
       parts([
         [metrics.queued, "queued"],
         [metrics["in-work"], "in work"],
-        [metrics.retrying, "to retry"],
-      ]) || (metrics.placed > 0 ? "all done" : "none yet"),
+        [metrics.retrying, "retrying"],
+      ]) || (metrics.placed > 0 ? texts.ALL_DONE : texts.NONE_YET),
     );
     this.#set(
       "completed",
       metrics.completed,
-      Number.isFinite(rates.completed) ? `${rate(rates.completed)} a second now` : "how fast is not known",
+      Number.isFinite(rates.completed) ? `${rate(rates.completed)} a second now` : texts.RATE_UNKNOWN,
     );
     this.#set("overflow", metrics.overflow, `${count(metrics["refused-outofstock"])} found no units left`);
     this.#set("refused", refused, topRefusal(metrics, refused));
     const isAlarm = metrics.oversold > 0;
-    this.#set("oversold", metrics.oversold, isAlarm ? "stock was counted below what is held" : "as it must be");
+    this.#set("oversold", metrics.oversold, isAlarm ? texts.IS_OVERSOLD : texts.IS_NOT_OVERSOLD);
     setAttribute(this.tiles.get("oversold").element, "data-alarm", isAlarm ? "yes" : "no");
   }
 
-  #set(key, value, sub) {
-    const tile = this.tiles.get(key);
+  #set(name, value, sub) {
+    const tile = this.tiles.get(name);
     setNumber(tile.value, count(value));
     setText(tile.sub, sub);
   }
 }
 
-function makeTile(key, tone, label, why) {
-  const value = h("dd", { class: "value", data: { field: key } });
+function makeTile({ name, tone, label, meaning }) {
+  const value = h("dd", { class: "value", data: { field: name } });
   const sub = h("dd", { class: "sub" });
-  const mark = key === "oversold" ? h("span", { class: "tile-mark" }, icon("check"), icon("alarm")) : null;
+  const mark = name === "oversold" ? h("span", { class: "tile-mark" }, icon("check"), icon("alarm")) : null;
   const element = h(
     "div",
-    { class: "card tile", data: { tone, tile: key } },
+    { class: "card tile", data: { tone, tile: name } },
     h("dt", { class: "label" }, h("span", { class: "swatch", "aria-hidden": "true" }), label, mark),
     value,
     sub,
-    h("dd", { class: "why", text: why }),
+    h("dd", { class: "why", text: meaning }),
   );
   return { element, value, sub };
 }
@@ -159,18 +144,10 @@ function parts(counts) {
 }
 
 function topRefusal(metrics, refused) {
-  if (refused === 0) return "nobody was turned away";
-  const top = REFUSALS.reduce((most, one) => ((metrics[one.field] ?? 0) > (metrics[most.field] ?? 0) ? one : most));
-  return `${percent(metrics[top.field], refused)} ${top.says.toLowerCase()}`;
+  if (refused === 0) return texts.NOBODY_REFUSED;
+  const top = refusals.reduce((most, one) => ((metrics[one.name] ?? 0) > (metrics[most.name] ?? 0) ? one : most));
+  return `${percent(metrics[top.name], refused)} ${top.label.toLowerCase()}`;
 }
-
-/** The small numbers about work that did not go as it should. */
-const TROUBLE = [
-  ["failed", "Failed attempts", "a worker said: it did not work"],
-  ["retried", "Retried", "handed out again after a failure"],
-  ["lapsed", "Leases ended", "taken back from a worker that died or hung"],
-  ["late", "Late", "took longer than the store promises (sla-ms)"],
-];
 
 /** Retries and what leads to them, as a row of numbers. */
 export class Trouble {
@@ -179,15 +156,15 @@ export class Trouble {
     this.element = h(
       "dl",
       { class: "minis" },
-      TROUBLE.map(([field, label, why]) => {
-        const value = h("dd", { class: "mini-value", data: { field } });
-        this.values.set(field, value);
+      trouble.map(({ name, label, meaning }) => {
+        const value = h("dd", { class: "mini-value", data: { field: name } });
+        this.values.set(name, value);
         return h(
           "div",
           { class: "mini" },
           h("dt", { class: "label", text: label }),
           value,
-          h("dd", { class: "why", text: why }),
+          h("dd", { class: "why", text: meaning }),
         );
       }),
     );
@@ -195,20 +172,18 @@ export class Trouble {
 
   /** Shows a sample. */
   update(metrics) {
-    for (const [field, value] of this.values) setText(value, count(metrics[field]));
+    for (const [name, value] of this.values) setText(value, count(metrics[name]));
   }
 }
 
 /**
- * What to say once nothing can be bought any more, or null: `soldOutAt` is when the last unit went first, `opens` the
- * window's beginning (Unix ms; null or 0 if not known).
+ * What to say once nothing can be bought any more, or null: `soldOutAt` is when the last unit went first since the
+ * window opened at `opens` (Unix ms; null or 0 if not known).
  */
 export function soldOutSentence(metrics, soldOutAt, opens) {
-  const isSoldOut = metrics.available <= 0 && metrics.sold + metrics.held > 0;
-  if (!isSoldOut) return null;
+  if (!isSoldOut(metrics)) return null;
   const open = metrics.queued + metrics["in-work"] + metrics.retrying;
-  const after =
-    soldOutAt !== null && opens > 0 && soldOutAt > opens ? ` ${duration(soldOutAt - opens)} after opening` : "";
+  const after = soldOutAt !== null && opens > 0 ? ` ${duration(soldOutAt - opens)} after opening` : "";
   const left = [
     [open, "order"],
     [metrics.holds, "cart"],

@@ -2,8 +2,9 @@
 
 import { h, setAttribute, setBar, setName, setText, show } from "./dom.js";
 import { countdown, duration, moment } from "./format.js";
+import { texts } from "./words.js";
 
-/** Within so long of its end a countdown is marked. */
+/** A countdown is marked when less than this is left. */
 const SOON_MS = 60_000;
 
 /**
@@ -91,7 +92,7 @@ export class WindowHead {
     setAttribute(this.state, "data-tone", { open: "completed", always: "completed", before: "placed" }[current.kind]);
     show(this.soldOut, isSoldOut);
     show(this.paused, paused);
-    setText(this.sentence, explain(window, now) + (paused ? " Paused: nothing is handed to workers." : ""));
+    setText(this.sentence, explain(window, now) + (paused ? ` ${texts.PAUSED}` : ""));
     setText(this.lead, current.lead);
     setText(this.value, current.kind === "always" ? "" : current.value);
     setAttribute(this.value, "data-soon", current.isSoon === true ? "yes" : null);

@@ -1,7 +1,8 @@
-// Workers and the orders in their hands, with the time left on each lease.
+// Workers and the orders they have, with the time left on each lease.
 
 import { h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
+import { panels, texts } from "./words.js";
 
 /** Orders shown of a worker; the rest is counted. */
 const SHOWN_ORDERS = 4;
@@ -10,6 +11,7 @@ const SHORT_PART = 0.25;
 
 export class Workers {
   constructor({ orderLink }) {
+    const [title, meaning] = panels.workers;
     this.orderLink = orderLink;
     this.total = h("span", { class: "card-number", data: { field: "workers" } });
     this.waiting = h("p", { class: "why" });
@@ -21,7 +23,7 @@ export class Workers {
       { class: "rows workers" },
       h("caption", {
         class: "visually-hidden",
-        text: "Workers, the orders they hold, and the time left on each lease",
+        text: "Workers, the orders they have, and the time left on each lease",
       }),
       h(
         "thead",
@@ -30,7 +32,7 @@ export class Workers {
           "tr",
           {},
           h("th", { scope: "col", text: "Worker" }),
-          h("th", { scope: "col", class: "number", text: "Holds" }),
+          h("th", { scope: "col", class: "number", text: "Has" }),
           h("th", { scope: "col", text: "Orders and time left on the lease" }),
         ),
       ),
@@ -40,8 +42,8 @@ export class Workers {
     this.element = h(
       "section",
       { class: "card panel", "aria-labelledby": "workers-title" },
-      h("div", { class: "card-head" }, h("h3", { id: "workers-title", text: "Workers" }), this.total),
-      h("p", { class: "why", text: "Who holds which orders. A lease that runs out gives the order to somebody else." }),
+      h("div", { class: "card-head" }, h("h3", { id: "workers-title", text: title }), this.total),
+      h("p", { class: "why", text: meaning }),
       this.none,
       this.box,
       this.more,
@@ -55,11 +57,8 @@ export class Workers {
     setText(this.total, metrics.workers > 0 ? count(metrics.workers) : "");
     show(this.none, list.length === 0);
     show(this.table, list.length > 0);
-    setText(
-      this.none,
-      metrics.claimed > 0 ? "No worker holds an order right now." : "No worker has claimed an order yet.",
-    );
-    const oldest = metrics["oldest-ms"] > 0 ? `, the next since ${age(metrics["oldest-ms"])}` : "";
+    setText(this.none, metrics.claimed > 0 ? texts.NO_CLAIM : texts.NO_CLAIM_YET);
+    const oldest = metrics["oldest-waiting-ms"] > 0 ? `, the next since ${age(metrics["oldest-waiting-ms"])}` : "";
     setText(
       this.waiting,
       metrics.queued > 0 ? `${plural(metrics.queued, "order")} waiting for a worker${oldest}.` : "",
@@ -83,7 +82,7 @@ export class Workers {
     keyed(
       leases,
       orders,
-      ({ id, attempt, claimed_at: at }) => `${id} ${attempt} ${at}`,
+      ({ id, attempt, "claimed-at": at }) => `${id} ${attempt} ${at}`,
       (order) => this.#makeOrder(order),
       (item, order) => {
         item.parts.order = order;
@@ -121,7 +120,7 @@ export class Workers {
       const {
         bar,
         left,
-        order: { claimed_at: begun, deadline },
+        order: { "claimed-at": begun, deadline },
       } = item.parts;
       const leftMs = deadline - now;
       // An order with a long history has forgotten when it was claimed.

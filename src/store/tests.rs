@@ -341,7 +341,7 @@ fn a_stream_that_takes_nothing_any_more_loses_no_order() {
     assert_eq!(shop.entries(StreamKind::Orders), 0);
     assert_eq!(shop.0.log.borrow().len(), 1, "said once, not with every entry");
     let problem = shop.repair().expect_err("nothing can be written");
-    assert!(problem.starts_with("ERR {p}:orders takes no entry any more"), "{problem}");
+    assert!(problem.starts_with("ERR {p}:orders takes no more entries"), "{problem}");
     shop.0.delete("{p}:orders");
     assert_eq!(shop.repair(), Ok(3));
     shop.check();

@@ -85,74 +85,49 @@ test("a store that goes and comes again is followed", async () => {
   await until("the new numbers", async () => (await available()) === 7);
 });
 
-/** What the page draws of samples: `[time, placed, completed, queued, p50]` each; times are seconds from a start. */
-function frameOf(samples, { from = 0, until: end = null, fields = ["placed", "queued", "p50-ms"] } = {}) {
+/** What the page draws of lines as they come from the program, from one time to another (seconds). */
+function frameOf(history, samples, from, until) {
   return page.evaluate(
-    async ([rows, begin, stop, names]) => {
+    async ([history, samples, from, until]) => {
       const { Series } = await import("/series.js");
-      const column = (i) => rows.map((row) => row[i]);
       const series = new Series();
-      const at = column(0).map((second) => second * 1_000);
-      series.load({ at, metrics: { placed: column(1), completed: column(2), queued: column(3), "p50-ms": column(4) } });
-      const { x, columns } = series.frame(begin * 1_000, stop === null ? null : stop * 1_000);
-      return { x, ...Object.fromEntries(names.map((name) => [name, columns[name]])) };
+      series.load(history, false);
+      for (const lines of samples) series.push(lines);
+      const { x, columns } = series.frame(from * 1_000, until === null ? null : until * 1_000);
+      return { x, placed: columns.placed, queued: columns.queued, p50: columns["p50-ms"] };
     },
-    [samples, from, end, fields],
+    [history, samples, from, until],
   );
 }
 
-test("a rate is what was counted by the time it took", async () => {
-  const { placed } = await frameOf([
-    [10, 0, 0, 0, 0],
-    [11, 50, 0, 0, 0],
-    [13, 150, 0, 0, 0],
-  ]);
-  assert.deepEqual(placed, [0, 50, 50]);
-});
+/** Lines as they come from the program; the lines that are not named are empty. */
+function lines(at, placed, queued, p50) {
+  const empty = Object.fromEntries(
+    ["completed", "refused", "in-work", "retrying", "holds", "available", "sold", "p99-ms"].map((name) => [
+      name,
+      at.map(() => 0),
+    ]),
+  );
+  return { at: at.map((second) => second * 1_000), ...empty, placed, queued, "p50-ms": p50 };
+}
 
-test("in a quiet gap nothing flows, levels stay, and there is no latency", async () => {
-  const drawn = await frameOf([
-    [10, 0, 0, 5, 20],
-    [11, 40, 0, 9, 30],
-    [60.003, 41, 0, 9, 0],
-    [61, 51, 0, 4, 25],
-  ]);
-  assert.deepEqual(drawn.x, [10, 11, 12, 59.003, 60.003, 61]);
-  assert.deepEqual(drawn.placed.map(Math.round), [0, 40, 0, 0, 1, 10]);
-  assert.deepEqual(drawn.queued, [5, 9, 9, 9, 9, 4]);
-  assert.deepEqual(drawn["p50-ms"], [20, 30, null, null, null, 25]);
-});
+const HISTORY = lines([10, 11], [0, 40], [5, 9], [20, 30]);
 
 test("a store that went quiet is drawn up to now", async () => {
-  const drawn = await frameOf(
-    [
-      [10, 0, 0, 1, 0],
-      [11, 30, 0, 2, 0],
-    ],
-    { until: 20 },
-  );
-  assert.deepEqual(
-    [drawn.x, drawn.placed, drawn.queued],
-    [
-      [10, 11, 12, 20],
-      [0, 30, 0, 0],
-      [1, 2, 2, 2],
-    ],
-  );
+  const drawn = await frameOf(HISTORY, [], 0, 20);
+  assert.deepEqual(drawn.x, [10, 11, 12, 20]);
+  assert.deepEqual(drawn.placed, [0, 40, 0, 0]);
+  assert.deepEqual(drawn.queued, [5, 9, 9, 9]);
+  assert.deepEqual(drawn.p50, [20, 30, null, null]);
 });
 
-test("samples close together make no spikes, and two hours no more than 1,200 points", async () => {
-  const { placed } = await frameOf([
-    [10, 0, 0, 0, 0],
-    [11, 100, 0, 0, 0],
-    [11.01, 108, 0, 0, 0],
-  ]);
-  assert.ok(placed[2] < 120, `${placed[2]} a second`);
-  const long = Array.from({ length: 7_200 }, (_, i) => [i, 10 * i, 0, i % 100, 0]);
-  const drawn = await frameOf(long);
-  assert.ok(drawn.x.length <= 1_200 && drawn.x.length > 800, `${drawn.x.length} points`);
-  assert.ok(drawn.placed.slice(1).every((rate) => Math.abs(rate - 10) < 0.01));
-  assert.equal(drawn.x.at(-1), 7_199);
+test("samples are drawn after the history, each once, from the time that is shown on", async () => {
+  const known = lines([11], [40], [9], [30]);
+  const next = lines([12, 59, 60], [0, 0, 1], [9, 9, 4], [null, null, 25]);
+  const drawn = await frameOf(HISTORY, [known, next, next], 11.5, null);
+  assert.deepEqual(drawn.x, [11, 12, 59, 60]);
+  assert.deepEqual(drawn.placed, [40, 0, 0, 1]);
+  assert.deepEqual(drawn.p50, [30, null, null, 25]);
 });
 
 test("no complaint in the console but of what was gone, and no request leaves the machine", async () => {

@@ -75,7 +75,7 @@ test("charts draw every series in its colour, and the legend says what is now", 
     }
   }
   const legend = page.locator("figure.chart").first().locator(".legend-key").first();
-  assert.match(await legend.textContent(), /^Ordered[\d.,<]+\/s$/);
+  assert.match(await legend.textContent(), /^Placed[\d.,<]+\/s$/);
 });
 
 test("a chart under the cursor tells its values of that moment, all charts together", async () => {

@@ -57,13 +57,13 @@ test("one order is redriven, and then all of its reason; no other", async () => 
   assert.equal(await dead(), 7);
   await row.getByRole("button", { name: "Redrive order o-3" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Redrive" }).click();
-  await page.getByText("1 order queued anew.").waitFor();
+  await page.getByText("1 order queued again.").waitFor();
   assert.equal(await dead(), 6);
   assert.equal((await redis.ask("ORDER.GET", "shop", "o-3")).state, "queued");
   await until("the page to follow", async () => (await row.locator(".bar-value").textContent()) === "4");
   await row.getByRole("button", { name: /Redrive all/ }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Redrive" }).click();
-  await page.getByText("4 orders queued anew.").waitFor();
+  await page.getByText("4 orders queued again.").waitFor();
   assert.equal(await dead(), 2);
   await until("the page to follow", async () => (await page.locator(".dead-list > li").count()) === 1);
   await page.context().close();
@@ -191,9 +191,9 @@ test("a chart can be read as a table", async () => {
   await page.locator("canvas").first().waitFor();
   await page.getByRole("button", { name: "Orders on their way as a table" }).click();
   const heads = page.getByRole("region", { name: "Orders on their way as a table" }).locator("thead th");
-  assert.deepEqual(await heads.allTextContents(), ["Time", "In queue", "In work", "To retry"]);
+  assert.deepEqual(await heads.allTextContents(), ["Time", "Queued", "In work", "Retrying"]);
   const summary = await page.locator('.plot[role="img"]').first().getAttribute("aria-label");
-  assert.match(summary, /^Orders a second, from .* Ordered: now .* highest /);
+  assert.match(summary, /^Orders a second, from .* Placed: now .* highest /);
   await page.context().close();
 });
 

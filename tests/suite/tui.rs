@@ -9,7 +9,7 @@ tests![
     it_fits_every_size,
     a_sale_is_seen_while_it_happens,
     orders_are_looked_up,
-    dead_orders_are_queued_anew,
+    dead_orders_are_redriven,
     nothing_is_written_unless_allowed,
     stores_are_listed_and_opened,
     leases_are_counted_down,
@@ -90,7 +90,7 @@ fn wanted(client: &mut Client) -> Vec<(&'static str, i64)> {
 fn assert_shows_info(terminal: &Terminal, client: &mut Client) {
     let wanted: Vec<_> = wanted(client).into_iter().map(|(label, value)| (label, grouped(value))).collect();
     let on_hand = format!("of {} on hand", grouped(info(client, "on-hand")));
-    let units = [("Available", "available"), ("Set aside", "held"), ("Sold", "sold")];
+    let units = [("Available", "available"), ("Held", "held"), ("Sold", "sold")];
     let units = units.map(|(label, name)| format!("█ {label} {} ", grouped(info(client, name))));
     terminal.wait_for(&format!("{wanted:?}, {on_hand}, {units:?} are"), |text| {
         text.contains("Oversold")
@@ -232,7 +232,7 @@ fn orders_are_looked_up(binary: &ServerBinary) {
     assert_eq!(terminal.end().0, 0);
 }
 
-fn dead_orders_are_queued_anew(binary: &ServerBinary) {
+fn dead_orders_are_redriven(binary: &ServerBinary) {
     let (server, mut client) = busy_shop(binary);
     let mut terminal = watch(binary, &server, &["--allow-writes"], MIDDLE);
     terminal.wait_for_all(&["▸ card declined", "▸ why? [no*]"]);
@@ -246,7 +246,7 @@ fn dead_orders_are_queued_anew(binary: &ServerBinary) {
     terminal.press("r");
     terminal.wait_for_all(&["Redrive 2 orders?"]);
     terminal.press("y");
-    terminal.wait_for_all(&["2 orders queued anew."]);
+    terminal.wait_for_all(&["2 orders queued again."]);
     for (order, state) in [("o-2", "queued"), ("o-3", "queued"), ("o-4", "dead")] {
         assert_eq!(order_field(&mut client, order, "state"), state, "{order}");
     }
@@ -259,7 +259,7 @@ fn dead_orders_are_queued_anew(binary: &ServerBinary) {
     terminal.press("r");
     terminal.wait_for_all(&["Redrive order o-4?"]);
     terminal.press("y");
-    terminal.wait_for_all(&["Order o-4 queued anew.", "● Queued", "Redriven"]);
+    terminal.wait_for_all(&["Order o-4 is queued again.", "● Queued", "Redriven"]);
     assert_eq!(info(&mut client, "dead-letters"), 0);
     terminal.press("\x1b");
     terminal.wait_for_all(&["No dead letters: no order ran out of attempts."]);
@@ -332,7 +332,7 @@ fn a_lost_server_is_told_and_found_again(binary: &ServerBinary) {
     let mut client = server.client();
     client.ok("CONFIG SET holdfast.sample-ms 1000");
     client.text("ORDER.PLACE popup o-2 c-2 ITEMS mug 6");
-    terminal.wait_for_all(&["Set aside 7 ", "live · "]);
+    terminal.wait_for_all(&["Held 7 ", "live · "]);
     server.shutdown();
     terminal.wait_for_all(&["connection lost, retrying"]);
     terminal.press("q");

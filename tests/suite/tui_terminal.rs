@@ -86,7 +86,7 @@ fn without_colours(binary: &ServerBinary) {
     let url = format!("redis://127.0.0.1:{}", server.port());
     let arguments = ["watch", "--tui", "--url", &url];
     let terminal = Terminal::start(binary, &arguments, MIDDLE, &[("NO_COLOR", "1")]);
-    terminal.wait_for_all(&["▲ OVERSOLD", "Oversold by", "▓ Set aside"]);
+    terminal.wait_for_all(&["▲ OVERSOLD", "Oversold by", "▓ Held"]);
     terminal.with_screen(|screen| {
         let all = (0..MIDDLE.1).flat_map(|row| (0..MIDDLE.0).map(move |column| (row, column)));
         let cells: Vec<_> = all.filter_map(|(row, column)| screen.cell(row, column)).collect();
@@ -104,7 +104,7 @@ fn what_is_no_terminal_is_told(binary: &ServerBinary) {
     let mut terminal = Terminal::start(binary, &["watch", "--tui", "--url", "http://127.0.0.1"], (80, 24), &[]);
     let (code, text) = terminal.end();
     assert_eq!(code, 1);
-    assert!(text.contains("wanted redis://host:port"), "{text}");
+    assert!(text.contains("must be redis://host:port"), "{text}");
     terminal.assert_given_back();
 }
 

@@ -114,7 +114,7 @@ fn a_detail_is_what_the_server_says(binary: &ServerBinary) {
     let order = client.get("ORDER.GET popup o-5");
     assert_eq!((&in_hand["id"], &in_hand["attempt"]), (&json!("o-5"), &json!(1)));
     assert_eq!(in_hand["deadline"], order.field("due").int());
-    assert_eq!(in_hand["claimed_at"], order.field("history").array()[1].field("at").int());
+    assert_eq!(in_hand["claimed-at"], order.field("history").array()[1].field("at").int());
     let dead = &detail["dead"];
     assert_eq!((&dead["total"], &dead["counted"]), (&json!(3), &json!(3)));
     assert_eq!((&dead["reasons"][0]["reason"], &dead["reasons"][0]["count"]), (&json!("card declined"), &json!(2)));
@@ -147,7 +147,10 @@ fn a_history_is_the_stream(binary: &ServerBinary) {
     }
     assert_eq!(ats(&watcher, "/api/stores/popup/history?points=2"), [at[0].clone(), at[at.len() - 1].clone()]);
     assert_eq!(watcher.get("/api/stores/popup/history?points=x").status, 400);
-    // The stream is the store's voice: who trims it shortens the history.
+    let drawn = &history["lines"];
+    assert_eq!(drawn["at"].as_array().expect("times").last(), at.last());
+    assert_eq!(drawn["available"].as_array().expect("values").len(), drawn["at"].as_array().expect("times").len());
+    // The stream is the history: who trims it shortens both.
     client.int("XTRIM {popup}:metrics MAXLEN 1");
     assert_eq!(ats(&watcher, "/api/stores/popup/history"), [at[at.len() - 1].clone()]);
 }
@@ -175,7 +178,11 @@ fn an_order_is_told_with_its_history(binary: &ServerBinary) {
     let wanted: Vec<_> =
         order.field("history").array().iter().map(|event| Json::from(event.field("event").text())).collect();
     assert_eq!(events, wanted);
-    assert!(told["history"].to_string().contains("why? [no*]"));
+    let died = told["history"].as_array().and_then(|events| events.last()).expect("the last event");
+    assert_eq!(
+        (&died["title"], &died["tone"], &died["text"]),
+        (&json!("Died"), &json!("refused"), &json!("why? [no*]"))
+    );
 }
 
 fn keys_and_ids_of_any_bytes_are_served(binary: &ServerBinary) {
@@ -223,8 +230,10 @@ fn what_is_not_there_is_told(binary: &ServerBinary) {
     error("/api/nothing", 404);
     error("/../Cargo.toml", 404);
     let detail = watcher.json("/api/stores/popup");
-    assert!(detail["metrics"].is_null(), "it writes no samples: {detail}");
-    assert_eq!(watcher.json("/api/stores/popup/history"), json!({"at": [], "metrics": {}}));
+    assert!(detail["at"].is_null(), "it writes no samples: {detail}");
+    assert_eq!(detail["metrics"]["skus"], 0, "the numbers are those of STORE.INFO");
+    let history = watcher.json("/api/stores/popup/history");
+    assert_eq!((&history["at"], &history["metrics"], &history["lines"]["at"]), (&json!([]), &json!({}), &json!([])));
 }
 
 fn skus_that_run_out_are_found_in_a_large_store(binary: &ServerBinary) {

@@ -68,6 +68,8 @@ fn a_change_is_pushed_at_once(binary: &ServerBinary) {
         let sample = events.wait_for("sample", |sample| sample["metrics"]["placed"] == round);
         assert!(start.elapsed() < SOON, "round {round}: after {:?}", start.elapsed());
         assert_eq!(sample["id"], "popup");
+        assert_eq!(sample["lines"]["at"].as_array().and_then(|at| at.last()), Some(&sample["at"]));
+        assert!(sample["lines"]["placed"].as_array().and_then(|rates| rates.last()?.as_f64()) > Some(0.0), "{sample}");
         let detail = events.wait_for("detail", |detail| detail["info"]["placed"] == round);
         assert_eq!(detail["metrics"]["placed"], round);
         overview.wait_for("stores", |all| all["stores"][0]["metrics"]["placed"] == round);
@@ -157,7 +159,7 @@ fn a_store_without_samples_is_looked_at_all_the_same(binary: &ServerBinary) {
     events.wait_for("detail", |detail| detail["info"]["placed"] == 0);
     place(&mut client, "popup", "o-1");
     let detail = events.wait_for("detail", |detail| detail["info"]["placed"] == 1);
-    assert!(detail["metrics"].is_null() && detail["at"].is_null(), "{detail}");
+    assert!(detail["metrics"]["placed"] == 1 && detail["at"].is_null(), "{detail}");
     client.ok("STORE.SET popup closes 1700000000000");
     events.wait_for("stores", |all| all["stores"][0]["closes"] == 1_700_000_000_000_i64);
 }

@@ -12,7 +12,7 @@ tests![
     a_name_of_another_machine_is_refused,
     every_answer_has_its_headers,
     nothing_is_written_unless_allowed,
-    dead_orders_are_queued_anew,
+    dead_orders_are_redriven,
     a_write_from_elsewhere_is_refused,
     a_signal_ends_it_while_pages_look_on,
     addresses_that_cannot_be_are_told,
@@ -119,7 +119,7 @@ fn nothing_is_written_unless_allowed(binary: &ServerBinary) {
     assert_eq!(client.get("STORE.INFO popup").field("redriven").int(), 0);
 }
 
-fn dead_orders_are_queued_anew(binary: &ServerBinary) {
+fn dead_orders_are_redriven(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client();
     graveyard(&mut client);
@@ -189,8 +189,8 @@ fn addresses_that_cannot_be_are_told(binary: &ServerBinary) {
     let taken = taken.local_addr().expect("its address").to_string();
     for (arguments, wanted) in [
         (["--listen", taken.as_str()], "in use"),
-        (["--listen", "7070"], "wanted one like 127.0.0.1:7070"),
-        (["--url", "http://shop"], "wanted redis://host:port"),
+        (["--listen", "7070"], "such as 127.0.0.1:7070, got '7070'"),
+        (["--url", "http://shop"], "must be redis://host:port"),
     ] {
         let run = console::holdfast(binary, &[&["watch"], &arguments[..]].concat());
         assert_eq!(run.code, Some(1), "{}", run.stdout);

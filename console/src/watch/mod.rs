@@ -1,44 +1,25 @@
 //! `holdfast watch`: every number of a server's stores, live, in a browser or in a terminal.
 //!
-//! The [`feed`] keeps a [`model`] of the server, over one connection however many look on; [`detail`] and [`history`]
-//! ask for more of the stores that somebody looks at. None of them knows of HTTP: [`http`] and what is under it serve
-//! the page, the API and `/metrics` from them, and [`tui`] draws them on a terminal.
+//! Three folders: [`known`] holds what is known of the server and its stores, and who follows it; [`page`] serves that
+//! over HTTP, and [`tui`] draws it on a terminal. The two import from `known`, and never from each other.
 
-mod assets;
-mod connections;
-mod detail;
-mod discovery;
-mod feed;
-mod fields;
-mod guard;
-mod history;
-mod http;
-mod id;
-mod link;
-mod model;
-mod order;
-mod prometheus;
-mod reply;
-mod sample;
-mod shelf;
-mod sse;
+mod known;
+mod page;
 mod tui;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::oneshot;
 
-use self::guard::{Guard, is_loopback};
-use self::http::App;
-use self::link::Link;
-use self::model::Model;
+use self::known::link::Link;
+use self::known::{Known, feed};
+use self::page::guard::{Guard, is_loopback};
 use crate::cleanup;
 
 /// The port where nothing else is asked for.
 const PORT: u16 = 7_070;
-/// Ports tried behind one that is taken, before any free one will do.
+/// Ports tried after one that is taken, before any free one is taken.
 const PORTS_TRIED: u16 = 10;
 
 /// Options of `holdfast watch`.
@@ -54,7 +35,7 @@ pub struct WatchArgs {
     /// Ask for this password (HTTP Basic auth, any user name)
     #[arg(long, env = "HOLDFAST_WATCH_PASSWORD", hide_env_values = true)]
     password: Option<String>,
-    /// Let the page, or the terminal view, write: queue dead orders anew
+    /// Let the page, or the terminal view, write: redrive dead orders
     #[arg(long)]
     allow_writes: bool,
     /// Show it in this terminal; the page is served as well if --listen says where
@@ -62,22 +43,22 @@ pub struct WatchArgs {
     tui: bool,
 }
 
-/// Serves the page, or draws on the terminal, until the program is told to end.
+/// Serves the page, or draws on the terminal, until the program is ended.
 ///
 /// # Errors
-/// When the address is none, is taken, or is open to others and there is no password; when there is no terminal to draw
+/// When the address is not valid, is taken, or is open to others and there is no password; when there is no terminal to draw
 /// on.
 pub fn run(args: WatchArgs) -> Result<()> {
     if args.tui {
         tui::terminal::require()?;
     }
     let password = args.password.as_deref().filter(|password| !password.is_empty());
-    let place = match (&args.listen, args.tui) {
+    let wanted = match (&args.listen, args.tui) {
         (Some(text), _) => Some((address(text)?, text.as_str())),
         (None, true) => None,
         (None, false) => Some((SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT), "")),
     };
-    if let Some((address, text)) = place {
+    if let Some((address, text)) = wanted {
         ensure!(
             password.is_some() || is_loopback(address.ip()),
             "--listen {text} is open to others: set a password (--password or HOLDFAST_WATCH_PASSWORD), or listen on \
@@ -86,7 +67,7 @@ pub fn run(args: WatchArgs) -> Result<()> {
     }
     let link = Link::to(&args.url)?;
     let listen = |(address, _)| TcpListener::bind(address).with_context(|| format!("listening on {address}"));
-    let listener = place.map(listen).transpose()?;
+    let listener = wanted.map(listen).transpose()?;
     cleanup::interrupt_means(0);
     let guard = Guard::of(password);
     match listener {
@@ -130,12 +111,12 @@ impl std::str::FromStr for Beside {
             return Ok(Beside::Off);
         }
         let address = address(text)?;
-        ensure!(is_loopback(address.ip()), "{text} is open to others: wanted a loopback address, or off");
+        ensure!(is_loopback(address.ip()), "must be a loopback address, or off, got {text}, which is open to others");
         Ok(Beside::At(address))
     }
 }
 
-/// The page beside other work, on a thread of its own. It ends with the value.
+/// The page next to other work, on a thread of its own. It ends with the value.
 #[derive(Debug)]
 pub struct Watch {
     url: String,
@@ -144,7 +125,7 @@ pub struct Watch {
 
 impl Watch {
     /// Watches the server at `url` from now on, whether it is up yet or not. `None` where that is not wanted, or where
-    /// it cannot be: what it is beside goes on without it.
+    /// it cannot be: the other work goes on without it.
     pub fn beside(place: Beside, url: &str, writes: bool) -> Option<Watch> {
         let Beside::At(address) = place else { return None };
         Watch::start(address, url, writes)
@@ -186,45 +167,27 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 async fn serve(listener: TcpListener, link: Link, guard: Guard, writes: bool) -> Result<()> {
-    let link = Arc::new(link);
-    let model = Arc::new(Model::new(link.url().to_string()));
-    let feed = tokio::spawn(feed::run(model.clone(), link.clone()));
-    let served = serve_model(listener, model, link, guard, writes).await;
+    let known = Known::new(link);
+    let feed = tokio::spawn(feed::run(known.clone()));
+    let served = page::serve(listener, known, guard, writes).await;
     feed.abort();
     served
 }
 
-/// Serves what a feed keeps.
-async fn serve_model(
-    listener: TcpListener,
-    model: Arc<Model>,
-    link: Arc<Link>,
-    guard: Guard,
-    writes: bool,
-) -> Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let app = Arc::new(App::new(model, link, writes));
-    app.connections.clone().serve(listener, http::router(app, guard)).await;
-    Ok(())
-}
-
-/// Draws on the terminal until the reader leaves; serves the page meanwhile, if somewhere is given.
+/// Draws on the terminal until the reader leaves; serves the page meanwhile, if there is a listener.
 async fn draw(listener: Option<TcpListener>, link: Link, guard: Guard, writes: bool) -> Result<()> {
-    let link = Arc::new(link);
-    let model = Arc::new(Model::new(link.url().to_string()));
+    let known = Known::new(link);
     let page = listener.as_ref().map(url_of).transpose()?;
-    let feed = tokio::spawn(feed::run(model.clone(), link.clone()));
-    let serving =
-        listener.map(|listener| tokio::spawn(serve_model(listener, model.clone(), link.clone(), guard, writes)));
-    let shown = tui::show(model, link, writes, page).await;
+    let feed = tokio::spawn(feed::run(known.clone()));
+    let serving = listener.map(|listener| tokio::spawn(page::serve(listener, known.clone(), guard, writes)));
+    let shown = tui::show(known, writes, page).await;
     feed.abort();
     serving.into_iter().for_each(|serving| serving.abort());
     shown
 }
 
 fn address(text: &str) -> Result<SocketAddr> {
-    let wanted = || format!("'{text}' is no address to listen on: wanted one like 127.0.0.1:{PORT}");
+    let wanted = || format!("--listen must be an address and a port, such as 127.0.0.1:{PORT}, got '{text}'");
     match text.to_socket_addrs().with_context(wanted)?.next() {
         Some(address) => Ok(address),
         None => bail!(wanted()),

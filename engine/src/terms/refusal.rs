@@ -131,7 +131,12 @@ macro_rules! codes {
                 match self { $(Code::$code => $label,)* }
             }
 
-            /// What it means, in a sentence without its full stop.
+            /// Why a call is refused with it, in a sentence without its full stop.
+            pub const fn why(self) -> &'static str {
+                match self { $(Code::$code => $meaning,)* }
+            }
+
+            /// What its counter means, in a sentence without its full stop.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Code::$code => concat!("writes refused with `", $word, "`: ", $meaning),)* }
             }

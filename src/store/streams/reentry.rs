@@ -12,9 +12,9 @@ use holdfast_engine::base::units::Ms;
 use holdfast_engine::store::Store;
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
-/// What is wrong with a stream that takes nothing any more, and what helps.
-const FULL: &str = "takes no entry any more, its last id is the greatest there is: remove the stream with DEL (its \
-     consumer groups go with it), then STORE.REPAIR writes it again";
+/// What is wrong with a full stream, and what helps.
+const FULL: &str = "takes no more entries, because its last id is the largest possible: delete the stream with DEL \
+     (its consumer groups are deleted with it), then STORE.REPAIR writes it again";
 
 /// How long nothing more is logged of a stream that takes nothing any more.
 const WARN_EVERY: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const MARKS_MAX: usize = 2;
 
 /// Text with everything escaped that is no plain character: control characters and escape sequences, characters that
-/// turn the direction of writing or have no width, and heaps of marks.
+/// turn the direction of writing or have no width, and more marks than fit on one letter.
 pub fn safe(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut marks = 0;
@@ -43,7 +43,7 @@ pub fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// As much of a text as fits into so many columns; what is cut off is marked by `…`.
+/// As much of a text as fits into `width` columns; `…` marks that something is cut off.
 pub fn fit(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_string();

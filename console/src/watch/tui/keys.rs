@@ -2,9 +2,9 @@
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::super::model::Key;
 use super::screen::{Ask, Dialog, OrderLook, Redrive, Screen};
 use super::shop::{DeadLine, TABS, Tab};
+use crate::watch::known::model::Key;
 
 /// Lines that a page key moves.
 const PAGE: usize = 10;
@@ -22,7 +22,7 @@ pub enum Wish {
     Close,
     /// To look at this order of the store.
     LookUp(Vec<u8>),
-    /// To queue this anew.
+    /// To queue this again.
     Redrive(Redrive),
 }
 
@@ -148,7 +148,7 @@ fn answer(screen: &mut Screen, redrive: Redrive, code: KeyCode) -> Option<Wish> 
     }
 }
 
-/// Asks whether what is chosen is to be queued anew.
+/// Asks whether what is chosen is to be queued again.
 fn redrive(screen: &mut Screen) {
     match wanted_redrive(screen) {
         Err(text) => screen.notify(text),
@@ -159,7 +159,7 @@ fn redrive(screen: &mut Screen) {
     }
 }
 
-/// What is chosen to be queued anew; else what to do instead.
+/// What is chosen to be queued again; otherwise, what the reader must do first.
 fn wanted_redrive(screen: &mut Screen) -> Result<Redrive, &'static str> {
     if let Some(look) = screen.order() {
         return match look.state() {
@@ -177,7 +177,7 @@ fn wanted_redrive(screen: &mut Screen) -> Result<Redrive, &'static str> {
     }
     match shop.dead_line() {
         Some(DeadLine::Reason { reason, count, .. }) => Ok(Redrive::Reason(reason, count)),
-        Some(DeadLine::Order(order)) => Ok(Redrive::Order(super::super::id::bytes_of(&order.id))),
+        Some(DeadLine::Order(order)) => Ok(Redrive::Order(crate::watch::known::id::bytes_of(&order.id))),
         _ => Err("Choose a reason or an order."),
     }
 }

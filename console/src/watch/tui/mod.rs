@@ -1,18 +1,16 @@
 //! `holdfast watch --tui`: what the page shows, in a terminal.
 //!
-//! A [`Screen`] is all there is to see. [`keys`] and what comes from the server change it; [`draw`] makes pictures of it,
-//! some times a second. Whatever has to be asked for is asked in tasks of their own: keys are answered meanwhile.
+//! A [`Screen`] is everything that is shown. Keys and what comes from the server change it; [`draw`] makes pictures of
+//! it, ten times a second. Whatever has to be asked for is asked in a task of its own: keys are answered meanwhile.
 
 mod draw;
 mod foreign;
 mod format;
 mod keys;
 mod screen;
-mod series;
 mod shop;
 pub mod terminal;
 mod theme;
-mod words;
 
 #[cfg(test)]
 mod tests;
@@ -22,9 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use redis::cmd;
 use serde_json::Value as Json;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -32,24 +28,24 @@ use self::keys::Wish;
 use self::screen::{Freshness, Redrive, Screen};
 use self::shop::Shop;
 use self::theme::Theme;
-use super::detail::{Detail, Details};
-use super::history::{Histories, History};
-use super::id::{bytes_of, pattern_of};
-use super::link::{AskError, Link};
-use super::model::{Key, Model, Update};
-use super::order;
+use super::known::Known;
+use super::known::follow::{Follower, News};
+use super::known::history::History;
+use super::known::id::{bytes_of, name_of};
+use super::known::link::AskError;
+use super::known::model::Key;
+use super::known::{order, words};
 
 /// From one picture to the next, if no key is pressed: an age in tenths of a second runs smoothly.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(100);
-/// An order that is looked at is asked for again so often at most.
+/// At least this long from one question for the order on the screen to the next.
 const ORDER_INTERVAL: Duration = Duration::from_secs(1);
-/// The histories of so many stores are asked for, for the small charts of the list; the others begin with what comes.
+/// How many histories are asked for, for the small charts of the list; other stores begin with the next sample.
 const HISTORIES_MAX: usize = 24;
 
 /// What came of what was asked.
 enum Answer {
     History(Key, Result<History, AskError>),
-    Detail(Key, Result<Arc<Detail>, AskError>),
     Order(Vec<u8>, Result<Json, AskError>),
     Redriven(Redrive, Result<i64, AskError>),
 }
@@ -57,52 +53,40 @@ enum Answer {
 /// The view: what is on the screen, and who is asked for more.
 struct View {
     screen: Screen,
-    model: Arc<Model>,
-    link: Arc<Link>,
-    histories: Arc<Histories>,
-    details: Arc<Details>,
+    known: Arc<Known>,
+    follower: Follower,
     answers: mpsc::UnboundedSender<Answer>,
-    /// A detail is being made; something has changed since.
-    is_making: bool,
-    make_again: bool,
     /// When the order on the screen was asked for, and whether its answer is still to come.
     order_asked: Option<Instant>,
     is_asking_order: bool,
-    /// The reader has been somewhere: the only store is not opened for him any more.
+    /// The reader has been somewhere: the only store is not opened by itself any more.
     has_chosen: bool,
 }
 
-/// Shows the model, which a feed keeps, until the reader leaves. `page` is where the page is served, if it is.
+/// Shows what a feed keeps, until the reader leaves. `page` is where the page is served, if it is.
 ///
 /// # Errors
 /// When the terminal is lost.
-pub async fn show(model: Arc<Model>, link: Arc<Link>, writes: bool, page: Option<String>) -> Result<()> {
+pub async fn show(known: Arc<Known>, writes: bool, page: Option<String>) -> Result<()> {
     terminal::take()?;
     let mut events = terminal::events()?;
-    let mut updates = model.subscribe();
     let (answers, mut answered) = mpsc::unbounded_channel();
-    let mut view = View::new(model, link, writes, answers);
+    let mut view = View::new(known, writes, answers);
     view.screen.page = page;
-    view.look_anew();
     let mut pictures = interval(PICTURE_INTERVAL);
     pictures.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             event = events.recv() => {
                 let event = event.context("the terminal is lost")?.context("reading keys")?;
-                if let Some(wish) = keys::take(&mut view.screen, &event) {
-                    if wish == Wish::Quit {
-                        return Ok(());
-                    }
-                    view.fulfil(wish);
+                match keys::take(&mut view.screen, &event) {
+                    Some(Wish::Quit) => return Ok(()),
+                    Some(wish) => view.fulfil(wish),
+                    None => {}
                 }
             }
-            update = updates.recv() => {
-                match update {
-                    Ok(update) => view.take_update(update),
-                    Err(RecvError::Lagged(_)) => view.look_anew(),
-                    Err(RecvError::Closed) => return Ok(()),
-                }
+            news = view.follower.next() => {
+                view.take_news(news);
                 continue;
             }
             Some(answer) = answered.recv() => view.take_answer(answer),
@@ -116,16 +100,12 @@ pub async fn show(model: Arc<Model>, link: Arc<Link>, writes: bool, page: Option
 }
 
 impl View {
-    fn new(model: Arc<Model>, link: Arc<Link>, writes: bool, answers: mpsc::UnboundedSender<Answer>) -> View {
+    fn new(known: Arc<Known>, writes: bool, answers: mpsc::UnboundedSender<Answer>) -> View {
         View {
-            screen: Screen::new(model.server(), writes, Theme::of_env()),
-            histories: Arc::new(Histories::new(link.clone())),
-            details: Arc::new(Details::new(model.clone(), link.clone())),
-            model,
-            link,
+            screen: Screen::new(known.model.server(), writes, Theme::of_env()),
+            follower: known.follow(None, None),
+            known,
             answers,
-            is_making: false,
-            make_again: false,
             order_asked: None,
             is_asking_order: false,
             has_chosen: false,
@@ -133,8 +113,8 @@ impl View {
     }
 
     /// Asks in a task of its own.
-    fn ask(&self, question: impl Future<Output = Answer> + Send + 'static) {
-        let answers = self.answers.clone();
+    fn ask<T: Future<Output = Answer> + Send + 'static>(&self, question: impl FnOnce(Arc<Known>) -> T) {
+        let (answers, question) = (self.answers.clone(), question(self.known.clone()));
         tokio::spawn(async move {
             // Nobody waits for it any more: the reader has left.
             let _ = answers.send(question.await);
@@ -147,52 +127,37 @@ impl View {
         match wish {
             Wish::Quit => {}
             Wish::Open(key) => self.open(&key),
-            Wish::Close => self.screen.shop = None,
+            Wish::Close => {
+                self.screen.shop = None;
+                self.follower.choose(None);
+            }
             Wish::LookUp(_) => self.ask_order(),
             Wish::Redrive(redrive) => self.redrive(redrive),
         }
     }
 
     fn open(&mut self, key: &Key) {
-        let mut shop = Shop::new(key);
-        shop.take_state(self.model.store(key));
-        self.screen.shop = Some(shop);
-        self.ask_history(key);
-        self.make_detail();
+        self.screen.shop = Some(Shop::new(key));
+        self.take_state();
+        self.follower.choose(Some(key.clone()));
     }
 
-    fn ask_history(&self, key: &Key) {
-        let (histories, key) = (self.histories.clone(), key.clone());
-        self.ask(async move {
-            let history = histories.of(&key, None).await;
-            Answer::History(key, history)
-        });
-    }
-
-    /// Has a detail made that shows what is there now.
-    fn make_detail(&mut self) {
-        let Some(shop) = &self.screen.shop else { return };
-        if self.is_making {
-            self.make_again = true;
-            return;
+    /// What the model knows of the store that is looked at.
+    fn take_state(&mut self) {
+        if let Some(shop) = &mut self.screen.shop {
+            shop.take_state(self.known.model.store(&shop.key));
         }
-        self.is_making = true;
-        let (details, key, now) = (self.details.clone(), shop.key.clone(), Instant::now());
-        self.ask(async move {
-            let detail = details.since(&key, now).await;
-            Answer::Detail(key, detail)
-        });
     }
 
     fn ask_order(&mut self) {
         let (Some(shop), Some(id)) = (&self.screen.shop, self.screen.dialogs.iter().rev().find_map(order_of)) else {
             return;
         };
-        let (link, key, id) = (self.link.clone(), shop.key.clone(), id.to_vec());
+        let (key, id) = (shop.key.clone(), id.to_vec());
         self.order_asked = Some(Instant::now());
         self.is_asking_order = true;
-        self.ask(async move {
-            let found = order::get(&link, &key, &id).await;
+        self.ask(|known| async move {
+            let found = order::get(&known.link, &key, &id).await;
             Answer::Order(id, found)
         });
     }
@@ -208,28 +173,29 @@ impl View {
 
     fn redrive(&mut self, redrive: Redrive) {
         let Some(shop) = &self.screen.shop else { return };
-        let (link, key) = (self.link.clone(), shop.key.clone());
-        let mut command = cmd("ORDER.REDRIVE");
-        command.arg(&*key);
-        match &redrive {
-            Redrive::Reason(reason, _) => command.arg("ALL").arg("REASON").arg(pattern_of(reason)),
-            Redrive::Order(id) => command.arg(id.as_slice()),
+        let key = shop.key.clone();
+        let command = match &redrive {
+            Redrive::Reason(reason, _) => order::redrive_reason(&key, Some(reason), None),
+            Redrive::Order(id) => order::redrive_order(&key, id),
         };
-        let details = self.details.clone();
         self.screen.notify("Redriving…");
-        self.ask(async move {
-            let done = order::redrive(&link, command).await;
-            details.forget(&key).await;
+        self.ask(|known| async move {
+            let done = order::redrive(&known.link, command).await;
+            known.details.forget(&key).await;
             Answer::Redriven(redrive, done)
         });
     }
 
     /// Time goes on.
     fn refresh(&mut self) {
-        self.screen.now_ms = self.model.now_ms();
-        self.screen.local_now_ms = chrono::Utc::now().timestamp_millis().max(0) as u64;
-        self.screen.server = self.model.server();
-        self.screen.stores = self.model.stores();
+        let (screen, model) = (&mut self.screen, &self.known.model);
+        screen.now_ms = model.now_ms();
+        screen.local_now_ms = chrono::Utc::now().timestamp_millis().max(0) as u64;
+        screen.server = model.server();
+        screen.stores = model.stores();
+        for key in model.keys() {
+            self.find(&key);
+        }
         self.follow_order();
         // The only store is what the reader came for.
         let is_known = self.screen.freshness() != Freshness::Connecting && self.screen.server.connected;
@@ -240,74 +206,78 @@ impl View {
         }
     }
 
-    /// Everything may be different.
-    fn look_anew(&mut self) {
-        self.refresh();
-        for key in self.model.keys() {
-            self.find(&key);
-        }
-        if let Some(shop) = &mut self.screen.shop {
-            let key = shop.key.clone();
-            shop.take_state(self.model.store(&key));
-            self.ask_history(&key);
-        }
-        self.make_detail();
-    }
-
     /// A store is there: its samples are wanted for the list.
     fn find(&mut self, key: &Key) {
         let known = self.screen.series.len();
-        if known < HISTORIES_MAX || self.screen.series.contains_key(key) {
-            self.ask_history(key);
+        if self.screen.series.contains_key(key) {
+            return;
         }
         self.screen.series.entry(key.clone()).or_default();
+        if known < HISTORIES_MAX {
+            self.ask_history(key.clone());
+        }
     }
 
-    fn take_update(&mut self, update: Update) {
-        let shown = self.screen.shop.as_ref().map(|shop| shop.key.clone());
-        match update {
-            // What came while the connection was lost is in the history.
-            Update::Server => self.look_anew(),
-            Update::Found(key) => {
-                self.find(&key);
-                if shown.as_ref() == Some(&key) {
-                    self.look_anew();
+    fn ask_history(&self, key: Key) {
+        self.ask(|known| async move {
+            let history = known.histories.of(&key, None).await;
+            Answer::History(key, history)
+        });
+    }
+
+    fn take_news(&mut self, news: News) {
+        match news {
+            // What came while the connection was lost is in the histories.
+            News::Everything => {
+                self.screen.series.clear();
+                self.refresh();
+                self.take_state();
+            }
+            News::Lost => {}
+            News::Stores => {
+                let window = self.screen.shop.as_ref().and_then(|shop| self.known.model.store(&shop.key));
+                if let (Some(shop), Some(store)) = (&mut self.screen.shop, window) {
+                    shop.window = store.window;
                 }
             }
-            Update::Window(key) | Update::Unsampled(key) if shown.as_ref() == Some(&key) => {
-                let state = self.model.store(&key);
-                self.screen.shop.iter_mut().for_each(|shop| shop.take_state(state.clone()));
-                self.make_detail();
+            News::History(key, history) => self.take_history(&key, &history),
+            News::Detail(detail) => {
+                let shop = self.screen.shop.as_mut().filter(|shop| bytes_of(&detail.id) == *shop.key);
+                if let Some(shop) = shop {
+                    shop.take_detail(detail);
+                }
             }
-            Update::Sample(key, sample) => {
+            News::Sample(key, sample, _) => {
                 self.screen.series.entry(key.clone()).or_default().push(&sample);
                 if let Some(shop) = self.screen.shop.as_mut().filter(|shop| shop.key == key) {
                     shop.take_sample(&sample);
-                    self.make_detail();
                 }
             }
-            Update::Gone(key) => {
+            News::Gone(key) => {
                 self.screen.series.remove(&key);
                 if let Some(shop) = self.screen.shop.as_mut().filter(|shop| shop.key == key) {
                     *shop = Shop::new(&key);
                     shop.is_gone = true;
                 }
             }
-            Update::Window(_) | Update::Unsampled(_) => {}
+        }
+    }
+
+    fn take_history(&mut self, key: &Key, history: &History) {
+        if let Some(series) = self.screen.series.get_mut(key) {
+            series.load(&history.samples);
+        }
+        if let Some(shop) = self.screen.shop.as_mut().filter(|shop| shop.key == *key) {
+            shop.is_gone = false;
+            shop.series.load(&history.samples);
         }
     }
 
     fn take_answer(&mut self, answer: Answer) {
         match answer {
-            Answer::History(key, Ok(history)) => {
-                if let Some(series) = self.screen.series.get_mut(&key) {
-                    series.load(history.samples());
-                }
-                if let Some(shop) = self.screen.shop.as_mut().filter(|shop| shop.key == key) {
-                    shop.series.load(history.samples());
-                }
-            }
-            Answer::Detail(key, made) => self.take_detail(&key, made),
+            Answer::History(key, Ok(history)) => self.take_history(&key, &history),
+            // The store or the server has gone: that is news of its own.
+            Answer::History(_, Err(_)) => {}
             Answer::Order(id, found) => {
                 self.is_asking_order = false;
                 match self.screen.order() {
@@ -320,23 +290,10 @@ impl View {
                 }
             }
             Answer::Redriven(redrive, done) => {
-                self.screen.notify(told(&redrive, done));
+                self.screen.notify(outcome(&redrive, done));
                 self.order_asked = None;
-                self.make_detail();
+                self.follower.ask_detail();
             }
-            // The store or the server has gone: that is told by itself.
-            Answer::History(_, Err(_)) => {}
-        }
-    }
-
-    fn take_detail(&mut self, key: &Key, made: Result<Arc<Detail>, AskError>) {
-        self.is_making = false;
-        let is_shown = self.screen.shop.as_ref().is_some_and(|shop| shop.key == *key);
-        if let (Some(shop), true, Ok(detail)) = (&mut self.screen.shop, is_shown, made) {
-            shop.take_detail(detail);
-        }
-        if std::mem::take(&mut self.make_again) {
-            self.make_detail();
         }
     }
 }
@@ -349,30 +306,17 @@ fn order_of(dialog: &screen::Dialog) -> Option<&[u8]> {
 }
 
 /// How a redrive went.
-fn told(redrive: &Redrive, done: Result<i64, AskError>) -> String {
-    let done = match done {
-        Ok(done) => done,
-        Err(error) => return format!("Not redriven: {}", foreign::safe(error.text())),
-    };
-    match redrive {
-        Redrive::Order(id) => {
-            let name = foreign::safe(&super::id::name_of(id));
-            match done {
-                0 => format!("Order {name} stayed dead: its stock is gone."),
-                _ => format!("Order {name} queued anew."),
-            }
+fn outcome(redrive: &Redrive, done: Result<i64, AskError>) -> String {
+    let orders = |count| format::plural(count, "order");
+    match (redrive, done) {
+        (_, Err(error)) => format!("Not redriven: {}", foreign::safe(error.text())),
+        (Redrive::Order(id), Ok(0)) => {
+            format!("Order {} {}", foreign::safe(&name_of(id)), words::STAYED_DEAD)
         }
-        Redrive::Reason(_, expected) => {
-            let rest = match expected - done {
-                left if left > 0 => {
-                    format!(
-                        " {} stayed dead: stock gone, or the customer's limit reached.",
-                        format::plural(left, "order")
-                    )
-                }
-                _ => String::new(),
-            };
-            format!("{} queued anew.{rest}", format::plural(done, "order"))
+        (Redrive::Order(id), Ok(_)) => format!("Order {} is queued again.", foreign::safe(&name_of(id))),
+        (Redrive::Reason(_, expected), Ok(done)) if *expected > done => {
+            format!("{} queued again. {} {}", orders(done), orders(expected - done), words::STAYED_DEAD)
         }
+        (Redrive::Reason(..), Ok(done)) => format!("{} queued again.", orders(done)),
     }
 }

@@ -5,20 +5,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use super::super::id::{bytes_of, name_of};
-use super::super::link::AskError;
-use super::super::model::{Key, ServerState, StoreLine};
 use super::foreign::safe;
-use super::series::Series;
 use super::shop::Shop;
 use super::theme::Theme;
+use crate::watch::known::id::{bytes_of, name_of};
+use crate::watch::known::link::AskError;
+use crate::watch::known::model::{Key, ServerState, StoreLine};
+use crate::watch::known::series::{GAP_MS, Series};
 
-/// A store that changes is sampled once a second: after so long without a sample it is quiet.
-const QUIET_MS: i64 = 2_500;
 /// How long a note is shown.
 const NOTE_TIME: Duration = Duration::from_secs(8);
 
-/// What is to be queued anew.
+/// What is to be queued again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redrive {
     /// All that died of exactly this, and how many that are as far as is known.
@@ -142,12 +140,12 @@ impl Screen {
         }
     }
 
-    /// Tells the reader something for some seconds.
+    /// Shows the reader a note for some seconds.
     pub fn notify(&mut self, text: impl Into<String>) {
         self.note = Some((text.into(), Instant::now()));
     }
 
-    /// What is told at the moment.
+    /// The note that is shown at the moment.
     pub fn note(&self) -> Option<&str> {
         let (text, said) = self.note.as_ref()?;
         (said.elapsed() < NOTE_TIME).then_some(text)
@@ -194,12 +192,12 @@ impl Screen {
         match (self.server.connected, self.age_ms()) {
             (false, _) if self.server.error.as_deref() == Some("connecting") => Freshness::Connecting,
             (false, _) => Freshness::Lost,
-            (true, Some(age)) if age <= QUIET_MS => Freshness::Live,
+            (true, Some(age)) if age <= GAP_MS as i64 => Freshness::Live,
             (true, _) => Freshness::Quiet,
         }
     }
 
-    /// Whether what is shown is what there is.
+    /// Whether the server is there, and what is shown is up to date.
     pub fn is_fresh(&self) -> bool {
         self.server.connected
     }
@@ -223,5 +221,5 @@ impl Screen {
 
 /// A number of a store in the list; 0 where there is none.
 pub fn number(line: &StoreLine, name: &str) -> i64 {
-    line.metrics.as_ref().and_then(|sample| sample.get(name)).unwrap_or(0)
+    line.metrics.as_ref().map_or(0, |sample| sample.get(name))
 }

@@ -1,90 +1,24 @@
 //! The store that is looked at: its numbers, what is chosen of it, and the lines of its lists.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::detail::{Detail, OrderRef, Setting};
-use super::super::id::{bytes_of, name_of};
-use super::super::model::{Key, StoreState, Window};
-use super::super::sample::Sample;
-use super::foreign::safe;
-use super::series::{Series, Span, refused_in};
-use super::words::{GROUPS, NO_REASON, REFUSALS, Refusal};
+use holdfast_engine::terms::metrics::METRICS_COUNT;
 
-/// No chart shows less time than this.
+use super::foreign::safe;
+use crate::watch::known::detail::{Detail, InWork, OrderRef, Setting, Worker};
+use crate::watch::known::id::{bytes_of, name_of};
+use crate::watch::known::model::{Key, StoreState, Window};
+use crate::watch::known::sample::Sample;
+use crate::watch::known::series::Series;
+use crate::watch::known::words::NO_REASON;
+
+/// The shortest time that a chart shows.
 const LEAST_SPAN_MS: u64 = 30_000;
 /// A history up to this long is shown whole unless the reader chooses.
 const WHOLE_MS: u64 = 15 * 60_000;
-/// After the last change, all there is shows so much of the quiet time, and a twentieth of the whole.
+/// The whole history is shown with this much of the quiet time after it, and a twentieth of its length.
 const TAIL_MS: u64 = 10_000;
-
-/// The numbers of a store at a moment.
-#[derive(Clone, Debug)]
-pub enum Numbers {
-    /// A sample.
-    Sample(Arc<Sample>),
-    /// What STORE.INFO says, by the names of a sample: the store keeps no samples.
-    Info(BTreeMap<String, i64>),
-}
-
-impl Numbers {
-    /// A number by its name in a sample; 0 where there is none.
-    pub fn get(&self, name: &str) -> i64 {
-        match self {
-            Numbers::Sample(sample) => sample.get(name).unwrap_or(0),
-            Numbers::Info(numbers) => numbers.get(name).copied().unwrap_or(0),
-        }
-    }
-
-    /// Orders placed and not finished yet.
-    pub fn processing(&self) -> i64 {
-        self.get("queued") + self.get("in-work") + self.get("retrying")
-    }
-
-    /// Calls answered with no.
-    pub fn refused(&self) -> i64 {
-        match self {
-            Numbers::Sample(sample) => refused_in(sample),
-            Numbers::Info(_) => REFUSALS.iter().map(|refusal| self.get(refusal.field)).sum(),
-        }
-    }
-
-    /// Units that are neither held nor for sale.
-    pub fn kept_back(&self) -> i64 {
-        (self.get("on-hand") - self.get("held") - self.get("available")).max(0)
-    }
-
-    /// Nothing is left, and something was sold.
-    pub fn is_sold_out(&self) -> bool {
-        self.get("available") <= 0 && self.get("sold") + self.get("held") > 0
-    }
-
-    /// The reasons for which somebody was refused, most frequent first.
-    pub fn refusals(&self) -> Vec<(Refusal, i64)> {
-        let counted = REFUSALS.iter().map(|refusal| (*refusal, self.get(refusal.field)));
-        let mut some: Vec<_> = counted.filter(|(_, count)| *count > 0).collect();
-        some.sort_by_key(|(_, count)| -count);
-        some
-    }
-
-    /// Of a store that keeps no samples: what STORE.INFO says.
-    fn of_info(detail: &Detail) -> Numbers {
-        let mut numbers = BTreeMap::new();
-        for (name, value) in &detail.info.0 {
-            let known = match name.as_str() {
-                "on_hand" => "on-hand",
-                "claimed" => "in-work",
-                "dead" => "dead-letters",
-                "oldest-waiting-ms" => "oldest-ms",
-                "units-returned-total" => "returned",
-                "leases-ended-total" => "lapsed",
-                name => name.strip_suffix("-total").unwrap_or(name),
-            };
-            numbers.insert(known.to_string(), value.unwrap_or(0));
-        }
-        Numbers::Info(numbers)
-    }
-}
 
 /// A part of the store's page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,8 +71,8 @@ pub struct Shop {
     pub key: Key,
     /// Its key, safe to show.
     pub name: String,
-    /// Its numbers; `None` until they are known.
-    pub numbers: Option<Numbers>,
+    /// Its numbers, of a sample or of STORE.INFO; `None` until they are known.
+    pub numbers: Option<Arc<Sample>>,
     /// When the sample was taken, Unix milliseconds by the server's clock.
     pub at: Option<u64>,
     /// Its window.
@@ -191,43 +125,39 @@ impl Shop {
         self.is_gone = false;
         self.at = Some(sample.at_ms());
         self.series.push(sample);
-        self.numbers = Some(Numbers::Sample(sample.clone()));
+        self.numbers = Some(sample.clone());
     }
 
     /// A detail was made.
     pub fn take_detail(&mut self, detail: Arc<Detail>) {
         self.is_gone = false;
-        let is_off = self.samples_are_off(&detail);
-        if is_off || !matches!(self.numbers, Some(Numbers::Sample(_))) {
-            self.numbers = Some(Numbers::of_info(&detail));
+        if self.at.is_none() || detail.at.is_none() {
+            (self.at, self.numbers) = (detail.at, Some(detail.metrics.clone()));
         }
         self.detail = Some(detail);
         self.choose(self.chosen());
     }
 
-    fn samples_are_off(&self, detail: &Detail) -> bool {
-        detail.settings.get("metrics") == Some(&Setting::Number(0))
-    }
-
     /// Whether the store keeps no samples.
     pub fn is_silent(&self) -> bool {
-        self.detail.as_ref().is_some_and(|detail| self.samples_are_off(detail))
+        let is_off = |detail: &Arc<Detail>| detail.settings.get("metrics") == Some(&Setting::Number(0));
+        self.detail.as_ref().is_some_and(is_off)
     }
 
     /// The time that the charts show, and the name of that choice. `is_fresh`: up to now.
-    pub fn shown_time(&self, now_ms: u64, is_fresh: bool) -> (Span, &'static str) {
+    pub fn shown_time(&self, now_ms: u64, is_fresh: bool) -> (Range<u64>, &'static str) {
         let Some((first, last)) = self.series.ends() else {
-            return (Span { from: now_ms.saturating_sub(LEAST_SPAN_MS), to: now_ms }, "");
+            return (now_ms.saturating_sub(LEAST_SPAN_MS)..now_ms, "");
         };
         let is_whole = last - first <= WHOLE_MS || now_ms.saturating_sub(last) > WHOLE_MS;
         let (name, length) = SPANS[self.span.unwrap_or(if is_whole { 2 } else { 1 })];
         let end = if is_fresh { now_ms.max(last) } else { last };
         if length == 0 {
             let to = end.min(last + TAIL_MS + (last - first) / 20).max(first + LEAST_SPAN_MS);
-            return (Span { from: first, to }, name);
+            return (first..to, name);
         }
         let from = end.saturating_sub(length).max(first).min(end.saturating_sub(LEAST_SPAN_MS));
-        (Span { from, to: end }, name)
+        (from..end, name)
     }
 
     /// The next choice of how much time is shown.
@@ -271,7 +201,7 @@ impl Shop {
             Tab::Dead => self.dead_lines().len(),
             Tab::Workers => self.work_lines().len(),
             Tab::Stock => self.detail.as_ref().map_or(0, |detail| detail.skus.shown.len()),
-            Tab::Numbers => GROUPS.iter().map(|(_, fields)| fields.len()).sum::<usize>() + REFUSALS.len(),
+            Tab::Numbers => METRICS_COUNT,
         }
     }
 
@@ -305,7 +235,7 @@ impl Shop {
     }
 
     /// Orders in workers' hands as (worker, order), those whose lease ends first on top of each worker.
-    pub fn work_lines(&self) -> Vec<(&super::super::detail::Worker, &super::super::detail::InWork)> {
+    pub fn work_lines(&self) -> Vec<(&Worker, &InWork)> {
         let any = self.numbers.as_ref().is_some_and(|numbers| numbers.get("in-work") > 0);
         let Some(detail) = self.detail.as_ref().filter(|_| any) else { return Vec::new() };
         let mut lines = Vec::new();

@@ -41,7 +41,7 @@ pub fn require() -> Result<()> {
         [(io::stdout().is_terminal(), "standard output"), (io::stdin().is_terminal(), "standard input")]
     {
         if !is_terminal {
-            bail!("--tui needs a terminal, and {what} is none: leave --tui out to have the page in a browser");
+            bail!("--tui needs a terminal, and {what} is not one; leave --tui out to have the page in a browser");
         }
     }
     Ok(())

@@ -7,19 +7,22 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::super::detail::{DeadLetters, Detail, InWork, OrderRef, Reason, Setting, SkuLine, Skus, Worker, Workers};
-use super::super::id::{id_of, name_of};
-use super::super::link::AskError;
-use super::super::model::{Key, ServerState, StoreLine, StoreState, Window};
-use super::super::reply::Pairs;
-use super::super::sample::{Names, Sample, tests::entry};
 use super::draw::draw;
 use super::keys::{self, Wish};
 use super::screen::{Dialog, OrderLook, Redrive, Screen};
 use super::shop::{Shop, TABS, Tab};
 use super::theme::Theme;
+use crate::watch::known::detail::{
+    DeadLetters, Detail, InWork, OrderRef, Reason, Setting, SkuLine, Skus, Worker, Workers,
+};
+use crate::watch::known::id::{id_of, name_of};
+use crate::watch::known::link::AskError;
+use crate::watch::known::model::{Key, ServerState, StoreLine, StoreState, Window};
+use crate::watch::known::order;
+use crate::watch::known::reply::Pairs;
+use crate::watch::known::sample::{self, Sample};
 
 const NOW_MS: u64 = 1_700_000_100_000;
 const SIZES: [(u16, u16); 4] = [(80, 20), (80, 24), (120, 40), (200, 60)];
@@ -55,16 +58,13 @@ fn sample(at: u64, changes: &[(&str, i64)]) -> Arc<Sample> {
         ("holds", 54),
         ("customers", 5_821),
         ("workers", 2),
-        ("oldest-ms", 840),
+        ("oldest-waiting-ms", 840),
         ("p50-ms", 412),
         ("p99-ms", 1_430),
         ("max-ms", 2_000),
     ];
-    let value = |name: &str, usual| changes.iter().find(|(known, _)| *known == name).map_or(usual, |(_, value)| *value);
-    let fields: Vec<(&str, String)> =
-        usual.iter().map(|(name, usual)| (*name, value(name, *usual).to_string())).collect();
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    Arc::new(Sample::of_entry(&entry(&format!("{at}-0"), &fields), &Names::from([])).expect("a sample"))
+    let value = |(name, usual)| changes.iter().find(|(known, _)| *known == name).copied().unwrap_or((name, usual));
+    Arc::new(sample::tests::sample(at, &usual.map(value)))
 }
 
 fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
@@ -82,18 +82,22 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
         count,
         orders: vec![order(id), order("o-17")],
     };
+    let sku = |name: &str, books: [i64; 5]| {
+        let names = ["available", "held", "on-hand", "sold", "low"].map(String::from);
+        SkuLine::new(name.as_bytes(), Pairs(names.into_iter().zip(books).collect()))
+    };
     Arc::new(Detail {
         id: id_of(key),
         name: name_of(key),
         now: NOW_MS,
         settings: Pairs(vec![("metrics".into(), Setting::Number(7_200))]),
         info: Pairs(vec![]),
-        at: None,
-        metrics: None,
+        at: Some(NOW_MS),
+        metrics: sample(NOW_MS, &[]),
         skus: Skus {
             total: 2,
             truncated: false,
-            shown: vec![SkuLine::example(id, [0, 0, 90, 5]), SkuLine::example("mug", [4_600, 566, 5_310, 10])],
+            shown: vec![sku(id, [0, 0, 0, 90, 5]), sku("mug", [4_034, 566, 4_600, 5_310, 10])],
         },
         workers: Workers {
             orders: 9,
@@ -182,6 +186,15 @@ fn assert_shows(text: &str, all: &[&str]) {
     }
 }
 
+/// An order with what its events are called, as it comes from a server.
+fn told(mut order: Json) -> Json {
+    for event in order["history"].as_array_mut().into_iter().flatten() {
+        let event = event.as_object_mut().expect("an event");
+        event.extend(order::told(event));
+    }
+    order
+}
+
 /// Presses a key; what the reader wants by that.
 fn press(screen: &mut Screen, code: KeyCode) -> Option<Wish> {
     keys::take(screen, &Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
@@ -198,7 +211,7 @@ fn the_dashboard_tells_everything_that_counts_at_every_size() {
     for size in SIZES {
         let text = text(&mut sale("popup", "o-1", &[]), size);
         assert_shows(&text, &["Holdfast / popup", "● Open  closes in 0:41", "live · 0.4 s ago", "Units available"]);
-        assert_shows(&text, &["of 4,600 on hand", "Sold 5,400 54 %", "Set aside 566", "Available 4,034 40 %"]);
+        assert_shows(&text, &["of 4,600 on hand", "Sold 5,400 54 %", "Held 566", "Available 4,034 40 %"]);
         for (label, value) in [
             ("Customers ordering", "5,821"),
             ("Orders processing", "463"),
@@ -210,7 +223,7 @@ fn the_dashboard_tells_everything_that_counts_at_every_size() {
             assert_shows(&text, &[label, value]);
         }
         assert_shows(&text, &["54 carts open now", "450 queued", "1,900 found no units", "85 % not enough units"]);
-        assert_shows(&text, &["Orders a second", "● Ordered", "p50 412 ms p99 1.4 s", "as it must be", "q quit"]);
+        assert_shows(&text, &["Orders a second", "● Placed", "p50 412 ms p99 1.4 s", "as it must be", "q quit"]);
         let braille = text.chars().filter(|char| ('\u{2801}'..='\u{28ff}').contains(char)).count();
         assert!(braille > 20, "no chart is drawn at {size:?}:\n{text}");
     }
@@ -226,7 +239,7 @@ fn there_is_more_where_there_is_more_room() {
     assert_shows(&middle, &["Orders on their way", "Refusals by reason", "OUTOFSTOCK", "Retries and dead letters"]);
     assert_shows(&middle, &["card declined", "Orders are taken from"]);
     let large = text(&mut sale("popup", "o-1", &[]), (200, 60));
-    assert_shows(&large, &["From ordered to completed", "p50 412 ms", "p99 1.4 s", "Workers", "Stock by SKU", "w-2"]);
+    assert_shows(&large, &["From placed to completed", "p50 412 ms", "p99 1.4 s", "Workers", "Stock by SKU", "w-2"]);
     assert_shows(&large, &["450 orders waiting for a worker, the next since 0.8 s.", "no reason given", "4.0 s"]);
 }
 
@@ -236,7 +249,7 @@ fn what_stands_side_by_side_is_whole() {
         let shown = text(&mut sale("popup", "o-1", &[("retried", 12_345)]), size);
         assert_shows(
             &shown,
-            &["╭ Orders a second ", "p50 412 ms p99 1.4 s", "Leases ended 7", "Late 2", "Retried 12,345"],
+            &["╭ Orders a second ", "p50 412 ms p99 1.4 s", "Leases expired 7", "Late 2", "Retried 12,345"],
         );
         let refused = shown.lines().find(|line| line.contains("Customer's limit reached")).unwrap_or_default();
         assert!(refused.contains(" 300 "), "{shown}");
@@ -342,10 +355,10 @@ fn hostile_names_are_shown_and_do_nothing() {
         press(&mut screen, KeyCode::Enter);
         press(&mut screen, KeyCode::Down);
         assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp(HOSTILE.into())));
-        screen.order().expect("an order").found = Some(Ok(json!({
+        screen.order().expect("an order").found = Some(Ok(told(json!({
             "state": "dead", "customer": HOSTILE, "reason": HOSTILE, "items": [[HOSTILE, 2]], "placed-at": 1, "data": HOSTILE,
             "history": [{ "event": "failed", "at": 1, "attempt": 1, "reason": HOSTILE }, { "event": HOSTILE, "at": 2 }],
-        })));
+        }))));
         assert_shows(&text(&mut screen, size), &["Order \\x1b[2J", "● Dead"]);
         assert_shows(&text(&mut list(Theme::Plain, &[(HOSTILE, &[])]), size), &["\\x1b[2J\\x1b"]);
     }
@@ -363,7 +376,7 @@ fn without_colours_everything_is_still_told() {
     assert!(buffer.content().iter().all(|cell| plain(cell.fg) && plain(cell.bg)));
     let reversed = buffer.content().iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED)).count();
     assert!(reversed > 200, "the alarm is not seen: {reversed}");
-    assert_shows(&text(&mut screen, (200, 60)), &["█ Sold", "▓ Set aside", "▒ Available"]);
+    assert_shows(&text(&mut screen, (200, 60)), &["█ Sold", "▓ Held", "▒ Available"]);
 }
 
 #[test]
@@ -374,7 +387,7 @@ fn an_order_is_told_with_its_timeline() {
     assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp("o-7".into())));
     assert_shows(&text(&mut screen, (80, 24)), &["Order o-7", "Looking it up"]);
     let at = NOW_MS as i64 - 9_000;
-    screen.order().expect("an order").found = Some(Ok(json!({
+    screen.order().expect("an order").found = Some(Ok(told(json!({
         "state": "retrying", "customer": "alice", "items": [["mug", 2]], "placed-at": at, "attempts": 1, "due": NOW_MS + 500,
         "reason": "card declined", "ended-at": null,
         "history": [
@@ -382,9 +395,9 @@ fn an_order_is_told_with_its_timeline() {
             { "event": "claimed", "at": at + 412, "worker": "w-1", "attempt": 1 },
             { "event": "failed", "at": at + 1_900, "attempt": 1, "reason": "card declined" },
         ],
-    })));
+    }))));
     let shown = text(&mut screen, (80, 24));
-    assert_shows(&shown, &["● Retrying", "2 units for alice; it an attempt failed", "2 × mug", "What happened"]);
+    assert_shows(&shown, &["● Retrying", "2 units for alice: an attempt failed", "2 × mug", "What happened"]);
     assert_shows(&shown, &["Claimed by w-1", "+ 412 ms", "attempt 1: card declined", "the next attempt is due at"]);
     screen.dialogs = vec![Dialog::Order(OrderLook::new(b"o-8".to_vec()))];
     screen.order().expect("an order").found = Some(Err(AskError::Missing("NOORDER".into())));
@@ -397,7 +410,7 @@ fn an_order_is_told_with_its_timeline() {
 fn returns_that_are_summed_up_and_scrap_are_told() {
     let mut screen = sale("popup", "o-1", &[]);
     screen.dialogs = vec![Dialog::Order(OrderLook::new(b"o-7".to_vec()))];
-    screen.order().expect("an order").found = Some(Ok(json!({
+    screen.order().expect("an order").found = Some(Ok(told(json!({
         "state": "completed", "customer": "alice", "items": [["mug", 900, 460]], "placed-at": 1, "ended-at": 2,
         "history": [
             { "event": "placed", "at": 1 },
@@ -406,7 +419,7 @@ fn returns_that_are_summed_up_and_scrap_are_told() {
             { "event": "returned", "at": 3, "units": 1, "scrap": 1 },
             { "event": "returned", "at": 4, "units": 47 },
         ],
-    })));
+    }))));
     let shown = text(&mut screen, (120, 40));
     assert_shows(&shown, &["350 returns left out", "412 units came back with them", "1 returned", "was written off"]);
     assert_shows(&shown, &["47 returned", "units came back"]);
@@ -461,7 +474,7 @@ fn keys_lead_everywhere_and_back() {
     press(&mut screen, KeyCode::Char('?'));
     assert_shows(&text(&mut screen, (80, 24)), &["What am I looking at?", "find an order by its id"]);
     press(&mut screen, KeyCode::End);
-    assert_shows(&text(&mut screen, (80, 24)), &["ERR: an argument is missing or makes no sense"]);
+    assert_shows(&text(&mut screen, (80, 24)), &["an argument is missing or out of range"]);
     press(&mut screen, KeyCode::Char('?'));
     assert_eq!(press(&mut screen, KeyCode::Esc), Some(Wish::Close));
     assert_eq!(press(&mut screen, KeyCode::Char('q')), Some(Wish::Quit));
@@ -486,14 +499,10 @@ fn a_store_that_keeps_no_samples_is_told_by_its_info() {
     let key = Key::from(*b"popup");
     let mut detail = Detail::clone(&detail(&key, "x", "o-1"));
     detail.settings = Pairs(vec![("metrics".into(), Setting::Number(0))]);
-    detail.info = Pairs(vec![
-        ("on_hand".into(), Some(77)),
-        ("available".into(), Some(70)),
-        ("claimed".into(), Some(2)),
-        ("claimed-total".into(), Some(9)),
-        ("leases-ended-total".into(), Some(4)),
-        ("refused-limit".into(), Some(5)),
-    ]);
+    let info =
+        [("on-hand", 77), ("available", 70), ("in-work", 2), ("claimed", 9), ("lapsed", 4), ("refused-limit", 5)];
+    let info = Pairs(info.map(|(name, value)| (name.to_string(), Some(value))).to_vec());
+    (detail.at, detail.metrics) = (None, Arc::new(Sample::of_info(&info)));
     screen.shop.as_mut().expect("a store").take_detail(Arc::new(detail));
     assert_shows(
         &text(&mut screen, (80, 24)),
@@ -502,5 +511,7 @@ fn a_store_that_keeps_no_samples_is_told_by_its_info() {
     screen.shop.as_mut().expect("a store").tab = Tab::Numbers;
     let shown = text(&mut screen, (120, 60));
     let line = |label: &str| shown.lines().find(|line| line.contains(label)).unwrap_or_default().to_string();
-    assert!(line("In work").contains(" 2 ") && line("Claimed").contains(" 9 ") && line("Leases ended").contains(" 4 "));
+    assert!(
+        line("In work").contains(" 2 ") && line("Claimed").contains(" 9 ") && line("Leases expired").contains(" 4 ")
+    );
 }

@@ -4,28 +4,7 @@ use std::env;
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// What a colour stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// Asked for and placed.
-    Placed,
-    /// Done.
-    Completed,
-    /// Waiting.
-    Queued,
-    /// In a worker's hands.
-    Work,
-    /// To be tried again.
-    Retry,
-    /// Refused, or dead.
-    Refused,
-    /// Can be sold.
-    Available,
-    /// Demand that is not served.
-    Overflow,
-    /// Nothing to look at.
-    Muted,
-}
+use crate::watch::known::words::Tone;
 
 /// The colours a terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

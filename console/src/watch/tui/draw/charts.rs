@@ -1,5 +1,7 @@
 //! Charts of what happens over time.
 
+use std::ops::Range;
+
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Rect};
 use ratatui::symbols::Marker;
@@ -8,41 +10,30 @@ use ratatui::widgets::{Axis, Block, BorderType, Chart, Dataset, GraphType, Parag
 
 use super::super::format::{self, clock, duration, short};
 use super::super::screen::Screen;
-use super::super::series::{Column, Pieces};
 use super::super::shop::Shop;
-use super::super::theme::Tone;
+use crate::watch::known::series::Column;
+use crate::watch::known::words;
 
 /// Points to a column of the terminal: what braille can show.
 const POINTS_PER_COLUMN: usize = 2;
 
-/// Rows from which on the time is told under the lines.
+/// From this height on the time is shown under the lines.
 const ROOM_FOR_TIMES: u16 = 7;
 
-/// A line of a chart.
-struct Series {
-    column: Column,
-    field: &'static str,
-    label: &'static str,
-    tone: Tone,
-}
-
-/// A chart.
-pub struct Kind {
-    title: &'static str,
-    meaning: &'static str,
-    scale: fn(f64) -> String,
-    read: fn(f64) -> String,
-    /// No chart's highest value is lower.
+/// How the values of a chart are written at its axis and in its legend, and the lowest that its highest value can be.
+struct Scale {
+    axis: fn(f64) -> String,
+    legend: fn(f64) -> String,
     least: f64,
-    series: &'static [Series],
 }
 
-const fn series(column: Column, field: &'static str, label: &'static str, tone: Tone) -> Series {
-    Series { column, field, label, tone }
-}
-
-fn whole(value: f64) -> String {
-    format::count(value.round() as i64)
+fn scale_of(chart: &words::Chart) -> Scale {
+    let whole = |value: f64| format::count(value.round() as i64);
+    match chart.scale {
+        words::Scale::Rate => Scale { axis: format::rate, legend: format::rate, least: 1.0 },
+        words::Scale::Count => Scale { axis: short, legend: whole, least: 2.0 },
+        words::Scale::Duration => Scale { axis: time, legend: latency, least: 10.0 },
+    }
 }
 
 fn time(value: f64) -> String {
@@ -53,85 +44,41 @@ fn latency(value: f64) -> String {
     if value == 0.0 { format::NONE.into() } else { time(value) }
 }
 
-/// All charts, the most telling first.
-pub const CHARTS: [Kind; 4] = [
-    Kind {
-        title: "Orders a second",
-        meaning: "How many are ordered, completed and refused, each second.",
-        scale: format::rate,
-        read: format::rate,
-        least: 1.0,
-        series: &[
-            series(Column::Placed, "placed", "Ordered", Tone::Placed),
-            series(Column::Completed, "completed", "Completed", Tone::Completed),
-            series(Column::Refused, "refused", "Refused", Tone::Refused),
-        ],
-    },
-    Kind {
-        title: "Orders on their way",
-        meaning: "Waiting for a worker, in a worker's hands, or waiting for another try.",
-        scale: short,
-        read: whole,
-        least: 2.0,
-        series: &[
-            series(Column::Queued, "queued", "In queue", Tone::Queued),
-            series(Column::InWork, "in-work", "In work", Tone::Work),
-            series(Column::Retrying, "retrying", "To retry", Tone::Retry),
-        ],
-    },
-    Kind {
-        title: "Units",
-        meaning: "What is left to sell, and what has been sold. Carts: how many are open.",
-        scale: short,
-        read: whole,
-        least: 2.0,
-        series: &[
-            series(Column::Available, "available", "Available", Tone::Available),
-            series(Column::Sold, "sold", "Sold", Tone::Completed),
-            series(Column::Holds, "holds", "Carts open", Tone::Placed),
-        ],
-    },
-    Kind {
-        title: "From ordered to completed",
-        meaning: "How long orders took: half of them no longer (p50), 99 of 100 no longer (p99).",
-        scale: time,
-        read: latency,
-        least: 10.0,
-        series: &[
-            series(Column::P50, "p50-ms", "p50", Tone::Work),
-            series(Column::P99, "p99-ms", "p99", Tone::Overflow),
-        ],
-    },
-];
+/// A line to draw, in pieces: (seconds since the left edge, value). Between two pieces there is nothing.
+type Pieces = Vec<Vec<(f64, f64)>>;
 
 /// Draws a chart of the store.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, kind: &Kind) {
-    let theme = screen.theme;
-    let block = block(area, screen, shop, kind);
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, chart: &words::Chart) {
+    let (theme, scale) = (screen.theme, scale_of(chart));
+    let block = block(area, screen, shop, chart);
     let inside = block.inner(area);
     let (span, _) = shop.shown_time(screen.now_ms, screen.is_fresh());
     if shop.series.ends().is_none() || inside.height < 3 {
         frame.render_widget(block, area);
-        let empty = Paragraph::new("Nothing measured yet").alignment(Alignment::Center).style(theme.quiet());
+        let empty = Paragraph::new(words::NOTHING_MEASURED).alignment(Alignment::Center).style(theme.quiet());
         let middle = Rect { y: inside.y + inside.height / 2, height: inside.height.min(1), ..inside };
         return frame.render_widget(empty, middle);
     }
-    let until = screen.is_fresh().then(|| screen.now_ms.min(span.to));
+    let until = screen.is_fresh().then(|| screen.now_ms.min(span.end));
     let points = usize::from(inside.width) * POINTS_PER_COLUMN;
-    let lines: Vec<(&Series, Pieces)> =
-        kind.series.iter().rev().map(|one| (one, shop.series.line(one.column, span, until, points))).collect();
-    let values = lines.iter().flat_map(|(_, pieces)| pieces.iter().flatten()).map(|(_, value)| *value);
-    let top = ceiling(values.fold(kind.least, f64::max));
-    let dataset = |one: &Series, piece| {
-        Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line).style(theme.tone(one.tone)).data(piece)
-    };
-    let datasets = lines.iter().flat_map(|(one, pieces)| pieces.iter().map(|piece| dataset(one, piece))).collect();
-    let seconds = (span.to - span.from) as f64 / 1e3;
-    let times = [span.from, span.from + (span.to - span.from) / 2, span.to]
+    let columns: Vec<Column> = chart.lines.iter().map(|line| line.column).collect();
+    let drawn = shop.series.frame(&columns, span.start, until, points);
+    let lines: Vec<Pieces> = drawn.columns.iter().map(|(_, values)| pieces(&drawn.at, values, &span)).collect();
+    let highest = lines.iter().flatten().flatten().map(|(_, value)| *value).fold(scale.least, f64::max);
+    let top = ceiling(highest);
+    // What comes first is drawn last, and lies on top.
+    let mut datasets = Vec::new();
+    for (line, pieces) in chart.lines.iter().zip(&lines).rev() {
+        let dataset = Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line);
+        let dataset = dataset.style(theme.tone(line.tone));
+        datasets.extend(pieces.iter().map(|piece| dataset.clone().data(piece)));
+    }
+    let seconds = (span.end - span.start) as f64 / 1e3;
+    let times = [span.start, span.start + (span.end - span.start) / 2, span.end]
         .map(|at| Line::styled(clock(at as i64), theme.quiet()));
     let y = Axis::default()
         .bounds([0.0, top])
-        .labels([0.0, top / 2.0, top].map(|value| Line::styled((kind.scale)(value), theme.quiet())))
+        .labels([0.0, top / 2.0, top].map(|value| Line::styled((scale.axis)(value), theme.quiet())))
         .style(theme.frame());
     // Where there are few rows, all of them are for the lines.
     let times = if inside.height < ROOM_FOR_TIMES { Vec::new() } else { times.to_vec() };
@@ -140,18 +87,25 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, kind: &
     frame.render_widget(chart, area);
 }
 
+fn pieces(at: &[u64], values: &[Option<f64>], span: &Range<u64>) -> Pieces {
+    let seconds = |at: u64| (at.clamp(span.start, span.end) - span.start) as f64 / 1e3;
+    let points: Vec<_> = at.iter().zip(values).map(|(at, value)| value.map(|value| (seconds(*at), value))).collect();
+    let pieces = points.split(Option::is_none).filter(|piece| !piece.is_empty());
+    pieces.map(|piece| piece.iter().copied().flatten().collect()).collect()
+}
+
 /// The frame: what the chart shows, over which time, and what its lines are at.
-fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, kind: &'a Kind) -> Block<'a> {
+fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, chart: &'a words::Chart) -> Block<'a> {
     let theme = screen.theme;
     let room = usize::from(area.width.saturating_sub(4));
     let (time, name) = shop.shown_time(screen.now_ms, screen.is_fresh());
     let span = match name {
         "" => String::new(),
-        name => format!(" {name} · {} ", duration((time.to - time.from) as i64)),
+        name => format!(" {name} · {} ", duration((time.end - time.start) as i64)),
     };
-    // What does not fit beside the title gives way: the time that is shown first, it stands under the lines too.
-    let free = room.saturating_sub(kind.title.len() + 3);
-    let mut right = latencies(screen, shop, kind);
+    // What does not fit next to the title is left out: first the time, which stands under the lines too.
+    let free = room.saturating_sub(chart.title.len() + 3);
+    let mut right = latencies(screen, shop, chart);
     let span = Span::styled(span, theme.quiet());
     if right.width() > 0 && right.width() + span.width() > free {
         right.spans.pop();
@@ -162,13 +116,13 @@ fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, kind: &'a Kind) -> Block<
     if right.width() > free {
         right = Line::default();
     }
-    let mut title = vec![Span::styled(format!(" {} ", kind.title), theme.title())];
-    if kind.title.len() + kind.meaning.len() + right.width() + 6 <= room {
-        title.push(Span::styled(format!("· {} ", kind.meaning), theme.quiet()));
+    let mut title = vec![Span::styled(format!(" {} ", chart.title), theme.title())];
+    if chart.title.len() + chart.meaning.len() + right.width() + 6 <= room {
+        title.push(Span::styled(format!("· {} ", chart.meaning), theme.quiet()));
     }
-    let mut legend = legend(screen, shop, kind, true);
+    let mut legend = legend(screen, shop, chart, true);
     if legend.width() > room {
-        legend = self::legend(screen, shop, kind, false);
+        legend = self::legend(screen, shop, chart, false);
     }
     Block::bordered()
         .border_type(BorderType::Rounded)
@@ -178,9 +132,9 @@ fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, kind: &'a Kind) -> Block<
         .title_bottom(legend)
 }
 
-/// How long orders took that were just completed, beside how many they were: what nobody should have to look for.
-fn latencies(screen: &Screen, shop: &Shop, kind: &Kind) -> Line<'static> {
-    let (Some(numbers), true) = (&shop.numbers, kind.series[0].column == Column::Placed) else {
+/// How long the orders took that were just completed, shown with how many they were.
+fn latencies(screen: &Screen, shop: &Shop, chart: &words::Chart) -> Line<'static> {
+    let (Some(numbers), true) = (&shop.numbers, chart.lines[0].column == Column::Placed) else {
         return Line::default();
     };
     let theme = screen.theme;
@@ -194,26 +148,21 @@ fn latencies(screen: &Screen, shop: &Shop, kind: &Kind) -> Line<'static> {
     ])
 }
 
-fn legend(screen: &Screen, shop: &Shop, kind: &Kind, with_values: bool) -> Line<'static> {
+fn legend(screen: &Screen, shop: &Shop, chart: &words::Chart, with_values: bool) -> Line<'static> {
     let theme = screen.theme;
     let mut spans = vec![Span::raw(" ")];
-    for one in kind.series {
+    for one in chart.lines {
         spans.push(Span::styled("● ", theme.tone(one.tone)));
-        spans.push(Span::styled(format!("{} ", one.label), theme.quiet()));
+        spans.push(Span::styled(format!("{} ", one.label()), theme.quiet()));
         if with_values {
-            let value = (kind.read)(value(screen, shop, one));
-            spans.push(Span::styled(format!("{value} "), theme.title()));
+            let value = match (one.column.is_rate(), &shop.numbers) {
+                (true, _) => shop.series.rate(one.column, screen.now_ms),
+                (false, numbers) => numbers.as_ref().map_or(0, |numbers| numbers.get(one.column.name())) as f64,
+            };
+            spans.push(Span::styled(format!("{} ", (scale_of(chart).legend)(value)), theme.title()));
         }
     }
     Line::from(spans)
-}
-
-/// What a line is at now.
-fn value(screen: &Screen, shop: &Shop, one: &Series) -> f64 {
-    match one.column {
-        Column::Placed | Column::Completed | Column::Refused => shop.series.rate(one.column, screen.now_ms),
-        _ => shop.numbers.as_ref().map_or(0.0, |numbers| numbers.get(one.field) as f64),
-    }
 }
 
 /// The next number that is good to read, as is its half.

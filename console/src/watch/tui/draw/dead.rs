@@ -1,20 +1,20 @@
 //! Retries and dead letters: orders that ran out of attempts, by reason.
 
+use holdfast_engine::terms::metrics::Metric;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::{Line, Span, Text};
+use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-use super::super::foreign::{columns, fit, safe};
+use super::super::foreign::{columns, safe};
 use super::super::format::count;
 use super::super::screen::Screen;
-use super::super::shop::{DeadLine, Numbers, Shop, Tab};
-use super::super::theme::{Theme, Tone};
-use super::super::words::TROUBLE;
-use super::part::{NO_BREAK, bar, open_panel, rows_of, window};
+use super::super::shop::{DeadLine, Shop, Tab};
+use super::super::theme::Theme;
+use super::part::{NO_BREAK, bar, draw_list, open_panel, padded, rows_of};
+use crate::watch::known::sample::Sample;
+use crate::watch::known::words::{DEAD_PANEL, NO_DEAD, TROUBLE, Tone, metric};
 
-const TITLE: &str = "Retries and dead letters";
-const MEANING: &str = "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.";
 /// Columns and rows from which on the small numbers are explained.
 const ROOM_TO_EXPLAIN: (u16, u16) = (72, 12);
 /// Columns of a count.
@@ -23,11 +23,11 @@ const NUMBER: usize = 9;
 const REASON_MAX: usize = 60;
 
 /// Draws the panel.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let total = numbers.get("dead-letters");
     let number = if total > 0 { count(total) } else { String::new() };
-    let inside = open_panel(frame, area, theme, (TITLE, MEANING), number);
+    let inside = open_panel(frame, area, theme, DEAD_PANEL, number);
     let explains = inside.height >= ROOM_TO_EXPLAIN.1 && inside.width >= ROOM_TO_EXPLAIN.0;
     let numbers = trouble_lines(theme, numbers, explains);
     let rows: u16 = numbers.iter().map(|line| rows_of(&line.to_string(), inside.width)).sum();
@@ -42,25 +42,27 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
 }
 
 /// The small numbers: a line each where there is room to explain them, else all in one.
-fn trouble_lines(theme: Theme, numbers: &Numbers, explains: bool) -> Vec<Line<'static>> {
+fn trouble_lines(theme: Theme, numbers: &Sample, explains: bool) -> Vec<Line<'static>> {
     if explains {
-        let line = |(field, label, why): &(&str, &'static str, &'static str)| {
+        let line = |name| {
+            let Metric { label, meaning, .. } = metric(name);
             Line::from(vec![
                 Span::raw(format!("{label:16}")),
-                Span::styled(format!("{:>10}", count(numbers.get(field))), theme.strong()),
-                Span::styled(format!("   {why}"), theme.quiet()),
+                Span::styled(format!("{:>10}", count(numbers.get(name))), theme.strong()),
+                Span::styled(format!("   {meaning}"), theme.quiet()),
             ])
         };
-        return TROUBLE.iter().map(line).collect();
+        return TROUBLE.map(line).to_vec();
     }
     let mut spans = Vec::new();
-    for (field, label, _) in TROUBLE {
+    for name in TROUBLE {
+        let label = metric(name).label;
         let label = label.strip_suffix(" attempts").unwrap_or(label).replace(' ', NO_BREAK);
         if !spans.is_empty() {
             spans.push(Span::styled(" · ", theme.quiet()));
         }
         spans.push(Span::raw(format!("{label}{NO_BREAK}")));
-        spans.push(Span::styled(count(numbers.get(field)), theme.strong()));
+        spans.push(Span::styled(count(numbers.get(name)), theme.strong()));
     }
     vec![Line::from(spans)]
 }
@@ -69,8 +71,7 @@ fn reasons(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, total: i
     let theme = screen.theme;
     let lines = shop.dead_lines();
     if total == 0 {
-        let none = "No dead letters: no order ran out of attempts.";
-        return frame.render_widget(Line::styled(none, theme.tone(Tone::Completed)), area);
+        return frame.render_widget(Line::styled(NO_DEAD, theme.tone(Tone::Completed)), area);
     }
     let is_open = shop.tab == Tab::Dead;
     let foot = foot(screen, shop, is_open);
@@ -84,9 +85,9 @@ fn reasons(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, total: i
     let most = most.max().unwrap_or(1).max(1);
     let widest = lines.iter().map(|line| columns(&name_of(line))).max().unwrap_or(0);
     let width = widest.min(REASON_MAX).min(usize::from(area.width) * 3 / 5) + 2;
-    let shown = window(lines.len(), chosen.unwrap_or(0), area.height);
-    let rows = shown.map(|index| row(theme, &lines[index], chosen == Some(index), (width, area.width), most));
-    frame.render_widget(Text::from(rows.collect::<Vec<_>>()), area);
+    draw_list(frame, area, None, lines.len(), chosen, |index| {
+        row(theme, &lines[index], chosen == Some(index), (width, area.width), most)
+    });
     if let Some(foot) = foot {
         frame.render_widget(Line::styled(foot, theme.quiet()), foot_area);
     }
@@ -101,9 +102,7 @@ fn name_of(line: &DeadLine) -> String {
 }
 
 fn row(theme: Theme, line: &DeadLine, is_chosen: bool, (width, all): (usize, u16), most: i64) -> Line<'static> {
-    let name = fit(&name_of(line), width);
-    let pad = " ".repeat(width.saturating_sub(columns(&name)));
-    let name = format!("{name}{pad}");
+    let name = padded(&name_of(line), width);
     let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
     match line {
         DeadLine::Reason { count: value, is_open, .. } => {

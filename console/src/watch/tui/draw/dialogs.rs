@@ -5,13 +5,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 
-use super::super::super::id::name_of;
 use super::super::foreign::{columns, safe};
 use super::super::format::plural;
 use super::super::screen::{Ask, Redrive};
 use super::super::theme::Theme;
-use super::super::words::{AVAILABLE_WHY, GROUPS, NO_REASON, NOTES, REFUSALS, TILES};
-use super::part::{popup, scrolled, wrapped};
+use super::part::{labelled, popup, scrolled, wrapped};
+use crate::watch::known::id::name_of;
+use crate::watch::known::words::{self, NO_REASON, NOTES, TILES, groups};
 
 const PROMPT_WIDTH: u16 = 70;
 const CONFIRM_WIDTH: u16 = 66;
@@ -20,7 +20,7 @@ const HELP_SIZE: (u16, u16) = (100, 50);
 const KEY: usize = 18;
 const LABEL: usize = 24;
 
-const KEYS: [(&str, &str); 10] = [
+const KEYS: [(&str, &str); 9] = [
     ("1 … 7, tab, ← →", "the parts of a store's page"),
     ("↑ ↓, j k, page", "through a list"),
     ("enter", "open what is chosen: a store, an order, the orders of a reason"),
@@ -30,10 +30,6 @@ const KEYS: [(&str, &str); 10] = [
     ("esc", "back: close what lies on top; from a store, to the list of stores"),
     ("?", "this help"),
     ("q, ctrl-c", "leave"),
-    (
-        "live, quiet, lost",
-        "top right: the store changes; nothing changed, which is no error; no connection, it tries again",
-    ),
 ];
 
 /// Draws the field, its text cut at the left so that its end is seen.
@@ -60,16 +56,10 @@ pub fn confirm(frame: &mut Frame, theme: Theme, redrive: &Redrive) {
     let (title, text) = match redrive {
         Redrive::Reason(reason, count) => {
             let reason = if reason.is_empty() { NO_REASON.to_string() } else { safe(&name_of(reason)) };
-            let text = format!(
-                "All orders that died of “{reason}” take their units again and queue anew. One whose stock is gone, or whose \
-                 customer has reached the limit, stays dead."
-            );
+            let text = format!("All orders that died of “{reason}” {}", words::REDRIVES_REASON);
             (format!("Redrive {}?", plural(*count, "order")), text)
         }
-        Redrive::Order(id) => {
-            let text = "It takes its units again and queues anew. If its stock is gone, it stays dead.".to_string();
-            (format!("Redrive order {}?", safe(&name_of(id))), text)
-        }
+        Redrive::Order(id) => (format!("Redrive order {}?", safe(&name_of(id))), words::REDRIVES_ORDER.to_string()),
     };
     let width = CONFIRM_WIDTH.min(frame.area().width - 2) - 4;
     let mut lines = wrapped(&text, usize::from(width), Style::new());
@@ -92,16 +82,14 @@ pub fn help(frame: &mut Frame, theme: Theme, top: &mut usize) {
     page.title("Keys");
     KEYS.iter().for_each(|(key, what)| page.entry(key, what, KEY));
     page.title("Now");
-    page.entry("Units available", AVAILABLE_WHY, LABEL);
-    TILES.iter().for_each(|(_, _, label, why)| page.entry(label, why, LABEL));
+    page.entry("Units available", words::AVAILABLE, LABEL);
+    TILES.iter().for_each(|tile| page.entry(tile.label, tile.meaning, LABEL));
     page.title("Notes");
     NOTES.iter().for_each(|(label, why)| page.entry(label, why, LABEL));
-    for (title, fields) in GROUPS {
-        page.title(title);
-        fields.iter().for_each(|(_, label, why)| page.entry(label, why, LABEL));
+    for (group, metrics) in groups() {
+        page.title(group.label());
+        metrics.iter().for_each(|metric| page.entry(metric.label, &words::meaning(metric), LABEL));
     }
-    page.title("Refusals");
-    REFUSALS.iter().for_each(|one| page.entry(one.says, &format!("{}: {}", one.code, one.why), LABEL));
     let lines = page.lines;
     let inside: Rect = popup(frame, theme, "What am I looking at?", HELP_SIZE);
     scrolled(frame, inside, theme, lines, top);
@@ -123,13 +111,6 @@ impl Page {
 
     fn entry(&mut self, label: &str, what: &str, room: usize) {
         let rows = wrapped(what, self.width.saturating_sub(room), self.theme.quiet());
-        for (index, row) in rows.into_iter().enumerate() {
-            let label = if index == 0 { label } else { "" };
-            let pad = " ".repeat(room.saturating_sub(columns(label)));
-            self.lines.push(Line::from(vec![
-                Span::raw(format!("{label}{pad}")),
-                Span::styled(row.to_string(), self.theme.quiet()),
-            ]));
-        }
+        self.lines.extend(labelled(label, room, rows));
     }
 }

@@ -7,19 +7,20 @@ use ratatui::widgets::{Paragraph, Wrap};
 
 use super::super::foreign::safe;
 use super::super::screen::Screen;
-use super::super::shop::{Numbers, Shop};
-use super::super::theme::Tone;
-use super::charts::{self, CHARTS};
+use super::super::shop::Shop;
+use super::charts;
 use super::part::panel;
 use super::{dead, refusals, skus, stock, tiles, work};
+use crate::watch::known::sample::Sample;
+use crate::watch::known::words::{self, CHARTS, Hint, Tone};
 
-/// From this width on the stock stands beside the tiles.
+/// From this width on the stock stands next to the tiles.
 const WIDE: u16 = 140;
-/// From this width on two charts, or lists, stand beside each other.
+/// From this width on two charts, or lists, stand next to each other.
 const HALVES: u16 = 100;
 /// From this height on everything is explained.
 const EXPLAINED: u16 = 34;
-/// Rows of a tile: with its explanation; with a second row for what there is to say; with neither.
+/// Rows of a tile: with its explanation; with a second row for its text; with neither.
 const TILE_EXPLAINED: u16 = 5;
 const TILE: u16 = 4;
 const TILE_SMALL: u16 = 3;
@@ -29,7 +30,7 @@ const LOW: u16 = 20;
 const PANEL_LEAST: u16 = 8;
 
 /// Draws it.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let tile = match area.height {
         height if height >= EXPLAINED => TILE_EXPLAINED,
         height if height >= LOW => TILE,
@@ -56,9 +57,9 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
 }
 
 /// Charts, and lists under them.
-fn below(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+fn below(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     if let Some(hint) = hint(shop, numbers) {
-        return show_hint(frame, area, screen, hint);
+        return show_hint(frame, area, screen, shop, hint);
     }
     let across = if area.width >= HALVES { 2 } else { 1 };
     let (rows, lists) = match area.height {
@@ -73,7 +74,7 @@ fn below(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &
     }
 }
 
-/// Draws the first charts, so many rows of so many.
+/// Draws the first charts, in rows and columns.
 pub fn draw_charts(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, (rows, across): (usize, usize)) {
     let areas = Layout::vertical(vec![Constraint::Fill(1); rows]).split(area);
     let cells = areas.iter().flat_map(|row| Layout::horizontal(vec![Constraint::Fill(1); across]).split(*row).to_vec());
@@ -82,7 +83,7 @@ pub fn draw_charts(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, 
     }
 }
 
-fn draw_lists(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+fn draw_lists(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let halves = |area| -> [Rect; 2] { Layout::horizontal([Constraint::Fill(1); 2]).areas(area) };
     let has_four = area.width >= WIDE && area.height >= 2 * PANEL_LEAST;
     let [upper, lower] = match has_four {
@@ -99,26 +100,18 @@ fn draw_lists(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbe
     }
 }
 
-/// What to do where there is nothing to see: a title, a sentence, a command.
-fn hint(shop: &Shop, numbers: &Numbers) -> Option<(&'static str, &'static str, String)> {
-    let name = &shop.name;
+/// What to do where there is nothing to see.
+fn hint(shop: &Shop, numbers: &Sample) -> Option<Hint> {
     if shop.is_silent() {
-        let what = "This store keeps no metrics. Switch them on:";
-        return Some(("Nothing is sampled here", what, format!("STORE.SET {name} metrics 7200")));
+        return Some(words::HINT_OFF);
     }
-    if numbers.get("placed") + numbers.get("sold") + numbers.get("holds") > 0 {
-        return None;
-    }
-    Some(match numbers.get("skus") {
-        0 => ("Nothing to sell yet", "Give the store some units:", format!("INV.SET {name} mug 100 LOW 10")),
-        _ => {
-            let what = "The first order or cart shows up here within a second:";
-            ("No orders yet", what, format!("ORDER.PLACE {name} o-1001 alice ITEMS sku 1"))
-        }
-    })
+    let is_unsold = numbers.get("placed") + numbers.get("sold") + numbers.get("holds") == 0;
+    is_unsold.then_some(if numbers.get("skus") == 0 { words::HINT_BARE } else { words::HINT_UNSOLD })
 }
 
-fn show_hint(frame: &mut Frame, area: Rect, screen: &Screen, (title, what, code): (&str, &str, String)) {
+fn show_hint(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, [title, what, code]: Hint) {
+    let sku = shop.detail.as_ref().and_then(|detail| detail.skus.shown.first());
+    let code = code.replace("{store}", &shop.name).replace("{sku}", sku.map_or("mug", |sku| &sku.name));
     let theme = screen.theme;
     let block = panel(theme, title, String::new());
     let lines = vec![Line::raw(what), Line::styled(format!("  {}", safe(&code)), theme.tone(Tone::Available))];

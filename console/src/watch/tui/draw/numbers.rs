@@ -1,46 +1,46 @@
 //! Every number of the store, with its meaning.
 
+use holdfast_engine::terms::metrics::{Metric, Unit};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
 
 use super::super::format::{count, duration};
 use super::super::screen::Screen;
-use super::super::shop::{Numbers, Shop};
-use super::super::words::{GROUPS, Named, REFUSALS};
-use super::part::{open_panel, window};
+use super::super::shop::Shop;
+use super::part::{labelled, open_panel, padded, window, wrapped};
+use crate::watch::known::sample::Sample;
+use crate::watch::known::words::{NUMBERS_PANEL, groups, meaning};
 
-const TITLE: &str = "Every number";
-const MEANING: &str = "All that is counted and measured, as in STORE.INFO and the metrics stream.";
-/// Columns of a label, and of a number.
+/// Columns of a label, of a number, and after it.
 const LABEL: usize = 24;
 const NUMBER: usize = 14;
+const GAP: usize = 3;
 
 /// Draws the panel.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
-    let inside = open_panel(frame, area, theme, (TITLE, MEANING), String::new());
-    let refusals: Vec<Named> = REFUSALS.iter().map(|one| (one.field, one.says, one.why)).collect();
-    let groups = GROUPS.iter().copied().chain([("Refusals", refusals.as_slice())]);
+    let inside = open_panel(frame, area, theme, NUMBERS_PANEL, String::new());
     let (mut lines, mut chosen_line, mut index) = (Vec::new(), 0, 0);
-    for (title, fields) in groups {
+    for (group, metrics) in groups() {
         if !lines.is_empty() {
             lines.push(Line::default());
         }
-        lines.push(Line::styled(title, theme.strong()));
-        for (field, label, why) in fields {
-            let value = numbers.get(field);
-            let value = if field.ends_with("-ms") { duration(value) } else { count(value) };
+        lines.push(Line::styled(group.label(), theme.strong()));
+        for metric in metrics {
+            let Metric { name, unit, label, .. } = metric;
+            let value = if *unit == Unit::Ms { duration(numbers.get(name)) } else { count(numbers.get(name)) };
             let is_chosen = index == shop.chosen();
             if is_chosen {
                 chosen_line = lines.len();
             }
             let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
-            lines.push(Line::from(vec![
-                Span::styled(format!("{label:LABEL$}"), style),
-                Span::styled(format!("{value:>NUMBER$}"), theme.strong()),
-                Span::styled(format!("   {why}"), theme.quiet()),
-            ]));
+            let room = usize::from(inside.width).saturating_sub(LABEL + NUMBER + GAP);
+            let meaning = wrapped(&meaning(metric), room, theme.quiet());
+            let mut rows = labelled("", LABEL + NUMBER + GAP, meaning);
+            let value = Span::styled(format!("{value:>NUMBER$}{:GAP$}", ""), theme.strong());
+            rows[0].spans.splice(..1, [Span::styled(padded(label, LABEL), style), value]);
+            lines.extend(rows);
             index += 1;
         }
     }

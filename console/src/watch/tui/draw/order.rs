@@ -1,23 +1,27 @@
 //! One order: what it is, and everything that happened to it.
 
+use holdfast_engine::terms::states::OrderState;
 use ratatui::Frame;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::super::super::link::AskError;
 use super::super::foreign::safe;
 use super::super::format::{count, duration, exact_clock, moment, plural};
 use super::super::screen::OrderLook;
-use super::super::theme::{Theme, Tone};
-use super::super::words;
-use super::part::{popup, scrolled, wrapped};
-use super::work::padded;
+use super::super::theme::Theme;
+use super::part::{labelled, padded, popup, scrolled, wrapped};
+use crate::watch::known::link::AskError;
+use crate::watch::known::words::{self, FACTS, FactKind, Tone};
 
 /// The most columns and rows it takes.
 const SIZE: (u16, u16) = (100, 60);
 /// Columns of the name of a fact.
 const FACT: usize = 16;
+/// Columns of an event's dot, its time and what it took until then.
+const TIME: usize = 26;
+const GAP: usize = 12;
 
 /// Draws it over the page; `now_ms` by the server's clock.
 pub fn draw(frame: &mut Frame, theme: Theme, look: &mut OrderLook, now_ms: i64, writes: bool) {
@@ -34,12 +38,8 @@ pub fn draw(frame: &mut Frame, theme: Theme, look: &mut OrderLook, now_ms: i64, 
 
 fn missing(theme: Theme, error: &AskError, width: usize) -> Vec<Line<'static>> {
     let (lead, hint) = match error {
-        AskError::Missing(_) => (
-            "This store knows no such order.",
-            "Either it was never placed here, or it ended so long ago that the store has forgotten it (keep-ms)."
-                .into(),
-        ),
-        other => ("The order could not be read.", safe(other.text())),
+        AskError::Missing(_) => (words::UNKNOWN_ORDER, words::UNKNOWN_ORDER_WHY.into()),
+        other => (words::UNREADABLE_ORDER, safe(other.text())),
     };
     let mut lines = vec![Line::styled(lead, theme.strong()), Line::default()];
     lines.extend(wrapped(&hint, width, theme.quiet()));
@@ -55,7 +55,8 @@ fn int(order: &Json, field: &str) -> i64 {
 }
 
 fn found(theme: Theme, order: &Json, now_ms: i64, writes: bool, width: usize) -> Vec<Line<'static>> {
-    let (label, tone, _) = words::state(text(order, "state")).unwrap_or(("", Tone::Muted, ""));
+    let state = OrderState::by_name(text(order, "state").as_bytes());
+    let (label, tone) = state.map_or(("", Tone::Muted), |state| (state.label(), words::tone_of(state)));
     let state = Span::styled(format!("● {label}  "), theme.tone(tone).patch(theme.strong()));
     let mut lines = wrapped(&sentence(order), width.saturating_sub(state.width()), Style::new());
     lines[0].spans.insert(0, state);
@@ -65,12 +66,7 @@ fn found(theme: Theme, order: &Json, now_ms: i64, writes: bool, width: usize) ->
     }
     lines.push(Line::default());
     for (name, value) in facts(order, now_ms) {
-        let mut rows = wrapped(&value, width.saturating_sub(FACT), Style::new());
-        for (index, row) in rows.iter_mut().enumerate() {
-            let name = if index == 0 { name } else { "" };
-            row.spans.insert(0, Span::styled(format!("{name:FACT$}"), theme.quiet()));
-        }
-        lines.extend(rows);
+        lines.extend(labelled(name, FACT, wrapped(&value, width.saturating_sub(FACT), Style::new())));
     }
     lines.extend([Line::default(), Line::styled("What happened", theme.strong())]);
     lines.extend(timeline(theme, order, now_ms, width));
@@ -86,8 +82,8 @@ fn sentence(order: &Json) -> String {
     let state = text(order, "state");
     let took = match int(order, "ended-at") {
         0 => {
-            let means = words::state(state).map_or_else(|| format!("is {}", safe(state)), |(_, _, means)| means.into());
-            format!("; it {means}")
+            let known = OrderState::by_name(state.as_bytes());
+            format!(": {}", known.map_or_else(|| safe(state), |state| state.meaning().into()))
         }
         ended => format!(", {} after {}", safe(state), duration(ended - int(order, "placed-at"))),
     };
@@ -100,50 +96,47 @@ fn items(order: &Json) -> Vec<(String, i64)> {
 }
 
 fn facts(order: &Json, now_ms: i64) -> Vec<(&'static str, String)> {
-    let state = text(order, "state");
     let items: Vec<String> = items(order).iter().map(|(sku, units)| format!("{} × {sku}", count(*units))).collect();
-    let attempts = int(order, "attempts");
-    let late = int(order, "late") != 0;
-    let reason = if state == "cancelled" { "Reason" } else { "Last failure" };
     let plain = |field: &str| safe(text(order, field));
-    let facts = [
-        ("Items", items.join(", ")),
-        ("Customer", plain("customer")),
-        ("Placed", moment(int(order, "placed-at"), now_ms)),
-        ("Attempts failed", if attempts > 0 { count(attempts) } else { String::new() }),
-        ("Worker", plain("worker")),
-        ("Step", plain("step")),
-        ("Group", plain("group")),
-        ("Cart", plain("hold")),
-        (reason, plain("reason")),
-        ("Late", if late { "yes: longer than the store promises (sla-ms)".into() } else { String::new() }),
-        ("Data", plain("data")),
-        ("Result", plain("result")),
-    ];
-    facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    let fact = |(field, label, kind)| {
+        let value = match kind {
+            FactKind::Text => plain(field),
+            FactKind::Time => moment(int(order, field), now_ms),
+            FactKind::Count if int(order, field) > 0 => count(int(order, field)),
+            FactKind::Late if int(order, field) > 0 => words::IS_LATE.into(),
+            FactKind::Count | FactKind::Late => String::new(),
+        };
+        (label, value)
+    };
+    let mut facts = vec![("Items", items.join(", "))];
+    facts.extend(FACTS.map(fact));
+    facts.extend([("Data", plain("data")), ("Result", plain("result"))]);
+    facts.retain(|(_, value)| !value.is_empty());
+    facts
 }
 
 fn timeline(theme: Theme, order: &Json, now_ms: i64, width: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let mut before = None;
     for event in order["history"].as_array().into_iter().flatten() {
-        let (title, tone, what) = told(event);
+        let (title, what) = (safe(text(event, "title")), safe(text(event, "text")));
+        let tone = Tone::deserialize(&event["tone"]).unwrap_or(Tone::Muted);
         let at = int(event, "at");
         let gap = before.map_or_else(String::new, |before| format!("+ {}", duration(at - before)));
         let mut line = vec![
             Span::styled("● ", theme.tone(tone)),
             Span::styled(format!("{}  ", exact_clock(at)), theme.quiet()),
-            Span::styled(padded(&gap, 12), theme.quiet()),
+            Span::styled(padded(&gap, GAP), theme.quiet()),
             Span::styled(title, theme.strong()),
         ];
         let used: usize = line.iter().map(Span::width).sum();
-        let mut rows = wrapped(&what, width.saturating_sub(used + 2).max(20), theme.quiet()).into_iter();
-        line.push(Span::raw("  "));
+        let rows = wrapped(&what, width.saturating_sub(used + 2).max(20), theme.quiet());
+        let mut rows = labelled("", 2, rows).into_iter();
         line.extend(
-            rows.next().map(|row| row.spans).unwrap_or_default().into_iter().map(|span| span.style(theme.quiet())),
+            rows.next().into_iter().flat_map(|row| row.spans.into_iter().map(|span| span.style(theme.quiet()))),
         );
         lines.push(Line::from(line));
-        lines.extend(rows.map(|row| Line::styled(format!("{:28}{row}", ""), theme.quiet())));
+        lines.extend(rows.flat_map(|row| labelled("", TIME, vec![row])));
         before = Some(at);
     }
     if let Some(last) = before {
@@ -161,47 +154,4 @@ fn tail(order: &Json, last_ms: i64, now_ms: i64) -> String {
         _ => String::new(),
     };
     format!("Last event {} ago{next}.", duration(now_ms - last_ms))
-}
-
-/// What happened: title, tone and, where there is more to say, what.
-fn told(event: &Json) -> (String, Tone, String) {
-    let attempt = || format!("attempt {}", int(event, "attempt"));
-    let reason = safe(text(event, "reason"));
-    let said = |title: &str, tone, what: &str| (title.to_string(), tone, what.to_string());
-    match text(event, "event") {
-        "placed" => said("Placed", Tone::Placed, "checked, units taken, queued"),
-        "forgotten" if int(event, "returns") > 0 => {
-            let title = format!("{} returns left out", int(event, "returns"));
-            let what = format!("{} units came back with them; only the last 100 are kept", int(event, "units"));
-            (title, Tone::Muted, what)
-        }
-        "forgotten" => {
-            let title = format!("{} events left out", int(event, "events"));
-            (title, Tone::Muted, "only the last 100 are kept".into())
-        }
-        "claimed" => (format!("Claimed by {}", safe(text(event, "worker"))), Tone::Work, attempt()),
-        "failed" if reason.is_empty() => said("Attempt failed", Tone::Retry, &attempt()),
-        "failed" => said("Attempt failed", Tone::Retry, &format!("{}: {reason}", attempt())),
-        "lease-ended" => {
-            let what = format!("the worker did not finish {} in time; taken back", attempt());
-            said("Lease ended", Tone::Retry, &what)
-        }
-        "yielded" => said("Given back", Tone::Muted, "the worker shut down; not counted as an attempt"),
-        "dead" => said("Died", Tone::Refused, if reason.is_empty() { "out of attempts" } else { &reason }),
-        "redriven" => said("Redriven", Tone::Placed, "took its units again and queued anew"),
-        "step" => (format!("Step: {}", safe(text(event, "step"))), Tone::Work, "a step of fulfilment".into()),
-        "completed" => said("Completed", Tone::Completed, "its units left the building"),
-        "cancelled" => said("Cancelled", Tone::Muted, "its units went back on sale"),
-        "returned" => {
-            let units = int(event, "units");
-            let what = match (units, int(event, "scrap")) {
-                (1, 0) => "one unit came back",
-                (1, _) => "one unit came back and was written off",
-                (_, 0) => "units came back",
-                _ => "units came back and were written off",
-            };
-            (format!("{units} returned"), Tone::Muted, what.into())
-        }
-        other => said(&safe(other), Tone::Muted, ""),
-    }
 }

@@ -1,13 +1,19 @@
 //! Parts that pictures are made of.
 
+use std::borrow::Cow;
+
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, BorderType, Clear, Padding, Paragraph, Wrap};
+use textwrap::Options;
+use textwrap::WordSeparator::AsciiSpace;
+use textwrap::WordSplitter::NoHyphenation;
 
-use super::super::foreign::fit;
-use super::super::theme::{Theme, Tone};
+use super::super::foreign::{columns, fit};
+use super::super::theme::Theme;
+use crate::watch::known::words::Tone;
 
 /// A space at which no line is broken.
 pub const NO_BREAK: &str = "\u{a0}";
@@ -46,18 +52,10 @@ pub fn open_panel(frame: &mut Frame, area: Rect, theme: Theme, (title, meaning):
 
 /// How many rows a text takes when it is wrapped at spaces.
 pub fn rows_of(text: &str, width: u16) -> u16 {
-    let (mut rows, mut used) = (1, 0);
-    for word in text.split([' ', '\n']).filter(|word| !word.is_empty()).map(|word| word.chars().count() as u16) {
-        if used > 0 && used + 1 + word > width {
-            (rows, used) = (rows + 1, word);
-        } else {
-            used += word + u16::from(used > 0);
-        }
-    }
-    rows
+    wrapped(text, usize::from(width), Style::new()).len() as u16
 }
 
-/// A bar of so many columns at most, to an eighth of a column.
+/// A bar of `width` columns at most, to an eighth of a column.
 pub fn bar(theme: Theme, tone: Tone, part: f64, width: u16) -> Span<'static> {
     let eighths = (part.clamp(0.0, 1.0) * f64::from(width) * 8.0).round() as usize;
     // Something is never drawn as nothing.
@@ -80,6 +78,20 @@ pub fn window(length: usize, chosen: usize, height: u16) -> std::ops::Range<usiz
     let height = usize::from(height);
     let begin = chosen.saturating_sub(height / 2).min(length.saturating_sub(height));
     begin..(begin + height).min(length)
+}
+
+/// Draws the lines of a list that there is room for, under a head; the chosen one is among them.
+pub fn draw_list<'a>(
+    frame: &mut Frame,
+    area: Rect,
+    head: Option<Line<'a>>,
+    length: usize,
+    chosen: Option<usize>,
+    row: impl FnMut(usize) -> Line<'a>,
+) {
+    let height = area.height.saturating_sub(u16::from(head.is_some()));
+    let rows = window(length, chosen.unwrap_or(0), height).map(row);
+    frame.render_widget(Text::from_iter(head.into_iter().chain(rows)), area);
 }
 
 /// Draws a box over the middle of the page. What is inside of it.
@@ -116,25 +128,25 @@ pub fn scrolled(frame: &mut Frame, area: Rect, theme: Theme, lines: Vec<Line>, t
 
 /// Text in lines of this width, broken at spaces; a word that is longer is broken anywhere.
 pub fn wrapped(text: &str, width: usize, style: Style) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        let mut word = word.to_string();
-        if !line.is_empty() && Line::raw(line.as_str()).width() + 1 + Line::raw(word.as_str()).width() > width {
-            lines.push(Line::styled(std::mem::take(&mut line), style));
-        }
-        while Line::raw(word.as_str()).width() > width.max(2) {
-            let head = fit(&word, width.max(2)).trim_end_matches('…').to_string();
-            word.drain(..head.len().max(1).min(word.len()));
-            lines.push(Line::styled(head, style));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(&word);
-    }
-    lines.push(Line::styled(line, style));
-    lines
+    let options = Options::new(width).word_separator(AsciiSpace).word_splitter(NoHyphenation);
+    let line = |line: Cow<str>| Line::from(Span::styled(line.into_owned(), style));
+    textwrap::wrap(text, options).into_iter().map(line).collect()
+}
+
+/// A label in columns of its own, and next to it a text in as many rows as it needs.
+pub fn labelled(label: &str, room: usize, text: Vec<Line<'static>>) -> Vec<Line<'static>> {
+    let row = |(index, mut row): (usize, Line<'static>)| {
+        row.spans.insert(0, Span::raw(padded(if index == 0 { label } else { "" }, room)));
+        row
+    };
+    text.into_iter().enumerate().map(row).collect()
+}
+
+/// A text in exactly `width` columns.
+pub fn padded(text: &str, width: usize) -> String {
+    let text = fit(text, width);
+    let pad = width.saturating_sub(columns(&text));
+    format!("{text}{}", " ".repeat(pad))
 }
 
 #[cfg(test)]
@@ -156,7 +168,7 @@ mod tests {
             wrapped(text, width, Style::new()).iter().map(ToString::to_string).collect()
         };
         assert_eq!(text("the sale is open", 8), ["the sale", "is open"]);
-        assert_eq!(text("abcdefghij k", 4), ["abc", "def", "ghij", "k"]);
+        assert_eq!(text("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
         assert_eq!(text("", 4), [""]);
         assert_eq!(rows_of("the sale is open", 8), 2);
     }

@@ -1,47 +1,46 @@
 //! Refusals by reason: how often which no, and what it means.
 
+use holdfast_engine::terms::refusal::Code;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
 
 use super::super::format::{count, percent};
 use super::super::screen::Screen;
-use super::super::shop::{Numbers, Shop, Tab};
-use super::super::theme::Tone;
-use super::super::words::REFUSALS;
+use super::super::shop::{Shop, Tab};
 use super::part::{bar, open_panel, window};
+use crate::watch::known::sample::Sample;
+use crate::watch::known::words::{NO_REFUSALS, REFUSALS_PANEL, Tone};
 
-const TITLE: &str = "Refusals by reason";
-const MEANING: &str = "Calls the store answered with no, since it was made. A refused call changes nothing.";
 /// Columns of the reason, of its code, of the number and of its part.
 const SAYS: usize = 24;
 const CODE: usize = 11;
 const NUMBER: usize = 10;
 const PART: usize = 7;
-/// A bar is drawn where it has so much room at least.
+/// The fewest columns in which a bar is drawn.
 const BAR_LEAST: usize = 8;
 
 /// Draws the panel.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let all = numbers.refused();
-    let inside = open_panel(frame, area, theme, (TITLE, MEANING), count(all));
+    let inside = open_panel(frame, area, theme, REFUSALS_PANEL, count(all));
     let some = numbers.refusals();
     if some.is_empty() {
-        return frame.render_widget(Line::raw("Nobody was refused anything yet."), inside);
+        return frame.render_widget(Line::raw(NO_REFUSALS), inside);
     }
     let chosen = shop.chosen_in(Tab::Refusals);
-    // With room for it, each reason has a second line that says what lies behind it.
+    // With room for it, each reason has a second line that says why.
     let with_why = usize::from(inside.height) > 2 * some.len();
     let shown = window(some.len(), chosen.unwrap_or(0), inside.height / if with_why { 2 } else { 1 });
     let most = some[0].1;
     let width = usize::from(inside.width);
     let mut lines = Vec::new();
-    for (index, (refusal, value)) in some.iter().enumerate().take(shown.end).skip(shown.start) {
+    for (index, (code, value)) in some.iter().enumerate().take(shown.end).skip(shown.start) {
         let style = if chosen == Some(index) { theme.chosen() } else { theme.strong() };
-        let mut line = vec![Span::styled(format!("{:SAYS$}", refusal.says), style)];
+        let mut line = vec![Span::styled(format!("{:SAYS$}", code.label()), style)];
         if width >= SAYS + CODE + NUMBER + PART {
-            line.push(Span::styled(format!(" {:CODE$}", refusal.code), theme.quiet()));
+            line.push(Span::styled(format!(" {:CODE$}", code.word()), theme.quiet()));
         }
         line.push(Span::styled(format!("{:>NUMBER$}", count(*value)), theme.strong()));
         if width >= SAYS + NUMBER + PART {
@@ -53,10 +52,11 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
         }
         lines.push(Line::from(line));
         if with_why {
-            lines.push(Line::styled(format!("  {}", refusal.why), theme.quiet()));
+            lines.push(Line::styled(format!("  {}", code.why()), theme.quiet()));
         }
     }
-    let never: Vec<&str> = REFUSALS.iter().filter(|one| numbers.get(one.field) == 0).map(|one| one.code).collect();
+    let never: Vec<&str> =
+        Code::ALL.iter().filter(|code| numbers.get(code.metric()) == 0).map(|code| code.word()).collect();
     if !never.is_empty() && shown.end == some.len() {
         lines.push(Line::styled(format!("Not once: {}", never.join(", ")), theme.quiet()));
     }

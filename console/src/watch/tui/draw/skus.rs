@@ -2,24 +2,22 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::{Line, Span, Text};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
 
-use super::super::super::detail::SkuLine;
 use super::super::foreign::{columns, safe};
 use super::super::format::{NONE, count};
 use super::super::screen::Screen;
 use super::super::shop::{Shop, Tab};
-use super::super::theme::{Theme, Tone};
-use super::part::{bar, open_panel, window};
-use super::work::padded;
+use super::super::theme::Theme;
+use super::part::{bar, draw_list, open_panel, padded};
+use crate::watch::known::detail::SkuLine;
+use crate::watch::known::words::{NO_SKUS, SKU_COLUMNS, SKUS_PANEL, Tone};
 
-const TITLE: &str = "Stock by SKU";
-const MEANING: &str = "Products, fewest available first: those that are out, or at their low mark, on top.";
 /// Columns of a number, and of the mark of what is out or low.
 const NUMBER: usize = 10;
 const MARK: usize = 5;
-const HEADS: [&str; 5] = ["Available", "Set aside", "On hand", "Sold", "Low mark"];
-/// A bar is drawn where it has so much room at least.
+/// The fewest columns in which a bar is drawn.
 const BAR_LEAST: usize = 8;
 
 /// Draws the panel.
@@ -27,49 +25,48 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     let theme = screen.theme;
     let skus = shop.detail.as_ref().map(|detail| &detail.skus);
     let number = skus.map(|skus| count(skus.total)).unwrap_or_default();
-    let inside = open_panel(frame, area, theme, (TITLE, MEANING), number);
+    let inside = open_panel(frame, area, theme, SKUS_PANEL, number);
     let Some(skus) = skus else { return };
     if skus.total == 0 {
-        let none = "This store has no SKU yet. Make one: INV.SET store sku units.";
-        return frame.render_widget(Line::raw(none), inside);
+        return frame.render_widget(Line::raw(NO_SKUS), inside);
     }
     let left = skus.total - skus.shown.len() as i64;
     let [list, foot] = Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(left > 0))]).areas(inside);
     let chosen = shop.chosen_in(Tab::Stock);
     let widest = skus.shown.iter().map(|line| columns(&safe(&line.name))).max().unwrap_or(0);
-    let numbers = HEADS.len() * NUMBER + MARK + 1;
+    let numbers = SKU_COLUMNS.len() * NUMBER + MARK + 1;
     let name = widest.clamp(6, usize::from(list.width).saturating_sub(numbers).max(6));
-    let shown = window(skus.shown.len(), chosen.unwrap_or(0), list.height.saturating_sub(1));
-    let heads: String = HEADS.iter().map(|head| format!("{head:>NUMBER$}")).collect();
-    let mut rows = vec![Line::styled(format!("{:name$} {:MARK$}{heads}", "SKU", ""), theme.quiet())];
-    for index in shown {
-        rows.push(row(theme, &skus.shown[index], chosen == Some(index), name, list.width));
-    }
-    frame.render_widget(Text::from(rows), list);
+    let heads: String = SKU_COLUMNS.iter().map(|column| format!("{:>NUMBER$}", column.label)).collect();
+    let head = Line::styled(format!("{:name$} {:MARK$}{heads}", "SKU", ""), theme.quiet());
+    draw_list(frame, list, Some(head), skus.shown.len(), chosen, |index| {
+        row(theme, &skus.shown[index], chosen == Some(index), name, list.width)
+    });
     frame.render_widget(Line::styled(format!("and {} with more available", count(left)), theme.quiet()), foot);
 }
 
 fn row(theme: Theme, sku: &SkuLine, is_chosen: bool, name: usize, all: u16) -> Line<'static> {
-    let (mark, tone) = match (sku.available <= 0, sku.low > 0 && sku.available <= sku.low) {
+    let (mark, tone) = match (sku.is_out(), sku.is_low()) {
         (true, _) => ("out", Tone::Refused),
         (false, true) => ("low", Tone::Queued),
         _ => ("", Tone::Available),
     };
-    let low = if sku.low == 0 { NONE.into() } else { count(sku.low) };
-    let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
+    let strong = theme.tone(tone).patch(theme.strong());
+    let style = if is_chosen { theme.chosen() } else { Style::new() };
     let mut line = vec![
         Span::styled(padded(&safe(&sku.name), name), style),
         Span::raw(" "),
-        Span::styled(format!("{mark:MARK$}"), theme.tone(tone).patch(theme.strong())),
-        Span::styled(format!("{:>NUMBER$}", count(sku.available)), theme.tone(tone).patch(theme.strong())),
+        Span::styled(format!("{mark:MARK$}"), strong),
     ];
-    let others = [count(sku.held), count(sku.on_hand), count(sku.sold), low];
-    line.extend(others.map(|number| Span::raw(format!("{number:>NUMBER$}"))));
-    let room = usize::from(all).saturating_sub(name + MARK + 1 + HEADS.len() * NUMBER + 2).min(40);
-    let units = sku.on_hand + sku.sold;
+    for column in SKU_COLUMNS.map(|column| column.name) {
+        let value = if column == "low" && sku.get(column) == 0 { NONE.into() } else { count(sku.get(column)) };
+        let style = if column == "available" { strong } else { Style::new() };
+        line.push(Span::styled(format!("{value:>NUMBER$}"), style));
+    }
+    let room = usize::from(all).saturating_sub(name + MARK + 1 + SKU_COLUMNS.len() * NUMBER + 2).min(40);
+    let units = sku.get("on-hand") + sku.get("sold");
     if room >= BAR_LEAST && units > 0 {
         line.push(Span::raw("  "));
-        line.push(bar(theme, tone, sku.available as f64 / units as f64, room as u16));
+        line.push(bar(theme, tone, sku.get("available") as f64 / units as f64, room as u16));
     }
     Line::from(line)
 }

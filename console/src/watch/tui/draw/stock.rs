@@ -2,16 +2,17 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::{Line, Span};
+use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Paragraph, Wrap};
 use tui_big_text::{BigText, PixelSize};
 
 use super::super::format::{count, duration, percent, plural};
 use super::super::screen::Screen;
-use super::super::shop::{Numbers, Shop};
-use super::super::theme::{Theme, Tone};
-use super::super::words::{AVAILABLE_WHY, SEGMENTS};
+use super::super::shop::Shop;
+use super::super::theme::Theme;
 use super::part::panel;
+use crate::watch::known::sample::Sample;
+use crate::watch::known::words::{AVAILABLE, SEGMENTS, Shown, Tone};
 
 /// Rows of a digit that is drawn large, and its columns.
 const DIGIT_ROWS: u16 = 4;
@@ -24,7 +25,7 @@ pub const LARGE: u16 = 7;
 pub const SMALL: u16 = 5;
 
 /// What to say once nothing can be bought any more.
-pub fn sold_out_sentence(shop: &Shop, numbers: &Numbers) -> Option<String> {
+pub fn sold_out_sentence(shop: &Shop, numbers: &Sample) -> Option<String> {
     if !numbers.is_sold_out() {
         return None;
     }
@@ -42,150 +43,102 @@ pub fn sold_out_sentence(shop: &Shop, numbers: &Numbers) -> Option<String> {
     })
 }
 
+/// What is in the card.
+struct Card<'a> {
+    theme: Theme,
+    numbers: &'a Sample,
+    sold_out: Option<String>,
+}
+
 /// Draws the card, as large as there is room.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let block = panel(theme, "Units available", String::new());
     let inside = block.inner(area);
     frame.render_widget(block, area);
-    let sold_out = sold_out_sentence(shop, numbers);
+    let card = Card { theme, numbers, sold_out: sold_out_sentence(shop, numbers) };
     if area.height < LARGE {
-        return small(frame, inside, theme, numbers, sold_out);
+        return card.small(frame, inside);
     }
     let digits = count(numbers.get("available"));
     let width = digits.chars().count() as u16 * DIGIT_COLUMNS;
     let is_narrow = f64::from(width) > DIGITS_MOST * f64::from(inside.width);
     let width = if is_narrow { width / 2 } else { width } + 2;
-    if area.height >= LARGE + 3 {
-        tall(frame, inside, theme, numbers, (digits, width), sold_out);
-    } else {
-        wide(frame, inside, theme, numbers, (digits, width), sold_out);
-    }
-}
-
-fn small(frame: &mut Frame, area: Rect, theme: Theme, numbers: &Numbers, sold_out: Option<String>) {
-    let [head, bar, legend] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
-    let mut line = vec![
-        Span::styled(count(numbers.get("available")), theme.tone(Tone::Available).patch(theme.strong())),
-        Span::raw(of(numbers)),
-    ];
-    line.push(match sold_out {
-        Some(sentence) => Span::styled(format!("  ✓ {sentence}"), theme.tone(Tone::Completed)),
-        None => Span::styled("   what a customer can still buy", theme.quiet()),
-    });
-    frame.render_widget(Line::from(line), head);
-    stack(frame, bar, theme, numbers);
-    frame.render_widget(Line::from(legend_of(theme, numbers).concat()), legend);
-}
-
-/// The number at the left, all else at its right.
-fn wide(
-    frame: &mut Frame,
-    area: Rect,
-    theme: Theme,
-    numbers: &Numbers,
-    (digits, width): (String, u16),
-    sold_out: Option<String>,
-) {
-    let [top, why] = Layout::vertical([Constraint::Length(DIGIT_ROWS), Constraint::Fill(1)]).areas(area);
+    let is_tall = area.height >= LARGE + 3;
+    let rows = if is_tall { [DIGIT_ROWS, 2, 1] } else { [DIGIT_ROWS, 0, 0] }.map(Constraint::Length);
+    let [top, bar, legend, why] = Layout::vertical([rows[0], rows[1], rows[2], Constraint::Fill(1)]).areas(inside);
     let [left, right] = Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(top);
-    big(frame, left, theme, digits);
-    let [head, bar, legend] =
-        Layout::vertical([Constraint::Length(1), Constraint::Length(2), Constraint::Length(1)]).areas(right);
-    frame.render_widget(head_of(theme, numbers, sold_out), head);
-    stack(frame, bar, theme, numbers);
-    frame.render_widget(Line::from(legend_of(theme, numbers).concat()), legend);
-    frame.render_widget(Line::styled(AVAILABLE_WHY, theme.quiet()), why);
-}
-
-/// The number on top, all else under it.
-fn tall(
-    frame: &mut Frame,
-    area: Rect,
-    theme: Theme,
-    numbers: &Numbers,
-    (digits, width): (String, u16),
-    sold_out: Option<String>,
-) {
-    let rows = [DIGIT_ROWS, 2, 1].map(Constraint::Length);
-    let [top, bar, legend, why] = Layout::vertical([rows[0], rows[1], rows[2], Constraint::Fill(1)]).areas(area);
-    let [left, right] = Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(top);
-    big(frame, left, theme, digits);
-    let [_, head] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(right);
-    let mut lines = vec![Line::raw(of(numbers))];
-    lines.extend(sold_out.map(|sentence| Line::styled(format!("✓ {sentence}"), theme.tone(Tone::Completed))));
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), head);
-    stack(frame, bar, theme, numbers);
-    frame.render_widget(Line::from(legend_of(theme, numbers).concat()), legend);
-    frame.render_widget(Paragraph::new(AVAILABLE_WHY).wrap(Wrap { trim: true }).style(theme.quiet()), why);
-}
-
-fn of(numbers: &Numbers) -> String {
-    format!(" of {} on hand", count(numbers.get("on-hand")))
-}
-
-fn head_of(theme: Theme, numbers: &Numbers, sold_out: Option<String>) -> Line<'static> {
-    let mut head = vec![Span::raw(of(numbers).trim_start().to_string())];
-    if let Some(sentence) = sold_out {
-        head.push(Span::styled(format!("   ✓ {sentence}"), theme.tone(Tone::Completed).patch(theme.strong())));
-    }
-    Line::from(head)
-}
-
-fn big(frame: &mut Frame, area: Rect, theme: Theme, digits: String) {
-    let style = theme.tone(Tone::Available);
-    let is_narrow = usize::from(area.width) < digits.chars().count() * usize::from(DIGIT_COLUMNS);
     let size = if is_narrow { PixelSize::Quadrant } else { PixelSize::HalfHeight };
-    let text = BigText::builder().pixel_size(size).style(style).lines(vec![digits.into()]).build();
-    frame.render_widget(text, area);
-}
-
-fn units(numbers: &Numbers, segment: &str) -> i64 {
-    match segment {
-        "safety" => numbers.kept_back(),
-        name => numbers.get(name).max(0),
+    let big = BigText::builder().pixel_size(size).style(theme.tone(Tone::Available)).lines(vec![digits.into()]).build();
+    frame.render_widget(big, left);
+    if is_tall {
+        // All else is under the number.
+        let [_, head] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(right);
+        let lines = card.head().into_iter().map(Line::from).collect::<Vec<_>>();
+        frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), head);
+        card.stack(frame, bar, legend);
+    } else {
+        let [head, bar, legend] = Layout::vertical([1, 2, 1].map(Constraint::Length)).areas(right);
+        frame.render_widget(Line::from_iter(card.head()), head);
+        card.stack(frame, bar, legend);
     }
+    frame.render_widget(Paragraph::new(AVAILABLE).wrap(Wrap { trim: true }).style(theme.quiet()), why);
 }
 
-fn all_units(numbers: &Numbers) -> i64 {
-    SEGMENTS.iter().map(|(name, _, _)| units(numbers, name)).sum()
-}
-
-/// One bar of all units; each part has at least a column while there is something of it.
-fn stack(frame: &mut Frame, area: Rect, theme: Theme, numbers: &Numbers) {
-    let all = all_units(numbers);
-    let mut left = usize::from(area.width);
-    let mut parts = Vec::new();
-    for (index, (name, tone, _)) in SEGMENTS.iter().enumerate() {
-        let after: i64 = SEGMENTS[index + 1..].iter().map(|(name, _, _)| units(numbers, name)).sum();
-        let units = units(numbers, name);
-        let columns = match (units, after) {
-            (0, _) => 0,
-            (_, 0) => left,
-            _ => (((area.width as i64 * units) as f64 / all as f64).round() as usize).clamp(1, left.max(1)),
-        };
-        let columns = columns.min(left);
-        left -= columns;
-        parts.push(Span::styled(theme.fill(*tone).repeat(columns), theme.tone(*tone)));
+impl Card<'_> {
+    fn small(&self, frame: &mut Frame, area: Rect) {
+        let [head, bar, legend] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
+        let style = self.theme.tone(Tone::Available).patch(self.theme.strong());
+        let mut line = vec![Span::styled(format!("{} ", count(self.numbers.get("available"))), style)];
+        line.extend(self.head());
+        if self.sold_out.is_none() {
+            line.push(Span::styled("   what a customer can still buy", self.theme.quiet()));
+        }
+        frame.render_widget(Line::from(line), head);
+        self.stack(frame, bar, legend);
     }
-    if all == 0 {
-        parts = vec![Span::styled("╌".repeat(left), theme.frame())];
-    }
-    let rows = (0..area.height).map(|_| Line::from(parts.clone())).collect::<Vec<_>>();
-    frame.render_widget(Paragraph::new(rows), area);
-}
 
-fn legend_of(theme: Theme, numbers: &Numbers) -> Vec<Vec<Span<'static>>> {
-    let all = all_units(numbers);
-    let entry = |(name, tone, label): &(&str, Tone, &'static str)| {
-        let units = units(numbers, name);
-        vec![
-            Span::styled(format!("{} ", theme.fill(*tone)), theme.tone(*tone)),
-            Span::raw(format!("{label} ")),
-            Span::styled(count(units), theme.strong()),
-            Span::styled(format!(" {}   ", percent(units, all)), theme.quiet()),
-        ]
-    };
-    let is_shown = |(name, _, _): &&(&str, Tone, &str)| *name != "safety" || numbers.kept_back() > 0;
-    SEGMENTS.iter().filter(is_shown).map(entry).collect()
+    /// What the units available are of, and what there is to say once none is left.
+    fn head(&self) -> Vec<Span<'static>> {
+        let style = self.theme.tone(Tone::Completed).patch(self.theme.strong());
+        let sold_out = self.sold_out.as_ref().map(|sentence| Span::styled(format!("   ✓ {sentence}"), style));
+        let of = Span::raw(format!("of {} on hand", count(self.numbers.get("on-hand"))));
+        [Some(of), sold_out].into_iter().flatten().collect()
+    }
+
+    fn units(&self, segment: &Shown) -> i64 {
+        match segment.name {
+            "safety" => self.numbers.safety(),
+            name => self.numbers.get(name).max(0),
+        }
+    }
+
+    /// One bar of all units, and what its parts are; each has at least a column while it has a unit.
+    fn stack(&self, frame: &mut Frame, bar: Rect, legend: Rect) {
+        let (theme, width) = (self.theme, usize::from(bar.width));
+        let units = SEGMENTS.each_ref().map(|segment| self.units(segment));
+        let all: i64 = units.iter().sum();
+        let (mut left, mut parts, mut names) = (width, Vec::new(), Vec::new());
+        for (index, Shown { name, tone, label, .. }) in SEGMENTS.iter().enumerate() {
+            let (units, after) = (units[index], units[index + 1..].iter().sum::<i64>());
+            let columns = match (units, after) {
+                (0, _) => 0,
+                (_, 0) => left,
+                _ => ((width as f64 * units as f64 / all as f64).round() as usize).max(1).min(left),
+            };
+            left -= columns;
+            parts.push(Span::styled(theme.fill(*tone).repeat(columns), theme.tone(*tone)));
+            if *name != "safety" || units > 0 {
+                names.push(Span::styled(format!("{} ", theme.fill(*tone)), theme.tone(*tone)));
+                names.push(Span::raw(format!("{label} ")));
+                names.push(Span::styled(count(units), theme.strong()));
+                names.push(Span::styled(format!(" {}   ", percent(units, all)), theme.quiet()));
+            }
+        }
+        if all == 0 {
+            parts = vec![Span::styled("╌".repeat(width), theme.frame())];
+        }
+        frame.render_widget(Text::from(vec![Line::from(parts); usize::from(bar.height)]), bar);
+        frame.render_widget(Line::from(names), legend);
+    }
 }

@@ -6,18 +6,18 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Paragraph, Wrap};
 
-use super::super::super::id::bytes_of;
-use super::super::super::model::StoreLine;
 use super::super::foreign::{columns, safe};
-use super::super::format::{NONE, count, rate, short};
+use super::super::format::{NONE, count, plural, rate, short};
 use super::super::screen::{Screen, number};
-use super::super::series::{Column, Span as Time, refused_in};
-use super::super::theme::{Theme, Tone};
-use super::part::{bar, panel, window, wrapped};
+use super::super::theme::Theme;
+use super::part::{bar, draw_list, padded, panel, wrapped};
 use super::window::phase;
-use super::work::padded;
+use crate::watch::known::id::bytes_of;
+use crate::watch::known::model::StoreLine;
+use crate::watch::known::series::{Column, Series};
+use crate::watch::known::words::{self, FIRST_STEPS, STORE_NUMBERS, Tone};
 
-/// The small charts show so much time.
+/// The time that the small charts show.
 const SPARK_MS: u64 = 5 * 60_000;
 const SPARKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 /// Columns of a number, of the state, of the window, and what a bar and a small chart get at least.
@@ -25,7 +25,6 @@ const NUMBER: usize = 10;
 const STATE: usize = 13;
 const WINDOW: usize = 20;
 const EXTRA: usize = 12;
-const HEADS: [&str; 5] = ["Available", "In queue", "Completed", "Orders/s", "Refused"];
 
 /// Draws the list, or how to begin.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen) {
@@ -33,28 +32,22 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen) {
         return empty(frame, area, screen);
     }
     let theme = screen.theme;
-    let title = format!("{} on {}", plural_stores(screen.stores.len()), screen.server.url);
+    let title = format!("{} on {}", plural(screen.stores.len() as i64, "store"), screen.server.url);
     let block = panel(theme, &title, String::new());
     let inside = block.inner(area);
     frame.render_widget(block, area);
-    let [summary_area, _, head, list] =
-        Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Length(1), Constraint::Fill(1)])
-            .areas(inside);
+    let [summary_area, list] = Layout::vertical([Constraint::Length(2), Constraint::Fill(1)]).areas(inside);
     frame.render_widget(Line::styled(summary(screen), theme.quiet()), summary_area);
     let listed = screen.listed();
     let columns = Columns::of(&listed, usize::from(inside.width));
-    frame.render_widget(Line::styled(columns.head(), theme.quiet()), head);
     if listed.is_empty() {
-        return frame.render_widget(Line::raw("No store has such a name."), list);
+        return frame.render_widget(Line::raw(words::NO_SUCH_NAME), list);
     }
     let chosen = screen.chosen_store.min(listed.len() - 1);
-    let shown = window(listed.len(), chosen, list.height);
-    let rows = shown.map(|index| row(screen, listed[index], index == chosen, &columns));
-    frame.render_widget(Text::from(rows.collect::<Vec<_>>()), list);
-}
-
-fn plural_stores(stores: usize) -> String {
-    super::super::format::plural(stores as i64, "store")
+    let head = Line::styled(columns.head(), theme.quiet());
+    draw_list(frame, list, Some(head), listed.len(), Some(chosen), |index| {
+        row(screen, listed[index], index == chosen, &columns)
+    });
 }
 
 fn summary(screen: &Screen) -> String {
@@ -77,7 +70,7 @@ struct Columns {
 impl Columns {
     fn of(lines: &[&StoreLine], width: usize) -> Columns {
         let widest = lines.iter().map(|line| columns(&safe(&line.name))).max().unwrap_or(0);
-        let numbers = if width >= 86 { HEADS.len() } else { HEADS.len() - 1 };
+        let numbers = if width >= 86 { STORE_NUMBERS.len() } else { STORE_NUMBERS.len() - 1 };
         let fixed = STATE + numbers * NUMBER + 1;
         let name = widest.clamp(8, width.saturating_sub(fixed).clamp(8, 40));
         let mut room = width.saturating_sub(fixed + name);
@@ -89,7 +82,8 @@ impl Columns {
     }
 
     fn head(&self) -> String {
-        let numbers: String = HEADS[..self.numbers].iter().map(|head| format!("{head:>NUMBER$}")).collect();
+        let numbers: String =
+            STORE_NUMBERS[..self.numbers].iter().map(|one| format!("{:>NUMBER$}", one.label)).collect();
         let spark = if self.spark > 0 { format!("  {:1$}  Orders", "", self.bar) } else { String::new() };
         let (name, window) = (self.name, STATE + self.window);
         format!("{:name$} {:window$}{numbers}{spark}", "Store", "")
@@ -113,7 +107,7 @@ fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) ->
     }
     let orders = series.map_or(0.0, |series| series.rate(Column::Placed, screen.now_ms));
     let known = |value: String| if line.metrics.is_some() { value } else { NONE.into() };
-    let refused = line.metrics.as_ref().map_or(0, |sample| refused_in(sample));
+    let refused = line.metrics.as_ref().map_or(0, |sample| sample.refused());
     let values = [
         known(count(number(line, "available"))),
         known(short(number(line, "queued") as f64)),
@@ -131,14 +125,10 @@ fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) ->
         let filled = bar(theme, Tone::Available, number(line, "available") as f64 / units as f64, columns.bar as u16);
         let pad = " ".repeat(columns.bar.saturating_sub(filled.width()));
         spans.extend([Span::raw("  "), filled, Span::raw(pad), Span::raw("  ")]);
-        let lines = series.map(|series| series.line(Column::Placed, time(screen), Some(screen.now_ms), columns.spark));
-        spans.push(Span::styled(spark(&lines.unwrap_or_default(), columns.spark), theme.tone(Tone::Placed)));
+        let line = series.map(|series| spark(series, screen.now_ms, columns.spark)).unwrap_or_default();
+        spans.push(Span::styled(line, theme.tone(Tone::Placed)));
     }
     Line::from(spans)
-}
-
-fn time(screen: &Screen) -> Time {
-    Time { from: screen.now_ms.saturating_sub(SPARK_MS), to: screen.now_ms }
 }
 
 /// What to say of a store in a word or two.
@@ -154,13 +144,15 @@ fn state(theme: Theme, line: &StoreLine, phase: &super::window::Phase) -> (Strin
     }
 }
 
-/// The highest values of equal parts of the time, as a row of blocks.
-fn spark(pieces: &super::super::series::Pieces, width: usize) -> String {
+/// The highest rates of orders in equal parts of the time, as a row of blocks.
+fn spark(series: &Series, now_ms: u64, width: usize) -> String {
+    let from = now_ms.saturating_sub(SPARK_MS);
+    let drawn = series.frame(&[Column::Placed], from, Some(now_ms), width);
     let mut values = vec![0.0_f64; width];
-    for (seconds, value) in pieces.iter().flatten() {
-        let index = (seconds * 1e3 / SPARK_MS as f64 * width as f64) as usize;
+    for (at, value) in drawn.at.iter().zip(&drawn.columns[0].1) {
+        let index = (at.saturating_sub(from) * width as u64 / SPARK_MS) as usize;
         let cell = &mut values[index.min(width - 1)];
-        *cell = cell.max(*value);
+        *cell = cell.max(value.unwrap_or(0.0));
     }
     let most = values.iter().copied().fold(0.0, f64::max);
     let block = |value: f64| match most > 0.0 && value > 0.0 {
@@ -179,19 +171,9 @@ fn empty(frame: &mut Frame, area: Rect, screen: &Screen) {
         let text = format!("Connecting to {}…", screen.server.url);
         return frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), inside);
     }
-    let mut lines = vec![Line::styled("No store yet", theme.strong()), Line::default()];
-    let about = "A store is one key. The first write makes it, and it shows up here by itself. In redis-cli:";
-    lines.extend(wrapped(about, usize::from(inside.width), Style::new()));
-    let steps = [
-        (
-            "Make a store: two units a customer, carts hold theirs for ten minutes",
-            "STORE.SET popup limit 2 hold-ms 600000",
-        ),
-        ("Give it something to sell", "INV.SET popup mug 100 LOW 10"),
-        ("Sell it", "ORDER.PLACE popup o-1001 alice ITEMS mug 2"),
-        ("Or watch a whole sale", "holdfast sale --url redis://127.0.0.1:6379"),
-    ];
-    for (text, code) in steps {
+    let mut lines = vec![Line::styled(words::NO_STORE, theme.strong()), Line::default()];
+    lines.extend(wrapped(words::FIRST_STEP, usize::from(inside.width), Style::new()));
+    for (text, code) in FIRST_STEPS {
         lines.extend([Line::default(), Line::styled(text, theme.quiet())]);
         lines.push(Line::styled(format!("  {code}"), theme.tone(Tone::Available)));
     }

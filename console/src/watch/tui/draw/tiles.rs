@@ -8,22 +8,23 @@ use ratatui::widgets::{Block, BorderType, Borders, Padding, Paragraph, Wrap};
 
 use super::super::format::{count, percent, plural, rate};
 use super::super::screen::Screen;
-use super::super::series::Column;
-use super::super::shop::{Numbers, Shop};
-use super::super::theme::{Theme, Tone};
-use super::super::words::TILES;
+use super::super::shop::Shop;
+use super::super::theme::Theme;
 use super::part::{NO_BREAK, rows_of};
+use crate::watch::known::sample::Sample;
+use crate::watch::known::series::Column;
+use crate::watch::known::words::{self, Shown, TILES, Tone, metric};
 
-/// Tiles beside each other.
+/// Tiles next to each other.
 const ACROSS: usize = 3;
 
-/// Rows that all tiles need, of so many each.
+/// Rows that all tiles need, if each has `rows`.
 pub fn height(rows: u16) -> u16 {
     2 * rows + 1
 }
 
-/// Draws the tiles, of so many rows each.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers, rows: u16) {
+/// Draws the tiles, each in `rows` rows.
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample, rows: u16) {
     let [first, _, second] =
         Layout::vertical([Constraint::Length(rows), Constraint::Length(1), Constraint::Length(rows)]).areas(area);
     for (index, tile) in TILES.iter().enumerate() {
@@ -38,8 +39,8 @@ fn one(
     area: Rect,
     screen: &Screen,
     shop: &Shop,
-    numbers: &Numbers,
-    (name, tone, label, why): &(&str, Tone, &str, &str),
+    numbers: &Sample,
+    Shown { name, tone, label, meaning }: &Shown,
 ) {
     let theme = screen.theme;
     let (value, sub) = told(name, screen, shop, numbers);
@@ -59,8 +60,8 @@ fn one(
         sub.clone(),
     ];
     // An explanation that is cut off explains nothing.
-    if 2 + rows_of(&sub.to_string(), width) + rows_of(why, width) <= area.height {
-        lines.push(Line::styled(*why, quiet));
+    if 2 + rows_of(&sub.to_string(), width) + rows_of(meaning, width) <= area.height {
+        lines.push(Line::styled(*meaning, quiet));
     }
     let block = Block::new()
         .borders(Borders::LEFT)
@@ -78,8 +79,8 @@ fn value_style(theme: Theme, name: &str, is_alarm: bool) -> Style {
     }
 }
 
-/// A tile's number, and what there is to say of it.
-fn told(name: &str, screen: &Screen, shop: &Shop, numbers: &Numbers) -> (i64, Vec<Span<'static>>) {
+/// A tile's number, and what is said of it.
+fn told(name: &str, screen: &Screen, shop: &Shop, numbers: &Sample) -> (i64, Vec<Span<'static>>) {
     let plain = |text: String| vec![Span::raw(text)];
     match name {
         "customers" => (numbers.get(name), plain(format!("{} open now", plural(numbers.get("holds"), "cart")))),
@@ -87,7 +88,7 @@ fn told(name: &str, screen: &Screen, shop: &Shop, numbers: &Numbers) -> (i64, Ve
         "completed" => {
             let sub = match screen.is_fresh() {
                 true => format!("{} a second now", rate(shop.series.rate(Column::Completed, screen.now_ms))),
-                false => "how fast is not known".into(),
+                false => words::RATE_UNKNOWN.into(),
             };
             (numbers.get(name), plain(sub))
         }
@@ -97,33 +98,33 @@ fn told(name: &str, screen: &Screen, shop: &Shop, numbers: &Numbers) -> (i64, Ve
         "refused" => (numbers.refused(), plain(top_refusal(numbers))),
         _ => {
             let is_alarm = numbers.get(name) > 0;
-            let sub = if is_alarm { "stock was counted below what is held" } else { "as it must be" };
+            let sub = if is_alarm { words::IS_OVERSOLD } else { words::IS_NOT_OVERSOLD };
             (numbers.get(name), plain(sub.into()))
         }
     }
 }
 
-fn processing(theme: Theme, numbers: &Numbers) -> Vec<Span<'static>> {
-    let kinds =
-        [("queued", Tone::Queued, "queued"), ("in-work", Tone::Work, "in work"), ("retrying", Tone::Retry, "to retry")];
+fn processing(theme: Theme, numbers: &Sample) -> Vec<Span<'static>> {
+    let kinds = [("queued", Tone::Queued), ("in-work", Tone::Work), ("retrying", Tone::Retry)];
     let mut spans = Vec::new();
-    for (name, tone, label) in kinds.into_iter().filter(|(name, _, _)| numbers.get(name) > 0) {
+    for (name, tone) in kinds.into_iter().filter(|(name, _)| numbers.get(name) > 0) {
         if !spans.is_empty() {
             spans.push(Span::raw(" · "));
         }
         // Together on a line, wherever it is broken.
-        let label = format!("{} {label}", count(numbers.get(name))).replace(' ', NO_BREAK);
+        let label =
+            format!("{} {}", count(numbers.get(name)), metric(name).label.to_lowercase()).replace(' ', NO_BREAK);
         spans.push(Span::styled(label, theme.tone(tone)));
     }
     if spans.is_empty() {
-        spans.push(Span::raw(if numbers.get("placed") > 0 { "all done" } else { "none yet" }));
+        spans.push(Span::raw(if numbers.get("placed") > 0 { words::ALL_DONE } else { words::NONE_YET }));
     }
     spans
 }
 
-fn top_refusal(numbers: &Numbers) -> String {
+fn top_refusal(numbers: &Sample) -> String {
     match numbers.refusals().first() {
-        None => "nobody was turned away".into(),
-        Some((top, value)) => format!("{} {}", percent(*value, numbers.refused()), top.says.to_lowercase()),
+        None => words::NOBODY_REFUSED.into(),
+        Some((top, value)) => format!("{} {}", percent(*value, numbers.refused()), top.label().to_lowercase()),
     }
 }

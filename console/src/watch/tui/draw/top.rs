@@ -8,15 +8,14 @@ use super::super::foreign::{fit, safe};
 use super::super::format::{age, count, moment};
 use super::super::screen::{Dialog, Freshness, Screen};
 use super::super::shop::{Shop, TABS, Tab};
-use super::super::theme::Tone;
 use super::part::{spread, wrapped};
 use super::window::{explain, phase};
+use crate::watch::known::words::{OVERSOLD_WHY, Tone};
 
 /// From this width on the line says in a sentence how fresh it is.
 const WIDE: u16 = 110;
-/// From this height on there is room for what lies behind an alarm.
+/// From this height on an alarm is explained.
 const TALL: u16 = 30;
-const OVERSOLD_WHY: &str = "Somebody counted stock down below what is set aside. Count again, or cancel orders.";
 /// The longest name of a store at the top, in columns.
 const NAME_MAX: usize = 24;
 const NAME_MAX_WIDE: usize = 60;
@@ -100,7 +99,7 @@ pub fn times(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     spread(frame, area, text, bar);
 }
 
-/// Draws the tabs; a number beside those where something waits for the reader.
+/// Draws the tabs; one where something waits for the reader is coloured.
 pub fn tabs(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     let theme = screen.theme;
     let dead = shop.numbers.as_ref().map_or(0, |numbers| numbers.get("dead-letters"));

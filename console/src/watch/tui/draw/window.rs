@@ -1,10 +1,10 @@
 //! The sale window: opens in, closes in, closed; by the server's clock.
 
-use super::super::super::model::Window;
 use super::super::format::{countdown, duration, moment};
-use super::super::theme::Tone;
+use crate::watch::known::model::Window;
+use crate::watch::known::words::{PAUSED, Tone};
 
-/// Within so long of its end a countdown is marked.
+/// A countdown is marked when less than this is left.
 const SOON_MS: i64 = 60_000;
 
 /// Where a store is in its window.
@@ -70,7 +70,7 @@ pub fn explain(window: Window, now_ms: i64) -> String {
         (_, closes) => format!("Orders are taken{begin} until {}.", moment(closes, now_ms)),
     };
     match window.paused {
-        true => format!("{times} Paused: nothing is handed to workers."),
+        true => format!("{times} {PAUSED}"),
         false => times,
     }
 }

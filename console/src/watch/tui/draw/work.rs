@@ -2,29 +2,29 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::{Line, Span, Text};
+use ratatui::text::{Line, Span};
 
-use super::super::super::detail::{InWork, Worker};
-use super::super::foreign::{columns, fit, safe};
+use super::super::foreign::{columns, safe};
 use super::super::format::{age, count, duration, plural};
 use super::super::screen::Screen;
-use super::super::shop::{Numbers, Shop, Tab};
-use super::super::theme::{Theme, Tone};
-use super::part::{bar, open_panel, window};
+use super::super::shop::{Shop, Tab};
+use super::super::theme::Theme;
+use super::part::{bar, draw_list, open_panel, padded, window};
+use crate::watch::known::detail::{InWork, Worker};
+use crate::watch::known::sample::Sample;
+use crate::watch::known::words::{self, Tone, WORKERS_PANEL};
 
-const TITLE: &str = "Workers";
-const MEANING: &str = "Who holds which orders. A lease that runs out gives the order to somebody else.";
 /// Under this part of its lease an order is marked.
 const SHORT_PART: f64 = 0.25;
 /// Columns of the time that is left.
 const LEFT: usize = 8;
 
 /// Draws the panel.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Numbers) {
+pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let workers = numbers.get("workers");
     let number = if workers > 0 { count(workers) } else { String::new() };
-    let inside = open_panel(frame, area, theme, (TITLE, MEANING), number);
+    let inside = open_panel(frame, area, theme, WORKERS_PANEL, number);
     let waiting = waiting(numbers);
     let [list, foot] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(waiting.is_some()))]).areas(inside);
@@ -34,25 +34,23 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
     let lines = shop.work_lines();
     if lines.is_empty() {
         let none = match numbers.get("claimed") {
-            0 => "No worker has claimed an order yet.",
-            _ => "No worker holds an order right now.",
+            0 => words::NO_CLAIM_YET,
+            _ => words::NO_CLAIM,
         };
         return frame.render_widget(Line::raw(none), list);
     }
     let chosen = shop.chosen_in(Tab::Workers);
     let widths = widths(&lines, list.width);
-    let shown = window(lines.len(), chosen.unwrap_or(0), list.height.saturating_sub(1));
-    let mut rows = vec![head(theme, widths)];
-    for index in shown.clone() {
-        let is_first = index == shown.start || lines[index].0.name != lines[index - 1].0.name;
-        rows.push(row(screen, lines[index], is_first, chosen == Some(index), widths, list.width));
-    }
-    frame.render_widget(Text::from(rows), list);
+    let first = window(lines.len(), chosen.unwrap_or(0), list.height.saturating_sub(1)).start;
+    draw_list(frame, list, Some(head(theme, widths)), lines.len(), chosen, |index| {
+        let is_first = index == first || lines[index].0.name != lines[index - 1].0.name;
+        row(screen, lines[index], is_first, chosen == Some(index), widths, list.width)
+    });
 }
 
-fn waiting(numbers: &Numbers) -> Option<String> {
+fn waiting(numbers: &Sample) -> Option<String> {
     let queued = numbers.get("queued");
-    let oldest = match numbers.get("oldest-ms") {
+    let oldest = match numbers.get("oldest-waiting-ms") {
         0 => String::new(),
         ms => format!(", the next since {}", age(ms)),
     };
@@ -102,11 +100,4 @@ fn row(
         bar(theme, tone, part, room),
         Span::styled(again, theme.tone(Tone::Retry)),
     ])
-}
-
-/// A text in exactly so many columns.
-pub fn padded(text: &str, width: usize) -> String {
-    let text = fit(text, width);
-    let pad = width.saturating_sub(columns(&text));
-    format!("{text}{}", " ".repeat(pad))
 }

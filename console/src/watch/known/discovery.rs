@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::link::{ask_all, outcome};
 use super::model::{Key, Model, ServerState, StoreState, Window};
-use super::sample::{Names, Sample};
+use super::sample::Sample;
 use crate::store::{self, stream_of};
 
 /// Between two rounds.
@@ -42,7 +42,7 @@ impl<'a> Discovery<'a> {
         self.is_cluster
     }
 
-    /// Reads what is there anew: known stores may be gone, or be others of that name.
+    /// Reads everything again: known stores may be gone, or be others of that name.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -81,8 +81,8 @@ impl<'a> Discovery<'a> {
         for keys in known.chunks(STORES_PER_PIPELINE) {
             self.refresh(keys).await?;
         }
-        // At the end: whoever hears that the server is there finds its stores too.
-        self.model.set_server(|state| about.tell(state));
+        // At the end: whoever learns that the server is there finds its stores too.
+        self.model.set_server(|state| about.write_to(state));
         Ok(())
     }
 
@@ -97,7 +97,7 @@ impl<'a> Discovery<'a> {
             self.model.set_clock(seconds * 1_000 + micros / 1_000);
         }
         let (server, replication) = (info_lines(next()), info_lines(next()));
-        // A server that does not tell is taken at its word: stores will be found, or not.
+        // If the server does not say, the stores are looked for: they are found, or not.
         let has_module = !matches!(next(), Value::Array(commands) if matches!(commands.first(), Some(Value::Nil)));
         self.is_cluster = server.get("redis_mode").is_some_and(|mode| mode == "cluster");
         Ok(About { has_module, server, replication })
@@ -173,7 +173,7 @@ struct About {
 }
 
 impl About {
-    fn tell(self, state: &mut ServerState) {
+    fn write_to(self, state: &mut ServerState) {
         let About { has_module, mut server, mut replication } = self;
         state.connected = true;
         state.error = (!has_module).then(|| "this server has not loaded Holdfast".to_string());
@@ -217,7 +217,7 @@ impl Seen {
 
 fn last_sample(reply: Value) -> Option<Sample> {
     match outcome(reply) {
-        Ok(Value::Array(entries)) => Sample::of_entry(entries.first()?, &Names::from([])),
+        Ok(Value::Array(entries)) => Sample::of_entry(entries.first()?),
         _ => None,
     }
 }

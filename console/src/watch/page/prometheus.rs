@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use holdfast_engine::terms::metrics::{Group, METRICS, Metric, MetricKind};
+use holdfast_engine::terms::refusal::Code;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
@@ -10,8 +12,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::fields::{FIELDS, Kind, refusal};
-use super::model::{Model, StoreLine};
+use crate::watch::known::model::{Model, StoreLine};
 
 /// The content type of what [`exposition`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -40,29 +41,29 @@ impl Collector for Snapshot {
         let up = ConstGauge::new(i64::from(self.is_up));
         let about = "1: the server answers, 0: what follows is what it last said";
         up.encode(encoder.encode_descriptor("holdfast_up", about, None, MetricType::Gauge)?)?;
-        for field in FIELDS {
-            let name = format!("holdfast_{}", field.name.replace('-', "_"));
-            let values = self.values(field.name);
-            encode(&mut encoder, (&name, field.about), field.kind, values.map(|(store, value)| (store, "", value)))?;
+        for metric in METRICS.iter().filter(|metric| metric.group != Group::Refusals) {
+            let name = format!("holdfast_{}", metric.name.replace('-', "_"));
+            encode(&mut encoder, (&name, metric.meaning), metric.kind, self.values(metric))?;
         }
-        let about = ("holdfast_refused", "Commands refused, by the error's code");
-        encode(&mut encoder, about, Kind::Counter, self.refusals())?;
-        let about = ("holdfast_sample_time_ms", "When the sample was taken, Unix milliseconds");
+        let about = ("holdfast_refused", "writes refused, by the error's code");
+        encode(&mut encoder, about, MetricKind::Counter, self.refusals())?;
+        let about = ("holdfast_sample_time_ms", "when the sample was taken, Unix milliseconds");
         let times = self.stores.iter().filter_map(|store| Some((store.name.as_str(), "", store.at? as i64)));
-        encode(&mut encoder, about, Kind::Gauge, times)
+        encode(&mut encoder, about, MetricKind::Gauge, times)
     }
 }
 
 impl Snapshot {
-    fn values<'a>(&'a self, field: &'a str) -> impl Iterator<Item = (&'a str, i64)> {
-        let value = move |store: &'a StoreLine| Some((store.name.as_str(), store.metrics.as_ref()?.get(field)?));
-        self.stores.iter().filter_map(value)
+    fn values(&self, metric: &Metric) -> impl Iterator<Item = (&str, &str, i64)> {
+        let value = |store: &StoreLine| store.metrics.as_ref()?.find(metric.name);
+        self.stores.iter().filter_map(move |store| Some((store.name.as_str(), "", value(store)?)))
     }
 
     fn refusals(&self) -> impl Iterator<Item = (&str, &str, i64)> {
         let samples = self.stores.iter().filter_map(|store| Some((store.name.as_str(), store.metrics.as_ref()?)));
         samples.flat_map(|(store, sample)| {
-            sample.fields().filter_map(move |(name, value)| Some((store, refusal(name)?, value)))
+            let code = |code: &Code| code.metric().trim_start_matches("refused-");
+            Code::ALL.iter().filter_map(move |it| Some((store, code(it), sample.find(it.metric())?)))
         })
     }
 }
@@ -71,12 +72,12 @@ impl Snapshot {
 fn encode<'a>(
     encoder: &mut DescriptorEncoder,
     (name, about): (&str, &str),
-    kind: Kind,
+    kind: MetricKind,
     values: impl Iterator<Item = (&'a str, &'a str, i64)>,
 ) -> Result<(), fmt::Error> {
     let metric_type = match kind {
-        Kind::Counter => MetricType::Counter,
-        Kind::Gauge => MetricType::Gauge,
+        MetricKind::Counter => MetricType::Counter,
+        MetricKind::Gauge => MetricType::Gauge,
     };
     let mut metric = encoder.encode_descriptor(name, about, None, metric_type)?;
     for (store, code, value) in values {
@@ -84,8 +85,8 @@ fn encode<'a>(
         let labels = if code.is_empty() { &labels[..1] } else { &labels[..] };
         let line = metric.encode_family(&labels)?;
         match kind {
-            Kind::Counter => ConstCounter::new(value.unsigned_abs()).encode(line)?,
-            Kind::Gauge => ConstGauge::new(value).encode(line)?,
+            MetricKind::Counter => ConstCounter::new(value.unsigned_abs()).encode(line)?,
+            MetricKind::Gauge => ConstGauge::new(value).encode(line)?,
         }
     }
     Ok(())
@@ -93,15 +94,15 @@ fn encode<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{Key, StoreState};
-    use super::super::sample::{Names, Sample, tests::entry};
     use super::*;
+    use crate::watch::known::model::{Key, StoreState};
+    use crate::watch::known::sample::tests::sample;
 
     #[test]
     fn every_line_has_its_store() {
         let model = Arc::new(Model::new("redis://shop".into()));
-        let fields = [("placed", "7"), ("p99-ms", "12"), ("available", "-3"), ("refused-outofstock", "4")];
-        let sample = Sample::of_entry(&entry("1700-0", &fields), &Names::from([])).map(Arc::new);
+        let fields = [("placed", 7), ("p99-ms", 12), ("available", -3), ("refused-outofstock", 4)];
+        let sample = Some(Arc::new(sample(1_700, &fields)));
         model.set_store(&Key::from(*b"pop\"up\\"), StoreState { sample, ..StoreState::default() });
         model.set_store(&Key::from(*b"quiet"), StoreState::default());
         let text = exposition(&model).expect("text");

@@ -45,12 +45,17 @@ impl Pairs<Value> {
         Some(Pairs(pairs.into_iter().map(named).collect::<Option<_>>()?))
     }
 
-    /// The number of this name, 0 where there is none.
+    /// Those that are numbers.
+    pub fn ints(&self) -> Pairs<i64> {
+        Pairs(self.0.iter().filter_map(|(name, value)| Some((name.clone(), int(value)?))).collect())
+    }
+
+    /// The number of this name; 0 if it is missing.
     pub fn int(&self, name: &str) -> i64 {
         self.get(name).and_then(int).unwrap_or(0)
     }
 
-    /// The bytes of this name, none where it is nil.
+    /// The bytes of this name; empty if it is nil.
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         self.get(name).cloned().and_then(bytes).unwrap_or_default()
     }

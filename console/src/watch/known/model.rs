@@ -9,8 +9,9 @@ use tokio::sync::{broadcast, watch};
 
 use super::id::{id_of, name_of};
 use super::sample::{EntryId, Sample};
+use super::series::{Frame, Series};
 
-/// Updates a subscriber may be behind: one that is further behind is told so, and looks at everything anew.
+/// Updates a subscriber may be behind: one that is further behind gets an error, and looks at everything again.
 const UPDATES_KEPT: usize = 8_192;
 
 /// A store's key.
@@ -35,7 +36,7 @@ pub struct ServerState {
     pub since: u64,
 }
 
-/// A store's window and whether it hands out work, as STORE.GET tells them.
+/// A store's window and whether it hands out work, as STORE.GET says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Window {
     /// Unix milliseconds; 0: no bound.
@@ -66,21 +67,28 @@ pub enum Update {
     Window(Key),
     /// A store that writes no samples may have changed.
     Unsampled(Key),
-    /// A store wrote a sample.
-    Sample(Key, Arc<Sample>),
+    /// A store wrote a sample; what that adds to what is drawn of the store.
+    Sample(Key, Arc<Sample>, Arc<Frame>),
     /// A store is no more.
     Gone(Key),
+}
+
+/// A store, and its last samples: how fast its counters grow is read off them once, for all who look.
+#[derive(Debug)]
+struct Followed {
+    store: StoreState,
+    recent: Series,
 }
 
 #[derive(Debug)]
 struct State {
     server: ServerState,
-    stores: BTreeMap<Key, StoreState>,
+    stores: BTreeMap<Key, Followed>,
     /// The server's clock less this machine's, milliseconds.
     clock_ahead_ms: i64,
 }
 
-/// What is known, and who wants to hear of it. All methods return at once.
+/// What is known, and who subscribed to it. All methods return at once.
 #[derive(Debug)]
 pub struct Model {
     state: Mutex<State>,
@@ -131,9 +139,9 @@ impl Model {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, updates: impl IntoIterator<Item = Update>) {
+    fn publish(&self, updates: impl IntoIterator<Item = Update>) {
         for update in updates {
-            // Nobody listens: nobody has to be told.
+            // An error says that nobody listens.
             let _ = self.updates.send(update);
             self.version.send_modify(|version| *version += 1);
         }
@@ -161,7 +169,7 @@ impl Model {
 
     /// A store, if it is known.
     pub fn store(&self, key: &[u8]) -> Option<StoreState> {
-        self.state().stores.get(key).cloned()
+        self.state().stores.get(key).map(|followed| followed.store.clone())
     }
 
     /// The keys of all stores.
@@ -171,7 +179,7 @@ impl Model {
 
     /// Every store, by name.
     pub fn stores(&self) -> Vec<StoreLine> {
-        let line = |(key, store): (&Key, &StoreState)| StoreLine {
+        let line = |(key, Followed { store, .. }): (&Key, &Followed)| StoreLine {
             id: id_of(key),
             name: name_of(key),
             at: store.sample.as_ref().map(|sample| sample.at_ms()),
@@ -191,15 +199,15 @@ impl Model {
     /// For each store, the entry of its `…:metrics` that was seen last.
     pub(super) fn seen(&self) -> Vec<(Key, EntryId)> {
         let seen = |store: &StoreState| store.sample.as_ref().map_or(EntryId::default(), |sample| sample.id);
-        self.state().stores.iter().map(|(key, store)| (key.clone(), seen(store))).collect()
+        self.state().stores.iter().map(|(key, followed)| (key.clone(), seen(&followed.store))).collect()
     }
 
-    /// The server told the time: Unix milliseconds.
+    /// Sets the server's time: Unix milliseconds.
     pub(super) fn set_clock(&self, server_now_ms: u64) {
         self.state().clock_ahead_ms = server_now_ms as i64 - local_now_ms() as i64;
     }
 
-    /// The server is as `change` makes it. Tells it when that is news.
+    /// The server is as `change` makes it; subscribers hear of it if that is news.
     pub(super) fn set_server(&self, change: impl FnOnce(&mut ServerState)) {
         let changed = {
             let server = &mut self.state().server;
@@ -208,47 +216,57 @@ impl Model {
             if server.connected != before.connected {
                 server.since = local_now_ms();
             }
-            let told = |server: &ServerState| {
+            let shown = |server: &ServerState| {
                 let ServerState { connected, error, version, role, .. } = server.clone();
                 (connected, error, version, role)
             };
-            told(server) != told(&before)
+            shown(server) != shown(&before)
         };
-        self.tell(changed.then_some(Update::Server));
+        self.publish(changed.then_some(Update::Server));
     }
 
     /// A store is there, with its last sample. Samples of an earlier server are forgotten: what is there now counts.
-    pub(super) fn set_store(&self, key: &Key, found: StoreState) {
-        let update = match self.state().stores.insert(key.clone(), found) {
+    pub fn set_store(&self, key: &Key, found: StoreState) {
+        let mut recent = Series::recent();
+        found.sample.iter().for_each(|sample| recent.push(sample));
+        let update = match self.state().stores.insert(key.clone(), Followed { store: found, recent }) {
             None => Update::Found(key.clone()),
             Some(_) => Update::Window(key.clone()),
         };
-        self.tell([update]);
+        self.publish([update]);
     }
 
     /// A store's window was read.
     pub(super) fn set_window(&self, key: &Key, window: Window) {
-        let set = |store: &mut StoreState| std::mem::replace(&mut store.window, window) != window;
+        let set = |followed: &mut Followed| std::mem::replace(&mut followed.store.window, window) != window;
         let changed = self.state().stores.get_mut(key).is_some_and(set);
-        self.tell(changed.then(|| Update::Window(key.clone())));
+        self.publish(changed.then(|| Update::Window(key.clone())));
     }
 
     /// A store writes no samples: whoever shows it has to look again now and then.
     pub(super) fn remind_of(&self, key: &Key) {
-        self.tell([Update::Unsampled(key.clone())]);
+        self.publish([Update::Unsampled(key.clone())]);
     }
 
     /// A store wrote a sample.
     pub(super) fn add_sample(&self, key: &Key, sample: Sample) {
         let sample = Arc::new(sample);
-        let known = self.state().stores.get_mut(key).map(|store| store.sample = Some(sample.clone())).is_some();
-        self.tell(known.then(|| Update::Sample(key.clone(), sample)));
+        let updates = self.state().stores.get_mut(key).map(|Followed { store, recent }| {
+            let is_new = store.sample.replace(sample.clone()).is_some_and(|before| sample.is_of_a_new_store(&before));
+            if is_new {
+                *recent = Series::recent();
+            }
+            recent.push(&sample);
+            let added = Update::Sample(key.clone(), sample.clone(), Arc::new(recent.newest()));
+            [is_new.then(|| Update::Found(key.clone())), Some(added)]
+        });
+        self.publish(updates.into_iter().flatten().flatten());
     }
 
     /// A store is no more.
     pub(super) fn remove(&self, key: &Key) {
         let known = self.state().stores.remove(key).is_some();
-        self.tell(known.then(|| Update::Gone(key.clone())));
+        self.publish(known.then(|| Update::Gone(key.clone())));
     }
 }
 
@@ -259,15 +277,15 @@ fn local_now_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{Names, tests::entry};
     use super::*;
+    use crate::watch::known::sample::tests;
 
     fn key(text: &str) -> Key {
         text.as_bytes().into()
     }
 
-    fn sample(id: &str) -> Sample {
-        Sample::of_entry(&entry(id, &[("placed", "1")]), &Names::from([])).expect("a sample")
+    fn sample(at_ms: u64) -> Sample {
+        tests::sample(at_ms, &[("placed", 1)])
     }
 
     #[tokio::test]
@@ -277,15 +295,15 @@ mod tests {
         model.set_store(&key("b"), StoreState::default());
         model.set_store(&key("a"), StoreState::default());
         model.set_window(&key("a"), Window::default());
-        model.add_sample(&key("a"), sample("9-0"));
-        model.add_sample(&key("unknown"), sample("9-0"));
+        model.add_sample(&key("a"), sample(9));
+        model.add_sample(&key("unknown"), sample(9));
         model.remove(&key("b"));
         model.remove(&key("b"));
         let mut heard = Vec::new();
         while let Ok(update) = updates.try_recv() {
             heard.push(match update {
                 Update::Found(key) => format!("found {}", name_of(&key)),
-                Update::Sample(key, sample) => format!("{} at {}", name_of(&key), sample.at_ms()),
+                Update::Sample(key, sample, _) => format!("{} at {}", name_of(&key), sample.at_ms()),
                 Update::Gone(key) => format!("gone {}", name_of(&key)),
                 other => format!("{other:?}"),
             });
@@ -298,7 +316,7 @@ mod tests {
     fn the_overview_is_what_the_page_reads() {
         let model = Model::new("redis://shop".into());
         model.set_store(&key("pop up"), StoreState::default());
-        model.add_sample(&key("pop up"), sample("9-0"));
+        model.add_sample(&key("pop up"), sample(9));
         let json = serde_json::to_value(model.overview(true)).expect("JSON");
         assert_eq!(json["stores"][0]["id"], "pop%20up");
         assert_eq!(json["stores"][0]["metrics"]["placed"], 1);

@@ -4,6 +4,10 @@ use std::borrow::Cow;
 
 use rust_embed::Embed;
 
+use crate::watch::known::words;
+
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
 /// All files of the page, from `console/web/`.
 #[derive(Embed)]
 #[folder = "web/"]
@@ -15,15 +19,21 @@ use rust_embed::Embed;
 #[exclude = "test/*"]
 struct Files;
 
+/// The module with all words: a part of the page that the program writes, so that it comes with the scripts.
+const VOCABULARY: &str = "/vocabulary.js";
+
 /// The file that is served at a path, and its content type; the page itself at `/`.
 pub fn at(path: &str) -> Option<(&'static str, Cow<'static, [u8]>)> {
+    if path == VOCABULARY {
+        return Some((JAVASCRIPT, format!("export default {};\n", words::json()).into_bytes().into()));
+    }
     let name = match path.strip_prefix('/')? {
         "" => "index.html",
         name => name,
     };
     let kind = match name.rsplit_once('.')?.1 {
         "html" => "text/html; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
+        "js" => JAVASCRIPT,
         "css" => "text/css; charset=utf-8",
         "svg" => "image/svg+xml",
         _ => return None,
@@ -41,6 +51,9 @@ mod tests {
         assert_eq!(kind, "text/html; charset=utf-8");
         assert!(page.starts_with(b"<!"), "{}", page.escape_ascii());
         assert!(at("/vendor/uPlot.iife.min.js").is_some());
+        let (kind, words) = at(VOCABULARY).expect("the words");
+        assert_eq!(kind, JAVASCRIPT);
+        assert!(words.starts_with(b"export default {") && words.ends_with(b"};\n"), "{}", words.escape_ascii());
     }
 
     #[test]

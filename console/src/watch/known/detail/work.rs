@@ -6,11 +6,11 @@ use redis::aio::MultiplexedConnection;
 use redis::pipe;
 use serde::Serialize;
 
-use super::super::id::name_of;
-use super::super::link::{AskError, ask_all};
-use super::super::model::Key;
-use super::super::reply::{Pairs, items};
 use super::{OrderRef, scan};
+use crate::watch::known::id::name_of;
+use crate::watch::known::link::{AskError, ask_all};
+use crate::watch::known::model::Key;
+use crate::watch::known::reply::{Pairs, items};
 
 /// Orders a scan looks at in one command, and how many commands there are for one detail: in a larger store the next
 /// detail goes on where this one ended.
@@ -52,6 +52,7 @@ pub struct InWork {
     /// When the lease ends, Unix milliseconds.
     pub deadline: i64,
     /// When it was claimed, Unix milliseconds.
+    #[serde(rename = "claimed-at")]
     pub claimed_at: i64,
 }
 

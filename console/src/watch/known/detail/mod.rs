@@ -66,10 +66,10 @@ pub struct Detail {
     pub settings: Pairs<Setting>,
     /// STORE.INFO; a time that is not set is `None`.
     pub info: Pairs<Option<i64>>,
-    /// When the last sample was taken.
+    /// When the sample was taken; `None`: the store keeps no samples, and the numbers are those of STORE.INFO.
     pub at: Option<u64>,
     /// The last sample.
-    pub metrics: Option<Arc<Sample>>,
+    pub metrics: Arc<Sample>,
     /// SKUs, those that run out first.
     pub skus: Skus,
     /// Who has which orders in hand.
@@ -114,7 +114,7 @@ impl Details {
     /// # Errors
     /// As [`Details::of`].
     pub async fn since(&self, key: &Key, moment: Instant) -> Result<Arc<Detail>, AskError> {
-        // While the server is lost, nothing is told as if it were there.
+        // While the server is lost, an old detail is not given as if it were new.
         let mut connection = self.link.ask()?;
         let shelf = self.made.of(key);
         let mut made = shelf.lock().await;
@@ -147,16 +147,17 @@ impl Details {
         let settings = settings(reply::map("STORE.GET", replies.next())?);
         let info = info(reply::map("STORE.INFO", replies.next())?);
         let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
-        let known = self.model.store(key).unwrap_or_default();
+        let is_off = settings.get("metrics") == Some(&Setting::Number(0));
+        let sample = self.model.store(key).and_then(|store| store.sample).filter(|_| !is_off);
         Ok(Detail {
             id: id_of(key),
             name: name_of(key),
             now: self.model.now_ms(),
-            at: known.sample.as_ref().map(|sample| sample.at_ms()),
-            metrics: known.sample,
+            at: sample.as_ref().map(|sample| sample.at_ms()),
+            metrics: sample.unwrap_or_else(|| Arc::new(Sample::of_info(&info))),
             skus: made.skus.find(connection, key, count("skus")).await?,
-            workers: made.work.find(connection, key, count("claimed")).await?,
-            dead: dead::read(connection, key, count("dead")).await?,
+            workers: made.work.find(connection, key, count("in-work")).await?,
+            dead: dead::read(connection, key, count("dead-letters")).await?,
             settings,
             info,
         })

@@ -36,7 +36,7 @@ impl AskError {
 }
 
 impl AskError {
-    /// The same, with the name of the store that was asked for where there is none of that name.
+    /// The same, with the name of the store where the store is missing.
     pub fn of_store(self, key: &[u8]) -> AskError {
         match self {
             AskError::Missing(text) if text.starts_with("NOSTORE") => {
@@ -98,10 +98,10 @@ impl Link {
     /// A link to the server at `url`; connects to nobody yet.
     ///
     /// # Errors
-    /// When `url` is no address of a server.
+    /// When `url` is not the address of a server.
     pub fn to(url: &str) -> Result<Link> {
         let client = Client::open(url)
-            .with_context(|| format!("'{}' is no address of a server: wanted redis://host:port", shown(url)))?;
+            .with_context(|| format!("the address of a server must be redis://host:port, got '{}'", shown(url)))?;
         let info = client.get_connection_info();
         let db = match info.redis_settings().db() {
             0 => String::new(),
@@ -119,7 +119,7 @@ impl Link {
         &self.url
     }
 
-    /// A connection of one's own whose commands may take so long.
+    /// A new connection whose commands may take this long.
     ///
     /// # Errors
     /// When nobody answers.
@@ -130,7 +130,7 @@ impl Link {
         self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// Lets everybody ask over this connection; `None`: the server is lost.
+    /// From now on everybody asks over this connection; `None`: the server is lost.
     pub fn set(&self, connection: Option<MultiplexedConnection>) {
         *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = connection;
     }
@@ -145,7 +145,7 @@ impl Link {
     }
 }
 
-/// An address that is none, without what could be its password.
+/// What was given as an address, without what could be its password.
 fn shown(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),

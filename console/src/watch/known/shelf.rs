@@ -22,7 +22,7 @@ struct Kept<T> {
 }
 
 impl<T: Default> Shelf<T> {
-    /// The store's thing, a new one where there is none.
+    /// The store's thing; a new one if the store has none.
     pub fn of(&self, key: &Key) -> Arc<tokio::sync::Mutex<T>> {
         let now = Instant::now();
         let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

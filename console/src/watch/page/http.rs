@@ -17,15 +17,14 @@ use serde::Serialize;
 use serde_json::json;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::assets;
-use super::connections::{Connections, Seat};
-use super::detail::Details;
+use super::app::App;
+use super::connections::Seat;
 use super::guard::Guard;
-use super::history::Histories;
-use super::id::bytes_of;
-use super::link::{AskError, Link};
-use super::model::{Key, Model};
-use super::{order, prometheus, sse};
+use super::{assets, prometheus, sse};
+use crate::watch::known::id::bytes_of;
+use crate::watch::known::link::AskError;
+use crate::watch::known::model::Key;
+use crate::watch::known::order;
 
 /// Bytes of a request's body.
 const BODY_MAX: usize = 16 * 1_024;
@@ -43,38 +42,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// What the routes work with.
-#[derive(Debug)]
-pub struct App {
-    /// What is known.
-    pub model: Arc<Model>,
-    /// The way to the server.
-    pub link: Arc<Link>,
-    /// Samples over time.
-    pub histories: Histories,
-    /// Stores in detail.
-    pub details: Details,
-    /// Whether the page may write.
-    pub writes: bool,
-    /// All connections, some of them of pages that look on.
-    pub connections: Arc<Connections>,
-}
-
-impl App {
-    /// An app on this model, which a feed keeps.
-    pub fn new(model: Arc<Model>, link: Arc<Link>, writes: bool) -> App {
-        App {
-            histories: Histories::new(link.clone()),
-            details: Details::new(model.clone(), link.clone()),
-            connections: Connections::new(),
-            model,
-            link,
-            writes,
-        }
-    }
-}
-
-/// All routes, behind `guard`. Serve it with [`Connections::serve`].
+/// All routes, behind `guard`. Serve it with [`super::connections::Connections::serve`].
 pub fn router(app: Arc<App>, guard: Guard) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
@@ -163,35 +131,35 @@ fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
 async fn asset(uri: Uri) -> Answer<impl IntoResponse> {
     let missing = || Failure(StatusCode::NOT_FOUND, format!("there is no {}", uri.path()));
     let (kind, bytes) = assets::at(uri.path()).ok_or_else(missing)?;
-    // Asked for anew each time: another version of the program has another page.
+    // Asked for again each time: another version of the program has another page.
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], bytes))
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Answer<impl IntoResponse> {
-    let text = prometheus::exposition(&app.model)
+    let text = prometheus::exposition(&app.known.model)
         .map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], text))
 }
 
 async fn stores(State(app): State<Arc<App>>) -> Response {
-    json(&app.model.overview(app.writes))
+    json(&app.known.model.overview(app.writes))
 }
 
 async fn store(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
-    Ok(json(&*app.details.of(&ids.store).await?))
+    Ok(json(&*app.known.details.of(&ids.store).await?))
 }
 
 async fn history(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Response> {
     let points = match parameter(&uri, "points").map(str::parse) {
         None => None,
         Some(Ok(points)) => Some(points),
-        Some(Err(_)) => return Err(Failure(StatusCode::BAD_REQUEST, "points: wanted a whole number".into())),
+        Some(Err(_)) => return Err(Failure(StatusCode::BAD_REQUEST, "points must be a whole number".into())),
     };
-    Ok(json(&app.histories.of(&ids.store, points).await?))
+    Ok(json(&app.known.histories.of(&ids.store, points).await?))
 }
 
 async fn one_order(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
-    Ok(json(&order::get(&app.link, &ids.store, &ids.order).await.map_err(|error| error.of_store(&ids.store))?))
+    Ok(json(&order::get(&app.known.link, &ids.store, &ids.order).await.map_err(|error| error.of_store(&ids.store))?))
 }
 
 async fn redrive(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Answer<Response> {
@@ -203,8 +171,8 @@ async fn redrive(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Ans
     let wrong = |text: String| Failure(StatusCode::BAD_REQUEST, text);
     let body: order::Redrive = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
     let command = body.command(&ids.store).map_err(|text| wrong(text.to_string()))?;
-    let redriven = order::redrive(&app.link, command).await.map_err(|error| error.of_store(&ids.store))?;
-    app.details.forget(&ids.store).await;
+    let redriven = order::redrive(&app.known.link, command).await.map_err(|error| error.of_store(&ids.store))?;
+    app.known.details.forget(&ids.store).await;
     Ok(json(&json!({ "redriven": redriven })))
 }
 
@@ -229,7 +197,10 @@ fn may_write(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
         return Err(Failure(StatusCode::FORBIDDEN, "a write needs the header X-Holdfast: 1".into()));
     }
     if !is(header::CONTENT_TYPE, "application/json") {
-        return Err(Failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wanted Content-Type: application/json".into()));
+        return Err(Failure(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "a write needs the header Content-Type: application/json".into(),
+        ));
     }
     Ok(())
 }
@@ -241,5 +212,5 @@ async fn events(State(app): State<Arc<App>>, Extension(seat): Extension<Arc<Seat
     };
     let place = app.connections.page(&seat).ok_or_else(full)?;
     let store = parameter(&uri, "store").map(|id| Key::from(bytes_of(id)));
-    Ok(Sse::new(ReceiverStream::new(sse::tell(&app, store, place))).into_response())
+    Ok(Sse::new(ReceiverStream::new(sse::send(&app, store, place))).into_response())
 }

@@ -1,21 +1,22 @@
-//! The samples of a store over time, as columns to draw: read once, and from then on only what is new.
+//! The samples of a store over time: read once, and from then on only what is new.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use holdfast_engine::terms::metrics::METRICS;
 use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd, pipe};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use strum::VariantArray;
 
 use super::id::name_of;
 use super::link::{AskError, Link};
 use super::model::Key;
-use super::sample::{EntryId, Names, Sample};
+use super::sample::{EntryId, Sample};
+use super::series::{Column, SAMPLES_MAX, Series};
 use super::shelf::Shelf;
 use crate::store::stream_of;
 
-/// Samples kept of a store: two hours of them, which is what a store keeps by itself.
-pub const SAMPLES_MAX: usize = 7_200;
 /// Entries of a stream read at a time: well under a millisecond of the server's time.
 const ENTRIES_PER_READ: usize = 200;
 
@@ -41,7 +42,7 @@ impl Histories {
         let kept = self.kept.of(key);
         let mut samples = kept.lock().await;
         catch_up(&mut connection, key, &mut samples).await?;
-        Ok(History { samples: thinned(&samples, points.unwrap_or(SAMPLES_MAX)) })
+        Ok(History { samples: samples.iter().cloned().collect(), points: points.unwrap_or(usize::MAX) })
     }
 }
 
@@ -60,8 +61,7 @@ async fn catch_up(
     if kind != "holdstore" {
         return Err(AskError::Missing(format!("no store {}", name_of(key))));
     }
-    let none = Names::from([]);
-    let (Some(first), Some(last)) = (entries(&first, &none).pop(), entries(&last, &none).pop()) else {
+    let (Some(first), Some(last)) = (entries(&first).pop(), entries(&last).pop()) else {
         samples.clear();
         return Ok(());
     };
@@ -92,8 +92,7 @@ async fn read_new(
     loop {
         let mut range = cmd("XRANGE");
         range.arg(stream).arg(format!("({newest}")).arg("+").arg("COUNT").arg(ENTRIES_PER_READ);
-        let names = samples.back().map_or_else(|| Names::from([]), |last| last.names().clone());
-        let page = entries(&range.query_async(connection).await?, &names);
+        let page = entries(&range.query_async(connection).await?);
         let is_last = page.len() < ENTRIES_PER_READ;
         newest = page.last().map_or(newest, |last| last.id);
         samples.extend(page.into_iter().map(Arc::new));
@@ -118,7 +117,7 @@ async fn read_back(
         let wanted = ENTRIES_PER_READ.min(SAMPLES_MAX - samples.len());
         let mut range = cmd("XREVRANGE");
         range.arg(stream).arg(format!("({}", oldest.id)).arg("-").arg("COUNT").arg(wanted);
-        let page = entries(&range.query_async(connection).await?, oldest.names());
+        let page = entries(&range.query_async(connection).await?);
         let is_last = page.len() < wanted;
         for sample in page {
             oldest = Arc::new(sample);
@@ -131,47 +130,42 @@ async fn read_back(
     Ok(samples)
 }
 
-/// The samples of a reply; they share their names with each other.
-fn entries(reply: &Value, names: &Names) -> Vec<Sample> {
+/// The samples of a reply.
+fn entries(reply: &Value) -> Vec<Sample> {
     let Value::Array(entries) = reply else { return Vec::new() };
-    let mut names = names.clone();
-    let sample = |entry| {
-        let sample = Sample::of_entry(entry, &names)?;
-        names = sample.names().clone();
-        Some(sample)
-    };
-    entries.iter().filter_map(sample).collect()
+    entries.iter().filter_map(Sample::of_entry).collect()
 }
 
-/// So many of the samples, at even steps, the first and the last among them.
-fn thinned(samples: &VecDeque<Arc<Sample>>, points: usize) -> Vec<Arc<Sample>> {
+/// That many of the samples, at even steps, the first and the last among them.
+fn thinned(samples: &[Arc<Sample>], points: usize) -> Vec<Arc<Sample>> {
     match (samples.len(), points) {
-        (length, points) if length <= points => samples.iter().cloned().collect(),
+        (length, points) if length <= points => samples.to_vec(),
         (_, 0) => Vec::new(),
-        (_, 1) => samples.back().cloned().into_iter().collect(),
+        (_, 1) => samples.last().cloned().into_iter().collect(),
         (length, points) => (0..points).map(|point| samples[point * (length - 1) / (points - 1)].clone()).collect(),
     }
 }
 
-/// Samples as columns, oldest first: `{"at":[…],"metrics":{"placed":[…],…}}`.
+/// The samples of a store, and in how many points they are written as JSON. `at` and `metrics` are columns of samples,
+/// `lines` is the [`super::series::Frame`] that charts draw of them, and `is_thinned` says that some samples are missing.
 #[derive(Clone, Debug)]
 pub struct History {
-    samples: Vec<Arc<Sample>>,
-}
-
-impl History {
     /// The samples, oldest first.
-    pub fn samples(&self) -> &[Arc<Sample>] {
-        &self.samples
-    }
+    pub samples: Vec<Arc<Sample>>,
+    points: usize,
 }
 
 impl Serialize for History {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let at: Vec<u64> = self.samples.iter().map(|sample| sample.at_ms()).collect();
-        let mut map = serializer.serialize_map(Some(2))?;
+        let samples = thinned(&self.samples, self.points);
+        let mut series = Series::default();
+        series.load(&self.samples);
+        let at: Vec<u64> = samples.iter().map(|sample| sample.at_ms()).collect();
+        let mut map = serializer.serialize_map(Some(4))?;
         map.serialize_entry("at", &at)?;
-        map.serialize_entry("metrics", &Columns(&self.samples))?;
+        map.serialize_entry("metrics", &Columns(&samples))?;
+        map.serialize_entry("lines", &series.frame(Column::VARIANTS, 0, None, self.points))?;
+        map.serialize_entry("is_thinned", &(samples.len() < self.samples.len()))?;
         map.end()
     }
 }
@@ -181,11 +175,12 @@ struct Columns<'a>(&'a [Arc<Sample>]);
 
 impl Serialize for Columns<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let names: &[String] = self.0.last().map_or(&[], |newest| newest.names());
-        let mut map = serializer.serialize_map(Some(names.len()))?;
-        for (index, name) in names.iter().enumerate() {
-            let column: Vec<Option<i64>> = self.0.iter().map(|sample| sample.nth(index, name)).collect();
-            map.serialize_entry(name, &column)?;
+        let mut map = serializer.serialize_map(None)?;
+        for (index, metric) in METRICS.iter().enumerate() {
+            if self.0.last().is_some_and(|newest| newest.at(index).is_some()) {
+                let column: Vec<Option<i64>> = self.0.iter().map(|sample| sample.at(index)).collect();
+                map.serialize_entry(metric.name, &column)?;
+            }
         }
         map.end()
     }
@@ -193,21 +188,19 @@ impl Serialize for Columns<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::tests::entry;
+    use serde_json::json;
+
+    use super::super::sample::tests::sample;
     use super::*;
 
-    fn samples(count: usize) -> VecDeque<Arc<Sample>> {
-        let sample = |nth: usize| {
-            let entry = entry(&format!("{nth}-0"), &[("placed", &nth.to_string()), ("late", "0")]);
-            Arc::new(Sample::of_entry(&entry, &Names::from([])).expect("a sample"))
-        };
-        (0..count).map(sample).collect()
+    fn samples(count: u64) -> Vec<Arc<Sample>> {
+        (0..count).map(|nth| Arc::new(sample(nth * 1_000, &[("placed", nth as i64), ("late", 0)]))).collect()
     }
 
     #[test]
     fn thinning_keeps_both_ends() {
         let at = |count, points| -> Vec<u64> {
-            thinned(&samples(count), points).iter().map(|sample| sample.at_ms()).collect()
+            thinned(&samples(count), points).iter().map(|sample| sample.at_ms() / 1_000).collect()
         };
         assert_eq!(at(3, 10), [0, 1, 2]);
         assert_eq!(at(101, 5), [0, 25, 50, 75, 100]);
@@ -218,11 +211,19 @@ mod tests {
     #[test]
     fn columns_have_a_value_for_every_time() {
         let mut all = samples(2);
-        let other = entry("2-0", &[("late", "5")]);
-        all.push_back(Arc::new(Sample::of_entry(&other, &Names::from([])).expect("a sample")));
-        all.push_back(samples(4)[3].clone());
-        let json = serde_json::to_string(&History { samples: thinned(&all, 9) }).expect("JSON");
-        assert_eq!(json, r#"{"at":[0,1,2,3],"metrics":{"placed":[0,1,null,3],"late":[0,0,5,0]}}"#);
-        assert_eq!(serde_json::to_string(&History { samples: vec![] }).expect("JSON"), r#"{"at":[],"metrics":{}}"#);
+        all.push(Arc::new(sample(2_000, &[("late", 5)])));
+        all.push(samples(4)[3].clone());
+        let json = serde_json::to_value(History { samples: all, points: 9 }).expect("JSON");
+        assert_eq!(json["at"], json!([0, 1_000, 2_000, 3_000]));
+        assert_eq!(json["metrics"], json!({"placed": [0, 1, null, 3], "late": [0, 0, 5, 0]}));
+        assert_eq!((&json["lines"]["placed"], &json["is_thinned"]), (&json!([0.0, 1.0, 0.0, 3.0]), &json!(false)));
+    }
+
+    #[test]
+    fn two_hours_are_thinned() {
+        let json = serde_json::to_value(History { samples: samples(7_200), points: 1_200 }).expect("JSON");
+        let drawn = json["lines"]["at"].as_array().expect("times");
+        assert!((800..=1_200).contains(&drawn.len()), "{}", drawn.len());
+        assert_eq!((drawn.last(), &json["is_thinned"]), (Some(&json!(7_199_000)), &json!(true)));
     }
 }

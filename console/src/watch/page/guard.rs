@@ -39,9 +39,11 @@ impl Guard {
     pub fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
         let forbidden = |text| Refusal { status: StatusCode::FORBIDDEN, text };
         match self {
-            Guard::Loopback if !is_loopback(peer.ip()) => Err(forbidden("only this machine may look: set a password")),
+            Guard::Loopback if !is_loopback(peer.ip()) => {
+                Err(forbidden("only this machine may look on; set a password to allow others"))
+            }
             Guard::Loopback if !names_this_machine(headers) => {
-                Err(forbidden("the address in the request is none of this machine: use 127.0.0.1 or localhost"))
+                Err(forbidden("the host in the request must be 127.0.0.1 or localhost"))
             }
             Guard::Loopback => Ok(()),
             Guard::Password(wanted) => {

@@ -6,11 +6,11 @@ use redis::aio::MultiplexedConnection;
 use redis::pipe;
 use serde::Serialize;
 
-use super::super::id::name_of;
-use super::super::link::{AskError, ask_all};
-use super::super::model::Key;
-use super::super::reply::{Pairs, items};
 use super::scan;
+use crate::watch::known::id::name_of;
+use crate::watch::known::link::{AskError, ask_all};
+use crate::watch::known::model::Key;
+use crate::watch::known::reply::{Pairs, items};
 
 /// SKUs shown.
 const SHOWN_MAX: usize = 100;
@@ -25,7 +25,7 @@ const BOOKS_MAX: usize = 4_000;
 const BOOKS_PER_COMMAND: usize = 250;
 
 /// The SKUs of a store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Skus {
     /// How many the store has.
     pub total: i64,
@@ -35,54 +35,37 @@ pub struct Skus {
     pub shown: Vec<SkuLine>,
 }
 
-/// The books of a SKU, in units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A SKU.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SkuLine {
     /// For people.
     pub name: String,
-    /// In the shop, held ones included.
-    pub on_hand: i64,
-    /// In live holds and in orders that have not ended.
-    pub held: i64,
-    /// Never sold.
-    pub safety: i64,
-    /// The mark under which it is low; 0: none.
-    pub low: i64,
-    /// Can be sold now.
-    pub available: i64,
-    /// In completed orders, less those returned.
-    pub sold: i64,
-    /// Units a customer may have; 0: no limit.
-    pub limit: i64,
+    /// Its books, as INV.GET replies them: units.
+    #[serde(flatten)]
+    books: Pairs<i64>,
     #[serde(skip)]
     sku: Vec<u8>,
 }
 
 impl SkuLine {
-    fn of(sku: &[u8], books: &Pairs<redis::Value>) -> SkuLine {
-        SkuLine {
-            name: name_of(sku),
-            on_hand: books.int("on_hand"),
-            held: books.int("held"),
-            safety: books.int("safety"),
-            low: books.int("low"),
-            available: books.int("available"),
-            sold: books.int("sold"),
-            limit: books.int("limit"),
-            sku: sku.to_vec(),
-        }
+    /// A SKU of these books.
+    pub fn new(sku: &[u8], books: Pairs<i64>) -> SkuLine {
+        SkuLine { name: name_of(sku), books, sku: sku.to_vec() }
     }
 
-    /// A SKU for a test: what is neither held nor sold is available.
-    #[cfg(test)]
-    pub fn example(name: &str, [on_hand, held, sold, low]: [i64; 4]) -> SkuLine {
-        let (safety, limit, available) = (0, 0, on_hand - held);
-        SkuLine { name: name.into(), on_hand, held, safety, low, available, sold, limit, sku: name.into() }
+    /// A number of its books; 0 if it is missing.
+    pub fn get(&self, name: &str) -> i64 {
+        self.books.get(name).copied().unwrap_or(0)
     }
 
-    /// At or under its low mark, or with none available.
-    pub fn is_urgent(&self) -> bool {
-        self.available <= self.low.max(0)
+    /// Whether none is available.
+    pub fn is_out(&self) -> bool {
+        self.get("available") <= 0
+    }
+
+    /// Whether it is at or under its low mark.
+    pub fn is_low(&self) -> bool {
+        self.get("low") > 0 && self.get("available") <= self.get("low")
     }
 }
 
@@ -117,7 +100,7 @@ impl Search {
             }
         }
         let mut lines = read_books(connection, key, found.into_iter().take(BOOKS_MAX).collect()).await?;
-        lines.sort_by(|a, b| (!a.is_urgent(), a.available, &a.name).cmp(&(!b.is_urgent(), b.available, &b.name)));
+        lines.sort_by_cached_key(|sku| (!sku.is_out() && !sku.is_low(), sku.get("available"), sku.name.clone()));
         lines.truncate(SHOWN_MAX);
         self.found = lines.iter().map(|line| line.sku.clone()).collect();
         Ok(Skus { total, truncated: !sees_all, shown: lines })
@@ -156,7 +139,7 @@ async fn read_books(
     }
     let mut lines = Vec::with_capacity(skus.len());
     for (asked, reply) in skus.chunks(BOOKS_PER_COMMAND).zip(ask_all(connection, questions).await?) {
-        let line = |(sku, books)| Some(SkuLine::of(sku, &Pairs::of(books)?));
+        let line = |(sku, books)| Some(SkuLine::new(sku, Pairs::of(books)?.ints()));
         lines.extend(asked.iter().map(Vec::as_slice).zip(items(reply?)).filter_map(line));
     }
     Ok(lines)

@@ -6,12 +6,12 @@ use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd};
 use serde::Serialize;
 
-use super::super::id::{id_of, name_of};
-use super::super::link::AskError;
-use super::super::model::Key;
-use super::super::reply::{entry, items};
 use super::OrderRef;
 use crate::store::stream_of;
+use crate::watch::known::id::{id_of, name_of};
+use crate::watch::known::link::AskError;
+use crate::watch::known::model::Key;
+use crate::watch::known::reply::{entry, items};
 
 /// Dead letters that are counted by reason: the last that died.
 const COUNTED_MAX: usize = 1_000;
@@ -51,7 +51,7 @@ pub async fn read(connection: &mut MultiplexedConnection, key: &Key, total: i64)
     range.arg(stream_of(key, "dead")).arg("+").arg("-").arg("COUNT").arg(COUNTED_MAX);
     match range.query_async(connection).await.map_err(AskError::from) {
         Ok(entries) => Ok(by_reason(total, items(entries))),
-        // A stream that an outsider put something else in place of: all else can be told.
+        // An outsider put something else in place of the stream: everything else can be shown.
         Err(AskError::Refused(_)) => Ok(by_reason(total, Vec::new())),
         Err(error) => Err(error),
     }
@@ -77,8 +77,8 @@ fn by_reason(total: i64, entries: Vec<Value>) -> DeadLetters {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::sample::tests::entry;
     use super::*;
+    use crate::watch::known::sample::tests::entry;
 
     #[test]
     fn letters_are_counted_by_reason_most_first() {

@@ -8,10 +8,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError, Value, cmd, pipe};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::Known;
 use super::discovery::Discovery;
 use super::link::{ANSWER_TIMEOUT, Link, ask_all, said};
 use super::model::{Key, Model};
-use super::sample::{EntryId, Names, Sample};
+use super::sample::{EntryId, Sample};
 use crate::store::{self, stream_of};
 
 /// How long a read waits for samples before it looks which stores there are now.
@@ -29,10 +30,11 @@ const BACKOFF: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
 /// Follows the server until the task is dropped; connects again whenever it is lost.
-pub async fn run(model: Arc<Model>, link: Arc<Link>) {
+pub async fn run(known: Arc<Known>) {
+    let (model, link) = (&known.model, &known.link);
     let mut backoff = BACKOFF;
     loop {
-        let Err(error) = session(&model, &link).await;
+        let Err(error) = session(model, link).await;
         link.set(None);
         if model.server().connected {
             backoff = BACKOFF;
@@ -128,19 +130,12 @@ impl Reader<'_> {
         for (name, entries) in streams {
             let (Value::BulkString(name), Value::Array(entries)) = (name, entries) else { continue };
             let Some(key) = keys.get(&name) else { continue };
-            let last = self.model.store(key).and_then(|store| store.sample);
-            let mut names = last.map_or_else(|| Names::from([]), |sample| sample.names().clone());
-            for entry in &entries {
-                if let Some(sample) = Sample::of_entry(entry, &names) {
-                    names = sample.names().clone();
-                    self.model.add_sample(key, sample);
-                }
-            }
+            entries.iter().filter_map(Sample::of_entry).for_each(|sample| self.model.add_sample(key, sample));
         }
     }
 }
 
-/// XREAD of the streams of these stores, each from behind the entry that was seen last.
+/// XREAD of the streams of these stores, each after the entry that was seen last.
 fn read(seen: &[(Key, EntryId)], block: Option<Duration>) -> Cmd {
     let mut read = cmd("XREAD");
     read.arg("COUNT").arg(SAMPLES_PER_READ);

@@ -37,15 +37,15 @@ const HEAD_TIME: Duration = Duration::from_secs(8);
 /// Bytes of a request's first line and headers, and of what is kept unread or unsent of a connection.
 const HEAD_MAX: usize = 32 * 1_024;
 const BUFFER_MAX: usize = 64 * 1_024;
-/// A reader who takes not a byte for so long is given up.
+/// A reader who takes no byte for this long is given up.
 const STALL_TIME: Duration = Duration::from_secs(15);
-/// After an accept that failed (no file is left, say), the next one is tried so much later.
+/// From an accept that failed (no file is left, for example) to the next one.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// All connections.
 #[derive(Debug)]
 pub struct Connections {
-    /// At most so many.
+    /// How many there may be.
     most: usize,
     /// Places for pages that look on.
     pages: Arc<Semaphore>,

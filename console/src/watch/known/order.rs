@@ -1,0 +1,195 @@
+//! One order, and the writes the page offers.
+
+use std::time::Duration;
+
+use redis::{Cmd, cmd};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value as Json, json};
+
+use super::id::{bytes_of, id_of, name_of, pattern_of};
+use super::link::{AskError, Link};
+use super::model::Key;
+use super::reply::{Pairs, items};
+use super::words::Tone;
+
+/// How long a redrive may take: it goes through all that died, in slices.
+const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty]`, ids are for people. The events of
+/// the history say with `title`, `tone` and `text` what happened.
+///
+/// # Errors
+/// When the server is away, or there is no such order.
+pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError> {
+    let reply = cmd("ORDER.GET").arg(&**key).arg(order).query_async(&mut link.ask()?).await?;
+    let fields = Pairs::of(reply).ok_or_else(|| AskError::Refused("ORDER.GET replied no map".into()))?;
+    let mut object = Map::from_iter([("id".to_string(), id_of(order).into())]);
+    for (name, value) in fields.0 {
+        let value = match name.as_str() {
+            "items" => items(value).into_iter().filter_map(Pairs::of).map(item).collect(),
+            "history" => items(value).into_iter().filter_map(Pairs::of).map(event).collect(),
+            _ => plain(value),
+        };
+        object.insert(name, value);
+    }
+    Ok(object.into())
+}
+
+fn item(item: Pairs<redis::Value>) -> Json {
+    vec![Json::from(name_of(&item.bytes("sku"))), item.int("qty").into()].into()
+}
+
+fn event(fields: Pairs<redis::Value>) -> Json {
+    let mut event: Map<_, _> = fields.0.into_iter().map(|(name, value)| (name, plain(value))).collect();
+    event.extend(told(&event));
+    event.into()
+}
+
+/// What happened to an order: a title, a tone and, where there is more to say, a text.
+pub fn told(event: &Map<String, Json>) -> [(String, Json); 3] {
+    let text = |name: &str| event.get(name).and_then(Json::as_str).unwrap_or_default();
+    let number = |name: &str| event.get(name).and_then(Json::as_i64).unwrap_or(0);
+    let attempt = format!("attempt {}", number("attempt"));
+    let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let owned = |title: &str, tone, text: &str| (title.to_string(), tone, text.to_string());
+    let (title, tone, text) = match text("event") {
+        "placed" => owned("Placed", Tone::Placed, "checked, units taken, queued"),
+        "forgotten" if number("returns") > 0 => {
+            let text = format!("{} units came back with them; only the last 100 are kept", number("units"));
+            (format!("{} returns left out", number("returns")), Tone::Muted, text)
+        }
+        "forgotten" => {
+            (format!("{} events left out", number("events")), Tone::Muted, "only the last 100 are kept".into())
+        }
+        "claimed" => (format!("Claimed by {}", text("worker")), Tone::Work, attempt),
+        "failed" => owned("Attempt failed", Tone::Retry, &format!("{attempt}{}", because(text("reason")))),
+        "lease-ended" => {
+            let text = format!("the worker did not finish {attempt} in time, and lost the order");
+            owned("Lease expired", Tone::Retry, &text)
+        }
+        "yielded" => owned("Given back", Tone::Muted, "the worker shut down; not counted as an attempt"),
+        "dead" if text("reason").is_empty() => owned("Died", Tone::Refused, "out of attempts"),
+        "dead" => owned("Died", Tone::Refused, text("reason")),
+        "redriven" => owned("Redriven", Tone::Placed, "took its units again and was queued again"),
+        "step" => (format!("Step: {}", text("step")), Tone::Work, "a step of fulfilment".into()),
+        "completed" => owned("Completed", Tone::Completed, "its units left the building"),
+        "cancelled" => owned("Cancelled", Tone::Muted, "its units went back on sale"),
+        "returned" => {
+            let text = match (number("units"), number("scrap")) {
+                (1, 0) => "one unit came back",
+                (1, _) => "one unit came back and was written off",
+                (_, 0) => "units came back",
+                _ => "units came back and were written off",
+            };
+            (format!("{} returned", number("units")), Tone::Muted, text.into())
+        }
+        other => owned(other, Tone::Muted, ""),
+    };
+    [("title".into(), title.into()), ("tone".into(), json!(tone)), ("text".into(), text.into())]
+}
+
+fn plain(value: redis::Value) -> Json {
+    match value {
+        redis::Value::Int(number) => number.into(),
+        redis::Value::BulkString(bytes) => name_of(&bytes).into(),
+        redis::Value::SimpleString(text) => text.into(),
+        _ => Json::Null,
+    }
+}
+
+/// What to queue again, as the page asks for it.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Redrive {
+    /// One order, percent-encoded.
+    #[serde(default)]
+    order: Option<String>,
+    /// All that died of exactly this; null: of anything.
+    #[serde(default, deserialize_with = "given")]
+    reason: Option<Option<String>>,
+    /// How many are queued at most.
+    #[serde(default)]
+    count: Option<u32>,
+}
+
+/// Distinguishes null from what is not there.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+impl Redrive {
+    /// The command for it, `Err` with what must be where it makes no sense.
+    pub fn command(&self, key: &Key) -> Result<Cmd, &'static str> {
+        match (&self.order, &self.reason, self.count) {
+            (Some(order), None, None) => Ok(redrive_order(key, &bytes_of(order))),
+            (None, Some(_), Some(0)) => Err("count must be 1 or more, got 0"),
+            (None, Some(reason), count) => Ok(redrive_reason(key, reason.as_ref().map(String::as_bytes), count)),
+            _ => Err("must have either an order, or a reason (null: any) and perhaps a count"),
+        }
+    }
+}
+
+/// The command that queues one order again.
+pub fn redrive_order(key: &Key, order: &[u8]) -> Cmd {
+    cmd("ORDER.REDRIVE").arg(&**key).arg(order).clone()
+}
+
+/// The command that queues again all that died of exactly this reason (`None`: of any), or `count` of them.
+pub fn redrive_reason(key: &Key, reason: Option<&[u8]>, count: Option<u32>) -> Cmd {
+    let mut command = cmd("ORDER.REDRIVE");
+    command.arg(&**key).arg("ALL");
+    if let Some(reason) = reason {
+        command.arg("REASON").arg(pattern_of(reason));
+    }
+    if let Some(count) = count {
+        command.arg("COUNT").arg(count);
+    }
+    command
+}
+
+/// Carries a redrive out, over a connection of its own: others should not wait for it. How many were queued.
+///
+/// # Errors
+/// When the server is away, or refuses.
+pub async fn redrive(link: &Link, command: Cmd) -> Result<i64, AskError> {
+    let mut connection = link.connect(REDRIVE_TIMEOUT).await?;
+    Ok(command.query_async(&mut connection).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(body: &str) -> Result<String, String> {
+        let redrive: Redrive = serde_json::from_str(body).map_err(|error| error.to_string())?;
+        let command = redrive.command(&Key::from(*b"popup"))?;
+        let args = command.args_iter().map(|arg| match arg {
+            redis::Arg::Simple(bytes) => name_of(bytes),
+            _ => "?".into(),
+        });
+        Ok(args.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_body_becomes_a_command() {
+        assert_eq!(command(r#"{"order":"o%2F1"}"#).as_deref(), Ok("ORDER.REDRIVE popup o/1"));
+        assert_eq!(command(r#"{"reason":"why?"}"#).as_deref(), Ok("ORDER.REDRIVE popup ALL REASON why\\?"));
+        assert_eq!(command(r#"{"reason":null,"count":3}"#).as_deref(), Ok("ORDER.REDRIVE popup ALL COUNT 3"));
+        assert_eq!(command(r#"{"reason":""}"#).as_deref(), Ok("ORDER.REDRIVE popup ALL REASON "));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for body in [
+            "{}",
+            "[]",
+            r#"{"count":3}"#,
+            r#"{"order":"o","reason":null}"#,
+            r#"{"reason":null,"count":0}"#,
+            r#"{"reason":null,"cuont":1}"#,
+            r#"{"order":7}"#,
+        ] {
+            assert!(command(body).is_err(), "{body}");
+        }
+    }
+}

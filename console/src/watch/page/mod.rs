@@ -1,0 +1,30 @@
+//! The page, its API and `/metrics`, over HTTP.
+
+mod app;
+mod assets;
+mod connections;
+pub mod guard;
+mod http;
+mod prometheus;
+mod sse;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use self::app::App;
+use self::guard::Guard;
+use super::known::Known;
+
+/// Serves what a feed keeps, for ever.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve(listener: TcpListener, known: Arc<Known>, guard: Guard, writes: bool) -> Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let app = App::new(known, writes);
+    app.connections.clone().serve(listener, http::router(app, guard)).await;
+    Ok(())
+}
