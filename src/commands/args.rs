@@ -204,7 +204,7 @@ fn missing(name: &'static str) -> Refusal {
 /// A hint if one of the words is an option that belongs before ITEMS.
 fn hint(words: &[Str]) -> String {
     let is_among = |option: &&str| words.iter().any(|word| word.bytes().eq_ignore_ascii_case(option.as_bytes()));
-    let found = BEFORE_ITEMS.into_iter().find(|option| is_among(&option));
+    let found = BEFORE_ITEMS.into_iter().find(is_among);
     found.map_or(String::new(), |option| format!(" (options such as {option} go before ITEMS)"))
 }
 

@@ -130,10 +130,10 @@ impl Known {
     pub fn assert_in_order(&self) -> Result<(), String> {
         let mut last: BTreeMap<usize, (&str, &str)> = BTreeMap::new();
         for (shown, seen) in self.0.iter().filter(|(shown, _)| !shown.contains('-')) {
-            if let Some((shown_before, seen_before)) = last.insert(shown.len(), (shown, seen)) {
-                if seen_before > seen.as_str() {
-                    return Err(format!("{shown_before} is shown before {shown}, but came after it"));
-                }
+            if let Some((shown_before, seen_before)) = last.insert(shown.len(), (shown, seen))
+                && seen_before > seen.as_str()
+            {
+                return Err(format!("{shown_before} is shown before {shown}, but came after it"));
             }
         }
         Ok(())
