@@ -66,8 +66,8 @@ impl<V> Kept<V> {
 /// An open key that may have a value.
 ///
 /// # Safety
-/// What [`ValueKey::kept`] gives must be a value that was kept for this type, not freed as long as the key is open, but by
-/// [`Kept::free`].
+/// What [`ValueKey::kept`] gives must be a value that was kept for this type, and that only [`Kept::free`] frees,
+/// as long as the key is open.
 pub unsafe trait ValueKey {
     /// The value that is there, unless the key holds something else.
     fn kept<V: Value>(&self) -> Option<NonNull<Kept<V>>>;
