@@ -12,8 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::oneshot;
 
+use self::known::feed;
 use self::known::link::Link;
-use self::known::{Known, feed};
+use self::known::server::Known;
 use self::page::guard::{Guard, is_loopback};
 use crate::cleanup;
 
