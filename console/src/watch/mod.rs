@@ -47,8 +47,8 @@ pub struct WatchArgs {
 /// Serves the page, or draws on the terminal, until the program is ended.
 ///
 /// # Errors
-/// When the address is not valid, is taken, or is open to others and there is no password; when there is no terminal to draw
-/// on.
+/// When the address is not valid, is taken, or is open to others and there is no password; when there is no terminal to
+/// draw on.
 pub fn run(args: WatchArgs) -> Result<()> {
     if args.tui {
         tui::terminal::require()?;
