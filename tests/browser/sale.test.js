@@ -67,7 +67,7 @@ test("charts draw every series in its colour, and the legend says what is now", 
     "Orders a second": ["placed", "completed", "refused"],
     "Orders on their way": ["queued", "work"],
     Units: ["available", "completed", "queued"],
-    "From ordered to completed": ["work", "overflow"],
+    "From placed to completed": ["work", "overflow"],
   };
   for (const [title, tones] of Object.entries(charts)) {
     for (const [i, pixels] of (await pixelsOf(page, title, tones)).entries()) {

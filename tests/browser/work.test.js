@@ -35,7 +35,7 @@ async function makeShop() {
 }
 
 const reasonRow = (page, reason) => page.locator(".dead-list > li", { has: page.getByText(reason, { exact: true }) });
-const dead = async () => (await redis.ask("STORE.INFO", "shop")).dead;
+const dead = async () => (await redis.ask("STORE.INFO", "shop"))["dead-letters"];
 
 test("dead letters stand by reason, most first", async () => {
   const page = await browser.open(`${writer.origin}/#/store/shop`);

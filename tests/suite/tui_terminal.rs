@@ -100,7 +100,7 @@ fn without_colours(binary: &ServerBinary) {
 fn what_is_no_terminal_is_told(binary: &ServerBinary) {
     let run = console::holdfast(binary, &["watch", "--tui"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.stderr);
-    assert!(run.stderr.contains("--tui needs a terminal, and standard output is none"), "{}", run.stderr);
+    assert!(run.stderr.contains("--tui needs a terminal, and standard output is not one"), "{}", run.stderr);
     let mut terminal = Terminal::start(binary, &["watch", "--tui", "--url", "http://127.0.0.1"], (80, 24), &[]);
     let (code, text) = terminal.end();
     assert_eq!(code, 1);

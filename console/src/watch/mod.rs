@@ -12,8 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::oneshot;
 
+use self::known::feed;
 use self::known::link::Link;
-use self::known::{Known, feed};
+use self::known::server::Known;
 use self::page::guard::{Guard, is_loopback};
 use crate::cleanup;
 
@@ -46,8 +47,8 @@ pub struct WatchArgs {
 /// Serves the page, or draws on the terminal, until the program is ended.
 ///
 /// # Errors
-/// When the address is not valid, is taken, or is open to others and there is no password; when there is no terminal to draw
-/// on.
+/// When the address is not valid, is taken, or is open to others and there is no password; when there is no terminal to
+/// draw on.
 pub fn run(args: WatchArgs) -> Result<()> {
     if args.tui {
         tui::terminal::require()?;

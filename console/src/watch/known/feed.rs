@@ -8,11 +8,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError, Value, cmd, pipe};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Known;
 use super::discovery::Discovery;
 use super::link::{ANSWER_TIMEOUT, Link, ask_all, said};
 use super::model::{Key, Model};
 use super::sample::{EntryId, Sample};
+use super::server::Known;
 use crate::store::{self, stream_of};
 
 /// How long a read waits for samples before it looks which stores there are now.

@@ -9,13 +9,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::Known;
 use super::detail::Detail;
 use super::history::History;
 use super::link::AskError;
 use super::model::{Key, Update};
 use super::sample::{EntryId, Sample};
 use super::series::Frame;
+use super::server::Known;
 
 /// From one [`News::Stores`] to the next.
 const STORES_INTERVAL: Duration = Duration::from_secs(1);
@@ -62,8 +62,9 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A follower that is told everything first.
-    pub(super) fn new(known: Arc<Known>, store: Option<Key>, points: Option<usize>) -> Follower {
+    /// A follower of the server, and of a store if one is given, that is told everything first. `points`: into how many
+    /// points the store's history is thinned.
+    pub fn new(known: Arc<Known>, store: Option<Key>, points: Option<usize>) -> Follower {
         Follower {
             updates: known.model.subscribe(),
             known,

@@ -147,7 +147,7 @@ fn thinned(samples: &[Arc<Sample>], points: usize) -> Vec<Arc<Sample>> {
 }
 
 /// The samples of a store, and in how many points they are written as JSON. `at` and `metrics` are columns of samples,
-/// `lines` is the [`super::series::Frame`] that charts draw of them, and `is_thinned` says that some samples are missing.
+/// `lines` is the [`super::series::Frame`] that charts draw of them; `is_thinned` says that some samples are missing.
 #[derive(Clone, Debug)]
 pub struct History {
     /// The samples, oldest first.

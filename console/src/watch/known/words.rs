@@ -379,8 +379,8 @@ texts! {
     UNREADABLE_ORDER = "The order could not be read.";
     REDRIVES_ORDER = "It takes its units again and is queued again. If its stock is gone, it stays dead.";
     REDRIVES_REASON =
-        "take their units again and are queued again. One whose stock is gone, or whose customer has reached the limit, \
-         stays dead.";
+        "take their units again and are queued again. One whose stock is gone, or whose customer has reached the \
+         limit, stays dead.";
     STAYED_DEAD = "stayed dead: stock gone, or the customer's limit reached.";
     PAUSED = "Paused: nothing is handed to workers.";
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::connections::Connections;
-use crate::watch::known::Known;
+use crate::watch::known::server::Known;
 
 /// The page of a server.
 #[derive(Debug)]

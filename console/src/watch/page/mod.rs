@@ -15,7 +15,7 @@ use anyhow::Result;
 
 use self::app::App;
 use self::guard::Guard;
-use super::known::Known;
+use super::known::server::Known;
 
 /// Serves what a feed keeps, for ever.
 ///

@@ -52,7 +52,7 @@ struct Sender {
 /// Starts to send events to a page; `place` is given back when it leaves.
 pub fn send(app: &Arc<App>, store: Option<Key>, place: PagePlace) -> mpsc::Receiver<Sent> {
     let (events, received) = mpsc::channel(QUEUE);
-    let follower = app.known.follow(store.clone(), Some(HISTORY_POINTS));
+    let follower = Follower::new(app.known.clone(), store.clone(), Some(HISTORY_POINTS));
     let sender = Sender { app: app.clone(), store, follower, events, is_behind: false };
     tokio::spawn(async move {
         // It ends when the page leaves, and not before.

@@ -28,12 +28,12 @@ use self::keys::Wish;
 use self::screen::{Freshness, Redrive, Screen};
 use self::shop::Shop;
 use self::theme::Theme;
-use super::known::Known;
 use super::known::follow::{Follower, News};
 use super::known::history::History;
 use super::known::id::{bytes_of, name_of};
 use super::known::link::AskError;
 use super::known::model::Key;
+use super::known::server::Known;
 use super::known::{order, words};
 
 /// From one picture to the next, if no key is pressed: an age in tenths of a second runs smoothly.
@@ -103,7 +103,7 @@ impl View {
     fn new(known: Arc<Known>, writes: bool, answers: mpsc::UnboundedSender<Answer>) -> View {
         View {
             screen: Screen::new(known.model.server(), writes, Theme::of_env()),
-            follower: known.follow(None, None),
+            follower: Follower::new(known.clone(), None, None),
             known,
             answers,
             order_asked: None,

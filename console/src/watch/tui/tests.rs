@@ -356,7 +356,8 @@ fn hostile_names_are_shown_and_do_nothing() {
         press(&mut screen, KeyCode::Down);
         assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp(HOSTILE.into())));
         screen.order().expect("an order").found = Some(Ok(told(json!({
-            "state": "dead", "customer": HOSTILE, "reason": HOSTILE, "items": [[HOSTILE, 2]], "placed-at": 1, "data": HOSTILE,
+            "state": "dead", "customer": HOSTILE, "reason": HOSTILE, "items": [[HOSTILE, 2]],
+            "placed-at": 1, "data": HOSTILE,
             "history": [{ "event": "failed", "at": 1, "attempt": 1, "reason": HOSTILE }, { "event": HOSTILE, "at": 2 }],
         }))));
         assert_shows(&text(&mut screen, size), &["Order \\x1b[2J", "● Dead"]);
@@ -388,7 +389,8 @@ fn an_order_is_told_with_its_timeline() {
     assert_shows(&text(&mut screen, (80, 24)), &["Order o-7", "Looking it up"]);
     let at = NOW_MS as i64 - 9_000;
     screen.order().expect("an order").found = Some(Ok(told(json!({
-        "state": "retrying", "customer": "alice", "items": [["mug", 2]], "placed-at": at, "attempts": 1, "due": NOW_MS + 500,
+        "state": "retrying", "customer": "alice", "items": [["mug", 2]], "placed-at": at, "attempts": 1,
+        "due": NOW_MS + 500,
         "reason": "card declined", "ended-at": null,
         "history": [
             { "event": "placed", "at": at },

@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd};
 use serde::Serialize;
 
-use super::OrderRef;
+use super::scan::OrderRef;
 use crate::store::stream_of;
 use crate::watch::known::id::{id_of, name_of};
 use crate::watch::known::link::AskError;

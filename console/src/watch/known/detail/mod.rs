@@ -1,6 +1,7 @@
 //! A store in detail: made at most once a second however many look on, and only of stores that somebody looks at.
 
 mod dead;
+mod scan;
 mod skus;
 mod work;
 
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 pub use self::dead::DeadLetters;
 #[cfg(test)]
 pub use self::dead::Reason;
+pub use self::scan::OrderRef;
 pub use self::skus::{SkuLine, Skus};
 pub use self::work::{InWork, Worker, Workers};
 use super::id::{id_of, name_of};
@@ -26,22 +28,6 @@ use super::shelf::Shelf;
 
 /// From one detail of a store to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// An order's id, for URLs and for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OrderRef {
-    /// Percent-encoded.
-    pub id: String,
-    /// For people.
-    pub name: String,
-}
-
-impl OrderRef {
-    /// Of the id's bytes.
-    pub fn of(order: &[u8]) -> OrderRef {
-        OrderRef { id: id_of(order), name: name_of(order) }
-    }
-}
 
 /// A field of STORE.SET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -174,17 +160,4 @@ fn settings(reply: Pairs<redis::Value>) -> Pairs<Setting> {
 
 fn info(reply: Pairs<redis::Value>) -> Pairs<Option<i64>> {
     Pairs(reply.0.into_iter().map(|(name, value)| (name, reply::int(&value))).collect())
-}
-
-/// One step of INV.SCAN or ORDER.SCAN: the next cursor, and what was found.
-async fn scan(
-    connection: &mut MultiplexedConnection,
-    command: &str,
-    key: &Key,
-    cursor: u64,
-    rest: &[&str],
-) -> Result<(u64, Vec<Vec<u8>>), AskError> {
-    let mut scan = redis::cmd(command);
-    scan.arg(&**key).arg(cursor).arg(rest);
-    Ok(scan.query_async(connection).await?)
 }

@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::pipe;
 use serde::Serialize;
 
-use super::{OrderRef, scan};
+use super::scan::{OrderRef, scan};
 use crate::watch::known::id::name_of;
 use crate::watch::known::link::{AskError, ask_all};
 use crate::watch::known::model::Key;

@@ -1,0 +1,32 @@
+//! Everything that is known of a server, in one place for all who look on.
+
+use std::sync::Arc;
+
+use super::detail::Details;
+use super::history::Histories;
+use super::link::Link;
+use super::model::Model;
+
+/// Everything that is known of a server, and the way to ask it for more.
+#[derive(Debug)]
+pub struct Known {
+    /// The server and its stores, as a feed keeps them.
+    pub model: Arc<Model>,
+    /// The way to the server.
+    pub link: Arc<Link>,
+    /// Samples over time.
+    pub histories: Histories,
+    /// Stores in detail.
+    pub details: Details,
+}
+
+impl Known {
+    /// Nothing yet of the server behind this link.
+    pub fn new(link: Link) -> Arc<Known> {
+        let link = Arc::new(link);
+        let model = Arc::new(Model::new(link.url().to_string()));
+        let histories = Histories::new(link.clone());
+        let details = Details::new(model.clone(), link.clone());
+        Arc::new(Known { model, link, histories, details })
+    }
+}
