@@ -73,7 +73,7 @@ class Program {
   }
 }
 
-/** A redis-server with the module, in its own directory. A durable one writes each command to disk before it replies. */
+/** A redis-server with the module, in its own directory. A durable one writes each command to disk before its reply. */
 export class Redis {
   static async start({ durable = true } = {}) {
     const redis = new Redis();

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// Folders, or files right in the root, that stand next to each other: none imports from another.
+/// Folders, or files right in the root, that stand next to each other: none imports from another. A folder in a folder
+/// is named `outer::inner`.
 pub struct Folder {
     pub names: &'static [&'static str],
 }
@@ -18,8 +19,6 @@ pub struct Layout {
     pub root: &'static str,
     /// The highest first.
     pub order: &'static [Folder],
-    /// Folders that may still be in circles.
-    pub not_yet: &'static [&'static str],
 }
 
 /// A file's module, from the crate's root: empty for the root itself.
@@ -226,11 +225,15 @@ impl Crate {
 }
 
 impl Layout {
-    /// The position of a file's folder in the order, and the folder.
-    fn level<'a>(&self, module: &'a Module) -> (usize, &'a str) {
-        let folder = module.first().map_or(if self.root.starts_with("console") { "main" } else { "lib" }, |name| name);
-        let level = self.order.iter().position(|row| row.names.contains(&folder));
-        (level.unwrap_or_else(|| panic!("{}: {folder} is nowhere in the order", self.root)), folder)
+    /// The position of a file's folder in the order, and the folder: the innermost that the order names.
+    fn level(&self, module: &Module) -> (usize, &'static str) {
+        let root = if self.root.starts_with("console") { "main" } else { "lib" };
+        let path = if module.is_empty() { root.to_owned() } else { module.join("::") };
+        let holds = |folder: &str| path == folder || path.starts_with(&format!("{folder}::"));
+        let rows = self.order.iter().enumerate();
+        let folders = rows.flat_map(|(level, row)| row.names.iter().map(move |folder| (level, *folder)));
+        let innermost = folders.filter(|(_, folder)| holds(folder)).max_by_key(|(_, folder)| folder.len());
+        innermost.unwrap_or_else(|| panic!("{}: {path} is nowhere in the order", self.root))
     }
 
     /// Imports from a folder above, or next to, the file's own.
@@ -239,8 +242,7 @@ impl Layout {
             let ((from, folder), (to, other)) = (self.level(&import.from), self.level(&import.to));
             to < from || to == from && folder != other
         };
-        let excused = |import: &&Import| self.not_yet.contains(&self.level(&import.from).1);
-        let arrows = of.imports.iter().filter(|import| points_up(import) && !excused(import));
+        let arrows = of.imports.iter().filter(points_up);
         arrows.map(|import| of.say(import)).collect()
     }
 
@@ -248,9 +250,7 @@ impl Layout {
     pub fn circle(&self, of: &Crate) -> Option<String> {
         let mut graph: BTreeMap<&Module, Vec<&Import>> = BTreeMap::new();
         for import in &of.imports {
-            if !self.not_yet.contains(&self.level(&import.from).1) {
-                graph.entry(&import.from).or_default().push(import);
-            }
+            graph.entry(&import.from).or_default().push(import);
         }
         let mut done = BTreeSet::new();
         let found = graph.keys().find_map(|file| go_on(&graph, file, &mut Vec::new(), &mut done))?;

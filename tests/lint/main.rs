@@ -15,11 +15,7 @@ const fn row(names: &'static [&'static str]) -> Folder {
 
 /// The crates, each with its folders, the highest first. A name is that of a folder or of a file without `.rs`.
 const LAYOUTS: &[Layout] = &[
-    Layout {
-        root: "src",
-        order: &[row(&["lib"]), row(&["commands"]), row(&["store", "lock"]), row(&["host"])],
-        not_yet: &[],
-    },
+    Layout { root: "src", order: &[row(&["lib"]), row(&["commands"]), row(&["store", "lock"]), row(&["host"])] },
     Layout {
         root: "engine/src",
         order: &[
@@ -30,7 +26,6 @@ const LAYOUTS: &[Layout] = &[
             row(&["terms"]),
             row(&["base"]),
         ],
-        not_yet: &[],
     },
     Layout {
         root: "console/src",
@@ -38,11 +33,11 @@ const LAYOUTS: &[Layout] = &[
             row(&["main"]),
             row(&["bench", "replay", "sale"]),
             row(&["watch"]),
+            row(&["watch::page", "watch::tui"]),
+            row(&["watch::known"]),
             row(&["check"]),
             row(&["display", "store", "target", "text"]),
         ],
-        // The same for these.
-        not_yet: &["watch"],
     },
 ];
 

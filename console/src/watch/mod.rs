@@ -16,7 +16,7 @@ use self::known::feed;
 use self::known::link::Link;
 use self::known::server::Known;
 use self::page::guard::{Guard, is_loopback};
-use crate::cleanup;
+use holdfast_lab::cleanup;
 
 /// The port where nothing else is asked for.
 const PORT: u16 = 7_070;

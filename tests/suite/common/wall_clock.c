@@ -1,5 +1,5 @@
-/* A wall clock that a test can set, preloaded into a server: the file $HOLDFAST_WALL_CLOCK holds by how many milliseconds it
- * is wrong, as eight bytes. Every other clock, the time since boot among them, stays as it is. */
+/* A wall clock that a test can set, preloaded into a server: the file $HOLDFAST_WALL_CLOCK holds by how many
+   milliseconds it is wrong, as eight bytes. Every other clock, the time since boot among them, stays as it is. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

@@ -15,7 +15,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 use tokio::sync::mpsc;
 
-use crate::cleanup;
+use holdfast_lab::cleanup;
 
 /// The terminal, as long as it is ours.
 static OURS: Mutex<Option<Terminal<CrosstermBackend<Stdout>>>> = Mutex::new(None);
