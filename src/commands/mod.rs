@@ -4,10 +4,6 @@
 
 mod apply;
 mod args;
-#[cfg(test)]
-mod dashboards;
-#[cfg(test)]
-mod docs;
 mod glob;
 mod holds;
 mod locks;
@@ -15,6 +11,8 @@ mod orders;
 mod reply;
 mod stock;
 mod store;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use crate::host::table::Command;

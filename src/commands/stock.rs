@@ -124,14 +124,14 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     call.ctx.array(skus.len());
     for sku in skus {
         match value.store.sku(sku) {
-            Some(view) => books(call.ctx, &view),
+            Some(view) => reply_sku(call.ctx, &view),
             None => call.ctx.null(),
         }
     }
     Ok(())
 }
 
-fn books(ctx: Ctx, sku: &SkuView) {
+fn reply_sku(ctx: Ctx, sku: &SkuView) {
     ctx.map(7);
     field_int(ctx, "on-hand", sku.on_hand as i64);
     field_int(ctx, "held", sku.held as i64);

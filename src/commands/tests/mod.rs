@@ -1,0 +1,4 @@
+//! What is generated from the table of commands and the list of metrics, and what is checked against them.
+
+mod dashboards;
+mod docs;
