@@ -8,8 +8,8 @@ use redis::{Value, cmd};
 use serde::Serialize;
 
 use super::clock::{early_in_a_millisecond, now, sleep_until};
-use super::cputime::{CpuTime, Stolen};
-use super::probe::Waits;
+use super::cputime::Stolen;
+use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
@@ -43,6 +43,13 @@ struct DueResult {
     late_holds: usize,
     /// PING on the same server while nothing is due: what the machine does to it anyway.
     quiet: Waits,
+    #[serde(flatten)]
+    back: Back,
+}
+
+/// What was seen around the deadline.
+#[derive(Debug, Serialize)]
+struct Back {
     /// PING from just before the deadline until all units are back.
     ping: Waits,
     /// From the deadline until the first unit was seen to be back, milliseconds.
@@ -67,39 +74,20 @@ pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
     ensure!(left_ms > QUIET_MS as i64, "reserving {holds} holds took too long: they are due in {left_ms} ms already");
     let held = on_hand - available(&mut subject)?;
     ensure!(held == holds as i64, "{held} units are held, {holds} were reserved");
-    let quiet = subject.probe()?;
+    let probe = PingProbe::start(&subject)?;
     sleep_until(deadline_ms - PROBE_AHEAD_MS);
-    let quiet = quiet.stop()?;
-    let stolen = Stolen::start()?;
-    let watched = watch(&mut subject, deadline_ms, on_hand)?;
-    let result = DueResult {
-        holds,
-        late_holds,
-        quiet,
-        ping: watched.ping,
-        first_back_ms: watched.first_back_ms,
-        all_back_ms: watched.all_back_ms,
-        cpu_us: watched.used.main_ns as f64 / 1e3 / holds as f64,
-        stolen_ms: stolen.ms()?,
-    };
+    let quiet = probe.stop()?;
+    let result = DueResult { holds, late_holds, quiet, back: watch(&mut subject, holds, deadline_ms, on_hand)? };
     print(&result);
     let bars = bars(&result);
     Part::new(result, bars)
 }
 
-/// What was seen around the deadline.
-#[derive(Debug)]
-struct Watched {
-    ping: Waits,
-    first_back_ms: u64,
-    all_back_ms: u64,
-    used: CpuTime,
-}
-
 /// Looks at the stock until it is all back, while another client probes.
-fn watch(subject: &mut Subject, deadline_ms: u64, on_hand: i64) -> Result<Watched> {
+fn watch(subject: &mut Subject, holds: u64, deadline_ms: u64, on_hand: i64) -> Result<Back> {
+    let stolen = Stolen::start()?;
     let before = subject.cpu()?;
-    let probe = subject.probe()?;
+    let probe = PingProbe::start(subject)?;
     let least = available(subject)?;
     let mut first_back_ms = None;
     loop {
@@ -109,8 +97,9 @@ fn watch(subject: &mut Subject, deadline_ms: u64, on_hand: i64) -> Result<Watche
             first_back_ms.get_or_insert(past_ms);
         }
         if units == on_hand {
-            let (used, ping) = (subject.cpu_now()?.since(before), probe.stop()?);
-            return Ok(Watched { ping, first_back_ms: first_back_ms.unwrap_or(past_ms), all_back_ms: past_ms, used });
+            let cpu_us = subject.cpu_now()?.since(before).main_ns as f64 / 1e3 / holds as f64;
+            let (ping, first_back_ms) = (probe.stop()?, first_back_ms.unwrap_or(past_ms));
+            return Ok(Back { ping, first_back_ms, all_back_ms: past_ms, cpu_us, stolen_ms: stolen.ms()? });
         }
         ensure!(past_ms < BACK_DEADLINE_MS, "{} units were not back after {past_ms} ms", on_hand - units);
         std::thread::sleep(POLL_INTERVAL);
@@ -166,10 +155,11 @@ fn print(result: &DueResult) {
     if result.late_holds > 0 {
         println!("({} of them a little later)", grouped(result.late_holds as u64));
     }
-    let rows = [result.quiet.row("before the deadline"), result.ping.row("from the deadline on")];
+    let rows = [result.quiet.row("before the deadline"), result.back.ping.row("from the deadline on")];
     println!("{}", table(&Waits::header("PING"), rows));
-    let back = counted!("first unit back after {} ms, all after {} ms", result.first_back_ms, result.all_back_ms);
-    println!("{back}; {:.2} µs CPU a hold; {} ms stolen", result.cpu_us, result.stolen_ms);
+    let back =
+        counted!("first unit back after {} ms, all after {} ms", result.back.first_back_ms, result.back.all_back_ms);
+    println!("{back}; {:.2} µs CPU a hold; {} ms stolen", result.back.cpu_us, result.back.stolen_ms);
 }
 
 /// The bars for what is due at once.
@@ -179,14 +169,14 @@ fn bars(result: &DueResult) -> [Bar; 2] {
         Bar {
             work: format!("worst stall, {holds} holds due at once"),
             bar: format!("at most {}", ms(STALL_BAR_US)),
-            measured: format!("{} (nothing due: {})", ms(result.ping.max_us), ms(result.quiet.max_us)),
-            reached: result.ping.max_us <= STALL_BAR_US,
+            measured: format!("{} (nothing due: {})", ms(result.back.ping.max_us), ms(result.quiet.max_us)),
+            reached: result.back.ping.max_us <= STALL_BAR_US,
         },
         Bar {
             work: format!("all units back, {holds} holds due at once"),
             bar: format!("within {} ms", grouped(BACK_BAR_MS)),
-            measured: format!("{} ms", grouped(result.all_back_ms)),
-            reached: result.all_back_ms <= BACK_BAR_MS,
+            measured: format!("{} ms", grouped(result.back.all_back_ms)),
+            reached: result.back.all_back_ms <= BACK_BAR_MS,
         },
     ]
 }

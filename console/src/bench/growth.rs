@@ -5,9 +5,10 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::json;
 
 use super::cputime::Stolen;
-use super::probe::Waits;
+use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::{Case, FILL_PIPELINE};
@@ -40,21 +41,20 @@ struct Step {
     stolen_ms: u64,
 }
 
-/// The growth by ORDER.PLACE, and by bare XADD for comparison.
-#[derive(Debug, Serialize)]
-struct GrowthResult {
-    place: Vec<Step>,
-    xadd: Vec<Step>,
-}
-
 /// Places `orders` open orders and watches. Fails when the server does not start or answers a command with an error.
 pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     let xadd = grow(args, Case::Xadd, orders)?;
     let place = grow(args, Case::Place, orders)?;
-    let result = GrowthResult { place, xadd };
-    print(&result, orders);
-    let bar = bar(&result);
-    Part::new(result, [bar])
+    print(&place, &xadd, orders);
+    let slowest = |steps: &[Step]| steps.iter().map(|step| step.slowest_us).fold(0.0, f64::max);
+    let (place_us, xadd_us) = (slowest(&place), slowest(&xadd));
+    let bar = Bar {
+        work: format!("slowest command, 0 to {} open orders", grouped(orders)),
+        bar: format!("at most {}", ms(SLOWEST_BAR_US as u64)),
+        measured: format!("{} (bare XADD: {})", ms(place_us as u64), ms(xadd_us as u64)),
+        reached: place_us <= SLOWEST_BAR_US,
+    };
+    Part::new(json!({ "place": place, "xadd": xadd }), [bar])
 }
 
 fn grow(args: &SubjectArgs, case: Case, orders: u64) -> Result<Vec<Step>> {
@@ -65,7 +65,7 @@ fn grow(args: &SubjectArgs, case: Case, orders: u64) -> Result<Vec<Step>> {
 
 fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<Step> {
     redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut subject.control)?;
-    let probe = subject.probe()?;
+    let probe = PingProbe::start(subject)?;
     let (before, stolen) = (subject.cpu_now()?, Stolen::start()?);
     subject.fill(case, from..to, FILL_PIPELINE)?;
     let used = subject.cpu_now()?.since(before);
@@ -96,7 +96,7 @@ fn parse_slowest(field: &str, value: &str) -> Option<(String, f64)> {
     Some((command.to_string(), us))
 }
 
-fn print(result: &GrowthResult, orders: u64) {
+fn print(place: &[Step], xadd: &[Step], orders: u64) {
     println!(
         "\ngrowth: from 0 to {} open orders, pipeline of {FILL_PIPELINE}, a second client sends PING each ms",
         grouped(orders)
@@ -109,28 +109,11 @@ fn print(result: &GrowthResult, orders: u64) {
             format!("{:.0} + {} ms", step.waited_for_core_ms, step.stolen_ms),
         ]
     };
-    let rows = result.place.iter().zip(&result.xadd).map(|(place, xadd)| {
-        let mut row = vec![grouped(place.orders)];
-        row.extend(cells(place));
-        row.extend(cells(xadd));
-        row
-    });
+    let rows = place.iter().zip(xadd);
+    let rows = rows.map(|(place, xadd)| [&[grouped(place.orders)][..], &cells(place), &cells(xadd)].concat());
     let measured = ["µs CPU/order", "slowest command", "worst PING", "waited + stolen"];
     let header = [&["orders"], &measured[..], &["XADD: µs CPU"], &measured[1..]].concat();
     println!("{}", table(&header, rows));
-}
-
-/// The bar for growth.
-fn bar(result: &GrowthResult) -> Bar {
-    let slowest = |steps: &[Step]| steps.iter().map(|step| step.slowest_us).fold(0.0, f64::max);
-    let orders = result.place.last().map_or(0, |step| step.orders);
-    let (place, xadd) = (slowest(&result.place), slowest(&result.xadd));
-    Bar {
-        work: format!("slowest command, 0 to {} open orders", grouped(orders)),
-        bar: format!("at most {}", ms(SLOWEST_BAR_US as u64)),
-        measured: format!("{} (bare XADD: {})", ms(place as u64), ms(xadd as u64)),
-        reached: place <= SLOWEST_BAR_US,
-    }
 }
 
 #[cfg(test)]

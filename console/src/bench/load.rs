@@ -45,8 +45,13 @@ pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     let args = args.without_aof();
     let results = [save_and_load(&args, Case::Xadd, orders)?, save_and_load(&args, Case::Place, orders)?];
     print(&results);
-    let [xadd, place] = &results;
-    let bar = bar(place.orders_per_s(), xadd.orders_per_s());
+    let [xadd, place] = results.each_ref().map(LoadResult::orders_per_s);
+    let bar = Bar {
+        work: "RDB load, open orders".to_string(),
+        bar: counted!("at least {} orders/s", LOAD_BAR_PER_S as u64),
+        measured: counted!("{} orders/s (bare stream entries: {})", place as u64, xadd as u64),
+        reached: place >= LOAD_BAR_PER_S,
+    };
     Part::new(results, [bar])
 }
 
@@ -95,16 +100,6 @@ fn print(results: &[LoadResult]) {
         ]
     });
     println!("{}", table(&["made by", "orders", "bytes/order", "save", "load", "orders/s", "stolen"], rows));
-}
-
-/// The bar for loading, of orders and of bare stream entries a second.
-fn bar(place: f64, xadd: f64) -> Bar {
-    Bar {
-        work: "RDB load, open orders".to_string(),
-        bar: counted!("at least {} orders/s", LOAD_BAR_PER_S as u64),
-        measured: counted!("{} orders/s (bare stream entries: {})", place as u64, xadd as u64),
-        reached: place >= LOAD_BAR_PER_S,
-    }
 }
 
 #[cfg(test)]

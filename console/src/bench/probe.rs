@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use redis::cmd;
 use serde::Serialize;
 
-use super::realtime;
+use super::subject::Subject;
 use super::wire::{Batch, Wire};
 use crate::text::{grouped, ms};
 
@@ -22,7 +22,7 @@ const MAX_US: u64 = 60_000_000;
 const PRECISION: u8 = 3;
 
 /// How long callers waited.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Waits {
     /// Waits recorded.
     pub count: u64,
@@ -61,42 +61,35 @@ impl Waits {
 }
 
 /// For waits in microseconds.
-///
-/// # Errors
-/// Never, as long as the bounds are sensible.
-pub fn histogram() -> Result<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, MAX_US, PRECISION)?)
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, MAX_US, PRECISION).expect("bounds that are in order")
 }
 
-/// A thread that probes until it is stopped.
+/// A worker that sends PING until it is stopped.
 #[derive(Debug)]
 pub struct PingProbe {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Histogram<u64>>>,
+    waits: Receiver<Result<Waits>>,
 }
 
 impl PingProbe {
-    /// Starts to probe over a connection of its own, with real-time priority if wanted.
-    pub fn start(wire: Wire, realtime: bool) -> PingProbe {
+    /// Starts to probe. Fails when the server is gone.
+    pub fn start(subject: &Subject) -> Result<PingProbe> {
         let stop = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::spawn({
-            let stop = Arc::clone(&stop);
-            move || probe(wire, realtime, &stop)
-        });
-        PingProbe { stop, thread }
+        let is_over = Arc::clone(&stop);
+        let waits = subject.start_worker(move |wire, waits| Ok(waits.send(probe(wire, &is_over))?))?;
+        Ok(PingProbe { stop, waits })
     }
 
     /// Stops and sums up; a PING under way is waited for. Fails when the server stopped answering.
     pub fn stop(self) -> Result<Waits> {
         self.stop.store(true, Ordering::Relaxed);
-        let waits = self.thread.join().map_err(|_| anyhow!("the probing thread panicked"))??;
-        Ok(Waits::of(&waits))
+        self.waits.recv().context("the probing thread panicked")?
     }
 }
 
-fn probe(mut wire: Wire, realtime: bool, stop: &AtomicBool) -> Result<Histogram<u64>> {
-    realtime::favour_this_thread(realtime)?;
-    let mut waits = histogram()?;
+fn probe(mut wire: Wire, stop: &AtomicBool) -> Result<Waits> {
+    let mut waits = histogram();
     let ping = Batch::from_iter([cmd("PING")]);
     let mut next = Instant::now();
     while !stop.load(Ordering::Relaxed) {
@@ -106,5 +99,5 @@ fn probe(mut wire: Wire, realtime: bool, stop: &AtomicBool) -> Result<Histogram<
         next = (next + INTERVAL).max(sent);
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    Ok(waits)
+    Ok(Waits::of(&waits))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::clock::{early_in_a_millisecond, now, now_us, sleep_until};
 use super::cputime::Stolen;
-use super::probe::{Waits, histogram};
+use super::probe::{PingProbe, Waits, histogram};
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
@@ -80,7 +80,13 @@ pub fn run(args: &SubjectArgs, retries: u64, burst: u64) -> Result<Part> {
     let burst = measure_burst(&mut subject, burst)?;
     let result = RetryResult { lateness, early, burst, stolen_ms: stolen.ms()? };
     print(&result);
-    let bar = bar(&result.lateness, early);
+    let p99_us = result.lateness.p99_us;
+    let bar = Bar {
+        work: "a retry in a waiting worker's hand after it is due, p99".into(),
+        bar: format!("at most {}, never early", ms(LATE_P99_BAR_US)),
+        measured: format!("{}, {early} early", ms(p99_us)),
+        reached: p99_us <= LATE_P99_BAR_US && early == 0,
+    };
     Part::new(result, [bar])
 }
 
@@ -115,11 +121,7 @@ struct Arrival {
     at_us: u64,
 }
 
-/// Starts a worker that waits for retries and completes them, until it had `orders` of them, `count` at a time.
-fn start_worker(subject: &Subject, orders: usize, count: u64) -> Result<Receiver<Result<Arrival>>> {
-    subject.start_worker(move |wire, arrivals| work(wire, orders, count, arrivals))
-}
-
+/// Waits for retries and completes them, until it had `orders` of them, `count` at a time.
 fn work(mut wire: Wire, orders: usize, count: u64, arrivals: &Sender<Result<Arrival>>) -> Result<()> {
     let claim = claim(count).arg("BLOCK").arg(0).take();
     let (mut had, mut batch) = (0, Batch::default());
@@ -140,9 +142,10 @@ fn work(mut wire: Wire, orders: usize, count: u64, arrivals: &Sender<Result<Arri
 /// Fails orders one by one; how late they came back, and how many came too early.
 fn measure_lateness(subject: &mut Subject, retries: u64) -> Result<(Waits, u64)> {
     let held = hold(subject, retries)?;
-    let arrivals = start_worker(subject, held.len(), 1)?;
+    let orders = held.len();
+    let arrivals = subject.start_worker(move |wire, arrivals| work(wire, orders, 1, arrivals))?;
     let due_ms = fail_one_by_one(&mut subject.wire()?, &held)?;
-    let mut lateness = histogram()?;
+    let mut lateness = histogram();
     let mut early = 0;
     for _ in &held {
         let arrival = arrivals.recv().context("the worker ended")??;
@@ -172,12 +175,13 @@ fn measure_burst(subject: &mut Subject, orders: u64) -> Result<BurstResult> {
     let held = hold(subject, orders)?;
     let (due_ms, missed) = fail_at_once(&mut subject.wire()?, &held)?;
     sleep_until(due_ms - PROBE_AHEAD_MS);
-    let probe = subject.probe()?;
+    let probe = PingProbe::start(subject)?;
     let all_claimable_ms = await_claimable(subject, due_ms, orders)?;
     let ping = probe.stop()?;
 
     let held = hold(subject, orders)?;
-    let arrivals = start_worker(subject, held.len(), CLAIM_COUNT)?;
+    let count = held.len();
+    let arrivals = subject.start_worker(move |wire, arrivals| work(wire, count, CLAIM_COUNT, arrivals))?;
     let (due_ms, missed_again) = fail_at_once(&mut subject.wire()?, &held)?;
     let arrived = |_: &Held| Ok(arrivals.recv().context("the worker ended")??.at_us);
     let at_us = held.iter().map(arrived).collect::<Result<Vec<_>>>()?;
@@ -244,33 +248,4 @@ fn print(result: &RetryResult) {
         println!("{} RETRIES CAME BEFORE THEY WERE DUE", result.early);
     }
     println!("({} ms stolen)", result.stolen_ms);
-}
-
-/// The bar for punctuality.
-fn bar(lateness: &Waits, early: u64) -> Bar {
-    Bar {
-        work: "a retry in a waiting worker's hand after it is due, p99".into(),
-        bar: format!("at most {}, never early", ms(LATE_P99_BAR_US)),
-        measured: format!("{}, {early} early", ms(lateness.p99_us)),
-        reached: lateness.p99_us <= LATE_P99_BAR_US && early == 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Waits, bar, ms_after};
-
-    #[test]
-    fn a_retry_may_be_a_little_late_and_never_early() {
-        let waits = |p99_us| Waits { count: 1, p50_us: 1, p99_us, p999_us: p99_us, max_us: p99_us };
-        assert!(bar(&waits(5_000), 0).reached);
-        assert!(!bar(&waits(5_001), 0).reached);
-        assert!(!bar(&waits(1_000), 1).reached);
-    }
-
-    #[test]
-    fn tells_how_long_after_a_millisecond() {
-        assert_eq!(ms_after(1_000, 1_002_500), 2.5);
-        assert_eq!(ms_after(1_000, 999_000), -1.0);
-    }
 }

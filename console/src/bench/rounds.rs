@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::cputime::{CpuTime, Stolen};
+use super::report::{Bar, table};
 use super::subject::Subject;
 use crate::text::grouped;
 
@@ -40,6 +41,21 @@ impl Summary {
     /// Half the distance between the extremes, in percent of the median.
     pub fn spread_percent(&self) -> f64 {
         (self.max - self.min) / 2.0 / self.median * 100.0
+    }
+
+    /// The bar of a ratio that must be at most this.
+    pub fn at_most(&self, work: &str, most: f64) -> Bar {
+        self.bar(work, format!("at most {most} ×"), self.median <= most)
+    }
+
+    /// The bar of a ratio that must be at least this.
+    pub fn at_least(&self, work: &str, least: f64) -> Bar {
+        self.bar(work, format!("at least {least} ×"), self.median >= least)
+    }
+
+    fn bar(&self, work: &str, bar: String, reached: bool) -> Bar {
+        let measured = format!("{:.2} × (± {:.0} %)", self.median, self.spread_percent());
+        Bar { work: work.to_string(), bar, measured, reached }
     }
 }
 
@@ -132,8 +148,14 @@ impl<K: Copy + PartialEq> Rounds<K> {
         Some(Summary::of(above.iter().zip(&below).map(|(above, below)| above / below).collect()))
     }
 
-    /// A row for each case, with its ratios to others.
-    pub fn rows<const N: usize>(&self, ratios: impl Fn(K) -> [Option<Summary>; N]) -> Vec<Row<K>> {
+    /// Prints a table with a row for each case, and its ratios to others under their names. Gives the rows.
+    pub fn print<const N: usize>(
+        &self,
+        what: &str,
+        label: impl Fn(K) -> &'static str,
+        names: [&str; N],
+        ratios: impl Fn(K) -> [Option<Summary>; N],
+    ) -> Vec<Row<K>> {
         let row = |&(case, _): &(K, Vec<Sample>)| {
             Some(Row {
                 case,
@@ -144,14 +166,14 @@ impl<K: Copy + PartialEq> Rounds<K> {
                 ratios: ratios(case).into(),
             })
         };
-        self.samples.iter().filter_map(row).collect()
-    }
-
-    /// Says how much of the time the hypervisor took, where it took any.
-    pub fn print_stolen(&self) {
+        let rows: Vec<_> = self.samples.iter().filter_map(row).collect();
+        let header = [what, "µs CPU", "spread", "least", "all threads", "client's µs", "a second"];
+        let cells = rows.iter().map(|row| row.cells(label(row.case)));
+        println!("{}", table(&[&header[..], &names].concat(), cells));
         if self.stolen_ms > 0 {
             println!("(the hypervisor kept a core for others for {} of {} ms)", self.stolen_ms, self.elapsed_ms);
         }
+        rows
     }
 }
 
@@ -167,8 +189,7 @@ pub struct Row<K> {
 }
 
 impl<K> Row<K> {
-    /// The cells under [`header`].
-    pub fn cells(&self, label: &str) -> Vec<String> {
+    fn cells(&self, label: &str) -> Vec<String> {
         let ratio = |summary: &Option<Summary>| summary.as_ref().map_or("".into(), |s| format!("{:.2}", s.median));
         let mut cells = vec![
             label.to_string(),
@@ -184,11 +205,6 @@ impl<K> Row<K> {
     }
 }
 
-/// What stands above the columns of [`Row::cells`]: `what` above the first, `ratios` above the last.
-pub fn header<'a>(what: &'a str, ratios: &[&'a str]) -> Vec<&'a str> {
-    [&[what, "µs CPU", "spread", "least", "all threads", "client's µs", "a second"], ratios].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Rounds, Sample, Summary};
@@ -200,9 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn spread_is_half_the_range_in_percent() {
-        let summary = Summary::of(vec![9.0, 10.0, 11.0]);
-        assert!((summary.spread_percent() - 10.0).abs() < 1e-9);
+    fn a_bar_is_reached_by_the_median() {
+        let ratio = Summary::of(vec![2.0]);
+        assert!(ratio.at_most("w", 2.0).reached && ratio.at_least("w", 2.0).reached);
+        assert!(!ratio.at_most("w", 1.9).reached && !ratio.at_least("w", 2.1).reached);
     }
 
     #[test]

@@ -12,7 +12,6 @@ use holdfast_lab::wait::wait_for;
 use redis::{Connection, cmd};
 
 use super::cputime::CpuTime;
-use super::probe::PingProbe;
 use super::realtime;
 use super::wire::{Batch, Wire};
 use super::workload::{self, Case};
@@ -110,11 +109,6 @@ impl Subject {
             }
         });
         Ok(received)
-    }
-
-    /// Starts to probe the server with PING. Fails when the server is gone.
-    pub fn probe(&self) -> Result<PingProbe> {
-        Ok(PingProbe::start(self.wire()?, self.realtime))
     }
 
     /// The CPU time used so far, read when the server has nothing to do. Fails when the process is gone or does not get

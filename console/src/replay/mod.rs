@@ -17,7 +17,7 @@ use self::file::{Book, Period};
 use crate::check::Findings;
 use crate::display::Display;
 use crate::store;
-use crate::target::TargetArgs;
+use crate::target::{TargetArgs, connect};
 use crate::text::{Paint, clock, counted, grouped};
 
 /// How long ended orders are remembered: a return may come months after its order, in file and in wall-clock time.
@@ -70,7 +70,7 @@ pub fn run(args: ReplayArgs) -> Result<()> {
         bail!("{} has no invoice in the days asked for", args.file.display());
     }
     let target = args.target.open(&[])?;
-    let mut connection = target.connect()?;
+    let mut connection = connect(&target.url)?;
     store::make_way(&mut connection, &args.store, args.force)?;
 
     let mut feed = Feed::new(connection, &args.store, &book, args.stock.is_some());

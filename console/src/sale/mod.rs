@@ -29,7 +29,7 @@ use self::shop::{SKU, Shop};
 use self::view::View;
 use self::workers::Workers;
 use crate::store;
-use crate::target::TargetArgs;
+use crate::target::{TargetArgs, connect};
 use crate::text::Paint;
 use crate::watch::{self, Watch};
 
@@ -106,7 +106,7 @@ impl SaleArgs {
 pub fn run(args: SaleArgs) -> Result<()> {
     let target = args.target.open(&SERVER_CONFIG)?;
     // On our own server the page may write: dead orders can be queued again, to see what happens.
-    let page = Watch::beside(args.watch, &target.url(), target.own().is_some());
+    let page = Watch::beside(args.watch, &target.url, target.own.is_some());
     if let Some(page) = &page {
         println!("  Watch it live: {}", Paint::for_stdout().strong(page.url()));
         println!();
@@ -117,18 +117,18 @@ pub fn run(args: SaleArgs) -> Result<()> {
     let seed = args.seed.unwrap_or_else(|| rand::rng().random_range(1..1_000_000));
     let plan = plan::customers(&schedule, args.expected_customers(), seed);
     let (shop, verdict) = runtime.block_on(async {
-        let mut connection = target.connect()?;
+        let mut connection = connect(&target.url)?;
         store::make_way(&mut connection, &args.store, args.force)?;
         let payments = Payments::new(seed, args.payment_failures, &plan);
-        let shop = Shop::connect(&target.url(), &args.store, schedule, seed, payments).await?;
+        let shop = Shop::connect(&target.url, &args.store, schedule, seed, payments).await?;
         open(&mut connection, &shop, args.units)?;
         sell(&shop, &args, plan).await?;
         // The server may have gone and come back meanwhile, and the first connection with it.
-        let verdict = verify::verify(&shop, &mut target.connect()?, args.units).await?;
+        let verdict = verify::verify(&shop, &mut connect(&target.url)?, args.units).await?;
         anyhow::Ok((shop, verdict))
     })?;
     summary::print(&shop, args.units, &verdict)?;
-    target.own().map_or(Ok(()), |server| summary::stay(server, &shop, page.as_ref()))
+    target.own.as_ref().map_or(Ok(()), |server| summary::stay(server, &shop, page.as_ref()))
 }
 
 /// Makes the store, with its window by the server's own clock, and receives the stock.

@@ -7,12 +7,12 @@ mod node;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde_json::json;
 
 use self::flow::{Flow, Scripts, WireLives};
 use self::node::Node;
-use super::report::{Bar, Part, table};
-use super::rounds::{Meter, Rounds, Row, Sample, Summary, header};
+use super::report::{Bar, Part};
+use super::rounds::{Meter, Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::Case;
 
@@ -46,22 +46,6 @@ pub struct LifeArgs {
     node_dir: Option<PathBuf>,
 }
 
-/// All flows with batches of one size.
-#[derive(Debug, Serialize)]
-struct BatchResult {
-    batch: u64,
-    /// With their ratios: CPU against Holdfast's, and orders a second against BullMQ's.
-    flows: Vec<Row<Flow>>,
-}
-
-/// What was measured, and what could not be.
-#[derive(Debug, Serialize)]
-struct LifeResult {
-    batches: Vec<BatchResult>,
-    /// Why nothing was measured on Node.
-    skipped: Option<String>,
-}
-
 /// Measures every flow with batches of every size. Fails when the server does not start, answers a command with an
 /// error, or an order was not completed.
 pub fn run(subject: &SubjectArgs, args: &LifeArgs, rounds: u32) -> Result<Part> {
@@ -73,19 +57,17 @@ pub fn run(subject: &SubjectArgs, args: &LifeArgs, rounds: u32) -> Result<Part> 
     let (mut batches, mut bars) = (Vec::new(), Vec::new());
     for batch in BATCHES {
         let measured = bench.measure_batch(&args, batch, rounds)?;
-        let flows = measured.rows(|flow| [to_holdfast(&measured, flow), to_bullmq(&measured, flow)]);
         let how = if batch == 1 { "one order at a time".into() } else { format!("batches of {batch}") };
         println!("\nplace → claim → complete, {how}: median of {rounds} rounds");
-        let rows = args.flows.iter().zip(&flows).map(|(flow, row)| row.cells(flow.label()));
-        println!("{}", table(&header("flow", &["÷ Holdfast's", "× BullMQ's"]), rows));
-        measured.print_stolen();
+        let ratios = |flow| [to_holdfast(&measured, flow), to_bullmq(&measured, flow)];
+        let flows = measured.print("flow", Flow::label, ["÷ Holdfast's", "× BullMQ's"], ratios);
         bars.extend(bars_of(&measured, &how));
-        batches.push(BatchResult { batch, flows });
+        batches.push(json!({ "batch": batch, "flows": flows }));
     }
     if let Some(reason) = &skipped {
         println!("(not measured: BullMQ, and Holdfast from Node: {reason})");
     }
-    Part::new(LifeResult { batches, skipped }, bars)
+    Part::new(json!({ "batches": batches, "skipped": skipped }), bars)
 }
 
 /// The program on Node, where a flow needs it; where it cannot be had those flows are left out, and why.
@@ -102,7 +84,6 @@ fn start_node(args: &mut LifeArgs) -> (Option<Node>, Option<String>) {
     }
 }
 
-/// The server and its clients.
 struct Bench {
     subject: Subject,
     scripts: Scripts,
@@ -164,18 +145,15 @@ fn to_bullmq(rounds: &Rounds<Flow>, flow: Flow) -> Option<Summary> {
 
 /// The bars, where what they compare was measured.
 fn bars_of(rounds: &Rounds<Flow>, how: &str) -> Vec<Bar> {
-    let bar =
-        |work: &str, least, ratio: Option<Summary>| Some(Bar::at_least(&format!("{work}, {how}"), least, &ratio?));
-    let bullmq = |flow, client: &str| {
-        let work = format!("orders/s, Holdfast against BullMQ, {client}");
-        bar(&work, BULLMQ_RATIO_BAR, to_bullmq(rounds, flow))
-    };
+    let bullmq = "orders/s, Holdfast against BullMQ";
     let bars = [
-        bar("a life's server CPU, Lua against Holdfast", LUA_RATIO_BAR, to_holdfast(rounds, Flow::Lua)),
-        bullmq(Flow::HoldfastNode, "both from Node"),
-        bullmq(Flow::Holdfast, "Holdfast's client not on Node"),
+        ("a life's server CPU, Lua against Holdfast".into(), LUA_RATIO_BAR, to_holdfast(rounds, Flow::Lua)),
+        (format!("{bullmq}, both from Node"), BULLMQ_RATIO_BAR, to_bullmq(rounds, Flow::HoldfastNode)),
+        (format!("{bullmq}, Holdfast's client not on Node"), BULLMQ_RATIO_BAR, to_bullmq(rounds, Flow::Holdfast)),
     ];
-    bars.into_iter().flatten().collect()
+    let bar =
+        |(work, least, ratio): (String, f64, Option<Summary>)| Some(ratio?.at_least(&format!("{work}, {how}"), least));
+    bars.into_iter().filter_map(bar).collect()
 }
 
 #[cfg(test)]
@@ -210,10 +188,5 @@ mod tests {
         let seen: Vec<_> = bars.iter().map(|bar| (bar.measured.as_str(), bar.reached)).collect();
         assert_eq!(seen, [("4.75 × (± 0 %)", false), ("20.00 × (± 0 %)", true), ("40.00 × (± 0 %)", true)]);
         assert_eq!(to_holdfast(&rounds, Flow::Bullmq).expect("both measured").median, 30.0);
-    }
-
-    #[test]
-    fn what_was_not_measured_has_no_bar() {
-        assert!(bars_of(&rounds(&[(Flow::Holdfast, 4.0, 1.0)]), "batches of 64").is_empty());
     }
 }
