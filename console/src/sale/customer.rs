@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
 
 use super::plan::{Customer, Habit};
-use super::shop::{Basket, Refusal, Shop};
+use super::shop::{Refusal, Shop};
 
 /// Mean times, as parts of the window: until a cart is ordered, until a doubt becomes a cancellation, until a customer
 /// looks in again at a shop that was sold out.
@@ -72,7 +72,7 @@ impl Visit {
     }
 
     async fn buy_as(&mut self, order: String) -> Result<String, Refusal> {
-        while let Err(refusal) = self.shop.place(&order, &self.customer, Basket::Unit).await {
+        while let Err(refusal) = self.shop.place(&order, &self.customer, None).await {
             self.come_back_after(refusal).await?;
         }
         Ok(order)
@@ -81,13 +81,13 @@ impl Visit {
     /// Waits for the next try after a refusal, or gives up and hands the refusal back.
     async fn come_back_after(&mut self, refusal: Refusal) -> Result<(), Refusal> {
         let schedule = self.shop.schedule;
-        if refusal.is("NOTOPEN") {
+        if refusal == "NOTOPEN" {
             let at = schedule.opens + self.some_time(BACK_AT_OPENING);
             self.shop.until(at.max(self.shop.elapsed())).await;
             return Ok(());
         }
         let later = self.shop.elapsed() + self.some_time(LOOKS_IN_AGAIN);
-        if refusal.is("OUTOFSTOCK") && self.customer.patient && later < schedule.closes {
+        if refusal == "OUTOFSTOCK" && self.customer.patient && later < schedule.closes {
             self.shop.until(later).await;
             return Ok(());
         }
@@ -102,14 +102,14 @@ impl Visit {
 
     async fn send_twice(&mut self) {
         let order = self.order(1);
-        let click = || self.shop.place(&order, &self.customer, Basket::Unit);
+        let click = || self.shop.place(&order, &self.customer, None);
         // Both are on their way at once, as a doubled click sends them.
         let (first, second) = tokio::join!(click(), click());
         if let (Err(refusal), Err(_)) = (first, second)
             && self.come_back_after(refusal).await.is_ok()
             && self.buy().await.is_ok()
         {
-            let _ = self.shop.place(&order, &self.customer, Basket::Unit).await;
+            let _ = self.shop.place(&order, &self.customer, None).await;
         }
     }
 
@@ -122,7 +122,7 @@ impl Visit {
     async fn want_another(&mut self) {
         if self.buy().await.is_ok() {
             // Must be refused: the store's limit is one a customer. The ledger finds out if it is not.
-            let _ = self.shop.place(&self.order(2), &self.customer, Basket::Unit).await;
+            let _ = self.shop.place(&self.order(2), &self.customer, None).await;
         }
     }
 
@@ -144,7 +144,7 @@ impl Visit {
             let at_most = self.shop.schedule.cart_ttl().mul_f64(THINKS_AT_MOST_OF_TTL);
             let thinks = self.some_time(THINKS).min(at_most);
             tokio::time::sleep(thinks).await;
-            let _ = self.shop.place(&self.order(1), &self.customer, Basket::Cart(&self.hold())).await;
+            let _ = self.shop.place(&self.order(1), &self.customer, Some(&self.hold())).await;
         }
     }
 
@@ -161,8 +161,8 @@ impl Visit {
         self.shop.ledger().counts.carts_left += 1;
         tokio::time::sleep(self.shop.schedule.cart_ttl().mul_f64(1.0 + LATE_BY_OF_TTL)).await;
         let order = self.order(1);
-        match self.shop.place(&order, &self.customer, Basket::Cart(&self.hold())).await {
-            Err(refusal) if refusal.is("EXPIRED") => drop(self.buy_as(self.order(2)).await),
+        match self.shop.place(&order, &self.customer, Some(&self.hold())).await {
+            Err(refusal) if refusal == "EXPIRED" => drop(self.buy_as(self.order(2)).await),
             Err(_) => {}
             Ok(()) => {
                 self.shop.ledger().complaints.add(format!("order {order} was placed from a cart that had expired"))

@@ -53,8 +53,8 @@ impl Doors {
     pub async fn new(shop: &Arc<Shop>, planned: Vec<Customer>, view: View) -> Result<Doors> {
         Ok(Doors {
             shop: Arc::clone(shop),
-            connection: shop.own_connection().await?,
-            shopkeeper: Shopkeeper::new(shop).await?,
+            connection: shop.connection(Duration::ZERO).await?,
+            shopkeeper: Shopkeeper::default(),
             next_number: planned.len() as u64 + 1,
             planned: planned.into_iter(),
             visits: JoinSet::new(),
@@ -97,7 +97,7 @@ impl Doors {
 
     async fn look_around(&mut self) -> Result<()> {
         self.ask().await?;
-        self.shopkeeper.look(&self.now).await?;
+        self.shopkeeper.look(&self.shop, &mut self.connection, &self.now).await?;
         while self.visits.try_join_next().is_some() {}
         while self.late_visits.try_join_next().is_some() {}
         for _ in 0..self.more_wanted() {

@@ -17,12 +17,14 @@ const LATENCY_DIGITS: u8 = 3;
 #[derive(Debug)]
 pub struct Latency(Histogram<u64>);
 
-impl Latency {
-    fn new() -> Latency {
+impl Default for Latency {
+    fn default() -> Latency {
         let histogram = Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, LATENCY_DIGITS);
         Latency(histogram.expect("bounds that are in order"))
     }
+}
 
+impl Latency {
     /// Records a time.
     pub fn record(&mut self, time: Duration) {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(LATENCY_MAX_MICROS));
@@ -30,17 +32,15 @@ impl Latency {
 
     /// The time that this share of all (0.5, 0.99) did not take longer than; a dash when there is none yet.
     pub fn at(&self, share: f64) -> String {
-        match self.0.is_empty() {
-            true => "–".to_string(),
-            false => measured(Duration::from_micros(self.0.value_at_quantile(share))),
-        }
+        let time = || measured(Duration::from_micros(self.0.value_at_quantile(share)));
+        if self.0.is_empty() { "–".to_string() } else { time() }
     }
 }
 
 /// What clients know of an order.
 #[derive(Debug)]
-struct Order {
-    customer: u64,
+pub struct Order {
+    pub customer: u64,
     sent: Instant,
     /// The first acknowledgement of ORDER.PLACE: the id of its entry in the stream.
     entry: Option<String>,
@@ -48,8 +48,8 @@ struct Order {
     unanswered: bool,
     /// A worker has had it in hand.
     taken: bool,
-    /// It was dead at some time.
-    died: bool,
+    /// It was dead at some time: its customer pays in another way since.
+    pub died: bool,
     state: State,
 }
 
@@ -70,6 +70,14 @@ enum State {
 impl Order {
     fn has_ended(&self) -> bool {
         matches!(self.state, State::Cancelled | State::Completed(_))
+    }
+
+    /// The id of the entry that it was completed with, as the worker heard.
+    pub fn completed_as(&self) -> Option<&str> {
+        match &self.state {
+            State::Completed(entry) => Some(entry),
+            _ => None,
+        }
     }
 
     /// Changes the state, and counts it.
@@ -137,7 +145,7 @@ pub struct Counts {
 }
 
 /// The ledger.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ledger {
     orders: HashMap<String, Order>,
     pub counts: Counts,
@@ -148,17 +156,6 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger.
-    pub fn new() -> Ledger {
-        Ledger {
-            orders: HashMap::new(),
-            counts: Counts::default(),
-            complaints: Complaints::default(),
-            placing: Latency::new(),
-            fulfilling: Latency::new(),
-        }
-    }
-
     /// Enters that a customer sends an order, for the first time or again.
     pub fn sent(&mut self, order: &str, customer: u64) {
         let sent = Instant::now();
@@ -237,11 +234,6 @@ impl Ledger {
         }
     }
 
-    /// Whether an order was dead at some time: its customer pays in another way since.
-    pub fn has_died(&self, id: &str) -> bool {
-        self.orders.get(id).is_some_and(|order| order.died)
-    }
-
     /// Enters that the server cancelled an order.
     pub fn cancelled(&mut self, id: &str) {
         match self.orders.get_mut(id) {
@@ -259,7 +251,7 @@ impl Ledger {
                 self.fulfilling.record(took);
             }
             order => {
-                let was_completed = order.is_some_and(|order| matches!(order.state, State::Completed(_)));
+                let was_completed = order.is_some_and(|order| order.completed_as().is_some());
                 self.counts.doubled += u64::from(was_completed);
                 self.complaints.add(format!("order {id} was completed, and had ended before or never been sent"));
             }
@@ -271,21 +263,13 @@ impl Ledger {
         self.counts.placed.saturating_sub(self.counts.completed + self.counts.cancelled + self.counts.dead)
     }
 
-    /// The id of the entry that this order was completed with, as the worker heard.
-    pub fn completed_as(&self, id: &str) -> Option<&String> {
-        match &self.orders.get(id)?.state {
-            State::Completed(entry) => Some(entry),
-            _ => None,
-        }
-    }
-
-    /// The customer who sent this order.
-    pub fn customer_of(&self, id: &str) -> Option<u64> {
-        self.orders.get(id).map(|order| order.customer)
+    /// What is known of an order.
+    pub fn order(&self, id: &str) -> Option<&Order> {
+        self.orders.get(id)
     }
 
     fn all_completed(&self) -> impl Iterator<Item = (&String, &Order)> {
-        self.orders.iter().filter(|(_, order)| matches!(order.state, State::Completed(_)))
+        self.orders.iter().filter(|(_, order)| order.completed_as().is_some())
     }
 
     /// An order that was completed, to show what became of one.
@@ -314,11 +298,16 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    fn placed(order: &str) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.sent(order, 1);
+        ledger.placed(order, "5-0");
+        ledger
+    }
+
     #[test]
     fn a_second_yes_must_be_the_first() {
-        let mut ledger = Ledger::new();
-        ledger.sent("o-1", 1);
-        ledger.placed("o-1", "5-0");
+        let mut ledger = placed("o-1");
         ledger.sent("o-1", 1);
         ledger.placed("o-1", "5-0");
         assert_eq!((ledger.counts.placed, ledger.counts.same_reply, ledger.complaints.count), (1, 1, 0));
@@ -329,9 +318,7 @@ mod tests {
 
     #[test]
     fn an_order_ends_once() {
-        let mut ledger = Ledger::new();
-        ledger.sent("o-1", 1);
-        ledger.placed("o-1", "5-0");
+        let mut ledger = placed("o-1");
         ledger.cancelled("o-1");
         ledger.completed("o-1", "6-0");
         assert_eq!((ledger.counts.cancelled, ledger.counts.completed, ledger.complaints.count), (1, 0, 1));
@@ -341,20 +328,18 @@ mod tests {
         ledger.completed("o-2", "8-0");
         ledger.completed("o-2", "9-0");
         assert_eq!((ledger.counts.completed, ledger.counts.doubled), (1, 1));
-        assert_eq!(ledger.completed_as("o-2"), Some(&"8-0".to_string()));
+        assert_eq!(ledger.order("o-2").and_then(Order::completed_as), Some("8-0"));
     }
 
     #[test]
     fn a_dead_order_waits_for_the_shopkeeper_and_may_be_worked_on_again() {
-        let mut ledger = Ledger::new();
-        ledger.sent("o-1", 1);
-        ledger.placed("o-1", "5-0");
+        let mut ledger = placed("o-1");
         ledger.died("o-1");
         ledger.died("o-1");
         assert_eq!((ledger.counts.dead, ledger.open(), ledger.lost_and_invented()), (1, 0, (0, 0)));
         ledger.taken("o-1", None);
         assert_eq!((ledger.counts.dead, ledger.open(), ledger.lost_and_invented()), (0, 1, (1, 0)));
-        assert!(ledger.has_died("o-1"));
+        assert!(ledger.order("o-1").is_some_and(|order| order.died));
         ledger.completed("o-1", "6-0");
         ledger.died("o-1");
         assert_eq!((ledger.counts.dead, ledger.counts.completed, ledger.open()), (0, 1, 0));
@@ -362,7 +347,7 @@ mod tests {
 
     #[test]
     fn the_longest_wait_is_until_the_first_worker() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         for (order, seconds) in [("o-1", 1), ("o-2", 3), ("o-2", 9), ("o-3", 2)] {
             ledger.sent(order, 1);
             ledger.taken(order, Some(Duration::from_secs(seconds)));
@@ -372,7 +357,7 @@ mod tests {
 
     #[test]
     fn finds_what_was_lost_invented_or_given_twice() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         for (order, customer) in [("o-1", 1), ("o-2", 1), ("o-3", 2), ("o-4", 3)] {
             ledger.sent(order, customer);
         }

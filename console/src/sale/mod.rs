@@ -120,7 +120,7 @@ pub fn run(args: SaleArgs) -> Result<()> {
         let mut connection = connect(&target.url)?;
         store::make_way(&mut connection, &args.store, args.force)?;
         let payments = Payments::new(seed, args.payment_failures, &plan);
-        let shop = Shop::connect(&target.url, &args.store, schedule, seed, payments).await?;
+        let shop = Arc::new(Shop::connect(&target.url, &args.store, schedule, seed, payments).await?);
         open(&mut connection, &shop, args.units)?;
         sell(&shop, &args, plan).await?;
         // The server may have gone and come back meanwhile, and the first connection with it.

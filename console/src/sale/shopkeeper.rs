@@ -1,7 +1,6 @@
 //! The shopkeeper: reads the dead letters, calls their customers, and queues again what is paid in another way.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
@@ -18,49 +17,38 @@ const CALLS_AT: f64 = 0.5;
 const PAYS_OTHERWISE: i64 = 2;
 
 /// The shopkeeper.
+#[derive(Debug, Default)]
 pub struct Shopkeeper {
-    shop: Arc<Shop>,
-    connection: ConnectionManager,
     /// Dead letters at the last look.
     dead: i64,
     has_called: bool,
 }
 
 impl Shopkeeper {
-    /// Somebody who keeps this shop. Fails when the server cannot be reached.
-    pub async fn new(shop: &Arc<Shop>) -> Result<Shopkeeper> {
-        let connection = shop.own_connection().await?;
-        Ok(Shopkeeper { shop: Arc::clone(shop), connection, dead: 0, has_called: false })
-    }
-
     /// Looks after the dead letters, as the shop is now. Fails when the server can no longer be asked.
-    pub async fn look(&mut self, now: &Fields) -> Result<()> {
-        let (dead, left, elapsed) = (now.count("dead-letters"), now.count("available"), self.shop.elapsed());
-        let is_closed = elapsed >= self.shop.schedule.closes;
+    pub async fn look(&mut self, shop: &Shop, connection: &mut ConnectionManager, now: &Fields) -> Result<()> {
+        let (dead, left, elapsed) = (now.count("dead-letters"), now.count("available"), shop.elapsed());
+        let is_closed = elapsed >= shop.schedule.closes;
         if dead > 0 && (dead != self.dead || is_closed) {
-            read_dead(&self.shop, &mut self.connection).await?;
+            read_dead(shop, connection).await?;
         }
         self.dead = dead;
         if is_closed && dead > 0 && left > 0 {
             // Nobody else can order any more: what came back late is sold to those who still want one.
-            self.redrive(None, left).await?;
-        } else if dead > 0 && !self.has_called && elapsed >= self.shop.schedule.at(CALLS_AT) {
+            redrive(shop, connection, None, left).await?;
+        } else if dead > 0 && !self.has_called && elapsed >= shop.schedule.at(CALLS_AT) {
             self.has_called = true;
-            self.redrive(Some(DECLINED_PATTERN), (dead / PAYS_OTHERWISE).max(1)).await?;
+            redrive(shop, connection, Some(DECLINED_PATTERN), (dead / PAYS_OTHERWISE).max(1)).await?;
         }
         Ok(())
     }
+}
 
-    async fn redrive(&mut self, reason: Option<&str>, count: i64) -> Result<()> {
-        let mut command = cmd("ORDER.REDRIVE");
-        command.arg(&self.shop.name).arg("ALL");
-        if let Some(reason) = reason {
-            command.arg("REASON").arg(reason);
-        }
-        command.arg("COUNT").arg(count);
-        // Sent again after a lost reply it may queue more: each takes its unit, so there is never one too many.
-        self.shop.send::<u64>(&mut self.connection, &command).await.map(drop).context("ORDER.REDRIVE")
-    }
+async fn redrive(shop: &Shop, connection: &mut ConnectionManager, reason: Option<&str>, count: i64) -> Result<()> {
+    let mut command = cmd("ORDER.REDRIVE");
+    command.arg(&shop.name).arg("ALL").arg(reason.map(|reason| ("REASON", reason))).arg("COUNT").arg(count);
+    // Sent again after a lost reply it may queue more: each takes its unit, so there is never one too many.
+    shop.send::<u64>(connection, &command).await.map(drop).context("ORDER.REDRIVE")
 }
 
 /// Reads the dead letters into the ledger: an order can die with its worker, and then nobody else knows.

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use anyhow::{Result, bail};
 use holdfast_lab::{Server, cleanup};
+use textwrap::WordSplitter;
 
 use super::ledger::{Latency, Ledger};
 use super::shop::Shop;
@@ -28,9 +29,10 @@ pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
         counted!("lost {}, doubled {}", lost, doubled)
     );
     println!("\n  {}\n", paint.strong(headline));
+    let wrapping = textwrap::Options::new(TEXT_WIDTH).word_splitter(WordSplitter::NoHyphenation);
     let rows = [customer_rows(&ledger), work_rows(&ledger, verdict), time_rows(&ledger, shop.seed)];
     for (label, text) in rows.iter().flatten() {
-        for (nth, line) in wrapped(text, TEXT_WIDTH).iter().enumerate() {
+        for (nth, line) in textwrap::wrap(text, &wrapping).iter().enumerate() {
             println!("  {}{line}", paint.quiet(format!("{:<LABEL_WIDTH$}", if nth == 0 { label } else { "" })));
         }
     }
@@ -93,10 +95,7 @@ fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
 /// Dead letters by reason.
 fn dead_letters(verdict: &Verdict) -> String {
     let reasons = verdict.dead.iter().map(|(reason, count)| format!("{} {reason}", grouped(*count)));
-    match verdict.dead.is_empty() {
-        true => "none left".to_string(),
-        false => reasons.collect::<Vec<_>>().join(", "),
-    }
+    if verdict.dead.is_empty() { "none left".to_string() } else { reasons.collect::<Vec<_>>().join(", ") }
 }
 
 /// How long it all took.
@@ -122,23 +121,6 @@ fn agreements(ledger: &Ledger, verdict: &Verdict) -> [String; 3] {
         counted!("customers with more than one unit: {}", greedy),
         counted!("the clients' own ledger agrees: {} orders, none lost, none doubled", ledger.counts.placed),
     ]
-}
-
-/// A text in lines of at most `width` characters, broken between words.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("one at least");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.chars().count() + 1 + word.chars().count() <= width {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_string());
-        }
-    }
-    lines
 }
 
 /// Keeps our own server, and the page to watch it, up until Enter or Ctrl-C, where somebody sits at a terminal. Fails
@@ -176,13 +158,6 @@ pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_lines_break_between_words() {
-        assert_eq!(wrapped("placed → completed", 8), ["placed →", "completed"]);
-        assert_eq!(wrapped("CLOSED 58, LIMIT 412", 80), ["CLOSED 58, LIMIT 412"]);
-        assert_eq!(wrapped("", 8), [""]);
-    }
 
     #[test]
     fn dead_letters_are_counted_by_reason() {

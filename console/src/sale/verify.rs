@@ -1,12 +1,13 @@
 //! After the sale: do the server, its audit and the clients' ledger agree?
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::streams::{StreamId, StreamRangeReply};
 use redis::{Connection, cmd};
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Order};
 use super::shop::{SKU, Shop, customer_id};
 use super::shopkeeper;
 use super::source;
@@ -87,7 +88,7 @@ pub async fn verify(shop: &Shop, connection: &mut Connection, units: i64) -> Res
     let mut verdict = Verdict::default();
     let completed = Completed::read(shop, connection)?;
     check_stock(shop, connection, units, &mut verdict.findings)?;
-    verdict.dead = shopkeeper::read_dead(shop, &mut shop.own_connection().await?).await?;
+    verdict.dead = shopkeeper::read_dead(shop, &mut shop.connection(Duration::ZERO).await?).await?;
     verdict.info = check::info(connection, &shop.name)?;
     let ledger = shop.ledger();
     check_info(&ledger, &mut verdict);
@@ -131,8 +132,9 @@ fn compare_with_ledger(ledger: &Ledger, completed: &Completed, verdict: &mut Ver
     verdict.sold = completed.units;
     verdict.findings.0.extend(completed.oddities.iter().cloned());
     let is_strange = |(order, (customer, entry)): &(&String, &(String, String))| {
-        ledger.completed_as(order) != Some(entry)
-            || ledger.customer_of(order).map(customer_id).as_ref() != Some(customer)
+        let known = ledger.order(order);
+        known.and_then(Order::completed_as) != Some(entry)
+            || known.map(|known| customer_id(known.customer)).as_ref() != Some(customer)
     };
     let strangers = completed.orders.iter().filter(is_strange).count() as i64;
     verdict.findings.expect("orders in the stream that no worker completed so", strangers, 0);
@@ -167,7 +169,7 @@ mod tests {
     }
 
     fn ledger(orders: &[(&str, u64)]) -> Ledger {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         for &(order, customer) in orders {
             ledger.sent(order, customer);
             ledger.placed(order, order);
@@ -177,21 +179,12 @@ mod tests {
     }
 
     #[test]
-    fn agreement_is_silent() {
-        let mut completed = Completed::default();
-        completed.add(&entry("o-1", "c-1", r#"[["sneaker",1]]"#));
-        let ledger = ledger(&[("o-1", 1)]);
-        let mut verdict = Verdict::default();
-        compare_with_ledger(&ledger, &completed, &mut verdict);
-        check_ledger(&ledger, 1, &mut verdict);
-        assert_eq!(verdict.findings.0, Vec::<String>::new());
-        assert_eq!(verdict.sold, 1);
-    }
-
-    #[test]
     fn a_sale_too_many_is_found() {
         let mut completed = Completed::default();
         completed.add(&entry("o-1", "c-1", r#"[["sneaker",1]]"#));
+        let mut verdict = Verdict::default();
+        compare_with_ledger(&ledger(&[("o-1", 1)]), &completed, &mut verdict);
+        assert_eq!((verdict.sold, verdict.findings.0.len()), (1, 0), "agreement is silent");
         completed.add(&entry("o-2", "c-1", r#"[["sneaker",1]]"#));
         completed.add(&entry("o-2", "c-1", "not items"));
         let mut verdict = Verdict::default();

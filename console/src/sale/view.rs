@@ -205,13 +205,8 @@ fn latency(label: &str, latency: &Latency) -> String {
 
 /// Refusals by code, in one line.
 pub fn refusals(counts: &Counts, gap: &str) -> String {
-    match counts.refused.is_empty() {
-        true => "none".to_string(),
-        false => {
-            let each = counts.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
-            each.collect::<Vec<_>>().join(gap)
-        }
-    }
+    let each = counts.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
+    if counts.refused.is_empty() { "none".to_string() } else { each.collect::<Vec<_>>().join(gap) }
 }
 
 #[cfg(test)]
@@ -250,11 +245,6 @@ mod tests {
         }
         assert_eq!(view.rates(), (100, 50));
         assert_eq!(view.placed_over_time.iter().sum::<u64>(), 900);
-    }
-
-    #[test]
-    fn orders_that_have_not_ended_wait() {
-        assert_eq!(waiting(&info(&[("queued", 5), ("in-work", 3), ("retrying", 2), ("dead-letters", 1)])), 10);
     }
 
     #[test]

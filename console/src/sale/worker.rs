@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::behaviour::{Behaviour, Leaving};
 use super::payments::Failure;
 use super::shop::{self, Shop};
-use super::source::{Completed, Lost, Source, Work};
+use super::source::{Lost, Source, Work};
 
 /// After a failed call (a failover) a worker tries again so much later.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -45,19 +45,19 @@ pub struct Worker {
 impl Worker {
     /// A worker who starts to work. `random_stream` separates one worker's random numbers from another's.
     pub fn new(
-        shop: &Arc<Shop>,
         source: Source,
         behaviour: Behaviour,
         mean: Duration,
         random_stream: u64,
         done: watch::Receiver<bool>,
     ) -> Worker {
+        let random = StdRng::seed_from_u64(source.shop.seed ^ random_stream.rotate_left(48));
         Worker {
-            shop: Arc::clone(shop),
+            shop: Arc::clone(&source.shop),
             source,
             behaviour,
             mean: mean.mul_f64(behaviour.pace),
-            random: StdRng::seed_from_u64(shop.seed ^ random_stream.rotate_left(48)),
+            random,
             hand: VecDeque::new(),
             taken: 0,
             dozes_next: behaviour.dozes_every,
@@ -118,13 +118,8 @@ impl Worker {
 
     /// Gives back what is in hand, uncounted as attempts. Where that fails, the leases end in a moment.
     async fn give_back(&mut self) -> u64 {
-        match self.source.leave().await {
-            Ok(orders) => orders,
-            Err(error) => {
-                note_failure(&self.shop, "leaving", &error);
-                0
-            }
-        }
+        let given_back = self.source.leave().await;
+        given_back.inspect_err(|error| note_failure(&self.shop, "leaving", error)).unwrap_or(0)
     }
 
     /// Takes the payment of the first order in hand, packs it and completes it.
@@ -133,7 +128,7 @@ impl Worker {
         let Some(work) = self.hand.front().cloned() else { return };
         match self.source.is_wanted(&work).await {
             Ok(true) => {}
-            Ok(false) => return self.drop_first(),
+            Ok(false) => return drop(self.hand.pop_front()),
             Err(error) => return self.wait_after("looking at an order", &error).await,
         }
         let time = self.packing_time();
@@ -159,10 +154,10 @@ impl Worker {
 
     fn payment(&self, work: &Work) -> Result<(), Failure> {
         let ledger = self.shop.ledger();
-        match ledger.customer_of(&work.order) {
+        match ledger.order(&work.order) {
             // Not cash, at the counter; and a customer whom the shopkeeper has called pays in another way.
-            Some(customer) if work.token.is_some() && !ledger.has_died(&work.order) => {
-                self.shop.payments.attempt(customer, &work.order, work.attempt)
+            Some(order) if work.token.is_some() && !order.died => {
+                self.shop.payments.attempt(order.customer, &work.order, work.attempt)
             }
             _ => Ok(()),
         }
@@ -224,10 +219,6 @@ impl Worker {
         }
     }
 
-    fn drop_first(&mut self) {
-        self.hand.pop_front();
-    }
-
     /// Whether an order is still in hand: its lease may have been refused meanwhile.
     fn has(&self, work: &Work) -> bool {
         self.hand.front().is_some_and(|held| held.order == work.order && held.token == work.token)
@@ -237,9 +228,12 @@ impl Worker {
     async fn complete(&mut self, work: &Work) {
         while self.has(work) {
             match self.source.complete(work).await {
-                Ok(Completed { entry, next }) => {
-                    self.drop_first();
-                    self.enter_completed(work, &entry);
+                Ok((entry, next)) => {
+                    self.hand.pop_front();
+                    let mut ledger = self.shop.ledger();
+                    ledger.completed(&work.order, &entry);
+                    ledger.counts.handed_over += u64::from(work.token.is_none());
+                    drop(ledger);
                     next.into_iter().for_each(|next| self.receive(next));
                 }
                 Err(error) => self.after_refusal("ORDER.COMPLETE", work, &error).await,
@@ -247,17 +241,11 @@ impl Worker {
         }
     }
 
-    fn enter_completed(&self, work: &Work, entry: &str) {
-        let mut ledger = self.shop.ledger();
-        ledger.completed(&work.order, entry);
-        ledger.counts.handed_over += u64::from(work.token.is_none());
-    }
-
     async fn fail(&mut self, work: &Work, reason: &str, fatal: bool) {
         while self.has(work) {
             match self.source.fail(work, reason, fatal).await {
                 Ok(is_dead) => {
-                    self.drop_first();
+                    self.hand.pop_front();
                     if is_dead {
                         self.shop.ledger().died(&work.order);
                     }
@@ -269,11 +257,11 @@ impl Worker {
 
     async fn after_refusal(&mut self, command: &str, work: &Work, error: &RedisError) {
         if let Some(lost) = Lost::of(error) {
-            self.drop_first();
+            self.hand.pop_front();
             return note_lost(&self.shop, lost);
         }
         if !shop::may_pass(error) {
-            self.drop_first();
+            self.hand.pop_front();
         }
         self.wait_after(&format!("{command}, order {}", work.order), error).await;
     }
