@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use holdfast_lab::{Options, Server};
 
-/// The file name of the built module.
 const MODULE_FILE: &str = "libholdfast.so";
 
 /// Which server a subcommand works on.

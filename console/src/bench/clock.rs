@@ -16,7 +16,6 @@ pub fn now() -> (u64, u64) {
     (us / 1000, us % 1000)
 }
 
-/// Sleeps until the clock shows `unix_ms`.
 pub fn sleep_until(unix_ms: u64) {
     std::thread::sleep(Duration::from_millis(unix_ms.saturating_sub(now().0)));
 }

@@ -48,7 +48,6 @@ impl CpuTime {
         Ok(CpuTime { main_ns, process_ns, waited_ns })
     }
 
-    /// What was used between `earlier` and this.
     pub fn since(&self, earlier: CpuTime) -> CpuTime {
         CpuTime {
             main_ns: self.main_ns - earlier.main_ns,

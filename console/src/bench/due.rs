@@ -35,7 +35,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// Later than this they do not come back at all.
 const BACK_DEADLINE_MS: u64 = 120_000;
 
-/// What happened at the deadline.
 #[derive(Debug, Serialize)]
 struct DueResult {
     holds: u64,
@@ -47,14 +46,12 @@ struct DueResult {
     back: Back,
 }
 
-/// What was seen around the deadline.
 #[derive(Debug, Serialize)]
 struct Back {
     /// PING from just before the deadline until all units are back.
     ping: Waits,
     /// From the deadline until the first unit was seen to be back, milliseconds.
     first_back_ms: u64,
-    /// From the deadline until all units were back, milliseconds.
     all_back_ms: u64,
     /// CPU of the main thread a hold, microseconds, replies to INV.GET and PING included.
     cpu_us: f64,
@@ -162,7 +159,6 @@ fn print(result: &DueResult) {
     println!("{back}; {:.2} µs CPU a hold; {} ms stolen", result.back.cpu_us, result.back.stolen_ms);
 }
 
-/// The bars for what is due at once.
 fn bars(result: &DueResult) -> [Bar; 2] {
     let holds = grouped(result.holds);
     [

@@ -22,7 +22,6 @@ const STEPS: u64 = 10;
 const TRACK_SLOWEST: [&str; 2] = ["latency-tracking yes", "latency-tracking-info-percentiles 100"];
 const LATENCY_FIELD: &str = "latency_percentiles_usec_";
 
-/// One step of the growth.
 #[derive(Debug, Serialize)]
 struct Step {
     /// Orders at its end.
@@ -35,7 +34,6 @@ struct Step {
     slowest_us: f64,
     /// What a second client sending PING saw.
     ping: Waits,
-    /// How long the main thread waited for a core, milliseconds.
     waited_for_core_ms: f64,
     /// How long the hypervisor kept cores for others, milliseconds of one core.
     stolen_ms: u64,
@@ -82,7 +80,6 @@ fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<St
     })
 }
 
-/// The slowest command since CONFIG RESETSTAT, and its microseconds.
 fn slowest_command(subject: &mut Subject) -> Result<(String, f64)> {
     let stats = subject.info("latencystats")?;
     let slowest = stats.iter().filter_map(|(field, value)| parse_slowest(field, value));

@@ -13,12 +13,10 @@ use super::subject::{Subject, SubjectArgs};
 use super::workload::{Case, FILL_PIPELINE, ORDERS};
 use crate::text::{counted, grouped};
 
-/// Orders a second that are to be loaded.
 const LOAD_BAR_PER_S: f64 = 1_000_000.0;
 /// What the server logs when it has loaded an RDB, before the seconds it took.
 const LOADED_LINE: &str = "DB loaded from disk: ";
 
-/// Saving and loading one kind of data.
 #[derive(Debug, Serialize)]
 struct LoadResult {
     case: Case,

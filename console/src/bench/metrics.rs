@@ -18,7 +18,6 @@ const RATIO_BAR: f64 = 1.05;
 const OFF: u64 = 0;
 const USUAL_MS: u64 = 1_000;
 const OFTEN_MS: u64 = 1;
-/// More than any measurement takes.
 const SAMPLES_KEPT: u64 = 10_000_000;
 const METRICS_STREAM: &str = "{bench}:metrics";
 

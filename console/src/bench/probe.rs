@@ -18,21 +18,14 @@ use crate::text::{grouped, ms};
 const INTERVAL: Duration = Duration::from_millis(1);
 /// The longest wait that is recorded as it is, in microseconds: a minute.
 const MAX_US: u64 = 60_000_000;
-/// Digits that are kept of a wait.
 const PRECISION: u8 = 3;
 
-/// How long callers waited.
 #[derive(Debug, Serialize)]
 pub struct Waits {
-    /// Waits recorded.
     pub count: u64,
-    /// The middle wait, microseconds.
     pub p50_us: u64,
-    /// One in a hundred waited longer, microseconds.
     pub p99_us: u64,
-    /// One in a thousand waited longer, microseconds.
     pub p999_us: u64,
-    /// The longest wait, microseconds.
     pub max_us: u64,
 }
 
@@ -54,13 +47,11 @@ impl Waits {
         [what.to_string(), grouped(self.count)].into_iter().chain(us.map(ms)).collect()
     }
 
-    /// What stands above the columns of [`Waits::row`], `what` above the first.
     pub fn header(what: &str) -> [&str; 6] {
         [what, "count", "p50", "p99", "p99.9", "worst"]
     }
 }
 
-/// For waits in microseconds.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, MAX_US, PRECISION).expect("bounds that are in order")
 }

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 /// What a measurement came to.
 pub struct Part {
-    /// All of it, for the file.
     pub result: Value,
     /// The bars it was held against.
     pub bars: Vec<Bar>,
@@ -23,13 +22,9 @@ impl Part {
 /// One thing the module is to reach, and what was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bar {
-    /// The work that was done.
     pub work: String,
-    /// What is wanted.
     pub bar: String,
-    /// What was seen.
     pub measured: String,
-    /// Whether that is enough.
     pub reached: bool,
 }
 
@@ -43,7 +38,6 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Ta
     table
 }
 
-/// The final table: every bar that was measured.
 pub fn bars_table(bars: &[Bar]) -> Table {
     let rows = bars.iter().map(|bar| {
         let verdict = if bar.reached { "reached" } else { "not reached" };

@@ -27,14 +27,12 @@ const LATE_P99_BAR_US: u64 = 5_000;
 const AFTER_MS: RangeInclusive<u64> = 5..=500;
 /// From one failure to the next, in microseconds: one worker keeps up with as many retries.
 const PAUSE_US: RangeInclusive<u64> = 1_000..=9_000;
-/// Orders placed and claimed together.
 const BATCH: u64 = 100;
 /// FAILs in flight: few enough to be done within the millisecond they were meant for.
 const FAILS_A_MILLISECOND: usize = 64;
 /// A burst is due this long after it begins to be made: a fixed part and one for each order, for a slow machine.
 const LEAD_MS: u64 = 2_000;
 const LEAD_US_AN_ORDER: u64 = 100;
-/// Orders a worker claims at once in a burst.
 const CLAIM_COUNT: u64 = 1_000;
 /// Between two looks at the stream of retries.
 const POLL_INTERVAL: Duration = Duration::from_micros(200);
@@ -44,19 +42,16 @@ const PROBE_AHEAD_MS: u64 = 20;
 const BURST_DEADLINE_MS: u64 = 60_000;
 const RETRY_STREAM: &str = "{bench}:retry";
 
-/// What was measured.
 #[derive(Debug, Serialize)]
 struct RetryResult {
     /// From due until in the worker's hand.
     lateness: Waits,
-    /// Retries that were handed out before they were due.
     early: u64,
     burst: BurstResult,
     /// How long the hypervisor kept cores for others meanwhile, milliseconds of one core.
     stolen_ms: u64,
 }
 
-/// What became of many retries that were due in the same millisecond.
 #[derive(Debug, Serialize)]
 struct BurstResult {
     orders: u64,

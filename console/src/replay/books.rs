@@ -24,10 +24,10 @@ struct Bought {
     left: i64,
 }
 
-/// The books.
 #[derive(Debug)]
 pub struct Books {
-    movements: Vec<Movement>,
+    /// Every SKU's.
+    pub movements: Vec<Movement>,
     /// By customer and SKU, oldest purchase first.
     bought: HashMap<(String, usize), Vec<Bought>>,
 }
@@ -41,12 +41,6 @@ impl Books {
         Books { movements: vec![Movement::default(); skus], bought: HashMap::new() }
     }
 
-    /// Every SKU's movement.
-    pub fn movements(&self) -> &[Movement] {
-        &self.movements
-    }
-
-    /// Enters a delivery.
     pub fn receive(&mut self, sku: usize, units: i64) {
         self.movements[sku].received += units;
     }
@@ -96,8 +90,8 @@ mod tests {
         let (mut books, mut by_order) = (books(), ByOrder::new());
         assert_eq!(books.take_back("ann", 0, 4, &mut by_order), 0);
         assert_eq!(by_order, ByOrder::from([(1, vec![(0, 2)]), (0, vec![(0, 2)])]));
-        assert_eq!(books.movements()[0], Movement { received: 10, sold: 10, returned: 4 });
-        assert_eq!(books.movements()[0].on_hand(), 4);
+        assert_eq!(books.movements[0], Movement { received: 10, sold: 10, returned: 4 });
+        assert_eq!(books.movements[0].on_hand(), 4);
     }
 
     #[test]
@@ -107,6 +101,6 @@ mod tests {
         assert_eq!(never_sold("ann", 0, 9), 4);
         assert_eq!(never_sold("ann", 0, 1), 1);
         assert_eq!(never_sold("eve", 1, 1), 1);
-        assert_eq!(books.movements()[0].returned, 5);
+        assert_eq!(books.movements[0].returned, 5);
     }
 }

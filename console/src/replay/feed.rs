@@ -54,12 +54,12 @@ struct Order {
     items: Vec<(usize, i64)>,
 }
 
-/// What the next reply of the pipeline answers.
+/// What the next reply of the pipeline answers: a command about an order, and the units that it returns.
 #[derive(Debug)]
-enum Asked {
-    Place { order: usize },
-    Complete { order: usize },
-    Return { order: usize, units: i64 },
+struct Asked {
+    command: &'static str,
+    order: usize,
+    units: i64,
 }
 
 /// What an order carries as DATA.
@@ -161,10 +161,10 @@ impl<'a> Feed<'a> {
         let mut command = cmd("ORDER.PLACE");
         command.arg(self.store).arg(&order.id).arg(&order.customer).arg("DATA").arg(data);
         self.add_items(&mut command, &order.items);
-        self.ask(command, Asked::Place { order: at });
+        self.ask(command, Asked { command: "ORDER.PLACE", order: at, units: 0 });
         let mut command = cmd("ORDER.COMPLETE");
         command.arg(self.store).arg(&order.id);
-        self.ask(command, Asked::Complete { order: at });
+        self.ask(command, Asked { command: "ORDER.COMPLETE", order: at, units: 0 });
         self.lines_waiting += order.items.len();
         self.customers_waiting.insert(order.customer.clone());
         self.orders.push(order);
@@ -203,7 +203,7 @@ impl<'a> Feed<'a> {
         command.arg(self.store).arg(id).arg("REF").arg(format!("{}/{id}", invoice.id));
         self.add_items(&mut command, items);
         let units = items.iter().map(|(_, units)| units).sum();
-        self.ask(command, Asked::Return { order, units });
+        self.ask(command, Asked { command: "ORDER.RETURN", order, units });
         self.lines_waiting += items.len();
     }
 
@@ -241,23 +241,24 @@ impl<'a> Feed<'a> {
     }
 
     fn enter(&mut self, asked: &Asked, reply: RedisResult<Value>, refused: &mut HashSet<usize>) {
-        match (asked, reply) {
-            (Asked::Place { .. }, Ok(_)) => {}
-            (Asked::Place { order }, Err(error)) if self.stock_is_short && store::code(&error) == "OUTOFSTOCK" => {
-                refused.insert(*order);
+        let is_refused = refused.contains(&asked.order);
+        match (asked.command, reply) {
+            ("ORDER.PLACE", Ok(_)) => {}
+            ("ORDER.PLACE", Err(error)) if self.stock_is_short && store::code(&error) == "OUTOFSTOCK" => {
+                refused.insert(asked.order);
                 *self.counts.refused.entry(store::code(&error).to_string()).or_default() += 1;
             }
             // An order that was refused cannot be completed: that it is not there is what must come.
-            (Asked::Complete { order }, Err(error)) if refused.contains(order) && store::code(&error) == "NOORDER" => {}
-            (Asked::Complete { order }, Ok(_)) if !refused.contains(order) => self.enter_sale(*order),
-            (Asked::Return { units, .. }, Ok(Value::Int(put_back))) if put_back == *units => {
+            ("ORDER.COMPLETE", Err(error)) if is_refused && store::code(&error) == "NOORDER" => {}
+            ("ORDER.COMPLETE", Ok(_)) if !is_refused => self.enter_sale(asked.order),
+            ("ORDER.RETURN", Ok(Value::Int(put_back))) if put_back == asked.units => {
                 self.counts.returned_orders += 1;
-                self.counts.units_returned += units;
+                self.counts.units_returned += put_back;
             }
-            (asked, reply) => {
+            (command, reply) => {
                 let reply = reply.map_or_else(|error| error.to_string(), |value| store::plain(&value));
-                let complaint = format!("{} got: {reply}", self.describe(asked));
-                self.counts.complaints.add(complaint);
+                let id = &self.orders[asked.order].id;
+                self.counts.complaints.add(format!("{command} {} {id} got: {reply}", self.store));
             }
         }
     }
@@ -268,15 +269,6 @@ impl<'a> Feed<'a> {
         self.counts.orders += 1;
         self.counts.order_lines += order.items.len() as u64;
         self.counts.units_sold += order.items.iter().map(|(_, units)| units).sum::<i64>();
-    }
-
-    fn describe(&self, asked: &Asked) -> String {
-        let (command, order) = match asked {
-            Asked::Place { order } => ("ORDER.PLACE", order),
-            Asked::Complete { order } => ("ORDER.COMPLETE", order),
-            Asked::Return { order, .. } => ("ORDER.RETURN", order),
-        };
-        format!("{command} {} {}", self.store, self.orders[*order].id)
     }
 }
 

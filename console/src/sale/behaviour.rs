@@ -77,10 +77,6 @@ mod tests {
         assert!((1..=8).all(|job| behaviour(job, WORKERS_WHO_LEAVE).leaving == Leaving::Stays));
         let in_a_small_shop = Behaviour::of(1, 1, 0, 0.5);
         assert_eq!((in_a_small_shop.leaving, in_a_small_shop.leaves_after), (Leaving::Dies, 1));
-    }
-
-    #[test]
-    fn the_same_seed_gives_the_same_workers() {
         assert_eq!(Behaviour::of(7, 3, 1, 800.0), Behaviour::of(7, 3, 1, 800.0));
         assert_ne!(Behaviour::of(7, 3, 1, 800.0), Behaviour::of(8, 3, 1, 800.0));
     }

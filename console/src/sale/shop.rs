@@ -19,13 +19,11 @@ const SHARED_CONNECTIONS: usize = 4;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a command is sent again when connections are lost (a failover may take a while).
 const SEND_ATTEMPTS: u32 = 200;
-/// Between two attempts.
 const RESEND_INTERVAL: Duration = Duration::from_millis(100);
 /// Errors of a server that is loading, failing over or resharding: nothing was done, so ask again.
 const PASSING_CODES: [&str; 6] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
 /// Refusals that belong to a sale. Any other is a fault.
 const REFUSALS: [&str; 5] = ["NOTOPEN", "CLOSED", "OUTOFSTOCK", "LIMIT", "EXPIRED"];
-/// The one product on sale.
 pub const SKU: &str = "sneaker";
 
 /// What an order says that its customer collects.
@@ -34,7 +32,6 @@ pub const COLLECTS: &str = r#"{"collects":true}"#;
 /// Why the shop said no: one of the codes of a refusal, or `LOST` when it could not be asked at all.
 pub type Refusal = String;
 
-/// The shop.
 pub struct Shop {
     client: redis::Client,
     connections: Vec<ConnectionManager>,
@@ -58,7 +55,6 @@ impl Shop {
         Ok(Shop { client, connections, name, schedule, seed, payments, started, ledger })
     }
 
-    /// The clients' ledger.
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,7 +74,6 @@ impl Shop {
         manager(&self.client, wait).await
     }
 
-    /// The name of one of the store's streams.
     pub fn stream(&self, name: &str) -> String {
         store::stream(&self.name, name)
     }
@@ -185,7 +180,6 @@ impl Shop {
     }
 }
 
-/// The name of a customer.
 pub fn customer_id(number: u64) -> String {
     format!("c-{number}")
 }
@@ -210,7 +204,6 @@ fn refusal(ledger: &mut Ledger, error: &RedisError, command: &str) -> Refusal {
     code.to_string()
 }
 
-/// Gives all other tasks this many turns.
 async fn turns(count: u32) {
     for _ in 0..count {
         tokio::task::yield_now().await;

@@ -16,7 +16,6 @@ const CALLS_AT: f64 = 0.5;
 /// One in this many of them has another way to pay.
 const PAYS_OTHERWISE: i64 = 2;
 
-/// The shopkeeper.
 #[derive(Debug, Default)]
 pub struct Shopkeeper {
     /// Dead letters at the last look.

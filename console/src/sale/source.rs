@@ -11,21 +11,16 @@ use redis::{AsyncCommands, Cmd, Connection, ErrorKind, ParsingError, RedisError,
 use super::shop::{COLLECTS, Shop};
 use crate::store::{self, Fields};
 
-/// The consumer group the counters read with.
 const GROUP: &str = "counter";
-/// Orders a worker has in hand at a time.
 const ORDERS_AT_A_TIME: usize = 3;
-/// Entries a counter looks through at a time.
 const ENTRIES_AT_A_TIME: usize = 16;
 /// How long a worker waits for an order before asking again.
 const WAIT: Duration = Duration::from_secs(10);
-/// How long a counter does.
 const COUNTER_WAIT_MS: usize = 250;
 /// What workers and counters say of an order that is done.
 const PACKED: &str = r#"{"packed":true}"#;
 const HANDED_OVER: &str = r#"{"handed-over":"at the counter"}"#;
 
-/// An order in a worker's hands.
 #[derive(Clone, Debug)]
 pub struct Work {
     pub order: String,
@@ -56,7 +51,6 @@ impl Work {
 /// Why an order is no longer this worker's to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// The customer cancelled it.
     Cancelled,
     /// A worker and the counter had it at once, and the other one was first.
     InTwoHands,
@@ -87,7 +81,6 @@ pub struct Source {
     kind: Kind,
 }
 
-/// How orders come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// By ORDER.CLAIM, under the store's lease. While `is_open` a claim was sent and its reply not read: whatever is in

@@ -50,7 +50,6 @@ pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
 
 type Row = (&'static str, String);
 
-/// What customers did.
 fn customer_rows(ledger: &Ledger) -> Vec<Row> {
     let counts = &ledger.counts;
     let (placed, completed, cancelled, dead) = (counts.placed, counts.completed, counts.cancelled, counts.dead);
@@ -71,7 +70,6 @@ fn customer_rows(ledger: &Ledger) -> Vec<Row> {
     rows
 }
 
-/// What became of the work.
 fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
     let counts = &ledger.counts;
     let [retried, failed, expired, redriven] =
@@ -92,13 +90,11 @@ fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
     ]
 }
 
-/// Dead letters by reason.
 fn dead_letters(verdict: &Verdict) -> String {
     let reasons = verdict.dead.iter().map(|(reason, count)| format!("{} {reason}", grouped(*count)));
     if verdict.dead.is_empty() { "none left".to_string() } else { reasons.collect::<Vec<_>>().join(", ") }
 }
 
-/// How long it all took.
 fn time_rows(ledger: &Ledger, seed: u64) -> Vec<Row> {
     let counts = &ledger.counts;
     let percentiles = |latency: &Latency| format!("p50 {}, p99 {}", latency.at(0.5), latency.at(0.99));

@@ -14,10 +14,8 @@ use super::source;
 use crate::check::{self, Findings};
 use crate::store::{Fields, SkuCounts};
 
-/// Entries of a stream read at a time.
 const ENTRIES_PER_READ: usize = 1_000;
 
-/// What the checks found.
 #[derive(Debug, Default)]
 pub struct Verdict {
     /// Units in completed orders, as the store's own stream has them.
@@ -30,9 +28,7 @@ pub struct Verdict {
     pub doubled: u64,
     /// Dead letters, by what they died of.
     pub dead: BTreeMap<String, u64>,
-    /// The store's own counts.
     pub info: Fields,
-    /// What disagrees.
     pub findings: Findings,
 }
 

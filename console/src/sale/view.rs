@@ -10,9 +10,7 @@ use crate::text::{Paint, clock, counted, grouped};
 
 /// Cells of the bar of units, and of the line of placings over time.
 const WIDTH: usize = 60;
-/// Rates are over so long.
 const RATE_SPAN: Duration = Duration::from_secs(2);
-/// From nothing to the most.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Orders that have not ended: those that wait, those in work and those to be retried.
@@ -28,14 +26,12 @@ struct Moment {
     completed: u64,
 }
 
-/// The view.
 #[derive(Debug)]
 pub struct View {
     title: String,
     schedule: Schedule,
     units: i64,
     recent: VecDeque<Moment>,
-    /// Orders placed in each cell's time.
     placed_over_time: [u64; WIDTH],
     placed_before: u64,
 }
@@ -53,12 +49,10 @@ impl View {
         }
     }
 
-    /// What is on sale, in a line.
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// Records what was counted until now.
     pub fn record(&mut self, at: Duration, counts: &Counts) {
         self.placed_over_time[self.cell(at)] += counts.placed - self.placed_before;
         self.placed_before = counts.placed;
@@ -117,7 +111,6 @@ impl View {
         )
     }
 
-    /// The picture, on a terminal.
     pub fn picture(&self, at: Duration, now: &Fields, ledger: &Ledger) -> Vec<String> {
         let paint = Paint::for_stdout();
         let counts = &ledger.counts;
@@ -155,7 +148,6 @@ impl View {
         ]
     }
 
-    /// All units, by where they are.
     fn units_bar(&self, paint: Paint, now: &Fields, counts: &Counts) -> String {
         let completed = counts.completed as i64;
         let [done, in_orders, carts] = self.cells([completed, completed + waiting(now), completed + now.count("held")]);
@@ -203,7 +195,6 @@ fn latency(label: &str, latency: &Latency) -> String {
     format!("{label:<22}{:>8}{:>10}", latency.at(0.5), latency.at(0.99))
 }
 
-/// Refusals by code, in one line.
 pub fn refusals(counts: &Counts, gap: &str) -> String {
     let each = counts.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
     if counts.refused.is_empty() { "none".to_string() } else { each.collect::<Vec<_>>().join(gap) }

@@ -27,7 +27,6 @@ const RENEW_AFTER: u32 = 3;
 const FIRST_DOZE: f64 = 1.5;
 const DOZE: std::ops::Range<f64> = 0.7..1.6;
 
-/// A worker at work.
 pub struct Worker {
     shop: Arc<Shop>,
     source: Source,
@@ -36,7 +35,6 @@ pub struct Worker {
     mean: Duration,
     random: StdRng,
     hand: VecDeque<Work>,
-    /// Orders taken so far.
     taken: u64,
     dozes_next: u64,
     done: watch::Receiver<bool>,

@@ -24,7 +24,6 @@ const REPLACED_AFTER: f64 = 0.01;
 /// Separates the random numbers of the counters from those of the workers.
 const COUNTER_STREAM: u64 = 1 << 40;
 
-/// The workers and the counters.
 pub struct Workers {
     done: watch::Sender<bool>,
     tasks: JoinSet<Leaving>,

@@ -16,7 +16,6 @@ use crate::store::Fields;
 /// Where a store keeps its last 100,000 completed orders and remembers each for a day, the script does so too.
 const HISTORY: u64 = 100_000;
 const KEEP_MS: u64 = 86_400_000;
-/// XREADGROUP's consumer group.
 const GROUP: &str = "workers";
 
 const QUEUE_LIST: &str = "{bench}:queue";
@@ -50,7 +49,6 @@ pub enum Flow {
 }
 
 impl Flow {
-    /// How it is called in a table.
     pub fn label(self) -> &'static str {
         match self {
             Flow::Ping => "as many PINGs",
@@ -63,7 +61,6 @@ impl Flow {
         }
     }
 
-    /// Whether its client is the program on Node.
     pub fn is_on_node(self) -> bool {
         matches!(self, Flow::HoldfastNode | Flow::Bullmq)
     }
@@ -207,7 +204,6 @@ impl WireLives<'_> {
         self.complete(&held)
     }
 
-    /// Claims as many as there must be.
     fn claim(&mut self, count: u64) -> Result<Vec<Held>> {
         let reply = self.wire.call(&claim_command(self.flow, self.scripts, count))?;
         let held = match self.flow {
@@ -260,7 +256,6 @@ fn claim_command(flow: Flow, scripts: &Scripts, count: u64) -> Cmd {
     }
 }
 
-/// Adds what completes an order.
 fn add_complete(flow: Flow, scripts: &Scripts, held: &Held, batch: &mut Batch) {
     match flow {
         Flow::Ping => batch.add(&cmd("PING")),

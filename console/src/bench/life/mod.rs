@@ -16,7 +16,6 @@ use super::rounds::{Meter, Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::Case;
 
-/// Orders that are placed, claimed and completed together.
 const BATCHES: [u64; 2] = [1, 64];
 /// One order at a time costs mostly the way to the server and back: a fraction of the orders is enough.
 const SINGLE_DIVISOR: u64 = 4;
@@ -138,12 +137,10 @@ fn to_holdfast(rounds: &Rounds<Flow>, flow: Flow) -> Option<Summary> {
     rounds.ratio(flow, holdfast, |sample| sample.main_us)
 }
 
-/// Orders a second against BullMQ's.
 fn to_bullmq(rounds: &Rounds<Flow>, flow: Flow) -> Option<Summary> {
     rounds.ratio(flow, Flow::Bullmq, |sample| sample.per_s)
 }
 
-/// The bars, where what they compare was measured.
 fn bars_of(rounds: &Rounds<Flow>, how: &str) -> Vec<Bar> {
     let bullmq = "orders/s, Holdfast against BullMQ";
     let bars = [

@@ -20,7 +20,6 @@ const FILES: [(&str, &str); 3] = [
 const PROGRAM: &str = "life.mjs";
 /// Written when all is installed; holds what was.
 const INSTALLED: &str = "installed.json";
-/// Where it is installed, next to this program.
 const DEFAULT_DIR: &str = "bench-node";
 /// `install` and not `ci`: the lock file need not name what is optional for other machines than this. Nothing is saved.
 const NPM_ARGUMENTS: [&str; 7] =
@@ -80,7 +79,6 @@ impl Node {
         Ok(Node { process, requests, answers })
     }
 
-    /// The process id.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
