@@ -9,7 +9,6 @@ use holdfast_lab::cleanup;
 /// Between two pictures on a terminal: calm for the eye, and cheap.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Shows the progress of the work.
 #[derive(Debug)]
 pub struct Display {
     in_place: bool,

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::report::{Bar, Part};
-use super::rounds::{Meter, Rounds, Sample, Summary};
+use super::rounds::{Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::Batch;
 use super::workload::Case;
@@ -77,9 +77,10 @@ fn measure(subject: &mut Subject, cases: &[Case], pipeline: u64, rounds: u32, op
 fn one_round(subject: &mut Subject, case: Case, batches: &[Batch], ops: u64) -> Result<Sample> {
     case.prepare(&mut subject.control).context("preparing its state")?;
     let mut wire = subject.wire()?;
-    let meter = Meter::start(subject, std::process::id())?;
-    batches.iter().try_for_each(|batch| wire.exchange(batch).map(drop))?;
-    meter.stop(subject, ops, None)
+    Sample::of(subject, std::process::id(), ops, || {
+        batches.iter().try_for_each(|batch| wire.exchange(batch).map(drop))?;
+        Ok(None)
+    })
 }
 
 /// The bars, where the cases they compare were measured.

@@ -7,7 +7,7 @@ use redis::cmd;
 use serde_json::json;
 
 use super::report::{Part, table};
-use super::rounds::{Meter, Rounds, Sample, Summary};
+use super::rounds::{Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::{Case, FILL_PIPELINE, STORE};
 use crate::text::grouped;
@@ -64,7 +64,8 @@ fn measure(subject: &mut Subject, sample_ms: u64, ops: u64) -> Result<(Sample, u
     Case::Place.prepare(&mut subject.control).context("preparing the store")?;
     cmd("STORE.SET").arg(STORE).arg("metrics").arg(SAMPLES_KEPT).exec(&mut subject.control)?;
     let length = |subject: &mut Subject| cmd("XLEN").arg(METRICS_STREAM).query::<u64>(&mut subject.control);
-    let (meter, before) = (Meter::start(subject, std::process::id())?, length(subject)?);
-    subject.fill(Case::Place, 0..ops, FILL_PIPELINE)?;
-    Ok((meter.stop(subject, ops, None)?, length(subject)? - before))
+    let before = length(subject)?;
+    let fill = || subject.fill(Case::Place, 0..ops, FILL_PIPELINE).map(|()| None);
+    let sample = Sample::of(subject, std::process::id(), ops, fill)?;
+    Ok((sample, length(subject)? - before))
 }

@@ -11,24 +11,17 @@ use super::report::{Bar, table};
 use super::subject::Subject;
 use crate::text::grouped;
 
-/// What several rounds of one measurement came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// The middle value (the mean of the two in the middle, of an even number of rounds).
     pub median: f64,
-    /// The smallest value.
     pub min: f64,
-    /// The largest value.
     pub max: f64,
-    /// Every round's value, in the order measured.
     pub rounds: Vec<f64>,
 }
 
 impl Summary {
-    /// Sums up `rounds`.
-    ///
-    /// # Panics
-    /// When there are none: a measurement has at least one round.
+    /// Sums up `rounds`; panics when there are none, as a measurement has at least one.
     pub fn of(rounds: Vec<f64>) -> Summary {
         assert!(!rounds.is_empty(), "a summary of no rounds");
         let mut sorted = rounds.clone();
@@ -43,12 +36,10 @@ impl Summary {
         (self.max - self.min) / 2.0 / self.median * 100.0
     }
 
-    /// The bar of a ratio that must be at most this.
     pub fn at_most(&self, work: &str, most: f64) -> Bar {
         self.bar(work, format!("at most {most} ×"), self.median <= most)
     }
 
-    /// The bar of a ratio that must be at least this.
     pub fn at_least(&self, work: &str, least: f64) -> Bar {
         self.bar(work, format!("at least {least} ×"), self.median >= least)
     }
@@ -72,27 +63,19 @@ pub struct Sample {
     pub per_s: f64,
 }
 
-/// The CPU clocks of server and client when a measurement began.
-pub struct Meter {
-    server: CpuTime,
-    client: CpuTime,
-    client_pid: u32,
-    start: Instant,
-}
-
-impl Meter {
-    /// Begins to measure. Fails when the server does not get idle, or a process is gone.
-    pub fn start(subject: &Subject, client_pid: u32) -> Result<Meter> {
-        let (server, client) = (subject.cpu()?, CpuTime::now(client_pid)?);
-        Ok(Meter { server, client, client_pid, start: Instant::now() })
-    }
-
-    /// What `ops` operations took since, in `seconds` by the client's own clock, or by this one's. Fails as
-    /// [`Meter::start`].
-    pub fn stop(self, subject: &Subject, ops: u64, seconds: Option<f64>) -> Result<Sample> {
-        let seconds = seconds.unwrap_or(self.start.elapsed().as_secs_f64());
-        let client = CpuTime::now(self.client_pid)?.since(self.client);
-        let server = subject.cpu()?.since(self.server);
+impl Sample {
+    /// Measures work of `ops` operations, which may say how many seconds they took by the client's own clock. Fails as
+    /// the work does, and when the server does not get idle, or a process is gone.
+    pub fn of(
+        subject: &Subject,
+        client_pid: u32,
+        ops: u64,
+        work: impl FnOnce() -> Result<Option<f64>>,
+    ) -> Result<Sample> {
+        let (server, client, start) = (subject.cpu()?, CpuTime::now(client_pid)?, Instant::now());
+        let seconds = work()?.unwrap_or(start.elapsed().as_secs_f64());
+        let client = CpuTime::now(client_pid)?.since(client);
+        let server = subject.cpu()?.since(server);
         let us = |ns: u64| ns as f64 / 1e3 / ops as f64;
         Ok(Sample {
             main_us: us(server.main_ns),
@@ -103,7 +86,6 @@ impl Meter {
     }
 }
 
-/// The samples of each case, a round after the other.
 #[derive(Debug)]
 pub struct Rounds<K> {
     samples: Vec<(K, Vec<Sample>)>,
@@ -113,9 +95,7 @@ pub struct Rounds<K> {
 
 impl<K: Copy + PartialEq> Rounds<K> {
     /// Measures every case `rounds` times, after one round to warm up.
-    ///
-    /// # Errors
-    /// Those of `once`.
+    /// Fails as `once` does.
     pub fn measure(cases: &[K], rounds: u32, mut once: impl FnMut(K) -> Result<Sample>) -> Result<Rounds<K>> {
         let (start, stolen) = (Instant::now(), Stolen::start()?);
         let mut samples: Vec<(K, Vec<Sample>)> = cases.iter().map(|&case| (case, Vec::new())).collect();
@@ -177,7 +157,6 @@ impl<K: Copy + PartialEq> Rounds<K> {
     }
 }
 
-/// One case in all rounds.
 #[derive(Debug, Serialize)]
 pub struct Row<K> {
     case: K,

@@ -40,7 +40,6 @@ impl SubjectArgs {
     }
 }
 
-/// Whether an append-only file is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Aof {
     /// No append-only file
@@ -65,7 +64,6 @@ impl Aof {
 /// A running server with a control connection.
 #[allow(missing_debug_implementations, reason = "redis::Connection has none")]
 pub struct Subject {
-    /// The server's process.
     pub server: Server,
     /// For everything but the load itself.
     pub control: Connection,
@@ -85,7 +83,7 @@ impl Subject {
             realtime::favour(pid)?;
         }
         let mut control = connect(&server.url())?;
-        let script_sha = workload::load_script(&mut control).context("loading the script")?;
+        let script_sha = workload::load(&mut control, workload::SCRIPT).context("loading the script")?;
         Ok(Subject { server, control, script_sha, pid, realtime: args.realtime })
     }
 

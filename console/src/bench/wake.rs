@@ -35,11 +35,8 @@ const GROUP: &str = "workers";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Way {
-    /// ORDER.CLAIM … BLOCK 0, and ORDER.PLACE.
     Claim,
-    /// BLPOP and LPUSH.
     List,
-    /// XREADGROUP BLOCK 0 and XADD.
     Stream,
     /// No waiting: PING there and back, by one thread.
     Ping,
@@ -80,7 +77,6 @@ impl Way {
         }
     }
 
-    /// The command that wakes it.
     fn wake(self, n: u64) -> Cmd {
         match self {
             Way::Claim => Case::Place.command(n, ""),

@@ -10,7 +10,6 @@ use crate::target::connect;
 /// A reply that takes longer than this never comes: the server hangs.
 const REPLY_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Commands as they go over the wire.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
@@ -18,7 +17,6 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a command.
     pub fn add(&mut self, command: &Cmd) {
         command.write_packed_command(&mut self.bytes);
         self.commands += 1;

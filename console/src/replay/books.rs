@@ -26,7 +26,6 @@ struct Bought {
 
 #[derive(Debug)]
 pub struct Books {
-    /// Every SKU's.
     pub movements: Vec<Movement>,
     /// By customer and SKU, oldest purchase first.
     bought: HashMap<(String, usize), Vec<Bought>>,

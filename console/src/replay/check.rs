@@ -8,9 +8,7 @@ use crate::check::{self, Findings};
 use crate::store::SkuCounts;
 use crate::text::grouped;
 
-/// SKUs read in one INV.GET.
 const SKUS_PER_READ: usize = 500;
-/// Disagreements shown one by one.
 const SHOWN_MAX: usize = 10;
 
 /// Compares every SKU's counts, the streams, STORE.INFO and STORE.AUDIT with the replay's own books: the disagreements,

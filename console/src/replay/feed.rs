@@ -18,7 +18,6 @@ const PIPELINE_ORDERS: usize = 64;
 const PIPELINE_LINES: usize = 4_000;
 /// What an order may have at most; a longer invoice becomes several orders.
 const ORDER_LINES_MAX: usize = 1_000;
-/// SKUs set or read in one round trip.
 const SKUS_PER_ROUND_TRIP: usize = 500;
 /// What came of it so far. Units and lines are those of the file.
 #[derive(Debug, Default)]
@@ -42,11 +41,9 @@ pub struct Counts {
     pub invoices_split: u64,
     /// Orders refused, by code: only where the stock was given (`--stock`).
     pub refused: BTreeMap<String, u64>,
-    /// Replies that were not what had to come.
     pub complaints: Complaints,
 }
 
-/// An order as it was sent.
 #[derive(Debug)]
 struct Order {
     id: String,
@@ -62,7 +59,6 @@ struct Asked {
     units: i64,
 }
 
-/// What an order carries as DATA.
 #[derive(Serialize)]
 struct OrderData<'a> {
     date: &'a str,
@@ -70,7 +66,6 @@ struct OrderData<'a> {
     total: Decimal,
 }
 
-/// Feeds one store.
 pub struct Feed<'a> {
     /// For what is asked besides orders, too.
     pub connection: Connection,

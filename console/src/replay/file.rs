@@ -11,7 +11,6 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-/// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// The columns, as [`Record`] names them.
 const COLUMNS: &str = "invoice, stock_code, quantity, invoice_date, unit_price, customer_id and country";
@@ -30,14 +29,12 @@ struct Record {
     country: String,
 }
 
-/// A line of an invoice.
 #[derive(Clone, Copy, Debug)]
 pub struct Line {
     /// Index into [`Book::skus`].
     pub sku: usize,
     /// Units; negative in a return.
     pub quantity: i64,
-    /// Price of one unit.
     pub unit_price: Decimal,
 }
 
@@ -65,7 +62,6 @@ impl Invoice {
     }
 }
 
-/// All that is in the file, in its order.
 #[derive(Debug, Default)]
 pub struct Book {
     pub invoices: Vec<Invoice>,

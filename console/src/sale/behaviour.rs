@@ -6,7 +6,6 @@ use rand::{RngExt, SeedableRng};
 /// One job in this many is a slow worker's.
 const SLOW_EVERY: usize = 4;
 const SLOW_JOB: usize = 2;
-/// How many times as long a slow worker takes.
 const SLOW_PACE: f64 = 3.0;
 /// How many workers leave a job before the one who stays to the end.
 const WORKERS_WHO_LEAVE: u32 = 2;
@@ -16,10 +15,8 @@ const LEAVE_AFTER: std::ops::Range<f64> = 0.05..0.35;
 const DOZE_AFTER: f64 = 0.06;
 const DOZE_AFTER_MIN: u64 = 3;
 
-/// How a worker leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaving {
-    /// Stays until the sale is over.
     Stays,
     /// Is gone without a word, with orders in hand.
     Dies,
@@ -27,20 +24,17 @@ pub enum Leaving {
     GoesHome,
 }
 
-/// How a worker behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Behaviour {
     /// How many times as long as others this one takes.
     pub pace: f64,
     pub leaving: Leaving,
-    /// Leaves once this many orders were taken.
     pub leaves_after: u64,
     /// Dozes off each time after this many orders; 0: never.
     pub dozes_every: u64,
 }
 
 impl Behaviour {
-    /// A worker who stays.
     pub fn steady(pace: f64) -> Behaviour {
         Behaviour { pace, leaving: Leaving::Stays, leaves_after: u64::MAX, dozes_every: 0 }
     }

@@ -26,7 +26,6 @@ const BACK_AT_OPENING: f64 = 0.005;
 /// The longest a lost connection may have lasted, in turns of all other tasks.
 const TURNS_BEFORE_LOSS: u32 = 8;
 
-/// A customer in the shop.
 pub struct Visit {
     shop: Arc<Shop>,
     customer: Customer,
@@ -34,14 +33,12 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Somebody comes in.
     pub fn new(shop: Arc<Shop>, customer: Customer) -> Visit {
         let random = StdRng::seed_from_u64(shop.seed ^ customer.number.rotate_left(32));
         shop.ledger().counts.arrived += 1;
         Visit { shop, customer, random }
     }
 
-    /// Does what the customer came for.
     pub async fn run(mut self) {
         match self.customer.habit {
             Habit::Buys => drop(self.buy().await),

@@ -17,7 +17,6 @@ use super::view::{self, View};
 use crate::display::Display;
 use crate::store::Fields;
 
-/// Between two looks at the server.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two lines where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -32,19 +31,16 @@ const HASTE: f64 = 3.0;
 /// How long workers may take for what is left when the sale has ended.
 const AFTER_HOURS: Duration = Duration::from_secs(30);
 
-/// The doors.
 pub struct Doors {
     shop: Arc<Shop>,
     connection: ConnectionManager,
     shopkeeper: Shopkeeper,
     planned: std::vec::IntoIter<Customer>,
     visits: JoinSet<()>,
-    /// Visits of customers who were sent for.
     late_visits: JoinSet<()>,
     next_number: u64,
     view: View,
     display: Display,
-    /// The last reply of STORE.INFO.
     now: Fields,
 }
 
@@ -101,18 +97,13 @@ impl Doors {
         while self.visits.try_join_next().is_some() {}
         while self.late_visits.try_join_next().is_some() {}
         for _ in 0..self.more_wanted() {
-            self.send_for_one();
+            let customer = Customer::sent_for(self.next_number, self.shop.elapsed());
+            self.next_number += 1;
+            self.shop.ledger().counts.came_for_returned_units += 1;
+            self.late_visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
         }
         self.view.record(self.shop.elapsed(), &self.shop.ledger().counts);
         self.show()
-    }
-
-    fn send_for_one(&mut self) {
-        let arrives = self.shop.elapsed();
-        let customer = Customer::sent_for(self.next_number, arrives);
-        self.next_number += 1;
-        self.shop.ledger().counts.came_for_returned_units += 1;
-        self.late_visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
     }
 
     async fn ask(&mut self) -> Result<()> {

@@ -10,10 +10,8 @@ use crate::text::measured;
 
 /// Longest time that is recorded as it is, in microseconds: an hour.
 const LATENCY_MAX_MICROS: u64 = 3_600_000_000;
-/// Significant digits of a histogram.
 const LATENCY_DIGITS: u8 = 3;
 
-/// Latencies, to be asked for percentiles.
 #[derive(Debug)]
 pub struct Latency(Histogram<u64>);
 
@@ -25,7 +23,6 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// Records a time.
     pub fn record(&mut self, time: Duration) {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(LATENCY_MAX_MICROS));
     }
@@ -37,7 +34,6 @@ impl Latency {
     }
 }
 
-/// What clients know of an order.
 #[derive(Debug)]
 pub struct Order {
     pub customer: u64,
@@ -46,14 +42,12 @@ pub struct Order {
     entry: Option<String>,
     /// It was sent at least once without a reply: it may be in the store though no reply says so.
     unanswered: bool,
-    /// A worker has had it in hand.
     taken: bool,
     /// It was dead at some time: its customer pays in another way since.
     pub died: bool,
     state: State,
 }
 
-/// How far clients know an order to be.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     /// Sent; nobody knows yet whether it is in the store.
@@ -80,7 +74,6 @@ impl Order {
         }
     }
 
-    /// Changes the state, and counts it.
     fn change(&mut self, state: State, counts: &mut Counts) {
         // A worker can be faster than the reply to the customer.
         counts.placed += u64::from(self.state == State::Sent);
@@ -95,7 +88,6 @@ impl Order {
     }
 }
 
-/// What is counted as it happens.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Customers who have come, planned or not.
@@ -112,7 +104,6 @@ pub struct Counts {
     pub cancelled_under_way: u64,
     /// Orders that were dead when their customer cancelled them.
     pub cancelled_dead: u64,
-    /// Orders that are dead.
     pub dead: u64,
     /// Orders that more than one worker has completed.
     pub doubled: u64,
@@ -124,9 +115,7 @@ pub struct Counts {
     pub given_back: u64,
     /// Orders that a worker came too late for: the lease had expired.
     pub too_late: u64,
-    /// Leases that were made longer in time.
     pub renewed: u64,
-    /// Orders handed over at the counter.
     pub handed_over: u64,
     /// Orders that the counter and a worker had at the same time: the first to complete it did, the other was refused.
     pub in_two_hands: u64,
@@ -140,16 +129,13 @@ pub struct Counts {
     pub replies_dropped: u64,
     /// Commands sent again after a lost connection nobody planned.
     pub connections_lost: u64,
-    /// Refusals by code.
     pub refused: BTreeMap<String, u64>,
 }
 
-/// The ledger.
 #[derive(Debug, Default)]
 pub struct Ledger {
     orders: HashMap<String, Order>,
     pub counts: Counts,
-    /// Things that must never happen.
     pub complaints: Complaints,
     pub placing: Latency,
     pub fulfilling: Latency,
@@ -204,7 +190,6 @@ impl Ledger {
         self.count_refusal(code);
     }
 
-    /// Counts a refusal.
     pub fn count_refusal(&mut self, code: &str) {
         *self.counts.refused.entry(code.to_string()).or_default() += 1;
     }
@@ -263,7 +248,6 @@ impl Ledger {
         self.counts.placed.saturating_sub(self.counts.completed + self.counts.cancelled + self.counts.dead)
     }
 
-    /// What is known of an order.
     pub fn order(&self, id: &str) -> Option<&Order> {
         self.orders.get(id)
     }

@@ -13,7 +13,6 @@ const STOLEN: &str = "card stolen";
 /// The pattern of reasons after which a customer may well pay in another way.
 pub const DECLINED_PATTERN: &str = "payment*";
 
-/// A payment that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub reason: &'static str,
@@ -21,7 +20,6 @@ pub struct Failure {
     pub fatal: bool,
 }
 
-/// Whoever takes the payments.
 #[derive(Debug)]
 pub struct Payments {
     seed: u64,
@@ -37,7 +35,6 @@ impl Payments {
         Payments { seed, failing_percent, bad_cards }
     }
 
-    /// An attempt to be paid for an order.
     pub fn attempt(&self, customer: u64, order: &str, attempt: u64) -> Result<(), Failure> {
         match self.bad_cards.get(&customer) {
             Some(Card::Stolen) => Err(Failure { reason: STOLEN, fatal: true }),

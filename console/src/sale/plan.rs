@@ -14,7 +14,6 @@ const RUSH_FADES: f64 = 0.08;
 /// From this part of the window on, nobody lets a cart expire or cancels: what they gave back could come too late to
 /// be sold again.
 const GIVE_BACK_UNTIL: f64 = 0.7;
-/// A cart is held for this part of the window.
 const CART_TTL: f64 = 0.1;
 /// Share of the customers who come when the window has closed.
 const STRAGGLER_SHARE: f64 = 0.004;
@@ -39,7 +38,6 @@ impl Schedule {
         Schedule { opens: total.mul_f64(0.05), closes: total.mul_f64(0.97), ends: total }
     }
 
-    /// How long the window is open.
     pub fn window(&self) -> Duration {
         self.closes - self.opens
     }
@@ -54,16 +52,13 @@ impl Schedule {
         self.window().mul_f64(LEASE).clamp(LEASE_MIN, LEASE_MAX)
     }
 
-    /// How long a cart is held.
     pub fn cart_ttl(&self) -> Duration {
         self.window().mul_f64(CART_TTL)
     }
 }
 
-/// What a customer does in the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
-    /// Places one order.
     Buys,
     /// Sends the same order twice (a doubled click, an impatient app).
     SendsTwice,
@@ -96,7 +91,6 @@ const HABITS_PER_MILLE: [(Habit, u32); 9] = [
     (Habit::CancelsAndReturns, 15),
 ];
 
-/// What becomes of a customer's payments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Card {
     /// It works, but for the odd failure.
@@ -116,15 +110,12 @@ const EARLY_PER_MILLE: u32 = 30;
 /// How many of a thousand customers who find the shop sold out look in again later.
 const PATIENT_PER_MILLE: u32 = 300;
 
-/// Somebody who will come.
 #[derive(Clone, Copy, Debug)]
 pub struct Customer {
     /// Names the customer: `c-17`.
     pub number: u64,
-    /// From the start of the run.
     pub arrives: Duration,
     pub habit: Habit,
-    /// Looks in again when the shop is sold out.
     pub patient: bool,
     pub card: Card,
     /// Comes to the counter for it, and pays there.

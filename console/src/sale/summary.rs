@@ -39,7 +39,14 @@ pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
     println!();
     let findings = &verdict.findings.0;
     if findings.is_empty() {
-        agreements(&ledger, verdict).iter().for_each(|text| println!("  {} {text}", paint.good("✓")));
+        let greedy = verdict.customers_with_more_than_one;
+        for text in [
+            "STORE.AUDIT is clean: stock, holds, orders and queues add up".to_string(),
+            counted!("customers with more than one unit: {}", greedy),
+            counted!("the clients' own ledger agrees: {} orders, none lost, none doubled", ledger.counts.placed),
+        ] {
+            println!("  {} {text}", paint.good("✓"));
+        }
         println!();
         return Ok(());
     }
@@ -108,15 +115,6 @@ fn time_rows(ledger: &Ledger, seed: u64) -> Vec<Row> {
         rows.push(("connections lost", counted!("{}, their commands sent again", counts.connections_lost)));
     }
     rows
-}
-
-fn agreements(ledger: &Ledger, verdict: &Verdict) -> [String; 3] {
-    let greedy = verdict.customers_with_more_than_one;
-    [
-        "STORE.AUDIT is clean: stock, holds, orders and queues add up".to_string(),
-        counted!("customers with more than one unit: {}", greedy),
-        counted!("the clients' own ledger agrees: {} orders, none lost, none doubled", ledger.counts.placed),
-    ]
 }
 
 /// Keeps our own server, and the page to watch it, up until Enter or Ctrl-C, where somebody sits at a terminal. Fails

@@ -13,6 +13,8 @@ const WIDTH: usize = 60;
 const RATE_SPAN: Duration = Duration::from_secs(2);
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
+type Colour = fn(Paint, String) -> String;
+
 /// Orders that have not ended: those that wait, those in work and those to be retried.
 pub fn waiting(info: &Fields) -> i64 {
     ["queued", "in-work", "retrying"].iter().map(|state| info.count(state)).sum()
@@ -115,6 +117,7 @@ impl View {
         let paint = Paint::for_stdout();
         let counts = &ledger.counts;
         let rates = self.rates();
+        let [bar, legend] = self.units(paint, now, counts);
         let time = format!("{} of {}", clock(at), clock(self.schedule.ends));
         let row = |label: &str, text: String| format!("  {}{text}", paint.quiet(format!("{label:<11}")));
         let (placed, cancelled, again) = (counts.placed, counts.cancelled, counts.same_reply);
@@ -128,8 +131,8 @@ impl View {
             format!("  {}", paint.strong(&self.title)),
             format!("  {}{}", paint.quiet(format!("{time}   ")), self.window(at)),
             String::new(),
-            format!("  {}", self.units_bar(paint, now, counts)),
-            format!("  {}", self.legend(paint, now, counts)),
+            format!("  {bar}"),
+            format!("  {legend}"),
             String::new(),
             format!("  {}", paint.cool(self.sparkline(at))),
             row("orders/s", counted!("{} placed   {} completed", rates.0, rates.1)),
@@ -148,38 +151,26 @@ impl View {
         ]
     }
 
-    fn units_bar(&self, paint: Paint, now: &Fields, counts: &Counts) -> String {
-        let completed = counts.completed as i64;
-        let [done, in_orders, carts] = self.cells([completed, completed + waiting(now), completed + now.count("held")]);
-        format!(
-            "{}{}{}{}",
-            paint.good("█".repeat(done)),
-            paint.warm("▓".repeat(in_orders.saturating_sub(done))),
-            paint.cool("▒".repeat(carts.saturating_sub(in_orders.max(done)))),
-            paint.quiet("░".repeat(WIDTH - carts.max(in_orders).max(done)))
-        )
-    }
-
-    fn cells<const N: usize>(&self, units: [i64; N]) -> [usize; N] {
-        units.map(|units| {
+    /// All units by where they are: a bar, and what its parts mean.
+    fn units(&self, paint: Paint, now: &Fields, counts: &Counts) -> [String; 2] {
+        let carts = now.count("held") - waiting(now);
+        let parts: [(Colour, &str, i64, &str); 4] = [
+            (Paint::good, "█", counts.completed as i64, "completed"),
+            (Paint::warm, "▓", waiting(now), "waiting"),
+            (Paint::cool, "▒", carts.max(0), "in carts"),
+            (Paint::quiet, "░", now.count("available").max(0), "left"),
+        ];
+        let (mut bar, mut legend, mut units, mut filled) = (String::new(), Vec::new(), 0, 0);
+        for (paint_it, cell, count, what) in parts {
+            units += count;
             let share = units as f64 / self.units.max(1) as f64;
-            ((share * WIDTH as f64).round() as usize).min(WIDTH)
-        })
-    }
-
-    fn legend(&self, paint: Paint, now: &Fields, counts: &Counts) -> String {
-        let carts = (now.count("held") - waiting(now)).max(0);
-        format!(
-            "{} {} completed   {} {} waiting   {} {} in carts   {} {} left",
-            paint.good("█"),
-            grouped(counts.completed),
-            paint.warm("▓"),
-            grouped(waiting(now)),
-            paint.cool("▒"),
-            grouped(carts),
-            paint.quiet("░"),
-            grouped(now.count("available").max(0))
-        )
+            // The rest is what is left, to the cell.
+            let end = if what == "left" { WIDTH } else { ((share * WIDTH as f64).round() as usize).min(WIDTH) };
+            bar += &paint_it(paint, cell.repeat(end - filled));
+            filled = end;
+            legend.push(format!("{} {} {what}", paint_it(paint, cell.to_string()), grouped(count)));
+        }
+        [bar, legend.join("   ")]
     }
 
     /// Orders placed over the time of the sale; what is to come is blank.
@@ -222,7 +213,7 @@ mod tests {
         let counts = Counts { completed: 50, ..Counts::default() };
         for (left, held, queued) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
             let now = info(&[("available", left), ("held", held), ("queued", queued)]);
-            let bar = view().units_bar(Paint::for_stdout(), &now, &counts);
+            let [bar, _] = view().units(Paint::for_stdout(), &now, &counts);
             assert_eq!(bar.chars().filter(|cell| "█▓▒░".contains(*cell)).count(), WIDTH, "{bar}");
         }
     }

@@ -1,7 +1,5 @@
 //! The ways an order can take from placed to completed, command by command, and what must be left of it at the end.
 
-use std::ops::Range;
-
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use redis::{Cmd, Connection, FromRedisValue, RedisResult, Value, cmd};
@@ -140,7 +138,7 @@ fn most(server: &mut Connection, lengths: &[(&str, &str)]) -> RedisResult<u64> {
 }
 
 /// The SHA1s of the scripts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Scripts {
     place: String,
     claim: String,
@@ -150,11 +148,8 @@ pub struct Scripts {
 impl Scripts {
     /// Loads them. Fails when the server cannot compile them.
     pub fn load(server: &mut Connection) -> RedisResult<Scripts> {
-        Ok(Scripts {
-            place: workload::load_script(server)?,
-            claim: workload::load(server, CLAIM_SCRIPT)?,
-            complete: workload::load(server, COMPLETE_SCRIPT)?,
-        })
+        let mut load = |script| workload::load(server, script);
+        Ok(Scripts { place: load(workload::SCRIPT)?, claim: load(CLAIM_SCRIPT)?, complete: load(COMPLETE_SCRIPT)? })
     }
 }
 
@@ -179,10 +174,11 @@ impl WireLives<'_> {
     /// A client for a flow that is not on Node, which takes orders 0 to `orders` - 1 through their lives, `batch` at a
     /// time.
     pub fn new(flow: Flow, scripts: &Scripts, wire: Wire, orders: u64, batch: u64) -> WireLives<'_> {
-        let part = |first: u64| first..orders.min(first + batch);
-        let place = |numbers: Range<u64>| numbers.map(|n| place(flow, scripts, n)).collect();
-        let firsts = (0..orders).step_by(batch as usize);
-        let places = firsts.map(|first| (place(part(first)), part(first).end - first)).collect();
+        let part = |first: u64| {
+            let end = orders.min(first + batch);
+            ((first..end).map(|n| place(flow, scripts, n)).collect(), end - first)
+        };
+        let places = (0..orders).step_by(batch as usize).map(part).collect();
         WireLives { flow, scripts, wire, places }
     }
 
@@ -205,7 +201,7 @@ impl WireLives<'_> {
     }
 
     fn claim(&mut self, count: u64) -> Result<Vec<Held>> {
-        let reply = self.wire.call(&claim_command(self.flow, self.scripts, count))?;
+        let reply = self.wire.call(&self.claim_command(count))?;
         let held = match self.flow {
             Flow::Ping => vec![Held { id: String::new(), token: 0 }; usize::try_from(count)?],
             Flow::Streams => held_of_streams(reply)?,
@@ -217,7 +213,7 @@ impl WireLives<'_> {
 
     fn complete(&mut self, held: &[Held]) -> Result<()> {
         let mut batch = Batch::default();
-        held.iter().for_each(|held| add_complete(self.flow, self.scripts, held, &mut batch));
+        held.iter().for_each(|held| self.add_complete(held, &mut batch));
         self.wire.exchange(&batch).map(drop)
     }
 
@@ -229,6 +225,38 @@ impl WireLives<'_> {
         let next = replies.into_iter().map(next).collect::<Result<Vec<_>, _>>()?;
         next.into_iter().flatten().map(Held::of).collect()
     }
+
+    fn claim_command(&self, count: u64) -> Cmd {
+        match self.flow {
+            Flow::Ping => cmd("PING"),
+            Flow::Streams => {
+                let mut read = cmd("XREADGROUP");
+                read.arg("GROUP").arg(GROUP).arg(WORKER).arg("COUNT").arg(count).arg("STREAMS").arg(ORDERS).arg(">");
+                read
+            }
+            Flow::Lua => {
+                let keys = [QUEUE_LIST, RETRY_ZSET, LEASES_ZSET, TOKEN_KEY];
+                eval(&self.scripts.claim, &keys).arg(WORKER).arg(LEASE_MS).arg(count).arg(ORDER_HASH_PREFIX).take()
+            }
+            _ => workload::claim(count),
+        }
+    }
+
+    fn add_complete(&self, held: &Held, batch: &mut Batch) {
+        match self.flow {
+            Flow::Ping => batch.add(&cmd("PING")),
+            Flow::Streams => {
+                batch.add(cmd("XACK").arg(ORDERS).arg(GROUP).arg(&held.id));
+                batch.add(cmd("XDEL").arg(ORDERS).arg(&held.id));
+            }
+            Flow::Lua => {
+                let keys = [&order_hash(&held.id)[..], LEASES_ZSET, ORDERS, COMPLETE_STREAM, SOLD_HASH];
+                let mut complete = eval(&self.scripts.complete, &keys);
+                batch.add(complete.arg(&held.id).arg(held.token).arg("").arg(HISTORY).arg(KEEP_MS));
+            }
+            _ => batch.add(&held.complete()),
+        }
+    }
 }
 
 fn place(flow: Flow, scripts: &Scripts, n: u64) -> Cmd {
@@ -237,38 +265,6 @@ fn place(flow: Flow, scripts: &Scripts, n: u64) -> Cmd {
         Flow::Lua => script(&scripts.place, n, Some(QUEUE_LIST)),
         Flow::Streams => Case::Xadd.command(n, ""),
         _ => Case::Place.command(n, ""),
-    }
-}
-
-fn claim_command(flow: Flow, scripts: &Scripts, count: u64) -> Cmd {
-    match flow {
-        Flow::Ping => cmd("PING"),
-        Flow::Streams => {
-            let mut read = cmd("XREADGROUP");
-            read.arg("GROUP").arg(GROUP).arg(WORKER).arg("COUNT").arg(count).arg("STREAMS").arg(ORDERS).arg(">");
-            read
-        }
-        Flow::Lua => {
-            let keys = [QUEUE_LIST, RETRY_ZSET, LEASES_ZSET, TOKEN_KEY];
-            eval(&scripts.claim, &keys).arg(WORKER).arg(LEASE_MS).arg(count).arg(ORDER_HASH_PREFIX).take()
-        }
-        _ => workload::claim(count),
-    }
-}
-
-fn add_complete(flow: Flow, scripts: &Scripts, held: &Held, batch: &mut Batch) {
-    match flow {
-        Flow::Ping => batch.add(&cmd("PING")),
-        Flow::Streams => {
-            batch.add(cmd("XACK").arg(ORDERS).arg(GROUP).arg(&held.id));
-            batch.add(cmd("XDEL").arg(ORDERS).arg(&held.id));
-        }
-        Flow::Lua => {
-            let keys = [&order_hash(&held.id)[..], LEASES_ZSET, ORDERS, COMPLETE_STREAM, SOLD_HASH];
-            let mut complete = eval(&scripts.complete, &keys);
-            batch.add(complete.arg(&held.id).arg(held.token).arg("").arg(HISTORY).arg(KEEP_MS));
-        }
-        _ => batch.add(&held.complete()),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use self::flow::{Flow, Scripts, WireLives};
 use self::node::Node;
 use super::report::{Bar, Part};
-use super::rounds::{Meter, Rounds, Sample, Summary};
+use super::rounds::{Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::Case;
 
@@ -111,16 +111,13 @@ impl Bench {
 
 fn measure_wire(subject: &Subject, scripts: &Scripts, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
     let mut lives = WireLives::new(flow, scripts, subject.wire()?, orders, batch);
-    let meter = Meter::start(subject, std::process::id())?;
-    lives.run()?;
-    meter.stop(subject, orders, None)
+    Sample::of(subject, std::process::id(), orders, || lives.run().map(|()| None))
 }
 
 fn measure_node(subject: &Subject, node: &mut Node, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
     node.prepare(flow == Flow::Bullmq, subject.server.port(), batch)?;
-    let meter = Meter::start(subject, node.pid())?;
-    let seconds = node.run(orders)?;
-    let sample = meter.stop(subject, orders, Some(seconds))?;
+    let pid = node.process.id();
+    let sample = Sample::of(subject, pid, orders, || node.run(orders).map(Some))?;
     node.close()?;
     Ok(sample)
 }

@@ -28,7 +28,8 @@ const NPM_ARGUMENTS: [&str; 7] =
 /// Installs the program and its packages with npm, unless they are there; where to. Fails when there is no npm, it
 /// reaches no registry, Node is too old, or the directory cannot be written.
 pub fn install(dir: Option<&Path>) -> Result<PathBuf> {
-    let dir = dir.map_or_else(default_dir, |dir| Ok(dir.to_path_buf()))?;
+    let program = std::env::current_exe().context("asking for this program's own path")?;
+    let dir = dir.map_or_else(|| program.with_file_name(DEFAULT_DIR), Path::to_path_buf);
     fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
     for (name, text) in FILES {
         fs::write(dir.join(name), text).with_context(|| format!("writing {name} to {}", dir.display()))?;
@@ -40,11 +41,6 @@ pub fn install(dir: Option<&Path>) -> Result<PathBuf> {
     run_npm(&dir)?;
     fs::write(dir.join(INSTALLED), lock).context("noting what was installed")?;
     Ok(dir)
-}
-
-fn default_dir() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("asking for this program's own path")?;
-    Ok(program.with_file_name(DEFAULT_DIR))
 }
 
 fn run_npm(dir: &Path) -> Result<()> {
@@ -63,7 +59,7 @@ fn first_errors(stderr: &str) -> String {
 /// The program, running: it stays for all rounds, so that its code is compiled before the rounds that count.
 #[derive(Debug)]
 pub struct Node {
-    process: Process,
+    pub process: Process,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -77,10 +73,6 @@ impl Node {
         let requests = process.stdin.take().context("node without an input")?;
         let answers = BufReader::new(process.stdout.take().context("node without an output")?);
         Ok(Node { process, requests, answers })
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.process.id()
     }
 
     /// Connects a producer and a worker, of BullMQ or of Holdfast, to the server on 127.0.0.1:`port`. Fails when they
