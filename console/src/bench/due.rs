@@ -7,8 +7,7 @@ use anyhow::{Context, Result, ensure};
 use redis::{Value, cmd};
 use serde::Serialize;
 
-use super::clock::{early_in_a_millisecond, now, sleep_until};
-use super::cputime::Stolen;
+use super::clock::{CpuTime, Stolen, early_in_a_millisecond, now, sleep_until};
 use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
@@ -83,7 +82,7 @@ pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
 /// Looks at the stock until it is all back, while another client probes.
 fn watch(subject: &mut Subject, holds: u64, deadline_ms: u64, on_hand: i64) -> Result<Back> {
     let stolen = Stolen::start()?;
-    let before = subject.cpu()?;
+    let before = CpuTime::when_idle(subject.pid)?;
     let probe = PingProbe::start(subject)?;
     let least = available(subject)?;
     let mut first_back_ms = None;
@@ -94,7 +93,7 @@ fn watch(subject: &mut Subject, holds: u64, deadline_ms: u64, on_hand: i64) -> R
             first_back_ms.get_or_insert(past_ms);
         }
         if units == on_hand {
-            let cpu_us = subject.cpu_now()?.since(before).main_ns as f64 / 1e3 / holds as f64;
+            let cpu_us = CpuTime::now(subject.pid)?.since(before).main_ns as f64 / 1e3 / holds as f64;
             let (ping, first_back_ms) = (probe.stop()?, first_back_ms.unwrap_or(past_ms));
             return Ok(Back { ping, first_back_ms, all_back_ms: past_ms, cpu_us, stolen_ms: stolen.ms()? });
         }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
-use super::cputime::Stolen;
+use super::clock::{CpuTime, Stolen};
 use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
@@ -64,9 +64,9 @@ fn grow(args: &SubjectArgs, case: Case, orders: u64) -> Result<Vec<Step>> {
 fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<Step> {
     redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut subject.control)?;
     let probe = PingProbe::start(subject)?;
-    let (before, stolen) = (subject.cpu_now()?, Stolen::start()?);
+    let (before, stolen) = (CpuTime::now(subject.pid)?, Stolen::start()?);
     subject.fill(case, from..to, FILL_PIPELINE)?;
-    let used = subject.cpu_now()?.since(before);
+    let used = CpuTime::now(subject.pid)?.since(before);
     let ping = probe.stop()?;
     let (slowest_command, slowest_us) = slowest_command(subject)?;
     Ok(Step {

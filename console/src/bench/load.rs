@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use super::cputime::Stolen;
+use super::clock::Stolen;
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::{Case, FILL_PIPELINE, ORDERS};

@@ -5,7 +5,6 @@
 
 mod clock;
 mod cpu;
-mod cputime;
 mod due;
 mod growth;
 mod life;

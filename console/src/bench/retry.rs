@@ -11,8 +11,7 @@ use rand::RngExt;
 use redis::{Cmd, FromRedisValue, Value, cmd};
 use serde::Serialize;
 
-use super::clock::{early_in_a_millisecond, now, now_us, sleep_until};
-use super::cputime::Stolen;
+use super::clock::{Stolen, early_in_a_millisecond, now, now_us, sleep_until};
 use super::probe::{PingProbe, Waits, histogram};
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
@@ -86,9 +85,8 @@ pub fn run(args: &SubjectArgs, retries: u64, burst: u64) -> Result<Part> {
 }
 
 fn fail(held: &Held, after_ms: u64) -> Cmd {
-    let mut fail = cmd("ORDER.FAIL");
-    fail.arg(STORE).arg(&held.id).arg("TOKEN").arg(held.token).arg("REASON").arg("courier").arg("AFTER").arg(after_ms);
-    fail
+    let reason = ("REASON", "courier", "AFTER", after_ms);
+    cmd("ORDER.FAIL").arg(STORE).arg(&held.id).arg(("TOKEN", held.token)).arg(reason).take()
 }
 
 /// When an order is due in Unix milliseconds, of the reply to ORDER.FAIL.

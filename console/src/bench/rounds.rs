@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::cputime::{CpuTime, Stolen};
+use super::clock::{CpuTime, Stolen};
 use super::report::{Bar, table};
 use super::subject::Subject;
 use crate::text::grouped;
@@ -72,10 +72,10 @@ impl Sample {
         ops: u64,
         work: impl FnOnce() -> Result<Option<f64>>,
     ) -> Result<Sample> {
-        let (server, client, start) = (subject.cpu()?, CpuTime::now(client_pid)?, Instant::now());
+        let (server, client, start) = (CpuTime::when_idle(subject.pid)?, CpuTime::now(client_pid)?, Instant::now());
         let seconds = work()?.unwrap_or(start.elapsed().as_secs_f64());
         let client = CpuTime::now(client_pid)?.since(client);
-        let server = subject.cpu()?.since(server);
+        let server = CpuTime::when_idle(subject.pid)?.since(server);
         let us = |ns: u64| ns as f64 / 1e3 / ops as f64;
         Ok(Sample {
             main_us: us(server.main_ns),

@@ -11,7 +11,6 @@ use holdfast_lab::Server;
 use holdfast_lab::wait::wait_for;
 use redis::{Connection, cmd};
 
-use super::cputime::CpuTime;
 use super::realtime;
 use super::wire::{Batch, Wire};
 use super::workload::{self, Case};
@@ -69,7 +68,7 @@ pub struct Subject {
     pub control: Connection,
     /// The SHA1 of the script that is compared with.
     pub script_sha: String,
-    pid: u32,
+    pub pid: u32,
     realtime: bool,
 }
 
@@ -107,17 +106,6 @@ impl Subject {
             }
         });
         Ok(received)
-    }
-
-    /// The CPU time used so far, read when the server has nothing to do. Fails when the process is gone or does not get
-    /// idle.
-    pub fn cpu(&self) -> Result<CpuTime> {
-        CpuTime::when_idle(self.pid)
-    }
-
-    /// The CPU time used so far, read at once. Fails when the process is gone.
-    pub fn cpu_now(&self) -> Result<CpuTime> {
-        CpuTime::now(self.pid)
     }
 
     /// Commands `numbers` of `case`, in batches of `depth`.

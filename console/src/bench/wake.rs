@@ -12,12 +12,12 @@ use redis::{Cmd, cmd};
 use serde::Serialize;
 use serde_json::json;
 
-use super::cputime::Stolen;
+use super::clock::Stolen;
 use super::probe::{Waits, histogram};
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
-use super::workload::{Case, Held, ORDERS, STORE, WORKER};
+use super::workload::{Case, GROUP, Held, ORDERS, STORE, WORKER, read_group};
 use crate::text::ms;
 
 /// One wake-up in a hundred may take longer than this, in microseconds.
@@ -29,7 +29,6 @@ const TURNS: u64 = 4;
 /// The first wake-ups of a turn meet cold caches and do not count.
 const WARM_UP: u64 = 20;
 const LIST: &str = "{bench}:list";
-const GROUP: &str = "workers";
 
 /// A way to wait and to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -68,11 +67,7 @@ impl Way {
         match self {
             Way::Claim => Some(cmd("ORDER.CLAIM").arg(STORE).arg(WORKER).arg("BLOCK").arg(0).take()),
             Way::List => Some(cmd("BLPOP").arg(LIST).arg(0).take()),
-            Way::Stream => {
-                let mut read = cmd("XREADGROUP");
-                read.arg("GROUP").arg(GROUP).arg(WORKER).arg("BLOCK").arg(0).arg("STREAMS").arg(ORDERS).arg(">");
-                Some(read)
-            }
+            Way::Stream => Some(read_group("BLOCK", 0)),
             Way::Ping => None,
         }
     }

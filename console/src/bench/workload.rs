@@ -13,6 +13,8 @@ pub const ORDERS: &str = "{bench}:orders";
 pub const WORKER: &str = "worker-1";
 /// Longer than a run, in milliseconds: a lease that expires would give an order out twice.
 pub const LEASE_MS: u64 = 600_000;
+/// The consumer group of those who read the stream with XREADGROUP.
+pub const GROUP: &str = "workers";
 /// Commands in flight while a server is filled.
 pub const FILL_PIPELINE: u64 = 64;
 pub const SKUS: u64 = 100;
@@ -89,6 +91,12 @@ impl Case {
         }
         (0..SKUS).try_for_each(|n| cmd(command).arg(key).arg(sku_id(n)).arg(ON_HAND).exec(server))
     }
+}
+
+/// XREADGROUP of new orders, with this option.
+pub fn read_group(option: &str, number: u64) -> Cmd {
+    let streams = ("STREAMS", ORDERS, ">");
+    cmd("XREADGROUP").arg(("GROUP", GROUP, WORKER)).arg((option, number)).arg(streams).take()
 }
 
 /// INV.RESERVE of hold number `n` for a customer of its own, without its items.

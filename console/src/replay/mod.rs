@@ -1,7 +1,6 @@
 //! `holdfast replay`: a real shop's order lines through a store, and every SKU's count checked afterwards.
 
 mod books;
-mod check;
 mod feed;
 mod file;
 
@@ -80,8 +79,7 @@ pub fn run(args: ReplayArgs) -> Result<()> {
     let took = started.elapsed();
 
     let Feed { mut connection, books, counts, .. } = feed;
-    let (findings, skus_right) =
-        check::check(&mut connection, &args.store, &book.skus, &books.movements, counts.orders)?;
+    let (findings, skus_right) = books::check(&mut connection, &args.store, &book.skus, &books)?;
     print_summary(&book, &counts, skus_right, took);
     verdict(&counts, &findings)
 }

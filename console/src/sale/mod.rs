@@ -1,13 +1,11 @@
 //! `holdfast sale`: a pop-up store is sold out in about a minute, and the books are checked afterwards.
 
-mod behaviour;
 mod customer;
 mod doors;
 mod ledger;
 mod payments;
 mod plan;
 mod shop;
-mod shopkeeper;
 mod source;
 mod summary;
 mod verify;

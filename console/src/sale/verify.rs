@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use redis::streams::{StreamId, StreamRangeReply};
 use redis::{Connection, cmd};
 
+use super::doors;
 use super::ledger::{Ledger, Order};
 use super::shop::{SKU, Shop, customer_id};
-use super::shopkeeper;
 use super::source;
 use crate::check::{self, Findings};
 use crate::store::{Fields, SkuCounts};
@@ -84,7 +84,7 @@ pub async fn verify(shop: &Shop, connection: &mut Connection, units: i64) -> Res
     let mut verdict = Verdict::default();
     let completed = Completed::read(shop, connection)?;
     check_stock(shop, connection, units, &mut verdict.findings)?;
-    verdict.dead = shopkeeper::read_dead(shop, &mut shop.connection(Duration::ZERO).await?).await?;
+    verdict.dead = doors::read_dead(shop, &mut shop.connection(Duration::ZERO).await?).await?;
     verdict.info = check::info(connection, &shop.name)?;
     let ledger = shop.ledger();
     check_info(&ledger, &mut verdict);

@@ -7,10 +7,9 @@ use anyhow::Result;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::behaviour::{Behaviour, Leaving};
 use super::shop::Shop;
 use super::source::{self, Source};
-use super::worker::Worker;
+use super::worker::{Behaviour, Leaving, Worker};
 
 /// The workers together would pack all units in this part of the window: slower than the rush, so that orders wait, and
 /// fast enough to be done long before the end.

@@ -7,14 +7,13 @@ use serde::Serialize;
 
 use crate::bench::wire::{Batch, Wire};
 use crate::bench::workload::{
-    self, Case, Held, LEASE_MS, ORDER_HASH_PREFIX, ORDERS, STORE, WORKER, order_hash, script,
+    self, Case, GROUP, Held, LEASE_MS, ORDER_HASH_PREFIX, ORDERS, STORE, WORKER, order_hash, script,
 };
 use crate::store::Fields;
 
 /// Where a store keeps its last 100,000 completed orders and remembers each for a day, the script does so too.
 const HISTORY: u64 = 100_000;
 const KEEP_MS: u64 = 86_400_000;
-const GROUP: &str = "workers";
 
 const QUEUE_LIST: &str = "{bench}:queue";
 const RETRY_ZSET: &str = "{bench}:retry";
@@ -229,11 +228,7 @@ impl WireLives<'_> {
     fn claim_command(&self, count: u64) -> Cmd {
         match self.flow {
             Flow::Ping => cmd("PING"),
-            Flow::Streams => {
-                let mut read = cmd("XREADGROUP");
-                read.arg("GROUP").arg(GROUP).arg(WORKER).arg("COUNT").arg(count).arg("STREAMS").arg(ORDERS).arg(">");
-                read
-            }
+            Flow::Streams => workload::read_group("COUNT", count),
             Flow::Lua => {
                 let keys = [QUEUE_LIST, RETRY_ZSET, LEASES_ZSET, TOKEN_KEY];
                 eval(&self.scripts.claim, &keys).arg(WORKER).arg(LEASE_MS).arg(count).arg(ORDER_HASH_PREFIX).take()

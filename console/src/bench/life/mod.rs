@@ -100,26 +100,23 @@ impl Bench {
     /// One flow, one round: from an empty server until all orders are completed.
     fn measure(&mut self, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
         flow.prepare(&mut self.subject.control).context("preparing its state")?;
+        let (subject, own_pid) = (&self.subject, std::process::id());
         let sample = match &mut self.node {
-            Some(node) if flow.is_on_node() => measure_node(&self.subject, node, flow, orders, batch),
-            _ => measure_wire(&self.subject, &self.scripts, flow, orders, batch),
-        }?;
+            Some(node) if flow.is_on_node() => {
+                node.prepare(flow == Flow::Bullmq, subject.server.port(), batch)?;
+                let pid = node.process.id();
+                let sample = Sample::of(subject, pid, orders, || node.run(orders).map(Some))?;
+                node.close()?;
+                sample
+            }
+            _ => {
+                let mut lives = WireLives::new(flow, &self.scripts, subject.wire()?, orders, batch);
+                Sample::of(subject, own_pid, orders, || lives.run().map(|()| None))?
+            }
+        };
         flow.verify(&mut self.subject.control, orders)?;
         Ok(sample)
     }
-}
-
-fn measure_wire(subject: &Subject, scripts: &Scripts, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
-    let mut lives = WireLives::new(flow, scripts, subject.wire()?, orders, batch);
-    Sample::of(subject, std::process::id(), orders, || lives.run().map(|()| None))
-}
-
-fn measure_node(subject: &Subject, node: &mut Node, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
-    node.prepare(flow == Flow::Bullmq, subject.server.port(), batch)?;
-    let pid = node.process.id();
-    let sample = Sample::of(subject, pid, orders, || node.run(orders).map(Some))?;
-    node.close()?;
-    Ok(sample)
 }
 
 fn orders_a_round(flow: Flow, lives: u64, batch: u64) -> u64 {
