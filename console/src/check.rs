@@ -1,5 +1,4 @@
-//! What the server must say when the work is done: its counts, its streams and its audit, compared with the books of
-//! those who did the work.
+//! The server's counts, streams and audit when the work is done, compared with the books of those who did it.
 
 use anyhow::{Context, Result};
 use redis::{Connection, FromRedisValue, Value, cmd};

@@ -36,8 +36,7 @@ impl Display {
         self.last.is_none_or(|last| last.elapsed() >= interval)
     }
 
-    /// Shows `picture` in place of the last one, or `line` where there is no terminal. Fails when standard output is
-    /// closed.
+    /// Shows `picture`, or `line` where there is no terminal. Fails when standard output is closed.
     pub fn show(
         &mut self,
         picture: impl FnOnce() -> Vec<String>,

@@ -64,8 +64,7 @@ impl CpuTime {
         CpuTime::now(pid)
     }
 
-    /// Reads at once; up to a scheduler tick behind while the server is busy. Fails when the process is gone or the
-    /// kernel keeps no such counters.
+    /// Reads at once; up to a scheduler tick behind while the server is busy. Fails as [`CpuTime::when_idle`] does.
     pub fn now(pid: u32) -> Result<CpuTime> {
         let (main_ns, waited_ns) = schedstat(&format!("/proc/{pid}/task/{pid}"))?;
         let mut process_ns = 0;

@@ -1,5 +1,4 @@
-//! A million holds that are due in the same millisecond: how long does the server leave others waiting, and how soon
-//! are all the units back?
+//! A million holds are due in the same millisecond: how long do others wait, and when are all the units back?
 
 use std::time::Duration;
 

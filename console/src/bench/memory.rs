@@ -11,8 +11,7 @@ use crate::text::grouped;
 /// An open order of one item and 16-byte ids may take this many bytes, its stream entry included.
 const BYTES_BAR: f64 = 200.0;
 
-/// Places `orders` open orders, and the same with XADD and with the script. Fails when the server does not start or
-/// answers a command with an error.
+/// Places `orders` open orders, and the same with XADD and with the script. Fails when the server does.
 pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let each = |bytes: u64| bytes as f64 / orders as f64;

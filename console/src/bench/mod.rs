@@ -1,7 +1,5 @@
 //! `holdfast bench`: what the module costs, measured in one run on one machine against the bars it is to reach.
-//!
-//! Every measurement starts a redis-server of its own. What comes out is reported, never asserted: only an error reply
-//! or a server that fails ends a run.
+//! Every measurement starts a redis-server of its own. Only an error reply or a server that fails ends a run.
 
 mod clock;
 mod cpu;
@@ -12,7 +10,6 @@ mod load;
 mod memory;
 mod metrics;
 mod probe;
-mod realtime;
 mod report;
 mod retry;
 mod rounds;

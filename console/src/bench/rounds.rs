@@ -1,5 +1,4 @@
-//! Rounds of measurements: all cases take turns (A B C A B C …), so that they meet the same machine; and the median of
-//! the rounds, with how far they lie apart.
+//! Rounds of measurements: all cases take turns (A B C A B C …), so that they meet the same machine.
 
 use std::time::Instant;
 
@@ -94,8 +93,7 @@ pub struct Rounds<K> {
 }
 
 impl<K: Copy + PartialEq> Rounds<K> {
-    /// Measures every case `rounds` times, after one round to warm up.
-    /// Fails as `once` does.
+    /// Measures every case `rounds` times, after one round to warm up. Fails as `once` does.
     pub fn measure(cases: &[K], rounds: u32, mut once: impl FnMut(K) -> Result<Sample>) -> Result<Rounds<K>> {
         let (start, stolen) = (Instant::now(), Stolen::start()?);
         let mut samples: Vec<(K, Vec<Sample>)> = cases.iter().map(|&case| (case, Vec::new())).collect();
@@ -121,8 +119,7 @@ impl<K: Copy + PartialEq> Rounds<K> {
         self.values(case, value).map(Summary::of)
     }
 
-    /// Round by round `above / below`, where both were measured: paired, so that a machine that slows down for a while
-    /// does not tilt the ratio.
+    /// `above / below`, where both were measured: by round, so that a machine that slows down does not tilt it.
     pub fn ratio(&self, above: K, below: K, value: fn(&Sample) -> f64) -> Option<Summary> {
         let (above, below) = (self.values(above, value)?, self.values(below, value)?);
         Some(Summary::of(above.iter().zip(&below).map(|(above, below)| above / below).collect()))

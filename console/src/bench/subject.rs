@@ -2,22 +2,25 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use holdfast_lab::Server;
 use holdfast_lab::wait::wait_for;
 use redis::{Connection, cmd};
 
-use super::realtime;
 use super::wire::{Batch, Wire};
 use super::workload::{self, Case};
 use crate::target::{OwnArgs, connect};
 
 /// How long other clients may take to disconnect from the server.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The lowest real-time priority: above everything that has none, below what the system itself runs with.
+const PRIORITY: &str = "1";
 
 /// Which server to start for a measurement.
 #[derive(clap::Args, Clone, Debug)]
@@ -79,7 +82,7 @@ impl Subject {
         let server = args.own.start(with_module, &[config, args.aof.config()].concat())?;
         let pid = server.pid().context("the server has ended")?;
         if args.realtime {
-            realtime::favour(pid)?;
+            favour(pid)?;
         }
         let mut control = connect(&server.url())?;
         let script_sha = workload::load(&mut control, workload::SCRIPT).context("loading the script")?;
@@ -91,8 +94,7 @@ impl Subject {
         Wire::connect(&self.server.url())
     }
 
-    /// Starts a worker: a thread with a connection of its own that reports what it does. Its error is its last report.
-    /// Fails when the server is gone.
+    /// Starts a thread with a connection of its own. Its error is its last report. Fails when the server is gone.
     pub fn start_worker<T: Send + 'static>(
         &self,
         work: impl FnOnce(Wire, &Sender<Result<T>>) -> Result<()> + Send + 'static,
@@ -100,7 +102,7 @@ impl Subject {
         let (wire, realtime) = (self.wire()?, self.realtime);
         let (reports, received) = channel();
         std::thread::spawn(move || {
-            if let Err(error) = realtime::favour_this_thread(realtime).and_then(|()| work(wire, &reports)) {
+            if let Err(error) = favour_this_thread(realtime).and_then(|()| work(wire, &reports)) {
                 // Nobody may listen any more: then there was another error before.
                 let _ = reports.send(Err(error));
             }
@@ -116,8 +118,7 @@ impl Subject {
         })
     }
 
-    /// Runs commands `numbers` of `case` in pipelines of `depth`, made as they are sent. Fails when the server answers
-    /// one with an error.
+    /// Runs commands `numbers` of `case` in pipelines of `depth`. Fails on an error reply.
     pub fn fill(&self, case: Case, numbers: Range<u64>, depth: u64) -> Result<()> {
         let mut wire = self.wire()?;
         self.batches(case, numbers, depth).try_for_each(|batch| wire.exchange(&batch).map(drop)).context(case.label())
@@ -136,8 +137,7 @@ impl Subject {
         value.parse().with_context(|| format!("INFO {section}: {field} is {value:?}"))
     }
 
-    /// Bytes the server's data takes, once the connections that sent it are gone with their buffers. Fails when they
-    /// stay.
+    /// Bytes the server's data takes, once the connections that sent it are gone. Fails when they stay.
     pub fn settled_memory_bytes(&mut self) -> Result<u64> {
         wait_for(SETTLE_DEADLINE, "the server has no other clients and frees nothing", || {
             let is_settled = self.info_number("clients", "connected_clients")? == 1
@@ -147,8 +147,7 @@ impl Subject {
         self.info_number("memory", "used_memory")
     }
 
-    /// What MEMORY USAGE says of `key`, all of it counted and nothing sampled; 0 where there is no such key. Fails when
-    /// the server is gone.
+    /// What MEMORY USAGE says of `key`, in full; 0 where there is no such key. Fails when the server is gone.
     pub fn memory_usage_bytes(&mut self, key: &str) -> Result<u64> {
         let bytes: Option<u64> = cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0).query(&mut self.control)?;
         Ok(bytes.unwrap_or(0))
@@ -178,4 +177,30 @@ fn cpu_model() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     model.map_or("unknown CPU".to_string(), |(_, name)| name.to_string())
+}
+
+/// Gives the process (or thread) `id` the scheduling policy SCHED_FIFO; threads it starts later inherit it. Fails when
+/// `chrt` of util-linux is missing or the user may not (CAP_SYS_NICE).
+fn favour(id: u32) -> Result<()> {
+    let output = Command::new("chrt")
+        .args(["--fifo", "--pid", PRIORITY, &id.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .context("starting chrt (of util-linux), which --realtime wants")?;
+    if !output.status.success() {
+        let problem = String::from_utf8_lossy(&output.stderr);
+        bail!("--realtime wants root or CAP_SYS_NICE: {}", problem.trim());
+    }
+    Ok(())
+}
+
+/// As [`favour`], for the calling thread, where `wanted`: whoever waits for a favoured server is to be as quick. Fails
+/// when `chrt` is missing, the user may not, or /proc does not know the thread's id.
+fn favour_this_thread(wanted: bool) -> Result<()> {
+    if !wanted {
+        return Ok(());
+    }
+    let path = std::fs::read_link("/proc/thread-self").context("asking for this thread's id")?;
+    let id = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    favour(id.with_context(|| format!("/proc/thread-self leads to {}", path.display()))?)
 }

@@ -82,8 +82,7 @@ impl Way {
     }
 }
 
-/// Wakes a worker `wakes` times in each way. Fails when the server does not start, answers a command with an error, or
-/// hands out nothing.
+/// Wakes a worker `wakes` times in each way. Fails when the server does, or hands out nothing.
 pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let stolen = Stolen::start()?;

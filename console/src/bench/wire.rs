@@ -50,8 +50,7 @@ impl Wire {
         self.0.send_packed_command(&batch.bytes).context("sending commands")
     }
 
-    /// Waits for the reply to one command that was sent. Fails when the server answers with an error, hangs or closes
-    /// the connection.
+    /// Waits for the reply to one command that was sent. Fails when it is an error or does not come.
     pub fn receive(&mut self) -> Result<Value> {
         Ok(self.0.recv_response().and_then(Value::extract_error)?)
     }

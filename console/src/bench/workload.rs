@@ -77,8 +77,7 @@ impl Case {
         }
     }
 
-    /// Empties the server and makes what the case's commands need: stock, and the window and limit to check. Fails when
-    /// the server refuses a command.
+    /// Empties the server and makes the stock and the limit that the case needs. Fails when a command is refused.
     pub fn prepare(self, server: &mut Connection) -> RedisResult<()> {
         cmd("FLUSHALL").arg("SYNC").exec(server)?;
         let (command, key) = match self {

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::books::{Books, ByOrder};
-use super::file::{Book, Invoice};
+use super::file::{Book, Invoice, Line};
 use crate::check::Complaints;
 use crate::store;
 
@@ -129,13 +129,8 @@ impl<'a> Feed<'a> {
     }
 
     fn place(&mut self, invoice: &Invoice) -> Result<()> {
-        let sold: Vec<_> = invoice.sold_lines().copied().collect();
-        if sold.len() < invoice.lines.len() {
-            let all: i64 = invoice.lines.iter().map(|line| line.quantity).sum();
-            let kept: i64 = sold.iter().map(|line| line.quantity).sum();
-            self.counts.adjustment_lines += u64::try_from(invoice.lines.len() - sold.len())?;
-            self.counts.adjustment_units += all - kept;
-        }
+        let (sold, others): (Vec<Line>, Vec<Line>) = invoice.lines.iter().partition(|line| line.is_sold());
+        others.iter().for_each(|line| self.skip(line));
         self.counts.invoices_split += u64::from(sold.len() > ORDER_LINES_MAX);
         for (part, lines) in sold.chunks(ORDER_LINES_MAX).enumerate() {
             let id = match part {
@@ -165,6 +160,11 @@ impl<'a> Feed<'a> {
         self.orders.push(order);
     }
 
+    fn skip(&mut self, line: &Line) {
+        self.counts.adjustment_lines += 1;
+        self.counts.adjustment_units += line.quantity;
+    }
+
     fn take_back(&mut self, invoice: &Invoice) -> Result<()> {
         let customer = customer_of(invoice);
         // What this customer may give back depends on replies that have not been read yet.
@@ -175,8 +175,7 @@ impl<'a> Feed<'a> {
         let mut by_order = ByOrder::new();
         for line in &invoice.lines {
             if line.quantity >= 0 {
-                self.counts.adjustment_lines += 1;
-                self.counts.adjustment_units += line.quantity;
+                self.skip(line);
                 continue;
             }
             let never_sold = self.books.take_back(&customer, line.sku, -line.quantity, &mut by_order);

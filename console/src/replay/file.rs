@@ -49,16 +49,22 @@ pub struct Invoice {
     pub lines: Vec<Line>,
 }
 
+impl Line {
+    /// Whether a shop can sell it in an order. The others (a count corrected, breakage, a bad debt) are adjustments.
+    pub fn is_sold(&self) -> bool {
+        self.quantity > 0 && !self.unit_price.is_sign_negative()
+    }
+}
+
 impl Invoice {
     /// Whether it takes back what was bought before.
     pub fn is_return(&self) -> bool {
         self.id.starts_with(RETURN_PREFIX)
     }
 
-    /// Lines a shop can sell. The others (a count corrected, breakage, a bad debt) are adjustments.
+    /// The lines of an order that a shop can sell.
     pub fn sold_lines(&self) -> impl Iterator<Item = &Line> {
-        let is_order = !self.is_return();
-        self.lines.iter().filter(move |line| is_order && line.quantity > 0 && !line.unit_price.is_sign_negative())
+        self.lines.iter().filter(|line| !self.is_return() && line.is_sold())
     }
 }
 
@@ -70,6 +76,9 @@ pub struct Book {
     pub lines: u64,
     /// The days of its first and its last invoice.
     pub days: Option<(NaiveDate, NaiveDate)>,
+    sku_of: HashMap<String, usize>,
+    /// Where an invoice is in the book; `None` when it is of other days.
+    invoice_of: HashMap<String, Option<usize>>,
 }
 
 impl Book {
@@ -80,12 +89,49 @@ impl Book {
         let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
         let text = decompressed(file).with_context(|| format!("reading {}", path.display()))?;
         let mut reader = csv::Reader::from_reader(text);
-        let mut gatherer = Gatherer::default();
+        let mut book = Book::default();
         for record in reader.deserialize::<Record>() {
             let record = record.with_context(|| format!("{}: the columns must be {COLUMNS}", path.display()))?;
-            gatherer.add(record, days)?;
+            book.add(record, days)?;
         }
-        Ok(gatherer.book)
+        Ok(book)
+    }
+
+    /// Puts lines together that belong together, also when other invoices stand between them.
+    fn add(&mut self, record: Record, days: &RangeInclusive<NaiveDate>) -> Result<()> {
+        let at = match self.invoice_of.get(&record.invoice) {
+            Some(at) => *at,
+            None => self.open_invoice(&record, days)?,
+        };
+        let Some(at) = at else { return Ok(()) };
+        let next = self.skus.len();
+        let sku = *self.sku_of.entry(record.stock_code.clone()).or_insert(next);
+        if sku == next {
+            self.skus.push(record.stock_code);
+        }
+        self.lines += 1;
+        let line = Line { sku, quantity: record.quantity, unit_price: record.unit_price };
+        self.invoices[at].lines.push(line);
+        Ok(())
+    }
+
+    fn open_invoice(&mut self, record: &Record, days: &RangeInclusive<NaiveDate>) -> Result<Option<usize>> {
+        let day = day_of(&record.invoice_date).with_context(|| format!("invoice {}", record.invoice))?;
+        let at = days.contains(&day).then_some(self.invoices.len());
+        self.invoice_of.insert(record.invoice.clone(), at);
+        if at.is_none() {
+            return Ok(None);
+        }
+        self.invoices.push(Invoice {
+            id: record.invoice.clone(),
+            time: record.invoice_date.clone(),
+            country: record.country.clone(),
+            customer: record.customer_id.clone(),
+            lines: Vec::new(),
+        });
+        let (first, last) = self.days.unwrap_or((day, day));
+        self.days = Some((first.min(day), last.max(day)));
+        Ok(at)
     }
 }
 
@@ -101,53 +147,6 @@ fn decompressed(file: File) -> Result<Box<dyn Read>> {
 fn day_of(time: &str) -> Result<NaiveDate> {
     let day = time.split([' ', 'T']).next().unwrap_or(time);
     day.parse().with_context(|| format!("'{time}' does not start with a day like 2010-12-01"))
-}
-
-/// Puts lines together that belong together, also when other invoices stand between them.
-#[derive(Default)]
-struct Gatherer {
-    book: Book,
-    sku_of: HashMap<String, usize>,
-    /// Where an invoice is in the book; `None` when it is of another period.
-    invoice_of: HashMap<String, Option<usize>>,
-}
-
-impl Gatherer {
-    fn add(&mut self, record: Record, days: &RangeInclusive<NaiveDate>) -> Result<()> {
-        let at = match self.invoice_of.get(&record.invoice) {
-            Some(at) => *at,
-            None => self.open_invoice(&record, days)?,
-        };
-        let Some(at) = at else { return Ok(()) };
-        let next = self.book.skus.len();
-        let sku = *self.sku_of.entry(record.stock_code.clone()).or_insert(next);
-        if sku == next {
-            self.book.skus.push(record.stock_code);
-        }
-        self.book.lines += 1;
-        let line = Line { sku, quantity: record.quantity, unit_price: record.unit_price };
-        self.book.invoices[at].lines.push(line);
-        Ok(())
-    }
-
-    fn open_invoice(&mut self, record: &Record, days: &RangeInclusive<NaiveDate>) -> Result<Option<usize>> {
-        let day = day_of(&record.invoice_date).with_context(|| format!("invoice {}", record.invoice))?;
-        let at = days.contains(&day).then_some(self.book.invoices.len());
-        self.invoice_of.insert(record.invoice.clone(), at);
-        if at.is_none() {
-            return Ok(None);
-        }
-        self.book.invoices.push(Invoice {
-            id: record.invoice.clone(),
-            time: record.invoice_date.clone(),
-            country: record.country.clone(),
-            customer: record.customer_id.clone(),
-            lines: Vec::new(),
-        });
-        let (first, last) = self.book.days.unwrap_or((day, day));
-        self.book.days = Some((first.min(day), last.max(day)));
-        Ok(at)
-    }
 }
 
 #[cfg(test)]

@@ -60,8 +60,7 @@ fn positive(text: &str) -> Result<f64> {
     Ok(number)
 }
 
-/// Replays the file. Fails when the file or the server cannot be used, or when the server's books disagree with the
-/// file.
+/// Replays the file. Fails when the file or the server cannot be used, or the two disagree.
 pub fn run(args: ReplayArgs) -> Result<()> {
     let days = args.from.unwrap_or(NaiveDate::MIN)..=args.to.unwrap_or(NaiveDate::MAX);
     let book = Book::read(&args.file, &days)?;

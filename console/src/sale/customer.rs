@@ -62,8 +62,7 @@ impl Visit {
         format!("cart-{}", self.customer.number)
     }
 
-    /// Buys one unit: waits for the opening when early, and looks in again when patient. The order's id, or
-    /// the refusal.
+    /// Buys one unit: waits for the opening when early, and looks in again when patient. The order's id.
     async fn buy(&mut self) -> Result<String, Refusal> {
         self.buy_as(self.order(1)).await
     }

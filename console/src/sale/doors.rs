@@ -71,8 +71,7 @@ impl Doors {
         })
     }
 
-    /// Lets everybody in, and returns when they have left and no order waits any more. Fails when the server can no
-    /// longer be asked, or the display no longer be shown.
+    /// Lets everybody in, until they have left and no order waits. Fails when the server or the display does.
     pub async fn run(mut self) -> Result<()> {
         let mut look = tokio::time::interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,5 +1,4 @@
-//! The shop as its customers and workers reach it: the commands, sent again when a connection is lost, and every reply
-//! entered into the clients' ledger.
+//! The shop's commands, sent again when a connection is lost, and every reply entered into the clients' ledger.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -168,8 +168,7 @@ impl Source {
             command.arg("RESULT").arg(HANDED_OVER);
             return Ok((command.query_async(&mut self.connection).await?, None));
         }
-        // One round trip for the end of an order and the beginning of the next. The same call after a lost reply gives
-        // the same next order.
+        // One round trip ends an order and begins the next. Sent again after a lost reply, it gives the same next order.
         command.arg("RESULT").arg(PACKED).arg("CLAIM").arg(&self.worker);
         let (entry, next): (String, Option<Fields>) = command.query_async(&mut self.connection).await?;
         Ok((entry, next.map(|order| Work::claimed(&order, self.shop.schedule.lease())).transpose()?))
@@ -219,8 +218,7 @@ pub async fn make_group(shop: &Shop) -> Result<()> {
     make.exec_async(&mut shop.connection(Duration::ZERO).await?).await.context("making the counters' consumer group")
 }
 
-/// Entries that the group was given and has not acknowledged: none, as the counters read with NOACK. Fails when the
-/// server refuses.
+/// Entries that the group has not acknowledged: none, as it reads with NOACK. Fails when the server refuses.
 pub fn pending(shop: &Shop, connection: &mut Connection) -> Result<i64> {
     let (pending, ..): (i64, Value, Value, Value) =
         cmd("XPENDING").arg(shop.stream("orders")).arg(GROUP).query(connection)?;

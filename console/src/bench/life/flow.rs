@@ -75,8 +75,7 @@ impl Flow {
         }
     }
 
-    /// Makes sure that `orders` orders were placed and all of them completed. Fails when they were not, or the server
-    /// refuses a command.
+    /// Fails when other than `orders` orders were completed, one is left, or the server refuses a command.
     pub fn verify(self, server: &mut Connection, orders: u64) -> Result<()> {
         let counts = match self {
             Flow::Ping => return Ok(()),
@@ -170,8 +169,7 @@ pub struct WireLives<'a> {
 }
 
 impl WireLives<'_> {
-    /// A client for a flow that is not on Node, which takes orders 0 to `orders` - 1 through their lives, `batch` at a
-    /// time.
+    /// A client for a flow that is not on Node, for orders 0 to `orders` - 1, `batch` at a time.
     pub fn new(flow: Flow, scripts: &Scripts, wire: Wire, orders: u64, batch: u64) -> WireLives<'_> {
         let part = |first: u64| {
             let end = orders.min(first + batch);
@@ -181,8 +179,7 @@ impl WireLives<'_> {
         WireLives { flow, scripts, wire, places }
     }
 
-    /// Takes all orders through their lives. Fails when the server answers with an error, or hands out other than was
-    /// placed.
+    /// Takes all orders through their lives. Fails on an error reply, or when not all that was placed is handed out.
     pub fn run(&mut self) -> Result<()> {
         let mut held = Vec::new();
         for (batch, count) in std::mem::take(&mut self.places) {

@@ -1,5 +1,4 @@
-//! The whole life of an order, placed → claimed → completed: server CPU a life and orders a second, compared with the
-//! same in Lua, with a bare stream, and with BullMQ.
+//! Server CPU of the whole life of an order, and orders a second, against Lua, a bare stream, and BullMQ.
 
 mod flow;
 mod node;
@@ -45,8 +44,7 @@ pub struct LifeArgs {
     node_dir: Option<PathBuf>,
 }
 
-/// Measures every flow with batches of every size. Fails when the server does not start, answers a command with an
-/// error, or an order was not completed.
+/// Measures every flow with every batch. Fails when a server does, or an order was not completed.
 pub fn run(subject: &SubjectArgs, args: &LifeArgs, rounds: u32) -> Result<Part> {
     let mut args = args.clone();
     let (node, skipped) = start_node(&mut args);

@@ -38,16 +38,11 @@ pub fn install(dir: Option<&Path>) -> Result<PathBuf> {
     if fs::read_to_string(dir.join(INSTALLED)).is_ok_and(|installed| installed == lock) {
         return Ok(dir);
     }
-    run_npm(&dir)?;
-    fs::write(dir.join(INSTALLED), lock).context("noting what was installed")?;
-    Ok(dir)
-}
-
-fn run_npm(dir: &Path) -> Result<()> {
-    let output = Command::new("npm").args(NPM_ARGUMENTS).current_dir(dir).stdin(Stdio::null()).output();
+    let output = Command::new("npm").args(NPM_ARGUMENTS).current_dir(&dir).stdin(Stdio::null()).output();
     let output = output.context("starting npm")?;
     ensure!(output.status.success(), "npm install: {}", first_errors(&String::from_utf8_lossy(&output.stderr)));
-    Ok(())
+    fs::write(dir.join(INSTALLED), lock).context("noting what was installed")?;
+    Ok(dir)
 }
 
 /// What npm says went wrong, without its warnings and advice.
@@ -75,16 +70,14 @@ impl Node {
         Ok(Node { process, requests, answers })
     }
 
-    /// Connects a producer and a worker, of BullMQ or of Holdfast, to the server on 127.0.0.1:`port`. Fails when they
-    /// cannot connect.
+    /// Connects a producer and a worker to the server on 127.0.0.1:`port`. Fails when they cannot connect.
     pub fn prepare(&mut self, is_bullmq: bool, port: u16, batch: u64) -> Result<()> {
         let skus: Vec<String> = (0..SKUS).map(sku_id).collect();
         let flow = if is_bullmq { "bullmq" } else { "holdfast" };
         self.ask(&json!({"do": "prepare", "flow": flow, "port": port, "batch": batch, "skus": skus})).map(drop)
     }
 
-    /// Takes `orders` orders through their lives; how long that took, in seconds. Fails when an order fails, or they
-    /// are not all completed in a few minutes.
+    /// The seconds that the lives of `orders` orders take. Fails when not all are completed in a few minutes.
     pub fn run(&mut self, orders: u64) -> Result<f64> {
         let answer = self.ask(&json!({"do": "run", "first": 0, "orders": orders}))?;
         ensure!(answer["orders"] == orders, "of {orders} orders {} were completed", answer["orders"]);
