@@ -69,17 +69,11 @@ fn measure(subject: &mut Subject, cases: &[Case], pipeline: u64, rounds: u32, op
         cases.iter().map(|&case| (case, subject.batches(case, 0..ops, pipeline).collect())).collect();
     Rounds::measure(cases, rounds, |case| {
         let (_, batches) = encoded.iter().find(|(encoded, _)| *encoded == case).context("no such case")?;
-        one_round(subject, case, batches, ops).with_context(|| format!("{} at a pipeline of {pipeline}", case.label()))
-    })
-}
-
-/// One case, one round: from a fresh state, all its commands.
-fn one_round(subject: &mut Subject, case: Case, batches: &[Batch], ops: u64) -> Result<Sample> {
-    case.prepare(&mut subject.control).context("preparing its state")?;
-    let mut wire = subject.wire()?;
-    Sample::of(subject, std::process::id(), ops, || {
-        batches.iter().try_for_each(|batch| wire.exchange(batch).map(drop))?;
-        Ok(None)
+        case.prepare(&mut subject.control).context("preparing its state")?;
+        let mut wire = subject.wire()?;
+        let work = || batches.iter().try_for_each(|batch| wire.exchange(batch).map(drop)).map(|()| None);
+        Sample::of(subject, std::process::id(), ops, work)
+            .with_context(|| format!("{} at a pipeline of {pipeline}", case.label()))
     })
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::clock::{CpuTime, Stolen, early_in_a_millisecond, now, sleep_until};
 use super::probe::{PingProbe, Waits};
-use super::report::{Bar, Part, table};
+use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
 use super::workload::{Case, STORE, order_id, reserve, sku_id};
@@ -150,8 +150,7 @@ fn print(result: &DueResult) {
     if result.late_holds > 0 {
         println!("({} of them a little later)", grouped(result.late_holds as u64));
     }
-    let rows = [result.quiet.row("before the deadline"), result.back.ping.row("from the deadline on")];
-    println!("{}", table(&Waits::header("PING"), rows));
+    Waits::print("PING", [("before the deadline", &result.quiet), ("from the deadline on", &result.back.ping)]);
     let back =
         counted!("first unit back after {} ms, all after {} ms", result.back.first_back_ms, result.back.all_back_ms);
     println!("{back}; {:.2} µs CPU a hold; {} ms stolen", result.back.cpu_us, result.back.stolen_ms);

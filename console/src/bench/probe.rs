@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use redis::cmd;
 use serde::Serialize;
 
+use super::report::table;
 use super::subject::Subject;
 use super::wire::{Batch, Wire};
 use crate::text::{grouped, ms};
@@ -41,14 +42,15 @@ impl Waits {
         }
     }
 
-    /// A row of a table: `what`, the count and the waits in milliseconds, under [`Waits::header`].
-    pub fn row(&self, what: &str) -> Vec<String> {
+    fn row(&self, what: &str) -> Vec<String> {
         let us = [self.p50_us, self.p99_us, self.p999_us, self.max_us];
         [what.to_string(), grouped(self.count)].into_iter().chain(us.map(ms)).collect()
     }
 
-    pub fn header(what: &str) -> [&str; 6] {
-        [what, "count", "p50", "p99", "p99.9", "worst"]
+    /// Prints a row for each of these, in milliseconds, with `what` above their names.
+    pub fn print<'a>(what: &str, waits: impl IntoIterator<Item = (&'a str, &'a Waits)>) {
+        let rows = waits.into_iter().map(|(name, waits)| waits.row(name));
+        println!("{}", table(&[what, "count", "p50", "p99", "p99.9", "worst"], rows));
     }
 }
 

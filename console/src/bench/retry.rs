@@ -10,10 +10,11 @@ use anyhow::{Context, Result, ensure};
 use rand::RngExt;
 use redis::{Cmd, FromRedisValue, Value, cmd};
 use serde::Serialize;
+use serde_json::json;
 
 use super::clock::{Stolen, early_in_a_millisecond, now, now_us, sleep_until};
 use super::probe::{PingProbe, Waits, histogram};
-use super::report::{Bar, Part, table};
+use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
 use super::workload::{Case, Held, STORE, claim};
@@ -42,16 +43,6 @@ const BURST_DEADLINE_MS: u64 = 60_000;
 const RETRY_STREAM: &str = "{bench}:retry";
 
 #[derive(Debug, Serialize)]
-struct RetryResult {
-    /// From due until in the worker's hand.
-    lateness: Waits,
-    early: u64,
-    burst: BurstResult,
-    /// How long the hypervisor kept cores for others meanwhile, milliseconds of one core.
-    stolen_ms: u64,
-}
-
-#[derive(Debug, Serialize)]
 struct BurstResult {
     orders: u64,
     /// Retries whose due time missed the millisecond; they are due just after it.
@@ -72,16 +63,17 @@ pub fn run(args: &SubjectArgs, retries: u64, burst: u64) -> Result<Part> {
     let stolen = Stolen::start()?;
     let (lateness, early) = measure_lateness(&mut subject, retries)?;
     let burst = measure_burst(&mut subject, burst)?;
-    let result = RetryResult { lateness, early, burst, stolen_ms: stolen.ms()? };
-    print(&result);
-    let p99_us = result.lateness.p99_us;
+    let stolen_ms = stolen.ms()?;
+    print(&lateness, early, &burst);
+    println!("({stolen_ms} ms stolen)");
+    let p99_us = lateness.p99_us;
     let bar = Bar {
         work: "a retry in a waiting worker's hand after it is due, p99".into(),
         bar: format!("at most {}, never early", ms(LATE_P99_BAR_US)),
         measured: format!("{}, {early} early", ms(p99_us)),
         reached: p99_us <= LATE_P99_BAR_US && early == 0,
     };
-    Part::new(result, [bar])
+    Part::new(json!({ "lateness": lateness, "early": early, "burst": burst, "stolen_ms": stolen_ms }), [bar])
 }
 
 fn fail(held: &Held, after_ms: u64) -> Cmd {
@@ -221,10 +213,9 @@ fn ms_after(due_ms: u64, at_us: u64) -> f64 {
     (at_us as f64 - due_ms as f64 * 1e3) / 1e3
 }
 
-fn print(result: &RetryResult) {
+fn print(lateness: &Waits, early: u64, burst: &BurstResult) {
     println!("\nretries: from due until in the hand of a waiting worker");
-    println!("{}", table(&Waits::header("retries"), [result.lateness.row("one by one")]));
-    let burst = &result.burst;
+    Waits::print("retries", [("one by one", lateness)]);
     println!(
         "{} due in the same millisecond: all claimable after {:.1} ms (PING waited {} at most); a waiting worker had \
          the first after {:.1} ms, all after {:.1} ms",
@@ -237,8 +228,7 @@ fn print(result: &RetryResult) {
     if burst.missed > 0 {
         println!("({} of them, of two bursts together, due a little later)", grouped(burst.missed as u64));
     }
-    if result.early > 0 {
-        println!("{} RETRIES CAME BEFORE THEY WERE DUE", result.early);
+    if early > 0 {
+        println!("{early} RETRIES CAME BEFORE THEY WERE DUE");
     }
-    println!("({} ms stolen)", result.stolen_ms);
 }

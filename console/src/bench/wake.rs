@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::clock::Stolen;
 use super::probe::{Waits, histogram};
-use super::report::{Bar, Part, table};
+use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
 use super::workload::{Case, GROUP, Held, ORDERS, STORE, WORKER, read_group};
@@ -95,8 +95,7 @@ pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
     }
     let (waits, stolen_ms) = (waits.map(|(way, waits)| (way, Waits::of(&waits))), stolen.ms()?);
     println!("\nwake-ups of a waiting worker, one at a time");
-    let rows = waits.iter().map(|(way, waits)| waits.row(way.label()));
-    println!("{}", table(&Waits::header("from … until it is in hand"), rows));
+    Waits::print("from … until it is in hand", waits.iter().map(|(way, waits)| (way.label(), waits)));
     println!("({stolen_ms} ms stolen)");
     let [(_, claim), (_, list), ..] = &waits;
     let bar = Bar {

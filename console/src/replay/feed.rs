@@ -202,10 +202,8 @@ impl<'a> Feed<'a> {
     }
 
     fn add_items(&self, command: &mut Cmd, items: &[(usize, i64)]) {
-        command.arg("ITEMS");
-        for &(sku, units) in items {
-            command.arg(&self.book.skus[sku]).arg(units);
-        }
+        let items: Vec<_> = items.iter().map(|&(sku, units)| (&self.book.skus[sku], units)).collect();
+        command.arg("ITEMS").arg(items);
     }
 
     fn ask(&mut self, command: Cmd, asked: Asked) {

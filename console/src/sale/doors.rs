@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::customer::Visit;
-use super::payments::DECLINED_PATTERN;
 use super::plan::Customer;
+use super::plan::DECLINED_PATTERN;
 use super::shop::Shop;
 use super::view::{self, View};
 use crate::display::Display;
@@ -101,7 +101,12 @@ impl Doors {
     }
 
     async fn look_around(&mut self) -> Result<()> {
-        self.ask().await?;
+        match cmd("STORE.INFO").arg(&self.shop.name).query_async::<Fields>(&mut self.connection).await {
+            Ok(info) => self.now = info,
+            // A failover: keep the last picture, and look again.
+            Err(error) if super::shop::may_pass(&error) => {}
+            Err(error) => return Err(error).context("looking at the shop with STORE.INFO"),
+        }
         self.look_after_the_dead().await?;
         while self.visits.try_join_next().is_some() {}
         while self.late_visits.try_join_next().is_some() {}
@@ -113,16 +118,6 @@ impl Doors {
         }
         self.view.record(self.shop.elapsed(), &self.shop.ledger().counts);
         self.show()
-    }
-
-    async fn ask(&mut self) -> Result<()> {
-        match cmd("STORE.INFO").arg(&self.shop.name).query_async::<Fields>(&mut self.connection).await {
-            Ok(info) => self.now = info,
-            // A failover: keep the last picture, and look again.
-            Err(error) if super::shop::may_pass(&error) => {}
-            Err(error) => return Err(error).context("looking at the shop with STORE.INFO"),
-        }
-        Ok(())
     }
 
     /// How many customers to send for now: those still to come may be too few for the units that came back.

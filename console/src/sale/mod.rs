@@ -3,7 +3,6 @@
 mod customer;
 mod doors;
 mod ledger;
-mod payments;
 mod plan;
 mod shop;
 mod source;
@@ -21,7 +20,7 @@ use rand::RngExt;
 use redis::cmd;
 
 use self::doors::Doors;
-use self::payments::Payments;
+use self::plan::Payments;
 use self::plan::Schedule;
 use self::shop::{SKU, Shop};
 use self::view::View;

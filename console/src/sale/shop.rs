@@ -8,7 +8,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, cmd};
 
 use super::ledger::Ledger;
-use super::payments::Payments;
+use super::plan::Payments;
 use super::plan::{Customer, Schedule};
 use crate::store;
 

@@ -127,13 +127,11 @@ pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
     let paint = Paint::for_stdout();
     let name = &shop.name;
     let order = shop.ledger().an_order().unwrap_or("o-1-1").to_string();
-    println!("  The server is still up. Look around:");
-    println!();
+    println!("  The server is still up. Look around:\n");
     if let Some(page) = page {
         println!("    {}", paint.strong(page.url()));
     }
-    println!("    {}", paint.strong(format!("redis-cli -p {}", server.port())));
-    println!();
+    println!("    {}\n", paint.strong(format!("redis-cli -p {}", server.port())));
     for command in [
         format!("STORE.INFO {name}"),
         format!("ORDER.GET {name} {order}"),
@@ -142,8 +140,7 @@ pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
     ] {
         println!("    {}", paint.cool(command));
     }
-    println!();
-    println!("  {}", paint.quiet("Enter or Ctrl-C ends it."));
+    println!("\n  {}", paint.quiet("Enter or Ctrl-C ends it."));
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     Ok(())

@@ -20,20 +20,13 @@ pub fn waiting(info: &Fields) -> i64 {
     ["queued", "in-work", "retrying"].iter().map(|state| info.count(state)).sum()
 }
 
-/// Counts at a moment, to compute rates from.
-#[derive(Clone, Copy, Debug, Default)]
-struct Moment {
-    at: Duration,
-    placed: u64,
-    completed: u64,
-}
-
 #[derive(Debug)]
 pub struct View {
     title: String,
     schedule: Schedule,
     units: i64,
-    recent: VecDeque<Moment>,
+    /// Orders placed and completed at each of the last moments.
+    recent: VecDeque<(Duration, [u64; 2])>,
     placed_over_time: [u64; WIDTH],
     placed_before: u64,
 }
@@ -58,8 +51,8 @@ impl View {
     pub fn record(&mut self, at: Duration, counts: &Counts) {
         self.placed_over_time[self.cell(at)] += counts.placed - self.placed_before;
         self.placed_before = counts.placed;
-        self.recent.push_back(Moment { at, placed: counts.placed, completed: counts.completed });
-        while self.recent.front().is_some_and(|oldest| at.saturating_sub(oldest.at) > RATE_SPAN) {
+        self.recent.push_back((at, [counts.placed, counts.completed]));
+        while self.recent.front().is_some_and(|(oldest, _)| at.saturating_sub(*oldest) > RATE_SPAN) {
             self.recent.pop_front();
         }
     }
@@ -71,11 +64,10 @@ impl View {
     }
 
     /// Orders placed and completed a second, lately.
-    fn rates(&self) -> (u64, u64) {
-        let (Some(first), Some(last)) = (self.recent.front(), self.recent.back()) else { return (0, 0) };
-        let seconds = (last.at - first.at).as_secs_f64().max(0.1);
-        let rate = |from: u64, to: u64| ((to - from) as f64 / seconds).round() as u64;
-        (rate(first.placed, last.placed), rate(first.completed, last.completed))
+    fn rates(&self) -> [u64; 2] {
+        let (Some((from, first)), Some((to, last))) = (self.recent.front(), self.recent.back()) else { return [0; 2] };
+        let seconds = (*to - *from).as_secs_f64().max(0.1);
+        [0, 1].map(|nth| ((last[nth] - first[nth]) as f64 / seconds).round() as u64)
     }
 
     fn window(&self, at: Duration) -> String {
@@ -90,7 +82,7 @@ impl View {
     /// One line, where there is no terminal.
     pub fn line(&self, at: Duration, now: &Fields, ledger: &Ledger) -> String {
         let counts = &ledger.counts;
-        let (placed_rate, completed_rate) = self.rates();
+        let [placed_rate, completed_rate] = self.rates();
         let store = counted!(
             "left {}  waiting {}  in work {}  retrying {}  dead {}  reclaimed {}",
             now.count("available"),
@@ -135,7 +127,7 @@ impl View {
             format!("  {legend}"),
             String::new(),
             format!("  {}", paint.cool(self.sparkline(at))),
-            row("orders/s", counted!("{} placed   {} completed", rates.0, rates.1)),
+            row("orders/s", counted!("{} placed   {} completed", rates[0], rates[1])),
             String::new(),
             row("customers", counted!("{} came", counts.arrived)),
             row("orders", counted!("{} placed   {} cancelled   {} sent again, same reply", placed, cancelled, again)),
@@ -225,7 +217,7 @@ mod tests {
             let counts = Counts { placed: 100 * second, completed: 50 * second, ..Counts::default() };
             view.record(Duration::from_secs(second), &counts);
         }
-        assert_eq!(view.rates(), (100, 50));
+        assert_eq!(view.rates(), [100, 50]);
         assert_eq!(view.placed_over_time.iter().sum::<u64>(), 900);
     }
 

@@ -10,7 +10,7 @@ use rand_distr::{Distribution, Exp1};
 use redis::{RedisError, RedisResult};
 use tokio::sync::watch;
 
-use super::payments::STOLEN;
+use super::plan::STOLEN;
 use super::shop::{self, Shop};
 use super::source::{Lost, Source, Work};
 
