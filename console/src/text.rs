@@ -95,14 +95,8 @@ mod tests {
 
     #[test]
     fn picks_the_unit() {
-        assert_eq!(measured(Duration::from_micros(84)), "84 µs");
-        assert_eq!(measured(Duration::from_micros(1_240)), "1.2 ms");
-        assert_eq!(measured(Duration::from_millis(640)), "640 ms");
-        assert_eq!(measured(Duration::from_millis(3_400)), "3.4 s");
-    }
-
-    #[test]
-    fn tells_the_time() {
+        let texts = [84, 1_240, 640_000, 3_400_000].map(|micros| measured(Duration::from_micros(micros)));
+        assert_eq!(texts, ["84 µs", "1.2 ms", "640 ms", "3.4 s"]);
         assert_eq!(clock(Duration::from_secs(65)), "01:05");
         assert_eq!(clock(Duration::from_secs(3_723)), "1:02:03");
     }

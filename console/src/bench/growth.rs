@@ -82,7 +82,7 @@ fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<St
 
 fn slowest_command(subject: &mut Subject) -> Result<(String, f64)> {
     let stats = subject.info("latencystats")?;
-    let slowest = stats.iter().filter_map(|(field, value)| parse_slowest(field, value));
+    let slowest = stats.keys().filter_map(|field| parse_slowest(field, &stats.get::<String>(field)?));
     slowest.max_by(|a, b| a.1.total_cmp(&b.1)).context("INFO latencystats names no command")
 }
 

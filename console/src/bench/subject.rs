@@ -1,6 +1,5 @@
 //! The server that is measured: one of our own, so that its process can be watched and its state thrown away.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use holdfast_lab::Server;
 use holdfast_lab::wait::wait_for;
-use redis::{Connection, cmd};
+use redis::{Connection, InfoDict, RedisResult, cmd};
 
 use super::wire::{Batch, Wire};
 use super::workload::{self, Case};
@@ -64,7 +63,6 @@ impl Aof {
 }
 
 /// A running server with a control connection.
-#[allow(missing_debug_implementations, reason = "redis::Connection has none")]
 pub struct Subject {
     pub server: Server,
     /// For everything but the load itself.
@@ -124,17 +122,13 @@ impl Subject {
         self.batches(case, numbers, depth).try_for_each(|batch| wire.exchange(&batch).map(drop)).context(case.label())
     }
 
-    /// One section of INFO as field and value. Fails when the server is gone.
-    pub fn info(&mut self, section: &str) -> Result<HashMap<String, String>> {
-        let text: String = cmd("INFO").arg(section).query(&mut self.control)?;
-        let fields = text.lines().filter_map(|line| line.split_once(':'));
-        Ok(fields.map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    /// One section of INFO. Fails when the server is gone.
+    pub fn info(&mut self, section: &str) -> RedisResult<InfoDict> {
+        cmd("INFO").arg(section).query(&mut self.control)
     }
 
     fn info_number(&mut self, section: &str, field: &str) -> Result<u64> {
-        let fields = self.info(section)?;
-        let value = fields.get(field).with_context(|| format!("INFO {section} has no {field}"))?;
-        value.parse().with_context(|| format!("INFO {section}: {field} is {value:?}"))
+        self.info(section)?.get(field).with_context(|| format!("INFO {section} has no number {field}"))
     }
 
     /// Bytes the server's data takes, once the connections that sent it are gone. Fails when they stay.
@@ -155,11 +149,10 @@ impl Subject {
 
     /// The server's version, allocator and persistence, the machine's cores and kernel. Fails when the server is gone.
     pub fn conditions(&mut self) -> Result<String> {
-        let server = self.info("server")?;
-        let memory = self.info("memory")?;
+        let (server, memory) = (self.info("server")?, self.info("memory")?);
         let appendfsync: Vec<String> = cmd("CONFIG").arg("GET").arg("appendfsync").query(&mut self.control)?;
         let aof = self.info_number("persistence", "aof_enabled")? == 1;
-        let field = |section: &HashMap<String, String>, name: &str| section.get(name).cloned().unwrap_or_default();
+        let field = |section: &InfoDict, name: &str| section.get::<String>(name).unwrap_or_default();
         Ok(format!(
             "redis-server {}, {}, {}{}; {}, {} cores, {}",
             field(&server, "redis_version"),

@@ -76,10 +76,16 @@ pub struct Feed<'a> {
     pub books: Books,
     pub counts: Counts,
     orders: Vec<Order>,
+    waiting: Waiting,
+}
+
+/// What was not sent yet.
+#[derive(Default)]
+struct Waiting {
     pipeline: Pipeline,
     asked: Vec<Asked>,
-    lines_waiting: usize,
-    customers_waiting: HashSet<String>,
+    lines: usize,
+    customers: HashSet<String>,
 }
 
 impl<'a> Feed<'a> {
@@ -93,10 +99,7 @@ impl<'a> Feed<'a> {
             books: Books::new(book.skus.len()),
             counts: Counts::default(),
             orders: Vec::new(),
-            pipeline: Pipeline::new(),
-            asked: Vec::new(),
-            lines_waiting: 0,
-            customers_waiting: HashSet::new(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -122,7 +125,7 @@ impl<'a> Feed<'a> {
             true => self.take_back(invoice)?,
             false => self.place(invoice)?,
         }
-        if self.asked.len() >= 2 * PIPELINE_ORDERS || self.lines_waiting >= PIPELINE_LINES {
+        if self.waiting.asked.len() >= 2 * PIPELINE_ORDERS || self.waiting.lines >= PIPELINE_LINES {
             self.flush()?;
         }
         Ok(())
@@ -155,8 +158,8 @@ impl<'a> Feed<'a> {
         let mut command = cmd("ORDER.COMPLETE");
         command.arg(self.store).arg(&order.id);
         self.ask(command, Asked { command: "ORDER.COMPLETE", order: at, units: 0 });
-        self.lines_waiting += order.items.len();
-        self.customers_waiting.insert(order.customer.clone());
+        self.waiting.lines += order.items.len();
+        self.waiting.customers.insert(order.customer.clone());
         self.orders.push(order);
     }
 
@@ -168,7 +171,7 @@ impl<'a> Feed<'a> {
     fn take_back(&mut self, invoice: &Invoice) -> Result<()> {
         let customer = customer_of(invoice);
         // What this customer may give back depends on replies that have not been read yet.
-        if self.customers_waiting.contains(&customer) {
+        if self.waiting.customers.contains(&customer) {
             self.flush()?;
         }
         self.counts.return_invoices += 1;
@@ -198,7 +201,7 @@ impl<'a> Feed<'a> {
         self.add_items(&mut command, items);
         let units = items.iter().map(|(_, units)| units).sum();
         self.ask(command, Asked { command: "ORDER.RETURN", order, units });
-        self.lines_waiting += items.len();
+        self.waiting.lines += items.len();
     }
 
     fn add_items(&self, command: &mut Cmd, items: &[(usize, i64)]) {
@@ -207,21 +210,18 @@ impl<'a> Feed<'a> {
     }
 
     fn ask(&mut self, command: Cmd, asked: Asked) {
-        self.pipeline.add_command(command);
-        self.asked.push(asked);
+        self.waiting.pipeline.add_command(command);
+        self.waiting.asked.push(asked);
     }
 
     /// Sends what waits, and enters the replies. Fails when the connection fails, or the server leaves a reply out.
     pub fn flush(&mut self) -> Result<()> {
-        if self.asked.is_empty() {
+        if self.waiting.asked.is_empty() {
             return Ok(());
         }
-        let pipeline = std::mem::take(&mut self.pipeline);
-        let asked = std::mem::take(&mut self.asked);
-        self.lines_waiting = 0;
-        self.customers_waiting.clear();
+        let Waiting { mut pipeline, asked, .. } = std::mem::take(&mut self.waiting);
         let replies: Vec<RedisResult<Value>> =
-            pipeline.clone().ignore_errors().query(&mut self.connection).context("sending orders")?;
+            pipeline.ignore_errors().query(&mut self.connection).context("sending orders")?;
         if replies.len() != asked.len() {
             bail!("{} commands got {} replies", asked.len(), replies.len());
         }

@@ -53,7 +53,10 @@ pub fn run(subject: &SubjectArgs, args: &LifeArgs, rounds: u32) -> Result<Part> 
     let mut bench = Bench { subject, scripts, node };
     let (mut batches, mut bars) = (Vec::new(), Vec::new());
     for batch in BATCHES {
-        let measured = bench.measure_batch(&args, batch, rounds)?;
+        let measured = Rounds::measure(&args.flows, rounds, |flow| {
+            let sample = bench.measure(flow, orders_a_round(flow, args.lives, batch), batch);
+            sample.with_context(|| format!("{}, batches of {batch}", flow.label()))
+        })?;
         let how = if batch == 1 { "one order at a time".into() } else { format!("batches of {batch}") };
         println!("\nplace → claim → complete, {how}: median of {rounds} rounds");
         let ratios = |flow| [to_holdfast(&measured, flow), to_bullmq(&measured, flow)];
@@ -88,13 +91,6 @@ struct Bench {
 }
 
 impl Bench {
-    fn measure_batch(&mut self, args: &LifeArgs, batch: u64, rounds: u32) -> Result<Rounds<Flow>> {
-        Rounds::measure(&args.flows, rounds, |flow| {
-            let orders = orders_a_round(flow, args.lives, batch);
-            self.measure(flow, orders, batch).with_context(|| format!("{}, batches of {batch}", flow.label()))
-        })
-    }
-
     /// One flow, one round: from an empty server until all orders are completed.
     fn measure(&mut self, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
         flow.prepare(&mut self.subject.control).context("preparing its state")?;
