@@ -74,13 +74,11 @@ paints! {
     strong |text| text.bold();
     /// What may stay in the background: labels.
     quiet |text| text.dark_grey();
-    /// All is well.
     good |text| text.green();
     /// Worth a look, not wrong.
     warm |text| text.yellow();
     /// Work under way.
     cool |text| text.cyan();
-    /// Something is wrong.
     bad |text| text.red().bold();
 }
 

@@ -77,7 +77,6 @@ fn measure(subject: &mut Subject, cases: &[Case], pipeline: u64, rounds: u32, op
     })
 }
 
-/// The bars, where the cases they compare were measured.
 fn bars_of(rounds: &Rounds<Case>) -> Vec<Bar> {
     let (xadd, lua) = ("ORDER.PLACE against XADD", "Lua script against ORDER.PLACE");
     let work = |what| format!("{what}, pipeline of {BAR_PIPELINE}");

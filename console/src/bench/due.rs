@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use redis::{Value, cmd};
 use serde::Serialize;
+use serde_json::json;
 
 use super::clock::{CpuTime, Stolen, early_in_a_millisecond, now, sleep_until};
 use super::probe::{PingProbe, Waits};
@@ -28,21 +29,8 @@ const LEAD_US_A_HOLD: u64 = 30;
 const QUIET_MS: u64 = 2_000;
 /// PINGs from this long before the deadline count towards it.
 const PROBE_AHEAD_MS: u64 = 20;
-/// Between two looks at the stock.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// Later than this they do not come back at all.
 const BACK_DEADLINE_MS: u64 = 120_000;
-
-#[derive(Debug, Serialize)]
-struct DueResult {
-    holds: u64,
-    /// Holds whose deadline could not be brought to the very millisecond; they are due just after it.
-    late_holds: usize,
-    /// PING on the same server while nothing is due: what the machine does to it anyway.
-    quiet: Waits,
-    #[serde(flatten)]
-    back: Back,
-}
 
 #[derive(Debug, Serialize)]
 struct Back {
@@ -72,9 +60,15 @@ pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
     let probe = PingProbe::start(&subject)?;
     sleep_until(deadline_ms - PROBE_AHEAD_MS);
     let quiet = probe.stop()?;
-    let result = DueResult { holds, late_holds, quiet, back: watch(&mut subject, holds, deadline_ms, on_hand)? };
-    print(&result);
-    let bars = bars(&result);
+    let back = watch(&mut subject, holds, deadline_ms, on_hand)?;
+    print(holds, late_holds, &quiet, &back);
+    let bars = bars(&grouped(holds), &quiet, &back);
+    let mut result = json!(back);
+    result["holds"] = json!(holds);
+    // Their deadline could not be brought to the very millisecond; they are due just after it.
+    result["late_holds"] = json!(late_holds);
+    // PING while nothing is due: what the machine does to it anyway.
+    result["quiet"] = json!(quiet);
     Part::new(result, bars)
 }
 
@@ -145,31 +139,29 @@ fn release(wire: &mut Wire, numbers: &[u64]) -> Result<()> {
     numbers.chunks(BATCH).try_for_each(|part| wire.exchange(&batch(part)).map(drop))
 }
 
-fn print(result: &DueResult) {
-    println!("\ndue: {} holds due in the same millisecond", grouped(result.holds));
-    if result.late_holds > 0 {
-        println!("({} of them a little later)", grouped(result.late_holds as u64));
+fn print(holds: u64, late_holds: usize, quiet: &Waits, back: &Back) {
+    println!("\ndue: {} holds due in the same millisecond", grouped(holds));
+    if late_holds > 0 {
+        println!("({} of them a little later)", grouped(late_holds as u64));
     }
-    Waits::print("PING", [("before the deadline", &result.quiet), ("from the deadline on", &result.back.ping)]);
-    let back =
-        counted!("first unit back after {} ms, all after {} ms", result.back.first_back_ms, result.back.all_back_ms);
-    println!("{back}; {:.2} µs CPU a hold; {} ms stolen", result.back.cpu_us, result.back.stolen_ms);
+    Waits::print("PING", [("before the deadline", quiet), ("from the deadline on", &back.ping)]);
+    let units = counted!("first unit back after {} ms, all after {} ms", back.first_back_ms, back.all_back_ms);
+    println!("{units}; {:.2} µs CPU a hold; {} ms stolen", back.cpu_us, back.stolen_ms);
 }
 
-fn bars(result: &DueResult) -> [Bar; 2] {
-    let holds = grouped(result.holds);
+fn bars(holds: &str, quiet: &Waits, back: &Back) -> [Bar; 2] {
     [
         Bar {
             work: format!("worst stall, {holds} holds due at once"),
             bar: format!("at most {}", ms(STALL_BAR_US)),
-            measured: format!("{} (nothing due: {})", ms(result.back.ping.max_us), ms(result.quiet.max_us)),
-            reached: result.back.ping.max_us <= STALL_BAR_US,
+            measured: format!("{} (nothing due: {})", ms(back.ping.max_us), ms(quiet.max_us)),
+            reached: back.ping.max_us <= STALL_BAR_US,
         },
         Bar {
             work: format!("all units back, {holds} holds due at once"),
             bar: format!("within {} ms", grouped(BACK_BAR_MS)),
-            measured: format!("{} ms", grouped(result.back.all_back_ms)),
-            reached: result.back.all_back_ms <= BACK_BAR_MS,
+            measured: format!("{} ms", grouped(back.all_back_ms)),
+            reached: back.all_back_ms <= BACK_BAR_MS,
         },
     ]
 }

@@ -34,7 +34,6 @@ const FAILS_A_MILLISECOND: usize = 64;
 const LEAD_MS: u64 = 2_000;
 const LEAD_US_AN_ORDER: u64 = 100;
 const CLAIM_COUNT: u64 = 1_000;
-/// Between two looks at the stream of retries.
 const POLL_INTERVAL: Duration = Duration::from_micros(200);
 /// PINGs from this long before a burst is due count towards it.
 const PROBE_AHEAD_MS: u64 = 20;

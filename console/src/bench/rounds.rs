@@ -49,7 +49,6 @@ impl Summary {
     }
 }
 
-/// What one case took in one round.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// CPU of the thread that executes commands, microseconds an operation.
@@ -114,7 +113,6 @@ impl<K: Copy + PartialEq> Rounds<K> {
         Some(samples.iter().map(value).collect())
     }
 
-    /// One value of a case, where it was measured.
     pub fn summary(&self, case: K, value: fn(&Sample) -> f64) -> Option<Summary> {
         self.values(case, value).map(Summary::of)
     }

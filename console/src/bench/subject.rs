@@ -87,7 +87,6 @@ impl Subject {
         Ok(Subject { server, control, script_sha, pid, realtime: args.realtime })
     }
 
-    /// A connection to send load over. Fails when the server is gone.
     pub fn wire(&self) -> Result<Wire> {
         Wire::connect(&self.server.url())
     }
@@ -108,7 +107,6 @@ impl Subject {
         Ok(received)
     }
 
-    /// Commands `numbers` of `case`, in batches of `depth`.
     pub fn batches(&self, case: Case, numbers: Range<u64>, depth: u64) -> impl Iterator<Item = Batch> {
         let firsts = numbers.clone().step_by(depth as usize);
         firsts.map(move |first| {

@@ -30,7 +30,6 @@ const TURNS: u64 = 4;
 const WARM_UP: u64 = 20;
 const LIST: &str = "{bench}:list";
 
-/// A way to wait and to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Way {

@@ -79,7 +79,6 @@ pub struct Feed<'a> {
     waiting: Waiting,
 }
 
-/// What was not sent yet.
 #[derive(Default)]
 struct Waiting {
     pipeline: Pipeline,

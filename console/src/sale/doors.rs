@@ -21,7 +21,6 @@ use crate::display::Display;
 use crate::store::Fields;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// Between two lines where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// From this part of the window on, more customers are sent for when those still to come are too few.
 const SEND_FOR_MORE_FROM: f64 = 0.6;

@@ -27,10 +27,12 @@ impl Latency {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(LATENCY_MAX_MICROS));
     }
 
-    /// The time that this share of all (0.5, 0.99) did not take longer than; a dash when there is none yet.
-    pub fn at(&self, share: f64) -> String {
-        let time = || measured(Duration::from_micros(self.0.value_at_quantile(share)));
-        if self.0.is_empty() { "–".to_string() } else { time() }
+    /// The times that half of all, and 99 of a hundred, did not exceed; dashes when there is none yet.
+    pub fn p50_p99(&self) -> [String; 2] {
+        [0.5, 0.99].map(|share| match self.0.is_empty() {
+            true => "–".to_string(),
+            false => measured(Duration::from_micros(self.0.value_at_quantile(share))),
+        })
     }
 }
 

@@ -92,12 +92,6 @@ pub struct SaleArgs {
     watch: watch::Beside,
 }
 
-impl SaleArgs {
-    fn expected_customers(&self) -> u64 {
-        self.customers.unwrap_or((self.units as f64 * CUSTOMERS_PER_UNIT).ceil() as u64)
-    }
-}
-
 /// Runs the sale. Fails when no server can be started or reached, or when anything does not come out right: units
 /// unsold or oversold, an order lost, an audit that is not clean.
 pub fn run(args: SaleArgs) -> Result<()> {
@@ -112,7 +106,8 @@ pub fn run(args: SaleArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let schedule = Schedule::of(Duration::from_secs(args.duration));
     let seed = args.seed.unwrap_or_else(|| rand::rng().random_range(1..1_000_000));
-    let plan = plan::customers(&schedule, args.expected_customers(), seed);
+    let customers = args.customers.unwrap_or((args.units as f64 * CUSTOMERS_PER_UNIT).ceil() as u64);
+    let plan = plan::customers(&schedule, customers, seed);
     let (shop, verdict) = runtime.block_on(async {
         let mut connection = connect(&target.url)?;
         store::make_way(&mut connection, &args.store, args.force)?;

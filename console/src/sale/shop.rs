@@ -58,7 +58,6 @@ impl Shop {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long the run has been going on.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
@@ -133,10 +132,15 @@ impl Shop {
         self.ledger().sent(order, customer.number);
         let Ok(mut connection) = self.client.get_multiplexed_async_connection().await else { return };
         let command = self.place_command(order, customer, None);
+        let turns = async {
+            for _ in 0..patience {
+                tokio::task::yield_now().await;
+            }
+        };
         tokio::select! {
             biased;
             _ = command.query_async::<String>(&mut connection) => {}
-            () = turns(patience) => {}
+            () = turns => {}
         }
         self.ledger().unanswered(order);
     }
@@ -201,10 +205,4 @@ fn refusal(ledger: &mut Ledger, error: &RedisError, command: &str) -> Refusal {
         ledger.complaints.add(format!("{command}: {error}"));
     }
     code.to_string()
-}
-
-async fn turns(count: u32) {
-    for _ in 0..count {
-        tokio::task::yield_now().await;
-    }
 }

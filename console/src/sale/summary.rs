@@ -104,7 +104,10 @@ fn dead_letters(verdict: &Verdict) -> String {
 
 fn time_rows(ledger: &Ledger, seed: u64) -> Vec<Row> {
     let counts = &ledger.counts;
-    let percentiles = |latency: &Latency| format!("p50 {}, p99 {}", latency.at(0.5), latency.at(0.99));
+    let percentiles = |latency: &Latency| {
+        let [p50, p99] = latency.p50_p99();
+        format!("p50 {p50}, p99 {p99}")
+    };
     let mut rows = vec![
         ("longest wait", format!("{}, from placed to a worker's hands", measured(counts.longest_wait))),
         ("placing", percentiles(&ledger.placing)),

@@ -26,7 +26,6 @@ pub struct Verdict {
     pub lost: u64,
     /// Orders that were completed more than once: by the stream or by the ledger, whichever is worse.
     pub doubled: u64,
-    /// Dead letters, by what they died of.
     pub dead: BTreeMap<String, u64>,
     pub info: Fields,
     pub findings: Findings,

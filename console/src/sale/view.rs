@@ -63,7 +63,6 @@ impl View {
         ((WIDTH as f64 * share) as usize).min(WIDTH - 1)
     }
 
-    /// Orders placed and completed a second, lately.
     fn rates(&self) -> [u64; 2] {
         let (Some((from, first)), Some((to, last))) = (self.recent.front(), self.recent.back()) else { return [0; 2] };
         let seconds = (*to - *from).as_secs_f64().max(0.1);
@@ -95,7 +94,7 @@ impl View {
         let ended = counted!("completed {}  cancelled {}", counts.completed, counts.cancelled);
         let rates = counted!("orders/s {} placed, {} completed", placed_rate, completed_rate);
         let [placing, fulfilling] = [&ledger.placing, &ledger.fulfilling].map(|latency| {
-            let (p50, p99) = (latency.at(0.5), latency.at(0.99));
+            let [p50, p99] = latency.p50_p99();
             format!("p50 {p50} p99 {p99}")
         });
         let (time, window, refused) = (clock(at), self.window(at), refusals(counts, " "));
@@ -175,7 +174,8 @@ impl View {
 }
 
 fn latency(label: &str, latency: &Latency) -> String {
-    format!("{label:<22}{:>8}{:>10}", latency.at(0.5), latency.at(0.99))
+    let [p50, p99] = latency.p50_p99();
+    format!("{label:<22}{p50:>8}{p99:>10}")
 }
 
 pub fn refusals(counts: &Counts, gap: &str) -> String {

@@ -266,7 +266,6 @@ impl Worker {
         }
     }
 
-    /// Whether an order is still in hand: its lease may have been refused meanwhile.
     fn has(&self, work: &Work) -> bool {
         self.hand.front().is_some_and(|held| held.order == work.order && held.token == work.token)
     }
