@@ -45,8 +45,7 @@ struct Back {
     stolen_ms: u64,
 }
 
-/// Reserves `holds` holds of one unit each for the same deadline, and waits for it. Fails when the server does not
-/// start, answers a command with an error, or the units never come back.
+/// Lets `holds` holds of one unit be due at once. Fails when the server does, or units never come back.
 pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
     let mut subject = Subject::start(subject, &[Case::Reserve], &[])?;
     Case::Reserve.prepare(&mut subject.control)?;

@@ -22,9 +22,9 @@ struct LoadResult {
     case: Case,
     orders: u64,
     rdb_bytes: u64,
-    /// SAVE, by the wall clock.
+    /// By the wall clock.
     save_s: f64,
-    /// Loading, by the server's log.
+    /// By the server's log.
     load_s: f64,
     /// How long the hypervisor kept cores for others while the second server started, milliseconds of one core.
     stolen_ms: u64,
@@ -36,8 +36,7 @@ impl LoadResult {
     }
 }
 
-/// Saves and loads `orders` open orders, and for comparison as many bare stream entries. Fails when a server does not
-/// start, answers a command with an error, or has not all orders after the load.
+/// Saves and loads open orders, and as many bare entries. Fails when a server does, or orders are missing afterwards.
 pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     // With an AOF the server would load that instead.
     let args = args.without_aof();

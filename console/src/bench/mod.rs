@@ -112,8 +112,7 @@ impl BenchArgs {
     }
 }
 
-/// Runs the measurements, prints their tables and the bars, and writes the JSON. Fails when a server cannot be started,
-/// answers a command with an error or goes away, or the file cannot be written.
+/// Runs the measurements, prints and writes the results. Fails when a server does, or the file cannot be written.
 pub fn run(args: BenchArgs) -> Result<()> {
     let conditions = Subject::start(&args.subject, &[], &[])?.conditions()?;
     println!("{conditions}");

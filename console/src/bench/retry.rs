@@ -55,8 +55,7 @@ struct BurstResult {
     all_claimed_ms: f64,
 }
 
-/// Lets `retries` orders fail one by one, and twice `burst` orders for the same millisecond. Fails when the server does
-/// not start, answers a command with an error, or an order never comes back.
+/// Lets `retries` orders fail one by one, and twice `burst` at once. Fails when the server does, or one never returns.
 pub fn run(args: &SubjectArgs, retries: u64, burst: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let stolen = Stolen::start()?;
@@ -100,10 +99,7 @@ fn hold(subject: &mut Subject, orders: u64) -> Result<Vec<Held>> {
 }
 
 /// An order that came back to a worker, and when, in Unix microseconds.
-struct Arrival {
-    order: String,
-    at_us: u64,
-}
+type Arrival = (String, u64);
 
 /// Waits for retries and completes them, until it had `orders` of them, `count` at a time.
 fn work(mut wire: Wire, orders: usize, count: u64, arrivals: &Sender<Result<Arrival>>) -> Result<()> {
@@ -117,7 +113,7 @@ fn work(mut wire: Wire, orders: usize, count: u64, arrivals: &Sender<Result<Arri
         let held = Held::all(claimed)?;
         batch = held.iter().map(Held::complete).collect();
         had += held.len();
-        let arrived = |held: Held| arrivals.send(Ok(Arrival { order: held.id, at_us }));
+        let arrived = |held: Held| arrivals.send(Ok((held.id, at_us)));
         held.into_iter().try_for_each(arrived).context("nobody counts the retries")?;
     }
     wire.exchange(&batch).map(drop)
@@ -132,9 +128,9 @@ fn measure_lateness(subject: &mut Subject, retries: u64) -> Result<(Waits, u64)>
     let mut lateness = histogram();
     let mut early = 0;
     for _ in &held {
-        let arrival = arrivals.recv().context("the worker ended")??;
-        let due = due_ms.get(&arrival.order).context("an order came back that had not failed")?;
-        match arrival.at_us.checked_sub(due * 1000) {
+        let (order, at_us) = arrivals.recv().context("the worker ended")??;
+        let due = due_ms.get(&order).context("an order came back that had not failed")?;
+        match at_us.checked_sub(due * 1000) {
             Some(late_us) => lateness.saturating_record(late_us),
             None => early += 1,
         }
@@ -167,7 +163,7 @@ fn measure_burst(subject: &mut Subject, orders: u64) -> Result<BurstResult> {
     let count = held.len();
     let arrivals = subject.start_worker(move |wire, arrivals| work(wire, count, CLAIM_COUNT, arrivals))?;
     let (due_ms, missed_again) = fail_at_once(&mut subject.wire()?, &held)?;
-    let arrived = |_: &Held| Ok(arrivals.recv().context("the worker ended")??.at_us);
+    let arrived = |_: &Held| Ok(arrivals.recv().context("the worker ended")??.1);
     let at_us = held.iter().map(arrived).collect::<Result<Vec<_>>>()?;
     let after_ms = |at_us: Option<&u64>| at_us.map_or(0.0, |at_us| ms_after(due_ms, *at_us));
     Ok(BurstResult {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context, Result, bail};
-use redis::{Cmd, Connection, Pipeline, RedisResult, Value, cmd};
+use redis::{Connection, Pipeline, RedisResult, Value};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -51,7 +51,7 @@ struct Order {
     items: Vec<(usize, i64)>,
 }
 
-/// What the next reply of the pipeline answers: a command about an order, and the units that it returns.
+/// What the next reply of the pipeline answers: a command about an order, with so many units.
 #[derive(Debug)]
 struct Asked {
     command: &'static str,
@@ -141,25 +141,14 @@ impl<'a> Feed<'a> {
             };
             let total: Decimal = lines.iter().map(|line| line.unit_price * Decimal::from(line.quantity)).sum();
             let data = OrderData { date: &invoice.time, country: &invoice.country, total };
-            let items = lines.iter().map(|line| (line.sku, line.quantity)).collect();
-            let customer = customer_of(invoice);
-            self.place_order(Order { id, customer, items }, &serde_json::to_string(&data)?);
+            let items: Vec<_> = lines.iter().map(|line| (line.sku, line.quantity)).collect();
+            let (order, customer) = (self.orders.len(), customer_of(invoice));
+            self.orders.push(Order { id, customer: customer.clone(), items: items.clone() });
+            self.ask("ORDER.PLACE", order, &[&customer, "DATA", &serde_json::to_string(&data)?], &items);
+            self.ask("ORDER.COMPLETE", order, &[], &[]);
+            self.waiting.customers.insert(customer);
         }
         Ok(())
-    }
-
-    fn place_order(&mut self, order: Order, data: &str) {
-        let at = self.orders.len();
-        let mut command = cmd("ORDER.PLACE");
-        command.arg(self.store).arg(&order.id).arg(&order.customer).arg("DATA").arg(data);
-        self.add_items(&mut command, &order.items);
-        self.ask(command, Asked { command: "ORDER.PLACE", order: at, units: 0 });
-        let mut command = cmd("ORDER.COMPLETE");
-        command.arg(self.store).arg(&order.id);
-        self.ask(command, Asked { command: "ORDER.COMPLETE", order: at, units: 0 });
-        self.waiting.lines += order.items.len();
-        self.waiting.customers.insert(order.customer.clone());
-        self.orders.push(order);
     }
 
     fn skip(&mut self, line: &Line) {
@@ -188,29 +177,22 @@ impl<'a> Feed<'a> {
             }
         }
         for (order, items) in by_order {
-            self.return_order(invoice, order, &items);
+            let reference = format!("{}/{}", invoice.id, self.orders[order].id);
+            self.ask("ORDER.RETURN", order, &["REF", &reference], &items);
         }
         Ok(())
     }
 
-    fn return_order(&mut self, invoice: &Invoice, order: usize, items: &[(usize, i64)]) {
-        let id = &self.orders[order].id;
-        let mut command = cmd("ORDER.RETURN");
-        command.arg(self.store).arg(id).arg("REF").arg(format!("{}/{id}", invoice.id));
-        self.add_items(&mut command, items);
-        let units = items.iter().map(|(_, units)| units).sum();
-        self.ask(command, Asked { command: "ORDER.RETURN", order, units });
+    /// Adds a command about an order to what waits, with its details and its items.
+    fn ask(&mut self, command: &'static str, order: usize, details: &[&str], items: &[(usize, i64)]) {
+        let named: Vec<_> = items.iter().map(|&(sku, units)| (&self.book.skus[sku], units)).collect();
+        let pipeline = self.waiting.pipeline.cmd(command).arg(self.store).arg(&self.orders[order].id).arg(details);
+        if !items.is_empty() {
+            pipeline.arg("ITEMS").arg(named);
+        }
         self.waiting.lines += items.len();
-    }
-
-    fn add_items(&self, command: &mut Cmd, items: &[(usize, i64)]) {
-        let items: Vec<_> = items.iter().map(|&(sku, units)| (&self.book.skus[sku], units)).collect();
-        command.arg("ITEMS").arg(items);
-    }
-
-    fn ask(&mut self, command: Cmd, asked: Asked) {
-        self.waiting.pipeline.add_command(command);
-        self.waiting.asked.push(asked);
+        let units = items.iter().map(|(_, units)| units).sum();
+        self.waiting.asked.push(Asked { command, order, units });
     }
 
     /// Sends what waits, and enters the replies. Fails when the connection fails, or the server leaves a reply out.

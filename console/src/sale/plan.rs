@@ -13,8 +13,7 @@ use rand_distr::{Distribution, Exp, Poisson};
 const RUSH_SHARE: f64 = 0.45;
 /// How fast the rush fades, as a part of the window: after this long it is down to a third.
 const RUSH_FADES: f64 = 0.08;
-/// From this part of the window on, nobody lets a cart expire or cancels: what they gave back could come too late to
-/// be sold again.
+/// From this part of the window on, nobody gives units back: they could come too late to be sold again.
 const GIVE_BACK_UNTIL: f64 = 0.7;
 const CART_TTL: f64 = 0.1;
 /// Share of the customers who come when the window has closed.
@@ -40,8 +39,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A sale that takes `total` in all: a little is left before the window for those who come too early, and a little
-    /// after it for those who come too late.
+    /// A sale that takes `total` in all: a little is left before the window and after it for those who are early or late.
     pub fn of(total: Duration) -> Schedule {
         Schedule { opens: total.mul_f64(0.05), closes: total.mul_f64(0.97), ends: total }
     }

@@ -100,9 +100,7 @@ impl Shop {
     fn place_command(&self, order: &str, customer: &Customer, cart: Option<&str>) -> Cmd {
         let mut command = cmd("ORDER.PLACE");
         command.arg(&self.name).arg(order).arg(customer_id(customer.number));
-        if customer.collects {
-            command.arg("DATA").arg(COLLECTS);
-        }
+        command.arg(customer.collects.then_some(("DATA", COLLECTS)));
         match cart {
             Some(hold) => command.arg("HOLD").arg(hold),
             None => command.arg("ITEMS").arg(SKU).arg(1),

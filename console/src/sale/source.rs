@@ -203,8 +203,7 @@ impl Source {
                 self.connection = connection.map_err(|error| (ErrorKind::Io, "connecting again", error.to_string()))?;
             }
         }
-        let mut command = cmd("ORDER.YIELD");
-        command.arg(&self.shop.name).arg(&self.worker);
+        let command = cmd("ORDER.YIELD").arg(&self.shop.name).arg(&self.worker).take();
         let given_back = command.query_async(&mut self.connection).await?;
         self.kind = Kind::Claims { is_open: false };
         Ok(given_back)
@@ -213,9 +212,9 @@ impl Source {
 
 /// Makes the counters' consumer group, before the first order is placed. Fails when the server refuses.
 pub async fn make_group(shop: &Shop) -> Result<()> {
-    let mut make = cmd("XGROUP");
-    make.arg("CREATE").arg(shop.stream("orders")).arg(GROUP).arg("0").arg("MKSTREAM");
-    make.exec_async(&mut shop.connection(Duration::ZERO).await?).await.context("making the counters' consumer group")
+    let mut connection = shop.connection(Duration::ZERO).await?;
+    let made = connection.xgroup_create_mkstream(shop.stream("orders"), GROUP, "0").await;
+    made.context("making the counters' consumer group")
 }
 
 /// Entries that the group has not acknowledged: none, as it reads with NOACK. Fails when the server refuses.

@@ -120,8 +120,7 @@ fn time_rows(ledger: &Ledger, seed: u64) -> Vec<Row> {
     rows
 }
 
-/// Keeps our own server, and the page to watch it, up until Enter or Ctrl-C, where somebody sits at a terminal. Fails
-/// when the terminal cannot be read.
+/// Keeps our server and its page up until Enter or Ctrl-C, at a terminal. Fails when that cannot be read.
 pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Ok(());

@@ -11,8 +11,7 @@ use super::shop::Shop;
 use super::source::{self, Source};
 use super::worker::{Behaviour, Leaving, Worker};
 
-/// The workers together would pack all units in this part of the window: slower than the rush, so that orders wait, and
-/// fast enough to be done long before the end.
+/// All units would be packed in this part of the window: slower than the rush, and done long before the end.
 const PACKING_PART_OF_WINDOW: f64 = 0.22;
 /// No order takes longer than this part of the window, on average: few units are no reason to be slow.
 const PACKING_AT_MOST_OF_WINDOW: f64 = 0.01;
