@@ -41,7 +41,7 @@ impl TargetArgs {
 }
 
 impl OwnArgs {
-    /// Starts a server with `config` added to its configuration. Fails when a file is missing, or the server does not start.
+    /// Starts a server with `config` added to its configuration. Fails when a file is missing, or it does not start.
     pub fn start(&self, with_module: bool, config: &[&str]) -> Result<Server> {
         let modules = if with_module { vec![self.find_module()?] } else { Vec::new() };
         let options = Options { program: self.redis_server.clone(), modules, ..Options::default() };

@@ -1,4 +1,4 @@
-//! The system's clock, which is the server's too; and the CPU time a server has used, as the kernel's scheduler counts it.
+//! The system's clock, which is the server's too; and the CPU time a server has used, as the kernel counts it.
 
 use std::fs;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

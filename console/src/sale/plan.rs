@@ -1,5 +1,4 @@
-//! The plan of a sale: when the window opens and closes, who comes when, with which habits, and whose payments fail. One
-//! seed, one plan.
+//! The plan of a sale: the window, who comes when, with which habits, and whose payments fail. One seed, one plan.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -39,7 +38,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A sale that takes `total` in all: a little is left before the window and after it for those who are early or late.
+    /// A sale that takes `total` in all, with a little before the window and after it for who is early or late.
     pub fn of(total: Duration) -> Schedule {
         Schedule { opens: total.mul_f64(0.05), closes: total.mul_f64(0.97), ends: total }
     }

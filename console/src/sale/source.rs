@@ -168,7 +168,7 @@ impl Source {
             command.arg("RESULT").arg(HANDED_OVER);
             return Ok((command.query_async(&mut self.connection).await?, None));
         }
-        // One round trip ends an order and begins the next. Sent again after a lost reply, it gives the same next order.
+        // One round trip ends an order and begins the next. Sent again, it gives the same next order.
         command.arg("RESULT").arg(PACKED).arg("CLAIM").arg(&self.worker);
         let (entry, next): (String, Option<Fields>) = command.query_async(&mut self.connection).await?;
         Ok((entry, next.map(|order| Work::claimed(&order, self.shop.schedule.lease())).transpose()?))

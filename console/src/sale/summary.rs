@@ -23,11 +23,7 @@ pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
     let ledger = shop.ledger();
     let (sold, oversold) = (verdict.sold, (verdict.sold - units).max(0));
     let (lost, doubled) = (verdict.lost, verdict.doubled);
-    let headline = format!(
-        "{}, {}",
-        counted!("sold {} of {}, oversold {}", sold, units, oversold),
-        counted!("lost {}, doubled {}", lost, doubled)
-    );
+    let headline = counted!("sold {} of {}, oversold {}, lost {}, doubled {}", sold, units, oversold, lost, doubled);
     println!("\n  {}\n", paint.strong(headline));
     let wrapping = textwrap::Options::new(TEXT_WIDTH).word_splitter(WordSplitter::NoHyphenation);
     let rows = [customer_rows(&ledger), work_rows(&ledger, verdict), time_rows(&ledger, shop.seed)];

@@ -1,4 +1,4 @@
-//! Workers: whoever takes the payment, packs the order and completes it; who is slow, dozes off, dies or goes home early.
+//! Workers: they take the payment, pack the order and complete it; some are slow, doze off, die or go home early.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
