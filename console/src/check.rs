@@ -1,5 +1,4 @@
-//! What the server must say when the work is done: its counts, its streams and its audit, compared with the books of
-//! those who did the work.
+//! The server's counts, streams and audit when the work is done, compared with the books of those who did it.
 
 use anyhow::{Context, Result};
 use redis::{Connection, FromRedisValue, Value, cmd};
@@ -13,14 +12,11 @@ const COMPLAINTS_KEPT: usize = 5;
 /// Things that must never happen, noted while the work is done.
 #[derive(Debug, Default)]
 pub struct Complaints {
-    /// How many there were.
     pub count: u64,
-    /// The first of them, word for word.
     pub kept: Vec<String>,
 }
 
 impl Complaints {
-    /// Notes one.
     pub fn add(&mut self, complaint: String) {
         self.count += 1;
         if self.kept.len() < COMPLAINTS_KEPT {
@@ -34,14 +30,12 @@ impl Complaints {
 pub struct Findings(pub Vec<String>);
 
 impl Findings {
-    /// Compares two numbers.
     pub fn expect(&mut self, what: &str, found: i64, wanted: i64) {
         if found != wanted {
             self.0.push(format!("{what}: {}", counted!("{}, wanted {}", found, wanted)));
         }
     }
 
-    /// Adds what was complained of.
     pub fn add_complaints(&mut self, complaints: &Complaints) {
         self.0.extend(complaints.kept.iter().cloned());
         let more = complaints.count - complaints.kept.len() as u64;

@@ -9,7 +9,6 @@ use holdfast_lab::cleanup;
 /// Between two pictures on a terminal: calm for the eye, and cheap.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Shows the progress of the work.
 #[derive(Debug)]
 pub struct Display {
     in_place: bool,
@@ -37,8 +36,7 @@ impl Display {
         self.last.is_none_or(|last| last.elapsed() >= interval)
     }
 
-    /// Shows `picture` in place of the last one, or `line` where there is no terminal. Fails when standard output is
-    /// closed.
+    /// Shows `picture`, or `line` where there is no terminal. Fails when standard output is closed.
     pub fn show(
         &mut self,
         picture: impl FnOnce() -> Vec<String>,

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use holdfast_lab::{Options, Server};
 
-/// The file name of the built module.
 const MODULE_FILE: &str = "libholdfast.so";
 
 /// Which server a subcommand works on.
@@ -33,16 +32,16 @@ impl TargetArgs {
     /// The server to work on: `--url`, or one of our own with `config` added to its configuration. Fails when the
     /// server, its binary or the module is missing, or when it does not start.
     pub fn open(&self, config: &[&str]) -> Result<Target> {
-        match &self.url {
-            Some(url) => Ok(Target::Given(url.clone())),
-            None => Ok(Target::Own(self.own.start(true, config)?)),
+        if let Some(url) = &self.url {
+            return Ok(Target { url: url.clone(), own: None });
         }
+        let server = self.own.start(true, config)?;
+        Ok(Target { url: server.url(), own: Some(server) })
     }
 }
 
 impl OwnArgs {
-    /// Starts a server, with the module or without, with `config` added to its configuration. Fails when the binary or
-    /// the module is missing, or when the server does not start.
+    /// Starts a server with `config` added to its configuration. Fails when a file is missing, or it does not start.
     pub fn start(&self, with_module: bool, config: &[&str]) -> Result<Server> {
         let modules = if with_module { vec![self.find_module()?] } else { Vec::new() };
         let options = Options { program: self.redis_server.clone(), modules, ..Options::default() };
@@ -51,7 +50,14 @@ impl OwnArgs {
 
     /// The module: what was asked for, else the file next to this program, else in ../lib.
     fn find_module(&self) -> Result<PathBuf> {
-        let candidates = self.module.clone().map_or_else(module_candidates, |module| Ok(vec![module]))?;
+        let candidates = match &self.module {
+            Some(module) => vec![module.clone()],
+            None => {
+                let program = std::env::current_exe().context("asking for this program's own path")?;
+                let folder = program.parent().unwrap_or(Path::new("."));
+                vec![folder.join(MODULE_FILE), folder.join("../lib").join(MODULE_FILE)]
+            }
+        };
         if let Some(found) = candidates.iter().find(|path| path.is_file()) {
             return Ok(found.clone());
         }
@@ -60,42 +66,13 @@ impl OwnArgs {
     }
 }
 
-fn module_candidates() -> Result<Vec<PathBuf>> {
-    let program = std::env::current_exe().context("asking for this program's own path")?;
-    let folder = program.parent().unwrap_or(Path::new("."));
-    Ok(vec![folder.join(MODULE_FILE), folder.join("../lib").join(MODULE_FILE)])
-}
-
 /// The server a subcommand works on.
 #[derive(Debug)]
-pub enum Target {
-    /// Somebody else's: left as it is.
-    Given(String),
-    /// Our own: ends when this is dropped.
-    Own(Server),
-}
-
-impl Target {
+pub struct Target {
     /// Where to connect to.
-    pub fn url(&self) -> String {
-        match self {
-            Target::Given(url) => url.clone(),
-            Target::Own(server) => server.url(),
-        }
-    }
-
-    /// Connects. Fails when the address is invalid, or nobody answers there.
-    pub fn connect(&self) -> Result<redis::Connection> {
-        connect(&self.url())
-    }
-
-    /// The server, when it is our own.
-    pub fn own(&self) -> Option<&Server> {
-        match self {
-            Target::Given(_) => None,
-            Target::Own(server) => Some(server),
-        }
-    }
+    pub url: String,
+    /// The server, when it is our own: it ends when this is dropped.
+    pub own: Option<Server>,
 }
 
 /// Connects to a server. Fails when the address is invalid, or nobody answers there.

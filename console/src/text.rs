@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use crossterm::style::Stylize;
+use crossterm::style::{StyledContent, Stylize};
 
 /// `format!`, with every argument a number whose digits are grouped: `counted!("{} units", 1_000)` is `1,000 units`.
 macro_rules! counted {
@@ -39,10 +39,7 @@ pub fn ms(micros: u64) -> String {
 pub fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match hours {
-        0 => format!("{minutes:02}:{rest:02}"),
-        _ => format!("{hours}:{minutes:02}:{rest:02}"),
-    }
+    if hours == 0 { format!("{minutes:02}:{rest:02}") } else { format!("{hours}:{minutes:02}:{rest:02}") }
 }
 
 /// Colours for a terminal; plain text anywhere else, or where NO_COLOR asks for none.
@@ -58,39 +55,31 @@ impl Paint {
         Paint { on: wanted && std::io::stdout().is_terminal() }
     }
 
+    fn apply(self, text: impl Into<String>, style: fn(StyledContent<String>) -> StyledContent<String>) -> String {
+        let text = text.into();
+        if self.on { style(text.stylize()).to_string() } else { text }
+    }
+}
+
+/// The ways in which a text can be painted, each with its colour.
+macro_rules! paints {
+    ($($(#[$doc:meta])* $name:ident $style:expr;)*) => {
+        impl Paint {
+            $($(#[$doc])* pub fn $name(self, text: impl Into<String>) -> String { self.apply(text, $style) })*
+        }
+    };
+}
+paints! {
     /// What the eye should find first.
-    pub fn strong(self, text: impl AsRef<str>) -> String {
-        self.apply(text.as_ref(), |text| text.bold().to_string())
-    }
-
+    strong |text| text.bold();
     /// What may stay in the background: labels.
-    pub fn quiet(self, text: impl AsRef<str>) -> String {
-        self.apply(text.as_ref(), |text| text.dark_grey().to_string())
-    }
-
-    /// All is well.
-    pub fn good(self, text: impl AsRef<str>) -> String {
-        self.apply(text.as_ref(), |text| text.green().to_string())
-    }
-
+    quiet |text| text.dark_grey();
+    good |text| text.green();
     /// Worth a look, not wrong.
-    pub fn warm(self, text: impl AsRef<str>) -> String {
-        self.apply(text.as_ref(), |text| text.yellow().to_string())
-    }
-
+    warm |text| text.yellow();
     /// Work under way.
-    pub fn cool(self, text: impl AsRef<str>) -> String {
-        self.apply(text.as_ref(), |text| text.cyan().to_string())
-    }
-
-    /// Something is wrong.
-    pub fn bad(self, text: impl AsRef<str>) -> String {
-        self.apply(text.as_ref(), |text| text.red().bold().to_string())
-    }
-
-    fn apply(self, text: &str, style: impl FnOnce(&str) -> String) -> String {
-        if self.on { style(text) } else { text.to_string() }
-    }
+    cool |text| text.cyan();
+    bad |text| text.red().bold();
 }
 
 #[cfg(test)]
@@ -98,28 +87,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_thousands() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_000), "1,000");
-        assert_eq!(grouped(-1_234_567), "-1,234,567");
-    }
-
-    #[test]
     fn counts_in_a_text_are_grouped() {
-        assert_eq!(counted!("{} of {} units", 9_999_u64, 10_000_i64), "9,999 of 10,000 units");
+        assert_eq!(counted!("{} of {} of {} units", 0, 999_u64, -1_234_567_i64), "0 of 999 of -1,234,567 units");
     }
 
     #[test]
     fn picks_the_unit() {
-        assert_eq!(measured(Duration::from_micros(84)), "84 µs");
-        assert_eq!(measured(Duration::from_micros(1_240)), "1.2 ms");
-        assert_eq!(measured(Duration::from_millis(640)), "640 ms");
-        assert_eq!(measured(Duration::from_millis(3_400)), "3.4 s");
-    }
-
-    #[test]
-    fn tells_the_time() {
+        let texts = [84, 1_240, 640_000, 3_400_000].map(|micros| measured(Duration::from_micros(micros)));
+        assert_eq!(texts, ["84 µs", "1.2 ms", "640 ms", "3.4 s"]);
         assert_eq!(clock(Duration::from_secs(65)), "01:05");
         assert_eq!(clock(Duration::from_secs(3_723)), "1:02:03");
     }

@@ -1,10 +1,10 @@
 //! Server CPU per operation.
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde_json::json;
 
-use super::report::{Bar, Part, table};
-use super::rounds::{Meter, Rounds, Row, Sample, Summary, header};
+use super::report::{Bar, Part};
+use super::rounds::{Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::Batch;
 use super::workload::Case;
@@ -37,15 +37,6 @@ pub struct CpuArgs {
     pipelines: Vec<u64>,
 }
 
-/// All cases at one pipeline depth.
-#[derive(Debug, Serialize)]
-struct PipelineResult {
-    pipeline: u64,
-    ops_a_round: u64,
-    /// With their ratios: CPU against XADD's, and the script's CPU against theirs.
-    cases: Vec<Row<Case>>,
-}
-
 /// Measures every case at every depth. Fails when the server does not start or answers a command with an error.
 pub fn run(subject: &SubjectArgs, args: &CpuArgs, rounds: u32, ops: u64) -> Result<Part> {
     let mut subject = Subject::start(subject, &args.cases, &[])?;
@@ -53,15 +44,13 @@ pub fn run(subject: &SubjectArgs, args: &CpuArgs, rounds: u32, ops: u64) -> Resu
     for &pipeline in &args.pipelines {
         let ops = if pipeline < DEEP_PIPELINE { ops.div_ceil(SHALLOW_DIVISOR) } else { ops };
         let measured = measure(&mut subject, &args.cases, pipeline, rounds, ops)?;
-        let cases = measured.rows(|case| [to_xadd(&measured, case), lua_to(&measured, case)]);
         println!("\npipeline of {pipeline}: median of {rounds} rounds of {} operations, one connection", grouped(ops));
-        let rows = args.cases.iter().zip(&cases).map(|(case, row)| row.cells(case.label()));
-        println!("{}", table(&header("command", &["× XADD", "Lua ÷ this"]), rows));
-        measured.print_stolen();
+        let ratios = |case| [to_xadd(&measured, case), lua_to(&measured, case)];
+        let cases = measured.print("command", Case::label, ["× XADD", "Lua ÷ this"], ratios);
         if pipeline == BAR_PIPELINE {
             bars = bars_of(&measured);
         }
-        results.push(PipelineResult { pipeline, ops_a_round: ops, cases });
+        results.push(json!({ "pipeline": pipeline, "ops_a_round": ops, "cases": cases }));
     }
     Part::new(results, bars)
 }
@@ -80,49 +69,18 @@ fn measure(subject: &mut Subject, cases: &[Case], pipeline: u64, rounds: u32, op
         cases.iter().map(|&case| (case, subject.batches(case, 0..ops, pipeline).collect())).collect();
     Rounds::measure(cases, rounds, |case| {
         let (_, batches) = encoded.iter().find(|(encoded, _)| *encoded == case).context("no such case")?;
-        one_round(subject, case, batches, ops).with_context(|| format!("{} at a pipeline of {pipeline}", case.label()))
+        case.prepare(&mut subject.control).context("preparing its state")?;
+        let mut wire = subject.wire()?;
+        let work = || batches.iter().try_for_each(|batch| wire.exchange(batch).map(drop)).map(|()| None);
+        Sample::of(subject, std::process::id(), ops, work)
+            .with_context(|| format!("{} at a pipeline of {pipeline}", case.label()))
     })
 }
 
-/// One case, one round: from a fresh state, all its commands.
-fn one_round(subject: &mut Subject, case: Case, batches: &[Batch], ops: u64) -> Result<Sample> {
-    case.prepare(&mut subject.control).context("preparing its state")?;
-    let mut wire = subject.wire()?;
-    let meter = Meter::start(subject, std::process::id())?;
-    batches.iter().try_for_each(|batch| wire.exchange(batch).map(drop))?;
-    meter.stop(subject, ops, None)
-}
-
-/// The bars, where the cases they compare were measured.
 fn bars_of(rounds: &Rounds<Case>) -> Vec<Bar> {
-    let xadd = to_xadd(rounds, Case::Place).map(|ratio| {
-        Bar::at_most(&format!("ORDER.PLACE against XADD, pipeline of {BAR_PIPELINE}"), XADD_RATIO_BAR, &ratio)
-    });
-    let lua = lua_to(rounds, Case::Place).map(|ratio| {
-        Bar::at_least(&format!("Lua script against ORDER.PLACE, pipeline of {BAR_PIPELINE}"), LUA_RATIO_BAR, &ratio)
-    });
+    let (xadd, lua) = ("ORDER.PLACE against XADD", "Lua script against ORDER.PLACE");
+    let work = |what| format!("{what}, pipeline of {BAR_PIPELINE}");
+    let xadd = to_xadd(rounds, Case::Place).map(|ratio| ratio.at_most(&work(xadd), XADD_RATIO_BAR));
+    let lua = lua_to(rounds, Case::Place).map(|ratio| ratio.at_least(&work(lua), LUA_RATIO_BAR));
     xadd.into_iter().chain(lua).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Case, Rounds, Sample, bars_of};
-
-    #[test]
-    fn bars_tell_reached_from_missed() {
-        let reached = |place_us| {
-            let rounds = Rounds::measure(&[Case::Xadd, Case::Place, Case::Lua], 1, |case| {
-                let main_us = match case {
-                    Case::Xadd => 2.0,
-                    Case::Lua => 12.0,
-                    _ => place_us,
-                };
-                Ok(Sample { main_us, process_us: main_us, client_us: 1.0, per_s: 1.0 })
-            });
-            bars_of(&rounds.expect("measured")).iter().map(|bar| bar.reached).collect::<Vec<_>>()
-        };
-        assert_eq!(reached(2.3), [true, true]);
-        assert_eq!(reached(2.45), [true, false]);
-        assert_eq!(reached(2.6), [false, false]);
-    }
 }

@@ -1,16 +1,15 @@
-//! A million holds that are due in the same millisecond: how long does the server leave others waiting, and how soon
-//! are all the units back?
+//! A million holds are due in the same millisecond: how long do others wait, and when are all the units back?
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use redis::{Value, cmd};
 use serde::Serialize;
+use serde_json::json;
 
-use super::clock::{early_in_a_millisecond, now, sleep_until};
-use super::cputime::{CpuTime, Stolen};
-use super::probe::Waits;
-use super::report::{Bar, Part, table};
+use super::clock::{CpuTime, Stolen, early_in_a_millisecond, now, sleep_until};
+use super::probe::{PingProbe, Waits};
+use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
 use super::workload::{Case, STORE, order_id, reserve, sku_id};
@@ -30,24 +29,15 @@ const LEAD_US_A_HOLD: u64 = 30;
 const QUIET_MS: u64 = 2_000;
 /// PINGs from this long before the deadline count towards it.
 const PROBE_AHEAD_MS: u64 = 20;
-/// Between two looks at the stock.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// Later than this they do not come back at all.
 const BACK_DEADLINE_MS: u64 = 120_000;
 
-/// What happened at the deadline.
 #[derive(Debug, Serialize)]
-struct DueResult {
-    holds: u64,
-    /// Holds whose deadline could not be brought to the very millisecond; they are due just after it.
-    late_holds: usize,
-    /// PING on the same server while nothing is due: what the machine does to it anyway.
-    quiet: Waits,
+struct Back {
     /// PING from just before the deadline until all units are back.
     ping: Waits,
     /// From the deadline until the first unit was seen to be back, milliseconds.
     first_back_ms: u64,
-    /// From the deadline until all units were back, milliseconds.
     all_back_ms: u64,
     /// CPU of the main thread a hold, microseconds, replies to INV.GET and PING included.
     cpu_us: f64,
@@ -55,8 +45,7 @@ struct DueResult {
     stolen_ms: u64,
 }
 
-/// Reserves `holds` holds of one unit each for the same deadline, and waits for it. Fails when the server does not
-/// start, answers a command with an error, or the units never come back.
+/// Lets `holds` holds of one unit be due at once. Fails when the server does, or units never come back.
 pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
     let mut subject = Subject::start(subject, &[Case::Reserve], &[])?;
     Case::Reserve.prepare(&mut subject.control)?;
@@ -67,39 +56,26 @@ pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
     ensure!(left_ms > QUIET_MS as i64, "reserving {holds} holds took too long: they are due in {left_ms} ms already");
     let held = on_hand - available(&mut subject)?;
     ensure!(held == holds as i64, "{held} units are held, {holds} were reserved");
-    let quiet = subject.probe()?;
+    let probe = PingProbe::start(&subject)?;
     sleep_until(deadline_ms - PROBE_AHEAD_MS);
-    let quiet = quiet.stop()?;
-    let stolen = Stolen::start()?;
-    let watched = watch(&mut subject, deadline_ms, on_hand)?;
-    let result = DueResult {
-        holds,
-        late_holds,
-        quiet,
-        ping: watched.ping,
-        first_back_ms: watched.first_back_ms,
-        all_back_ms: watched.all_back_ms,
-        cpu_us: watched.used.main_ns as f64 / 1e3 / holds as f64,
-        stolen_ms: stolen.ms()?,
-    };
-    print(&result);
-    let bars = bars(&result);
+    let quiet = probe.stop()?;
+    let back = watch(&mut subject, holds, deadline_ms, on_hand)?;
+    print(holds, late_holds, &quiet, &back);
+    let bars = bars(&grouped(holds), &quiet, &back);
+    let mut result = json!(back);
+    result["holds"] = json!(holds);
+    // Their deadline could not be brought to the very millisecond; they are due just after it.
+    result["late_holds"] = json!(late_holds);
+    // PING while nothing is due: what the machine does to it anyway.
+    result["quiet"] = json!(quiet);
     Part::new(result, bars)
 }
 
-/// What was seen around the deadline.
-#[derive(Debug)]
-struct Watched {
-    ping: Waits,
-    first_back_ms: u64,
-    all_back_ms: u64,
-    used: CpuTime,
-}
-
 /// Looks at the stock until it is all back, while another client probes.
-fn watch(subject: &mut Subject, deadline_ms: u64, on_hand: i64) -> Result<Watched> {
-    let before = subject.cpu()?;
-    let probe = subject.probe()?;
+fn watch(subject: &mut Subject, holds: u64, deadline_ms: u64, on_hand: i64) -> Result<Back> {
+    let stolen = Stolen::start()?;
+    let before = CpuTime::when_idle(subject.pid)?;
+    let probe = PingProbe::start(subject)?;
     let least = available(subject)?;
     let mut first_back_ms = None;
     loop {
@@ -109,8 +85,9 @@ fn watch(subject: &mut Subject, deadline_ms: u64, on_hand: i64) -> Result<Watche
             first_back_ms.get_or_insert(past_ms);
         }
         if units == on_hand {
-            let (used, ping) = (subject.cpu_now()?.since(before), probe.stop()?);
-            return Ok(Watched { ping, first_back_ms: first_back_ms.unwrap_or(past_ms), all_back_ms: past_ms, used });
+            let cpu_us = CpuTime::now(subject.pid)?.since(before).main_ns as f64 / 1e3 / holds as f64;
+            let (ping, first_back_ms) = (probe.stop()?, first_back_ms.unwrap_or(past_ms));
+            return Ok(Back { ping, first_back_ms, all_back_ms: past_ms, cpu_us, stolen_ms: stolen.ms()? });
         }
         ensure!(past_ms < BACK_DEADLINE_MS, "{} units were not back after {past_ms} ms", on_hand - units);
         std::thread::sleep(POLL_INTERVAL);
@@ -161,32 +138,29 @@ fn release(wire: &mut Wire, numbers: &[u64]) -> Result<()> {
     numbers.chunks(BATCH).try_for_each(|part| wire.exchange(&batch(part)).map(drop))
 }
 
-fn print(result: &DueResult) {
-    println!("\ndue: {} holds due in the same millisecond", grouped(result.holds));
-    if result.late_holds > 0 {
-        println!("({} of them a little later)", grouped(result.late_holds as u64));
+fn print(holds: u64, late_holds: usize, quiet: &Waits, back: &Back) {
+    println!("\ndue: {} holds due in the same millisecond", grouped(holds));
+    if late_holds > 0 {
+        println!("({} of them a little later)", grouped(late_holds as u64));
     }
-    let rows = [result.quiet.row("before the deadline"), result.ping.row("from the deadline on")];
-    println!("{}", table(&Waits::header("PING"), rows));
-    let back = counted!("first unit back after {} ms, all after {} ms", result.first_back_ms, result.all_back_ms);
-    println!("{back}; {:.2} µs CPU a hold; {} ms stolen", result.cpu_us, result.stolen_ms);
+    Waits::print("PING", [("before the deadline", quiet), ("from the deadline on", &back.ping)]);
+    let units = counted!("first unit back after {} ms, all after {} ms", back.first_back_ms, back.all_back_ms);
+    println!("{units}; {:.2} µs CPU a hold; {} ms stolen", back.cpu_us, back.stolen_ms);
 }
 
-/// The bars for what is due at once.
-fn bars(result: &DueResult) -> [Bar; 2] {
-    let holds = grouped(result.holds);
+fn bars(holds: &str, quiet: &Waits, back: &Back) -> [Bar; 2] {
     [
         Bar {
             work: format!("worst stall, {holds} holds due at once"),
             bar: format!("at most {}", ms(STALL_BAR_US)),
-            measured: format!("{} (nothing due: {})", ms(result.ping.max_us), ms(result.quiet.max_us)),
-            reached: result.ping.max_us <= STALL_BAR_US,
+            measured: format!("{} (nothing due: {})", ms(back.ping.max_us), ms(quiet.max_us)),
+            reached: back.ping.max_us <= STALL_BAR_US,
         },
         Bar {
             work: format!("all units back, {holds} holds due at once"),
             bar: format!("within {} ms", grouped(BACK_BAR_MS)),
-            measured: format!("{} ms", grouped(result.all_back_ms)),
-            reached: result.all_back_ms <= BACK_BAR_MS,
+            measured: format!("{} ms", grouped(back.all_back_ms)),
+            reached: back.all_back_ms <= BACK_BAR_MS,
         },
     ]
 }

@@ -5,9 +5,10 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::json;
 
-use super::cputime::Stolen;
-use super::probe::Waits;
+use super::clock::{CpuTime, Stolen};
+use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::{Case, FILL_PIPELINE};
@@ -21,7 +22,6 @@ const STEPS: u64 = 10;
 const TRACK_SLOWEST: [&str; 2] = ["latency-tracking yes", "latency-tracking-info-percentiles 100"];
 const LATENCY_FIELD: &str = "latency_percentiles_usec_";
 
-/// One step of the growth.
 #[derive(Debug, Serialize)]
 struct Step {
     /// Orders at its end.
@@ -34,27 +34,25 @@ struct Step {
     slowest_us: f64,
     /// What a second client sending PING saw.
     ping: Waits,
-    /// How long the main thread waited for a core, milliseconds.
     waited_for_core_ms: f64,
     /// How long the hypervisor kept cores for others, milliseconds of one core.
     stolen_ms: u64,
-}
-
-/// The growth by ORDER.PLACE, and by bare XADD for comparison.
-#[derive(Debug, Serialize)]
-struct GrowthResult {
-    place: Vec<Step>,
-    xadd: Vec<Step>,
 }
 
 /// Places `orders` open orders and watches. Fails when the server does not start or answers a command with an error.
 pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     let xadd = grow(args, Case::Xadd, orders)?;
     let place = grow(args, Case::Place, orders)?;
-    let result = GrowthResult { place, xadd };
-    print(&result, orders);
-    let bar = bar(&result);
-    Part::new(result, [bar])
+    print(&place, &xadd, orders);
+    let slowest = |steps: &[Step]| steps.iter().map(|step| step.slowest_us).fold(0.0, f64::max);
+    let (place_us, xadd_us) = (slowest(&place), slowest(&xadd));
+    let bar = Bar {
+        work: format!("slowest command, 0 to {} open orders", grouped(orders)),
+        bar: format!("at most {}", ms(SLOWEST_BAR_US as u64)),
+        measured: format!("{} (bare XADD: {})", ms(place_us as u64), ms(xadd_us as u64)),
+        reached: place_us <= SLOWEST_BAR_US,
+    };
+    Part::new(json!({ "place": place, "xadd": xadd }), [bar])
 }
 
 fn grow(args: &SubjectArgs, case: Case, orders: u64) -> Result<Vec<Step>> {
@@ -65,10 +63,10 @@ fn grow(args: &SubjectArgs, case: Case, orders: u64) -> Result<Vec<Step>> {
 
 fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<Step> {
     redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut subject.control)?;
-    let probe = subject.probe()?;
-    let (before, stolen) = (subject.cpu_now()?, Stolen::start()?);
+    let probe = PingProbe::start(subject)?;
+    let (before, stolen) = (CpuTime::now(subject.pid)?, Stolen::start()?);
     subject.fill(case, from..to, FILL_PIPELINE)?;
-    let used = subject.cpu_now()?.since(before);
+    let used = CpuTime::now(subject.pid)?.since(before);
     let ping = probe.stop()?;
     let (slowest_command, slowest_us) = slowest_command(subject)?;
     Ok(Step {
@@ -82,10 +80,9 @@ fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<St
     })
 }
 
-/// The slowest command since CONFIG RESETSTAT, and its microseconds.
 fn slowest_command(subject: &mut Subject) -> Result<(String, f64)> {
     let stats = subject.info("latencystats")?;
-    let slowest = stats.iter().filter_map(|(field, value)| parse_slowest(field, value));
+    let slowest = stats.keys().filter_map(|field| parse_slowest(field, &stats.get::<String>(field)?));
     slowest.max_by(|a, b| a.1.total_cmp(&b.1)).context("INFO latencystats names no command")
 }
 
@@ -96,7 +93,7 @@ fn parse_slowest(field: &str, value: &str) -> Option<(String, f64)> {
     Some((command.to_string(), us))
 }
 
-fn print(result: &GrowthResult, orders: u64) {
+fn print(place: &[Step], xadd: &[Step], orders: u64) {
     println!(
         "\ngrowth: from 0 to {} open orders, pipeline of {FILL_PIPELINE}, a second client sends PING each ms",
         grouped(orders)
@@ -109,28 +106,11 @@ fn print(result: &GrowthResult, orders: u64) {
             format!("{:.0} + {} ms", step.waited_for_core_ms, step.stolen_ms),
         ]
     };
-    let rows = result.place.iter().zip(&result.xadd).map(|(place, xadd)| {
-        let mut row = vec![grouped(place.orders)];
-        row.extend(cells(place));
-        row.extend(cells(xadd));
-        row
-    });
+    let rows = place.iter().zip(xadd);
+    let rows = rows.map(|(place, xadd)| [&[grouped(place.orders)][..], &cells(place), &cells(xadd)].concat());
     let measured = ["µs CPU/order", "slowest command", "worst PING", "waited + stolen"];
     let header = [&["orders"], &measured[..], &["XADD: µs CPU"], &measured[1..]].concat();
     println!("{}", table(&header, rows));
-}
-
-/// The bar for growth.
-fn bar(result: &GrowthResult) -> Bar {
-    let slowest = |steps: &[Step]| steps.iter().map(|step| step.slowest_us).fold(0.0, f64::max);
-    let orders = result.place.last().map_or(0, |step| step.orders);
-    let (place, xadd) = (slowest(&result.place), slowest(&result.xadd));
-    Bar {
-        work: format!("slowest command, 0 to {} open orders", grouped(orders)),
-        bar: format!("at most {}", ms(SLOWEST_BAR_US as u64)),
-        measured: format!("{} (bare XADD: {})", ms(place as u64), ms(xadd as u64)),
-        reached: place <= SLOWEST_BAR_US,
-    }
 }
 
 #[cfg(test)]

@@ -7,26 +7,24 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use super::cputime::Stolen;
+use super::clock::Stolen;
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::{Case, FILL_PIPELINE, ORDERS};
 use crate::text::{counted, grouped};
 
-/// Orders a second that are to be loaded.
 const LOAD_BAR_PER_S: f64 = 1_000_000.0;
 /// What the server logs when it has loaded an RDB, before the seconds it took.
 const LOADED_LINE: &str = "DB loaded from disk: ";
 
-/// Saving and loading one kind of data.
 #[derive(Debug, Serialize)]
 struct LoadResult {
     case: Case,
     orders: u64,
     rdb_bytes: u64,
-    /// SAVE, by the wall clock.
+    /// By the wall clock.
     save_s: f64,
-    /// Loading, by the server's log.
+    /// By the server's log.
     load_s: f64,
     /// How long the hypervisor kept cores for others while the second server started, milliseconds of one core.
     stolen_ms: u64,
@@ -38,15 +36,19 @@ impl LoadResult {
     }
 }
 
-/// Saves and loads `orders` open orders, and for comparison as many bare stream entries. Fails when a server does not
-/// start, answers a command with an error, or has not all orders after the load.
+/// Saves and loads open orders, and as many bare entries. Fails when a server does, or orders are missing afterwards.
 pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     // With an AOF the server would load that instead.
     let args = args.without_aof();
     let results = [save_and_load(&args, Case::Xadd, orders)?, save_and_load(&args, Case::Place, orders)?];
     print(&results);
-    let [xadd, place] = &results;
-    let bar = bar(place.orders_per_s(), xadd.orders_per_s());
+    let [xadd, place] = results.each_ref().map(LoadResult::orders_per_s);
+    let bar = Bar {
+        work: "RDB load, open orders".to_string(),
+        bar: counted!("at least {} orders/s", LOAD_BAR_PER_S as u64),
+        measured: counted!("{} orders/s (bare stream entries: {})", place as u64, xadd as u64),
+        reached: place >= LOAD_BAR_PER_S,
+    };
     Part::new(results, [bar])
 }
 
@@ -95,16 +97,6 @@ fn print(results: &[LoadResult]) {
         ]
     });
     println!("{}", table(&["made by", "orders", "bytes/order", "save", "load", "orders/s", "stolen"], rows));
-}
-
-/// The bar for loading, of orders and of bare stream entries a second.
-fn bar(place: f64, xadd: f64) -> Bar {
-    Bar {
-        work: "RDB load, open orders".to_string(),
-        bar: counted!("at least {} orders/s", LOAD_BAR_PER_S as u64),
-        measured: counted!("{} orders/s (bare stream entries: {})", place as u64, xadd as u64),
-        reached: place >= LOAD_BAR_PER_S,
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What samples cost a sale: ORDER.PLACE with none, with one a second and with as many as may be, in turns.
 
+use std::fmt::Write;
+
 use anyhow::{Context, Result};
 use redis::cmd;
-use serde::Serialize;
+use serde_json::json;
 
-use super::report::{Bar, Part, table};
-use super::rounds::{Meter, Rounds, Sample, Summary};
+use super::report::{Part, table};
+use super::rounds::{Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::{Case, FILL_PIPELINE, STORE};
 use crate::text::grouped;
@@ -16,25 +18,8 @@ const RATIO_BAR: f64 = 1.05;
 const OFF: u64 = 0;
 const USUAL_MS: u64 = 1_000;
 const OFTEN_MS: u64 = 1;
-/// More than any measurement takes.
 const SAMPLES_KEPT: u64 = 10_000_000;
 const METRICS_STREAM: &str = "{bench}:metrics";
-
-/// What came of it.
-#[derive(Debug, Serialize)]
-struct MetricsResult {
-    ops_a_round: u64,
-    /// CPU of the thread that executes commands, microseconds an ORDER.PLACE: without samples …
-    off_us: Summary,
-    /// … and with one a second.
-    usual_us: Summary,
-    /// The second against the first, in the same round.
-    ratio: Summary,
-    /// CPU a sample takes, microseconds: its entry in the stream and what is replicated.
-    sample_us: f64,
-    /// Samples that this was measured on.
-    samples: u64,
-}
 
 /// Measures. Fails when the server does not start or answers a command with an error.
 pub fn run(args: &SubjectArgs, rounds: u32, ops: u64) -> Result<Part> {
@@ -54,9 +39,22 @@ pub fn run(args: &SubjectArgs, rounds: u32, ops: u64) -> Result<Part> {
     // The first round does not count.
     let samples = often_samples.iter().skip(1).sum();
     let sample_us = (total_us(&often_us) - total_us(&off_us)) / u64::max(samples, 1) as f64;
-    let result = MetricsResult { ops_a_round: ops, off_us, usual_us, ratio, sample_us, samples };
-    print(&result, rounds);
-    let bar = bar(&result);
+    let ops_a_round = grouped(ops);
+    println!(
+        "\nsamples: ORDER.PLACE, pipeline of {FILL_PIPELINE}, median of {rounds} rounds of {ops_a_round} operations"
+    );
+    let rows = [("none", &off_us), ("one a second", &usual_us)].map(|(name, us)| {
+        vec![name.to_string(), format!("{:.2}", us.median), format!("± {:.0} %", us.spread_percent())]
+    });
+    println!("{}", table(&["samples", "µs CPU/op", "spread"], rows));
+    let taken = grouped(samples);
+    println!("a sample takes {sample_us:.0} µs of the server's CPU, measured on {taken} of them");
+    let mut bar = ratio.at_most("ORDER.PLACE with a sample a second against none", RATIO_BAR);
+    write!(bar.measured, "; a sample takes {:.4} % of a second", sample_us / 1e6 * 100.0)?;
+    let result = json!({
+        "ops_a_round": ops, "off_us": off_us, "usual_us": usual_us, "ratio": ratio,
+        "sample_us": sample_us, "samples": samples,
+    });
     Part::new(result, [bar])
 }
 
@@ -66,28 +64,8 @@ fn measure(subject: &mut Subject, sample_ms: u64, ops: u64) -> Result<(Sample, u
     Case::Place.prepare(&mut subject.control).context("preparing the store")?;
     cmd("STORE.SET").arg(STORE).arg("metrics").arg(SAMPLES_KEPT).exec(&mut subject.control)?;
     let length = |subject: &mut Subject| cmd("XLEN").arg(METRICS_STREAM).query::<u64>(&mut subject.control);
-    let (meter, before) = (Meter::start(subject, std::process::id())?, length(subject)?);
-    subject.fill(Case::Place, 0..ops, FILL_PIPELINE)?;
-    Ok((meter.stop(subject, ops, None)?, length(subject)? - before))
-}
-
-fn print(result: &MetricsResult, rounds: u32) {
-    println!(
-        "\nsamples: ORDER.PLACE, pipeline of {FILL_PIPELINE}, median of {rounds} rounds of {} operations",
-        grouped(result.ops_a_round)
-    );
-    let row = |name: &str, us: &Summary| {
-        vec![name.to_string(), format!("{:.2}", us.median), format!("± {:.0} %", us.spread_percent())]
-    };
-    let rows = [row("none", &result.off_us), row("one a second", &result.usual_us)];
-    println!("{}", table(&["samples", "µs CPU/op", "spread"], rows));
-    let taken = grouped(result.samples);
-    println!("a sample takes {:.0} µs of the server's CPU, measured on {taken} of them", result.sample_us);
-}
-
-/// The bar.
-fn bar(result: &MetricsResult) -> Bar {
-    let of_a_second = result.sample_us / 1e6 * 100.0;
-    let bar = Bar::at_most("ORDER.PLACE with a sample a second against none", RATIO_BAR, &result.ratio);
-    Bar { measured: format!("{}; a sample takes {of_a_second:.4} % of a second", bar.measured), ..bar }
+    let before = length(subject)?;
+    let fill = || subject.fill(Case::Place, 0..ops, FILL_PIPELINE).map(|()| None);
+    let sample = Sample::of(subject, std::process::id(), ops, fill)?;
+    Ok((sample, length(subject)? - before))
 }

@@ -1,11 +1,8 @@
 //! `holdfast bench`: what the module costs, measured in one run on one machine against the bars it is to reach.
-//!
-//! Every measurement starts a redis-server of its own. What comes out is reported, never asserted: only an error reply
-//! or a server that fails ends a run.
+//! Every measurement starts a redis-server of its own. Only an error reply or a server that fails ends a run.
 
 mod clock;
 mod cpu;
-mod cputime;
 mod due;
 mod growth;
 mod life;
@@ -13,7 +10,6 @@ mod load;
 mod memory;
 mod metrics;
 mod probe;
-mod realtime;
 mod report;
 mod retry;
 mod rounds;
@@ -116,8 +112,7 @@ impl BenchArgs {
     }
 }
 
-/// Runs the measurements, prints their tables and the bars, and writes the JSON. Fails when a server cannot be started,
-/// answers a command with an error or goes away, or the file cannot be written.
+/// Runs the measurements, prints and writes the results. Fails when a server does, or the file cannot be written.
 pub fn run(args: BenchArgs) -> Result<()> {
     let conditions = Subject::start(&args.subject, &[], &[])?.conditions()?;
     println!("{conditions}");

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use redis::cmd;
 use serde::Serialize;
 
-use super::realtime;
+use super::report::table;
+use super::subject::Subject;
 use super::wire::{Batch, Wire};
 use crate::text::{grouped, ms};
 
@@ -18,21 +19,14 @@ use crate::text::{grouped, ms};
 const INTERVAL: Duration = Duration::from_millis(1);
 /// The longest wait that is recorded as it is, in microseconds: a minute.
 const MAX_US: u64 = 60_000_000;
-/// Digits that are kept of a wait.
 const PRECISION: u8 = 3;
 
-/// How long callers waited.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Waits {
-    /// Waits recorded.
     pub count: u64,
-    /// The middle wait, microseconds.
     pub p50_us: u64,
-    /// One in a hundred waited longer, microseconds.
     pub p99_us: u64,
-    /// One in a thousand waited longer, microseconds.
     pub p999_us: u64,
-    /// The longest wait, microseconds.
     pub max_us: u64,
 }
 
@@ -48,55 +42,47 @@ impl Waits {
         }
     }
 
-    /// A row of a table: `what`, the count and the waits in milliseconds, under [`Waits::header`].
-    pub fn row(&self, what: &str) -> Vec<String> {
+    fn row(&self, what: &str) -> Vec<String> {
         let us = [self.p50_us, self.p99_us, self.p999_us, self.max_us];
         [what.to_string(), grouped(self.count)].into_iter().chain(us.map(ms)).collect()
     }
 
-    /// What stands above the columns of [`Waits::row`], `what` above the first.
-    pub fn header(what: &str) -> [&str; 6] {
-        [what, "count", "p50", "p99", "p99.9", "worst"]
+    /// Prints a row for each of these, in milliseconds, with `what` above their names.
+    pub fn print<'a>(what: &str, waits: impl IntoIterator<Item = (&'a str, &'a Waits)>) {
+        let rows = waits.into_iter().map(|(name, waits)| waits.row(name));
+        println!("{}", table(&[what, "count", "p50", "p99", "p99.9", "worst"], rows));
     }
 }
 
-/// For waits in microseconds.
-///
-/// # Errors
-/// Never, as long as the bounds are sensible.
-pub fn histogram() -> Result<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, MAX_US, PRECISION)?)
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, MAX_US, PRECISION).expect("bounds that are in order")
 }
 
-/// A thread that probes until it is stopped.
+/// A worker that sends PING until it is stopped.
 #[derive(Debug)]
 pub struct PingProbe {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Histogram<u64>>>,
+    waits: Receiver<Result<Waits>>,
 }
 
 impl PingProbe {
-    /// Starts to probe over a connection of its own, with real-time priority if wanted.
-    pub fn start(wire: Wire, realtime: bool) -> PingProbe {
+    /// Starts to probe. Fails when the server is gone.
+    pub fn start(subject: &Subject) -> Result<PingProbe> {
         let stop = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::spawn({
-            let stop = Arc::clone(&stop);
-            move || probe(wire, realtime, &stop)
-        });
-        PingProbe { stop, thread }
+        let is_over = Arc::clone(&stop);
+        let waits = subject.start_worker(move |wire, waits| Ok(waits.send(probe(wire, &is_over))?))?;
+        Ok(PingProbe { stop, waits })
     }
 
     /// Stops and sums up; a PING under way is waited for. Fails when the server stopped answering.
     pub fn stop(self) -> Result<Waits> {
         self.stop.store(true, Ordering::Relaxed);
-        let waits = self.thread.join().map_err(|_| anyhow!("the probing thread panicked"))??;
-        Ok(Waits::of(&waits))
+        self.waits.recv().context("the probing thread panicked")?
     }
 }
 
-fn probe(mut wire: Wire, realtime: bool, stop: &AtomicBool) -> Result<Histogram<u64>> {
-    realtime::favour_this_thread(realtime)?;
-    let mut waits = histogram()?;
+fn probe(mut wire: Wire, stop: &AtomicBool) -> Result<Waits> {
+    let mut waits = histogram();
     let ping = Batch::from_iter([cmd("PING")]);
     let mut next = Instant::now();
     while !stop.load(Ordering::Relaxed) {
@@ -106,5 +92,5 @@ fn probe(mut wire: Wire, realtime: bool, stop: &AtomicBool) -> Result<Histogram<
         next = (next + INTERVAL).max(sent);
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    Ok(waits)
+    Ok(Waits::of(&waits))
 }

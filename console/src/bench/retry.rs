@@ -3,18 +3,18 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rand::RngExt;
 use redis::{Cmd, FromRedisValue, Value, cmd};
 use serde::Serialize;
+use serde_json::json;
 
-use super::clock::{early_in_a_millisecond, now, now_us, sleep_until};
-use super::cputime::Stolen;
-use super::probe::{Waits, histogram};
-use super::report::{Bar, Part, table};
+use super::clock::{Stolen, early_in_a_millisecond, now, now_us, sleep_until};
+use super::probe::{PingProbe, Waits, histogram};
+use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
 use super::workload::{Case, Held, STORE, claim};
@@ -27,16 +27,13 @@ const LATE_P99_BAR_US: u64 = 5_000;
 const AFTER_MS: RangeInclusive<u64> = 5..=500;
 /// From one failure to the next, in microseconds: one worker keeps up with as many retries.
 const PAUSE_US: RangeInclusive<u64> = 1_000..=9_000;
-/// Orders placed and claimed together.
 const BATCH: u64 = 100;
 /// FAILs in flight: few enough to be done within the millisecond they were meant for.
 const FAILS_A_MILLISECOND: usize = 64;
 /// A burst is due this long after it begins to be made: a fixed part and one for each order, for a slow machine.
 const LEAD_MS: u64 = 2_000;
 const LEAD_US_AN_ORDER: u64 = 100;
-/// Orders a worker claims at once in a burst.
 const CLAIM_COUNT: u64 = 1_000;
-/// Between two looks at the stream of retries.
 const POLL_INTERVAL: Duration = Duration::from_micros(200);
 /// PINGs from this long before a burst is due count towards it.
 const PROBE_AHEAD_MS: u64 = 20;
@@ -44,19 +41,6 @@ const PROBE_AHEAD_MS: u64 = 20;
 const BURST_DEADLINE_MS: u64 = 60_000;
 const RETRY_STREAM: &str = "{bench}:retry";
 
-/// What was measured.
-#[derive(Debug, Serialize)]
-struct RetryResult {
-    /// From due until in the worker's hand.
-    lateness: Waits,
-    /// Retries that were handed out before they were due.
-    early: u64,
-    burst: BurstResult,
-    /// How long the hypervisor kept cores for others meanwhile, milliseconds of one core.
-    stolen_ms: u64,
-}
-
-/// What became of many retries that were due in the same millisecond.
 #[derive(Debug, Serialize)]
 struct BurstResult {
     orders: u64,
@@ -71,23 +55,28 @@ struct BurstResult {
     all_claimed_ms: f64,
 }
 
-/// Lets `retries` orders fail one by one, and twice `burst` orders for the same millisecond. Fails when the server does
-/// not start, answers a command with an error, or an order never comes back.
+/// Lets `retries` orders fail one by one, and twice `burst` at once. Fails when the server does, or one never returns.
 pub fn run(args: &SubjectArgs, retries: u64, burst: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let stolen = Stolen::start()?;
     let (lateness, early) = measure_lateness(&mut subject, retries)?;
     let burst = measure_burst(&mut subject, burst)?;
-    let result = RetryResult { lateness, early, burst, stolen_ms: stolen.ms()? };
-    print(&result);
-    let bar = bar(&result.lateness, early);
-    Part::new(result, [bar])
+    let stolen_ms = stolen.ms()?;
+    print(&lateness, early, &burst);
+    println!("({stolen_ms} ms stolen)");
+    let p99_us = lateness.p99_us;
+    let bar = Bar {
+        work: "a retry in a waiting worker's hand after it is due, p99".into(),
+        bar: format!("at most {}, never early", ms(LATE_P99_BAR_US)),
+        measured: format!("{}, {early} early", ms(p99_us)),
+        reached: p99_us <= LATE_P99_BAR_US && early == 0,
+    };
+    Part::new(json!({ "lateness": lateness, "early": early, "burst": burst, "stolen_ms": stolen_ms }), [bar])
 }
 
 fn fail(held: &Held, after_ms: u64) -> Cmd {
-    let mut fail = cmd("ORDER.FAIL");
-    fail.arg(STORE).arg(&held.id).arg("TOKEN").arg(held.token).arg("REASON").arg("courier").arg("AFTER").arg(after_ms);
-    fail
+    let reason = ("REASON", "courier", "AFTER", after_ms);
+    cmd("ORDER.FAIL").arg(STORE).arg(&held.id).arg(("TOKEN", held.token)).arg(reason).take()
 }
 
 /// When an order is due in Unix milliseconds, of the reply to ORDER.FAIL.
@@ -110,16 +99,9 @@ fn hold(subject: &mut Subject, orders: u64) -> Result<Vec<Held>> {
 }
 
 /// An order that came back to a worker, and when, in Unix microseconds.
-struct Arrival {
-    order: String,
-    at_us: u64,
-}
+type Arrival = (String, u64);
 
-/// Starts a worker that waits for retries and completes them, until it had `orders` of them, `count` at a time.
-fn start_worker(subject: &Subject, orders: usize, count: u64) -> Result<Receiver<Result<Arrival>>> {
-    subject.start_worker(move |wire, arrivals| work(wire, orders, count, arrivals))
-}
-
+/// Waits for retries and completes them, until it had `orders` of them, `count` at a time.
 fn work(mut wire: Wire, orders: usize, count: u64, arrivals: &Sender<Result<Arrival>>) -> Result<()> {
     let claim = claim(count).arg("BLOCK").arg(0).take();
     let (mut had, mut batch) = (0, Batch::default());
@@ -131,7 +113,7 @@ fn work(mut wire: Wire, orders: usize, count: u64, arrivals: &Sender<Result<Arri
         let held = Held::all(claimed)?;
         batch = held.iter().map(Held::complete).collect();
         had += held.len();
-        let arrived = |held: Held| arrivals.send(Ok(Arrival { order: held.id, at_us }));
+        let arrived = |held: Held| arrivals.send(Ok((held.id, at_us)));
         held.into_iter().try_for_each(arrived).context("nobody counts the retries")?;
     }
     wire.exchange(&batch).map(drop)
@@ -140,14 +122,15 @@ fn work(mut wire: Wire, orders: usize, count: u64, arrivals: &Sender<Result<Arri
 /// Fails orders one by one; how late they came back, and how many came too early.
 fn measure_lateness(subject: &mut Subject, retries: u64) -> Result<(Waits, u64)> {
     let held = hold(subject, retries)?;
-    let arrivals = start_worker(subject, held.len(), 1)?;
+    let orders = held.len();
+    let arrivals = subject.start_worker(move |wire, arrivals| work(wire, orders, 1, arrivals))?;
     let due_ms = fail_one_by_one(&mut subject.wire()?, &held)?;
-    let mut lateness = histogram()?;
+    let mut lateness = histogram();
     let mut early = 0;
     for _ in &held {
-        let arrival = arrivals.recv().context("the worker ended")??;
-        let due = due_ms.get(&arrival.order).context("an order came back that had not failed")?;
-        match arrival.at_us.checked_sub(due * 1000) {
+        let (order, at_us) = arrivals.recv().context("the worker ended")??;
+        let due = due_ms.get(&order).context("an order came back that had not failed")?;
+        match at_us.checked_sub(due * 1000) {
             Some(late_us) => lateness.saturating_record(late_us),
             None => early += 1,
         }
@@ -172,14 +155,15 @@ fn measure_burst(subject: &mut Subject, orders: u64) -> Result<BurstResult> {
     let held = hold(subject, orders)?;
     let (due_ms, missed) = fail_at_once(&mut subject.wire()?, &held)?;
     sleep_until(due_ms - PROBE_AHEAD_MS);
-    let probe = subject.probe()?;
+    let probe = PingProbe::start(subject)?;
     let all_claimable_ms = await_claimable(subject, due_ms, orders)?;
     let ping = probe.stop()?;
 
     let held = hold(subject, orders)?;
-    let arrivals = start_worker(subject, held.len(), CLAIM_COUNT)?;
+    let count = held.len();
+    let arrivals = subject.start_worker(move |wire, arrivals| work(wire, count, CLAIM_COUNT, arrivals))?;
     let (due_ms, missed_again) = fail_at_once(&mut subject.wire()?, &held)?;
-    let arrived = |_: &Held| Ok(arrivals.recv().context("the worker ended")??.at_us);
+    let arrived = |_: &Held| Ok(arrivals.recv().context("the worker ended")??.1);
     let at_us = held.iter().map(arrived).collect::<Result<Vec<_>>>()?;
     let after_ms = |at_us: Option<&u64>| at_us.map_or(0.0, |at_us| ms_after(due_ms, *at_us));
     Ok(BurstResult {
@@ -224,10 +208,9 @@ fn ms_after(due_ms: u64, at_us: u64) -> f64 {
     (at_us as f64 - due_ms as f64 * 1e3) / 1e3
 }
 
-fn print(result: &RetryResult) {
+fn print(lateness: &Waits, early: u64, burst: &BurstResult) {
     println!("\nretries: from due until in the hand of a waiting worker");
-    println!("{}", table(&Waits::header("retries"), [result.lateness.row("one by one")]));
-    let burst = &result.burst;
+    Waits::print("retries", [("one by one", lateness)]);
     println!(
         "{} due in the same millisecond: all claimable after {:.1} ms (PING waited {} at most); a waiting worker had \
          the first after {:.1} ms, all after {:.1} ms",
@@ -240,37 +223,7 @@ fn print(result: &RetryResult) {
     if burst.missed > 0 {
         println!("({} of them, of two bursts together, due a little later)", grouped(burst.missed as u64));
     }
-    if result.early > 0 {
-        println!("{} RETRIES CAME BEFORE THEY WERE DUE", result.early);
-    }
-    println!("({} ms stolen)", result.stolen_ms);
-}
-
-/// The bar for punctuality.
-fn bar(lateness: &Waits, early: u64) -> Bar {
-    Bar {
-        work: "a retry in a waiting worker's hand after it is due, p99".into(),
-        bar: format!("at most {}, never early", ms(LATE_P99_BAR_US)),
-        measured: format!("{}, {early} early", ms(lateness.p99_us)),
-        reached: lateness.p99_us <= LATE_P99_BAR_US && early == 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Waits, bar, ms_after};
-
-    #[test]
-    fn a_retry_may_be_a_little_late_and_never_early() {
-        let waits = |p99_us| Waits { count: 1, p50_us: 1, p99_us, p999_us: p99_us, max_us: p99_us };
-        assert!(bar(&waits(5_000), 0).reached);
-        assert!(!bar(&waits(5_001), 0).reached);
-        assert!(!bar(&waits(1_000), 1).reached);
-    }
-
-    #[test]
-    fn tells_how_long_after_a_millisecond() {
-        assert_eq!(ms_after(1_000, 1_002_500), 2.5);
-        assert_eq!(ms_after(1_000, 999_000), -1.0);
+    if early > 0 {
+        println!("{early} RETRIES CAME BEFORE THEY WERE DUE");
     }
 }

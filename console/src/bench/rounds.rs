@@ -1,33 +1,26 @@
-//! Rounds of measurements: all cases take turns (A B C A B C …), so that they meet the same machine; and the median of
-//! the rounds, with how far they lie apart.
+//! Rounds of measurements: all cases take turns (A B C A B C …), so that they meet the same machine.
 
 use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
 
-use super::cputime::{CpuTime, Stolen};
+use super::clock::{CpuTime, Stolen};
+use super::report::{Bar, table};
 use super::subject::Subject;
 use crate::text::grouped;
 
-/// What several rounds of one measurement came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// The middle value (the mean of the two in the middle, of an even number of rounds).
     pub median: f64,
-    /// The smallest value.
     pub min: f64,
-    /// The largest value.
     pub max: f64,
-    /// Every round's value, in the order measured.
     pub rounds: Vec<f64>,
 }
 
 impl Summary {
-    /// Sums up `rounds`.
-    ///
-    /// # Panics
-    /// When there are none: a measurement has at least one round.
+    /// Sums up `rounds`; panics when there are none, as a measurement has at least one.
     pub fn of(rounds: Vec<f64>) -> Summary {
         assert!(!rounds.is_empty(), "a summary of no rounds");
         let mut sorted = rounds.clone();
@@ -41,9 +34,21 @@ impl Summary {
     pub fn spread_percent(&self) -> f64 {
         (self.max - self.min) / 2.0 / self.median * 100.0
     }
+
+    pub fn at_most(&self, work: &str, most: f64) -> Bar {
+        self.bar(work, format!("at most {most} ×"), self.median <= most)
+    }
+
+    pub fn at_least(&self, work: &str, least: f64) -> Bar {
+        self.bar(work, format!("at least {least} ×"), self.median >= least)
+    }
+
+    fn bar(&self, work: &str, bar: String, reached: bool) -> Bar {
+        let measured = format!("{:.2} × (± {:.0} %)", self.median, self.spread_percent());
+        Bar { work: work.to_string(), bar, measured, reached }
+    }
 }
 
-/// What one case took in one round.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// CPU of the thread that executes commands, microseconds an operation.
@@ -56,27 +61,19 @@ pub struct Sample {
     pub per_s: f64,
 }
 
-/// The CPU clocks of server and client when a measurement began.
-pub struct Meter {
-    server: CpuTime,
-    client: CpuTime,
-    client_pid: u32,
-    start: Instant,
-}
-
-impl Meter {
-    /// Begins to measure. Fails when the server does not get idle, or a process is gone.
-    pub fn start(subject: &Subject, client_pid: u32) -> Result<Meter> {
-        let (server, client) = (subject.cpu()?, CpuTime::now(client_pid)?);
-        Ok(Meter { server, client, client_pid, start: Instant::now() })
-    }
-
-    /// What `ops` operations took since, in `seconds` by the client's own clock, or by this one's. Fails as
-    /// [`Meter::start`].
-    pub fn stop(self, subject: &Subject, ops: u64, seconds: Option<f64>) -> Result<Sample> {
-        let seconds = seconds.unwrap_or(self.start.elapsed().as_secs_f64());
-        let client = CpuTime::now(self.client_pid)?.since(self.client);
-        let server = subject.cpu()?.since(self.server);
+impl Sample {
+    /// Measures work of `ops` operations, which may say how many seconds they took by the client's own clock. Fails as
+    /// the work does, and when the server does not get idle, or a process is gone.
+    pub fn of(
+        subject: &Subject,
+        client_pid: u32,
+        ops: u64,
+        work: impl FnOnce() -> Result<Option<f64>>,
+    ) -> Result<Sample> {
+        let (server, client, start) = (CpuTime::when_idle(subject.pid)?, CpuTime::now(client_pid)?, Instant::now());
+        let seconds = work()?.unwrap_or(start.elapsed().as_secs_f64());
+        let client = CpuTime::now(client_pid)?.since(client);
+        let server = CpuTime::when_idle(subject.pid)?.since(server);
         let us = |ns: u64| ns as f64 / 1e3 / ops as f64;
         Ok(Sample {
             main_us: us(server.main_ns),
@@ -87,7 +84,6 @@ impl Meter {
     }
 }
 
-/// The samples of each case, a round after the other.
 #[derive(Debug)]
 pub struct Rounds<K> {
     samples: Vec<(K, Vec<Sample>)>,
@@ -96,10 +92,7 @@ pub struct Rounds<K> {
 }
 
 impl<K: Copy + PartialEq> Rounds<K> {
-    /// Measures every case `rounds` times, after one round to warm up.
-    ///
-    /// # Errors
-    /// Those of `once`.
+    /// Measures every case `rounds` times, after one round to warm up. Fails as `once` does.
     pub fn measure(cases: &[K], rounds: u32, mut once: impl FnMut(K) -> Result<Sample>) -> Result<Rounds<K>> {
         let (start, stolen) = (Instant::now(), Stolen::start()?);
         let mut samples: Vec<(K, Vec<Sample>)> = cases.iter().map(|&case| (case, Vec::new())).collect();
@@ -120,20 +113,24 @@ impl<K: Copy + PartialEq> Rounds<K> {
         Some(samples.iter().map(value).collect())
     }
 
-    /// One value of a case, where it was measured.
     pub fn summary(&self, case: K, value: fn(&Sample) -> f64) -> Option<Summary> {
         self.values(case, value).map(Summary::of)
     }
 
-    /// Round by round `above / below`, where both were measured: paired, so that a machine that slows down for a while
-    /// does not tilt the ratio.
+    /// `above / below`, where both were measured: by round, so that a machine that slows down does not tilt it.
     pub fn ratio(&self, above: K, below: K, value: fn(&Sample) -> f64) -> Option<Summary> {
         let (above, below) = (self.values(above, value)?, self.values(below, value)?);
         Some(Summary::of(above.iter().zip(&below).map(|(above, below)| above / below).collect()))
     }
 
-    /// A row for each case, with its ratios to others.
-    pub fn rows<const N: usize>(&self, ratios: impl Fn(K) -> [Option<Summary>; N]) -> Vec<Row<K>> {
+    /// Prints a table with a row for each case, and its ratios to others under their names. Gives the rows.
+    pub fn print<const N: usize>(
+        &self,
+        what: &str,
+        label: impl Fn(K) -> &'static str,
+        names: [&str; N],
+        ratios: impl Fn(K) -> [Option<Summary>; N],
+    ) -> Vec<Row<K>> {
         let row = |&(case, _): &(K, Vec<Sample>)| {
             Some(Row {
                 case,
@@ -144,18 +141,17 @@ impl<K: Copy + PartialEq> Rounds<K> {
                 ratios: ratios(case).into(),
             })
         };
-        self.samples.iter().filter_map(row).collect()
-    }
-
-    /// Says how much of the time the hypervisor took, where it took any.
-    pub fn print_stolen(&self) {
+        let rows: Vec<_> = self.samples.iter().filter_map(row).collect();
+        let header = [what, "µs CPU", "spread", "least", "all threads", "client's µs", "a second"];
+        let cells = rows.iter().map(|row| row.cells(label(row.case)));
+        println!("{}", table(&[&header[..], &names].concat(), cells));
         if self.stolen_ms > 0 {
             println!("(the hypervisor kept a core for others for {} of {} ms)", self.stolen_ms, self.elapsed_ms);
         }
+        rows
     }
 }
 
-/// One case in all rounds.
 #[derive(Debug, Serialize)]
 pub struct Row<K> {
     case: K,
@@ -167,8 +163,7 @@ pub struct Row<K> {
 }
 
 impl<K> Row<K> {
-    /// The cells under [`header`].
-    pub fn cells(&self, label: &str) -> Vec<String> {
+    fn cells(&self, label: &str) -> Vec<String> {
         let ratio = |summary: &Option<Summary>| summary.as_ref().map_or("".into(), |s| format!("{:.2}", s.median));
         let mut cells = vec![
             label.to_string(),
@@ -184,11 +179,6 @@ impl<K> Row<K> {
     }
 }
 
-/// What stands above the columns of [`Row::cells`]: `what` above the first, `ratios` above the last.
-pub fn header<'a>(what: &'a str, ratios: &[&'a str]) -> Vec<&'a str> {
-    [&[what, "µs CPU", "spread", "least", "all threads", "client's µs", "a second"], ratios].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Rounds, Sample, Summary};
@@ -200,9 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn spread_is_half_the_range_in_percent() {
-        let summary = Summary::of(vec![9.0, 10.0, 11.0]);
-        assert!((summary.spread_percent() - 10.0).abs() < 1e-9);
+    fn a_bar_is_reached_by_the_median() {
+        let ratio = Summary::of(vec![2.0]);
+        assert!(ratio.at_most("w", 2.0).reached && ratio.at_least("w", 2.0).reached);
+        assert!(!ratio.at_most("w", 1.9).reached && !ratio.at_least("w", 2.1).reached);
     }
 
     #[test]

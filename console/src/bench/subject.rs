@@ -1,25 +1,25 @@
 //! The server that is measured: one of our own, so that its process can be watched and its state thrown away.
 
-use std::collections::HashMap;
 use std::ops::Range;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use holdfast_lab::Server;
 use holdfast_lab::wait::wait_for;
-use redis::{Connection, cmd};
+use redis::{Connection, InfoDict, RedisResult, cmd};
 
-use super::cputime::CpuTime;
-use super::probe::PingProbe;
-use super::realtime;
 use super::wire::{Batch, Wire};
 use super::workload::{self, Case};
 use crate::target::{OwnArgs, connect};
 
 /// How long other clients may take to disconnect from the server.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The lowest real-time priority: above everything that has none, below what the system itself runs with.
+const PRIORITY: &str = "1";
 
 /// Which server to start for a measurement.
 #[derive(clap::Args, Clone, Debug)]
@@ -41,7 +41,6 @@ impl SubjectArgs {
     }
 }
 
-/// Whether an append-only file is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Aof {
     /// No append-only file
@@ -64,15 +63,13 @@ impl Aof {
 }
 
 /// A running server with a control connection.
-#[allow(missing_debug_implementations, reason = "redis::Connection has none")]
 pub struct Subject {
-    /// The server's process.
     pub server: Server,
     /// For everything but the load itself.
     pub control: Connection,
     /// The SHA1 of the script that is compared with.
     pub script_sha: String,
-    pid: u32,
+    pub pid: u32,
     realtime: bool,
 }
 
@@ -83,20 +80,18 @@ impl Subject {
         let server = args.own.start(with_module, &[config, args.aof.config()].concat())?;
         let pid = server.pid().context("the server has ended")?;
         if args.realtime {
-            realtime::favour(pid)?;
+            favour(pid)?;
         }
         let mut control = connect(&server.url())?;
-        let script_sha = workload::load_script(&mut control).context("loading the script")?;
+        let script_sha = workload::load(&mut control, workload::SCRIPT).context("loading the script")?;
         Ok(Subject { server, control, script_sha, pid, realtime: args.realtime })
     }
 
-    /// A connection to send load over. Fails when the server is gone.
     pub fn wire(&self) -> Result<Wire> {
         Wire::connect(&self.server.url())
     }
 
-    /// Starts a worker: a thread with a connection of its own that reports what it does. Its error is its last report.
-    /// Fails when the server is gone.
+    /// Starts a thread with a connection of its own. Its error is its last report. Fails when the server is gone.
     pub fn start_worker<T: Send + 'static>(
         &self,
         work: impl FnOnce(Wire, &Sender<Result<T>>) -> Result<()> + Send + 'static,
@@ -104,7 +99,7 @@ impl Subject {
         let (wire, realtime) = (self.wire()?, self.realtime);
         let (reports, received) = channel();
         std::thread::spawn(move || {
-            if let Err(error) = realtime::favour_this_thread(realtime).and_then(|()| work(wire, &reports)) {
+            if let Err(error) = favour_this_thread(realtime).and_then(|()| work(wire, &reports)) {
                 // Nobody may listen any more: then there was another error before.
                 let _ = reports.send(Err(error));
             }
@@ -112,23 +107,6 @@ impl Subject {
         Ok(received)
     }
 
-    /// Starts to probe the server with PING. Fails when the server is gone.
-    pub fn probe(&self) -> Result<PingProbe> {
-        Ok(PingProbe::start(self.wire()?, self.realtime))
-    }
-
-    /// The CPU time used so far, read when the server has nothing to do. Fails when the process is gone or does not get
-    /// idle.
-    pub fn cpu(&self) -> Result<CpuTime> {
-        CpuTime::when_idle(self.pid)
-    }
-
-    /// The CPU time used so far, read at once. Fails when the process is gone.
-    pub fn cpu_now(&self) -> Result<CpuTime> {
-        CpuTime::now(self.pid)
-    }
-
-    /// Commands `numbers` of `case`, in batches of `depth`.
     pub fn batches(&self, case: Case, numbers: Range<u64>, depth: u64) -> impl Iterator<Item = Batch> {
         let firsts = numbers.clone().step_by(depth as usize);
         firsts.map(move |first| {
@@ -136,28 +114,22 @@ impl Subject {
         })
     }
 
-    /// Runs commands `numbers` of `case` in pipelines of `depth`, made as they are sent. Fails when the server answers
-    /// one with an error.
+    /// Runs commands `numbers` of `case` in pipelines of `depth`. Fails on an error reply.
     pub fn fill(&self, case: Case, numbers: Range<u64>, depth: u64) -> Result<()> {
         let mut wire = self.wire()?;
         self.batches(case, numbers, depth).try_for_each(|batch| wire.exchange(&batch).map(drop)).context(case.label())
     }
 
-    /// One section of INFO as field and value. Fails when the server is gone.
-    pub fn info(&mut self, section: &str) -> Result<HashMap<String, String>> {
-        let text: String = cmd("INFO").arg(section).query(&mut self.control)?;
-        let fields = text.lines().filter_map(|line| line.split_once(':'));
-        Ok(fields.map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    /// One section of INFO. Fails when the server is gone.
+    pub fn info(&mut self, section: &str) -> RedisResult<InfoDict> {
+        cmd("INFO").arg(section).query(&mut self.control)
     }
 
     fn info_number(&mut self, section: &str, field: &str) -> Result<u64> {
-        let fields = self.info(section)?;
-        let value = fields.get(field).with_context(|| format!("INFO {section} has no {field}"))?;
-        value.parse().with_context(|| format!("INFO {section}: {field} is {value:?}"))
+        self.info(section)?.get(field).with_context(|| format!("INFO {section} has no number {field}"))
     }
 
-    /// Bytes the server's data takes, once the connections that sent it are gone with their buffers. Fails when they
-    /// stay.
+    /// Bytes the server's data takes, once the connections that sent it are gone. Fails when they stay.
     pub fn settled_memory_bytes(&mut self) -> Result<u64> {
         wait_for(SETTLE_DEADLINE, "the server has no other clients and frees nothing", || {
             let is_settled = self.info_number("clients", "connected_clients")? == 1
@@ -167,8 +139,7 @@ impl Subject {
         self.info_number("memory", "used_memory")
     }
 
-    /// What MEMORY USAGE says of `key`, all of it counted and nothing sampled; 0 where there is no such key. Fails when
-    /// the server is gone.
+    /// What MEMORY USAGE says of `key`, in full; 0 where there is no such key. Fails when the server is gone.
     pub fn memory_usage_bytes(&mut self, key: &str) -> Result<u64> {
         let bytes: Option<u64> = cmd("MEMORY").arg("USAGE").arg(key).arg("SAMPLES").arg(0).query(&mut self.control)?;
         Ok(bytes.unwrap_or(0))
@@ -176,11 +147,10 @@ impl Subject {
 
     /// The server's version, allocator and persistence, the machine's cores and kernel. Fails when the server is gone.
     pub fn conditions(&mut self) -> Result<String> {
-        let server = self.info("server")?;
-        let memory = self.info("memory")?;
+        let (server, memory) = (self.info("server")?, self.info("memory")?);
         let appendfsync: Vec<String> = cmd("CONFIG").arg("GET").arg("appendfsync").query(&mut self.control)?;
         let aof = self.info_number("persistence", "aof_enabled")? == 1;
-        let field = |section: &HashMap<String, String>, name: &str| section.get(name).cloned().unwrap_or_default();
+        let field = |section: &InfoDict, name: &str| section.get::<String>(name).unwrap_or_default();
         Ok(format!(
             "redis-server {}, {}, {}{}; {}, {} cores, {}",
             field(&server, "redis_version"),
@@ -198,4 +168,30 @@ fn cpu_model() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     model.map_or("unknown CPU".to_string(), |(_, name)| name.to_string())
+}
+
+/// Gives the process (or thread) `id` the scheduling policy SCHED_FIFO; threads it starts later inherit it. Fails when
+/// `chrt` of util-linux is missing or the user may not (CAP_SYS_NICE).
+fn favour(id: u32) -> Result<()> {
+    let output = Command::new("chrt")
+        .args(["--fifo", "--pid", PRIORITY, &id.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .context("starting chrt (of util-linux), which --realtime wants")?;
+    if !output.status.success() {
+        let problem = String::from_utf8_lossy(&output.stderr);
+        bail!("--realtime wants root or CAP_SYS_NICE: {}", problem.trim());
+    }
+    Ok(())
+}
+
+/// As [`favour`], for the calling thread, where `wanted`: whoever waits for a favoured server is to be as quick. Fails
+/// when `chrt` is missing, the user may not, or /proc does not know the thread's id.
+fn favour_this_thread(wanted: bool) -> Result<()> {
+    if !wanted {
+        return Ok(());
+    }
+    let path = std::fs::read_link("/proc/thread-self").context("asking for this thread's id")?;
+    let id = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    favour(id.with_context(|| format!("/proc/thread-self leads to {}", path.display()))?)
 }

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use rand::RngExt;
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, cmd};
 use serde::Serialize;
+use serde_json::json;
 
-use super::cputime::Stolen;
+use super::clock::Stolen;
 use super::probe::{Waits, histogram};
-use super::report::{Bar, Part, table};
+use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
-use super::workload::{Case, Held, ORDERS, STORE, WORKER};
+use super::workload::{Case, GROUP, Held, ORDERS, STORE, WORKER, read_group};
 use crate::text::ms;
 
 /// One wake-up in a hundred may take longer than this, in microseconds.
@@ -28,17 +29,12 @@ const TURNS: u64 = 4;
 /// The first wake-ups of a turn meet cold caches and do not count.
 const WARM_UP: u64 = 20;
 const LIST: &str = "{bench}:list";
-const GROUP: &str = "workers";
 
-/// A way to wait and to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Way {
-    /// ORDER.CLAIM … BLOCK 0, and ORDER.PLACE.
     Claim,
-    /// BLPOP and LPUSH.
     List,
-    /// XREADGROUP BLOCK 0 and XADD.
     Stream,
     /// No waiting: PING there and back, by one thread.
     Ping,
@@ -70,16 +66,11 @@ impl Way {
         match self {
             Way::Claim => Some(cmd("ORDER.CLAIM").arg(STORE).arg(WORKER).arg("BLOCK").arg(0).take()),
             Way::List => Some(cmd("BLPOP").arg(LIST).arg(0).take()),
-            Way::Stream => {
-                let mut read = cmd("XREADGROUP");
-                read.arg("GROUP").arg(GROUP).arg(WORKER).arg("BLOCK").arg(0).arg("STREAMS").arg(ORDERS).arg(">");
-                Some(read)
-            }
+            Way::Stream => Some(read_group("BLOCK", 0)),
             Way::Ping => None,
         }
     }
 
-    /// The command that wakes it.
     fn wake(self, n: u64) -> Cmd {
         match self {
             Way::Claim => Case::Place.command(n, ""),
@@ -90,40 +81,30 @@ impl Way {
     }
 }
 
-/// How long wake-ups took.
-#[derive(Debug, Serialize)]
-struct WakeResult {
-    ways: Vec<WayResult>,
-    /// How long the hypervisor kept cores for others meanwhile, milliseconds of one core.
-    stolen_ms: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct WayResult {
-    way: Way,
-    waits: Waits,
-}
-
-/// Wakes a worker `wakes` times in each way. Fails when the server does not start, answers a command with an error, or
-/// hands out nothing.
+/// Wakes a worker `wakes` times in each way. Fails when the server does, or hands out nothing.
 pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
     let stolen = Stolen::start()?;
-    let mut waits = WAYS.iter().map(|&way| Ok((way, histogram()?))).collect::<Result<Vec<_>>>()?;
+    let mut waits = WAYS.map(|way| (way, histogram()));
     for _ in 0..TURNS {
         for (way, waits) in &mut waits {
             way.prepare(&mut subject)?;
             turn(&subject, *way, wakes.div_ceil(TURNS), waits).with_context(|| way.label())?;
         }
     }
-    let ways = waits.iter().map(|(way, waits)| WayResult { way: *way, waits: Waits::of(waits) }).collect();
-    let result = WakeResult { ways, stolen_ms: stolen.ms()? };
+    let (waits, stolen_ms) = (waits.map(|(way, waits)| (way, Waits::of(&waits))), stolen.ms()?);
     println!("\nwake-ups of a waiting worker, one at a time");
-    let rows = result.ways.iter().map(|way| way.waits.row(way.way.label()));
-    println!("{}", table(&Waits::header("from … until it is in hand"), rows));
-    println!("({} ms stolen)", result.stolen_ms);
-    let bar = bar(&result.ways[0].waits, &result.ways[1].waits);
-    Part::new(result, [bar])
+    Waits::print("from … until it is in hand", waits.iter().map(|(way, waits)| (way.label(), waits)));
+    println!("({stolen_ms} ms stolen)");
+    let [(_, claim), (_, list), ..] = &waits;
+    let bar = Bar {
+        work: "wake-up of a waiting worker, p99".into(),
+        bar: format!("at most {}", ms(WAKE_P99_BAR_US)),
+        measured: format!("{} (BLPOP: {})", ms(claim.p99_us), ms(list.p99_us)),
+        reached: claim.p99_us <= WAKE_P99_BAR_US,
+    };
+    let ways = waits.each_ref().map(|(way, waits)| json!({ "way": way, "waits": waits }));
+    Part::new(json!({ "ways": ways, "stolen_ms": stolen_ms }), [bar])
 }
 
 fn turn(subject: &Subject, way: Way, wakes: u64, waits: &mut Histogram<u64>) -> Result<()> {
@@ -144,7 +125,7 @@ fn wake_all(way: Way, mut wire: Wire, wakes: u64, worker: Option<Times>) -> Resu
         Some(times) => times.recv().context("the worker ended")?,
         None => Ok(Instant::now()),
     };
-    let (mut random, mut waits) = (rand::rng(), histogram()?);
+    let (mut random, mut waits) = (rand::rng(), histogram());
     for n in 0..wakes + WARM_UP {
         let wake = Batch::from_iter([way.wake(n)]);
         next()?;
@@ -168,34 +149,9 @@ fn work(way: Way, mut wire: Wire, wait: Cmd, wakes: u64, times: &Sender<Result<I
         let given = wire.receive()?;
         times.send(Ok(Instant::now())).context("nobody wakes the worker any more")?;
         if way == Way::Claim {
-            wire.call(&claimed(given)?.complete())?;
+            let held = Held::all(given)?.pop().context("ORDER.CLAIM was woken and had no order")?;
+            wire.call(&held.complete())?;
         }
     }
     Ok(())
-}
-
-fn claimed(given: Value) -> Result<Held> {
-    Held::all(given)?.pop().context("ORDER.CLAIM was woken and had no order")
-}
-
-/// The bar for wake-ups, with the list's next to it.
-fn bar(claim: &Waits, list: &Waits) -> Bar {
-    Bar {
-        work: "wake-up of a waiting worker, p99".into(),
-        bar: format!("at most {}", ms(WAKE_P99_BAR_US)),
-        measured: format!("{} (BLPOP: {})", ms(claim.p99_us), ms(list.p99_us)),
-        reached: claim.p99_us <= WAKE_P99_BAR_US,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Waits, bar};
-
-    #[test]
-    fn the_bar_is_about_the_99th_of_a_hundred() {
-        let waits = |p99_us| Waits { count: 1, p50_us: 1, p99_us, p999_us: p99_us, max_us: p99_us };
-        assert!(bar(&waits(1_000), &waits(1)).reached);
-        assert!(!bar(&waits(1_001), &waits(1)).reached);
-    }
 }

@@ -10,7 +10,6 @@ use crate::target::connect;
 /// A reply that takes longer than this never comes: the server hangs.
 const REPLY_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Commands as they go over the wire.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
@@ -18,7 +17,6 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a command.
     pub fn add(&mut self, command: &Cmd) {
         command.write_packed_command(&mut self.bytes);
         self.commands += 1;
@@ -52,8 +50,7 @@ impl Wire {
         self.0.send_packed_command(&batch.bytes).context("sending commands")
     }
 
-    /// Waits for the reply to one command that was sent. Fails when the server answers with an error, hangs or closes
-    /// the connection.
+    /// Waits for the reply to one command that was sent. Fails when it is an error or does not come.
     pub fn receive(&mut self) -> Result<Value> {
         Ok(self.0.recv_response().and_then(Value::extract_error)?)
     }

@@ -7,17 +7,16 @@ use serde::Serialize;
 
 use crate::store::Fields;
 
-/// The store every measurement works on.
 pub const STORE: &str = "bench";
 /// The stream ORDER.PLACE writes to; XADD and the script write to one of the same name, in rounds of their own.
 pub const ORDERS: &str = "{bench}:orders";
-/// The worker that claims orders.
 pub const WORKER: &str = "worker-1";
 /// Longer than a run, in milliseconds: a lease that expires would give an order out twice.
 pub const LEASE_MS: u64 = 600_000;
+/// The consumer group of those who read the stream with XREADGROUP.
+pub const GROUP: &str = "workers";
 /// Commands in flight while a server is filled.
 pub const FILL_PIPELINE: u64 = 64;
-/// SKUs the orders are spread over.
 pub const SKUS: u64 = 100;
 /// Units on hand of each SKU: more than any measurement sells.
 const ON_HAND: u64 = 1_000_000_000;
@@ -28,7 +27,8 @@ const STOCK_HASH: &str = "{bench}:stock";
 const CUSTOMERS_HASH: &str = "{bench}:customers";
 /// What the script calls an order's hash, before its id.
 pub const ORDER_HASH_PREFIX: &str = "{bench}:order:";
-const SCRIPT: &str = include_str!("place.lua");
+/// What the module is compared with.
+pub const SCRIPT: &str = include_str!("place.lua");
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -47,7 +47,6 @@ pub enum Case {
 }
 
 impl Case {
-    /// How it is called in a table.
     pub fn label(self) -> &'static str {
         match self {
             Case::Ping => "PING",
@@ -58,7 +57,6 @@ impl Case {
         }
     }
 
-    /// Whether it is one of the module's commands.
     pub fn needs_module(self) -> bool {
         matches!(self, Case::Place | Case::Reserve)
     }
@@ -79,8 +77,7 @@ impl Case {
         }
     }
 
-    /// Empties the server and makes what the case's commands need: stock, and the window and limit to check. Fails when
-    /// the server refuses a command.
+    /// Empties the server and makes the stock and the limit that the case needs. Fails when a command is refused.
     pub fn prepare(self, server: &mut Connection) -> RedisResult<()> {
         cmd("FLUSHALL").arg("SYNC").exec(server)?;
         let (command, key) = match self {
@@ -95,15 +92,15 @@ impl Case {
     }
 }
 
+/// XREADGROUP of new orders, with this option.
+pub fn read_group(option: &str, number: u64) -> Cmd {
+    let streams = ("STREAMS", ORDERS, ">");
+    cmd("XREADGROUP").arg(("GROUP", GROUP, WORKER)).arg((option, number)).arg(streams).take()
+}
+
 /// INV.RESERVE of hold number `n` for a customer of its own, without its items.
 pub fn reserve(n: u64) -> Cmd {
     cmd("INV.RESERVE").arg(STORE).arg(order_id(n)).arg("CUSTOMER").arg(customer_id(n)).take()
-}
-
-/// Loads the script the module is compared with; its SHA1 is what [`Case::command`] wants. Fails when the server cannot
-/// compile it.
-pub fn load_script(server: &mut Connection) -> RedisResult<String> {
-    load(server, SCRIPT)
 }
 
 /// Loads a script; its SHA1. Fails when the server cannot compile it.
@@ -153,7 +150,6 @@ fn id(n: u64) -> String {
     format!("{:016x}", n ^ (n >> 31))
 }
 
-/// An order in a worker's hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     pub id: String,
@@ -172,13 +168,11 @@ impl Held {
         Vec::<Value>::from_redis_value(claimed)?.into_iter().map(Held::of).collect()
     }
 
-    /// What completes it.
     pub fn complete(&self) -> Cmd {
         cmd("ORDER.COMPLETE").arg(STORE).arg(&self.id).arg("TOKEN").arg(self.token).take()
     }
 }
 
-/// ORDER.CLAIM of `count` orders.
 pub fn claim(count: u64) -> Cmd {
     cmd("ORDER.CLAIM").arg(STORE).arg(WORKER).arg("COUNT").arg(count).arg("LEASE").arg(LEASE_MS).take()
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context, Result, bail};
-use redis::{Cmd, Connection, Pipeline, RedisResult, Value, cmd};
+use redis::{Connection, Pipeline, RedisResult, Value};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::books::{Books, ByOrder};
-use super::file::{Book, Invoice};
+use super::file::{Book, Invoice, Line};
 use crate::check::Complaints;
 use crate::store;
 
@@ -18,7 +18,6 @@ const PIPELINE_ORDERS: usize = 64;
 const PIPELINE_LINES: usize = 4_000;
 /// What an order may have at most; a longer invoice becomes several orders.
 const ORDER_LINES_MAX: usize = 1_000;
-/// SKUs set or read in one round trip.
 const SKUS_PER_ROUND_TRIP: usize = 500;
 /// What came of it so far. Units and lines are those of the file.
 #[derive(Debug, Default)]
@@ -42,11 +41,9 @@ pub struct Counts {
     pub invoices_split: u64,
     /// Orders refused, by code: only where the stock was given (`--stock`).
     pub refused: BTreeMap<String, u64>,
-    /// Replies that were not what had to come.
     pub complaints: Complaints,
 }
 
-/// An order as it was sent.
 #[derive(Debug)]
 struct Order {
     id: String,
@@ -54,15 +51,14 @@ struct Order {
     items: Vec<(usize, i64)>,
 }
 
-/// What the next reply of the pipeline answers.
+/// What the next reply of the pipeline answers: a command about an order, with so many units.
 #[derive(Debug)]
-enum Asked {
-    Place { order: usize },
-    Complete { order: usize },
-    Return { order: usize, units: i64 },
+struct Asked {
+    command: &'static str,
+    order: usize,
+    units: i64,
 }
 
-/// What an order carries as DATA.
 #[derive(Serialize)]
 struct OrderData<'a> {
     date: &'a str,
@@ -70,7 +66,6 @@ struct OrderData<'a> {
     total: Decimal,
 }
 
-/// Feeds one store.
 pub struct Feed<'a> {
     /// For what is asked besides orders, too.
     pub connection: Connection,
@@ -81,10 +76,15 @@ pub struct Feed<'a> {
     pub books: Books,
     pub counts: Counts,
     orders: Vec<Order>,
+    waiting: Waiting,
+}
+
+#[derive(Default)]
+struct Waiting {
     pipeline: Pipeline,
     asked: Vec<Asked>,
-    lines_waiting: usize,
-    customers_waiting: HashSet<String>,
+    lines: usize,
+    customers: HashSet<String>,
 }
 
 impl<'a> Feed<'a> {
@@ -98,10 +98,7 @@ impl<'a> Feed<'a> {
             books: Books::new(book.skus.len()),
             counts: Counts::default(),
             orders: Vec::new(),
-            pipeline: Pipeline::new(),
-            asked: Vec::new(),
-            lines_waiting: 0,
-            customers_waiting: HashSet::new(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -127,20 +124,15 @@ impl<'a> Feed<'a> {
             true => self.take_back(invoice)?,
             false => self.place(invoice)?,
         }
-        if self.asked.len() >= 2 * PIPELINE_ORDERS || self.lines_waiting >= PIPELINE_LINES {
+        if self.waiting.asked.len() >= 2 * PIPELINE_ORDERS || self.waiting.lines >= PIPELINE_LINES {
             self.flush()?;
         }
         Ok(())
     }
 
     fn place(&mut self, invoice: &Invoice) -> Result<()> {
-        let sold: Vec<_> = invoice.sold_lines().copied().collect();
-        if sold.len() < invoice.lines.len() {
-            let all: i64 = invoice.lines.iter().map(|line| line.quantity).sum();
-            let kept: i64 = sold.iter().map(|line| line.quantity).sum();
-            self.counts.adjustment_lines += u64::try_from(invoice.lines.len() - sold.len())?;
-            self.counts.adjustment_units += all - kept;
-        }
+        let (sold, others): (Vec<Line>, Vec<Line>) = invoice.lines.iter().partition(|line| line.is_sold());
+        others.iter().for_each(|line| self.skip(line));
         self.counts.invoices_split += u64::from(sold.len() > ORDER_LINES_MAX);
         for (part, lines) in sold.chunks(ORDER_LINES_MAX).enumerate() {
             let id = match part {
@@ -149,39 +141,32 @@ impl<'a> Feed<'a> {
             };
             let total: Decimal = lines.iter().map(|line| line.unit_price * Decimal::from(line.quantity)).sum();
             let data = OrderData { date: &invoice.time, country: &invoice.country, total };
-            let items = lines.iter().map(|line| (line.sku, line.quantity)).collect();
-            let customer = customer_of(invoice);
-            self.place_order(Order { id, customer, items }, &serde_json::to_string(&data)?);
+            let items: Vec<_> = lines.iter().map(|line| (line.sku, line.quantity)).collect();
+            let (order, customer) = (self.orders.len(), customer_of(invoice));
+            self.orders.push(Order { id, customer: customer.clone(), items: items.clone() });
+            self.ask("ORDER.PLACE", order, &[&customer, "DATA", &serde_json::to_string(&data)?], &items);
+            self.ask("ORDER.COMPLETE", order, &[], &[]);
+            self.waiting.customers.insert(customer);
         }
         Ok(())
     }
 
-    fn place_order(&mut self, order: Order, data: &str) {
-        let at = self.orders.len();
-        let mut command = cmd("ORDER.PLACE");
-        command.arg(self.store).arg(&order.id).arg(&order.customer).arg("DATA").arg(data);
-        self.add_items(&mut command, &order.items);
-        self.ask(command, Asked::Place { order: at });
-        let mut command = cmd("ORDER.COMPLETE");
-        command.arg(self.store).arg(&order.id);
-        self.ask(command, Asked::Complete { order: at });
-        self.lines_waiting += order.items.len();
-        self.customers_waiting.insert(order.customer.clone());
-        self.orders.push(order);
+    fn skip(&mut self, line: &Line) {
+        self.counts.adjustment_lines += 1;
+        self.counts.adjustment_units += line.quantity;
     }
 
     fn take_back(&mut self, invoice: &Invoice) -> Result<()> {
         let customer = customer_of(invoice);
         // What this customer may give back depends on replies that have not been read yet.
-        if self.customers_waiting.contains(&customer) {
+        if self.waiting.customers.contains(&customer) {
             self.flush()?;
         }
         self.counts.return_invoices += 1;
         let mut by_order = ByOrder::new();
         for line in &invoice.lines {
             if line.quantity >= 0 {
-                self.counts.adjustment_lines += 1;
-                self.counts.adjustment_units += line.quantity;
+                self.skip(line);
                 continue;
             }
             let never_sold = self.books.take_back(&customer, line.sku, -line.quantity, &mut by_order);
@@ -192,44 +177,32 @@ impl<'a> Feed<'a> {
             }
         }
         for (order, items) in by_order {
-            self.return_order(invoice, order, &items);
+            let reference = format!("{}/{}", invoice.id, self.orders[order].id);
+            self.ask("ORDER.RETURN", order, &["REF", &reference], &items);
         }
         Ok(())
     }
 
-    fn return_order(&mut self, invoice: &Invoice, order: usize, items: &[(usize, i64)]) {
-        let id = &self.orders[order].id;
-        let mut command = cmd("ORDER.RETURN");
-        command.arg(self.store).arg(id).arg("REF").arg(format!("{}/{id}", invoice.id));
-        self.add_items(&mut command, items);
-        let units = items.iter().map(|(_, units)| units).sum();
-        self.ask(command, Asked::Return { order, units });
-        self.lines_waiting += items.len();
-    }
-
-    fn add_items(&self, command: &mut Cmd, items: &[(usize, i64)]) {
-        command.arg("ITEMS");
-        for &(sku, units) in items {
-            command.arg(&self.book.skus[sku]).arg(units);
+    /// Adds a command about an order to what waits, with its details and its items.
+    fn ask(&mut self, command: &'static str, order: usize, details: &[&str], items: &[(usize, i64)]) {
+        let named: Vec<_> = items.iter().map(|&(sku, units)| (&self.book.skus[sku], units)).collect();
+        let pipeline = self.waiting.pipeline.cmd(command).arg(self.store).arg(&self.orders[order].id).arg(details);
+        if !items.is_empty() {
+            pipeline.arg("ITEMS").arg(named);
         }
-    }
-
-    fn ask(&mut self, command: Cmd, asked: Asked) {
-        self.pipeline.add_command(command);
-        self.asked.push(asked);
+        self.waiting.lines += items.len();
+        let units = items.iter().map(|(_, units)| units).sum();
+        self.waiting.asked.push(Asked { command, order, units });
     }
 
     /// Sends what waits, and enters the replies. Fails when the connection fails, or the server leaves a reply out.
     pub fn flush(&mut self) -> Result<()> {
-        if self.asked.is_empty() {
+        if self.waiting.asked.is_empty() {
             return Ok(());
         }
-        let pipeline = std::mem::take(&mut self.pipeline);
-        let asked = std::mem::take(&mut self.asked);
-        self.lines_waiting = 0;
-        self.customers_waiting.clear();
+        let Waiting { mut pipeline, asked, .. } = std::mem::take(&mut self.waiting);
         let replies: Vec<RedisResult<Value>> =
-            pipeline.clone().ignore_errors().query(&mut self.connection).context("sending orders")?;
+            pipeline.ignore_errors().query(&mut self.connection).context("sending orders")?;
         if replies.len() != asked.len() {
             bail!("{} commands got {} replies", asked.len(), replies.len());
         }
@@ -241,23 +214,24 @@ impl<'a> Feed<'a> {
     }
 
     fn enter(&mut self, asked: &Asked, reply: RedisResult<Value>, refused: &mut HashSet<usize>) {
-        match (asked, reply) {
-            (Asked::Place { .. }, Ok(_)) => {}
-            (Asked::Place { order }, Err(error)) if self.stock_is_short && store::code(&error) == "OUTOFSTOCK" => {
-                refused.insert(*order);
+        let is_refused = refused.contains(&asked.order);
+        match (asked.command, reply) {
+            ("ORDER.PLACE", Ok(_)) => {}
+            ("ORDER.PLACE", Err(error)) if self.stock_is_short && store::code(&error) == "OUTOFSTOCK" => {
+                refused.insert(asked.order);
                 *self.counts.refused.entry(store::code(&error).to_string()).or_default() += 1;
             }
             // An order that was refused cannot be completed: that it is not there is what must come.
-            (Asked::Complete { order }, Err(error)) if refused.contains(order) && store::code(&error) == "NOORDER" => {}
-            (Asked::Complete { order }, Ok(_)) if !refused.contains(order) => self.enter_sale(*order),
-            (Asked::Return { units, .. }, Ok(Value::Int(put_back))) if put_back == *units => {
+            ("ORDER.COMPLETE", Err(error)) if is_refused && store::code(&error) == "NOORDER" => {}
+            ("ORDER.COMPLETE", Ok(_)) if !is_refused => self.enter_sale(asked.order),
+            ("ORDER.RETURN", Ok(Value::Int(put_back))) if put_back == asked.units => {
                 self.counts.returned_orders += 1;
-                self.counts.units_returned += units;
+                self.counts.units_returned += put_back;
             }
-            (asked, reply) => {
+            (command, reply) => {
                 let reply = reply.map_or_else(|error| error.to_string(), |value| store::plain(&value));
-                let complaint = format!("{} got: {reply}", self.describe(asked));
-                self.counts.complaints.add(complaint);
+                let id = &self.orders[asked.order].id;
+                self.counts.complaints.add(format!("{command} {} {id} got: {reply}", self.store));
             }
         }
     }
@@ -268,15 +242,6 @@ impl<'a> Feed<'a> {
         self.counts.orders += 1;
         self.counts.order_lines += order.items.len() as u64;
         self.counts.units_sold += order.items.iter().map(|(_, units)| units).sum::<i64>();
-    }
-
-    fn describe(&self, asked: &Asked) -> String {
-        let (command, order) = match asked {
-            Asked::Place { order } => ("ORDER.PLACE", order),
-            Asked::Complete { order } => ("ORDER.COMPLETE", order),
-            Asked::Return { order, .. } => ("ORDER.RETURN", order),
-        };
-        format!("{command} {} {}", self.store, self.orders[*order].id)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,25 +11,11 @@ use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-/// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// The columns, as [`Record`] names them.
 const COLUMNS: &str = "invoice, stock_code, quantity, invoice_date, unit_price, customer_id and country";
 /// An invoice whose number starts so takes back what the customer bought.
 const RETURN_PREFIX: char = 'C';
-
-/// The days to take, both included; `None` is open.
-#[derive(Clone, Debug, Default)]
-pub struct Period {
-    pub from: Option<NaiveDate>,
-    pub to: Option<NaiveDate>,
-}
-
-impl Period {
-    fn contains(&self, day: NaiveDate) -> bool {
-        self.from.is_none_or(|from| day >= from) && self.to.is_none_or(|to| day <= to)
-    }
-}
 
 /// A line of the file, as its columns are named.
 #[derive(Debug, Deserialize)]
@@ -42,14 +29,12 @@ struct Record {
     country: String,
 }
 
-/// A line of an invoice.
 #[derive(Clone, Copy, Debug)]
 pub struct Line {
     /// Index into [`Book::skus`].
     pub sku: usize,
     /// Units; negative in a return.
     pub quantity: i64,
-    /// Price of one unit.
     pub unit_price: Decimal,
 }
 
@@ -64,20 +49,25 @@ pub struct Invoice {
     pub lines: Vec<Line>,
 }
 
+impl Line {
+    /// Whether a shop can sell it in an order. The others (a count corrected, breakage, a bad debt) are adjustments.
+    pub fn is_sold(&self) -> bool {
+        self.quantity > 0 && !self.unit_price.is_sign_negative()
+    }
+}
+
 impl Invoice {
     /// Whether it takes back what was bought before.
     pub fn is_return(&self) -> bool {
         self.id.starts_with(RETURN_PREFIX)
     }
 
-    /// Lines a shop can sell. The others (a count corrected, breakage, a bad debt) are adjustments.
+    /// The lines of an order that a shop can sell.
     pub fn sold_lines(&self) -> impl Iterator<Item = &Line> {
-        let is_order = !self.is_return();
-        self.lines.iter().filter(move |line| is_order && line.quantity > 0 && !line.unit_price.is_sign_negative())
+        self.lines.iter().filter(|line| !self.is_return() && line.is_sold())
     }
 }
 
-/// All that is in the file, in its order.
 #[derive(Debug, Default)]
 pub struct Book {
     pub invoices: Vec<Invoice>,
@@ -86,22 +76,62 @@ pub struct Book {
     pub lines: u64,
     /// The days of its first and its last invoice.
     pub days: Option<(NaiveDate, NaiveDate)>,
+    sku_of: HashMap<String, usize>,
+    /// Where an invoice is in the book; `None` when it is of other days.
+    invoice_of: HashMap<String, Option<usize>>,
 }
 
 impl Book {
-    /// Reads a CSV, compressed with gzip or not, and keeps the invoices of `period`. An invoice is of the day of its
+    /// Reads a CSV, compressed with gzip or not, and keeps the invoices of these days. An invoice is of the day of its
     /// first line, so that none is cut in two. Fails when the file cannot be read, lacks a column, or has a line that
     /// does not parse (the error names the line).
-    pub fn read(path: &Path, period: &Period) -> Result<Book> {
+    pub fn read(path: &Path, days: &RangeInclusive<NaiveDate>) -> Result<Book> {
         let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
         let text = decompressed(file).with_context(|| format!("reading {}", path.display()))?;
         let mut reader = csv::Reader::from_reader(text);
-        let mut gatherer = Gatherer::default();
+        let mut book = Book::default();
         for record in reader.deserialize::<Record>() {
             let record = record.with_context(|| format!("{}: the columns must be {COLUMNS}", path.display()))?;
-            gatherer.add(record, period)?;
+            book.add(record, days)?;
         }
-        Ok(gatherer.book)
+        Ok(book)
+    }
+
+    /// Puts lines together that belong together, also when other invoices stand between them.
+    fn add(&mut self, record: Record, days: &RangeInclusive<NaiveDate>) -> Result<()> {
+        let at = match self.invoice_of.get(&record.invoice) {
+            Some(at) => *at,
+            None => self.open_invoice(&record, days)?,
+        };
+        let Some(at) = at else { return Ok(()) };
+        let next = self.skus.len();
+        let sku = *self.sku_of.entry(record.stock_code.clone()).or_insert(next);
+        if sku == next {
+            self.skus.push(record.stock_code);
+        }
+        self.lines += 1;
+        let line = Line { sku, quantity: record.quantity, unit_price: record.unit_price };
+        self.invoices[at].lines.push(line);
+        Ok(())
+    }
+
+    fn open_invoice(&mut self, record: &Record, days: &RangeInclusive<NaiveDate>) -> Result<Option<usize>> {
+        let day = day_of(&record.invoice_date).with_context(|| format!("invoice {}", record.invoice))?;
+        let at = days.contains(&day).then_some(self.invoices.len());
+        self.invoice_of.insert(record.invoice.clone(), at);
+        if at.is_none() {
+            return Ok(None);
+        }
+        self.invoices.push(Invoice {
+            id: record.invoice.clone(),
+            time: record.invoice_date.clone(),
+            country: record.country.clone(),
+            customer: record.customer_id.clone(),
+            lines: Vec::new(),
+        });
+        let (first, last) = self.days.unwrap_or((day, day));
+        self.days = Some((first.min(day), last.max(day)));
+        Ok(at)
     }
 }
 
@@ -119,53 +149,6 @@ fn day_of(time: &str) -> Result<NaiveDate> {
     day.parse().with_context(|| format!("'{time}' does not start with a day like 2010-12-01"))
 }
 
-/// Puts lines together that belong together, also when other invoices stand between them.
-#[derive(Default)]
-struct Gatherer {
-    book: Book,
-    sku_of: HashMap<String, usize>,
-    /// Where an invoice is in the book; `None` when it is of another period.
-    invoice_of: HashMap<String, Option<usize>>,
-}
-
-impl Gatherer {
-    fn add(&mut self, record: Record, period: &Period) -> Result<()> {
-        let at = match self.invoice_of.get(&record.invoice) {
-            Some(at) => *at,
-            None => self.open_invoice(&record, period)?,
-        };
-        let Some(at) = at else { return Ok(()) };
-        let next = self.book.skus.len();
-        let sku = *self.sku_of.entry(record.stock_code.clone()).or_insert(next);
-        if sku == next {
-            self.book.skus.push(record.stock_code);
-        }
-        self.book.lines += 1;
-        let line = Line { sku, quantity: record.quantity, unit_price: record.unit_price };
-        self.book.invoices[at].lines.push(line);
-        Ok(())
-    }
-
-    fn open_invoice(&mut self, record: &Record, period: &Period) -> Result<Option<usize>> {
-        let day = day_of(&record.invoice_date).with_context(|| format!("invoice {}", record.invoice))?;
-        let at = period.contains(day).then_some(self.book.invoices.len());
-        self.invoice_of.insert(record.invoice.clone(), at);
-        if at.is_none() {
-            return Ok(None);
-        }
-        self.book.invoices.push(Invoice {
-            id: record.invoice.clone(),
-            time: record.invoice_date.clone(),
-            country: record.country.clone(),
-            customer: record.customer_id.clone(),
-            lines: Vec::new(),
-        });
-        let (first, last) = self.book.days.unwrap_or((day, day));
-        self.book.days = Some((first.min(day), last.max(day)));
-        Ok(at)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,15 +161,16 @@ mod tests {
         3,B,-4,2010-12-02 09:00:00,0.0,,EIRE\n\
         C4,A,-1,2010-12-03 09:00:00,2.55,7,EIRE\n";
 
-    fn read(bytes: &[u8], period: &Period) -> Result<Book> {
+    fn read(bytes: &[u8], from: &str, to: &str) -> Book {
         let mut file = tempfile::NamedTempFile::new().expect("a temp file");
         file.write_all(bytes).expect("writing it");
-        Book::read(file.path(), period)
+        let [from, to] = [from, to].map(|day| day_of(day).expect("a day"));
+        Book::read(file.path(), &(from..=to)).expect("a good file")
     }
 
     #[test]
     fn gathers_the_lines_of_an_invoice() {
-        let book = read(TEXT.as_bytes(), &Period::default()).expect("a good file");
+        let book = read(TEXT.as_bytes(), "2010-01-01", "2011-01-01");
         let lines: Vec<(&str, usize)> = book.invoices.iter().map(|i| (i.id.as_str(), i.lines.len())).collect();
         assert_eq!(lines, [("1", 2), ("2", 1), ("3", 1), ("C4", 1)]);
         assert_eq!(book.skus, ["A", "B"]);
@@ -194,33 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn reads_gzip_as_well() {
+    fn a_period_cuts_no_invoice_in_two_and_gzip_is_read_as_well() {
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packer.write_all(TEXT.as_bytes()).expect("packing");
-        let book = read(&packer.finish().expect("packing"), &Period::default()).expect("a good file");
-        assert_eq!(book.lines, 5);
-    }
-
-    #[test]
-    fn a_period_cuts_no_invoice_in_two() {
-        let day = |text| Some(day_of(text).expect("a day"));
-        let first_day = Period { from: None, to: day("2010-12-01") };
-        let book = read(TEXT.as_bytes(), &first_day).expect("a good file");
-        assert_eq!(book.lines, 3);
-        let later = Period { from: day("2010-12-02"), to: None };
-        assert_eq!(read(TEXT.as_bytes(), &later).expect("a good file").lines, 2);
-    }
-
-    #[test]
-    fn an_error_names_the_line() {
-        let broken = TEXT.replace("B,1,", "B,one,");
-        let error = format!("{:#}", read(broken.as_bytes(), &Period::default()).expect_err("no number"));
-        assert!(error.contains("line: 3"), "{error}");
-    }
-
-    #[test]
-    fn a_day_is_a_day() {
-        assert_eq!(day_of("2010-12-01 08:26:00").expect("a day").to_string(), "2010-12-01");
-        assert!(day_of("yesterday!").is_err());
+        assert_eq!(read(&packer.finish().expect("packing"), "2010-12-01", "2010-12-01").lines, 3);
+        assert_eq!(read(TEXT.as_bytes(), "2010-12-02 08:26:00", "2010-12-31").lines, 2);
     }
 }

@@ -1,7 +1,6 @@
 //! `holdfast replay`: a real shop's order lines through a store, and every SKU's count checked afterwards.
 
 mod books;
-mod check;
 mod feed;
 mod file;
 
@@ -13,11 +12,11 @@ use chrono::NaiveDate;
 use redis::cmd;
 
 use self::feed::{Counts, Feed};
-use self::file::{Book, Period};
+use self::file::Book;
 use crate::check::Findings;
 use crate::display::Display;
 use crate::store;
-use crate::target::TargetArgs;
+use crate::target::{TargetArgs, connect};
 use crate::text::{Paint, clock, counted, grouped};
 
 /// How long ended orders are remembered: a return may come months after its order, in file and in wall-clock time.
@@ -61,16 +60,15 @@ fn positive(text: &str) -> Result<f64> {
     Ok(number)
 }
 
-/// Replays the file. Fails when the file or the server cannot be used, or when the server's books disagree with the
-/// file.
+/// Replays the file. Fails when the file or the server cannot be used, or the two disagree.
 pub fn run(args: ReplayArgs) -> Result<()> {
-    let period = Period { from: args.from, to: args.to };
-    let book = Book::read(&args.file, &period)?;
+    let days = args.from.unwrap_or(NaiveDate::MIN)..=args.to.unwrap_or(NaiveDate::MAX);
+    let book = Book::read(&args.file, &days)?;
     if book.invoices.is_empty() {
         bail!("{} has no invoice in the days asked for", args.file.display());
     }
     let target = args.target.open(&[])?;
-    let mut connection = target.connect()?;
+    let mut connection = connect(&target.url)?;
     store::make_way(&mut connection, &args.store, args.force)?;
 
     let mut feed = Feed::new(connection, &args.store, &book, args.stock.is_some());
@@ -80,27 +78,18 @@ pub fn run(args: ReplayArgs) -> Result<()> {
     let took = started.elapsed();
 
     let Feed { mut connection, books, counts, .. } = feed;
-    let (findings, skus_right) =
-        check::check(&mut connection, &args.store, &book.skus, books.movements(), counts.orders)?;
+    let (findings, skus_right) = books::check(&mut connection, &args.store, &book.skus, &books)?;
     print_summary(&book, &counts, skus_right, took);
     verdict(&counts, &findings)
 }
 
 /// Makes the store and receives its stock.
 fn open_store(feed: &mut Feed, args: &ReplayArgs, book: &Book) -> Result<()> {
-    cmd("STORE.SET")
-        .arg(&args.store)
-        .arg("keep-ms")
-        .arg(KEEP_MS)
-        // So that the stream of completed orders can be counted against the file.
-        .arg("history")
-        .arg(book.invoices.len() * 2)
-        .query::<()>(&mut feed.connection)
-        .context("making the store with STORE.SET")?;
-    match args.stock {
-        Some(units) => feed.receive(&vec![units; book.skus.len()]),
-        None => feed.receive(&feed::units_needed(book)),
-    }
+    // The stream of completed orders must hold all of them: it is counted against the file.
+    let settings = [("keep-ms", KEEP_MS), ("history", i64::try_from(book.invoices.len() * 2)?)];
+    let mut make = cmd("STORE.SET");
+    make.arg(&args.store).arg(&settings).exec(&mut feed.connection).context("making the store with STORE.SET")?;
+    feed.receive(&args.stock.map_or_else(|| feed::units_needed(book), |units| vec![units; book.skus.len()]))
 }
 
 fn replay(feed: &mut Feed, args: &ReplayArgs, book: &Book) -> Result<()> {
@@ -198,10 +187,13 @@ fn left_out(counts: &Counts) -> Vec<(&'static str, String)> {
     let (lines, units) = (counts.adjustment_lines, counts.adjustment_units);
     let adjustments = counted!("{} lines skipped: counts corrected, breakage ({} units)", lines, units);
     let split = counted!("{} became several orders", counts.invoices_split);
-    let mut rows = Vec::new();
-    rows.extend((counts.never_sold_lines > 0).then_some(("never sold", never_sold)));
-    rows.extend((counts.adjustment_lines > 0).then_some(("adjustments", adjustments)));
-    rows.extend((counts.invoices_split > 0).then_some(("long invoices", split)));
+    let rows = [
+        (counts.never_sold_lines, "never sold", never_sold),
+        (counts.adjustment_lines, "adjustments", adjustments),
+        (counts.invoices_split, "long invoices", split),
+    ];
+    let mut rows: Vec<_> =
+        rows.into_iter().filter(|(count, ..)| *count > 0).map(|(_, what, text)| (what, text)).collect();
     rows.extend(counts.refused.iter().map(|(code, count)| ("refused", format!("{} orders, {code}", grouped(*count)))));
     rows
 }

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
 
 use super::plan::{Customer, Habit};
-use super::shop::{Basket, Refusal, Shop};
+use super::shop::{Refusal, Shop};
 
 /// Mean times, as parts of the window: until a cart is ordered, until a doubt becomes a cancellation, until a customer
 /// looks in again at a shop that was sold out.
@@ -26,7 +26,6 @@ const BACK_AT_OPENING: f64 = 0.005;
 /// The longest a lost connection may have lasted, in turns of all other tasks.
 const TURNS_BEFORE_LOSS: u32 = 8;
 
-/// A customer in the shop.
 pub struct Visit {
     shop: Arc<Shop>,
     customer: Customer,
@@ -34,14 +33,12 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Somebody comes in.
     pub fn new(shop: Arc<Shop>, customer: Customer) -> Visit {
         let random = StdRng::seed_from_u64(shop.seed ^ customer.number.rotate_left(32));
         shop.ledger().counts.arrived += 1;
         Visit { shop, customer, random }
     }
 
-    /// Does what the customer came for.
     pub async fn run(mut self) {
         match self.customer.habit {
             Habit::Buys => drop(self.buy().await),
@@ -65,14 +62,13 @@ impl Visit {
         format!("cart-{}", self.customer.number)
     }
 
-    /// Buys one unit: waits for the opening when early, and looks in again when patient. The order's id, or
-    /// the refusal.
+    /// Buys one unit: waits for the opening when early, and looks in again when patient. The order's id.
     async fn buy(&mut self) -> Result<String, Refusal> {
         self.buy_as(self.order(1)).await
     }
 
     async fn buy_as(&mut self, order: String) -> Result<String, Refusal> {
-        while let Err(refusal) = self.shop.place(&order, &self.customer, Basket::Unit).await {
+        while let Err(refusal) = self.shop.place(&order, &self.customer, None).await {
             self.come_back_after(refusal).await?;
         }
         Ok(order)
@@ -81,13 +77,13 @@ impl Visit {
     /// Waits for the next try after a refusal, or gives up and hands the refusal back.
     async fn come_back_after(&mut self, refusal: Refusal) -> Result<(), Refusal> {
         let schedule = self.shop.schedule;
-        if refusal.is("NOTOPEN") {
+        if refusal == "NOTOPEN" {
             let at = schedule.opens + self.some_time(BACK_AT_OPENING);
             self.shop.until(at.max(self.shop.elapsed())).await;
             return Ok(());
         }
         let later = self.shop.elapsed() + self.some_time(LOOKS_IN_AGAIN);
-        if refusal.is("OUTOFSTOCK") && self.customer.patient && later < schedule.closes {
+        if refusal == "OUTOFSTOCK" && self.customer.patient && later < schedule.closes {
             self.shop.until(later).await;
             return Ok(());
         }
@@ -102,14 +98,14 @@ impl Visit {
 
     async fn send_twice(&mut self) {
         let order = self.order(1);
-        let click = || self.shop.place(&order, &self.customer, Basket::Unit);
+        let click = || self.shop.place(&order, &self.customer, None);
         // Both are on their way at once, as a doubled click sends them.
         let (first, second) = tokio::join!(click(), click());
         if let (Err(refusal), Err(_)) = (first, second)
             && self.come_back_after(refusal).await.is_ok()
             && self.buy().await.is_ok()
         {
-            let _ = self.shop.place(&order, &self.customer, Basket::Unit).await;
+            let _ = self.shop.place(&order, &self.customer, None).await;
         }
     }
 
@@ -122,7 +118,7 @@ impl Visit {
     async fn want_another(&mut self) {
         if self.buy().await.is_ok() {
             // Must be refused: the store's limit is one a customer. The ledger finds out if it is not.
-            let _ = self.shop.place(&self.order(2), &self.customer, Basket::Unit).await;
+            let _ = self.shop.place(&self.order(2), &self.customer, None).await;
         }
     }
 
@@ -144,7 +140,7 @@ impl Visit {
             let at_most = self.shop.schedule.cart_ttl().mul_f64(THINKS_AT_MOST_OF_TTL);
             let thinks = self.some_time(THINKS).min(at_most);
             tokio::time::sleep(thinks).await;
-            let _ = self.shop.place(&self.order(1), &self.customer, Basket::Cart(&self.hold())).await;
+            let _ = self.shop.place(&self.order(1), &self.customer, Some(&self.hold())).await;
         }
     }
 
@@ -161,8 +157,8 @@ impl Visit {
         self.shop.ledger().counts.carts_left += 1;
         tokio::time::sleep(self.shop.schedule.cart_ttl().mul_f64(1.0 + LATE_BY_OF_TTL)).await;
         let order = self.order(1);
-        match self.shop.place(&order, &self.customer, Basket::Cart(&self.hold())).await {
-            Err(refusal) if refusal.is("EXPIRED") => drop(self.buy_as(self.order(2)).await),
+        match self.shop.place(&order, &self.customer, Some(&self.hold())).await {
+            Err(refusal) if refusal == "EXPIRED" => drop(self.buy_as(self.order(2)).await),
             Err(_) => {}
             Ok(()) => {
                 self.shop.ledger().complaints.add(format!("order {order} was placed from a cart that had expired"))

@@ -1,25 +1,26 @@
-//! The doors of the shop: lets customers in as planned, sends for more when units come back late, and shows it all.
+//! The doors of the shop: lets customers in as planned, sends for more when units come back late, and shows it all. The
+//! shopkeeper, who reads the dead letters, calls their customers, and queues again what is paid in another way.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::aio::ConnectionManager;
 use redis::cmd;
+use redis::streams::StreamRangeReply;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::customer::Visit;
 use super::plan::Customer;
+use super::plan::DECLINED_PATTERN;
 use super::shop::Shop;
-use super::shopkeeper::Shopkeeper;
 use super::view::{self, View};
 use crate::display::Display;
 use crate::store::Fields;
 
-/// Between two looks at the server.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// Between two lines where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// From this part of the window on, more customers are sent for when those still to come are too few.
 const SEND_FOR_MORE_FROM: f64 = 0.6;
@@ -29,22 +30,25 @@ const SOLD_BY: f64 = 0.92;
 const COUNTED_ON: f64 = 0.7;
 /// How much faster than just in time late customers are sent for.
 const HASTE: f64 = 3.0;
+/// At this part of the window the shopkeeper calls customers whose payments were declined.
+const CALLS_AT: f64 = 0.5;
+/// One in this many of them has another way to pay.
+const PAYS_OTHERWISE: i64 = 2;
 /// How long workers may take for what is left when the sale has ended.
 const AFTER_HOURS: Duration = Duration::from_secs(30);
 
-/// The doors.
 pub struct Doors {
     shop: Arc<Shop>,
     connection: ConnectionManager,
-    shopkeeper: Shopkeeper,
+    /// Dead letters at the last look.
+    dead: i64,
+    has_called: bool,
     planned: std::vec::IntoIter<Customer>,
     visits: JoinSet<()>,
-    /// Visits of customers who were sent for.
     late_visits: JoinSet<()>,
     next_number: u64,
     view: View,
     display: Display,
-    /// The last reply of STORE.INFO.
     now: Fields,
 }
 
@@ -53,8 +57,9 @@ impl Doors {
     pub async fn new(shop: &Arc<Shop>, planned: Vec<Customer>, view: View) -> Result<Doors> {
         Ok(Doors {
             shop: Arc::clone(shop),
-            connection: shop.own_connection().await?,
-            shopkeeper: Shopkeeper::new(shop).await?,
+            connection: shop.connection(Duration::ZERO).await?,
+            dead: 0,
+            has_called: false,
             next_number: planned.len() as u64 + 1,
             planned: planned.into_iter(),
             visits: JoinSet::new(),
@@ -65,8 +70,7 @@ impl Doors {
         })
     }
 
-    /// Lets everybody in, and returns when they have left and no order waits any more. Fails when the server can no
-    /// longer be asked, or the display no longer be shown.
+    /// Lets everybody in, until they have left and no order waits. Fails when the server or the display does.
     pub async fn run(mut self) -> Result<()> {
         let mut look = tokio::time::interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,33 +100,23 @@ impl Doors {
     }
 
     async fn look_around(&mut self) -> Result<()> {
-        self.ask().await?;
-        self.shopkeeper.look(&self.now).await?;
-        while self.visits.try_join_next().is_some() {}
-        while self.late_visits.try_join_next().is_some() {}
-        for _ in 0..self.more_wanted() {
-            self.send_for_one();
-        }
-        self.view.record(self.shop.elapsed(), &self.shop.ledger().counts);
-        self.show()
-    }
-
-    fn send_for_one(&mut self) {
-        let arrives = self.shop.elapsed();
-        let customer = Customer::sent_for(self.next_number, arrives);
-        self.next_number += 1;
-        self.shop.ledger().counts.came_for_returned_units += 1;
-        self.late_visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
-    }
-
-    async fn ask(&mut self) -> Result<()> {
         match cmd("STORE.INFO").arg(&self.shop.name).query_async::<Fields>(&mut self.connection).await {
             Ok(info) => self.now = info,
             // A failover: keep the last picture, and look again.
             Err(error) if super::shop::may_pass(&error) => {}
             Err(error) => return Err(error).context("looking at the shop with STORE.INFO"),
         }
-        Ok(())
+        self.look_after_the_dead().await?;
+        while self.visits.try_join_next().is_some() {}
+        while self.late_visits.try_join_next().is_some() {}
+        for _ in 0..self.more_wanted() {
+            let customer = Customer::sent_for(self.next_number, self.shop.elapsed());
+            self.next_number += 1;
+            self.shop.ledger().counts.came_for_returned_units += 1;
+            self.late_visits.spawn(Visit::new(Arc::clone(&self.shop), customer).run());
+        }
+        self.view.record(self.shop.elapsed(), &self.shop.ledger().counts);
+        self.show()
     }
 
     /// How many customers to send for now: those still to come may be too few for the units that came back.
@@ -150,4 +144,48 @@ impl Doors {
         let (view, now) = (&self.view, &self.now);
         Ok(self.display.show(|| view.picture(at, now, &ledger), || view.line(at, now, &ledger))?)
     }
+
+    /// Looks after the dead letters, as the shop is now. Fails when the server can no longer be asked.
+    async fn look_after_the_dead(&mut self) -> Result<()> {
+        let (shop, now, connection) = (&self.shop, &self.now, &mut self.connection);
+        let (dead, left, elapsed) = (now.count("dead-letters"), now.count("available"), shop.elapsed());
+        let is_closed = elapsed >= shop.schedule.closes;
+        if dead > 0 && (dead != self.dead || is_closed) {
+            read_dead(shop, connection).await?;
+        }
+        self.dead = dead;
+        if is_closed && dead > 0 && left > 0 {
+            // Nobody else can order any more: what came back late is sold to those who still want one.
+            redrive(shop, connection, None, left).await?;
+        } else if dead > 0 && !self.has_called && elapsed >= shop.schedule.at(CALLS_AT) {
+            self.has_called = true;
+            redrive(shop, connection, Some(DECLINED_PATTERN), (dead / PAYS_OTHERWISE).max(1)).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn redrive(shop: &Shop, connection: &mut ConnectionManager, reason: Option<&str>, count: i64) -> Result<()> {
+    let mut command = cmd("ORDER.REDRIVE");
+    command.arg(&shop.name).arg("ALL").arg(reason.map(|reason| ("REASON", reason))).arg("COUNT").arg(count);
+    // Sent again after a lost reply it may queue more: each takes its unit, so there is never one too many.
+    shop.send::<u64>(connection, &command).await.map(drop).context("ORDER.REDRIVE")
+}
+
+/// Reads the dead letters into the ledger: an order can die with its worker, and then nobody else knows.
+/// Replies how many died of what. Fails when the server cannot be asked.
+pub async fn read_dead(shop: &Shop, connection: &mut ConnectionManager) -> Result<BTreeMap<String, u64>> {
+    let stream = shop.stream("dead");
+    let mut command = cmd("XRANGE");
+    command.arg(&stream).arg("-").arg("+");
+    let letters: StreamRangeReply =
+        shop.send(connection, &command).await.with_context(|| format!("reading {stream}"))?;
+    let mut reasons = BTreeMap::new();
+    let mut ledger = shop.ledger();
+    for letter in &letters.ids {
+        let field = |name: &str| letter.get::<String>(name).unwrap_or_default();
+        ledger.died(&field("order"));
+        *reasons.entry(field("reason")).or_default() += 1;
+    }
+    Ok(reasons)
 }

@@ -10,50 +10,46 @@ use crate::text::measured;
 
 /// Longest time that is recorded as it is, in microseconds: an hour.
 const LATENCY_MAX_MICROS: u64 = 3_600_000_000;
-/// Significant digits of a histogram.
 const LATENCY_DIGITS: u8 = 3;
 
-/// Latencies, to be asked for percentiles.
 #[derive(Debug)]
 pub struct Latency(Histogram<u64>);
 
-impl Latency {
-    fn new() -> Latency {
+impl Default for Latency {
+    fn default() -> Latency {
         let histogram = Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, LATENCY_DIGITS);
         Latency(histogram.expect("bounds that are in order"))
     }
+}
 
-    /// Records a time.
+impl Latency {
     pub fn record(&mut self, time: Duration) {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(LATENCY_MAX_MICROS));
     }
 
-    /// The time that this share of all (0.5, 0.99) did not take longer than; a dash when there is none yet.
-    pub fn at(&self, share: f64) -> String {
-        match self.0.is_empty() {
+    /// The times that half of all, and 99 of a hundred, did not exceed; dashes when there is none yet.
+    pub fn p50_p99(&self) -> [String; 2] {
+        [0.5, 0.99].map(|share| match self.0.is_empty() {
             true => "–".to_string(),
             false => measured(Duration::from_micros(self.0.value_at_quantile(share))),
-        }
+        })
     }
 }
 
-/// What clients know of an order.
 #[derive(Debug)]
-struct Order {
-    customer: u64,
+pub struct Order {
+    pub customer: u64,
     sent: Instant,
     /// The first acknowledgement of ORDER.PLACE: the id of its entry in the stream.
     entry: Option<String>,
     /// It was sent at least once without a reply: it may be in the store though no reply says so.
     unanswered: bool,
-    /// A worker has had it in hand.
     taken: bool,
-    /// It was dead at some time.
-    died: bool,
+    /// It was dead at some time: its customer pays in another way since.
+    pub died: bool,
     state: State,
 }
 
-/// How far clients know an order to be.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     /// Sent; nobody knows yet whether it is in the store.
@@ -72,7 +68,14 @@ impl Order {
         matches!(self.state, State::Cancelled | State::Completed(_))
     }
 
-    /// Changes the state, and counts it.
+    /// The id of the entry that it was completed with, as the worker heard.
+    pub fn completed_as(&self) -> Option<&str> {
+        match &self.state {
+            State::Completed(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
     fn change(&mut self, state: State, counts: &mut Counts) {
         // A worker can be faster than the reply to the customer.
         counts.placed += u64::from(self.state == State::Sent);
@@ -87,7 +90,6 @@ impl Order {
     }
 }
 
-/// What is counted as it happens.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Customers who have come, planned or not.
@@ -104,7 +106,6 @@ pub struct Counts {
     pub cancelled_under_way: u64,
     /// Orders that were dead when their customer cancelled them.
     pub cancelled_dead: u64,
-    /// Orders that are dead.
     pub dead: u64,
     /// Orders that more than one worker has completed.
     pub doubled: u64,
@@ -116,9 +117,7 @@ pub struct Counts {
     pub given_back: u64,
     /// Orders that a worker came too late for: the lease had expired.
     pub too_late: u64,
-    /// Leases that were made longer in time.
     pub renewed: u64,
-    /// Orders handed over at the counter.
     pub handed_over: u64,
     /// Orders that the counter and a worker had at the same time: the first to complete it did, the other was refused.
     pub in_two_hands: u64,
@@ -132,33 +131,19 @@ pub struct Counts {
     pub replies_dropped: u64,
     /// Commands sent again after a lost connection nobody planned.
     pub connections_lost: u64,
-    /// Refusals by code.
     pub refused: BTreeMap<String, u64>,
 }
 
-/// The ledger.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ledger {
     orders: HashMap<String, Order>,
     pub counts: Counts,
-    /// Things that must never happen.
     pub complaints: Complaints,
     pub placing: Latency,
     pub fulfilling: Latency,
 }
 
 impl Ledger {
-    /// An empty ledger.
-    pub fn new() -> Ledger {
-        Ledger {
-            orders: HashMap::new(),
-            counts: Counts::default(),
-            complaints: Complaints::default(),
-            placing: Latency::new(),
-            fulfilling: Latency::new(),
-        }
-    }
-
     /// Enters that a customer sends an order, for the first time or again.
     pub fn sent(&mut self, order: &str, customer: u64) {
         let sent = Instant::now();
@@ -207,7 +192,6 @@ impl Ledger {
         self.count_refusal(code);
     }
 
-    /// Counts a refusal.
     pub fn count_refusal(&mut self, code: &str) {
         *self.counts.refused.entry(code.to_string()).or_default() += 1;
     }
@@ -237,11 +221,6 @@ impl Ledger {
         }
     }
 
-    /// Whether an order was dead at some time: its customer pays in another way since.
-    pub fn has_died(&self, id: &str) -> bool {
-        self.orders.get(id).is_some_and(|order| order.died)
-    }
-
     /// Enters that the server cancelled an order.
     pub fn cancelled(&mut self, id: &str) {
         match self.orders.get_mut(id) {
@@ -259,7 +238,7 @@ impl Ledger {
                 self.fulfilling.record(took);
             }
             order => {
-                let was_completed = order.is_some_and(|order| matches!(order.state, State::Completed(_)));
+                let was_completed = order.is_some_and(|order| order.completed_as().is_some());
                 self.counts.doubled += u64::from(was_completed);
                 self.complaints.add(format!("order {id} was completed, and had ended before or never been sent"));
             }
@@ -271,21 +250,12 @@ impl Ledger {
         self.counts.placed.saturating_sub(self.counts.completed + self.counts.cancelled + self.counts.dead)
     }
 
-    /// The id of the entry that this order was completed with, as the worker heard.
-    pub fn completed_as(&self, id: &str) -> Option<&String> {
-        match &self.orders.get(id)?.state {
-            State::Completed(entry) => Some(entry),
-            _ => None,
-        }
-    }
-
-    /// The customer who sent this order.
-    pub fn customer_of(&self, id: &str) -> Option<u64> {
-        self.orders.get(id).map(|order| order.customer)
+    pub fn order(&self, id: &str) -> Option<&Order> {
+        self.orders.get(id)
     }
 
     fn all_completed(&self) -> impl Iterator<Item = (&String, &Order)> {
-        self.orders.iter().filter(|(_, order)| matches!(order.state, State::Completed(_)))
+        self.orders.iter().filter(|(_, order)| order.completed_as().is_some())
     }
 
     /// An order that was completed, to show what became of one.
@@ -314,11 +284,16 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    fn placed(order: &str) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.sent(order, 1);
+        ledger.placed(order, "5-0");
+        ledger
+    }
+
     #[test]
     fn a_second_yes_must_be_the_first() {
-        let mut ledger = Ledger::new();
-        ledger.sent("o-1", 1);
-        ledger.placed("o-1", "5-0");
+        let mut ledger = placed("o-1");
         ledger.sent("o-1", 1);
         ledger.placed("o-1", "5-0");
         assert_eq!((ledger.counts.placed, ledger.counts.same_reply, ledger.complaints.count), (1, 1, 0));
@@ -329,9 +304,7 @@ mod tests {
 
     #[test]
     fn an_order_ends_once() {
-        let mut ledger = Ledger::new();
-        ledger.sent("o-1", 1);
-        ledger.placed("o-1", "5-0");
+        let mut ledger = placed("o-1");
         ledger.cancelled("o-1");
         ledger.completed("o-1", "6-0");
         assert_eq!((ledger.counts.cancelled, ledger.counts.completed, ledger.complaints.count), (1, 0, 1));
@@ -341,20 +314,18 @@ mod tests {
         ledger.completed("o-2", "8-0");
         ledger.completed("o-2", "9-0");
         assert_eq!((ledger.counts.completed, ledger.counts.doubled), (1, 1));
-        assert_eq!(ledger.completed_as("o-2"), Some(&"8-0".to_string()));
+        assert_eq!(ledger.order("o-2").and_then(Order::completed_as), Some("8-0"));
     }
 
     #[test]
     fn a_dead_order_waits_for_the_shopkeeper_and_may_be_worked_on_again() {
-        let mut ledger = Ledger::new();
-        ledger.sent("o-1", 1);
-        ledger.placed("o-1", "5-0");
+        let mut ledger = placed("o-1");
         ledger.died("o-1");
         ledger.died("o-1");
         assert_eq!((ledger.counts.dead, ledger.open(), ledger.lost_and_invented()), (1, 0, (0, 0)));
         ledger.taken("o-1", None);
         assert_eq!((ledger.counts.dead, ledger.open(), ledger.lost_and_invented()), (0, 1, (1, 0)));
-        assert!(ledger.has_died("o-1"));
+        assert!(ledger.order("o-1").is_some_and(|order| order.died));
         ledger.completed("o-1", "6-0");
         ledger.died("o-1");
         assert_eq!((ledger.counts.dead, ledger.counts.completed, ledger.open()), (0, 1, 0));
@@ -362,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_longest_wait_is_until_the_first_worker() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         for (order, seconds) in [("o-1", 1), ("o-2", 3), ("o-2", 9), ("o-3", 2)] {
             ledger.sent(order, 1);
             ledger.taken(order, Some(Duration::from_secs(seconds)));
@@ -372,7 +343,7 @@ mod tests {
 
     #[test]
     fn finds_what_was_lost_invented_or_given_twice() {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         for (order, customer) in [("o-1", 1), ("o-2", 1), ("o-3", 2), ("o-4", 3)] {
             ledger.sent(order, customer);
         }

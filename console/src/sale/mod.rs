@@ -1,13 +1,10 @@
 //! `holdfast sale`: a pop-up store is sold out in about a minute, and the books are checked afterwards.
 
-mod behaviour;
 mod customer;
 mod doors;
 mod ledger;
-mod payments;
 mod plan;
 mod shop;
-mod shopkeeper;
 mod source;
 mod summary;
 mod verify;
@@ -23,13 +20,13 @@ use rand::RngExt;
 use redis::cmd;
 
 use self::doors::Doors;
-use self::payments::Payments;
+use self::plan::Payments;
 use self::plan::Schedule;
 use self::shop::{SKU, Shop};
 use self::view::View;
 use self::workers::Workers;
 use crate::store;
-use crate::target::TargetArgs;
+use crate::target::{TargetArgs, connect};
 use crate::text::Paint;
 use crate::watch::{self, Watch};
 
@@ -95,18 +92,12 @@ pub struct SaleArgs {
     watch: watch::Beside,
 }
 
-impl SaleArgs {
-    fn expected_customers(&self) -> u64 {
-        self.customers.unwrap_or((self.units as f64 * CUSTOMERS_PER_UNIT).ceil() as u64)
-    }
-}
-
 /// Runs the sale. Fails when no server can be started or reached, or when anything does not come out right: units
 /// unsold or oversold, an order lost, an audit that is not clean.
 pub fn run(args: SaleArgs) -> Result<()> {
     let target = args.target.open(&SERVER_CONFIG)?;
     // On our own server the page may write: dead orders can be queued again, to see what happens.
-    let page = Watch::beside(args.watch, &target.url(), target.own().is_some());
+    let page = Watch::beside(args.watch, &target.url, target.own.is_some());
     if let Some(page) = &page {
         println!("  Watch it live: {}", Paint::for_stdout().strong(page.url()));
         println!();
@@ -115,20 +106,21 @@ pub fn run(args: SaleArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let schedule = Schedule::of(Duration::from_secs(args.duration));
     let seed = args.seed.unwrap_or_else(|| rand::rng().random_range(1..1_000_000));
-    let plan = plan::customers(&schedule, args.expected_customers(), seed);
+    let customers = args.customers.unwrap_or((args.units as f64 * CUSTOMERS_PER_UNIT).ceil() as u64);
+    let plan = plan::customers(&schedule, customers, seed);
     let (shop, verdict) = runtime.block_on(async {
-        let mut connection = target.connect()?;
+        let mut connection = connect(&target.url)?;
         store::make_way(&mut connection, &args.store, args.force)?;
         let payments = Payments::new(seed, args.payment_failures, &plan);
-        let shop = Shop::connect(&target.url(), &args.store, schedule, seed, payments).await?;
+        let shop = Arc::new(Shop::connect(&target.url, &args.store, schedule, seed, payments).await?);
         open(&mut connection, &shop, args.units)?;
         sell(&shop, &args, plan).await?;
         // The server may have gone and come back meanwhile, and the first connection with it.
-        let verdict = verify::verify(&shop, &mut target.connect()?, args.units).await?;
+        let verdict = verify::verify(&shop, &mut connect(&target.url)?, args.units).await?;
         anyhow::Ok((shop, verdict))
     })?;
     summary::print(&shop, args.units, &verdict)?;
-    target.own().map_or(Ok(()), |server| summary::stay(server, &shop, page.as_ref()))
+    target.own.as_ref().map_or(Ok(()), |server| summary::stay(server, &shop, page.as_ref()))
 }
 
 /// Makes the store, with its window by the server's own clock, and receives the stock.

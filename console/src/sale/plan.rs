@@ -1,5 +1,6 @@
-//! The plan of a sale: when the window opens and closes, and who comes when, with which habits. One seed, one plan.
+//! The plan of a sale: the window, who comes when, with which habits, and whose payments fail. One seed, one plan.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -11,10 +12,8 @@ use rand_distr::{Distribution, Exp, Poisson};
 const RUSH_SHARE: f64 = 0.45;
 /// How fast the rush fades, as a part of the window: after this long it is down to a third.
 const RUSH_FADES: f64 = 0.08;
-/// From this part of the window on, nobody lets a cart expire or cancels: what they gave back could come too late to
-/// be sold again.
+/// From this part of the window on, nobody gives units back: they could come too late to be sold again.
 const GIVE_BACK_UNTIL: f64 = 0.7;
-/// A cart is held for this part of the window.
 const CART_TTL: f64 = 0.1;
 /// Share of the customers who come when the window has closed.
 const STRAGGLER_SHARE: f64 = 0.004;
@@ -23,6 +22,12 @@ const STRAGGLER_SHARE: f64 = 0.004;
 const LEASE: f64 = 0.036;
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(2);
+/// Reasons of ORDER.FAIL. The shopkeeper redrives dead letters by the first one's first word.
+const DECLINED: &str = "payment declined";
+/// There is no use in trying again.
+pub const STOLEN: &str = "card stolen";
+/// The pattern of reasons after which a customer may well pay in another way.
+pub const DECLINED_PATTERN: &str = "payment*";
 
 /// When the window opens and closes and the sale ends, counted from the start of the run.
 #[derive(Clone, Copy, Debug)]
@@ -33,13 +38,11 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A sale that takes `total` in all: a little is left before the window for those who come too early, and a little
-    /// after it for those who come too late.
+    /// A sale that takes `total` in all, with a little before the window and after it for who is early or late.
     pub fn of(total: Duration) -> Schedule {
         Schedule { opens: total.mul_f64(0.05), closes: total.mul_f64(0.97), ends: total }
     }
 
-    /// How long the window is open.
     pub fn window(&self) -> Duration {
         self.closes - self.opens
     }
@@ -54,16 +57,13 @@ impl Schedule {
         self.window().mul_f64(LEASE).clamp(LEASE_MIN, LEASE_MAX)
     }
 
-    /// How long a cart is held.
     pub fn cart_ttl(&self) -> Duration {
         self.window().mul_f64(CART_TTL)
     }
 }
 
-/// What a customer does in the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
-    /// Places one order.
     Buys,
     /// Sends the same order twice (a doubled click, an impatient app).
     SendsTwice,
@@ -96,7 +96,6 @@ const HABITS_PER_MILLE: [(Habit, u32); 9] = [
     (Habit::CancelsAndReturns, 15),
 ];
 
-/// What becomes of a customer's payments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Card {
     /// It works, but for the odd failure.
@@ -116,15 +115,12 @@ const EARLY_PER_MILLE: u32 = 30;
 /// How many of a thousand customers who find the shop sold out look in again later.
 const PATIENT_PER_MILLE: u32 = 300;
 
-/// Somebody who will come.
 #[derive(Clone, Copy, Debug)]
 pub struct Customer {
     /// Names the customer: `c-17`.
     pub number: u64,
-    /// From the start of the run.
     pub arrives: Duration,
     pub habit: Habit,
-    /// Looks in again when the shop is sold out.
     pub patient: bool,
     pub card: Card,
     /// Comes to the counter for it, and pays there.
@@ -193,6 +189,40 @@ impl Habit {
     }
 }
 
+#[derive(Debug)]
+pub struct Payments {
+    seed: u64,
+    failing_percent: u32,
+    bad_cards: HashMap<u64, Card>,
+}
+
+impl Payments {
+    /// Payments of these customers, of which `failing_percent` of a hundred fail though the card is good.
+    pub fn new(seed: u64, failing_percent: u32, customers: &[Customer]) -> Payments {
+        let bad = customers.iter().filter(|customer| customer.card != Card::Good);
+        let bad_cards = bad.map(|customer| (customer.number, customer.card)).collect();
+        Payments { seed, failing_percent, bad_cards }
+    }
+
+    /// Why an attempt to be paid for an order fails, if it does.
+    pub fn attempt(&self, customer: u64, order: &str, attempt: u64) -> Option<&'static str> {
+        match self.bad_cards.get(&customer) {
+            Some(Card::Stolen) => Some(STOLEN),
+            Some(Card::Empty) => Some(DECLINED),
+            _ => self.has_bad_luck(order, attempt).then_some(DECLINED),
+        }
+    }
+
+    fn has_bad_luck(&self, order: &str, attempt: u64) -> bool {
+        // FNV-1a: any number that the order and the attempt decide.
+        let mixed = order
+            .bytes()
+            .chain(attempt.to_le_bytes())
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        StdRng::seed_from_u64(self.seed ^ mixed).random_range(0..100) < self.failing_percent
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,37 +241,22 @@ mod tests {
     }
 
     #[test]
-    fn customers_come_in_order_and_about_as_many_as_expected() {
-        let schedule = Schedule::of(MINUTE);
-        let all = customers(&schedule, 13_000, 1);
-        assert!((12_400..13_700).contains(&all.len()), "{}", all.len());
-        assert!(all.is_sorted_by_key(|customer| customer.arrives));
-        assert!(all.iter().all(|customer| customer.arrives < schedule.ends));
-        assert!(all[0].arrives < schedule.opens, "somebody is early");
-        assert!(all[all.len() - 1].arrives > schedule.closes, "somebody is late");
-    }
-
-    #[test]
-    fn the_opening_is_a_rush() {
-        let schedule = Schedule::of(MINUTE);
-        let all = customers(&schedule, 10_000, 3);
-        let between = |from, to| {
-            let (from, to) = (schedule.at(from), schedule.at(to));
-            all.iter().filter(|customer| (from..to).contains(&customer.arrives)).count()
-        };
-        assert!(between(0.0, 0.1) > 4 * between(0.5, 0.6));
-        assert!(between(0.9, 1.0) > 300, "and a tail to the end");
-    }
-
-    #[test]
-    fn nobody_gives_back_too_late() {
+    fn customers_come_in_order_with_a_rush_first_and_nobody_gives_back_too_late() {
         let schedule = Schedule::of(MINUTE);
         let all = customers(&schedule, 20_000, 5);
-        let last = all.iter().filter(|customer| customer.habit.gives_back()).map(|customer| customer.arrives).max();
-        assert!(last.expect("some give back") <= schedule.at(GIVE_BACK_UNTIL));
-        let bad = all.iter().filter(|customer| customer.card != Card::Good).collect::<Vec<_>>();
-        assert!((20..200).contains(&bad.len()), "{}", bad.len());
-        assert!(bad.iter().all(|customer| customer.arrives < schedule.at(GIVE_BACK_UNTIL)));
+        assert!((19_400..20_700).contains(&all.len()), "{}", all.len());
+        assert!(all.is_sorted_by_key(|customer| customer.arrives));
+        assert!(all[0].arrives < schedule.opens, "somebody is early");
+        assert!((schedule.closes..schedule.ends).contains(&all[all.len() - 1].arrives), "somebody is late");
+        let between = |from, to| {
+            let times = schedule.at(from)..schedule.at(to);
+            all.iter().filter(|customer| times.contains(&customer.arrives)).count()
+        };
+        assert!(between(0.0, 0.1) > 4 * between(0.5, 0.6) && between(0.9, 1.0) > 600, "a rush, and a tail to the end");
+        let is_bad = |customer: &&Customer| customer.card != Card::Good;
+        assert!((20..200).contains(&all.iter().filter(is_bad).count()), "cards");
+        let mut risky = all.iter().filter(|customer| is_bad(customer) || customer.habit.gives_back());
+        assert!(risky.all(|customer| customer.arrives <= schedule.at(GIVE_BACK_UNTIL)));
     }
 
     #[test]
@@ -250,5 +265,29 @@ mod tests {
         assert_eq!(lease(5), LEASE_MIN);
         assert!((LEASE_MIN..=LEASE_MAX).contains(&lease(40)));
         assert_eq!(lease(600), LEASE_MAX);
+    }
+
+    #[test]
+    fn the_given_part_fails_and_each_attempt_by_itself() {
+        let payments = Payments::new(7, 10, &[]);
+        let failed = |attempt| {
+            let orders = (0..10_000).map(|number| format!("o-{number}-1"));
+            orders.filter(|order| payments.attempt(1, order, attempt).is_some()).collect::<Vec<_>>()
+        };
+        let (first, second) = (failed(1), failed(2));
+        assert!((850..1_150).contains(&first.len()), "{}", first.len());
+        let both = first.iter().filter(|order| second.contains(order)).count();
+        assert!((50..150).contains(&both), "{both}");
+    }
+
+    #[test]
+    fn bad_cards_never_work() {
+        let cards = [(1, Card::Empty), (2, Card::Stolen), (3, Card::Good)];
+        let customer = |(number, card)| Customer { card, ..Customer::sent_for(number, Duration::ZERO) };
+        let payments = Payments::new(7, 0, &cards.map(customer));
+        for attempt in 1..=5 {
+            let failures = [1, 2, 3].map(|number| payments.attempt(number, "o-1", attempt));
+            assert_eq!(failures, [Some(DECLINED), Some(STOLEN), None]);
+        }
     }
 }

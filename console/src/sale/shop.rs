@@ -1,7 +1,6 @@
-//! The shop as its customers and workers reach it: the commands, sent again when a connection is lost, and every reply
-//! entered into the clients' ledger.
+//! The shop's commands, sent again when a connection is lost, and every reply entered into the clients' ledger.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -9,7 +8,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, cmd};
 
 use super::ledger::Ledger;
-use super::payments::Payments;
+use super::plan::Payments;
 use super::plan::{Customer, Schedule};
 use crate::store;
 
@@ -19,39 +18,19 @@ const SHARED_CONNECTIONS: usize = 4;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a command is sent again when connections are lost (a failover may take a while).
 const SEND_ATTEMPTS: u32 = 200;
-/// Between two attempts.
 const RESEND_INTERVAL: Duration = Duration::from_millis(100);
 /// Errors of a server that is loading, failing over or resharding: nothing was done, so ask again.
 const PASSING_CODES: [&str; 6] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
 /// Refusals that belong to a sale. Any other is a fault.
 const REFUSALS: [&str; 5] = ["NOTOPEN", "CLOSED", "OUTOFSTOCK", "LIMIT", "EXPIRED"];
-/// The one product on sale.
 pub const SKU: &str = "sneaker";
 
 /// What an order says that its customer collects.
 pub const COLLECTS: &str = r#"{"collects":true}"#;
 
 /// Why the shop said no: one of the codes of a refusal, or `LOST` when it could not be asked at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(pub String);
+pub type Refusal = String;
 
-impl Refusal {
-    /// Whether it is this code.
-    pub fn is(&self, code: &str) -> bool {
-        self.0 == code
-    }
-}
-
-/// What an order is made of.
-#[derive(Clone, Copy, Debug)]
-pub enum Basket<'a> {
-    /// A unit off the shelf.
-    Unit,
-    /// What is in this cart.
-    Cart(&'a str),
-}
-
-/// The shop.
 pub struct Shop {
     client: redis::Client,
     connections: Vec<ConnectionManager>,
@@ -65,36 +44,20 @@ pub struct Shop {
 
 impl Shop {
     /// Connects to the server, and starts the clock. Fails when the server cannot be reached.
-    pub async fn connect(
-        url: &str,
-        name: &str,
-        schedule: Schedule,
-        seed: u64,
-        payments: Payments,
-    ) -> Result<Arc<Shop>> {
+    pub async fn connect(url: &str, name: &str, schedule: Schedule, seed: u64, payments: Payments) -> Result<Shop> {
         let client = redis::Client::open(url).with_context(|| format!("{url} is no address of a server"))?;
         let mut connections = Vec::with_capacity(SHARED_CONNECTIONS);
         for _ in 0..SHARED_CONNECTIONS {
             connections.push(manager(&client, Duration::ZERO).await?);
         }
-        Ok(Arc::new(Shop {
-            client,
-            connections,
-            name: name.to_string(),
-            schedule,
-            seed,
-            payments,
-            started: Instant::now(),
-            ledger: Mutex::new(Ledger::new()),
-        }))
+        let (name, started, ledger) = (name.to_string(), Instant::now(), Mutex::default());
+        Ok(Shop { client, connections, name, schedule, seed, payments, started, ledger })
     }
 
-    /// The clients' ledger.
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long the run has been going on.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
@@ -104,17 +67,11 @@ impl Shop {
         tokio::time::sleep_until((self.started + time).into()).await;
     }
 
-    /// A connection of one's own. Fails when the server cannot be reached.
-    pub async fn own_connection(&self) -> Result<ConnectionManager> {
-        self.waiting_connection(Duration::ZERO).await
-    }
-
     /// A connection of one's own, for calls that wait so long at the server. Fails when the server cannot be reached.
-    pub async fn waiting_connection(&self, wait: Duration) -> Result<ConnectionManager> {
+    pub async fn connection(&self, wait: Duration) -> Result<ConnectionManager> {
         manager(&self.client, wait).await
     }
 
-    /// The name of one of the store's streams.
     pub fn stream(&self, name: &str) -> String {
         store::stream(&self.name, name)
     }
@@ -125,9 +82,7 @@ impl Shop {
     }
 
     /// Sends a command until its reply arrives. Sending it again is safe, as every write names its order or its hold.
-    ///
-    /// # Errors
-    /// What the server answers, or that it could not be reached for a long time.
+    /// Fails with what the server answers, or when it could not be reached for a long time.
     pub async fn send<T: FromRedisValue>(&self, connection: &mut ConnectionManager, command: &Cmd) -> RedisResult<T> {
         let mut attempt = 1;
         loop {
@@ -142,60 +97,53 @@ impl Shop {
         }
     }
 
-    fn place_command(&self, order: &str, customer: &Customer, basket: Basket<'_>) -> Cmd {
+    fn place_command(&self, order: &str, customer: &Customer, cart: Option<&str>) -> Cmd {
         let mut command = cmd("ORDER.PLACE");
         command.arg(&self.name).arg(order).arg(customer_id(customer.number));
-        if customer.collects {
-            command.arg("DATA").arg(COLLECTS);
-        }
-        match basket {
-            Basket::Unit => command.arg("ITEMS").arg(SKU).arg(1),
-            Basket::Cart(hold) => command.arg("HOLD").arg(hold),
+        command.arg(customer.collects.then_some(("DATA", COLLECTS)));
+        match cart {
+            Some(hold) => command.arg("HOLD").arg(hold),
+            None => command.arg("ITEMS").arg(SKU).arg(1),
         };
         command
     }
 
-    /// Places an order.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub async fn place(&self, order: &str, customer: &Customer, basket: Basket<'_>) -> Result<(), Refusal> {
-        let command = self.place_command(order, customer, basket);
+    /// Places an order of what is in this cart, or of a unit off the shelf. Fails with the refusal.
+    pub async fn place(&self, order: &str, customer: &Customer, cart: Option<&str>) -> Result<(), Refusal> {
+        let command = self.place_command(order, customer, cart);
         self.ledger().sent(order, customer.number);
         let sent = Instant::now();
         let reply: RedisResult<String> = self.send(&mut self.connection_of(customer.number), &command).await;
         let mut ledger = self.ledger();
         ledger.placing.record(sent.elapsed());
-        match reply {
-            Ok(entry) => {
-                ledger.placed(order, &entry);
-                Ok(())
-            }
-            Err(error) => {
-                let refusal = refusal(&mut ledger, &error, "ORDER.PLACE");
-                ledger.refused(order, &refusal.0, &error.to_string());
-                Err(refusal)
-            }
-        }
+        let entry = reply.map_err(|error| {
+            let refusal = refusal(&mut ledger, &error, "ORDER.PLACE");
+            ledger.refused(order, &refusal, &error.to_string());
+            refusal
+        })?;
+        ledger.placed(order, &entry);
+        Ok(())
     }
 
     /// Sends an order over a connection that is gone before the reply can be read: the order may have arrived, or not.
     pub async fn place_and_vanish(&self, order: &str, customer: &Customer, patience: u32) {
         self.ledger().sent(order, customer.number);
         let Ok(mut connection) = self.client.get_multiplexed_async_connection().await else { return };
-        let command = self.place_command(order, customer, Basket::Unit);
+        let command = self.place_command(order, customer, None);
+        let turns = async {
+            for _ in 0..patience {
+                tokio::task::yield_now().await;
+            }
+        };
         tokio::select! {
             biased;
             _ = command.query_async::<String>(&mut connection) => {}
-            () = turns(patience) => {}
+            () = turns => {}
         }
         self.ledger().unanswered(order);
     }
 
-    /// Puts a unit into a cart.
-    ///
-    /// # Errors
-    /// The refusal.
+    /// Puts a unit into a cart. Fails with the refusal.
     pub async fn reserve(&self, hold: &str, customer: u64) -> Result<(), Refusal> {
         let mut command = cmd("INV.RESERVE");
         let ttl_ms = u64::try_from(self.schedule.cart_ttl().as_millis()).unwrap_or(u64::MAX);
@@ -203,17 +151,13 @@ impl Shop {
         command.arg("ITEMS").arg(SKU).arg(1);
         let reply: RedisResult<i64> = self.send(&mut self.connection_of(customer), &command).await;
         let mut ledger = self.ledger();
-        match reply {
-            Ok(_) => {
-                ledger.counts.carts += 1;
-                Ok(())
-            }
-            Err(error) => {
-                let refusal = refusal(&mut ledger, &error, "INV.RESERVE");
-                ledger.count_refusal(&refusal.0);
-                Err(refusal)
-            }
-        }
+        reply.map_err(|error| {
+            let refusal = refusal(&mut ledger, &error, "INV.RESERVE");
+            ledger.count_refusal(&refusal);
+            refusal
+        })?;
+        ledger.counts.carts += 1;
+        Ok(())
     }
 
     /// Cancels an order; whether it could still be cancelled.
@@ -237,7 +181,6 @@ impl Shop {
     }
 }
 
-/// The name of a customer.
 pub fn customer_id(number: u64) -> String {
     format!("c-{number}")
 }
@@ -259,12 +202,5 @@ fn refusal(ledger: &mut Ledger, error: &RedisError, command: &str) -> Refusal {
     if !REFUSALS.contains(&code) {
         ledger.complaints.add(format!("{command}: {error}"));
     }
-    Refusal(code.to_string())
-}
-
-/// Gives all other tasks this many turns.
-async fn turns(count: u32) {
-    for _ in 0..count {
-        tokio::task::yield_now().await;
-    }
+    code.to_string()
 }

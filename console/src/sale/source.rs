@@ -11,21 +11,16 @@ use redis::{AsyncCommands, Cmd, Connection, ErrorKind, ParsingError, RedisError,
 use super::shop::{COLLECTS, Shop};
 use crate::store::{self, Fields};
 
-/// The consumer group the counters read with.
 const GROUP: &str = "counter";
-/// Orders a worker has in hand at a time.
 const ORDERS_AT_A_TIME: usize = 3;
-/// Entries a counter looks through at a time.
 const ENTRIES_AT_A_TIME: usize = 16;
 /// How long a worker waits for an order before asking again.
 const WAIT: Duration = Duration::from_secs(10);
-/// How long a counter does.
 const COUNTER_WAIT_MS: usize = 250;
 /// What workers and counters say of an order that is done.
 const PACKED: &str = r#"{"packed":true}"#;
 const HANDED_OVER: &str = r#"{"handed-over":"at the counter"}"#;
 
-/// An order in a worker's hands.
 #[derive(Clone, Debug)]
 pub struct Work {
     pub order: String,
@@ -56,7 +51,6 @@ impl Work {
 /// Why an order is no longer this worker's to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// The customer cancelled it.
     Cancelled,
     /// A worker and the counter had it at once, and the other one was first.
     InTwoHands,
@@ -79,22 +73,14 @@ impl Lost {
     }
 }
 
-/// What ORDER.COMPLETE replied: the id of the entry in the stream of completed orders, and the worker's next order.
-#[derive(Debug)]
-pub struct Completed {
-    pub entry: String,
-    pub next: Option<Work>,
-}
-
 /// Where a worker's orders come from, and where their end is reported.
 pub struct Source {
-    shop: Arc<Shop>,
+    pub shop: Arc<Shop>,
     connection: ConnectionManager,
     worker: String,
     kind: Kind,
 }
 
-/// How orders come.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// By ORDER.CLAIM, under the store's lease. While `is_open` a claim was sent and its reply not read: whatever is in
@@ -108,13 +94,13 @@ enum Kind {
 impl Source {
     /// The claims of a worker who is new in the shop. Fails when the server cannot be reached.
     pub async fn claims(shop: &Arc<Shop>, worker: String) -> Result<Source> {
-        let connection = shop.waiting_connection(WAIT).await?;
+        let connection = shop.connection(WAIT).await?;
         Ok(Source { shop: Arc::clone(shop), connection, worker, kind: Kind::Claims { is_open: false } })
     }
 
     /// The stream, for a counter. Fails when the server cannot be reached.
     pub async fn stream(shop: &Arc<Shop>, number: usize) -> Result<Source> {
-        let (connection, worker) = (shop.own_connection().await?, format!("counter-{number}"));
+        let (connection, worker) = (shop.connection(Duration::ZERO).await?, format!("counter-{number}"));
         Ok(Source { shop: Arc::clone(shop), connection, worker, kind: Kind::Stream })
     }
 
@@ -159,10 +145,7 @@ impl Source {
     /// A command about an order, with the worker's token where it has one.
     fn about(&self, command: &str, work: &Work) -> Cmd {
         let mut command = cmd(command);
-        command.arg(&self.shop.name).arg(&work.order);
-        if let Some(token) = work.token {
-            command.arg("TOKEN").arg(token);
-        }
+        command.arg(&self.shop.name).arg(&work.order).arg(work.token.map(|token| ("TOKEN", token)));
         command
     }
 
@@ -178,19 +161,17 @@ impl Source {
         Ok(order.get::<String>("state")? == "queued")
     }
 
-    /// Reports that an order is done.
-    pub async fn complete(&mut self, work: &Work) -> RedisResult<Completed> {
+    /// Reports that an order is done. The id of its entry in the stream of completed orders, and the next order.
+    pub async fn complete(&mut self, work: &Work) -> RedisResult<(String, Option<Work>)> {
         let mut command = self.about("ORDER.COMPLETE", work);
         if self.kind == Kind::Stream {
             command.arg("RESULT").arg(HANDED_OVER);
-            return Ok(Completed { entry: command.query_async(&mut self.connection).await?, next: None });
+            return Ok((command.query_async(&mut self.connection).await?, None));
         }
-        // One round trip for the end of an order and the beginning of the next. The same call after a lost reply gives
-        // the same next order.
+        // One round trip ends an order and begins the next. Sent again, it gives the same next order.
         command.arg("RESULT").arg(PACKED).arg("CLAIM").arg(&self.worker);
         let (entry, next): (String, Option<Fields>) = command.query_async(&mut self.connection).await?;
-        let next = next.map(|order| Work::claimed(&order, self.shop.schedule.lease())).transpose()?;
-        Ok(Completed { entry, next })
+        Ok((entry, next.map(|order| Work::claimed(&order, self.shop.schedule.lease())).transpose()?))
     }
 
     /// Reports that an attempt failed; whether the order is dead.
@@ -218,12 +199,11 @@ impl Source {
             Kind::Claims { is_open: false } => {}
             Kind::Claims { is_open: true } => {
                 // The server reads nothing from a connection that waits. When it drops, the claim is off.
-                let connection = self.shop.waiting_connection(WAIT).await;
+                let connection = self.shop.connection(WAIT).await;
                 self.connection = connection.map_err(|error| (ErrorKind::Io, "connecting again", error.to_string()))?;
             }
         }
-        let mut command = cmd("ORDER.YIELD");
-        command.arg(&self.shop.name).arg(&self.worker);
+        let command = cmd("ORDER.YIELD").arg(&self.shop.name).arg(&self.worker).take();
         let given_back = command.query_async(&mut self.connection).await?;
         self.kind = Kind::Claims { is_open: false };
         Ok(given_back)
@@ -232,13 +212,12 @@ impl Source {
 
 /// Makes the counters' consumer group, before the first order is placed. Fails when the server refuses.
 pub async fn make_group(shop: &Shop) -> Result<()> {
-    let mut make = cmd("XGROUP");
-    make.arg("CREATE").arg(shop.stream("orders")).arg(GROUP).arg("0").arg("MKSTREAM");
-    make.exec_async(&mut shop.own_connection().await?).await.context("making the counters' consumer group")
+    let mut connection = shop.connection(Duration::ZERO).await?;
+    let made = connection.xgroup_create_mkstream(shop.stream("orders"), GROUP, "0").await;
+    made.context("making the counters' consumer group")
 }
 
-/// Entries that the group was given and has not acknowledged: none, as the counters read with NOACK. Fails when the
-/// server refuses.
+/// Entries that the group has not acknowledged: none, as it reads with NOACK. Fails when the server refuses.
 pub fn pending(shop: &Shop, connection: &mut Connection) -> Result<i64> {
     let (pending, ..): (i64, Value, Value, Value) =
         cmd("XPENDING").arg(shop.stream("orders")).arg(GROUP).query(connection)?;
@@ -262,21 +241,19 @@ mod tests {
         assert_eq!(work.waited, Some(Duration::from_millis(1_500)));
     }
 
-    fn refused(text: &str) -> Option<Lost> {
-        let reply = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).expect("a reply");
-        Lost::of(&reply.extract_error().expect_err("an error"))
-    }
-
     #[test]
     fn a_refusal_says_why_the_order_is_lost() {
-        assert_eq!(refused("FENCED current token 77"), Some(Lost::TooLate));
-        assert_eq!(refused("FENCED current token 0, nobody has the order: it is queued"), Some(Lost::TooLate));
-        let cancelled = refused("FENCED current token 0, nobody has the order: it is cancelled");
-        assert_eq!(cancelled, Some(Lost::Cancelled));
-        let completed = refused("FENCED current token 0, nobody has the order: it is completed");
-        assert_eq!(completed, Some(Lost::InTwoHands));
-        assert_eq!(refused("BADSTATE order is cancelled"), Some(Lost::Cancelled));
-        assert_eq!(refused("MISMATCH order o-1 was completed with another RESULT"), Some(Lost::InTwoHands));
-        assert_eq!(refused("LOADING Redis is loading"), None);
+        for (text, lost) in [
+            ("FENCED current token 77", Some(Lost::TooLate)),
+            ("FENCED current token 0, nobody has the order: it is queued", Some(Lost::TooLate)),
+            ("FENCED current token 0, nobody has the order: it is cancelled", Some(Lost::Cancelled)),
+            ("FENCED current token 0, nobody has the order: it is completed", Some(Lost::InTwoHands)),
+            ("BADSTATE order is cancelled", Some(Lost::Cancelled)),
+            ("MISMATCH order o-1 was completed with another RESULT", Some(Lost::InTwoHands)),
+            ("LOADING Redis is loading", None),
+        ] {
+            let reply = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).expect("a reply");
+            assert_eq!(Lost::of(&reply.extract_error().expect_err("an error")), lost, "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use anyhow::{Result, bail};
 use holdfast_lab::{Server, cleanup};
+use textwrap::WordSplitter;
 
 use super::ledger::{Latency, Ledger};
 use super::shop::Shop;
@@ -22,22 +23,26 @@ pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
     let ledger = shop.ledger();
     let (sold, oversold) = (verdict.sold, (verdict.sold - units).max(0));
     let (lost, doubled) = (verdict.lost, verdict.doubled);
-    let headline = format!(
-        "{}, {}",
-        counted!("sold {} of {}, oversold {}", sold, units, oversold),
-        counted!("lost {}, doubled {}", lost, doubled)
-    );
+    let headline = counted!("sold {} of {}, oversold {}, lost {}, doubled {}", sold, units, oversold, lost, doubled);
     println!("\n  {}\n", paint.strong(headline));
+    let wrapping = textwrap::Options::new(TEXT_WIDTH).word_splitter(WordSplitter::NoHyphenation);
     let rows = [customer_rows(&ledger), work_rows(&ledger, verdict), time_rows(&ledger, shop.seed)];
     for (label, text) in rows.iter().flatten() {
-        for (nth, line) in wrapped(text, TEXT_WIDTH).iter().enumerate() {
+        for (nth, line) in textwrap::wrap(text, &wrapping).iter().enumerate() {
             println!("  {}{line}", paint.quiet(format!("{:<LABEL_WIDTH$}", if nth == 0 { label } else { "" })));
         }
     }
     println!();
     let findings = &verdict.findings.0;
     if findings.is_empty() {
-        agreements(&ledger, verdict).iter().for_each(|text| println!("  {} {text}", paint.good("✓")));
+        let greedy = verdict.customers_with_more_than_one;
+        for text in [
+            "STORE.AUDIT is clean: stock, holds, orders and queues add up".to_string(),
+            counted!("customers with more than one unit: {}", greedy),
+            counted!("the clients' own ledger agrees: {} orders, none lost, none doubled", ledger.counts.placed),
+        ] {
+            println!("  {} {text}", paint.good("✓"));
+        }
         println!();
         return Ok(());
     }
@@ -48,7 +53,6 @@ pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
 
 type Row = (&'static str, String);
 
-/// What customers did.
 fn customer_rows(ledger: &Ledger) -> Vec<Row> {
     let counts = &ledger.counts;
     let (placed, completed, cancelled, dead) = (counts.placed, counts.completed, counts.cancelled, counts.dead);
@@ -69,7 +73,6 @@ fn customer_rows(ledger: &Ledger) -> Vec<Row> {
     rows
 }
 
-/// What became of the work.
 fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
     let counts = &ledger.counts;
     let [retried, failed, expired, redriven] =
@@ -90,19 +93,17 @@ fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
     ]
 }
 
-/// Dead letters by reason.
 fn dead_letters(verdict: &Verdict) -> String {
     let reasons = verdict.dead.iter().map(|(reason, count)| format!("{} {reason}", grouped(*count)));
-    match verdict.dead.is_empty() {
-        true => "none left".to_string(),
-        false => reasons.collect::<Vec<_>>().join(", "),
-    }
+    if verdict.dead.is_empty() { "none left".to_string() } else { reasons.collect::<Vec<_>>().join(", ") }
 }
 
-/// How long it all took.
 fn time_rows(ledger: &Ledger, seed: u64) -> Vec<Row> {
     let counts = &ledger.counts;
-    let percentiles = |latency: &Latency| format!("p50 {}, p99 {}", latency.at(0.5), latency.at(0.99));
+    let percentiles = |latency: &Latency| {
+        let [p50, p99] = latency.p50_p99();
+        format!("p50 {p50}, p99 {p99}")
+    };
     let mut rows = vec![
         ("longest wait", format!("{}, from placed to a worker's hands", measured(counts.longest_wait))),
         ("placing", percentiles(&ledger.placing)),
@@ -115,34 +116,7 @@ fn time_rows(ledger: &Ledger, seed: u64) -> Vec<Row> {
     rows
 }
 
-fn agreements(ledger: &Ledger, verdict: &Verdict) -> [String; 3] {
-    let greedy = verdict.customers_with_more_than_one;
-    [
-        "STORE.AUDIT is clean: stock, holds, orders and queues add up".to_string(),
-        counted!("customers with more than one unit: {}", greedy),
-        counted!("the clients' own ledger agrees: {} orders, none lost, none doubled", ledger.counts.placed),
-    ]
-}
-
-/// A text in lines of at most `width` characters, broken between words.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("one at least");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.chars().count() + 1 + word.chars().count() <= width {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_string());
-        }
-    }
-    lines
-}
-
-/// Keeps our own server, and the page to watch it, up until Enter or Ctrl-C, where somebody sits at a terminal. Fails
-/// when the terminal cannot be read.
+/// Keeps our server and its page up until Enter or Ctrl-C, at a terminal. Fails when that cannot be read.
 pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Ok(());
@@ -151,13 +125,11 @@ pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
     let paint = Paint::for_stdout();
     let name = &shop.name;
     let order = shop.ledger().an_order().unwrap_or("o-1-1").to_string();
-    println!("  The server is still up. Look around:");
-    println!();
+    println!("  The server is still up. Look around:\n");
     if let Some(page) = page {
         println!("    {}", paint.strong(page.url()));
     }
-    println!("    {}", paint.strong(format!("redis-cli -p {}", server.port())));
-    println!();
+    println!("    {}\n", paint.strong(format!("redis-cli -p {}", server.port())));
     for command in [
         format!("STORE.INFO {name}"),
         format!("ORDER.GET {name} {order}"),
@@ -166,8 +138,7 @@ pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
     ] {
         println!("    {}", paint.cool(command));
     }
-    println!();
-    println!("  {}", paint.quiet("Enter or Ctrl-C ends it."));
+    println!("\n  {}", paint.quiet("Enter or Ctrl-C ends it."));
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     Ok(())
@@ -176,13 +147,6 @@ pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_lines_break_between_words() {
-        assert_eq!(wrapped("placed → completed", 8), ["placed →", "completed"]);
-        assert_eq!(wrapped("CLOSED 58, LIMIT 412", 80), ["CLOSED 58, LIMIT 412"]);
-        assert_eq!(wrapped("", 8), [""]);
-    }
 
     #[test]
     fn dead_letters_are_counted_by_reason() {

@@ -1,22 +1,21 @@
 //! After the sale: do the server, its audit and the clients' ledger agree?
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::streams::{StreamId, StreamRangeReply};
 use redis::{Connection, cmd};
 
-use super::ledger::Ledger;
+use super::doors;
+use super::ledger::{Ledger, Order};
 use super::shop::{SKU, Shop, customer_id};
-use super::shopkeeper;
 use super::source;
 use crate::check::{self, Findings};
 use crate::store::{Fields, SkuCounts};
 
-/// Entries of a stream read at a time.
 const ENTRIES_PER_READ: usize = 1_000;
 
-/// What the checks found.
 #[derive(Debug, Default)]
 pub struct Verdict {
     /// Units in completed orders, as the store's own stream has them.
@@ -27,11 +26,8 @@ pub struct Verdict {
     pub lost: u64,
     /// Orders that were completed more than once: by the stream or by the ledger, whichever is worse.
     pub doubled: u64,
-    /// Dead letters, by what they died of.
     pub dead: BTreeMap<String, u64>,
-    /// The store's own counts.
     pub info: Fields,
-    /// What disagrees.
     pub findings: Findings,
 }
 
@@ -87,7 +83,7 @@ pub async fn verify(shop: &Shop, connection: &mut Connection, units: i64) -> Res
     let mut verdict = Verdict::default();
     let completed = Completed::read(shop, connection)?;
     check_stock(shop, connection, units, &mut verdict.findings)?;
-    verdict.dead = shopkeeper::read_dead(shop, &mut shop.own_connection().await?).await?;
+    verdict.dead = doors::read_dead(shop, &mut shop.connection(Duration::ZERO).await?).await?;
     verdict.info = check::info(connection, &shop.name)?;
     let ledger = shop.ledger();
     check_info(&ledger, &mut verdict);
@@ -131,8 +127,9 @@ fn compare_with_ledger(ledger: &Ledger, completed: &Completed, verdict: &mut Ver
     verdict.sold = completed.units;
     verdict.findings.0.extend(completed.oddities.iter().cloned());
     let is_strange = |(order, (customer, entry)): &(&String, &(String, String))| {
-        ledger.completed_as(order) != Some(entry)
-            || ledger.customer_of(order).map(customer_id).as_ref() != Some(customer)
+        let known = ledger.order(order);
+        known.and_then(Order::completed_as) != Some(entry)
+            || known.map(|known| customer_id(known.customer)).as_ref() != Some(customer)
     };
     let strangers = completed.orders.iter().filter(is_strange).count() as i64;
     verdict.findings.expect("orders in the stream that no worker completed so", strangers, 0);
@@ -167,7 +164,7 @@ mod tests {
     }
 
     fn ledger(orders: &[(&str, u64)]) -> Ledger {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         for &(order, customer) in orders {
             ledger.sent(order, customer);
             ledger.placed(order, order);
@@ -177,21 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn agreement_is_silent() {
-        let mut completed = Completed::default();
-        completed.add(&entry("o-1", "c-1", r#"[["sneaker",1]]"#));
-        let ledger = ledger(&[("o-1", 1)]);
-        let mut verdict = Verdict::default();
-        compare_with_ledger(&ledger, &completed, &mut verdict);
-        check_ledger(&ledger, 1, &mut verdict);
-        assert_eq!(verdict.findings.0, Vec::<String>::new());
-        assert_eq!(verdict.sold, 1);
-    }
-
-    #[test]
     fn a_sale_too_many_is_found() {
         let mut completed = Completed::default();
         completed.add(&entry("o-1", "c-1", r#"[["sneaker",1]]"#));
+        let mut verdict = Verdict::default();
+        compare_with_ledger(&ledger(&[("o-1", 1)]), &completed, &mut verdict);
+        assert_eq!((verdict.sold, verdict.findings.0.len()), (1, 0), "agreement is silent");
         completed.add(&entry("o-2", "c-1", r#"[["sneaker",1]]"#));
         completed.add(&entry("o-2", "c-1", "not items"));
         let mut verdict = Verdict::default();
@@ -199,18 +187,5 @@ mod tests {
         assert_eq!(verdict.customers_with_more_than_one, 1);
         assert_eq!(verdict.doubled, 1);
         assert_eq!(verdict.findings.0.len(), 5, "{:?}", verdict.findings);
-    }
-
-    #[test]
-    fn an_order_that_is_neither_ended_nor_dead_is_lost() {
-        let mut ledger = ledger(&[("o-1", 1)]);
-        for (order, customer) in [("o-2", 2), ("o-3", 3)] {
-            ledger.sent(order, customer);
-            ledger.placed(order, order);
-        }
-        ledger.died("o-3");
-        let mut verdict = Verdict::default();
-        check_ledger(&ledger, 0, &mut verdict);
-        assert_eq!(verdict.lost, 1);
     }
 }

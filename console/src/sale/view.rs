@@ -10,32 +10,23 @@ use crate::text::{Paint, clock, counted, grouped};
 
 /// Cells of the bar of units, and of the line of placings over time.
 const WIDTH: usize = 60;
-/// Rates are over so long.
 const RATE_SPAN: Duration = Duration::from_secs(2);
-/// From nothing to the most.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+type Colour = fn(Paint, String) -> String;
 
 /// Orders that have not ended: those that wait, those in work and those to be retried.
 pub fn waiting(info: &Fields) -> i64 {
     ["queued", "in-work", "retrying"].iter().map(|state| info.count(state)).sum()
 }
 
-/// Counts at a moment, to compute rates from.
-#[derive(Clone, Copy, Debug, Default)]
-struct Moment {
-    at: Duration,
-    placed: u64,
-    completed: u64,
-}
-
-/// The view.
 #[derive(Debug)]
 pub struct View {
     title: String,
     schedule: Schedule,
     units: i64,
-    recent: VecDeque<Moment>,
-    /// Orders placed in each cell's time.
+    /// Orders placed and completed at each of the last moments.
+    recent: VecDeque<(Duration, [u64; 2])>,
     placed_over_time: [u64; WIDTH],
     placed_before: u64,
 }
@@ -53,17 +44,15 @@ impl View {
         }
     }
 
-    /// What is on sale, in a line.
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// Records what was counted until now.
     pub fn record(&mut self, at: Duration, counts: &Counts) {
         self.placed_over_time[self.cell(at)] += counts.placed - self.placed_before;
         self.placed_before = counts.placed;
-        self.recent.push_back(Moment { at, placed: counts.placed, completed: counts.completed });
-        while self.recent.front().is_some_and(|oldest| at.saturating_sub(oldest.at) > RATE_SPAN) {
+        self.recent.push_back((at, [counts.placed, counts.completed]));
+        while self.recent.front().is_some_and(|(oldest, _)| at.saturating_sub(*oldest) > RATE_SPAN) {
             self.recent.pop_front();
         }
     }
@@ -74,12 +63,10 @@ impl View {
         ((WIDTH as f64 * share) as usize).min(WIDTH - 1)
     }
 
-    /// Orders placed and completed a second, lately.
-    fn rates(&self) -> (u64, u64) {
-        let (Some(first), Some(last)) = (self.recent.front(), self.recent.back()) else { return (0, 0) };
-        let seconds = (last.at - first.at).as_secs_f64().max(0.1);
-        let rate = |from: u64, to: u64| ((to - from) as f64 / seconds).round() as u64;
-        (rate(first.placed, last.placed), rate(first.completed, last.completed))
+    fn rates(&self) -> [u64; 2] {
+        let (Some((from, first)), Some((to, last))) = (self.recent.front(), self.recent.back()) else { return [0; 2] };
+        let seconds = (*to - *from).as_secs_f64().max(0.1);
+        [0, 1].map(|nth| ((last[nth] - first[nth]) as f64 / seconds).round() as u64)
     }
 
     fn window(&self, at: Duration) -> String {
@@ -94,7 +81,7 @@ impl View {
     /// One line, where there is no terminal.
     pub fn line(&self, at: Duration, now: &Fields, ledger: &Ledger) -> String {
         let counts = &ledger.counts;
-        let (placed_rate, completed_rate) = self.rates();
+        let [placed_rate, completed_rate] = self.rates();
         let store = counted!(
             "left {}  waiting {}  in work {}  retrying {}  dead {}  reclaimed {}",
             now.count("available"),
@@ -107,7 +94,7 @@ impl View {
         let ended = counted!("completed {}  cancelled {}", counts.completed, counts.cancelled);
         let rates = counted!("orders/s {} placed, {} completed", placed_rate, completed_rate);
         let [placing, fulfilling] = [&ledger.placing, &ledger.fulfilling].map(|latency| {
-            let (p50, p99) = (latency.at(0.5), latency.at(0.99));
+            let [p50, p99] = latency.p50_p99();
             format!("p50 {p50} p99 {p99}")
         });
         let (time, window, refused) = (clock(at), self.window(at), refusals(counts, " "));
@@ -117,11 +104,11 @@ impl View {
         )
     }
 
-    /// The picture, on a terminal.
     pub fn picture(&self, at: Duration, now: &Fields, ledger: &Ledger) -> Vec<String> {
         let paint = Paint::for_stdout();
         let counts = &ledger.counts;
         let rates = self.rates();
+        let [bar, legend] = self.units(paint, now, counts);
         let time = format!("{} of {}", clock(at), clock(self.schedule.ends));
         let row = |label: &str, text: String| format!("  {}{text}", paint.quiet(format!("{label:<11}")));
         let (placed, cancelled, again) = (counts.placed, counts.cancelled, counts.same_reply);
@@ -135,11 +122,11 @@ impl View {
             format!("  {}", paint.strong(&self.title)),
             format!("  {}{}", paint.quiet(format!("{time}   ")), self.window(at)),
             String::new(),
-            format!("  {}", self.units_bar(paint, now, counts)),
-            format!("  {}", self.legend(paint, now, counts)),
+            format!("  {bar}"),
+            format!("  {legend}"),
             String::new(),
             format!("  {}", paint.cool(self.sparkline(at))),
-            row("orders/s", counted!("{} placed   {} completed", rates.0, rates.1)),
+            row("orders/s", counted!("{} placed   {} completed", rates[0], rates[1])),
             String::new(),
             row("customers", counted!("{} came", counts.arrived)),
             row("orders", counted!("{} placed   {} cancelled   {} sent again, same reply", placed, cancelled, again)),
@@ -155,39 +142,26 @@ impl View {
         ]
     }
 
-    /// All units, by where they are.
-    fn units_bar(&self, paint: Paint, now: &Fields, counts: &Counts) -> String {
-        let completed = counts.completed as i64;
-        let [done, in_orders, carts] = self.cells([completed, completed + waiting(now), completed + now.count("held")]);
-        format!(
-            "{}{}{}{}",
-            paint.good("█".repeat(done)),
-            paint.warm("▓".repeat(in_orders.saturating_sub(done))),
-            paint.cool("▒".repeat(carts.saturating_sub(in_orders.max(done)))),
-            paint.quiet("░".repeat(WIDTH - carts.max(in_orders).max(done)))
-        )
-    }
-
-    fn cells<const N: usize>(&self, units: [i64; N]) -> [usize; N] {
-        units.map(|units| {
+    /// All units by where they are: a bar, and what its parts mean.
+    fn units(&self, paint: Paint, now: &Fields, counts: &Counts) -> [String; 2] {
+        let carts = now.count("held") - waiting(now);
+        let parts: [(Colour, &str, i64, &str); 4] = [
+            (Paint::good, "█", counts.completed as i64, "completed"),
+            (Paint::warm, "▓", waiting(now), "waiting"),
+            (Paint::cool, "▒", carts.max(0), "in carts"),
+            (Paint::quiet, "░", now.count("available").max(0), "left"),
+        ];
+        let (mut bar, mut legend, mut units, mut filled) = (String::new(), Vec::new(), 0, 0);
+        for (paint_it, cell, count, what) in parts {
+            units += count;
             let share = units as f64 / self.units.max(1) as f64;
-            ((share * WIDTH as f64).round() as usize).min(WIDTH)
-        })
-    }
-
-    fn legend(&self, paint: Paint, now: &Fields, counts: &Counts) -> String {
-        let carts = (now.count("held") - waiting(now)).max(0);
-        format!(
-            "{} {} completed   {} {} waiting   {} {} in carts   {} {} left",
-            paint.good("█"),
-            grouped(counts.completed),
-            paint.warm("▓"),
-            grouped(waiting(now)),
-            paint.cool("▒"),
-            grouped(carts),
-            paint.quiet("░"),
-            grouped(now.count("available").max(0))
-        )
+            // The rest is what is left, to the cell.
+            let end = if what == "left" { WIDTH } else { ((share * WIDTH as f64).round() as usize).min(WIDTH) };
+            bar += &paint_it(paint, cell.repeat(end - filled));
+            filled = end;
+            legend.push(format!("{} {} {what}", paint_it(paint, cell.to_string()), grouped(count)));
+        }
+        [bar, legend.join("   ")]
     }
 
     /// Orders placed over the time of the sale; what is to come is blank.
@@ -200,18 +174,13 @@ impl View {
 }
 
 fn latency(label: &str, latency: &Latency) -> String {
-    format!("{label:<22}{:>8}{:>10}", latency.at(0.5), latency.at(0.99))
+    let [p50, p99] = latency.p50_p99();
+    format!("{label:<22}{p50:>8}{p99:>10}")
 }
 
-/// Refusals by code, in one line.
 pub fn refusals(counts: &Counts, gap: &str) -> String {
-    match counts.refused.is_empty() {
-        true => "none".to_string(),
-        false => {
-            let each = counts.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
-            each.collect::<Vec<_>>().join(gap)
-        }
-    }
+    let each = counts.refused.iter().map(|(code, count)| format!("{code} {}", grouped(*count)));
+    if counts.refused.is_empty() { "none".to_string() } else { each.collect::<Vec<_>>().join(gap) }
 }
 
 #[cfg(test)]
@@ -236,7 +205,7 @@ mod tests {
         let counts = Counts { completed: 50, ..Counts::default() };
         for (left, held, queued) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
             let now = info(&[("available", left), ("held", held), ("queued", queued)]);
-            let bar = view().units_bar(Paint::for_stdout(), &now, &counts);
+            let [bar, _] = view().units(Paint::for_stdout(), &now, &counts);
             assert_eq!(bar.chars().filter(|cell| "█▓▒░".contains(*cell)).count(), WIDTH, "{bar}");
         }
     }
@@ -248,13 +217,8 @@ mod tests {
             let counts = Counts { placed: 100 * second, completed: 50 * second, ..Counts::default() };
             view.record(Duration::from_secs(second), &counts);
         }
-        assert_eq!(view.rates(), (100, 50));
+        assert_eq!(view.rates(), [100, 50]);
         assert_eq!(view.placed_over_time.iter().sum::<u64>(), 900);
-    }
-
-    #[test]
-    fn orders_that_have_not_ended_wait() {
-        assert_eq!(waiting(&info(&[("queued", 5), ("in-work", 3), ("retrying", 2), ("dead-letters", 1)])), 10);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Workers: whoever takes the payment, packs the order and completes it.
+//! Workers: they take the payment, pack the order and complete it; some are slow, doze off, die or go home early.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,10 +10,9 @@ use rand_distr::{Distribution, Exp1};
 use redis::{RedisError, RedisResult};
 use tokio::sync::watch;
 
-use super::behaviour::{Behaviour, Leaving};
-use super::payments::Failure;
+use super::plan::STOLEN;
 use super::shop::{self, Shop};
-use super::source::{Completed, Lost, Source, Work};
+use super::source::{Lost, Source, Work};
 
 /// After a failed call (a failover) a worker tries again so much later.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -26,8 +25,60 @@ const RENEW_AFTER: u32 = 3;
 /// Whoever dozes off does so for this part of a lease: the first time too long, later sometimes just not.
 const FIRST_DOZE: f64 = 1.5;
 const DOZE: std::ops::Range<f64> = 0.7..1.6;
+/// One job in this many is a slow worker's.
+const SLOW_EVERY: usize = 4;
+const SLOW_JOB: usize = 2;
+const SLOW_PACE: f64 = 3.0;
+/// How many workers leave a job before the one who stays to the end.
+const WORKERS_WHO_LEAVE: u32 = 2;
+/// Each of them leaves after this part of what is packed in the job in all.
+const LEAVE_AFTER: std::ops::Range<f64> = 0.05..0.35;
+/// A slow worker dozes off each time after this part of it.
+const DOZE_AFTER: f64 = 0.06;
+const DOZE_AFTER_MIN: u64 = 3;
 
-/// A worker at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    Stays,
+    /// Is gone without a word, with orders in hand.
+    Dies,
+    /// Goes home, and gives back what is in hand.
+    GoesHome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Behaviour {
+    /// How many times as long as others this one takes.
+    pub pace: f64,
+    pub leaving: Leaving,
+    pub leaves_after: u64,
+    /// Dozes off each time after this many orders; 0: never.
+    pub dozes_every: u64,
+}
+
+impl Behaviour {
+    pub fn steady(pace: f64) -> Behaviour {
+        Behaviour { pace, leaving: Leaving::Stays, leaves_after: u64::MAX, dozes_every: 0 }
+    }
+
+    /// The behaviour of the n-th worker (from 0) in a job (from 1) in which about `share` orders are packed in all.
+    pub fn of(seed: u64, job: usize, nth: u32, share: f64) -> Behaviour {
+        let mut random = StdRng::seed_from_u64(seed ^ (job as u64).rotate_left(40) ^ u64::from(nth).rotate_left(20));
+        let leaving = match (nth < WORKERS_WHO_LEAVE, job % 2) {
+            (false, _) => Leaving::Stays,
+            (true, 1) => Leaving::Dies,
+            (true, _) => Leaving::GoesHome,
+        };
+        let is_slow = job % SLOW_EVERY == SLOW_JOB;
+        Behaviour {
+            pace: if is_slow { SLOW_PACE } else { 1.0 },
+            leaving,
+            leaves_after: ((share * random.random_range(LEAVE_AFTER)) as u64).max(1),
+            dozes_every: if is_slow { ((share * DOZE_AFTER) as u64).max(DOZE_AFTER_MIN) } else { 0 },
+        }
+    }
+}
+
 pub struct Worker {
     shop: Arc<Shop>,
     source: Source,
@@ -36,7 +87,6 @@ pub struct Worker {
     mean: Duration,
     random: StdRng,
     hand: VecDeque<Work>,
-    /// Orders taken so far.
     taken: u64,
     dozes_next: u64,
     done: watch::Receiver<bool>,
@@ -45,19 +95,19 @@ pub struct Worker {
 impl Worker {
     /// A worker who starts to work. `random_stream` separates one worker's random numbers from another's.
     pub fn new(
-        shop: &Arc<Shop>,
         source: Source,
         behaviour: Behaviour,
         mean: Duration,
         random_stream: u64,
         done: watch::Receiver<bool>,
     ) -> Worker {
+        let random = StdRng::seed_from_u64(source.shop.seed ^ random_stream.rotate_left(48));
         Worker {
-            shop: Arc::clone(shop),
+            shop: Arc::clone(&source.shop),
             source,
             behaviour,
             mean: mean.mul_f64(behaviour.pace),
-            random: StdRng::seed_from_u64(shop.seed ^ random_stream.rotate_left(48)),
+            random,
             hand: VecDeque::new(),
             taken: 0,
             dozes_next: behaviour.dozes_every,
@@ -118,13 +168,8 @@ impl Worker {
 
     /// Gives back what is in hand, uncounted as attempts. Where that fails, the leases end in a moment.
     async fn give_back(&mut self) -> u64 {
-        match self.source.leave().await {
-            Ok(orders) => orders,
-            Err(error) => {
-                note_failure(&self.shop, "leaving", &error);
-                0
-            }
-        }
+        let given_back = self.source.leave().await;
+        given_back.inspect_err(|error| note_failure(&self.shop, "leaving", error)).unwrap_or(0)
     }
 
     /// Takes the payment of the first order in hand, packs it and completes it.
@@ -133,16 +178,16 @@ impl Worker {
         let Some(work) = self.hand.front().cloned() else { return };
         match self.source.is_wanted(&work).await {
             Ok(true) => {}
-            Ok(false) => return self.drop_first(),
+            Ok(false) => return drop(self.hand.pop_front()),
             Err(error) => return self.wait_after("looking at an order", &error).await,
         }
         let time = self.packing_time();
         match self.payment(&work) {
-            Err(Failure { reason, fatal }) => {
+            Some(reason) => {
                 self.spend(time.mul_f64(PAYING_PART)).await;
-                self.fail(&work, reason, fatal).await;
+                self.fail(&work, reason).await;
             }
-            Ok(()) => {
+            None => {
                 match self.doze() {
                     Some(doze) => tokio::time::sleep(doze).await,
                     None => self.spend(time).await,
@@ -157,15 +202,12 @@ impl Worker {
         self.mean.mul_f64(drawn.min(LONGEST_OF_MEAN))
     }
 
-    fn payment(&self, work: &Work) -> Result<(), Failure> {
+    /// Why the payment fails, if it does.
+    fn payment(&self, work: &Work) -> Option<&'static str> {
         let ledger = self.shop.ledger();
-        match ledger.customer_of(&work.order) {
-            // Not cash, at the counter; and a customer whom the shopkeeper has called pays in another way.
-            Some(customer) if work.token.is_some() && !ledger.has_died(&work.order) => {
-                self.shop.payments.attempt(customer, &work.order, work.attempt)
-            }
-            _ => Ok(()),
-        }
+        // Not cash, at the counter; and a customer whom the shopkeeper has called pays in another way.
+        let order = ledger.order(&work.order).filter(|order| work.token.is_some() && !order.died)?;
+        self.shop.payments.attempt(order.customer, &work.order, work.attempt)
     }
 
     /// How long the worker dozes, if it is time for that: not a word to the server meanwhile.
@@ -224,11 +266,6 @@ impl Worker {
         }
     }
 
-    fn drop_first(&mut self) {
-        self.hand.pop_front();
-    }
-
-    /// Whether an order is still in hand: its lease may have been refused meanwhile.
     fn has(&self, work: &Work) -> bool {
         self.hand.front().is_some_and(|held| held.order == work.order && held.token == work.token)
     }
@@ -237,9 +274,12 @@ impl Worker {
     async fn complete(&mut self, work: &Work) {
         while self.has(work) {
             match self.source.complete(work).await {
-                Ok(Completed { entry, next }) => {
-                    self.drop_first();
-                    self.enter_completed(work, &entry);
+                Ok((entry, next)) => {
+                    self.hand.pop_front();
+                    let mut ledger = self.shop.ledger();
+                    ledger.completed(&work.order, &entry);
+                    ledger.counts.handed_over += u64::from(work.token.is_none());
+                    drop(ledger);
                     next.into_iter().for_each(|next| self.receive(next));
                 }
                 Err(error) => self.after_refusal("ORDER.COMPLETE", work, &error).await,
@@ -247,17 +287,11 @@ impl Worker {
         }
     }
 
-    fn enter_completed(&self, work: &Work, entry: &str) {
-        let mut ledger = self.shop.ledger();
-        ledger.completed(&work.order, entry);
-        ledger.counts.handed_over += u64::from(work.token.is_none());
-    }
-
-    async fn fail(&mut self, work: &Work, reason: &str, fatal: bool) {
+    async fn fail(&mut self, work: &Work, reason: &str) {
         while self.has(work) {
-            match self.source.fail(work, reason, fatal).await {
+            match self.source.fail(work, reason, reason == STOLEN).await {
                 Ok(is_dead) => {
-                    self.drop_first();
+                    self.hand.pop_front();
                     if is_dead {
                         self.shop.ledger().died(&work.order);
                     }
@@ -269,11 +303,11 @@ impl Worker {
 
     async fn after_refusal(&mut self, command: &str, work: &Work, error: &RedisError) {
         if let Some(lost) = Lost::of(error) {
-            self.drop_first();
+            self.hand.pop_front();
             return note_lost(&self.shop, lost);
         }
         if !shop::may_pass(error) {
-            self.drop_first();
+            self.hand.pop_front();
         }
         self.wait_after(&format!("{command}, order {}", work.order), error).await;
     }
@@ -298,5 +332,24 @@ fn note_failure(shop: &Shop, doing: &str, error: &RedisError) {
     match shop::may_pass(error) {
         true => ledger.counts.connections_lost += 1,
         false => ledger.complaints.add(format!("{doing}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_die_some_are_slow_and_somebody_stays() {
+        let behaviour = |job, nth| Behaviour::of(1, job, nth, 1_000.0);
+        let count = |wanted: fn(Behaviour) -> bool| (1..=8).filter(|job| wanted(behaviour(*job, 0))).count();
+        assert_eq!(count(|worker| worker.leaving == Leaving::Dies), 4);
+        assert_eq!(count(|worker| worker.leaving == Leaving::GoesHome), 4);
+        assert_eq!(count(|worker| worker.pace > 1.0 && worker.dozes_every > 0), 2);
+        assert!((1..=8).all(|job| behaviour(job, WORKERS_WHO_LEAVE).leaving == Leaving::Stays));
+        let in_a_small_shop = Behaviour::of(1, 1, 0, 0.5);
+        assert_eq!((in_a_small_shop.leaving, in_a_small_shop.leaves_after), (Leaving::Dies, 1));
+        assert_eq!(Behaviour::of(7, 3, 1, 800.0), Behaviour::of(7, 3, 1, 800.0));
+        assert_ne!(Behaviour::of(7, 3, 1, 800.0), Behaviour::of(8, 3, 1, 800.0));
     }
 }

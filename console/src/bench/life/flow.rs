@@ -1,23 +1,20 @@
 //! The ways an order can take from placed to completed, command by command, and what must be left of it at the end.
 
-use std::ops::Range;
-
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use redis::streams::StreamReadReply;
 use redis::{Cmd, Connection, FromRedisValue, RedisResult, Value, cmd};
 use serde::Serialize;
 
 use crate::bench::wire::{Batch, Wire};
 use crate::bench::workload::{
-    self, Case, Held, LEASE_MS, ORDER_HASH_PREFIX, ORDERS, STORE, WORKER, order_hash, script,
+    self, Case, GROUP, Held, LEASE_MS, ORDER_HASH_PREFIX, ORDERS, STORE, WORKER, order_hash, script,
 };
 use crate::store::Fields;
 
 /// Where a store keeps its last 100,000 completed orders and remembers each for a day, the script does so too.
 const HISTORY: u64 = 100_000;
 const KEEP_MS: u64 = 86_400_000;
-/// XREADGROUP's consumer group.
-const GROUP: &str = "workers";
 
 const QUEUE_LIST: &str = "{bench}:queue";
 const RETRY_ZSET: &str = "{bench}:retry";
@@ -50,7 +47,6 @@ pub enum Flow {
 }
 
 impl Flow {
-    /// How it is called in a table.
     pub fn label(self) -> &'static str {
         match self {
             Flow::Ping => "as many PINGs",
@@ -63,7 +59,6 @@ impl Flow {
         }
     }
 
-    /// Whether its client is the program on Node.
     pub fn is_on_node(self) -> bool {
         matches!(self, Flow::HoldfastNode | Flow::Bullmq)
     }
@@ -81,8 +76,7 @@ impl Flow {
         }
     }
 
-    /// Makes sure that `orders` orders were placed and all of them completed. Fails when they were not, or the server
-    /// refuses a command.
+    /// Fails when other than `orders` orders were completed, one is left, or the server refuses a command.
     pub fn verify(self, server: &mut Connection, orders: u64) -> Result<()> {
         let counts = match self {
             Flow::Ping => return Ok(()),
@@ -143,7 +137,7 @@ fn most(server: &mut Connection, lengths: &[(&str, &str)]) -> RedisResult<u64> {
 }
 
 /// The SHA1s of the scripts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Scripts {
     place: String,
     claim: String,
@@ -153,20 +147,9 @@ pub struct Scripts {
 impl Scripts {
     /// Loads them. Fails when the server cannot compile them.
     pub fn load(server: &mut Connection) -> RedisResult<Scripts> {
-        Ok(Scripts {
-            place: workload::load_script(server)?,
-            claim: workload::load(server, CLAIM_SCRIPT)?,
-            complete: workload::load(server, COMPLETE_SCRIPT)?,
-        })
+        let mut load = |script| workload::load(server, script);
+        Ok(Scripts { place: load(workload::SCRIPT)?, claim: load(CLAIM_SCRIPT)?, complete: load(COMPLETE_SCRIPT)? })
     }
-}
-
-/// The entries of XREADGROUP's reply: streams, each with its entries, each with its id first. An entry has no token.
-fn held_of_streams(reply: Value) -> Result<Vec<Held>> {
-    type Streams = Vec<(String, Vec<(String, Value)>)>;
-    let streams = Option::<Streams>::from_redis_value(reply)?.unwrap_or_default();
-    let entries = streams.into_iter().flat_map(|(_, entries)| entries);
-    Ok(entries.map(|(id, _)| Held { id, token: 0 }).collect())
 }
 
 /// A client of one connection, producer and worker in one: it waits for every reply before it continues.
@@ -179,18 +162,17 @@ pub struct WireLives<'a> {
 }
 
 impl WireLives<'_> {
-    /// A client for a flow that is not on Node, which takes orders 0 to `orders` - 1 through their lives, `batch` at a
-    /// time.
+    /// A client for a flow that is not on Node, for orders 0 to `orders` - 1, `batch` at a time.
     pub fn new(flow: Flow, scripts: &Scripts, wire: Wire, orders: u64, batch: u64) -> WireLives<'_> {
-        let part = |first: u64| first..orders.min(first + batch);
-        let place = |numbers: Range<u64>| numbers.map(|n| place(flow, scripts, n)).collect();
-        let firsts = (0..orders).step_by(batch as usize);
-        let places = firsts.map(|first| (place(part(first)), part(first).end - first)).collect();
+        let part = |first: u64| {
+            let end = orders.min(first + batch);
+            ((first..end).map(|n| place(flow, scripts, n)).collect(), end - first)
+        };
+        let places = (0..orders).step_by(batch as usize).map(part).collect();
         WireLives { flow, scripts, wire, places }
     }
 
-    /// Takes all orders through their lives. Fails when the server answers with an error, or hands out other than was
-    /// placed.
+    /// Takes all orders through their lives. Fails on an error reply, or when not all that was placed is handed out.
     pub fn run(&mut self) -> Result<()> {
         let mut held = Vec::new();
         for (batch, count) in std::mem::take(&mut self.places) {
@@ -207,12 +189,16 @@ impl WireLives<'_> {
         self.complete(&held)
     }
 
-    /// Claims as many as there must be.
     fn claim(&mut self, count: u64) -> Result<Vec<Held>> {
-        let reply = self.wire.call(&claim_command(self.flow, self.scripts, count))?;
+        let reply = self.wire.call(&self.claim_command(count))?;
         let held = match self.flow {
             Flow::Ping => vec![Held { id: String::new(), token: 0 }; usize::try_from(count)?],
-            Flow::Streams => held_of_streams(reply)?,
+            Flow::Streams => {
+                let streams = StreamReadReply::from_redis_value(reply)?;
+                let entries = streams.keys.into_iter().flat_map(|stream| stream.ids);
+                // Nobody has a right to an entry: there is no token.
+                entries.map(|entry| Held { id: entry.id, token: 0 }).collect()
+            }
             _ => Held::all(reply)?,
         };
         ensure!(held.len() as u64 == count, "{} of {count} orders were handed out", held.len());
@@ -221,7 +207,7 @@ impl WireLives<'_> {
 
     fn complete(&mut self, held: &[Held]) -> Result<()> {
         let mut batch = Batch::default();
-        held.iter().for_each(|held| add_complete(self.flow, self.scripts, held, &mut batch));
+        held.iter().for_each(|held| self.add_complete(held, &mut batch));
         self.wire.exchange(&batch).map(drop)
     }
 
@@ -232,6 +218,34 @@ impl WireLives<'_> {
         let next = |reply| <(Value, Option<Value>)>::from_redis_value(reply).map(|(_, next)| next);
         let next = replies.into_iter().map(next).collect::<Result<Vec<_>, _>>()?;
         next.into_iter().flatten().map(Held::of).collect()
+    }
+
+    fn claim_command(&self, count: u64) -> Cmd {
+        match self.flow {
+            Flow::Ping => cmd("PING"),
+            Flow::Streams => workload::read_group("COUNT", count),
+            Flow::Lua => {
+                let keys = [QUEUE_LIST, RETRY_ZSET, LEASES_ZSET, TOKEN_KEY];
+                eval(&self.scripts.claim, &keys).arg(WORKER).arg(LEASE_MS).arg(count).arg(ORDER_HASH_PREFIX).take()
+            }
+            _ => workload::claim(count),
+        }
+    }
+
+    fn add_complete(&self, held: &Held, batch: &mut Batch) {
+        match self.flow {
+            Flow::Ping => batch.add(&cmd("PING")),
+            Flow::Streams => {
+                batch.add(cmd("XACK").arg(ORDERS).arg(GROUP).arg(&held.id));
+                batch.add(cmd("XDEL").arg(ORDERS).arg(&held.id));
+            }
+            Flow::Lua => {
+                let keys = [&order_hash(&held.id)[..], LEASES_ZSET, ORDERS, COMPLETE_STREAM, SOLD_HASH];
+                let mut complete = eval(&self.scripts.complete, &keys);
+                batch.add(complete.arg(&held.id).arg(held.token).arg("").arg(HISTORY).arg(KEEP_MS));
+            }
+            _ => batch.add(&held.complete()),
+        }
     }
 }
 
@@ -244,55 +258,6 @@ fn place(flow: Flow, scripts: &Scripts, n: u64) -> Cmd {
     }
 }
 
-fn claim_command(flow: Flow, scripts: &Scripts, count: u64) -> Cmd {
-    match flow {
-        Flow::Ping => cmd("PING"),
-        Flow::Streams => {
-            let mut read = cmd("XREADGROUP");
-            read.arg("GROUP").arg(GROUP).arg(WORKER).arg("COUNT").arg(count).arg("STREAMS").arg(ORDERS).arg(">");
-            read
-        }
-        Flow::Lua => {
-            let keys = [QUEUE_LIST, RETRY_ZSET, LEASES_ZSET, TOKEN_KEY];
-            eval(&scripts.claim, &keys).arg(WORKER).arg(LEASE_MS).arg(count).arg(ORDER_HASH_PREFIX).take()
-        }
-        _ => workload::claim(count),
-    }
-}
-
-/// Adds what completes an order.
-fn add_complete(flow: Flow, scripts: &Scripts, held: &Held, batch: &mut Batch) {
-    match flow {
-        Flow::Ping => batch.add(&cmd("PING")),
-        Flow::Streams => {
-            batch.add(cmd("XACK").arg(ORDERS).arg(GROUP).arg(&held.id));
-            batch.add(cmd("XDEL").arg(ORDERS).arg(&held.id));
-        }
-        Flow::Lua => {
-            let keys = [&order_hash(&held.id)[..], LEASES_ZSET, ORDERS, COMPLETE_STREAM, SOLD_HASH];
-            let mut complete = eval(&scripts.complete, &keys);
-            batch.add(complete.arg(&held.id).arg(held.token).arg("").arg(HISTORY).arg(KEEP_MS));
-        }
-        _ => batch.add(&held.complete()),
-    }
-}
-
 fn eval(sha: &str, keys: &[&str]) -> Cmd {
     cmd("EVALSHA").arg(sha).arg(keys.len()).arg(keys).take()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::held_of_streams;
-
-    #[test]
-    fn reads_the_entries_of_streams() {
-        let ids = |text: &str| {
-            let reply = redis::parse_redis_value(text.as_bytes()).expect("a reply");
-            held_of_streams(reply).expect("streams").into_iter().map(|held| held.id).collect::<Vec<_>>()
-        };
-        let streams = "*1\r\n*2\r\n$1\r\ns\r\n*2\r\n*2\r\n$3\r\n1-1\r\n*0\r\n*2\r\n$3\r\n1-2\r\n*0\r\n";
-        assert_eq!(ids(streams), ["1-1", "1-2"]);
-        assert!(ids("*-1\r\n").is_empty());
-    }
 }

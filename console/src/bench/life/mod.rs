@@ -1,5 +1,4 @@
-//! The whole life of an order, placed → claimed → completed: server CPU a life and orders a second, compared with the
-//! same in Lua, with a bare stream, and with BullMQ.
+//! Server CPU of the whole life of an order, and orders a second, against Lua, a bare stream, and BullMQ.
 
 mod flow;
 mod node;
@@ -7,16 +6,15 @@ mod node;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde_json::json;
 
 use self::flow::{Flow, Scripts, WireLives};
 use self::node::Node;
-use super::report::{Bar, Part, table};
-use super::rounds::{Meter, Rounds, Row, Sample, Summary, header};
+use super::report::{Bar, Part};
+use super::rounds::{Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::Case;
 
-/// Orders that are placed, claimed and completed together.
 const BATCHES: [u64; 2] = [1, 64];
 /// One order at a time costs mostly the way to the server and back: a fraction of the orders is enough.
 const SINGLE_DIVISOR: u64 = 4;
@@ -46,24 +44,7 @@ pub struct LifeArgs {
     node_dir: Option<PathBuf>,
 }
 
-/// All flows with batches of one size.
-#[derive(Debug, Serialize)]
-struct BatchResult {
-    batch: u64,
-    /// With their ratios: CPU against Holdfast's, and orders a second against BullMQ's.
-    flows: Vec<Row<Flow>>,
-}
-
-/// What was measured, and what could not be.
-#[derive(Debug, Serialize)]
-struct LifeResult {
-    batches: Vec<BatchResult>,
-    /// Why nothing was measured on Node.
-    skipped: Option<String>,
-}
-
-/// Measures every flow with batches of every size. Fails when the server does not start, answers a command with an
-/// error, or an order was not completed.
+/// Measures every flow with every batch. Fails when a server does, or an order was not completed.
 pub fn run(subject: &SubjectArgs, args: &LifeArgs, rounds: u32) -> Result<Part> {
     let mut args = args.clone();
     let (node, skipped) = start_node(&mut args);
@@ -72,20 +53,21 @@ pub fn run(subject: &SubjectArgs, args: &LifeArgs, rounds: u32) -> Result<Part> 
     let mut bench = Bench { subject, scripts, node };
     let (mut batches, mut bars) = (Vec::new(), Vec::new());
     for batch in BATCHES {
-        let measured = bench.measure_batch(&args, batch, rounds)?;
-        let flows = measured.rows(|flow| [to_holdfast(&measured, flow), to_bullmq(&measured, flow)]);
+        let measured = Rounds::measure(&args.flows, rounds, |flow| {
+            let sample = bench.measure(flow, orders_a_round(flow, args.lives, batch), batch);
+            sample.with_context(|| format!("{}, batches of {batch}", flow.label()))
+        })?;
         let how = if batch == 1 { "one order at a time".into() } else { format!("batches of {batch}") };
         println!("\nplace → claim → complete, {how}: median of {rounds} rounds");
-        let rows = args.flows.iter().zip(&flows).map(|(flow, row)| row.cells(flow.label()));
-        println!("{}", table(&header("flow", &["÷ Holdfast's", "× BullMQ's"]), rows));
-        measured.print_stolen();
+        let ratios = |flow| [to_holdfast(&measured, flow), to_bullmq(&measured, flow)];
+        let flows = measured.print("flow", Flow::label, ["÷ Holdfast's", "× BullMQ's"], ratios);
         bars.extend(bars_of(&measured, &how));
-        batches.push(BatchResult { batch, flows });
+        batches.push(json!({ "batch": batch, "flows": flows }));
     }
     if let Some(reason) = &skipped {
         println!("(not measured: BullMQ, and Holdfast from Node: {reason})");
     }
-    Part::new(LifeResult { batches, skipped }, bars)
+    Part::new(json!({ "batches": batches, "skipped": skipped }), bars)
 }
 
 /// The program on Node, where a flow needs it; where it cannot be had those flows are left out, and why.
@@ -102,7 +84,6 @@ fn start_node(args: &mut LifeArgs) -> (Option<Node>, Option<String>) {
     }
 }
 
-/// The server and its clients.
 struct Bench {
     subject: Subject,
     scripts: Scripts,
@@ -110,39 +91,26 @@ struct Bench {
 }
 
 impl Bench {
-    fn measure_batch(&mut self, args: &LifeArgs, batch: u64, rounds: u32) -> Result<Rounds<Flow>> {
-        Rounds::measure(&args.flows, rounds, |flow| {
-            let orders = orders_a_round(flow, args.lives, batch);
-            self.measure(flow, orders, batch).with_context(|| format!("{}, batches of {batch}", flow.label()))
-        })
-    }
-
     /// One flow, one round: from an empty server until all orders are completed.
     fn measure(&mut self, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
         flow.prepare(&mut self.subject.control).context("preparing its state")?;
+        let (subject, own_pid) = (&self.subject, std::process::id());
         let sample = match &mut self.node {
-            Some(node) if flow.is_on_node() => measure_node(&self.subject, node, flow, orders, batch),
-            _ => measure_wire(&self.subject, &self.scripts, flow, orders, batch),
-        }?;
+            Some(node) if flow.is_on_node() => {
+                node.prepare(flow == Flow::Bullmq, subject.server.port(), batch)?;
+                let pid = node.process.id();
+                let sample = Sample::of(subject, pid, orders, || node.run(orders).map(Some))?;
+                node.close()?;
+                sample
+            }
+            _ => {
+                let mut lives = WireLives::new(flow, &self.scripts, subject.wire()?, orders, batch);
+                Sample::of(subject, own_pid, orders, || lives.run().map(|()| None))?
+            }
+        };
         flow.verify(&mut self.subject.control, orders)?;
         Ok(sample)
     }
-}
-
-fn measure_wire(subject: &Subject, scripts: &Scripts, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
-    let mut lives = WireLives::new(flow, scripts, subject.wire()?, orders, batch);
-    let meter = Meter::start(subject, std::process::id())?;
-    lives.run()?;
-    meter.stop(subject, orders, None)
-}
-
-fn measure_node(subject: &Subject, node: &mut Node, flow: Flow, orders: u64, batch: u64) -> Result<Sample> {
-    node.prepare(flow == Flow::Bullmq, subject.server.port(), batch)?;
-    let meter = Meter::start(subject, node.pid())?;
-    let seconds = node.run(orders)?;
-    let sample = meter.stop(subject, orders, Some(seconds))?;
-    node.close()?;
-    Ok(sample)
 }
 
 fn orders_a_round(flow: Flow, lives: u64, batch: u64) -> u64 {
@@ -157,39 +125,25 @@ fn to_holdfast(rounds: &Rounds<Flow>, flow: Flow) -> Option<Summary> {
     rounds.ratio(flow, holdfast, |sample| sample.main_us)
 }
 
-/// Orders a second against BullMQ's.
 fn to_bullmq(rounds: &Rounds<Flow>, flow: Flow) -> Option<Summary> {
     rounds.ratio(flow, Flow::Bullmq, |sample| sample.per_s)
 }
 
-/// The bars, where what they compare was measured.
 fn bars_of(rounds: &Rounds<Flow>, how: &str) -> Vec<Bar> {
-    let bar =
-        |work: &str, least, ratio: Option<Summary>| Some(Bar::at_least(&format!("{work}, {how}"), least, &ratio?));
-    let bullmq = |flow, client: &str| {
-        let work = format!("orders/s, Holdfast against BullMQ, {client}");
-        bar(&work, BULLMQ_RATIO_BAR, to_bullmq(rounds, flow))
-    };
+    let bullmq = "orders/s, Holdfast against BullMQ";
     let bars = [
-        bar("a life's server CPU, Lua against Holdfast", LUA_RATIO_BAR, to_holdfast(rounds, Flow::Lua)),
-        bullmq(Flow::HoldfastNode, "both from Node"),
-        bullmq(Flow::Holdfast, "Holdfast's client not on Node"),
+        ("a life's server CPU, Lua against Holdfast".into(), LUA_RATIO_BAR, to_holdfast(rounds, Flow::Lua)),
+        (format!("{bullmq}, both from Node"), BULLMQ_RATIO_BAR, to_bullmq(rounds, Flow::HoldfastNode)),
+        (format!("{bullmq}, Holdfast's client not on Node"), BULLMQ_RATIO_BAR, to_bullmq(rounds, Flow::Holdfast)),
     ];
-    bars.into_iter().flatten().collect()
+    let bar =
+        |(work, least, ratio): (String, f64, Option<Summary>)| Some(ratio?.at_least(&format!("{work}, {how}"), least));
+    bars.into_iter().filter_map(bar).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Flow, Rounds, Sample, bars_of, orders_a_round, to_holdfast};
-
-    fn rounds(flows: &[(Flow, f64, f64)]) -> Rounds<Flow> {
-        let names: Vec<Flow> = flows.iter().map(|(flow, ..)| *flow).collect();
-        let rounds = Rounds::measure(&names, 1, |wanted| {
-            let &(_, us, per_s) = flows.iter().find(|(flow, ..)| *flow == wanted).expect("a flow of these");
-            Ok(Sample { main_us: us, process_us: us, client_us: us, per_s })
-        });
-        rounds.expect("measured")
-    }
 
     #[test]
     fn a_round_has_whole_batches() {
@@ -200,20 +154,19 @@ mod tests {
 
     #[test]
     fn bars_compare_like_with_like() {
-        let rounds = rounds(&[
-            (Flow::Holdfast, 4.0, 200_000.0),
-            (Flow::Lua, 19.0, 40_000.0),
-            (Flow::HoldfastNode, 5.0, 100_000.0),
-            (Flow::Bullmq, 150.0, 5_000.0),
-        ]);
+        let rounds = Rounds::measure(&[Flow::Holdfast, Flow::Lua, Flow::HoldfastNode, Flow::Bullmq], 1, |flow| {
+            let (us, per_s) = match flow {
+                Flow::Holdfast => (4.0, 200_000.0),
+                Flow::Lua => (19.0, 40_000.0),
+                Flow::HoldfastNode => (5.0, 100_000.0),
+                _ => (150.0, 5_000.0),
+            };
+            Ok(Sample { main_us: us, process_us: us, client_us: us, per_s })
+        });
+        let rounds = rounds.expect("measured");
         let bars = bars_of(&rounds, "batches of 64");
         let seen: Vec<_> = bars.iter().map(|bar| (bar.measured.as_str(), bar.reached)).collect();
         assert_eq!(seen, [("4.75 × (± 0 %)", false), ("20.00 × (± 0 %)", true), ("40.00 × (± 0 %)", true)]);
         assert_eq!(to_holdfast(&rounds, Flow::Bullmq).expect("both measured").median, 30.0);
-    }
-
-    #[test]
-    fn what_was_not_measured_has_no_bar() {
-        assert!(bars_of(&rounds(&[(Flow::Holdfast, 4.0, 1.0)]), "batches of 64").is_empty());
     }
 }

@@ -20,7 +20,6 @@ const FILES: [(&str, &str); 3] = [
 const PROGRAM: &str = "life.mjs";
 /// Written when all is installed; holds what was.
 const INSTALLED: &str = "installed.json";
-/// Where it is installed, next to this program.
 const DEFAULT_DIR: &str = "bench-node";
 /// `install` and not `ci`: the lock file need not name what is optional for other machines than this. Nothing is saved.
 const NPM_ARGUMENTS: [&str; 7] =
@@ -29,7 +28,8 @@ const NPM_ARGUMENTS: [&str; 7] =
 /// Installs the program and its packages with npm, unless they are there; where to. Fails when there is no npm, it
 /// reaches no registry, Node is too old, or the directory cannot be written.
 pub fn install(dir: Option<&Path>) -> Result<PathBuf> {
-    let dir = dir.map_or_else(default_dir, |dir| Ok(dir.to_path_buf()))?;
+    let program = std::env::current_exe().context("asking for this program's own path")?;
+    let dir = dir.map_or_else(|| program.with_file_name(DEFAULT_DIR), Path::to_path_buf);
     fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
     for (name, text) in FILES {
         fs::write(dir.join(name), text).with_context(|| format!("writing {name} to {}", dir.display()))?;
@@ -38,21 +38,11 @@ pub fn install(dir: Option<&Path>) -> Result<PathBuf> {
     if fs::read_to_string(dir.join(INSTALLED)).is_ok_and(|installed| installed == lock) {
         return Ok(dir);
     }
-    run_npm(&dir)?;
-    fs::write(dir.join(INSTALLED), lock).context("noting what was installed")?;
-    Ok(dir)
-}
-
-fn default_dir() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("asking for this program's own path")?;
-    Ok(program.with_file_name(DEFAULT_DIR))
-}
-
-fn run_npm(dir: &Path) -> Result<()> {
-    let output = Command::new("npm").args(NPM_ARGUMENTS).current_dir(dir).stdin(Stdio::null()).output();
+    let output = Command::new("npm").args(NPM_ARGUMENTS).current_dir(&dir).stdin(Stdio::null()).output();
     let output = output.context("starting npm")?;
     ensure!(output.status.success(), "npm install: {}", first_errors(&String::from_utf8_lossy(&output.stderr)));
-    Ok(())
+    fs::write(dir.join(INSTALLED), lock).context("noting what was installed")?;
+    Ok(dir)
 }
 
 /// What npm says went wrong, without its warnings and advice.
@@ -64,7 +54,7 @@ fn first_errors(stderr: &str) -> String {
 /// The program, running: it stays for all rounds, so that its code is compiled before the rounds that count.
 #[derive(Debug)]
 pub struct Node {
-    process: Process,
+    pub process: Process,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -80,21 +70,14 @@ impl Node {
         Ok(Node { process, requests, answers })
     }
 
-    /// The process id.
-    pub fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// Connects a producer and a worker, of BullMQ or of Holdfast, to the server on 127.0.0.1:`port`. Fails when they
-    /// cannot connect.
+    /// Connects a producer and a worker to the server on 127.0.0.1:`port`. Fails when they cannot connect.
     pub fn prepare(&mut self, is_bullmq: bool, port: u16, batch: u64) -> Result<()> {
         let skus: Vec<String> = (0..SKUS).map(sku_id).collect();
         let flow = if is_bullmq { "bullmq" } else { "holdfast" };
         self.ask(&json!({"do": "prepare", "flow": flow, "port": port, "batch": batch, "skus": skus})).map(drop)
     }
 
-    /// Takes `orders` orders through their lives; how long that took, in seconds. Fails when an order fails, or they
-    /// are not all completed in a few minutes.
+    /// The seconds that the lives of `orders` orders take. Fails when not all are completed in a few minutes.
     pub fn run(&mut self, orders: u64) -> Result<f64> {
         let answer = self.ask(&json!({"do": "run", "first": 0, "orders": orders}))?;
         ensure!(answer["orders"] == orders, "of {orders} orders {} were completed", answer["orders"]);
