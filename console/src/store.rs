@@ -1,37 +1,24 @@
 //! What every subcommand needs to know of a store: its streams' names, its replies, its errors.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, Result, bail};
 use redis::{Connection, FromRedisValue, ParsingError, RedisError, Value, cmd};
 
 /// A reply that is a map.
-#[derive(Clone, Debug)]
-pub struct Fields(Value);
-
-impl Default for Fields {
-    fn default() -> Fields {
-        Fields(Value::Map(Vec::new()))
-    }
-}
+#[derive(Clone, Debug, Default)]
+pub struct Fields(HashMap<String, Value>);
 
 impl FromRedisValue for Fields {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        match value.as_map_iter() {
-            Some(_) => Ok(Fields(value)),
-            None => Err(format!("not a map: {value:?}").into()),
-        }
+        HashMap::from_redis_value(value).map(Fields)
     }
 }
 
 impl Fields {
     /// A field's value. Fails when there is no such field, or it is of another kind.
     pub fn get<T: FromRedisValue>(&self, name: &str) -> Result<T, ParsingError> {
-        let is_named = |key: &Value| match key {
-            Value::BulkString(key) => key == name.as_bytes(),
-            Value::SimpleString(key) => key == name,
-            _ => false,
-        };
-        let found = self.0.as_map_iter().into_iter().flatten().find(|(key, _)| is_named(key));
-        let (_, value) = found.ok_or_else(|| ParsingError::from(format!("the reply has no field {name}")))?;
+        let value = self.0.get(name).ok_or_else(|| ParsingError::from(format!("the reply has no field {name}")))?;
         T::from_redis_value(value.clone())
     }
 

@@ -1,15 +1,13 @@
 //! The system's clock, which is the server's too; and the CPU time a server has used, as the kernel counts it.
 
-use std::fs;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
+use procfs::process::{Process, Schedstat, Task};
+use procfs::{CurrentSI, KernelStats};
 
 /// How long a server that has answered everything may go on being busy.
 const IDLE_DEADLINE: Duration = Duration::from_secs(30);
-
-/// The kernel counts in ticks of USER_HZ, which is 100 on every platform that shows it.
-const MS_A_TICK: u64 = 10;
 
 /// A batch is sent in this first part of a millisecond, so that the server's clock still shows the same one.
 const EARLY_US: u64 = 250;
@@ -54,11 +52,13 @@ impl CpuTime {
     /// Waits until the main thread sleeps (its counter is behind while it runs), then reads. Fails when the process is
     /// gone, never gets idle, or the kernel keeps no such counters.
     pub fn when_idle(pid: u32) -> Result<CpuTime> {
-        let deadline = Instant::now() + IDLE_DEADLINE;
-        while !is_sleeping(pid)? {
-            if Instant::now() > deadline {
-                bail!("redis-server (process {pid}) was still busy after {} s", IDLE_DEADLINE.as_secs());
-            }
+        let (process, start) = (process(pid)?, Instant::now());
+        while process.stat()?.state != 'S' {
+            let deadline_s = IDLE_DEADLINE.as_secs();
+            ensure!(
+                start.elapsed() < IDLE_DEADLINE,
+                "redis-server (process {pid}) was still busy after {deadline_s} s"
+            );
             std::thread::yield_now();
         }
         CpuTime::now(pid)
@@ -66,12 +66,12 @@ impl CpuTime {
 
     /// Reads at once; up to a scheduler tick behind while the server is busy. Fails as [`CpuTime::when_idle`] does.
     pub fn now(pid: u32) -> Result<CpuTime> {
-        let (main_ns, waited_ns) = schedstat(&format!("/proc/{pid}/task/{pid}"))?;
-        let mut process_ns = 0;
-        for task in fs::read_dir(format!("/proc/{pid}/task")).context("listing the server's threads")? {
-            // A thread may end between the listing and the reading; its time is then lost, and small.
-            process_ns += schedstat(&task?.path().to_string_lossy()).map_or(0, |(ran_ns, _)| ran_ns);
-        }
+        let process = process(pid)?;
+        let Schedstat { sum_exec_runtime: main_ns, run_delay: waited_ns, .. } =
+            process.task_main_thread()?.schedstat()?;
+        // A thread may end between the listing and the reading; its time is then lost, and small.
+        let ran_ns = |task: Task| Some(task.schedstat().ok()?.sum_exec_runtime);
+        let process_ns = process.tasks()?.flatten().filter_map(ran_ns).sum();
         Ok(CpuTime { main_ns, process_ns, waited_ns })
     }
 
@@ -84,70 +84,21 @@ impl CpuTime {
     }
 }
 
-/// How long the hypervisor keeps cores of this machine for others, all cores together. Such time is counted as CPU time
-/// of whatever seemed to run, and looks like a stall: a measurement is as good as it is small.
-#[derive(Debug)]
-pub struct Stolen(Duration);
-
-impl Stolen {
-    /// Begins to measure. Fails when /proc/stat cannot be read.
-    pub fn start() -> Result<Stolen> {
-        since_boot().map(Stolen)
-    }
-
-    /// Milliseconds of one core that were taken since. Fails as [`Stolen::start`].
-    pub fn ms(&self) -> Result<u64> {
-        Ok(u64::try_from(since_boot()?.saturating_sub(self.0).as_millis())?)
-    }
+fn process(pid: u32) -> Result<Process> {
+    Ok(Process::new(i32::try_from(pid)?)?)
 }
 
-fn since_boot() -> Result<Duration> {
-    let text = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
-    let ticks = parse_stolen(&text).context("/proc/stat has no stolen time")?;
-    Ok(Duration::from_millis(ticks * MS_A_TICK))
-}
-
-/// The eighth number of the line of all cores.
-fn parse_stolen(stat: &str) -> Option<u64> {
-    let all = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    all.split_ascii_whitespace().nth(7)?.parse().ok()
-}
-
-/// Nanoseconds a task ran, and nanoseconds it waited for a core.
-fn schedstat(task_dir: &str) -> Result<(u64, u64)> {
-    let path = format!("{task_dir}/schedstat");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    parse_schedstat(&text).with_context(|| format!("{path} holds {text:?}"))
-}
-
-fn parse_schedstat(text: &str) -> Option<(u64, u64)> {
-    let mut numbers = text.split_ascii_whitespace().map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-fn is_sleeping(pid: u32) -> Result<bool> {
-    let path = format!("/proc/{pid}/task/{pid}/stat");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    parse_state(&text).map(|state| state == 'S').with_context(|| format!("{path} holds {text:?}"))
-}
-
-/// The state comes after the program's name, which is in parentheses and may hold some itself.
-fn parse_state(stat: &str) -> Option<char> {
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
+/// How long the hypervisor has kept cores of this machine for others since boot, in milliseconds of one core. Such time
+/// is counted as CPU time of whatever seemed to run, and looks like a stall: a measurement is as good as it is small.
+/// Fails when /proc/stat does not say.
+pub fn stolen_ms() -> Result<u64> {
+    KernelStats::current()?.total.steal_ms().context("/proc/stat has no stolen time")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CpuTime, parse_schedstat, parse_state, parse_stolen};
+    use super::CpuTime;
     use holdfast_lab::wait::{DEADLINE, wait_until};
-
-    #[test]
-    fn reads_what_the_kernel_writes() {
-        assert_eq!(parse_schedstat("123456 789 12\n"), Some((123_456, 789)));
-        assert_eq!(parse_schedstat("not numbers"), None);
-        assert_eq!(parse_stolen("cpu  1 2 3 4 5 6 7 88 9 10\ncpu0 1 2 3 4 5 6 7 44 9 10\n"), Some(88));
-        assert_eq!(parse_state("42 (a (odd) name) S 1 42"), Some('S'));
-    }
 
     #[test]
     fn counts_what_a_thread_uses() {

@@ -28,12 +28,8 @@ pub struct CpuArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "ping,xadd,place,reserve,lua")]
     cases: Vec<Case>,
     /// cpu: commands sent before the first reply is waited for
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "1,16,64",
-        value_parser = clap::value_parser!(u64).range(1..=10_000)
-    )]
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64",
+          value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pipelines: Vec<u64>,
 }
 

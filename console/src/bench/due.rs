@@ -7,7 +7,7 @@ use redis::{Value, cmd};
 use serde::Serialize;
 use serde_json::json;
 
-use super::clock::{CpuTime, Stolen, early_in_a_millisecond, now, sleep_until};
+use super::clock::{CpuTime, early_in_a_millisecond, now, sleep_until, stolen_ms};
 use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
@@ -73,7 +73,7 @@ pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
 
 /// Looks at the stock until it is all back, while another client probes.
 fn watch(subject: &mut Subject, holds: u64, deadline_ms: u64, on_hand: i64) -> Result<Back> {
-    let stolen = Stolen::start()?;
+    let stolen = stolen_ms()?;
     let before = CpuTime::when_idle(subject.pid)?;
     let probe = PingProbe::start(subject)?;
     let least = available(subject)?;
@@ -87,7 +87,7 @@ fn watch(subject: &mut Subject, holds: u64, deadline_ms: u64, on_hand: i64) -> R
         if units == on_hand {
             let cpu_us = CpuTime::now(subject.pid)?.since(before).main_ns as f64 / 1e3 / holds as f64;
             let (ping, first_back_ms) = (probe.stop()?, first_back_ms.unwrap_or(past_ms));
-            return Ok(Back { ping, first_back_ms, all_back_ms: past_ms, cpu_us, stolen_ms: stolen.ms()? });
+            return Ok(Back { ping, first_back_ms, all_back_ms: past_ms, cpu_us, stolen_ms: stolen_ms()? - stolen });
         }
         ensure!(past_ms < BACK_DEADLINE_MS, "{} units were not back after {past_ms} ms", on_hand - units);
         std::thread::sleep(POLL_INTERVAL);

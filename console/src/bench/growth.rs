@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
-use super::clock::{CpuTime, Stolen};
+use super::clock::{CpuTime, stolen_ms};
 use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part, table};
 use super::subject::{Subject, SubjectArgs};
@@ -64,7 +64,7 @@ fn grow(args: &SubjectArgs, case: Case, orders: u64) -> Result<Vec<Step>> {
 fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<Step> {
     redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut subject.control)?;
     let probe = PingProbe::start(subject)?;
-    let (before, stolen) = (CpuTime::now(subject.pid)?, Stolen::start()?);
+    let (before, stolen) = (CpuTime::now(subject.pid)?, stolen_ms()?);
     subject.fill(case, from..to, FILL_PIPELINE)?;
     let used = CpuTime::now(subject.pid)?.since(before);
     let ping = probe.stop()?;
@@ -76,7 +76,7 @@ fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<St
         slowest_us,
         ping,
         waited_for_core_ms: used.waited_ns as f64 / 1e6,
-        stolen_ms: stolen.ms()?,
+        stolen_ms: stolen_ms()? - stolen,
     })
 }
 

@@ -12,7 +12,7 @@ use redis::{Cmd, FromRedisValue, Value, cmd};
 use serde::Serialize;
 use serde_json::json;
 
-use super::clock::{Stolen, early_in_a_millisecond, now, now_us, sleep_until};
+use super::clock::{early_in_a_millisecond, now, now_us, sleep_until, stolen_ms};
 use super::probe::{PingProbe, Waits, histogram};
 use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
@@ -58,10 +58,10 @@ struct BurstResult {
 /// Lets `retries` orders fail one by one, and twice `burst` at once. Fails when the server does, or one never returns.
 pub fn run(args: &SubjectArgs, retries: u64, burst: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
-    let stolen = Stolen::start()?;
+    let stolen = stolen_ms()?;
     let (lateness, early) = measure_lateness(&mut subject, retries)?;
     let burst = measure_burst(&mut subject, burst)?;
-    let stolen_ms = stolen.ms()?;
+    let stolen_ms = stolen_ms()? - stolen;
     print(&lateness, early, &burst);
     println!("({stolen_ms} ms stolen)");
     let p99_us = lateness.p99_us;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::clock::{CpuTime, Stolen};
+use super::clock::{CpuTime, stolen_ms};
 use super::report::{Bar, table};
 use super::subject::Subject;
 use crate::text::grouped;
@@ -94,7 +94,7 @@ pub struct Rounds<K> {
 impl<K: Copy + PartialEq> Rounds<K> {
     /// Measures every case `rounds` times, after one round to warm up. Fails as `once` does.
     pub fn measure(cases: &[K], rounds: u32, mut once: impl FnMut(K) -> Result<Sample>) -> Result<Rounds<K>> {
-        let (start, stolen) = (Instant::now(), Stolen::start()?);
+        let (start, stolen) = (Instant::now(), stolen_ms()?);
         let mut samples: Vec<(K, Vec<Sample>)> = cases.iter().map(|&case| (case, Vec::new())).collect();
         for round in 0..=rounds {
             for (case, taken) in &mut samples {
@@ -105,7 +105,11 @@ impl<K: Copy + PartialEq> Rounds<K> {
                 }
             }
         }
-        Ok(Rounds { samples, stolen_ms: stolen.ms()?, elapsed_ms: u64::try_from(start.elapsed().as_millis())? })
+        Ok(Rounds {
+            samples,
+            stolen_ms: stolen_ms()? - stolen,
+            elapsed_ms: u64::try_from(start.elapsed().as_millis())?,
+        })
     }
 
     fn values(&self, case: K, value: fn(&Sample) -> f64) -> Option<Vec<f64>> {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use holdfast_lab::Server;
 use holdfast_lab::wait::wait_for;
+use procfs::{CpuInfo, Current};
 use redis::{Connection, InfoDict, RedisResult, cmd};
 
 use super::wire::{Batch, Wire};
@@ -149,6 +150,7 @@ impl Subject {
     pub fn conditions(&mut self) -> Result<String> {
         let (server, memory) = (self.info("server")?, self.info("memory")?);
         let appendfsync: Vec<String> = cmd("CONFIG").arg("GET").arg("appendfsync").query(&mut self.control)?;
+        let cpu = CpuInfo::current().ok();
         let aof = self.info_number("persistence", "aof_enabled")? == 1;
         let field = |section: &InfoDict, name: &str| section.get::<String>(name).unwrap_or_default();
         Ok(format!(
@@ -157,17 +159,11 @@ impl Subject {
             field(&memory, "mem_allocator"),
             if aof { format!("AOF {}", appendfsync.join(" ")) } else { "no persistence".to_string() },
             if self.realtime { ", real-time priority" } else { "" },
-            cpu_model(),
+            cpu.as_ref().and_then(|cpu| cpu.model_name(0)).unwrap_or("unknown CPU"),
             std::thread::available_parallelism().map_or(0, usize::from),
             field(&server, "os"),
         ))
     }
-}
-
-fn cpu_model() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    model.map_or("unknown CPU".to_string(), |(_, name)| name.to_string())
 }
 
 /// Gives the process (or thread) `id` the scheduling policy SCHED_FIFO; threads it starts later inherit it. Fails when

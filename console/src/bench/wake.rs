@@ -12,7 +12,7 @@ use redis::{Cmd, cmd};
 use serde::Serialize;
 use serde_json::json;
 
-use super::clock::Stolen;
+use super::clock::stolen_ms;
 use super::probe::{Waits, histogram};
 use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
@@ -84,7 +84,7 @@ impl Way {
 /// Wakes a worker `wakes` times in each way. Fails when the server does, or hands out nothing.
 pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
     let mut subject = Subject::start(args, &[Case::Place], &[])?;
-    let stolen = Stolen::start()?;
+    let stolen = stolen_ms()?;
     let mut waits = WAYS.map(|way| (way, histogram()));
     for _ in 0..TURNS {
         for (way, waits) in &mut waits {
@@ -92,7 +92,7 @@ pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
             turn(&subject, *way, wakes.div_ceil(TURNS), waits).with_context(|| way.label())?;
         }
     }
-    let (waits, stolen_ms) = (waits.map(|(way, waits)| (way, Waits::of(&waits))), stolen.ms()?);
+    let (waits, stolen_ms) = (waits.map(|(way, waits)| (way, Waits::of(&waits))), stolen_ms()? - stolen);
     println!("\nwake-ups of a waiting worker, one at a time");
     Waits::print("from … until it is in hand", waits.iter().map(|(way, waits)| (way.label(), waits)));
     println!("({stolen_ms} ms stolen)");

@@ -13,8 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::customer::Visit;
-use super::plan::Customer;
-use super::plan::DECLINED_PATTERN;
+use super::plan::{Customer, DECLINED_PATTERN};
 use super::shop::Shop;
 use super::view::{self, View};
 use crate::display::Display;

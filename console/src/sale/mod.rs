@@ -20,8 +20,7 @@ use rand::RngExt;
 use redis::cmd;
 
 use self::doors::Doors;
-use self::plan::Payments;
-use self::plan::Schedule;
+use self::plan::{Payments, Schedule};
 use self::shop::{SKU, Shop};
 use self::view::View;
 use self::workers::Workers;

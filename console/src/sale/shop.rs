@@ -8,8 +8,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, cmd};
 
 use super::ledger::Ledger;
-use super::plan::Payments;
-use super::plan::{Customer, Schedule};
+use super::plan::{Customer, Payments, Schedule};
 use crate::store;
 
 /// Connections that the customers share: what they send goes out in pipelines.

@@ -6,6 +6,7 @@ mod node;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use serde_json::json;
 
 use self::flow::{Flow, Scripts, WireLives};
@@ -29,12 +30,7 @@ const BULLMQ_RATIO_BAR: f64 = 20.0;
 #[derive(clap::Args, Clone, Debug)]
 pub struct LifeArgs {
     /// life: the ways to go from placed to completed
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "ping,holdfast,holdfast-next,lua,streams,holdfast-node,bullmq"
-    )]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Flow::value_variants().to_vec())]
     flows: Vec<Flow>,
     /// life: orders of a flow in a round (a quarter of it one at a time, a fifth with BullMQ)
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1_280..=10_000_000))]
