@@ -42,13 +42,13 @@ pub fn run(subject: &SubjectArgs, args: &CpuArgs, rounds: u32, ops: u64) -> Resu
         let measured = measure(&mut subject, &args.cases, pipeline, rounds, ops)?;
         println!("\npipeline of {pipeline}: median of {rounds} rounds of {} operations, one connection", grouped(ops));
         let ratios = |case| [to_xadd(&measured, case), lua_to(&measured, case)];
-        let cases = measured.print("command", Case::label, ["× XADD", "Lua ÷ this"], ratios);
+        let cases = measured.print("command", ["× XADD", "Lua ÷ this"], ratios);
         if pipeline == BAR_PIPELINE {
             bars = bars_of(&measured);
         }
         results.push(json!({ "pipeline": pipeline, "ops_a_round": ops, "cases": cases }));
     }
-    Part::new(results, bars)
+    Ok((json!(results), bars))
 }
 
 fn to_xadd(rounds: &Rounds<Case>, case: Case) -> Option<Summary> {
@@ -69,7 +69,7 @@ fn measure(subject: &mut Subject, cases: &[Case], pipeline: u64, rounds: u32, op
         let mut wire = subject.wire()?;
         let work = || batches.iter().try_for_each(|batch| wire.exchange(batch).map(drop)).map(|()| None);
         Sample::of(subject, std::process::id(), ops, work)
-            .with_context(|| format!("{} at a pipeline of {pipeline}", case.label()))
+            .with_context(|| format!("{case} at a pipeline of {pipeline}"))
     })
 }
 

@@ -41,7 +41,6 @@ struct Back {
     all_back_ms: u64,
     /// CPU of the main thread a hold, microseconds, replies to INV.GET and PING included.
     cpu_us: f64,
-    /// How long the hypervisor kept cores for others meanwhile, milliseconds of one core.
     stolen_ms: u64,
 }
 
@@ -68,7 +67,7 @@ pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
     result["late_holds"] = json!(late_holds);
     // PING while nothing is due: what the machine does to it anyway.
     result["quiet"] = json!(quiet);
-    Part::new(result, bars)
+    Ok((result, bars.into()))
 }
 
 /// Looks at the stock until it is all back, while another client probes.

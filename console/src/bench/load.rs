@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
+use serde_json::json;
 
 use super::clock::stolen_ms;
 use super::report::{Bar, Part, table};
@@ -26,7 +27,6 @@ struct LoadResult {
     save_s: f64,
     /// By the server's log.
     load_s: f64,
-    /// How long the hypervisor kept cores for others while the second server started, milliseconds of one core.
     stolen_ms: u64,
 }
 
@@ -49,7 +49,7 @@ pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
         measured: counted!("{} orders/s (bare stream entries: {})", place as u64, xadd as u64),
         reached: place >= LOAD_BAR_PER_S,
     };
-    Part::new(results, [bar])
+    Ok((json!(results), vec![bar]))
 }
 
 fn save_and_load(args: &SubjectArgs, case: Case, orders: u64) -> Result<LoadResult> {
@@ -87,7 +87,7 @@ fn print(results: &[LoadResult]) {
     println!("\nRDB: saved by one server, loaded by another");
     let rows = results.iter().map(|result| {
         vec![
-            result.case.label().to_string(),
+            result.case.to_string(),
             grouped(result.orders),
             format!("{:.1}", result.rdb_bytes as f64 / result.orders as f64),
             format!("{:.2} s", result.save_s),

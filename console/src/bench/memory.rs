@@ -38,7 +38,7 @@ pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
         measured: format!("{place:.1} bytes"),
         reached: place <= BYTES_BAR,
     };
-    Part::new(result, [bar])
+    Ok((result, vec![bar]))
 }
 
 /// What `orders` commands of `case` add to the server's used memory.

@@ -55,7 +55,7 @@ pub fn run(args: &SubjectArgs, rounds: u32, ops: u64) -> Result<Part> {
         "ops_a_round": ops, "off_us": off_us, "usual_us": usual_us, "ratio": ratio,
         "sample_us": sample_us, "samples": samples,
     });
-    Part::new(result, [bar])
+    Ok((result, vec![bar]))
 }
 
 /// One round: CPU an operation, and how many samples were taken.

@@ -107,7 +107,7 @@ impl BenchArgs {
             What::Growth => growth::run(&self.subject, self.grow),
             What::Due => due::run(&self.subject, self.holds),
             What::Load => load::run(&self.subject, self.orders),
-            What::All => Part::new((), []),
+            What::All => Ok((Value::Null, Vec::new())),
         }
     }
 }
@@ -120,9 +120,9 @@ pub fn run(args: BenchArgs) -> Result<()> {
     let mut bars = Vec::new();
     let is_wanted = |what: &&What| **what != What::All && [**what, What::All].contains(&args.what);
     for &what in What::value_variants().iter().filter(is_wanted) {
-        let part = args.measure(what)?;
-        bars.extend(part.bars);
-        document.insert(format!("{what:?}").to_lowercase(), part.result);
+        let (result, reached) = args.measure(what)?;
+        bars.extend(reached);
+        document.insert(format!("{what:?}").to_lowercase(), result);
     }
     if !bars.is_empty() {
         println!("\n{}", report::bars_table(&bars));

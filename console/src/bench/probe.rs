@@ -1,5 +1,6 @@
 //! How long callers wait: waits summed up, and a second client that sends PING every millisecond.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -42,13 +43,13 @@ impl Waits {
         }
     }
 
-    fn row(&self, what: &str) -> Vec<String> {
+    fn row(&self, what: impl Display) -> Vec<String> {
         let us = [self.p50_us, self.p99_us, self.p999_us, self.max_us];
         [what.to_string(), grouped(self.count)].into_iter().chain(us.map(ms)).collect()
     }
 
     /// Prints a row for each of these, in milliseconds, with `what` above their names.
-    pub fn print<'a>(what: &str, waits: impl IntoIterator<Item = (&'a str, &'a Waits)>) {
+    pub fn print<'a>(what: &str, waits: impl IntoIterator<Item = (impl Display, &'a Waits)>) {
         let rows = waits.into_iter().map(|(name, waits)| waits.row(name));
         println!("{}", table(&[what, "count", "p50", "p99", "p99.9", "worst"], rows));
     }

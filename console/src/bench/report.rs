@@ -1,23 +1,11 @@
 //! How results look: tables, and the bars with what was reached.
 
-use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
-/// What a measurement came to.
-pub struct Part {
-    pub result: Value,
-    /// The bars it was held against.
-    pub bars: Vec<Bar>,
-}
-
-impl Part {
-    /// A result with its bars. Fails when the result cannot be written as JSON.
-    pub fn new(result: impl Serialize, bars: impl IntoIterator<Item = Bar>) -> Result<Part> {
-        Ok(Part { result: serde_json::to_value(result)?, bars: bars.into_iter().collect() })
-    }
-}
+/// What a measurement came to, and the bars it was held against.
+pub type Part = (Value, Vec<Bar>);
 
 /// One thing the module is to reach, and what was measured.
 #[derive(Clone, Debug, Serialize)]

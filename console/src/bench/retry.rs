@@ -71,7 +71,7 @@ pub fn run(args: &SubjectArgs, retries: u64, burst: u64) -> Result<Part> {
         measured: format!("{}, {early} early", ms(p99_us)),
         reached: p99_us <= LATE_P99_BAR_US && early == 0,
     };
-    Part::new(json!({ "lateness": lateness, "early": early, "burst": burst, "stolen_ms": stolen_ms }), [bar])
+    Ok((json!({ "lateness": lateness, "early": early, "burst": burst, "stolen_ms": stolen_ms }), vec![bar]))
 }
 
 fn fail(held: &Held, after_ms: u64) -> Cmd {

@@ -1,5 +1,6 @@
 //! Rounds of measurements: all cases take turns (A B C A B C …), so that they meet the same machine.
 
+use std::fmt::Display;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -91,7 +92,7 @@ pub struct Rounds<K> {
     elapsed_ms: u64,
 }
 
-impl<K: Copy + PartialEq> Rounds<K> {
+impl<K: Copy + PartialEq + Display> Rounds<K> {
     /// Measures every case `rounds` times, after one round to warm up. Fails as `once` does.
     pub fn measure(cases: &[K], rounds: u32, mut once: impl FnMut(K) -> Result<Sample>) -> Result<Rounds<K>> {
         let (start, stolen) = (Instant::now(), stolen_ms()?);
@@ -131,7 +132,6 @@ impl<K: Copy + PartialEq> Rounds<K> {
     pub fn print<const N: usize>(
         &self,
         what: &str,
-        label: impl Fn(K) -> &'static str,
         names: [&str; N],
         ratios: impl Fn(K) -> [Option<Summary>; N],
     ) -> Vec<Row<K>> {
@@ -147,7 +147,7 @@ impl<K: Copy + PartialEq> Rounds<K> {
         };
         let rows: Vec<_> = self.samples.iter().filter_map(row).collect();
         let header = [what, "µs CPU", "spread", "least", "all threads", "client's µs", "a second"];
-        let cells = rows.iter().map(|row| row.cells(label(row.case)));
+        let cells = rows.iter().map(|row| row.cells());
         println!("{}", table(&[&header[..], &names].concat(), cells));
         if self.stolen_ms > 0 {
             println!("(the hypervisor kept a core for others for {} of {} ms)", self.stolen_ms, self.elapsed_ms);
@@ -166,11 +166,11 @@ pub struct Row<K> {
     ratios: Vec<Option<Summary>>,
 }
 
-impl<K> Row<K> {
-    fn cells(&self, label: &str) -> Vec<String> {
+impl<K: Display> Row<K> {
+    fn cells(&self) -> Vec<String> {
         let ratio = |summary: &Option<Summary>| summary.as_ref().map_or("".into(), |s| format!("{:.2}", s.median));
         let mut cells = vec![
-            label.to_string(),
+            self.case.to_string(),
             format!("{:.2}", self.main_us.median),
             format!("± {:.0} %", self.main_us.spread_percent()),
             format!("{:.2}", self.main_us.min),

@@ -118,7 +118,9 @@ impl Subject {
     /// Runs commands `numbers` of `case` in pipelines of `depth`. Fails on an error reply.
     pub fn fill(&self, case: Case, numbers: Range<u64>, depth: u64) -> Result<()> {
         let mut wire = self.wire()?;
-        self.batches(case, numbers, depth).try_for_each(|batch| wire.exchange(&batch).map(drop)).context(case.label())
+        self.batches(case, numbers, depth)
+            .try_for_each(|batch| wire.exchange(&batch).map(drop))
+            .with_context(|| case.to_string())
     }
 
     /// One section of INFO. Fails when the server is gone.

@@ -30,28 +30,23 @@ const TURNS: u64 = 4;
 const WARM_UP: u64 = 20;
 const LIST: &str = "{bench}:list";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
 enum Way {
+    #[strum(to_string = "ORDER.PLACE to ORDER.CLAIM")]
     Claim,
+    #[strum(to_string = "LPUSH to BLPOP")]
     List,
+    #[strum(to_string = "XADD to XREADGROUP")]
     Stream,
     /// No waiting: PING there and back, by one thread.
+    #[strum(to_string = "PING and back")]
     Ping,
 }
 
 const WAYS: [Way; 4] = [Way::Claim, Way::List, Way::Stream, Way::Ping];
 
 impl Way {
-    fn label(self) -> &'static str {
-        match self {
-            Way::Claim => "ORDER.PLACE to ORDER.CLAIM",
-            Way::List => "LPUSH to BLPOP",
-            Way::Stream => "XADD to XREADGROUP",
-            Way::Ping => "PING and back",
-        }
-    }
-
     fn prepare(self, subject: &mut Subject) -> Result<()> {
         let case = if self == Way::Claim { Case::Place } else { Case::Ping };
         case.prepare(&mut subject.control)?;
@@ -89,12 +84,12 @@ pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
     for _ in 0..TURNS {
         for (way, waits) in &mut waits {
             way.prepare(&mut subject)?;
-            turn(&subject, *way, wakes.div_ceil(TURNS), waits).with_context(|| way.label())?;
+            turn(&subject, *way, wakes.div_ceil(TURNS), waits).with_context(|| way.to_string())?;
         }
     }
     let (waits, stolen_ms) = (waits.map(|(way, waits)| (way, Waits::of(&waits))), stolen_ms()? - stolen);
     println!("\nwake-ups of a waiting worker, one at a time");
-    Waits::print("from … until it is in hand", waits.iter().map(|(way, waits)| (way.label(), waits)));
+    Waits::print("from … until it is in hand", waits.iter().map(|(way, waits)| (way.to_string(), waits)));
     println!("({stolen_ms} ms stolen)");
     let [(_, claim), (_, list), ..] = &waits;
     let bar = Bar {
@@ -104,7 +99,7 @@ pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
         reached: claim.p99_us <= WAKE_P99_BAR_US,
     };
     let ways = waits.each_ref().map(|(way, waits)| json!({ "way": way, "waits": waits }));
-    Part::new(json!({ "ways": ways, "stolen_ms": stolen_ms }), [bar])
+    Ok((json!({ "ways": ways, "stolen_ms": stolen_ms }), vec![bar]))
 }
 
 fn turn(subject: &Subject, way: Way, wakes: u64, waits: &mut Histogram<u64>) -> Result<()> {

@@ -63,7 +63,6 @@ impl Wire {
 
     /// As [`Wire::exchange`], for one command. Fails as [`Wire::exchange`].
     pub fn call(&mut self, command: &Cmd) -> Result<Value> {
-        self.send(&Batch::from_iter([command.clone()]))?;
-        self.receive()
+        Ok(command.query(&mut self.0)?)
     }
 }

@@ -31,32 +31,27 @@ pub const ORDER_HASH_PREFIX: &str = "{bench}:order:";
 pub const SCRIPT: &str = include_str!("place.lua");
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
 pub enum Case {
     /// PING: what any command costs at least.
+    #[strum(to_string = "PING")]
     Ping,
     /// XADD of the four fields ORDER.PLACE writes.
+    #[strum(to_string = "XADD")]
     Xadd,
     /// ORDER.PLACE of one item.
+    #[strum(to_string = "ORDER.PLACE")]
     Place,
     /// INV.RESERVE of one item.
+    #[strum(to_string = "INV.RESERVE")]
     Reserve,
     /// EVALSHA of a script that does what ORDER.PLACE does.
+    #[strum(to_string = "Lua script")]
     Lua,
 }
 
 impl Case {
-    pub fn label(self) -> &'static str {
-        match self {
-            Case::Ping => "PING",
-            Case::Xadd => "XADD",
-            Case::Place => "ORDER.PLACE",
-            Case::Reserve => "INV.RESERVE",
-            Case::Lua => "Lua script",
-        }
-    }
-
     pub fn needs_module(self) -> bool {
         matches!(self, Case::Place | Case::Reserve)
     }

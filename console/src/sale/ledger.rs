@@ -8,8 +8,6 @@ use hdrhistogram::Histogram;
 use crate::check::Complaints;
 use crate::text::measured;
 
-/// Longest time that is recorded as it is, in microseconds: an hour.
-const LATENCY_MAX_MICROS: u64 = 3_600_000_000;
 const LATENCY_DIGITS: u8 = 3;
 
 #[derive(Debug)]
@@ -17,14 +15,13 @@ pub struct Latency(Histogram<u64>);
 
 impl Default for Latency {
     fn default() -> Latency {
-        let histogram = Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, LATENCY_DIGITS);
-        Latency(histogram.expect("bounds that are in order"))
+        Latency(Histogram::new(LATENCY_DIGITS).expect("a few digits"))
     }
 }
 
 impl Latency {
     pub fn record(&mut self, time: Duration) {
-        self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(LATENCY_MAX_MICROS));
+        self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// The times that half of all, and 99 of a hundred, did not exceed; dashes when there is none yet.

@@ -8,6 +8,7 @@ use redis::aio::ConnectionManager;
 use redis::streams::{StreamId, StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, Cmd, Connection, ErrorKind, ParsingError, RedisError, RedisResult, Value, cmd, pipe};
 
+use super::ledger::Counts;
 use super::shop::{COLLECTS, Shop};
 use crate::store::{self, Fields};
 
@@ -48,28 +49,17 @@ impl Work {
     }
 }
 
-/// Why an order is no longer this worker's to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
-    Cancelled,
-    /// A worker and the counter had it at once, and the other one was first.
-    InTwoHands,
-    /// The lease expired: another worker has the order, or it waits for one.
-    TooLate,
-}
-
-impl Lost {
-    /// What a refusal of ORDER.COMPLETE, ORDER.FAIL or ORDER.RENEW says; nothing if it is another error.
-    pub fn of(error: &RedisError) -> Option<Lost> {
-        let text = error.to_string();
-        match store::code(error) {
-            "FENCED" | "BADSTATE" if text.ends_with("is cancelled") => Some(Lost::Cancelled),
-            "FENCED" if text.ends_with("is completed") => Some(Lost::InTwoHands),
-            // Completed with another RESULT than ours: by a worker, while it was on the counter.
-            "MISMATCH" => Some(Lost::InTwoHands),
-            "FENCED" | "BADSTATE" => Some(Lost::TooLate),
-            _ => None,
-        }
+/// The count of orders lost as a refusal of ORDER.COMPLETE, ORDER.FAIL or ORDER.RENEW says; none if it is another error.
+pub fn lost<'a>(error: &RedisError, counts: &'a mut Counts) -> Option<&'a mut u64> {
+    let text = error.to_string();
+    match store::code(error) {
+        "FENCED" | "BADSTATE" if text.ends_with("is cancelled") => Some(&mut counts.cancelled_under_way),
+        "FENCED" if text.ends_with("is completed") => Some(&mut counts.in_two_hands),
+        // Completed with another RESULT than ours: by a worker, while it was on the counter.
+        "MISMATCH" => Some(&mut counts.in_two_hands),
+        // The lease expired: another worker has the order, or it waits for one.
+        "FENCED" | "BADSTATE" => Some(&mut counts.too_late),
+        _ => None,
     }
 }
 
@@ -243,17 +233,19 @@ mod tests {
 
     #[test]
     fn a_refusal_says_why_the_order_is_lost() {
-        for (text, lost) in [
-            ("FENCED current token 77", Some(Lost::TooLate)),
-            ("FENCED current token 0, nobody has the order: it is queued", Some(Lost::TooLate)),
-            ("FENCED current token 0, nobody has the order: it is cancelled", Some(Lost::Cancelled)),
-            ("FENCED current token 0, nobody has the order: it is completed", Some(Lost::InTwoHands)),
-            ("BADSTATE order is cancelled", Some(Lost::Cancelled)),
-            ("MISMATCH order o-1 was completed with another RESULT", Some(Lost::InTwoHands)),
-            ("LOADING Redis is loading", None),
+        for (text, count) in [
+            ("FENCED current token 77", [0, 0, 1]),
+            ("FENCED current token 0, nobody has the order: it is queued", [0, 0, 1]),
+            ("FENCED current token 0, nobody has the order: it is cancelled", [1, 0, 0]),
+            ("FENCED current token 0, nobody has the order: it is completed", [0, 1, 0]),
+            ("BADSTATE order is cancelled", [1, 0, 0]),
+            ("MISMATCH order o-1 was completed with another RESULT", [0, 1, 0]),
+            ("LOADING Redis is loading", [0; 3]),
         ] {
             let reply = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).expect("a reply");
-            assert_eq!(Lost::of(&reply.extract_error().expect_err("an error")), lost, "{text}");
+            let (error, mut counts) = (reply.extract_error().expect_err("an error"), Counts::default());
+            lost(&error, &mut counts).into_iter().for_each(|count| *count += 1);
+            assert_eq!([counts.cancelled_under_way, counts.in_two_hands, counts.too_late], count, "{text}");
         }
     }
 }

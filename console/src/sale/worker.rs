@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::plan::STOLEN;
 use super::shop::{self, Shop};
-use super::source::{Lost, Source, Work};
+use super::source::{self, Source, Work};
 
 /// After a failed call (a failover) a worker tries again so much later.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -256,13 +256,8 @@ impl Worker {
                 self.hand.iter_mut().filter(|held| held.token == work.token).for_each(|held| held.leased = asked);
                 self.shop.ledger().counts.renewed += 1;
             }
-            Err(error) => match Lost::of(&error) {
-                Some(lost) => {
-                    self.hand.retain(|held| held.token != work.token);
-                    note_lost(&self.shop, lost);
-                }
-                None => note_failure(&self.shop, &format!("ORDER.RENEW {}", work.order), &error),
-            },
+            Err(error) if is_lost(&self.shop, &error) => self.hand.retain(|held| held.token != work.token),
+            Err(error) => note_failure(&self.shop, &format!("ORDER.RENEW {}", work.order), &error),
         }
     }
 
@@ -302,9 +297,8 @@ impl Worker {
     }
 
     async fn after_refusal(&mut self, command: &str, work: &Work, error: &RedisError) {
-        if let Some(lost) = Lost::of(error) {
-            self.hand.pop_front();
-            return note_lost(&self.shop, lost);
+        if is_lost(&self.shop, error) {
+            return drop(self.hand.pop_front());
         }
         if !shop::may_pass(error) {
             self.hand.pop_front();
@@ -318,13 +312,9 @@ impl Worker {
     }
 }
 
-fn note_lost(shop: &Shop, lost: Lost) {
-    let counts = &mut shop.ledger().counts;
-    match lost {
-        Lost::Cancelled => counts.cancelled_under_way += 1,
-        Lost::InTwoHands => counts.in_two_hands += 1,
-        Lost::TooLate => counts.too_late += 1,
-    }
+/// Whether the order is no longer this worker's to end; if so, it is counted why.
+fn is_lost(shop: &Shop, error: &RedisError) -> bool {
+    source::lost(error, &mut shop.ledger().counts).map(|count| *count += 1).is_some()
 }
 
 fn note_failure(shop: &Shop, doing: &str, error: &RedisError) {

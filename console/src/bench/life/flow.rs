@@ -27,38 +27,33 @@ const CLAIM_SCRIPT: &str = include_str!("claim.lua");
 const COMPLETE_SCRIPT: &str = include_str!("complete.lua");
 
 /// A way from placed to completed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, strum::Display)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flow {
     /// As many PINGs: what the way to the server and back costs alone
+    #[strum(to_string = "as many PINGs")]
     Ping,
     /// ORDER.PLACE, ORDER.CLAIM, ORDER.COMPLETE
+    #[strum(to_string = "Holdfast")]
     Holdfast,
     /// ORDER.PLACE, ORDER.COMPLETE … CLAIM: the next order comes with the reply
+    #[strum(to_string = "Holdfast, COMPLETE … CLAIM")]
     HoldfastNext,
     /// Three scripts that do the same
+    #[strum(to_string = "Lua scripts")]
     Lua,
     /// XADD, XREADGROUP, XACK and XDEL: the queue alone, no stock, no limit, no lease
+    #[strum(to_string = "XADD, XREADGROUP, XACK, XDEL")]
     Streams,
     /// ORDER.PLACE, ORDER.CLAIM, ORDER.COMPLETE from Node with ioredis
+    #[strum(to_string = "Holdfast from Node")]
     HoldfastNode,
     /// BullMQ: Node with ioredis
+    #[strum(to_string = "BullMQ from Node")]
     Bullmq,
 }
 
 impl Flow {
-    pub fn label(self) -> &'static str {
-        match self {
-            Flow::Ping => "as many PINGs",
-            Flow::Holdfast => "Holdfast",
-            Flow::HoldfastNext => "Holdfast, COMPLETE … CLAIM",
-            Flow::Lua => "Lua scripts",
-            Flow::Streams => "XADD, XREADGROUP, XACK, XDEL",
-            Flow::HoldfastNode => "Holdfast from Node",
-            Flow::Bullmq => "BullMQ from Node",
-        }
-    }
-
     pub fn is_on_node(self) -> bool {
         matches!(self, Flow::HoldfastNode | Flow::Bullmq)
     }
@@ -85,11 +80,10 @@ impl Flow {
             Flow::Streams => count_stream(server),
             Flow::Bullmq => count_bullmq(server),
         };
-        let (completed, open) = counts.with_context(|| format!("counting what {} left", self.label()))?;
+        let (completed, open) = counts.with_context(|| format!("counting what {self} left"))?;
         ensure!(
             (completed, open) == (orders, 0),
-            "{}: of {orders} orders {completed} were completed and {open} are open",
-            self.label()
+            "{self}: of {orders} orders {completed} were completed and {open} are open"
         );
         Ok(())
     }

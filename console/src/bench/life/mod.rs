@@ -51,19 +51,19 @@ pub fn run(subject: &SubjectArgs, args: &LifeArgs, rounds: u32) -> Result<Part> 
     for batch in BATCHES {
         let measured = Rounds::measure(&args.flows, rounds, |flow| {
             let sample = bench.measure(flow, orders_a_round(flow, args.lives, batch), batch);
-            sample.with_context(|| format!("{}, batches of {batch}", flow.label()))
+            sample.with_context(|| format!("{flow}, batches of {batch}"))
         })?;
         let how = if batch == 1 { "one order at a time".into() } else { format!("batches of {batch}") };
         println!("\nplace → claim → complete, {how}: median of {rounds} rounds");
         let ratios = |flow| [to_holdfast(&measured, flow), to_bullmq(&measured, flow)];
-        let flows = measured.print("flow", Flow::label, ["÷ Holdfast's", "× BullMQ's"], ratios);
+        let flows = measured.print("flow", ["÷ Holdfast's", "× BullMQ's"], ratios);
         bars.extend(bars_of(&measured, &how));
         batches.push(json!({ "batch": batch, "flows": flows }));
     }
     if let Some(reason) = &skipped {
         println!("(not measured: BullMQ, and Holdfast from Node: {reason})");
     }
-    Part::new(json!({ "batches": batches, "skipped": skipped }), bars)
+    Ok((json!({ "batches": batches, "skipped": skipped }), bars))
 }
 
 /// The program on Node, where a flow needs it; where it cannot be had those flows are left out, and why.
