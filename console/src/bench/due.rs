@@ -14,7 +14,7 @@ use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
 use super::workload::{Case, STORE, order_id, reserve, sku_id};
 use crate::store::SkuCounts;
-use crate::text::{counted, grouped, ms};
+use crate::text::{counted, grouped};
 
 /// Nobody may wait longer for the server, in microseconds.
 const STALL_BAR_US: u64 = 10_000;
@@ -148,13 +148,9 @@ fn print(holds: u64, late_holds: usize, quiet: &Waits, back: &Back) {
 }
 
 fn bars(holds: &str, quiet: &Waits, back: &Back) -> [Bar; 2] {
+    let stall = format!("worst stall, {holds} holds due at once");
     [
-        Bar {
-            work: format!("worst stall, {holds} holds due at once"),
-            bar: format!("at most {}", ms(STALL_BAR_US)),
-            measured: format!("{} (nothing due: {})", ms(back.ping.max_us), ms(quiet.max_us)),
-            reached: back.ping.max_us <= STALL_BAR_US,
-        },
+        Bar::wait(stall, back.ping.max_us, STALL_BAR_US, ("nothing due", quiet.max_us)),
         Bar {
             work: format!("all units back, {holds} holds due at once"),
             bar: format!("within {} ms", grouped(BACK_BAR_MS)),

@@ -15,7 +15,7 @@ use super::workload::{Case, FILL_PIPELINE};
 use crate::text::{grouped, ms};
 
 /// No command may take longer, in microseconds.
-const SLOWEST_BAR_US: f64 = 5_000.0;
+const SLOWEST_BAR_US: u64 = 5_000;
 /// The growth is measured in this many steps, to see in which one something was slow.
 const STEPS: u64 = 10;
 /// The server keeps a histogram a command; its 100th percentile is the slowest one.
@@ -44,13 +44,9 @@ pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     let place = grow(args, Case::Place, orders)?;
     print(&place, &xadd, orders);
     let slowest = |steps: &[Step]| steps.iter().map(|step| step.slowest_us).fold(0.0, f64::max);
-    let (place_us, xadd_us) = (slowest(&place), slowest(&xadd));
-    let bar = Bar {
-        work: format!("slowest command, 0 to {} open orders", grouped(orders)),
-        bar: format!("at most {}", ms(SLOWEST_BAR_US as u64)),
-        measured: format!("{} (bare XADD: {})", ms(place_us as u64), ms(xadd_us as u64)),
-        reached: place_us <= SLOWEST_BAR_US,
-    };
+    let [place_us, xadd_us] = [&place, &xadd].map(|steps| slowest(steps).ceil() as u64);
+    let work = format!("slowest command, 0 to {} open orders", grouped(orders));
+    let bar = Bar::wait(work, place_us, SLOWEST_BAR_US, ("bare XADD", xadd_us));
     Ok((json!({ "place": place, "xadd": xadd }), vec![bar]))
 }
 

@@ -1,9 +1,7 @@
 //! How long callers wait: waits summed up, and a second client that sends PING every millisecond.
 
 use std::fmt::Display;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -62,36 +60,36 @@ pub fn histogram() -> Histogram<u64> {
 /// A worker that sends PING until it is stopped.
 #[derive(Debug)]
 pub struct PingProbe {
-    stop: Arc<AtomicBool>,
+    stop: Sender<()>,
     waits: Receiver<Result<Waits>>,
 }
 
 impl PingProbe {
     /// Starts to probe. Fails when the server is gone.
     pub fn start(subject: &Subject) -> Result<PingProbe> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&stop);
-        let waits = subject.start_worker(move |wire, waits| Ok(waits.send(probe(wire, &is_over))?))?;
+        let (stop, stopped) = channel();
+        let waits = subject.start_worker(move |wire, waits| Ok(waits.send(probe(wire, &stopped))?))?;
         Ok(PingProbe { stop, waits })
     }
 
     /// Stops and sums up; a PING under way is waited for. Fails when the server stopped answering.
     pub fn stop(self) -> Result<Waits> {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stop);
         self.waits.recv().context("the probing thread panicked")?
     }
 }
 
-fn probe(mut wire: Wire, stop: &AtomicBool) -> Result<Waits> {
+fn probe(mut wire: Wire, stopped: &Receiver<()>) -> Result<Waits> {
     let mut waits = histogram();
     let ping = Batch::from_iter([cmd("PING")]);
     let mut next = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         let sent = Instant::now();
         wire.exchange(&ping)?;
         waits.saturating_record(u64::try_from(sent.elapsed().as_micros())?);
         next = (next + INTERVAL).max(sent);
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        if stopped.recv_timeout(next.saturating_duration_since(Instant::now())) != Err(RecvTimeoutError::Timeout) {
+            return Ok(Waits::of(&waits));
+        }
     }
-    Ok(Waits::of(&waits))
 }

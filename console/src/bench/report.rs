@@ -4,6 +4,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::text::ms;
+
 /// What a measurement came to, and the bars it was held against.
 pub type Part = (Value, Vec<Bar>);
 
@@ -14,6 +16,14 @@ pub struct Bar {
     pub bar: String,
     pub measured: String,
     pub reached: bool,
+}
+
+impl Bar {
+    /// A wait of `us` microseconds that may be `most_us` at most, shown with what else took how many.
+    pub fn wait(work: impl Into<String>, us: u64, most_us: u64, (other, other_us): (&str, u64)) -> Bar {
+        let measured = format!("{} ({other}: {})", ms(us), ms(other_us));
+        Bar { work: work.into(), bar: format!("at most {}", ms(most_us)), measured, reached: us <= most_us }
+    }
 }
 
 /// A table with the first column to the left and all others, numbers, to the right.

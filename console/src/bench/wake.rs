@@ -18,7 +18,6 @@ use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
 use super::workload::{Case, GROUP, Held, ORDERS, STORE, WORKER, read_group};
-use crate::text::ms;
 
 /// One wake-up in a hundred may take longer than this, in microseconds.
 const WAKE_P99_BAR_US: u64 = 1_000;
@@ -92,12 +91,8 @@ pub fn run(args: &SubjectArgs, wakes: u64) -> Result<Part> {
     Waits::print("from … until it is in hand", waits.iter().map(|(way, waits)| (way.to_string(), waits)));
     println!("({stolen_ms} ms stolen)");
     let [(_, claim), (_, list), ..] = &waits;
-    let bar = Bar {
-        work: "wake-up of a waiting worker, p99".into(),
-        bar: format!("at most {}", ms(WAKE_P99_BAR_US)),
-        measured: format!("{} (BLPOP: {})", ms(claim.p99_us), ms(list.p99_us)),
-        reached: claim.p99_us <= WAKE_P99_BAR_US,
-    };
+    let work = "wake-up of a waiting worker, p99";
+    let bar = Bar::wait(work, claim.p99_us, WAKE_P99_BAR_US, ("BLPOP", list.p99_us));
     let ways = waits.each_ref().map(|(way, waits)| json!({ "way": way, "waits": waits }));
     Ok((json!({ "ways": ways, "stolen_ms": stolen_ms }), vec![bar]))
 }

@@ -19,6 +19,7 @@ const PIPELINE_LINES: usize = 4_000;
 /// What an order may have at most; a longer invoice becomes several orders.
 const ORDER_LINES_MAX: usize = 1_000;
 const SKUS_PER_ROUND_TRIP: usize = 500;
+
 /// What came of it so far. Units and lines are those of the file.
 #[derive(Debug, Default)]
 pub struct Counts {

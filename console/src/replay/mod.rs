@@ -178,22 +178,19 @@ fn print_summary(book: &Book, counts: &Counts, skus_right: usize, took: Duration
 
 /// What was not sold and not returned, and why.
 fn left_out(counts: &Counts) -> Vec<(&'static str, String)> {
-    let never_sold = counted!(
-        "{} units in {} return lines: not bought before ({} lines name nobody)",
-        counts.never_sold_units,
-        counts.never_sold_lines,
-        counts.nameless_return_lines
-    );
+    let &Counts { never_sold_units, never_sold_lines, nameless_return_lines: nameless, invoices_split, .. } = counts;
     let (lines, units) = (counts.adjustment_lines, counts.adjustment_units);
-    let adjustments = counted!("{} lines skipped: counts corrected, breakage ({} units)", lines, units);
-    let split = counted!("{} became several orders", counts.invoices_split);
-    let rows = [
-        (counts.never_sold_lines, "never sold", never_sold),
-        (counts.adjustment_lines, "adjustments", adjustments),
-        (counts.invoices_split, "long invoices", split),
-    ];
-    let mut rows: Vec<_> =
-        rows.into_iter().filter(|(count, ..)| *count > 0).map(|(_, what, text)| (what, text)).collect();
+    let mut rows = Vec::new();
+    if never_sold_lines > 0 {
+        let lines = counted!("{} return lines: not bought before ({} lines name nobody)", never_sold_lines, nameless);
+        rows.push(("never sold", format!("{} units in {lines}", grouped(never_sold_units))));
+    }
+    if lines > 0 {
+        rows.push(("adjustments", counted!("{} lines skipped: counts corrected, breakage ({} units)", lines, units)));
+    }
+    if invoices_split > 0 {
+        rows.push(("long invoices", counted!("{} became several orders", invoices_split)));
+    }
     rows.extend(counts.refused.iter().map(|(code, count)| ("refused", format!("{} orders, {code}", grouped(*count)))));
     rows
 }

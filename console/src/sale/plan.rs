@@ -260,14 +260,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_short_in_a_long_sale_and_long_enough_in_a_short_one() {
-        let lease = |seconds| Schedule::of(Duration::from_secs(seconds)).lease();
-        assert_eq!(lease(5), LEASE_MIN);
-        assert!((LEASE_MIN..=LEASE_MAX).contains(&lease(40)));
-        assert_eq!(lease(600), LEASE_MAX);
-    }
-
-    #[test]
     fn the_given_part_fails_and_each_attempt_by_itself() {
         let payments = Payments::new(7, 10, &[]);
         let failed = |attempt| {

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use holdfast_lab::{Server, cleanup};
 use textwrap::WordSplitter;
 
-use super::ledger::{Latency, Ledger};
+use super::ledger::{Counts, Latency, Ledger};
 use super::shop::Shop;
 use super::verify::Verdict;
 use super::view::refusals;
@@ -55,8 +55,8 @@ type Row = (&'static str, String);
 
 fn customer_rows(ledger: &Ledger) -> Vec<Row> {
     let counts = &ledger.counts;
-    let (placed, completed, cancelled, dead) = (counts.placed, counts.completed, counts.cancelled, counts.dead);
-    let (under_way, too_late) = (counts.cancelled_under_way, counts.too_late_to_cancel);
+    let &Counts { placed, completed, cancelled, dead, cancelled_under_way: taken, too_late_to_cancel: late, .. } =
+        counts;
     let mut rows = vec![("customers", counted!("{} came", counts.arrived))];
     if counts.came_for_returned_units > 0 {
         let late = counted!("{} sent for, as units were still to be had", counts.came_for_returned_units);
@@ -64,7 +64,7 @@ fn customer_rows(ledger: &Ledger) -> Vec<Row> {
     }
     rows.extend([
         ("orders", counted!("{} placed: {} completed, {} cancelled, {} dead", placed, completed, cancelled, dead)),
-        ("cancelled", counted!("{} of them in a worker's hands; {} more came too late", under_way, too_late)),
+        ("cancelled", counted!("{} of them in a worker's hands; {} more came too late", taken, late)),
         ("carts", counted!("{} filled, {} left to expire", counts.carts, counts.carts_left)),
         ("sent twice", counted!("{} orders, each got the first reply", counts.same_reply)),
         ("reply lost", counted!("{} connections dropped, the order sent again", counts.replies_dropped)),
@@ -77,9 +77,7 @@ fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
     let counts = &ledger.counts;
     let [retried, failed, expired, redriven] =
         ["retried", "failed", "lapsed", "redriven"].map(|name| verdict.info.count(name));
-    let (died, died_with) = (counts.died, counts.died_with);
-    let (went_home, given_back) = (counts.went_home, counts.given_back);
-    let (handed_over, in_two_hands) = (counts.handed_over, counts.in_two_hands);
+    let &Counts { died, died_with, went_home, given_back, handed_over, in_two_hands, .. } = counts;
     vec![
         ("retries", counted!("{}, after {} payments that failed", retried, failed)),
         ("workers", counted!("{} died with {} orders in hand, and were replaced", died, died_with)),
