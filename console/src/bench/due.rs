@@ -7,7 +7,7 @@ use redis::{Value, cmd};
 use serde::Serialize;
 use serde_json::json;
 
-use super::clock::{CpuTime, early_in_a_millisecond, now, sleep_until, stolen_ms};
+use super::clock::{CpuTime, early_in_a_millisecond, now_ms, sleep_until, stolen_ms};
 use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
@@ -49,9 +49,9 @@ pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
     let mut subject = Subject::start(subject, &[Case::Reserve], &[])?;
     Case::Reserve.prepare(&mut subject.control)?;
     let on_hand = available(&mut subject)?;
-    let deadline_ms = now().0 + LEAD_MS + holds * LEAD_US_A_HOLD / 1000;
+    let deadline_ms = now_ms() + LEAD_MS + holds * LEAD_US_A_HOLD / 1000;
     let late_holds = reserve_all(&subject, holds, deadline_ms)?;
-    let left_ms = deadline_ms as i64 - now().0 as i64;
+    let left_ms = deadline_ms as i64 - now_ms() as i64;
     ensure!(left_ms > QUIET_MS as i64, "reserving {holds} holds took too long: they are due in {left_ms} ms already");
     let held = on_hand - available(&mut subject)?;
     ensure!(held == holds as i64, "{held} units are held, {holds} were reserved");
@@ -79,7 +79,7 @@ fn watch(subject: &mut Subject, holds: u64, deadline_ms: u64, on_hand: i64) -> R
     let mut first_back_ms = None;
     loop {
         let units = available(subject)?;
-        let past_ms = now().0.saturating_sub(deadline_ms);
+        let past_ms = now_ms().saturating_sub(deadline_ms);
         if units > least {
             first_back_ms.get_or_insert(past_ms);
         }
@@ -110,7 +110,7 @@ fn reserve_all(subject: &Subject, holds: u64, deadline_ms: u64) -> Result<usize>
     while wanted > 0 {
         let late = reserve_batches(&mut wire, numbers.by_ref().take(wanted).collect(), deadline_ms)?;
         wanted = late.len();
-        if now().0 + 2 * QUIET_MS > deadline_ms {
+        if now_ms() + 2 * QUIET_MS > deadline_ms {
             break;
         }
         release(&mut wire, &late)?;

@@ -12,11 +12,11 @@ use redis::{Cmd, FromRedisValue, Value, cmd};
 use serde::Serialize;
 use serde_json::json;
 
-use super::clock::{early_in_a_millisecond, now, now_us, sleep_until, stolen_ms};
+use super::clock::{early_in_a_millisecond, now_ms, now_us, sleep_until, stolen_ms};
 use super::probe::{PingProbe, Waits, histogram};
 use super::report::{Bar, Part};
 use super::subject::{Subject, SubjectArgs};
-use super::wire::{Batch, Wire};
+use super::wire::Wire;
 use super::workload::{Case, Held, STORE, claim};
 use crate::store::Fields;
 use crate::text::{grouped, ms};
@@ -104,19 +104,19 @@ type Arrival = (String, u64);
 /// Waits for retries and completes them, until it had `orders` of them, `count` at a time.
 fn work(mut wire: Wire, orders: usize, count: u64, arrivals: &Sender<Result<Arrival>>) -> Result<()> {
     let claim = claim(count).arg("BLOCK").arg(0).take();
-    let (mut had, mut batch) = (0, Batch::default());
+    let (mut had, mut completions) = (0, Vec::new());
     while had < orders {
         // The completions and the next claim go out together, so that the worker hardly ever does not wait.
-        batch.add(&claim);
+        let batch = completions.into_iter().chain([claim.clone()]).collect();
         let claimed = wire.exchange(&batch)?.pop().context("no reply to ORDER.CLAIM")?;
         let at_us = now_us();
         let held = Held::all(claimed)?;
-        batch = held.iter().map(Held::complete).collect();
+        completions = held.iter().map(Held::complete).collect();
         had += held.len();
         let arrived = |held: Held| arrivals.send(Ok((held.id, at_us)));
         held.into_iter().try_for_each(arrived).context("nobody counts the retries")?;
     }
-    wire.exchange(&batch).map(drop)
+    wire.exchange(&completions.into_iter().collect()).map(drop)
 }
 
 /// Fails orders one by one; how late they came back, and how many came too early.
@@ -178,7 +178,7 @@ fn measure_burst(subject: &mut Subject, orders: u64) -> Result<BurstResult> {
 
 /// Fails all orders so that they are due in the same millisecond; which, and how many missed it.
 fn fail_at_once(wire: &mut Wire, held: &[Held]) -> Result<(u64, usize)> {
-    let due_ms = now().0 + LEAD_MS + held.len() as u64 * LEAD_US_AN_ORDER / 1000;
+    let due_ms = now_ms() + LEAD_MS + held.len() as u64 * LEAD_US_AN_ORDER / 1000;
     let mut missed = 0;
     for part in held.chunks(FAILS_A_MILLISECOND) {
         let after_ms = due_ms.saturating_sub(early_in_a_millisecond());

@@ -16,17 +16,13 @@ pub struct Batch {
     commands: usize,
 }
 
-impl Batch {
-    pub fn add(&mut self, command: &Cmd) {
-        command.write_packed_command(&mut self.bytes);
-        self.commands += 1;
-    }
-}
-
 impl FromIterator<Cmd> for Batch {
     fn from_iter<I: IntoIterator<Item = Cmd>>(commands: I) -> Batch {
         let mut batch = Batch::default();
-        commands.into_iter().for_each(|command| batch.add(&command));
+        for command in commands {
+            command.write_packed_command(&mut batch.bytes);
+            batch.commands += 1;
+        }
         batch
     }
 }

@@ -82,15 +82,10 @@ impl View {
     pub fn line(&self, at: Duration, now: &Fields, ledger: &Ledger) -> String {
         let counts = &ledger.counts;
         let [placed_rate, completed_rate] = self.rates();
-        let store = counted!(
-            "left {}  waiting {}  in work {}  retrying {}  dead {}  reclaimed {}",
-            now.count("available"),
-            waiting(now),
-            now.count("in-work"),
-            now.count("retrying"),
-            now.count("dead-letters"),
-            now.count("lapsed")
-        );
+        let [left, in_work, retrying, dead, reclaimed] =
+            ["available", "in-work", "retrying", "dead-letters", "lapsed"].map(|name| now.count(name));
+        let store = counted!("left {}  waiting {}  in work {}", left, waiting(now), in_work);
+        let troubled = counted!("retrying {}  dead {}  reclaimed {}", retrying, dead, reclaimed);
         let ended = counted!("completed {}  cancelled {}", counts.completed, counts.cancelled);
         let rates = counted!("orders/s {} placed, {} completed", placed_rate, completed_rate);
         let [placing, fulfilling] = [&ledger.placing, &ledger.fulfilling].map(|latency| {
@@ -99,7 +94,7 @@ impl View {
         });
         let (time, window, refused) = (clock(at), self.window(at), refusals(counts, " "));
         format!(
-            "{time}  {window}  {store}  {ended}  refused {refused}  {rates}  placing {placing}  \
+            "{time}  {window}  {store}  {troubled}  {ended}  refused {refused}  {rates}  placing {placing}  \
              placed→completed {fulfilling}"
         )
     }
@@ -111,10 +106,9 @@ impl View {
         let [bar, legend] = self.units(paint, now, counts);
         let time = format!("{} of {}", clock(at), clock(self.schedule.ends));
         let row = |label: &str, text: String| format!("  {}{text}", paint.quiet(format!("{label:<11}")));
-        let (placed, cancelled, again) = (counts.placed, counts.cancelled, counts.same_reply);
+        let &Counts { placed, cancelled, same_reply, died, went_home, too_late, .. } = counts;
         let [in_work, retrying, dead, reclaimed] =
             ["in-work", "retrying", "dead-letters", "lapsed"].map(|name| now.count(name));
-        let (died, went_home, too_late) = (counts.died, counts.went_home, counts.too_late);
         let work =
             counted!("{} in hand   {} retrying   {} dead letters   {} reclaimed", in_work, retrying, dead, reclaimed);
         vec![
@@ -129,7 +123,10 @@ impl View {
             row("orders/s", counted!("{} placed   {} completed", rates[0], rates[1])),
             String::new(),
             row("customers", counted!("{} came", counts.arrived)),
-            row("orders", counted!("{} placed   {} cancelled   {} sent again, same reply", placed, cancelled, again)),
+            row(
+                "orders",
+                counted!("{} placed   {} cancelled   {} sent again, same reply", placed, cancelled, same_reply),
+            ),
             row("work", work),
             row("workers", counted!("{} died   {} went home   {} orders too late", died, went_home, too_late)),
             row("carts", counted!("{} filled   {} left to expire", counts.carts, counts.carts_left)),

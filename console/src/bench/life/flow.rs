@@ -200,8 +200,7 @@ impl WireLives<'_> {
     }
 
     fn complete(&mut self, held: &[Held]) -> Result<()> {
-        let mut batch = Batch::default();
-        held.iter().for_each(|held| self.add_complete(held, &mut batch));
+        let batch = held.iter().flat_map(|held| self.complete_commands(held)).collect();
         self.wire.exchange(&batch).map(drop)
     }
 
@@ -226,19 +225,19 @@ impl WireLives<'_> {
         }
     }
 
-    fn add_complete(&self, held: &Held, batch: &mut Batch) {
+    fn complete_commands(&self, held: &Held) -> Vec<Cmd> {
         match self.flow {
-            Flow::Ping => batch.add(&cmd("PING")),
-            Flow::Streams => {
-                batch.add(cmd("XACK").arg(ORDERS).arg(GROUP).arg(&held.id));
-                batch.add(cmd("XDEL").arg(ORDERS).arg(&held.id));
-            }
+            Flow::Ping => vec![cmd("PING")],
+            Flow::Streams => vec![
+                cmd("XACK").arg(ORDERS).arg(GROUP).arg(&held.id).take(),
+                cmd("XDEL").arg(ORDERS).arg(&held.id).take(),
+            ],
             Flow::Lua => {
                 let keys = [&order_hash(&held.id)[..], LEASES_ZSET, ORDERS, COMPLETE_STREAM, SOLD_HASH];
                 let mut complete = eval(&self.scripts.complete, &keys);
-                batch.add(complete.arg(&held.id).arg(held.token).arg("").arg(HISTORY).arg(KEEP_MS));
+                vec![complete.arg(&held.id).arg(held.token).arg("").arg(HISTORY).arg(KEEP_MS).take()]
             }
-            _ => batch.add(&held.complete()),
+            _ => vec![held.complete()],
         }
     }
 }
