@@ -181,15 +181,11 @@ impl Ledger {
         }
     }
 
-    /// Enters a refusal. An order that was acknowledged before cannot be refused afterwards.
+    /// Enters a refusal of an order or a hold. An order that was acknowledged before cannot be refused afterwards.
     pub fn refused(&mut self, id: &str, code: &str, message: &str) {
         if self.orders.get(id).is_some_and(|order| order.entry.is_some()) {
             return self.complaints.add(format!("order {id} was acknowledged, and then refused: {message}"));
         }
-        self.count_refusal(code);
-    }
-
-    pub fn count_refusal(&mut self, code: &str) {
         *self.counts.refused.entry(code.to_string()).or_default() += 1;
     }
 

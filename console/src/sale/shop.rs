@@ -115,11 +115,7 @@ impl Shop {
         let reply: RedisResult<String> = self.send(&mut self.connection_of(customer.number), &command).await;
         let mut ledger = self.ledger();
         ledger.placing.record(sent.elapsed());
-        let entry = reply.map_err(|error| {
-            let refusal = refusal(&mut ledger, &error, "ORDER.PLACE");
-            ledger.refused(order, &refusal, &error.to_string());
-            refusal
-        })?;
+        let entry = reply.map_err(|error| refusal(&mut ledger, &error, "ORDER.PLACE", order))?;
         ledger.placed(order, &entry);
         Ok(())
     }
@@ -150,11 +146,7 @@ impl Shop {
         command.arg("ITEMS").arg(SKU).arg(1);
         let reply: RedisResult<i64> = self.send(&mut self.connection_of(customer), &command).await;
         let mut ledger = self.ledger();
-        reply.map_err(|error| {
-            let refusal = refusal(&mut ledger, &error, "INV.RESERVE");
-            ledger.count_refusal(&refusal);
-            refusal
-        })?;
+        reply.map_err(|error| refusal(&mut ledger, &error, "INV.RESERVE", hold))?;
         ledger.counts.carts += 1;
         Ok(())
     }
@@ -196,10 +188,12 @@ pub fn may_pass(error: &RedisError) -> bool {
     store::reply_was_lost(error) || PASSING_CODES.contains(&store::code(error))
 }
 
-fn refusal(ledger: &mut Ledger, error: &RedisError, command: &str) -> Refusal {
+/// Enters the refusal of an order or a hold.
+fn refusal(ledger: &mut Ledger, error: &RedisError, command: &str, id: &str) -> Refusal {
     let code = if store::reply_was_lost(error) { "LOST" } else { store::code(error) };
     if !REFUSALS.contains(&code) {
         ledger.complaints.add(format!("{command}: {error}"));
     }
+    ledger.refused(id, code, &error.to_string());
     code.to_string()
 }
