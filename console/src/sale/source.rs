@@ -49,7 +49,7 @@ impl Work {
     }
 }
 
-/// The count of orders lost as a refusal of ORDER.COMPLETE, ORDER.FAIL or ORDER.RENEW says; none if it is another error.
+/// The count of orders lost as a refusal of ORDER.COMPLETE, ORDER.FAIL or ORDER.RENEW says; none for another error.
 pub fn lost<'a>(error: &RedisError, counts: &'a mut Counts) -> Option<&'a mut u64> {
     let text = error.to_string();
     match store::code(error) {

@@ -1,7 +1,6 @@
 //! Workers: they take the payment, pack the order and complete it; some are slow, doze off, die or go home early.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -80,7 +79,6 @@ impl Behaviour {
 }
 
 pub struct Worker {
-    shop: Arc<Shop>,
     source: Source,
     behaviour: Behaviour,
     /// How long an order takes, more or less.
@@ -103,7 +101,6 @@ impl Worker {
     ) -> Worker {
         let random = StdRng::seed_from_u64(source.shop.seed ^ random_stream.rotate_left(48));
         Worker {
-            shop: Arc::clone(&source.shop),
             source,
             behaviour,
             mean: mean.mul_f64(behaviour.pace),
@@ -143,7 +140,7 @@ impl Worker {
     }
 
     fn receive(&mut self, work: Work) {
-        self.shop.ledger().taken(&work.order, work.waited);
+        self.source.shop.ledger().taken(&work.order, work.waited);
         self.taken += 1;
         self.hand.push_back(work);
     }
@@ -154,12 +151,12 @@ impl Worker {
             // In the middle of an order. The connection drops with the worker; nobody says a word.
             let packs = self.packing_time().mul_f64(0.5);
             tokio::time::sleep(packs).await;
-            let mut ledger = self.shop.ledger();
+            let mut ledger = self.source.shop.ledger();
             ledger.counts.died += 1;
             ledger.counts.died_with += in_hand;
         } else {
             let given_back = self.give_back().await;
-            let mut ledger = self.shop.ledger();
+            let mut ledger = self.source.shop.ledger();
             ledger.counts.went_home += 1;
             ledger.counts.given_back += given_back;
         }
@@ -169,7 +166,7 @@ impl Worker {
     /// Gives back what is in hand, uncounted as attempts. Where that fails, the leases end in a moment.
     async fn give_back(&mut self) -> u64 {
         let given_back = self.source.leave().await;
-        given_back.inspect_err(|error| note_failure(&self.shop, "leaving", error)).unwrap_or(0)
+        given_back.inspect_err(|error| note_failure(&self.source.shop, "leaving", error)).unwrap_or(0)
     }
 
     /// Takes the payment of the first order in hand, packs it and completes it.
@@ -204,10 +201,10 @@ impl Worker {
 
     /// Why the payment fails, if it does.
     fn payment(&self, work: &Work) -> Option<&'static str> {
-        let ledger = self.shop.ledger();
+        let ledger = self.source.shop.ledger();
         // Not cash, at the counter; and a customer whom the shopkeeper has called pays in another way.
         let order = ledger.order(&work.order).filter(|order| work.token.is_some() && !order.died)?;
-        self.shop.payments.attempt(order.customer, &work.order, work.attempt)
+        self.source.shop.payments.attempt(order.customer, &work.order, work.attempt)
     }
 
     /// How long the worker dozes, if it is time for that: not a word to the server meanwhile.
@@ -218,13 +215,13 @@ impl Worker {
         let is_first = self.dozes_next == self.behaviour.dozes_every;
         self.dozes_next = self.taken + self.behaviour.dozes_every;
         let part = if is_first { FIRST_DOZE } else { self.random.random_range(DOZE) };
-        Some(self.shop.schedule.lease().mul_f64(part))
+        Some(self.source.shop.schedule.lease().mul_f64(part))
     }
 
     /// Works for so long, and keeps the leases alive meanwhile.
     async fn spend(&mut self, time: Duration) {
         let ends = Instant::now() + time;
-        let at_most = self.shop.schedule.lease() / RENEW_AFTER;
+        let at_most = self.source.shop.schedule.lease() / RENEW_AFTER;
         loop {
             let left = ends.saturating_duration_since(Instant::now());
             tokio::time::sleep(left.min(at_most)).await;
@@ -237,7 +234,7 @@ impl Worker {
 
     /// Asks for more time for orders that were leased a while ago. Those that are lost are out of hand.
     async fn keep_leases(&mut self) {
-        let age = self.shop.schedule.lease() / RENEW_AFTER;
+        let age = self.source.shop.schedule.lease() / RENEW_AFTER;
         let is_old = |work: &&Work| work.token.is_some() && work.leased.elapsed() >= age;
         let old: Vec<Work> = self.hand.iter().filter(is_old).cloned().collect();
         if old.is_empty() {
@@ -246,7 +243,7 @@ impl Worker {
         let asked = Instant::now();
         match self.source.renew(&old).await {
             Ok(answers) => old.iter().zip(answers).for_each(|(work, answer)| self.renewed(work, asked, answer)),
-            Err(error) => note_failure(&self.shop, "making leases longer", &error),
+            Err(error) => note_failure(&self.source.shop, "making leases longer", &error),
         }
     }
 
@@ -254,10 +251,10 @@ impl Worker {
         match answer {
             Ok(()) => {
                 self.hand.iter_mut().filter(|held| held.token == work.token).for_each(|held| held.leased = asked);
-                self.shop.ledger().counts.renewed += 1;
+                self.source.shop.ledger().counts.renewed += 1;
             }
-            Err(error) if is_lost(&self.shop, &error) => self.hand.retain(|held| held.token != work.token),
-            Err(error) => note_failure(&self.shop, &format!("ORDER.RENEW {}", work.order), &error),
+            Err(error) if is_lost(&self.source.shop, &error) => self.hand.retain(|held| held.token != work.token),
+            Err(error) => note_failure(&self.source.shop, &format!("ORDER.RENEW {}", work.order), &error),
         }
     }
 
@@ -271,7 +268,7 @@ impl Worker {
             match self.source.complete(work).await {
                 Ok((entry, next)) => {
                     self.hand.pop_front();
-                    let mut ledger = self.shop.ledger();
+                    let mut ledger = self.source.shop.ledger();
                     ledger.completed(&work.order, &entry);
                     ledger.counts.handed_over += u64::from(work.token.is_none());
                     drop(ledger);
@@ -288,7 +285,7 @@ impl Worker {
                 Ok(is_dead) => {
                     self.hand.pop_front();
                     if is_dead {
-                        self.shop.ledger().died(&work.order);
+                        self.source.shop.ledger().died(&work.order);
                     }
                 }
                 Err(error) => self.after_refusal(&format!("ORDER.FAIL {reason}"), work, &error).await,
@@ -297,7 +294,7 @@ impl Worker {
     }
 
     async fn after_refusal(&mut self, command: &str, work: &Work, error: &RedisError) {
-        if is_lost(&self.shop, error) {
+        if is_lost(&self.source.shop, error) {
             return drop(self.hand.pop_front());
         }
         if !shop::may_pass(error) {
@@ -307,7 +304,7 @@ impl Worker {
     }
 
     async fn wait_after(&self, doing: &str, error: &RedisError) {
-        note_failure(&self.shop, doing, error);
+        note_failure(&self.source.shop, doing, error);
         tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
