@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::link::{ask_all, outcome};
+use super::link::ask_all;
 use super::model::{Key, Model, ServerState, StoreState, Window};
 use super::sample::Sample;
 use crate::store::{self, stream_of};
@@ -72,22 +72,21 @@ impl<'a> Discovery<'a> {
 
     async fn round(&mut self) -> Result<(), RedisError> {
         let about = self.ask_server().await?;
-        if about.has_module {
-            self.sweep().await?;
-        } else {
-            self.knows_all = true;
+        match about.error {
+            None => self.sweep().await?,
+            Some(_) => self.knows_all = true,
         }
         let known = self.model.keys();
         for keys in known.chunks(STORES_PER_PIPELINE) {
             self.refresh(keys).await?;
         }
         // At the end: whoever learns that the server is there finds its stores too.
-        self.model.set_server(|state| about.write_to(state));
+        self.model.set_server(|state| *state = about);
         Ok(())
     }
 
-    /// The server's clock, version and role, and whether it knows the module's commands.
-    async fn ask_server(&mut self) -> Result<About, RedisError> {
+    /// The server's clock, version and role; an error if it does not know the module's commands.
+    async fn ask_server(&mut self) -> Result<ServerState, RedisError> {
         let mut questions = pipe();
         questions.cmd("TIME").cmd("INFO").arg("server").cmd("INFO").arg("replication");
         questions.cmd("COMMAND").arg("INFO").arg("STORE.GET");
@@ -96,11 +95,18 @@ impl<'a> Discovery<'a> {
         if let Ok((seconds, micros)) = <(u64, u64)>::from_redis_value(next()) {
             self.model.set_clock(seconds * 1_000 + micros / 1_000);
         }
-        let (server, replication) = (info_lines(next()), info_lines(next()));
+        let (mut server, mut replication) = (info_lines(next()), info_lines(next()));
         // If the server does not say, the stores are looked for: they are found, or not.
         let has_module = !matches!(next(), Value::Array(commands) if matches!(commands.first(), Some(Value::Nil)));
         self.is_cluster = server.get("redis_mode").is_some_and(|mode| mode == "cluster");
-        Ok(About { has_module, server, replication })
+        Ok(ServerState {
+            connected: true,
+            error: (!has_module).then(|| "this server has not loaded Holdfast".to_string()),
+            product: Some(server.remove("server_name").unwrap_or_else(|| "redis".to_string())),
+            version: server.remove("valkey_version").or_else(|| server.remove("redis_version")),
+            role: replication.remove("role"),
+            ..self.model.server()
+        })
     }
 
     /// Some steps through the keyspace; the next round goes on where this one ended.
@@ -137,7 +143,7 @@ impl<'a> Discovery<'a> {
                     self.model.remove(key);
                     continue;
                 };
-                let sample = last.and_then(Result::ok).and_then(last_sample).map(Into::into);
+                let sample = last.and_then(Result::ok).and_then(|last| Sample::all_of(&last).pop()).map(Into::into);
                 self.model.set_store(key, StoreState { window: window.unwrap_or_default(), sample });
             }
         }
@@ -162,24 +168,6 @@ impl<'a> Discovery<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// What a server says of itself.
-struct About {
-    has_module: bool,
-    server: HashMap<String, String>,
-    replication: HashMap<String, String>,
-}
-
-impl About {
-    fn write_to(self, state: &mut ServerState) {
-        let About { has_module, mut server, mut replication } = self;
-        state.connected = true;
-        state.error = (!has_module).then(|| "this server has not loaded Holdfast".to_string());
-        state.product = Some(server.remove("server_name").unwrap_or_else(|| "redis".to_string()));
-        state.version = server.remove("valkey_version").or_else(|| server.remove("redis_version"));
-        state.role = replication.remove("role");
     }
 }
 
@@ -215,13 +203,6 @@ impl Seen {
     }
 }
 
-fn last_sample(reply: Value) -> Option<Sample> {
-    match outcome(reply) {
-        Ok(Value::Array(entries)) => Sample::of_entry(entries.first()?),
-        _ => None,
-    }
-}
-
 /// The lines of INFO, by their names.
 fn info_lines(reply: Value) -> HashMap<String, String> {
     let text = store::plain(&reply);
@@ -231,6 +212,7 @@ fn info_lines(reply: Value) -> HashMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::link::outcome;
     use super::*;
 
     #[test]

@@ -61,7 +61,7 @@ async fn catch_up(
     if kind != "holdstore" {
         return Err(AskError::Missing(format!("no store {}", name_of(key))));
     }
-    let (Some(first), Some(last)) = (entries(&first).pop(), entries(&last).pop()) else {
+    let (Some(first), Some(last)) = (Sample::all_of(&first).pop(), Sample::all_of(&last).pop()) else {
         samples.clear();
         return Ok(());
     };
@@ -72,68 +72,33 @@ async fn catch_up(
     while samples.front().is_some_and(|oldest| oldest.id < first.id) {
         samples.pop_front();
     }
-    match samples.back().map(|newest| newest.id) {
-        Some(newest) => read_new(connection, &stream, newest, samples).await,
-        None => {
-            // All of it or nothing: whoever asked may go away meanwhile.
-            *samples = read_back(connection, &stream, last).await?;
-            Ok(())
-        }
-    }
+    // All of it or nothing: whoever asked may leave meanwhile.
+    let new = read_back(connection, &stream, samples.back().map(|newest| newest.id)).await?;
+    samples.extend(new.into_iter().rev().map(Arc::new));
+    samples.drain(..samples.len().saturating_sub(SAMPLES_MAX));
+    Ok(())
 }
 
-/// Appends what is newer than `newest`.
-async fn read_new(
-    connection: &mut MultiplexedConnection,
-    stream: &[u8],
-    mut newest: EntryId,
-    samples: &mut VecDeque<Arc<Sample>>,
-) -> Result<(), AskError> {
-    loop {
-        let mut range = cmd("XRANGE");
-        range.arg(stream).arg(format!("({newest}")).arg("+").arg("COUNT").arg(ENTRIES_PER_READ);
-        let page = entries(&range.query_async(connection).await?);
-        let is_last = page.len() < ENTRIES_PER_READ;
-        newest = page.last().map_or(newest, |last| last.id);
-        samples.extend(page.into_iter().map(Arc::new));
-        while samples.len() > SAMPLES_MAX {
-            samples.pop_front();
-        }
-        if is_last {
-            return Ok(());
-        }
-    }
-}
-
-/// All samples up to `last`.
+/// The samples after `known`, or all, newest first; not many more than [`SAMPLES_MAX`].
 async fn read_back(
     connection: &mut MultiplexedConnection,
     stream: &[u8],
-    last: Sample,
-) -> Result<VecDeque<Arc<Sample>>, AskError> {
-    let mut oldest = Arc::new(last);
-    let mut samples = VecDeque::from([oldest.clone()]);
-    while samples.len() < SAMPLES_MAX {
-        let wanted = ENTRIES_PER_READ.min(SAMPLES_MAX - samples.len());
+    known: Option<EntryId>,
+) -> Result<Vec<Sample>, AskError> {
+    let after = |id: EntryId| format!("({id}");
+    let start = known.map_or("-".into(), after);
+    let mut samples: Vec<Sample> = Vec::new();
+    loop {
+        let end = samples.last().map_or("+".into(), |oldest| after(oldest.id));
         let mut range = cmd("XREVRANGE");
-        range.arg(stream).arg(format!("({}", oldest.id)).arg("-").arg("COUNT").arg(wanted);
-        let page = entries(&range.query_async(connection).await?);
-        let is_last = page.len() < wanted;
-        for sample in page {
-            oldest = Arc::new(sample);
-            samples.push_front(oldest.clone());
-        }
-        if is_last {
-            break;
+        range.arg(stream).arg(end).arg(&start).arg("COUNT").arg(ENTRIES_PER_READ);
+        let page = Sample::all_of(&range.query_async(connection).await?);
+        let is_last = page.len() < ENTRIES_PER_READ;
+        samples.extend(page);
+        if is_last || samples.len() >= SAMPLES_MAX {
+            return Ok(samples);
         }
     }
-    Ok(samples)
-}
-
-/// The samples of a reply.
-fn entries(reply: &Value) -> Vec<Sample> {
-    let Value::Array(entries) = reply else { return Vec::new() };
-    entries.iter().filter_map(Sample::of_entry).collect()
 }
 
 /// That many of the samples, at even steps, the first and the last among them.

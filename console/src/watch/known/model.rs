@@ -18,7 +18,7 @@ const UPDATES_KEPT: usize = 8_192;
 pub type Key = Arc<[u8]>;
 
 /// The server as it was last seen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ServerState {
     /// Its address, without a password.
     pub url: String,
@@ -216,11 +216,7 @@ impl Model {
             if server.connected != before.connected {
                 server.since = local_now_ms();
             }
-            let shown = |server: &ServerState| {
-                let ServerState { connected, error, version, role, .. } = server.clone();
-                (connected, error, version, role)
-            };
-            shown(server) != shown(&before)
+            *server != before
         };
         self.publish(changed.then_some(Update::Server));
     }

@@ -57,7 +57,7 @@ impl Sample {
 
     /// Reads an entry as XRANGE and XREAD reply it. A field that is no whole number, or no metric, is left out: only an
     /// outsider can have written it. `None` for what is no entry.
-    pub fn of_entry(entry: &Value) -> Option<Sample> {
+    fn of_entry(entry: &Value) -> Option<Sample> {
         let Value::Array(parts) = entry else { return None };
         let [id, Value::Array(fields)] = parts.as_slice() else { return None };
         let id = text(id)?.parse().ok()?;
@@ -67,6 +67,12 @@ impl Sample {
         let mut find = |name: &str| next.by_ref().take(fields.len()).find(|(known, _)| *known == name);
         let values = Box::new(METRICS.map(|metric| find(metric.name).map_or(MISSING, |(_, value)| *value)));
         Some(Sample { id, values })
+    }
+
+    /// The samples of a stream's entries.
+    pub fn all_of(entries: &Value) -> Vec<Sample> {
+        let Value::Array(entries) = entries else { return Vec::new() };
+        entries.iter().filter_map(Sample::of_entry).collect()
     }
 
     /// The numbers of a store that keeps no samples, out of STORE.INFO. A time that is not set is 0.

@@ -142,58 +142,33 @@ pub enum Scale {
 }
 
 /// A line of a chart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct ChartLine {
-    /// What it draws.
+    #[serde(rename = "name")]
     pub column: Column,
-    /// Its colour.
     pub tone: Tone,
+    pub label: &'static str,
     /// Whether the area under it is filled, where that can be drawn.
-    pub is_filled: bool,
-}
-
-impl ChartLine {
-    /// Its label.
-    pub fn label(&self) -> &'static str {
-        match self.column {
-            Column::Refused => "Refused",
-            Column::P50 => "p50",
-            Column::P99 => "p99",
-            column => metric(column.name()).label,
-        }
-    }
-
-    fn json(&self) -> Json {
-        json!({ "name": self.column.name(), "label": self.label(), "tone": self.tone, "filled": self.is_filled })
-    }
+    #[serde(rename = "filled")]
+    is_filled: bool,
 }
 
 /// A chart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Chart {
-    /// Its title.
     pub title: &'static str,
-    /// What it shows, in a sentence.
     pub meaning: &'static str,
     /// How its values are written.
     pub scale: Scale,
-    /// Its lines.
     pub lines: &'static [ChartLine],
 }
 
-impl Chart {
-    fn json(&self) -> Json {
-        let lines = each(self.lines, ChartLine::json);
-        json!({ "title": self.title, "meaning": self.meaning, "scale": self.scale, "lines": lines })
-    }
+const fn area(column: Column, tone: Tone, label: &'static str) -> ChartLine {
+    ChartLine { column, tone, label, is_filled: true }
 }
 
-const fn area(column: Column, tone: Tone) -> ChartLine {
-    ChartLine { column, tone, is_filled: true }
-}
-
-const fn line(column: Column, tone: Tone) -> ChartLine {
-    ChartLine { column, tone, is_filled: false }
+const fn line(column: Column, tone: Tone, label: &'static str) -> ChartLine {
+    ChartLine { column, tone, label, is_filled: false }
 }
 
 /// All charts, the most telling first.
@@ -203,9 +178,9 @@ pub const CHARTS: [Chart; 4] = [
         meaning: "How many are placed, completed and refused, each second.",
         scale: Scale::Rate,
         lines: &[
-            area(Column::Placed, Tone::Placed),
-            area(Column::Completed, Tone::Completed),
-            line(Column::Refused, Tone::Refused),
+            area(Column::Placed, Tone::Placed, "Placed"),
+            area(Column::Completed, Tone::Completed, "Completed"),
+            line(Column::Refused, Tone::Refused, "Refused"),
         ],
     },
     Chart {
@@ -213,9 +188,9 @@ pub const CHARTS: [Chart; 4] = [
         meaning: "Waiting for a worker, being worked on, or waiting for another attempt.",
         scale: Scale::Count,
         lines: &[
-            area(Column::Queued, Tone::Queued),
-            line(Column::InWork, Tone::Work),
-            line(Column::Retrying, Tone::Retry),
+            area(Column::Queued, Tone::Queued, "Queued"),
+            line(Column::InWork, Tone::Work, "In work"),
+            line(Column::Retrying, Tone::Retry, "Retrying"),
         ],
     },
     Chart {
@@ -223,16 +198,16 @@ pub const CHARTS: [Chart; 4] = [
         meaning: "What is left to sell, and what has been sold. Carts: how many are open.",
         scale: Scale::Count,
         lines: &[
-            area(Column::Available, Tone::Available),
-            line(Column::Sold, Tone::Completed),
-            line(Column::Holds, Tone::Queued),
+            area(Column::Available, Tone::Available, "Available"),
+            line(Column::Sold, Tone::Completed, "Sold"),
+            line(Column::Holds, Tone::Queued, "Carts open"),
         ],
     },
     Chart {
         title: "From placed to completed",
         meaning: "How long orders took: half of them no longer (p50), 99 of 100 no longer (p99).",
         scale: Scale::Duration,
-        lines: &[area(Column::P50, Tone::Work), line(Column::P99, Tone::Overflow)],
+        lines: &[area(Column::P50, Tone::Work, "p50"), line(Column::P99, Tone::Overflow, "p99")],
     },
 ];
 
@@ -407,7 +382,7 @@ fn all() -> Json {
         "skuColumns": SKU_COLUMNS,
         "storeNumbers": STORE_NUMBERS,
         "trouble": each(TROUBLE, |name| metric_json(metric(name))),
-        "charts": each(&CHARTS, Chart::json),
+        "charts": CHARTS,
         "panels": {
             "refusals": REFUSALS_PANEL, "dead": DEAD_PANEL, "workers": WORKERS_PANEL, "skus": SKUS_PANEL,
             "numbers": NUMBERS_PANEL,
@@ -449,8 +424,12 @@ mod tests {
             assert!(one.label == label || TILES.iter().any(|tile| tile.label == one.label), "{one:?}: {label}");
         }
         TROUBLE.iter().for_each(|name| assert_eq!(metric(name).name, *name));
-        let lines = CHARTS.iter().flat_map(|chart| chart.lines);
-        assert_eq!(lines.filter(|line| !line.label().is_empty()).count(), Column::VARIANTS.len());
+        let lines: Vec<_> = CHARTS.iter().flat_map(|chart| chart.lines).collect();
+        let computed = ["Refused", "p50", "p99"];
+        for line in lines.iter().filter(|line| !computed.contains(&line.label)) {
+            assert_eq!(line.label, metric(line.column.name()).label);
+        }
+        assert_eq!(lines.len(), Column::VARIANTS.len());
     }
 
     #[test]

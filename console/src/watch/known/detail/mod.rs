@@ -8,8 +8,6 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::pipe;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
@@ -17,10 +15,11 @@ pub use self::dead::DeadLetters;
 #[cfg(test)]
 pub use self::dead::Reason;
 pub use self::scan::OrderRef;
+use self::scan::{Asker, Search};
 pub use self::skus::{SkuLine, Skus};
 pub use self::work::{InWork, Worker, Workers};
 use super::id::{id_of, name_of};
-use super::link::{AskError, Link, ask_all};
+use super::link::{AskError, Link};
 use super::model::{Key, Model};
 use super::reply::{self, Pairs};
 use super::sample::Sample;
@@ -68,8 +67,8 @@ pub struct Detail {
 #[derive(Debug, Default)]
 struct Made {
     last: Option<(Instant, Arc<Detail>)>,
-    skus: skus::Search,
-    work: work::Search,
+    skus: Search,
+    work: Search,
 }
 
 /// The details of the stores that somebody looks at.
@@ -111,7 +110,8 @@ impl Details {
             sleep_until(*when + INTERVAL).await;
         }
         let when = Instant::now();
-        let detail = Arc::new(self.make(&mut connection, key, &mut made).await.map_err(|error| error.of_store(key))?);
+        let mut asker = Asker { connection: &mut connection, key };
+        let detail = Arc::new(self.make(&mut asker, &mut made).await.map_err(|error| error.of_store(key))?);
         made.last = Some((when, detail.clone()));
         Ok(detail)
     }
@@ -121,17 +121,10 @@ impl Details {
         self.made.of(key).lock().await.last = None;
     }
 
-    async fn make(
-        &self,
-        connection: &mut MultiplexedConnection,
-        key: &Key,
-        made: &mut Made,
-    ) -> Result<Detail, AskError> {
-        let mut questions = pipe();
-        questions.cmd("STORE.GET").arg(&**key).cmd("STORE.INFO").arg(&**key);
-        let mut replies = ask_all(connection, questions).await?.into_iter();
-        let settings = settings(reply::map("STORE.GET", replies.next())?);
-        let info = info(reply::map("STORE.INFO", replies.next())?);
+    async fn make(&self, asker: &mut Asker<'_>, made: &mut Made) -> Result<Detail, AskError> {
+        let key = asker.key;
+        let settings = settings(asker.map("STORE.GET").await?);
+        let info = info(asker.map("STORE.INFO").await?);
         let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
         let is_off = settings.get("metrics") == Some(&Setting::Number(0));
         let sample = self.model.store(key).and_then(|store| store.sample).filter(|_| !is_off);
@@ -141,9 +134,9 @@ impl Details {
             now: self.model.now_ms(),
             at: sample.as_ref().map(|sample| sample.at_ms()),
             metrics: sample.unwrap_or_else(|| Arc::new(Sample::of_info(&info))),
-            skus: made.skus.find(connection, key, count("skus")).await?,
-            workers: made.work.find(connection, key, count("in-work")).await?,
-            dead: dead::read(connection, key, count("dead-letters")).await?,
+            skus: skus::find(&mut made.skus, asker, count("skus")).await?,
+            workers: work::find(&mut made.work, asker, count("in-work")).await?,
+            dead: dead::read(asker, count("dead-letters")).await?,
             settings,
             info,
         })

@@ -153,7 +153,7 @@ fn legend(screen: &Screen, shop: &Shop, chart: &words::Chart, with_values: bool)
     let mut spans = vec![Span::raw(" ")];
     for one in chart.lines {
         spans.push(Span::styled("● ", theme.tone(one.tone)));
-        spans.push(Span::styled(format!("{} ", one.label()), theme.quiet()));
+        spans.push(Span::styled(format!("{} ", one.label), theme.quiet()));
         if with_values {
             let value = match (one.column.is_rate(), &shop.numbers) {
                 (true, _) => shop.series.rate(one.column, screen.now_ms),
