@@ -18,11 +18,8 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why a question has no answer.
 #[derive(Clone, Debug)]
 pub enum AskError {
-    /// The server is not there, or does not answer.
     Away(String),
-    /// There is no such store or order.
     Missing(String),
-    /// The server refused.
     Refused(String),
 }
 

@@ -22,13 +22,11 @@ pub type Key = Arc<[u8]>;
 pub struct ServerState {
     /// Its address, without a password.
     pub url: String,
-    /// Whether it answers.
     pub connected: bool,
     /// What is wrong, if anything is: nobody answers, the module is not loaded.
     pub error: Option<String>,
     /// `redis` or `valkey`.
     pub product: Option<String>,
-    /// Its version.
     pub version: Option<String>,
     /// `master` or `slave`, in the words of INFO.
     pub role: Option<String>,
@@ -50,7 +48,6 @@ pub struct Window {
 /// A store as it was last seen.
 #[derive(Clone, Debug, Default)]
 pub struct StoreState {
-    /// Its window.
     pub window: Window,
     /// The last sample; `None` while it has written none.
     pub sample: Option<Arc<Sample>>,
@@ -61,15 +58,12 @@ pub struct StoreState {
 pub enum Update {
     /// The connection was lost, or came back, or the server changed its role.
     Server,
-    /// A store was found.
     Found(Key),
-    /// A store's window changed.
     Window(Key),
     /// A store that writes no samples may have changed.
     Unsampled(Key),
     /// A store wrote a sample; what that adds to what is drawn of the store.
     Sample(Key, Arc<Sample>, Arc<Frame>),
-    /// A store is no more.
     Gone(Key),
 }
 
@@ -101,11 +95,8 @@ pub struct Model {
 pub struct Overview {
     /// Unix milliseconds, by the server's clock.
     pub now: u64,
-    /// The server.
     pub server: ServerState,
-    /// Whether this program may write to it.
     pub writes: bool,
-    /// The stores, by name.
     pub stores: Vec<StoreLine>,
 }
 
@@ -118,9 +109,7 @@ pub struct StoreLine {
     pub name: String,
     /// When the sample was taken; `None` where there is none.
     pub at: Option<u64>,
-    /// The sample.
     pub metrics: Option<Arc<Sample>>,
-    /// Its window.
     #[serde(flatten)]
     pub window: Window,
 }
@@ -162,22 +151,18 @@ impl Model {
         local_now_ms().saturating_add_signed(self.state().clock_ahead_ms)
     }
 
-    /// The server.
     pub fn server(&self) -> ServerState {
         self.state().server.clone()
     }
 
-    /// A store, if it is known.
     pub fn store(&self, key: &[u8]) -> Option<StoreState> {
         self.state().stores.get(key).map(|followed| followed.store.clone())
     }
 
-    /// The keys of all stores.
     pub fn keys(&self) -> Vec<Key> {
         self.state().stores.keys().cloned().collect()
     }
 
-    /// Every store, by name.
     pub fn stores(&self) -> Vec<StoreLine> {
         let line = |(key, Followed { store, .. }): (&Key, &Followed)| StoreLine {
             id: id_of(key),
@@ -244,7 +229,6 @@ impl Model {
         self.publish([Update::Unsampled(key.clone())]);
     }
 
-    /// A store wrote a sample.
     pub(super) fn add_sample(&self, key: &Key, sample: Sample) {
         let sample = Arc::new(sample);
         let updates = self.state().stores.get_mut(key).map(|Followed { store, recent }| {
@@ -259,7 +243,6 @@ impl Model {
         self.publish(updates.into_iter().flatten().flatten());
     }
 
-    /// A store is no more.
     pub(super) fn remove(&self, key: &Key) {
         let known = self.state().stores.remove(key).is_some();
         self.publish(known.then(|| Update::Gone(key.clone())));

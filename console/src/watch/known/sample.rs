@@ -13,7 +13,6 @@ use super::reply::Pairs;
 /// The id of a stream's entry: Unix milliseconds, and a number within them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntryId {
-    /// Unix milliseconds.
     pub ms: u64,
     /// Distinguishes the entries of one millisecond, from 0.
     pub seq: u64,

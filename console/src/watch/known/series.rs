@@ -31,29 +31,19 @@ const LEAST_PART: usize = 3;
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Column {
-    /// Orders placed, a second.
     Placed,
-    /// Orders completed, a second.
     Completed,
     /// Refusals of all kinds, a second.
     Refused,
-    /// Orders that wait.
     Queued,
-    /// Orders that workers have.
     InWork,
-    /// Orders that wait for their retry.
     Retrying,
-    /// Live holds.
     Holds,
-    /// Units that can be sold.
     Available,
-    /// Units sold.
     Sold,
-    /// Median latency, milliseconds.
     #[serde(rename = "p50-ms")]
     #[strum(serialize = "p50-ms")]
     P50,
-    /// 99th percentile of the latency, milliseconds.
     #[serde(rename = "p99-ms")]
     #[strum(serialize = "p99-ms")]
     P99,

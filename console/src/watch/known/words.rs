@@ -18,17 +18,12 @@ use super::series::Column;
 pub enum Tone {
     /// Asked for and placed.
     Placed,
-    /// Done.
     Completed,
-    /// Waiting.
     Queued,
-    /// Being worked on.
     Work,
-    /// To be tried again.
     Retry,
     /// Refused, or dead.
     Refused,
-    /// Can be sold.
     Available,
     /// Demand that is not served.
     Overflow,
@@ -78,11 +73,8 @@ pub fn groups() -> impl Iterator<Item = (Group, Vec<&'static Metric>)> {
 pub struct Shown {
     /// The metric, or a name of its own for what is computed of several.
     pub name: &'static str,
-    /// Its colour.
     pub tone: Tone,
-    /// A short title.
     pub label: &'static str,
-    /// What it means, in a few words.
     pub meaning: &'static str,
 }
 
@@ -133,11 +125,8 @@ pub const TROUBLE: [&str; 4] = ["failed", "retried", "lapsed", "late"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
-    /// Events a second.
     Rate,
-    /// Counts.
     Count,
-    /// Milliseconds.
     Duration,
 }
 
@@ -158,7 +147,6 @@ pub struct ChartLine {
 pub struct Chart {
     pub title: &'static str,
     pub meaning: &'static str,
-    /// How its values are written.
     pub scale: Scale,
     pub lines: &'static [ChartLine],
 }
@@ -214,21 +202,16 @@ pub const CHARTS: [Chart; 4] = [
 /// A panel's title, and what it shows.
 pub type Panel = (&'static str, &'static str);
 
-/// Refusals by reason.
 pub const REFUSALS_PANEL: Panel =
     ("Refusals by reason", "Calls that the store refused since it was made. A refused call changes nothing.");
-/// Retries and dead letters.
 pub const DEAD_PANEL: Panel = (
     "Retries and dead letters",
     "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.",
 );
-/// Workers and leases.
 pub const WORKERS_PANEL: Panel =
     ("Workers", "Who has which orders. When a lease expires, another worker gets the order.");
-/// SKUs.
 pub const SKUS_PANEL: Panel =
     ("Stock by SKU", "Products, fewest available first: those that are out, or at their low mark, on top.");
-/// All metrics.
 pub const NUMBERS_PANEL: Panel =
     ("Every number", "All that is counted and measured, as in STORE.INFO and the metrics stream.");
 
@@ -272,11 +255,9 @@ const SIDE_WAYS: [(Tone, &str, &str); 2] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FactKind {
-    /// As it is.
     Text,
     /// A count; not shown if it is 0.
     Count,
-    /// A time.
     Time,
     /// [`IS_LATE`], or not shown.
     Late,

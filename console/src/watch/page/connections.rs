@@ -45,7 +45,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// All connections.
 #[derive(Debug)]
 pub struct Connections {
-    /// How many there may be.
     most: usize,
     /// Places for pages that look on.
     pages: Arc<Semaphore>,
@@ -58,9 +57,7 @@ pub struct Connections {
 pub struct Seat {
     /// When a byte came or went last: microseconds since the first connection could be made.
     active_us: AtomicU64,
-    /// A page that looks on.
     is_page: AtomicBool,
-    /// It is to be closed.
     close: Notify,
 }
 

@@ -14,15 +14,10 @@ const INPUT_MAX: usize = 4_096;
 /// What the reader wants that is not only a matter of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// To leave.
     Quit,
-    /// To look at this store.
     Open(Key),
-    /// To look at the list of stores.
     Close,
-    /// To look at this order of the store.
     LookUp(Vec<u8>),
-    /// To queue this again.
     Redrive(Redrive),
 }
 

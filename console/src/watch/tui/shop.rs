@@ -23,19 +23,12 @@ const TAIL_MS: u64 = 10_000;
 /// A part of the store's page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tab {
-    /// The dashboard.
     Now,
-    /// The charts.
     OverTime,
-    /// Refusals by reason.
     Refusals,
-    /// Retries and dead letters.
     Dead,
-    /// Workers and what they hold.
     Workers,
-    /// Stock by SKU.
     Stock,
-    /// Every number.
     Numbers,
 }
 
@@ -56,9 +49,12 @@ pub const SPANS: [(&str, u64); 3] = [("5 min", 5 * 60_000), ("15 min", WHOLE_MS)
 /// A line of the list of dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeadLine {
-    /// A reason orders died of.
-    Reason { reason: Vec<u8>, name: String, count: i64, is_open: bool },
-    /// An order that died of the reason above.
+    Reason {
+        reason: Vec<u8>,
+        name: String,
+        count: i64,
+        is_open: bool,
+    },
     Order(OrderRef),
     /// So many more died of it than are listed.
     More(i64),
@@ -67,7 +63,6 @@ pub enum DeadLine {
 /// The store that is looked at.
 #[derive(Debug)]
 pub struct Shop {
-    /// Its key.
     pub key: Key,
     /// Its key, safe to show.
     pub name: String,
@@ -75,15 +70,11 @@ pub struct Shop {
     pub numbers: Option<Arc<Sample>>,
     /// When the sample was taken, Unix milliseconds by the server's clock.
     pub at: Option<u64>,
-    /// Its window.
     pub window: Window,
     /// It is no more; should it come again, it shows up by itself.
     pub is_gone: bool,
-    /// Its samples.
     pub series: Series,
-    /// What is asked for once a second.
     pub detail: Option<Arc<Detail>>,
-    /// The part that is shown.
     pub tab: Tab,
     /// Which of [`SPANS`] the charts show, if the reader chose.
     pub span: Option<usize>,
@@ -92,7 +83,6 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// A store that was just opened.
     pub fn new(key: &Key) -> Shop {
         Shop {
             key: key.clone(),
@@ -120,7 +110,6 @@ impl Shop {
         }
     }
 
-    /// A sample was taken.
     pub fn take_sample(&mut self, sample: &Arc<Sample>) {
         self.is_gone = false;
         self.at = Some(sample.at_ms());
@@ -128,7 +117,6 @@ impl Shop {
         self.numbers = Some(sample.clone());
     }
 
-    /// A detail was made.
     pub fn take_detail(&mut self, detail: Arc<Detail>) {
         self.is_gone = false;
         if self.at.is_none() || detail.at.is_none() {
@@ -171,7 +159,6 @@ impl Shop {
         TABS.iter().position(|(tab, _)| *tab == self.tab).unwrap_or(0)
     }
 
-    /// The next tab (1), or the one before (-1).
     pub fn turn(&mut self, by: isize) {
         let next = (self.tab_index() as isize + by).rem_euclid(TABS.len() as isize);
         self.tab = TABS[next as usize].0;

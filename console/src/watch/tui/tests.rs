@@ -6,7 +6,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
-use ratatui::style::{Color, Modifier};
+use ratatui::style::Color;
 use serde_json::{Value as Json, json};
 
 use super::draw::draw;
@@ -18,7 +18,6 @@ use crate::watch::known::detail::{
     DeadLetters, Detail, InWork, OrderRef, Reason, Setting, SkuLine, Skus, Worker, Workers,
 };
 use crate::watch::known::id::{id_of, name_of};
-use crate::watch::known::link::AskError;
 use crate::watch::known::model::{Key, ServerState, StoreLine, StoreState, Window};
 use crate::watch::known::order;
 use crate::watch::known::reply::Pairs;
@@ -28,7 +27,6 @@ const NOW_MS: u64 = 1_700_000_100_000;
 const SIZES: [(u16, u16); 4] = [(80, 20), (80, 24), (120, 40), (200, 60)];
 /// An id that would clear the screen, write the other way round and move everything after it.
 const HOSTILE: &str = "\x1b[2J\x1b]0;owned\x07\u{202e}店舗\r\n\u{200b}👟";
-const HOSTILE_SHOWN: &str = "\\x1b[2J\\x1b]0;owned\\x07\\u{202e}店舗\\x0d\\x0a\\u{200b}👟";
 
 /// A sample in the middle of a sale; `changes` are other values of some fields.
 fn sample(at: u64, changes: &[(&str, i64)]) -> Arc<Sample> {
@@ -340,75 +338,6 @@ fn oversold_is_loud() {
 }
 
 #[test]
-fn hostile_names_are_shown_and_do_nothing() {
-    for size in SIZES {
-        let mut screen = sale(HOSTILE, HOSTILE, &[]);
-        for (tab, _) in TABS {
-            screen.shop.as_mut().expect("a store").tab = tab;
-            let shown = text(&mut screen, size);
-            assert_shows(&shown, &["Holdfast / \\x1b[2J\\x1b]0;owned"]);
-            if matches!(tab, Tab::Workers | Tab::Dead | Tab::Stock) {
-                assert_shows(&shown, &["\\x1b[2J"]);
-            }
-        }
-        screen.shop.as_mut().expect("a store").tab = Tab::Dead;
-        press(&mut screen, KeyCode::Enter);
-        press(&mut screen, KeyCode::Down);
-        assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp(HOSTILE.into())));
-        screen.order().expect("an order").found = Some(Ok(told(json!({
-            "state": "dead", "customer": HOSTILE, "reason": HOSTILE, "items": [[HOSTILE, 2]],
-            "placed-at": 1, "data": HOSTILE,
-            "history": [{ "event": "failed", "at": 1, "attempt": 1, "reason": HOSTILE }, { "event": HOSTILE, "at": 2 }],
-        }))));
-        assert_shows(&text(&mut screen, size), &["Order \\x1b[2J", "● Dead"]);
-        assert_shows(&text(&mut list(Theme::Plain, &[(HOSTILE, &[])]), size), &["\\x1b[2J\\x1b"]);
-    }
-    let mut wide = sale("popup", HOSTILE, &[]);
-    wide.shop.as_mut().expect("a store").tab = Tab::Stock;
-    assert_shows(&text(&mut wide, (200, 60)), &[HOSTILE_SHOWN]);
-}
-
-#[test]
-fn without_colours_everything_is_still_told() {
-    let mut screen = sale("popup", "o-1", &[("oversold", 2)]);
-    screen.theme = Theme::Plain;
-    let buffer = picture(&mut screen, (200, 60));
-    let plain = |color| matches!(color, Color::Reset);
-    assert!(buffer.content().iter().all(|cell| plain(cell.fg) && plain(cell.bg)));
-    let reversed = buffer.content().iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED)).count();
-    assert!(reversed > 200, "the alarm is not seen: {reversed}");
-    assert_shows(&text(&mut screen, (200, 60)), &["█ Sold", "▓ Held", "▒ Available"]);
-}
-
-#[test]
-fn an_order_is_told_with_its_timeline() {
-    let mut screen = sale("popup", "o-1", &[]);
-    type_all(&mut screen, "/o-7");
-    assert_shows(&text(&mut screen, (80, 24)), &["Find an order by its id", "o-7"]);
-    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp("o-7".into())));
-    assert_shows(&text(&mut screen, (80, 24)), &["Order o-7", "Looking it up"]);
-    let at = NOW_MS as i64 - 9_000;
-    screen.order().expect("an order").found = Some(Ok(told(json!({
-        "state": "retrying", "customer": "alice", "items": [["mug", 2]], "placed-at": at, "attempts": 1,
-        "due": NOW_MS + 500,
-        "reason": "card declined", "ended-at": null,
-        "history": [
-            { "event": "placed", "at": at },
-            { "event": "claimed", "at": at + 412, "worker": "w-1", "attempt": 1 },
-            { "event": "failed", "at": at + 1_900, "attempt": 1, "reason": "card declined" },
-        ],
-    }))));
-    let shown = text(&mut screen, (80, 24));
-    assert_shows(&shown, &["● Retrying", "2 units for alice: an attempt failed", "2 × mug", "What happened"]);
-    assert_shows(&shown, &["Claimed by w-1", "+ 412 ms", "attempt 1: card declined", "the next attempt is due at"]);
-    screen.dialogs = vec![Dialog::Order(OrderLook::new(b"o-8".to_vec()))];
-    screen.order().expect("an order").found = Some(Err(AskError::Missing("NOORDER".into())));
-    assert_shows(&text(&mut screen, (80, 24)), &["Order o-8", "This store knows no such order."]);
-    assert_eq!(press(&mut screen, KeyCode::Esc), None);
-    assert!(screen.dialogs.is_empty());
-}
-
-#[test]
 fn returns_that_are_summed_up_and_scrap_are_told() {
     let mut screen = sale("popup", "o-1", &[]);
     screen.dialogs = vec![Dialog::Order(OrderLook::new(b"o-7".to_vec()))];
@@ -425,31 +354,6 @@ fn returns_that_are_summed_up_and_scrap_are_told() {
     let shown = text(&mut screen, (120, 40));
     assert_shows(&shown, &["350 returns left out", "412 units came back with them", "1 returned", "was written off"]);
     assert_shows(&shown, &["47 returned", "units came back"]);
-}
-
-#[test]
-fn a_redrive_is_asked_for_and_only_where_writes_are_allowed() {
-    let mut screen = sale("popup", "o-1", &[]);
-    press(&mut screen, KeyCode::Char('r'));
-    assert_shows(&text(&mut screen, (80, 24)), &["Choose a reason with the arrow keys"]);
-    press(&mut screen, KeyCode::Char('r'));
-    assert_shows(
-        &text(&mut screen, (80, 24)),
-        &["Read-only. To redrive from here, start it as holdfast watch --tui", "--allow-writes."],
-    );
-    screen.writes = true;
-    press(&mut screen, KeyCode::Char('r'));
-    assert_shows(&text(&mut screen, (80, 24)), &["Redrive 2 orders?", "“card declined”", "y  redrive", "n  cancel"]);
-    type_all(&mut screen, "xn");
-    assert!(screen.dialogs.is_empty());
-    press(&mut screen, KeyCode::Char('r'));
-    let all = Redrive::Reason(b"card declined".to_vec(), 2);
-    assert_eq!(press(&mut screen, KeyCode::Char('y')), Some(Wish::Redrive(all)));
-    // One of the orders of that reason.
-    type_all(&mut screen, "g");
-    press(&mut screen, KeyCode::Enter);
-    type_all(&mut screen, "jjr");
-    assert_eq!(press(&mut screen, KeyCode::Char('y')), Some(Wish::Redrive(Redrive::Order(b"o-17".to_vec()))));
 }
 
 #[test]
@@ -483,16 +387,6 @@ fn keys_lead_everywhere_and_back() {
     let control_c = Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
     type_all(&mut screen, "/q");
     assert_eq!(keys::take(&mut screen, &control_c), Some(Wish::Quit));
-}
-
-#[test]
-fn what_is_pasted_is_text_and_never_a_key() {
-    let mut screen = sale("popup", "o-1", &[]);
-    assert_eq!(keys::take(&mut screen, &Event::Paste("q".into())), None);
-    assert!(screen.dialogs.is_empty());
-    press(&mut screen, KeyCode::Char('/'));
-    assert_eq!(keys::take(&mut screen, &Event::Paste(" o-77 \nq\n".into())), None);
-    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp(b"o-77".to_vec())));
 }
 
 #[test]

@@ -11,7 +11,6 @@ use crate::watch::known::words::Tone;
 pub enum Theme {
     /// Any colour: tones of middle brightness, which stand out on black and on white.
     Full,
-    /// The sixteen of the terminal's own scheme.
     Sixteen,
     /// None: NO_COLOR is set. Bold, dim and reversed tell what colours would.
     Plain,
@@ -60,7 +59,6 @@ impl Theme {
         }
     }
 
-    /// Frames.
     pub fn frame(self) -> Style {
         match self {
             Theme::Plain => Style::new().add_modifier(Modifier::DIM),

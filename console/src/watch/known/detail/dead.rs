@@ -19,7 +19,6 @@ const ORDERS_SHOWN: usize = 20;
 /// The dead letters of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeadLetters {
-    /// How many there are.
     pub total: i64,
     /// How many of them were counted by reason, the last that died.
     pub counted: i64,
@@ -34,7 +33,6 @@ pub struct Reason {
     pub reason: String,
     /// The same, percent-encoded.
     pub id: String,
-    /// Orders that died of it.
     pub count: i64,
     /// Some of them, last died first.
     pub orders: Vec<OrderRef>,

@@ -32,9 +32,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Setting {
-    /// A number, in the field's own unit.
     Number(i64),
-    /// A switch: `paused`.
     Switch(bool),
 }
 
@@ -53,7 +51,6 @@ pub struct Detail {
     pub info: Pairs<Option<i64>>,
     /// When the sample was taken; `None`: the store keeps no samples, and the numbers are those of STORE.INFO.
     pub at: Option<u64>,
-    /// The last sample.
     pub metrics: Arc<Sample>,
     /// SKUs, those that run out first.
     pub skus: Skus,

@@ -24,7 +24,6 @@ const BOOKS_PER_COMMAND: usize = 250;
 /// The SKUs of a store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Skus {
-    /// How many the store has.
     pub total: i64,
     /// Some were not looked at, this time.
     pub truncated: bool,

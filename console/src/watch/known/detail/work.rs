@@ -21,11 +21,8 @@ const ORDERS_PER_PIPELINE: usize = 100;
 /// The workers of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Workers {
-    /// Orders in workers' hands.
     pub orders: i64,
-    /// Not all of them are shown.
     pub truncated: bool,
-    /// By name.
     pub shown: Vec<Worker>,
 }
 

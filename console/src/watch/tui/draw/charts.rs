@@ -47,7 +47,6 @@ fn latency(value: f64) -> String {
 /// A line to draw, in pieces: (seconds since the left edge, value). Between two pieces there is nothing.
 type Pieces = Vec<Vec<(f64, f64)>>;
 
-/// Draws a chart of the store.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, chart: &words::Chart) {
     let (theme, scale) = (screen.theme, scale_of(chart));
     let block = block(area, screen, shop, chart);

@@ -22,7 +22,6 @@ const NUMBER: usize = 9;
 /// The longest reason in a list, in columns, and the part of the width it may have.
 const REASON_MAX: usize = 60;
 
-/// Draws the panel.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let total = numbers.get("dead-letters");

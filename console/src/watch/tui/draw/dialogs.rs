@@ -32,7 +32,6 @@ const KEYS: [(&str, &str); 9] = [
     ("q, ctrl-c", "leave"),
 ];
 
-/// Draws the field, its text cut at the left so that its end is seen.
 pub fn prompt(frame: &mut Frame, theme: Theme, ask: Ask, input: &str) {
     let title = match ask {
         Ask::Order => "Find an order by its id",
@@ -51,7 +50,6 @@ pub fn prompt(frame: &mut Frame, theme: Theme, ask: Ask, input: &str) {
     frame.render_widget(line, inside);
 }
 
-/// Draws the question.
 pub fn confirm(frame: &mut Frame, theme: Theme, redrive: &Redrive) {
     let (title, text) = match redrive {
         Redrive::Reason(reason, count) => {

@@ -32,7 +32,6 @@ const TALL: u16 = 30;
 const NARROW: u16 = 100;
 const STACKED: u16 = 48;
 
-/// Draws it all.
 pub fn draw(frame: &mut Frame, screen: &mut Screen) {
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {

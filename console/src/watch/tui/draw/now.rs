@@ -29,7 +29,6 @@ const LOW: u16 = 20;
 /// Rows that charts or lists need at least, to be there.
 const PANEL_LEAST: u16 = 8;
 
-/// Draws it.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let tile = match area.height {
         height if height >= EXPLAINED => TILE_EXPLAINED,

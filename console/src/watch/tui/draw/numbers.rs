@@ -17,7 +17,6 @@ const LABEL: usize = 24;
 const NUMBER: usize = 14;
 const GAP: usize = 3;
 
-/// Draws the panel.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let inside = open_panel(frame, area, theme, NUMBERS_PANEL, String::new());

@@ -20,7 +20,6 @@ const PART: usize = 7;
 /// The fewest columns in which a bar is drawn.
 const BAR_LEAST: usize = 8;
 
-/// Draws the panel.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let all = numbers.refused();

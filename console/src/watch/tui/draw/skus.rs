@@ -20,7 +20,6 @@ const MARK: usize = 5;
 /// The fewest columns in which a bar is drawn.
 const BAR_LEAST: usize = 8;
 
-/// Draws the panel.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     let theme = screen.theme;
     let skus = shop.detail.as_ref().map(|detail| &detail.skus);

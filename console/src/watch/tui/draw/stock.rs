@@ -50,7 +50,6 @@ struct Card<'a> {
     sold_out: Option<String>,
 }
 
-/// Draws the card, as large as there is room.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let block = panel(theme, "Units available", String::new());

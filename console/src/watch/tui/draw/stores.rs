@@ -26,7 +26,6 @@ const STATE: usize = 13;
 const WINDOW: usize = 20;
 const EXTRA: usize = 12;
 
-/// Draws the list, or how to begin.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen) {
     if screen.stores.is_empty() {
         return empty(frame, area, screen);

@@ -23,7 +23,6 @@ pub fn height(rows: u16) -> u16 {
     2 * rows + 1
 }
 
-/// Draws the tiles, each in `rows` rows.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample, rows: u16) {
     let [first, _, second] =
         Layout::vertical([Constraint::Length(rows), Constraint::Length(1), Constraint::Length(rows)]).areas(area);

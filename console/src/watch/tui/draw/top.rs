@@ -22,7 +22,6 @@ const NAME_MAX_WIDE: usize = 60;
 /// The most columns of the bar that shows how much of the window is over.
 const WINDOW_BAR: usize = 40;
 
-/// Draws the first line.
 pub fn head(frame: &mut Frame, area: Rect, screen: &Screen) {
     let theme = screen.theme;
     let mut left = vec![Span::styled("Holdfast", theme.tone(Tone::Completed).patch(theme.strong()))];

@@ -12,7 +12,6 @@ const SOON_MS: i64 = 60_000;
 pub struct Phase {
     /// Its state in a word or two.
     pub label: &'static str,
-    /// The colour of that.
     pub tone: Tone,
     /// `closes in`
     pub lead: &'static str,
@@ -20,9 +19,7 @@ pub struct Phase {
     pub value: String,
     /// The part of the window that is over, if it has two ends.
     pub part: Option<f64>,
-    /// The end is near.
     pub is_soon: bool,
-    /// It has not opened yet.
     pub is_before: bool,
 }
 

@@ -19,7 +19,6 @@ const SHORT_PART: f64 = 0.25;
 /// Columns of the time that is left.
 const LEFT: usize = 8;
 
-/// Draws the panel.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
     let theme = screen.theme;
     let workers = numbers.get("workers");
