@@ -86,6 +86,16 @@ impl Theme {
         }
     }
 
+    /// What is strong in the colour of a meaning.
+    pub fn strong_tone(self, tone: Tone) -> Style {
+        self.tone(tone).patch(self.strong())
+    }
+
+    /// A line of a list.
+    pub fn line(self, is_chosen: bool) -> Style {
+        if is_chosen { self.chosen() } else { Style::new() }
+    }
+
     /// The chosen line or tab.
     pub fn chosen(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED)

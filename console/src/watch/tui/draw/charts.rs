@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use ratatui::Frame;
-use ratatui::layout::{Alignment, Rect};
+use ratatui::layout::Rect;
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, BorderType, Chart, Dataset, GraphType, Paragraph};
+use ratatui::widgets::{Axis, Block, BorderType, Chart, Dataset, GraphType};
 
 use super::super::format::{self, clock, duration, short};
 use super::super::screen::Screen;
@@ -54,7 +54,7 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, chart: 
     let (span, _) = shop.shown_time(screen.now_ms, screen.is_fresh());
     if shop.series.ends().is_none() || inside.height < 3 {
         frame.render_widget(block, area);
-        let empty = Paragraph::new(words::NOTHING_MEASURED).alignment(Alignment::Center).style(theme.quiet());
+        let empty = Line::styled(words::NOTHING_MEASURED, theme.quiet()).centered();
         let middle = Rect { y: inside.y + inside.height / 2, height: inside.height.min(1), ..inside };
         return frame.render_widget(empty, middle);
     }
@@ -68,19 +68,19 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, chart: 
     // What comes first is drawn last, and lies on top.
     let mut datasets = Vec::new();
     for (line, pieces) in chart.lines.iter().zip(&lines).rev() {
-        let dataset = Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line);
-        let dataset = dataset.style(theme.tone(line.tone));
+        let dataset =
+            Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line).style(theme.tone(line.tone));
         datasets.extend(pieces.iter().map(|piece| dataset.clone().data(piece)));
     }
     let seconds = (span.end - span.start) as f64 / 1e3;
-    let times = [span.start, span.start + (span.end - span.start) / 2, span.end]
-        .map(|at| Line::styled(clock(at as i64), theme.quiet()));
+    // Where there are few rows, all of them are for the lines.
+    let has_times = inside.height >= ROOM_FOR_TIMES;
+    let times = [span.start, span.start + (span.end - span.start) / 2, span.end].into_iter().filter(|_| has_times);
+    let times = times.map(|at| Line::styled(clock(at as i64), theme.quiet()));
     let y = Axis::default()
         .bounds([0.0, top])
         .labels([0.0, top / 2.0, top].map(|value| Line::styled((scale.axis)(value), theme.quiet())))
         .style(theme.frame());
-    // Where there are few rows, all of them are for the lines.
-    let times = if inside.height < ROOM_FOR_TIMES { Vec::new() } else { times.to_vec() };
     let x = Axis::default().bounds([0.0, seconds]).labels(times).style(theme.frame());
     let chart = Chart::new(datasets).block(block).legend_position(None).x_axis(x).y_axis(y);
     frame.render_widget(chart, area);
@@ -98,14 +98,11 @@ fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, chart: &'a words::Chart) 
     let theme = screen.theme;
     let room = usize::from(area.width.saturating_sub(4));
     let (time, name) = shop.shown_time(screen.now_ms, screen.is_fresh());
-    let span = match name {
-        "" => String::new(),
-        name => format!(" {name} · {} ", duration((time.end - time.start) as i64)),
-    };
+    let span = format!(" {name} · {} ", duration((time.end - time.start) as i64));
+    let span = Span::styled(if name.is_empty() { String::new() } else { span }, theme.quiet());
     // What does not fit next to the title is left out: first the time, which stands under the lines too.
     let free = room.saturating_sub(chart.title.len() + 3);
     let mut right = latencies(screen, shop, chart);
-    let span = Span::styled(span, theme.quiet());
     if right.width() > 0 && right.width() + span.width() > free {
         right.spans.pop();
         right.push_span(Span::raw(" "));

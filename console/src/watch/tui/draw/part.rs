@@ -12,7 +12,10 @@ use textwrap::WordSeparator::AsciiSpace;
 use textwrap::WordSplitter::NoHyphenation;
 
 use super::super::foreign::{columns, fit};
+use super::super::screen::Screen;
+use super::super::shop::Shop;
 use super::super::theme::Theme;
+use crate::watch::known::sample::Sample;
 use crate::watch::known::words::Tone;
 
 /// A space at which no line is broken.
@@ -21,6 +24,25 @@ pub const NO_BREAK: &str = "\u{a0}";
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 /// From this height on a panel has room to say what it shows.
 const ROOM_TO_EXPLAIN: u16 = 8;
+
+/// A store's page, of which each panel is a part.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    pub screen: &'a Screen,
+    pub shop: &'a Shop,
+    pub numbers: &'a Sample,
+    pub theme: Theme,
+}
+
+/// Text that is wrapped at spaces.
+pub fn prose<'a>(text: impl Into<Text<'a>>) -> Paragraph<'a> {
+    Paragraph::new(text).wrap(Wrap { trim: true })
+}
+
+/// An area without its last `rows` rows, and those.
+pub fn above(area: Rect, rows: u16) -> [Rect; 2] {
+    Layout::vertical([Constraint::Fill(1), Constraint::Length(rows)]).areas(area)
+}
 
 /// A frame with a title, and a number at its right.
 pub fn panel<'a>(theme: Theme, title: &'a str, number: String) -> Block<'a> {
@@ -35,18 +57,23 @@ pub fn panel<'a>(theme: Theme, title: &'a str, number: String) -> Block<'a> {
     }
 }
 
-/// Draws the frame of a panel, and what it shows in a line where there is room. What is left of the area.
-pub fn open_panel(frame: &mut Frame, area: Rect, theme: Theme, (title, meaning): (&str, &str), number: String) -> Rect {
+/// Draws the frame of a panel. What is inside of it.
+pub fn framed(frame: &mut Frame, area: Rect, theme: Theme, title: &str, number: String) -> Rect {
     let block = panel(theme, title, number);
     let inside = block.inner(area);
     frame.render_widget(block, area);
+    inside
+}
+
+/// Draws the frame of a panel, and what it shows in a line where there is room. What is left of the area.
+pub fn open_panel(frame: &mut Frame, area: Rect, theme: Theme, (title, meaning): (&str, &str), number: String) -> Rect {
+    let inside = framed(frame, area, theme, title, number);
     if area.height < ROOM_TO_EXPLAIN {
         return inside;
     }
-    let lines = Paragraph::new(meaning).wrap(Wrap { trim: true }).style(theme.quiet());
     let rows = rows_of(meaning, inside.width).min(2);
     let [top, rest] = Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(inside);
-    frame.render_widget(lines, top);
+    frame.render_widget(prose(meaning).style(theme.quiet()), top);
     rest
 }
 
@@ -117,12 +144,9 @@ pub fn scrolled(frame: &mut Frame, area: Rect, theme: Theme, lines: Vec<Line>, t
     *top = (*top).min(last_top);
     let below = lines.len().saturating_sub(*top + height);
     let shown: Vec<Line> = lines.into_iter().skip(*top).take(height).collect();
-    let [text, foot] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    let [text, foot] = above(area, 1);
     frame.render_widget(Text::from(shown), text);
-    let more = match below {
-        0 => String::new(),
-        below => format!("↓ {below} more   "),
-    };
+    let more = if below > 0 { format!("↓ {below} more   ") } else { String::new() };
     frame.render_widget(Line::styled(format!("{more}esc closes"), theme.quiet()).right_aligned(), foot);
 }
 

@@ -33,8 +33,8 @@ impl Phase {
 /// Where a store is in its window at a time.
 pub fn phase(window: Window, now_ms: i64) -> Phase {
     let Window { opens, closes, .. } = window;
-    let phase =
-        |label, tone, lead, value| Phase { label, tone, lead, value, part: None, is_soon: false, is_before: false };
+    let (part, is_soon, is_before) = (None, false, false);
+    let phase = |label, tone, lead, value| Phase { label, tone, lead, value, part, is_soon, is_before };
     let (until_open, until_close) = (opens - now_ms, closes - now_ms);
     if until_open > 0 {
         let phase = phase("Not open yet", Tone::Placed, "opens in", countdown(until_open));
@@ -57,19 +57,14 @@ pub fn phase(window: Window, now_ms: i64) -> Phase {
 
 /// The window's times in a sentence.
 pub fn explain(window: Window, now_ms: i64) -> String {
-    let begin = match window.opens {
-        0 => String::new(),
-        opens => format!(" from {}", moment(opens, now_ms)),
-    };
+    let [from, until] = [window.opens, window.closes].map(|at| moment(at, now_ms));
     let times = match (window.opens, window.closes) {
         (0, 0) => "Orders are taken at any time: no sale window is set.".into(),
-        (_, 0) => format!("Orders are taken{begin}, with no end set."),
-        (_, closes) => format!("Orders are taken{begin} until {}.", moment(closes, now_ms)),
+        (_, 0) => format!("Orders are taken from {from}, with no end set."),
+        (0, _) => format!("Orders are taken until {until}."),
+        _ => format!("Orders are taken from {from} until {until}."),
     };
-    match window.paused {
-        true => format!("{times} {PAUSED}"),
-        false => times,
-    }
+    if window.paused { format!("{times} {PAUSED}") } else { times }
 }
 
 #[cfg(test)]
