@@ -42,22 +42,17 @@ impl<'a> Discovery<'a> {
         self.is_cluster
     }
 
-    /// Reads everything again: known stores may be gone, or be others of that name.
-    ///
-    /// # Errors
-    /// When the server does not answer.
+    /// Reads everything again: known stores may be gone, or be others of that name. Fails when the server does not
+    /// answer.
     pub async fn begin(&mut self) -> Result<(), RedisError> {
         // A server that is loading its data answers some questions, but not this one.
         cmd("PING").query_async::<()>(&mut self.connection).await?;
         let known = self.model.keys();
-        self.look_at(&known).await?;
+        self.look_at(&known, true).await?;
         self.round().await
     }
 
-    /// Rounds for ever.
-    ///
-    /// # Errors
-    /// When the server does not answer any more.
+    /// Rounds for ever. Fails when the server does not answer any more.
     pub async fn run(mut self) -> Result<(), RedisError> {
         let mut ticks = interval(ROUND_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -77,9 +72,7 @@ impl<'a> Discovery<'a> {
             Some(_) => self.knows_all = true,
         }
         let known = self.model.keys();
-        for keys in known.chunks(STORES_PER_PIPELINE) {
-            self.refresh(keys).await?;
-        }
+        self.look_at(&known, false).await?;
         // At the end: whoever learns that the server is there finds its stores too.
         self.model.set_server(|state| *state = about);
         Ok(())
@@ -116,7 +109,7 @@ impl<'a> Discovery<'a> {
             scan.arg(self.cursor).arg("TYPE").arg("holdstore").arg("COUNT").arg(KEYS_PER_SCAN);
             let (cursor, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut self.connection).await?;
             let new: Vec<Key> = keys.into_iter().map(Key::from).filter(|key| self.model.store(key).is_none()).collect();
-            self.look_at(&new).await?;
+            self.look_at(&new, true).await?;
             self.cursor = cursor;
             if cursor == 0 {
                 self.knows_all = true;
@@ -126,53 +119,43 @@ impl<'a> Discovery<'a> {
         Ok(())
     }
 
-    /// Reads stores with their last samples into the model; those that are none, out of it.
-    async fn look_at(&mut self, keys: &[Key]) -> Result<(), RedisError> {
+    /// Reads stores into the model, those that are `new` to it with their last samples; takes out those that are gone.
+    async fn look_at(&mut self, keys: &[Key], new: bool) -> Result<(), RedisError> {
         for keys in keys.chunks(STORES_PER_PIPELINE) {
             let mut questions = pipe();
             for key in keys {
-                ask_window(&mut questions, key);
-                let metrics = stream_of(key, "metrics");
-                questions.cmd("XREVRANGE").arg(metrics).arg("+").arg("-").arg("COUNT").arg(1);
+                questions.cmd("STORE.GET").arg(&**key).arg("opens").arg("closes").arg("paused").arg("metrics");
+                if new {
+                    questions.cmd("XREVRANGE").arg(stream_of(key, "metrics")).arg("+").arg("-").arg("COUNT").arg(1);
+                }
             }
             let mut replies = ask_all(&mut self.connection, questions).await?.into_iter();
             for key in keys {
-                let (window, last) = (replies.next(), replies.next());
-                let Some(seen) = window.and_then(Seen::of) else { continue };
-                let Seen::There { window, .. } = seen else {
-                    self.model.remove(key);
-                    continue;
-                };
-                let sample = last.and_then(Result::ok).and_then(|last| Sample::all_of(&last).pop()).map(Into::into);
+                let seen = replies.next().and_then(Seen::of);
+                let last = if new { replies.next().and_then(Result::ok) } else { None };
+                self.take(key, seen, new, last);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings what was seen of a store into the model.
+    fn take(&self, key: &Key, seen: Option<Seen>, new: bool, last: Option<Value>) {
+        match seen {
+            None => {}
+            Some(Seen::Gone) => self.model.remove(key),
+            Some(Seen::There { window, .. }) if new => {
+                let sample = last.and_then(|last| Sample::all_of(&last).pop()).map(Into::into);
                 self.model.set_store(key, StoreState { window: window.unwrap_or_default(), sample });
             }
-        }
-        Ok(())
-    }
-
-    /// Reads the windows of known stores; finds out which are gone.
-    async fn refresh(&mut self, keys: &[Key]) -> Result<(), RedisError> {
-        let mut questions = pipe();
-        keys.iter().for_each(|key| ask_window(&mut questions, key));
-        let replies = ask_all(&mut self.connection, questions).await?;
-        for (key, reply) in keys.iter().zip(replies) {
-            match Seen::of(reply) {
-                Some(Seen::There { window: Some(window), is_silent }) => {
-                    self.model.set_window(key, window);
-                    if is_silent {
-                        self.model.remind_of(key);
-                    }
+            Some(Seen::There { window, is_silent }) => {
+                window.into_iter().for_each(|window| self.model.set_window(key, window));
+                if is_silent {
+                    self.model.remind_of(key);
                 }
-                Some(Seen::Gone) => self.model.remove(key),
-                _ => {}
             }
         }
-        Ok(())
     }
-}
-
-fn ask_window(questions: &mut redis::Pipeline, key: &Key) {
-    questions.cmd("STORE.GET").arg(&**key).arg("opens").arg("closes").arg("paused").arg("metrics");
 }
 
 /// What STORE.GET says of a key.
@@ -214,13 +197,6 @@ fn info_lines(reply: Value) -> HashMap<String, String> {
 mod tests {
     use super::super::link::outcome;
     use super::*;
-
-    #[test]
-    fn info_is_read_by_lines() {
-        let lines = info_lines(Value::BulkString(b"# Server\r\nredis_version:7.0.15\r\nredis_mode:cluster\r\n".into()));
-        assert_eq!(lines["redis_version"], "7.0.15");
-        assert_eq!(lines["redis_mode"], "cluster");
-    }
 
     #[test]
     fn a_store_whose_window_is_secret_is_there_all_the_same() {

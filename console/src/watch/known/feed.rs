@@ -72,13 +72,13 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn run(mut self) -> Result<std::convert::Infallible, RedisError> {
-        let mut version = self.model.version();
         loop {
             let began = Instant::now();
+            let mut updates = self.model.subscribe();
             let seen = self.model.seen();
             if seen.is_empty() {
-                // The model outlives its readers, so there is a next version; and a look now and then does no harm.
-                let _ = tokio::time::timeout(BLOCK, version.changed()).await;
+                // Until a store is found; a look now and then does no harm.
+                let _ = tokio::time::timeout(BLOCK, updates.recv()).await;
                 continue;
             }
             let apart = self.is_cluster || self.apart_until.is_some_and(|until| began < until);

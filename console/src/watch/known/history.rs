@@ -33,10 +33,8 @@ impl Histories {
         Histories { link, kept: Shelf::default() }
     }
 
-    /// All samples of a store, or `points` of them, evenly thinned; the newest is always there.
-    ///
-    /// # Errors
-    /// When the server is away, or there is no such store.
+    /// All samples of a store, or `points` of them, evenly thinned; the newest is always there. Fails when the server
+    /// is away, or there is no such store.
     pub async fn of(&self, key: &Key, points: Option<usize>) -> Result<History, AskError> {
         let mut connection = self.link.ask()?;
         let kept = self.kept.of(key);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 use super::id::{id_of, name_of};
 use super::sample::{EntryId, Sample};
@@ -87,7 +87,6 @@ struct State {
 pub struct Model {
     state: Mutex<State>,
     updates: broadcast::Sender<Update>,
-    version: watch::Sender<u64>,
 }
 
 /// The body of `/api/stores`: the server, and every store with its last sample.
@@ -121,7 +120,7 @@ impl Model {
         let server =
             ServerState { url, connected, error, product: None, version: None, role: None, since: local_now_ms() };
         let state = State { server, stores: BTreeMap::new(), clock_ahead_ms: 0 };
-        Model { state: state.into(), updates: broadcast::Sender::new(UPDATES_KEPT), version: watch::Sender::new(0) }
+        Model { state: state.into(), updates: broadcast::Sender::new(UPDATES_KEPT) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -132,18 +131,12 @@ impl Model {
         for update in updates {
             // An error says that nobody listens.
             let _ = self.updates.send(update);
-            self.version.send_modify(|version| *version += 1);
         }
     }
 
     /// Every update from now on. Subscribe before you read, and you miss nothing.
     pub fn subscribe(&self) -> broadcast::Receiver<Update> {
         self.updates.subscribe()
-    }
-
-    /// A number that changes with every update, to wait on.
-    pub fn version(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
     }
 
     /// Unix milliseconds by the server's clock, as far as it is known.
@@ -289,17 +282,5 @@ mod tests {
         }
         assert_eq!(heard, ["found b", "found a", "a at 9", "gone b"]);
         assert_eq!(model.seen(), [(key("a"), EntryId { ms: 9, seq: 0 })]);
-    }
-
-    #[test]
-    fn the_overview_is_what_the_page_reads() {
-        let model = Model::new("redis://shop".into());
-        model.set_store(&key("pop up"), StoreState::default());
-        model.add_sample(&key("pop up"), sample(9));
-        let json = serde_json::to_value(model.overview(true)).expect("JSON");
-        assert_eq!(json["stores"][0]["id"], "pop%20up");
-        assert_eq!(json["stores"][0]["metrics"]["placed"], 1);
-        assert_eq!((&json["stores"][0]["at"], &json["stores"][0]["opens"]), (&9.into(), &0.into()));
-        assert_eq!((&json["writes"], &json["server"]["connected"]), (&true.into(), &false.into()));
     }
 }

@@ -1,9 +1,10 @@
 //! One order, and the writes the page offers.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use redis::{Cmd, cmd};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::id::{bytes_of, id_of, name_of, pattern_of};
@@ -16,10 +17,8 @@ use super::words::Tone;
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty]`, ids are for people. The events of
-/// the history say with `title`, `tone` and `text` what happened.
-///
-/// # Errors
-/// When the server is away, or there is no such order.
+/// the history say with `title`, `tone` and `text` what happened. Fails when the server is away, or there is no such
+/// order.
 pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError> {
     let reply = cmd("ORDER.GET").arg(&**key).arg(order).query_async(&mut link.ask()?).await?;
     let mut object = Map::from_iter([("id".to_string(), id_of(order).into())]);
@@ -97,33 +96,32 @@ fn plain(value: redis::Value) -> Json {
 }
 
 /// What to queue again, as the page asks for it.
-#[derive(Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct Redrive {
-    /// One order, percent-encoded.
-    #[serde(default)]
-    order: Option<String>,
-    /// All that died of exactly this; null: of anything.
-    #[serde(default, deserialize_with = "given")]
-    reason: Option<Option<String>>,
-    /// How many are queued at most.
-    #[serde(default)]
-    count: Option<u32>,
-}
-
-/// Distinguishes null from what is not there.
-fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(value).map(Some)
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "must have either an order, or a reason (null: any) and perhaps a count of 1 or more"
+)]
+pub enum Redrive {
+    /// Its id, percent-encoded.
+    Order { order: String },
+    /// All that died of exactly this (null: of anything), or `count` of them.
+    Reason {
+        // Null is another thing than no reason at all.
+        #[serde(deserialize_with = "Option::deserialize")]
+        reason: Option<String>,
+        count: Option<NonZeroU32>,
+    },
 }
 
 impl Redrive {
-    /// The command for it, `Err` with what must be where it makes no sense.
-    pub fn command(&self, key: &Key) -> Result<Cmd, &'static str> {
-        match (&self.order, &self.reason, self.count) {
-            (Some(order), None, None) => Ok(redrive_order(key, &bytes_of(order))),
-            (None, Some(_), Some(0)) => Err("count must be 1 or more, got 0"),
-            (None, Some(reason), count) => Ok(redrive_reason(key, reason.as_ref().map(String::as_bytes), count)),
-            _ => Err("must have either an order, or a reason (null: any) and perhaps a count"),
+    /// The command for it.
+    pub fn command(&self, key: &Key) -> Cmd {
+        match self {
+            Redrive::Order { order } => redrive_order(key, &bytes_of(order)),
+            Redrive::Reason { reason, count } => {
+                redrive_reason(key, reason.as_ref().map(String::as_bytes), count.map(u32::from))
+            }
         }
     }
 }
@@ -146,10 +144,8 @@ pub fn redrive_reason(key: &Key, reason: Option<&[u8]>, count: Option<u32>) -> C
     command
 }
 
-/// Carries a redrive out, over a connection of its own: others should not wait for it. How many were queued.
-///
-/// # Errors
-/// When the server is away, or refuses.
+/// Carries a redrive out, over a connection of its own: others should not wait for it. How many were queued. Fails when
+/// the server is away, or refuses.
 pub async fn redrive(link: &Link, command: Cmd) -> Result<i64, AskError> {
     let mut connection = link.connect(REDRIVE_TIMEOUT).await?;
     Ok(command.query_async(&mut connection).await?)
@@ -161,7 +157,7 @@ mod tests {
 
     fn command(body: &str) -> Result<Vec<u8>, String> {
         let redrive: Redrive = serde_json::from_str(body).map_err(|error| error.to_string())?;
-        Ok(redrive.command(&Key::from(*b"popup"))?.get_packed_command())
+        Ok(redrive.command(&Key::from(*b"popup")).get_packed_command())
     }
 
     #[test]
@@ -173,6 +169,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for body in [
+            "{}",
             r#"{"count":3}"#,
             r#"{"order":"o","reason":null}"#,
             r#"{"reason":null,"count":0}"#,

@@ -71,10 +71,7 @@ pub fn items(value: Value) -> Vec<Value> {
     }
 }
 
-/// A map that a command must have replied.
-///
-/// # Errors
-/// When it replied something else.
+/// A map that a command must have replied. Fails when it replied something else.
 pub fn map(command: &str, reply: Value) -> Result<Pairs<Value>, AskError> {
     Pairs::of(reply).ok_or_else(|| AskError::Refused(format!("{command} replied no map")))
 }

@@ -1,7 +1,6 @@
 //! A sample of a store's numbers: one entry of its stream `…:metrics`.
 
 use std::fmt;
-use std::str::FromStr;
 
 use holdfast_engine::terms::metrics::{Group, METRICS, METRICS_COUNT, MetricKind};
 use holdfast_engine::terms::refusal::Code;
@@ -24,12 +23,10 @@ impl fmt::Display for EntryId {
     }
 }
 
-impl FromStr for EntryId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<EntryId, Self::Err> {
-        let (ms, seq) = text.split_once('-').unwrap_or((text, "0"));
-        Ok(EntryId { ms: ms.parse()?, seq: seq.parse()? })
+impl EntryId {
+    fn of(text: &str) -> Option<EntryId> {
+        let (ms, seq) = text.split_once('-')?;
+        Some(EntryId { ms: ms.parse().ok()?, seq: seq.parse().ok()? })
     }
 }
 
@@ -59,7 +56,7 @@ impl Sample {
     fn of_entry(entry: &Value) -> Option<Sample> {
         let Value::Array(parts) = entry else { return None };
         let [id, Value::Array(fields)] = parts.as_slice() else { return None };
-        let id = text(id)?.parse().ok()?;
+        let id = EntryId::of(text(id)?)?;
         let fields: Vec<(&str, i64)> = fields.chunks_exact(2).filter_map(pair).collect();
         // The fields come in the order of the metrics as a rule: each is looked for from where the last one was found.
         let mut next = fields.iter().cycle();

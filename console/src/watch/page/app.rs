@@ -12,9 +12,3 @@ pub struct App {
     pub writes: bool,
     pub connections: Arc<Connections>,
 }
-
-impl App {
-    pub fn new(known: Arc<Known>, writes: bool) -> Arc<App> {
-        Arc::new(App { known, writes, connections: Connections::new() })
-    }
-}

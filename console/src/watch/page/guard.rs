@@ -32,10 +32,7 @@ impl Guard {
         password.map_or(Guard::Loopback, |password| Guard::Password(Sha256::digest(password).into()))
     }
 
-    /// Lets a request in, or not.
-    ///
-    /// # Errors
-    /// Why not.
+    /// Lets a request in, or not. An error says why not.
     pub fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
         let forbidden = |text| Refusal { status: StatusCode::FORBIDDEN, text };
         match self {

@@ -17,10 +17,7 @@ use crate::watch::known::model::{Model, StoreLine};
 /// The content type of what [`exposition`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Everything that is known now, ready to be sent.
-///
-/// # Errors
-/// Never, as long as text can be written to memory.
+/// Everything that is known now, ready to be sent. Never fails, as long as text can be written to memory.
 pub fn exposition(model: &Arc<Model>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Snapshot { is_up: model.server().connected, stores: model.stores() }));

@@ -63,10 +63,8 @@ struct View {
     has_chosen: bool,
 }
 
-/// Shows what a feed keeps, until the reader leaves. `page` is where the page is served, if it is.
-///
-/// # Errors
-/// When the terminal is lost.
+/// Shows what a feed keeps, until the reader leaves. `page` is where the page is served, if it is. Fails when the
+/// terminal is lost.
 pub async fn show(known: Arc<Known>, writes: bool, page: Option<String>) -> Result<()> {
     terminal::take()?;
     let mut events = terminal::events()?;

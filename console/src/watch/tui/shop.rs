@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use holdfast_engine::terms::metrics::METRICS_COUNT;
+use serde_json::Value as Json;
 
 use super::foreign::safe;
-use crate::watch::known::detail::{Detail, InWork, OrderRef, Setting, Worker};
+use crate::watch::known::detail::{Detail, InWork, OrderRef, Worker};
 use crate::watch::known::id::{bytes_of, name_of};
 use crate::watch::known::model::{Key, StoreState, Window};
 use crate::watch::known::sample::Sample;
@@ -128,8 +129,8 @@ impl Shop {
 
     /// Whether the store keeps no samples.
     pub fn is_silent(&self) -> bool {
-        let is_off = |detail: &Arc<Detail>| detail.settings.get("metrics") == Some(&Setting::Number(0));
-        self.detail.as_ref().is_some_and(is_off)
+        let metrics = |detail: &Arc<Detail>| detail.settings.get("metrics").and_then(Json::as_i64);
+        self.detail.as_ref().and_then(metrics) == Some(0)
     }
 
     /// The time that the charts show, and the name of that choice. `is_fresh`: up to now.
@@ -155,18 +156,14 @@ impl Shop {
         self.span = Some((shown + 1) % SPANS.len());
     }
 
-    fn tab_index(&self) -> usize {
-        TABS.iter().position(|(tab, _)| *tab == self.tab).unwrap_or(0)
-    }
-
     pub fn turn(&mut self, by: isize) {
-        let next = (self.tab_index() as isize + by).rem_euclid(TABS.len() as isize);
+        let next = ((self.tab as usize) as isize + by).rem_euclid(TABS.len() as isize);
         self.tab = TABS[next as usize].0;
     }
 
     /// Which line of the tab's list is chosen.
     pub fn chosen(&self) -> usize {
-        self.chosen[self.tab_index()]
+        self.chosen[self.tab as usize]
     }
 
     /// Which line of a tab's list is chosen, if that tab is shown.
@@ -177,7 +174,7 @@ impl Shop {
     /// Chooses a line of the tab's list, or the last there is.
     pub fn choose(&mut self, line: usize) {
         let last = self.lines().saturating_sub(1);
-        self.chosen[self.tab_index()] = line.min(last);
+        self.chosen[self.tab as usize] = line.min(last);
     }
 
     /// How many lines the tab's list has.

@@ -14,9 +14,7 @@ use super::keys::{self, Wish};
 use super::screen::{Dialog, OrderLook, Redrive, Screen};
 use super::shop::{Shop, TABS, Tab};
 use super::theme::Theme;
-use crate::watch::known::detail::{
-    DeadLetters, Detail, InWork, OrderRef, Reason, Setting, SkuLine, Skus, Worker, Workers,
-};
+use crate::watch::known::detail::{DeadLetters, Detail, InWork, OrderRef, Reason, SkuLine, Skus, Worker, Workers};
 use crate::watch::known::id::{id_of, name_of};
 use crate::watch::known::model::{Key, ServerState, StoreLine, StoreState, Window};
 use crate::watch::known::order;
@@ -88,7 +86,7 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
         id: id_of(key),
         name: name_of(key),
         now: NOW_MS,
-        settings: Pairs(vec![("metrics".into(), Setting::Number(7_200))]),
+        settings: Pairs(vec![("metrics".into(), 7_200.into())]),
         info: Pairs(vec![]),
         at: Some(NOW_MS),
         metrics: sample(NOW_MS, &[]),
@@ -394,7 +392,7 @@ fn a_store_that_keeps_no_samples_is_told_by_its_info() {
     let mut screen = sale("popup", "o-1", &[]);
     let key = Key::from(*b"popup");
     let mut detail = Detail::clone(&detail(&key, "x", "o-1"));
-    detail.settings = Pairs(vec![("metrics".into(), Setting::Number(0))]);
+    detail.settings = Pairs(vec![("metrics".into(), 0.into())]);
     let info =
         [("on-hand", 77), ("available", 70), ("in-work", 2), ("claimed", 9), ("lapsed", 4), ("refused-limit", 5)];
     let info = Pairs(info.map(|(name, value)| (name.to_string(), Some(value))).to_vec());

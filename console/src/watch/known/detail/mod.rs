@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value as Json;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::dead::DeadLetters;
@@ -28,14 +29,6 @@ use super::shelf::Shelf;
 /// From one detail of a store to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A field of STORE.SET.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Setting {
-    Number(i64),
-    Switch(bool),
-}
-
 /// Everything the page shows of one store.
 #[derive(Clone, Debug, Serialize)]
 pub struct Detail {
@@ -45,8 +38,8 @@ pub struct Detail {
     pub name: String,
     /// When it was made, Unix milliseconds by the server's clock.
     pub now: u64,
-    /// STORE.GET.
-    pub settings: Pairs<Setting>,
+    /// STORE.GET: numbers in their own units, and switches.
+    pub settings: Pairs<Json>,
     /// STORE.INFO; a time that is not set is `None`.
     pub info: Pairs<Option<i64>>,
     /// When the sample was taken; `None`: the store keeps no samples, and the numbers are those of STORE.INFO.
@@ -82,19 +75,14 @@ impl Details {
         Details { model, link, made: Shelf::default() }
     }
 
-    /// A store in detail, as it was within the last second.
-    ///
-    /// # Errors
-    /// When the server is away, or there is no such store.
+    /// A store in detail, as it was within the last second. Fails when the server is away, or there is no such store.
     pub async fn of(&self, key: &Key) -> Result<Arc<Detail>, AskError> {
         let now = Instant::now();
         self.since(key, now.checked_sub(INTERVAL).unwrap_or(now)).await
     }
 
-    /// A store in detail, as it was at `moment` or later. Waits until it is time for the next one.
-    ///
-    /// # Errors
-    /// As [`Details::of`].
+    /// A store in detail, as it was at `moment` or later. Waits until it is time for the next one. Fails as
+    /// [`Details::of`] does.
     pub async fn since(&self, key: &Key, moment: Instant) -> Result<Arc<Detail>, AskError> {
         // While the server is lost, an old detail is not given as if it were new.
         let mut connection = self.link.ask()?;
@@ -123,7 +111,7 @@ impl Details {
         let settings = settings(asker.map("STORE.GET").await?);
         let info = info(asker.map("STORE.INFO").await?);
         let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
-        let is_off = settings.get("metrics") == Some(&Setting::Number(0));
+        let is_off = settings.get("metrics").is_some_and(|metrics| *metrics == 0);
         let sample = self.model.store(key).and_then(|store| store.sample).filter(|_| !is_off);
         Ok(Detail {
             id: id_of(key),
@@ -140,10 +128,10 @@ impl Details {
     }
 }
 
-fn settings(reply: Pairs<redis::Value>) -> Pairs<Setting> {
+fn settings(reply: Pairs<redis::Value>) -> Pairs<Json> {
     let setting = |(name, value)| match reply::int(&value) {
-        Some(number) => (name, Setting::Number(number)),
-        None => (name, Setting::Switch(reply::bytes(value).as_deref() == Some(b"yes"))),
+        Some(number) => (name, number.into()),
+        None => (name, (reply::bytes(value).as_deref() == Some(b"yes")).into()),
     };
     Pairs(reply.0.into_iter().map(setting).collect())
 }

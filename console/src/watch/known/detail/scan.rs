@@ -52,6 +52,9 @@ impl Asker<'_> {
         for argument in arguments {
             questions.cmd(name).arg(&**self.key).arg(argument);
         }
+        if questions.is_empty() {
+            return Ok(Vec::new());
+        }
         ask_all(self.connection, questions).await
     }
 }
