@@ -12,6 +12,7 @@ use strum::VariantArray;
 use super::id::name_of;
 use super::link::{AskError, Link};
 use super::model::Key;
+use super::reply::Pairs;
 use super::sample::{EntryId, Sample};
 use super::series::{Column, SAMPLES_MAX, Series};
 use super::shelf::Shelf;
@@ -126,7 +127,7 @@ impl Serialize for History {
         let at: Vec<u64> = samples.iter().map(|sample| sample.at_ms()).collect();
         let mut map = serializer.serialize_map(Some(4))?;
         map.serialize_entry("at", &at)?;
-        map.serialize_entry("metrics", &Columns(&samples))?;
+        map.serialize_entry("metrics", &columns(&samples))?;
         map.serialize_entry("lines", &series.frame(Column::VARIANTS, 0, None, self.points))?;
         map.serialize_entry("is_thinned", &(samples.len() < self.samples.len()))?;
         map.end()
@@ -134,19 +135,11 @@ impl Serialize for History {
 }
 
 /// A column for every field of the newest sample; null where an older one lacks it.
-struct Columns<'a>(&'a [Arc<Sample>]);
-
-impl Serialize for Columns<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (index, metric) in METRICS.iter().enumerate() {
-            if self.0.last().is_some_and(|newest| newest.at(index).is_some()) {
-                let column: Vec<Option<i64>> = self.0.iter().map(|sample| sample.at(index)).collect();
-                map.serialize_entry(metric.name, &column)?;
-            }
-        }
-        map.end()
-    }
+fn columns(samples: &[Arc<Sample>]) -> Pairs<Vec<Option<i64>>> {
+    let is_known = |index: usize| samples.last().is_some_and(|newest| newest.at(index).is_some());
+    let column = |index| samples.iter().map(|sample| sample.at(index)).collect();
+    let named = METRICS.iter().enumerate().filter(|(index, _)| is_known(*index));
+    Pairs(named.map(|(index, metric)| (metric.name.to_string(), column(index))).collect())
 }
 
 #[cfg(test)]

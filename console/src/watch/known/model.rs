@@ -18,7 +18,7 @@ const UPDATES_KEPT: usize = 8_192;
 pub type Key = Arc<[u8]>;
 
 /// The server as it was last seen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ServerState {
     /// Its address, without a password.
     pub url: String,
@@ -116,9 +116,8 @@ pub struct StoreLine {
 impl Model {
     /// A model of a server that has not answered yet.
     pub fn new(url: String) -> Model {
-        let (connected, error) = (false, Some("connecting".to_string()));
-        let server =
-            ServerState { url, connected, error, product: None, version: None, role: None, since: local_now_ms() };
+        let error = Some("connecting".to_string());
+        let server = ServerState { url, error, since: local_now_ms(), ..ServerState::default() };
         let state = State { server, stores: BTreeMap::new(), clock_ahead_ms: 0 };
         Model { state: state.into(), updates: broadcast::Sender::new(UPDATES_KEPT) }
     }

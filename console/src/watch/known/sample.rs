@@ -5,7 +5,7 @@ use std::fmt;
 use holdfast_engine::terms::metrics::{Group, METRICS, METRICS_COUNT, MetricKind};
 use holdfast_engine::terms::refusal::Code;
 use redis::Value;
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use super::reply::Pairs;
 
@@ -140,11 +140,7 @@ impl Sample {
 /// The fields alone, as a map.
 impl Serialize for Sample {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.fields() {
-            map.serialize_entry(name, &value)?;
-        }
-        map.end()
+        serializer.collect_map(self.fields())
     }
 }
 

@@ -139,7 +139,7 @@ impl Connections {
             _ = connection => {}
             () = seat.close.notified() => {}
         }
-        self.leave(&seat);
+        self.with_open(|open| open.retain(|other| !Arc::ptr_eq(other, &seat)));
     }
 
     fn take_seat(&self) -> Arc<Seat> {
@@ -167,10 +167,6 @@ impl Connections {
         }
     }
 
-    fn leave(&self, seat: &Arc<Seat>) {
-        self.with_open(|open| open.retain(|other| !Arc::ptr_eq(other, seat)));
-    }
-
     fn with_open<T>(&self, work: impl FnOnce(&mut Vec<Arc<Seat>>) -> T) -> T {
         work(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -185,10 +181,7 @@ fn open_files_max() -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call writes the structure that it is given, and nothing else.
     let status = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
-    match status {
-        0 => usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX),
-        _ => 0,
-    }
+    if status == 0 { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { 0 }
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -209,17 +202,6 @@ impl Active {
     fn note(&self) {
         self.seat.active_us.store(self.connections.now_us(), Ordering::Relaxed);
     }
-
-    fn noted_write(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stall = None;
-            self.note();
-            return written;
-        }
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL_TIME)));
-        ready!(stall.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing")))
-    }
 }
 
 impl AsyncRead for Active {
@@ -236,20 +218,14 @@ impl AsyncRead for Active {
 impl AsyncWrite for Active {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.noted_write(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.noted_write(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        if written.is_ready() {
+            self.stall = None;
+            self.note();
+            return written;
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL_TIME)));
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing")))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -17,40 +17,27 @@ pub enum Guard {
     Password([u8; 32]),
 }
 
-/// Why somebody is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// 401 asks for the password, 403 does not.
-    pub status: StatusCode,
-    /// For people.
-    pub text: &'static str,
-}
-
 impl Guard {
     /// The rule for a password, or for none.
     pub fn of(password: Option<&str>) -> Guard {
         password.map_or(Guard::Loopback, |password| Guard::Password(Sha256::digest(password).into()))
     }
 
-    /// Lets a request in, or not. An error says why not.
-    pub fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
-        let forbidden = |text| Refusal { status: StatusCode::FORBIDDEN, text };
+    /// Lets a request in, or says why not: with 401, which asks for the password, or 403.
+    pub fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+        let forbidden = |text| Err((StatusCode::FORBIDDEN, text));
         match self {
             Guard::Loopback if !is_loopback(peer.ip()) => {
-                Err(forbidden("only this machine may look on; set a password to allow others"))
+                forbidden("only this machine may look on; set a password to allow others")
             }
             Guard::Loopback if !names_this_machine(headers) => {
-                Err(forbidden("the host in the request must be 127.0.0.1 or localhost"))
+                forbidden("the host in the request must be 127.0.0.1 or localhost")
             }
             Guard::Loopback => Ok(()),
             Guard::Password(wanted) => {
                 let given = given_password(headers).map(Sha256::digest);
-                match given.is_some_and(|given| bool::from(given.as_slice().ct_eq(wanted))) {
-                    true => Ok(()),
-                    false => {
-                        Err(Refusal { status: StatusCode::UNAUTHORIZED, text: "the password is missing or wrong" })
-                    }
-                }
+                let is_right = given.is_some_and(|given| bool::from(given.as_slice().ct_eq(wanted)));
+                is_right.then_some(()).ok_or((StatusCode::UNAUTHORIZED, "the password is missing or wrong"))
             }
         }
     }

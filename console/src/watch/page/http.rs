@@ -66,7 +66,7 @@ async fn guarded(
 ) -> Response {
     let mut response = match guard.check(peer, request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => Failure(refusal.status, refusal.text.to_string()).into_response(),
+        Err((status, text)) => Failure(status, text.to_string()).into_response(),
     };
     if response.status() == StatusCode::UNAUTHORIZED {
         let ask = HeaderValue::from_static("Basic realm=\"holdfast\", charset=\"UTF-8\"");

@@ -18,8 +18,6 @@ use super::connections::PagePlace;
 use crate::watch::known::follow::{Follower, News};
 use crate::watch::known::id::id_of;
 use crate::watch::known::model::Key;
-use crate::watch::known::sample::Sample;
-use crate::watch::known::series::Frame;
 
 /// From one sign of life to the next.
 const BEAT_INTERVAL: Duration = Duration::from_secs(2);
@@ -62,14 +60,6 @@ pub fn send(app: &Arc<App>, store: Option<Key>, place: PagePlace) -> mpsc::Recei
     received
 }
 
-#[derive(Serialize)]
-struct SampleEvent<'a> {
-    id: String,
-    at: u64,
-    metrics: &'a Sample,
-    lines: &'a Frame,
-}
-
 impl Sender {
     async fn run(mut self) -> Result<Infallible, Left> {
         let mut beats = interval(BEAT_INTERVAL);
@@ -105,7 +95,7 @@ impl Sender {
             }
             News::Detail(detail) => self.send("detail", &*detail).await?,
             News::Sample(key, sample, lines) if is_looked_at(&key) => {
-                let event = SampleEvent { id: id_of(&key), at: sample.at_ms(), metrics: &sample, lines: &lines };
+                let event = json!({ "id": id_of(&key), "at": sample.at_ms(), "metrics": sample, "lines": lines });
                 self.send("sample", &event).await?;
             }
             News::Gone(key) if is_looked_at(&key) => self.send("gone", &json!({ "id": id_of(&key) })).await?,

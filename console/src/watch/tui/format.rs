@@ -95,24 +95,24 @@ fn local(ms: i64) -> Option<DateTime<Local>> {
     Local.timestamp_millis_opt(ms).single()
 }
 
+fn written(ms: i64, pattern: &str) -> String {
+    local(ms).map_or_else(|| NONE.into(), |time| time.format(pattern).to_string())
+}
+
 /// A time of the day, in the reader's time zone: `14:03:22`.
 pub fn clock(ms: i64) -> String {
-    local(ms).map_or_else(|| NONE.into(), |time| time.format("%H:%M:%S").to_string())
+    written(ms, "%H:%M:%S")
 }
 
 /// The same to the millisecond: `14:03:22.045`.
 pub fn exact_clock(ms: i64) -> String {
-    local(ms).map_or_else(|| NONE.into(), |time| time.format("%H:%M:%S%.3f").to_string())
+    written(ms, "%H:%M:%S%.3f")
 }
 
 /// A time with its day, where that is not today's (`now_ms`).
 pub fn moment(ms: i64, now_ms: i64) -> String {
-    match (local(ms), local(now_ms)) {
-        (Some(time), Some(now)) if time.date_naive() != now.date_naive() => {
-            time.format("%Y-%m-%d %H:%M:%S").to_string()
-        }
-        _ => clock(ms),
-    }
+    let day = |ms| local(ms).map(|time| time.date_naive());
+    if day(ms) == day(now_ms) { clock(ms) } else { written(ms, "%Y-%m-%d %H:%M:%S") }
 }
 
 #[cfg(test)]

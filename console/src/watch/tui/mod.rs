@@ -33,6 +33,7 @@ use super::known::history::History;
 use super::known::id::{bytes_of, name_of};
 use super::known::link::AskError;
 use super::known::model::Key;
+use super::known::series::Series;
 use super::known::server::Known;
 use super::known::{order, words};
 
@@ -148,10 +149,9 @@ impl View {
     }
 
     fn ask_order(&mut self) {
-        let (Some(shop), Some(id)) = (&self.screen.shop, self.screen.dialogs.iter().rev().find_map(order_of)) else {
-            return;
-        };
-        let (key, id) = (shop.key.clone(), id.to_vec());
+        let id = self.screen.order().map(|look| look.id.clone());
+        let (Some(shop), Some(id)) = (&self.screen.shop, id) else { return };
+        let key = shop.key.clone();
         self.order_asked = Some(Instant::now());
         self.is_asking_order = true;
         self.ask(|known| async move {
@@ -191,9 +191,7 @@ impl View {
         screen.local_now_ms = chrono::Utc::now().timestamp_millis().max(0) as u64;
         screen.server = model.server();
         screen.stores = model.stores();
-        for key in model.keys() {
-            self.find(&key);
-        }
+        model.keys().into_iter().for_each(|key| self.find(key));
         self.follow_order();
         // The only store is what the reader came for.
         let is_known = self.screen.freshness() != Freshness::Connecting && self.screen.server.connected;
@@ -205,22 +203,18 @@ impl View {
     }
 
     /// A store is there: its samples are wanted for the list.
-    fn find(&mut self, key: &Key) {
+    fn find(&mut self, key: Key) {
         let known = self.screen.series.len();
-        if self.screen.series.contains_key(key) {
+        if self.screen.series.contains_key(&key) {
             return;
         }
-        self.screen.series.entry(key.clone()).or_default();
+        self.screen.series.insert(key.clone(), Series::default());
         if known < HISTORIES_MAX {
-            self.ask_history(key.clone());
+            self.ask(|known| async move {
+                let history = known.histories.of(&key, None).await;
+                Answer::History(key, history)
+            });
         }
-    }
-
-    fn ask_history(&self, key: Key) {
-        self.ask(|known| async move {
-            let history = known.histories.of(&key, None).await;
-            Answer::History(key, history)
-        });
     }
 
     fn take_news(&mut self, news: News) {
@@ -233,9 +227,8 @@ impl View {
             }
             News::Lost => {}
             News::Stores => {
-                let window = self.screen.shop.as_ref().and_then(|shop| self.known.model.store(&shop.key));
-                if let (Some(shop), Some(store)) = (&mut self.screen.shop, window) {
-                    shop.window = store.window;
+                if let Some(shop) = &mut self.screen.shop {
+                    shop.window = self.known.model.store(&shop.key).map_or(shop.window, |store| store.window);
                 }
             }
             News::History(key, history) => self.take_history(&key, &history),
@@ -296,21 +289,12 @@ impl View {
     }
 }
 
-fn order_of(dialog: &screen::Dialog) -> Option<&[u8]> {
-    match dialog {
-        screen::Dialog::Order(look) => Some(&look.id),
-        _ => None,
-    }
-}
-
 /// How a redrive went.
 fn outcome(redrive: &Redrive, done: Result<i64, AskError>) -> String {
     let orders = |count| format::plural(count, "order");
     match (redrive, done) {
         (_, Err(error)) => format!("Not redriven: {}", foreign::safe(error.text())),
-        (Redrive::Order(id), Ok(0)) => {
-            format!("Order {} {}", foreign::safe(&name_of(id)), words::STAYED_DEAD)
-        }
+        (Redrive::Order(id), Ok(0)) => format!("Order {} {}", foreign::safe(&name_of(id)), words::STAYED_DEAD),
         (Redrive::Order(id), Ok(_)) => format!("Order {} is queued again.", foreign::safe(&name_of(id))),
         (Redrive::Reason(_, expected), Ok(done)) if *expected > done => {
             format!("{} queued again. {} {}", orders(done), orders(expected - done), words::STAYED_DEAD)

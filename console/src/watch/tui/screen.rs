@@ -80,7 +80,7 @@ pub enum Freshness {
 }
 
 /// All that is drawn.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Screen {
     pub theme: Theme,
     /// Unix milliseconds, by the server's clock.
@@ -104,21 +104,7 @@ pub struct Screen {
 
 impl Screen {
     pub fn new(server: ServerState, writes: bool, theme: Theme) -> Screen {
-        Screen {
-            theme,
-            now_ms: 0,
-            local_now_ms: 0,
-            server,
-            writes,
-            page: None,
-            stores: Vec::new(),
-            series: BTreeMap::new(),
-            filter: String::new(),
-            shop: None,
-            dialogs: Vec::new(),
-            chosen_store: 0,
-            note: None,
-        }
+        Screen { theme, server, writes, ..Screen::default() }
     }
 
     /// Shows the reader a note for some seconds.

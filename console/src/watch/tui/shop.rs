@@ -22,8 +22,9 @@ const WHOLE_MS: u64 = 15 * 60_000;
 const TAIL_MS: u64 = 10_000;
 
 /// A part of the store's page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tab {
+    #[default]
     Now,
     OverTime,
     Refusals,
@@ -62,7 +63,7 @@ pub enum DeadLine {
 }
 
 /// The store that is looked at.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shop {
     pub key: Key,
     /// Its key, safe to show.
@@ -85,20 +86,7 @@ pub struct Shop {
 
 impl Shop {
     pub fn new(key: &Key) -> Shop {
-        Shop {
-            key: key.clone(),
-            name: safe(&name_of(key)),
-            numbers: None,
-            at: None,
-            window: Window::default(),
-            is_gone: false,
-            series: Series::default(),
-            detail: None,
-            tab: Tab::Now,
-            span: None,
-            chosen: [0; TABS.len()],
-            open_reason: None,
-        }
+        Shop { key: key.clone(), name: safe(&name_of(key)), ..Shop::default() }
     }
 
     /// What the model knows of it; `None`: no such store.

@@ -299,22 +299,6 @@ fn a_store_that_is_sold_out_says_so() {
 }
 
 #[test]
-fn a_lost_connection_cannot_be_overlooked() {
-    for size in SIZES {
-        let mut screen = sale("popup", "o-1", &[]);
-        screen.server.connected = false;
-        screen.server.error = Some("Connection refused".into());
-        screen.server.since = NOW_MS - 12_000;
-        let shown = text(&mut screen, size);
-        assert_shows(&shown, &["connection lost, retrying", "Redis is away since", "(12 s).", "What you see is from"]);
-        assert_shows(&shown, &["of 4,600 on hand", "how fast is not known"]);
-        let mut quiet = sale("popup", "o-1", &[]);
-        quiet.now_ms += 12_000;
-        assert_shows(&text(&mut quiet, size), &["quiet", "12 s", "0 a second now"]);
-    }
-}
-
-#[test]
 fn oversold_is_loud() {
     for size in SIZES {
         let mut screen = sale("popup", "o-1", &[("oversold", 3)]);
@@ -356,16 +340,6 @@ fn returns_that_are_summed_up_and_scrap_are_told() {
 
 #[test]
 fn keys_lead_everywhere_and_back() {
-    let mut screen = list(Theme::Full, &[("one", &[]), ("other", &[]), ("third", &[])]);
-    assert_shows(&text(&mut screen, (80, 24)), &["3 stores", "one", "other", "4,034", "Available"]);
-    press(&mut screen, KeyCode::Down);
-    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::Open(Key::from(*b"other"))));
-    type_all(&mut screen, "/thi");
-    assert_eq!(press(&mut screen, KeyCode::Enter), None);
-    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::Open(Key::from(*b"third"))));
-    press(&mut screen, KeyCode::Esc);
-    assert_eq!(screen.listed().len(), 3);
-
     let mut screen = sale("popup", "o-1", &[]);
     for (index, (tab, name)) in TABS.iter().enumerate() {
         let digit = char::from(b'1' + index as u8);

@@ -7,12 +7,13 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::watch::known::words::Tone;
 
 /// The colours a terminal has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
     /// Any colour: tones of middle brightness, which stand out on black and on white.
     Full,
     Sixteen,
     /// None: NO_COLOR is set. Bold, dim and reversed tell what colours would.
+    #[default]
     Plain,
 }
 
@@ -36,6 +37,13 @@ impl Theme {
         }
     }
 
+    fn dim(self, full: u32) -> Style {
+        match self {
+            Theme::Plain => Style::new().add_modifier(Modifier::DIM),
+            _ => self.pick(full, Color::DarkGray),
+        }
+    }
+
     /// The colour of a meaning.
     pub fn tone(self, tone: Tone) -> Style {
         match tone {
@@ -53,17 +61,11 @@ impl Theme {
 
     /// What may stay in the background: explanations, axes.
     pub fn quiet(self) -> Style {
-        match self {
-            Theme::Plain => Style::new().add_modifier(Modifier::DIM),
-            _ => self.pick(0x868e9c, Color::DarkGray),
-        }
+        self.dim(0x868e9c)
     }
 
     pub fn frame(self) -> Style {
-        match self {
-            Theme::Plain => Style::new().add_modifier(Modifier::DIM),
-            _ => self.pick(0x59616e, Color::DarkGray),
-        }
+        self.dim(0x59616e)
     }
 
     /// What the eye should find first.
