@@ -32,7 +32,6 @@ pub struct Discovery<'a> {
 }
 
 impl<'a> Discovery<'a> {
-    /// A discovery over this connection.
     pub fn new(model: &'a Model, connection: MultiplexedConnection) -> Discovery<'a> {
         Discovery { model, connection, cursor: 0, knows_all: false, is_cluster: false }
     }
@@ -186,7 +185,6 @@ impl Seen {
     }
 }
 
-/// The lines of INFO, by their names.
 fn info_lines(reply: Value) -> HashMap<String, String> {
     let text = store::plain(&reply);
     let line = |line: &str| line.split_once(':').map(|(name, value)| (name.to_string(), value.trim().to_string()));

@@ -29,7 +29,6 @@ pub struct Histories {
 }
 
 impl Histories {
-    /// Histories of the stores behind this link.
     pub fn new(link: Arc<Link>) -> Histories {
         Histories { link, kept: Shelf::default() }
     }

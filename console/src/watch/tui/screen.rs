@@ -36,19 +36,14 @@ pub struct OrderLook {
 }
 
 impl OrderLook {
-    /// An order that is being looked up.
     pub fn new(id: Vec<u8>) -> OrderLook {
         OrderLook { name: safe(&name_of(&id)), id, found: None, top: 0 }
     }
 
-    /// A field of what was found.
-    pub fn field(&self, name: &str) -> Option<&Json> {
-        self.found.as_ref()?.as_ref().ok()?.get(name)
-    }
-
     /// Its state, as ORDER.GET has it.
     pub fn state(&self) -> &str {
-        self.field("state").and_then(Json::as_str).unwrap_or_default()
+        let found = self.found.as_ref().and_then(|found| found.as_ref().ok());
+        found.and_then(|order| order["state"].as_str()).unwrap_or_default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event};
 use crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -34,12 +34,12 @@ fn ours() -> MutexGuard<'static, Option<Terminal<CrosstermBackend<Stdout>>>> {
 
 /// Checks that there is a terminal to draw on and to read keys from. Fails when there is none.
 pub fn require() -> Result<()> {
-    for (is_terminal, what) in
-        [(io::stdout().is_terminal(), "standard output"), (io::stdin().is_terminal(), "standard input")]
-    {
-        if !is_terminal {
-            bail!("--tui needs a terminal, and {what} is not one; leave --tui out to have the page in a browser");
-        }
+    let ends = [(io::stdout().is_terminal(), "standard output"), (io::stdin().is_terminal(), "standard input")];
+    for (is_terminal, what) in ends {
+        ensure!(
+            is_terminal,
+            "--tui needs a terminal, and {what} is not one; leave --tui out to have the page in a browser"
+        );
     }
     Ok(())
 }

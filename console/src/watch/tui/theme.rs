@@ -44,7 +44,6 @@ impl Theme {
         }
     }
 
-    /// The colour of a meaning.
     pub fn tone(self, tone: Tone) -> Style {
         match tone {
             Tone::Placed => self.pick(0x837bf5, Color::LightMagenta),

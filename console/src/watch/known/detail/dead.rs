@@ -16,7 +16,6 @@ const COUNTED_MAX: usize = 1_000;
 /// Orders shown of one reason.
 const ORDERS_SHOWN: usize = 20;
 
-/// The dead letters of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeadLetters {
     pub total: i64,

@@ -70,7 +70,6 @@ pub struct Details {
 }
 
 impl Details {
-    /// Details of the stores of this model, asked for over this link.
     pub fn new(model: Arc<Model>, link: Arc<Link>) -> Details {
         Details { model, link, made: Shelf::default() }
     }

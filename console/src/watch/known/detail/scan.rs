@@ -19,7 +19,6 @@ pub struct OrderRef {
 }
 
 impl OrderRef {
-    /// Of the id's bytes.
     pub fn of(order: &[u8]) -> OrderRef {
         OrderRef { id: id_of(order), name: name_of(order) }
     }
@@ -32,7 +31,6 @@ pub struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// A command about the store.
     pub fn cmd(&self, name: &str) -> Cmd {
         cmd(name).arg(&**self.key).clone()
     }

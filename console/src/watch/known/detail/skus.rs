@@ -21,7 +21,6 @@ const WINDOW_PAGE: &str = "1000";
 const BOOKS_MAX: usize = 4_000;
 const BOOKS_PER_COMMAND: usize = 250;
 
-/// The SKUs of a store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Skus {
     pub total: i64,
@@ -43,7 +42,6 @@ pub struct SkuLine {
 }
 
 impl SkuLine {
-    /// A SKU of these books.
     pub fn new(sku: &[u8], books: Pairs<i64>) -> SkuLine {
         SkuLine { name: name_of(sku), books, sku: sku.to_vec() }
     }
@@ -53,7 +51,6 @@ impl SkuLine {
         self.books.get(name).copied().unwrap_or(0)
     }
 
-    /// Whether none is available.
     pub fn is_out(&self) -> bool {
         self.get("available") <= 0
     }

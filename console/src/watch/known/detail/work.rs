@@ -18,7 +18,6 @@ const SHOWN_MAX: usize = 500;
 /// Orders read in one pipeline.
 const ORDERS_PER_PIPELINE: usize = 100;
 
-/// The workers of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Workers {
     pub orders: i64,

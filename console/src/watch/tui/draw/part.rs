@@ -187,17 +187,6 @@ mod tests {
     }
 
     #[test]
-    fn text_is_wrapped_without_loss() {
-        let text = |text: &str, width| -> Vec<String> {
-            wrapped(text, width, Style::new()).iter().map(ToString::to_string).collect()
-        };
-        assert_eq!(text("the sale is open", 8), ["the sale", "is open"]);
-        assert_eq!(text("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
-        assert_eq!(text("", 4), [""]);
-        assert_eq!(rows_of("the sale is open", 8), 2);
-    }
-
-    #[test]
     fn something_is_never_drawn_as_nothing() {
         let drawn = |part| bar(Theme::Plain, Tone::Refused, part, 10).content.to_string();
         assert_eq!(

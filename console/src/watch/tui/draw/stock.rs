@@ -39,7 +39,6 @@ fn sold_out_sentence(shop: &Shop, numbers: &Sample) -> Option<String> {
     })
 }
 
-/// Draws the card, as large as there is room.
 pub fn draw(frame: &mut Frame, area: Rect, page: Page) {
     let Page { shop, numbers, theme, .. } = page;
     let inside = framed(frame, area, theme, "Units available", String::new());

@@ -101,18 +101,17 @@ fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) ->
         spans.push(Span::styled(padded(&phase.sentence(), columns.window), theme.quiet()));
     }
     let orders = series.map_or(0.0, |series| series.rate(Column::Placed, screen.now_ms));
-    let known = |value: String| if line.metrics.is_some() { value } else { NONE.into() };
     let refused = line.metrics.as_ref().map_or(0, |sample| sample.refused());
-    let values = [
-        known(count(number(line, "available"))),
-        known(short(number(line, "queued") as f64)),
-        known(short(number(line, "completed") as f64)),
-        known(rate(orders)),
-        known(short(refused as f64)),
-    ];
-    let tones = [Some(Tone::Available), None, None, Some(Tone::Placed), None];
-    for (value, tone) in values.into_iter().zip(tones).take(columns.numbers) {
-        let style = tone.map_or(Style::new(), |tone| theme.strong_tone(tone));
+    for one in &STORE_NUMBERS[..columns.numbers] {
+        let value = match one.name {
+            _ if line.metrics.is_none() => NONE.into(),
+            "available" => count(number(line, one.name)),
+            "rate" => rate(orders),
+            "refused" => short(refused as f64),
+            name => short(number(line, name) as f64),
+        };
+        let is_strong = matches!(one.name, "available" | "rate");
+        let style = if is_strong { theme.strong_tone(one.tone) } else { Style::new() };
         spans.push(Span::styled(format!("{value:>NUMBER$}"), style));
     }
     if columns.spark > 0 {
