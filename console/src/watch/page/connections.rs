@@ -53,7 +53,7 @@ pub struct Connections {
 }
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Seat {
     /// When a byte came or went last: microseconds since the first connection could be made.
     active_us: AtomicU64,
@@ -78,12 +78,12 @@ impl Connections {
     /// As many as this process can have.
     pub fn new() -> Arc<Connections> {
         let most = (open_files_max() / 2).clamp(CONNECTIONS_MIN, CONNECTIONS_MAX);
-        Arc::new(Connections {
-            most,
-            pages: Arc::new(Semaphore::new(most / 2)),
-            began: Instant::now(),
-            open: Mutex::default(),
-        })
+        Arc::new(Connections::with(most))
+    }
+
+    fn with(most: usize) -> Connections {
+        let pages = Arc::new(Semaphore::new(most / 2));
+        Connections { most, pages, began: Instant::now(), open: Mutex::default() }
     }
 
     /// How many pages can look on at a time.
@@ -102,15 +102,13 @@ impl Connections {
     pub async fn serve(self: Arc<Self>, listener: TcpListener, router: Router) {
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    tokio::spawn(self.clone().answer(stream, peer, router.clone()));
-                }
-                Err(error) => {
-                    // A connection that broke before it was accepted is nobody's. Where no file is left, one has to go.
-                    if !is_of_one_connection(&error) {
-                        self.close_one();
-                        sleep(ACCEPT_AGAIN).await;
-                    }
+                Ok((stream, peer)) => drop(tokio::spawn(self.clone().answer(stream, peer, router.clone()))),
+                // A connection that broke before it was accepted is nobody's.
+                Err(error) if is_of_one_connection(&error) => {}
+                // Where no file is left, one connection has to be closed.
+                Err(_) => {
+                    self.close_one();
+                    sleep(ACCEPT_AGAIN).await;
                 }
             }
         }
@@ -146,11 +144,7 @@ impl Connections {
         if self.with_open(|open| open.len()) >= self.most {
             self.close_one();
         }
-        let seat = Arc::new(Seat {
-            active_us: AtomicU64::new(self.now_us()),
-            is_page: AtomicBool::new(false),
-            close: Notify::new(),
-        });
+        let seat = Arc::new(Seat { active_us: self.now_us().into(), ..Seat::default() });
         self.with_open(|open| open.push(seat.clone()));
         seat
     }
@@ -162,9 +156,7 @@ impl Connections {
             let (place, _) = others.min_by_key(|(_, seat)| seat.active_us.load(Ordering::Relaxed))?;
             Some(open.swap_remove(place))
         });
-        if let Some(seat) = closed {
-            seat.close.notify_one();
-        }
+        closed.into_iter().for_each(|seat| seat.close.notify_one());
     }
 
     fn with_open<T>(&self, work: impl FnOnce(&mut Vec<Arc<Seat>>) -> T) -> T {
@@ -241,14 +233,9 @@ impl AsyncWrite for Active {
 mod tests {
     use super::*;
 
-    fn with_places(most: usize) -> Connections {
-        let pages = Arc::new(Semaphore::new(most / 2));
-        Connections { most, pages, began: Instant::now(), open: Mutex::default() }
-    }
-
     #[test]
     fn the_one_that_was_silent_for_longest_makes_room() {
-        let connections = with_places(3);
+        let connections = Connections::with(3);
         let seats: Vec<_> = (0..3).map(|_| connections.take_seat()).collect();
         for (seat, us) in seats.iter().zip([30, 10, 20]) {
             seat.active_us.store(us, Ordering::Relaxed);

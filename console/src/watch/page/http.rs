@@ -1,6 +1,7 @@
 //! The routes, and what every answer has in common.
 
 use std::net::SocketAddr;
+use std::num::ParseIntError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,8 +125,8 @@ impl<S: Sync> FromRequestParts<S> for Ids {
 
 /// A parameter of the query, still percent-encoded.
 fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
-    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(known, _)| *known == name).map(|(_, value)| value).next()
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 async fn asset(uri: Uri) -> Answer<impl IntoResponse> {
@@ -150,11 +151,8 @@ async fn store(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
 }
 
 async fn history(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Response> {
-    let points = match parameter(&uri, "points").map(str::parse) {
-        None => None,
-        Some(Ok(points)) => Some(points),
-        Some(Err(_)) => return Err(Failure(StatusCode::BAD_REQUEST, "points must be a whole number".into())),
-    };
+    let wrong = |_: ParseIntError| Failure(StatusCode::BAD_REQUEST, "points must be a whole number".into());
+    let points = parameter(&uri, "points").map(str::parse).transpose().map_err(wrong)?;
     Ok(json(&app.known.histories.of(&ids.store, points).await?))
 }
 

@@ -112,8 +112,7 @@ impl Sender {
     }
 
     async fn send_stores(&mut self) -> Result<(), Left> {
-        let overview = self.app.known.model.overview(self.app.writes);
-        self.send("stores", &overview).await
+        self.send("stores", &self.app.known.model.overview(self.app.writes)).await
     }
 
     async fn send(&mut self, name: &str, data: &impl Serialize) -> Result<(), Left> {

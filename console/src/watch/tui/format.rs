@@ -73,9 +73,8 @@ pub fn duration(ms: i64) -> String {
 /// An age that is looked at while it grows: `0.4 s`, `12 s`, `4 min`.
 pub fn age(ms: i64) -> String {
     match ms.max(0) {
-        ms if ms < 10 * SECOND_MS => format!("{:.1} s", ms as f64 / SECOND_MS as f64),
-        ms if ms < MINUTE_MS => format!("{} s", ms / SECOND_MS),
-        ms if ms < HOUR_MS => format!("{} min", ms / MINUTE_MS),
+        ms if ms < SECOND_MS => format!("{:.1} s", ms as f64 / SECOND_MS as f64),
+        ms if (MINUTE_MS..HOUR_MS).contains(&ms) => format!("{} min", ms / MINUTE_MS),
         ms => duration(ms),
     }
 }

@@ -73,7 +73,7 @@ pub fn draw_charts(frame: &mut Frame, area: Rect, page: Page, (rows, across): (u
     let areas = Layout::vertical(vec![Constraint::Fill(1); rows]).split(area);
     let cells = areas.iter().flat_map(|row| Layout::horizontal(vec![Constraint::Fill(1); across]).split(*row).to_vec());
     for (cell, kind) in cells.zip(&CHARTS) {
-        charts::draw(frame, cell, page.screen, page.shop, kind);
+        charts::draw(frame, cell, page, kind);
     }
 }
 

@@ -44,22 +44,16 @@ pub fn above(area: Rect, rows: u16) -> [Rect; 2] {
     Layout::vertical([Constraint::Fill(1), Constraint::Length(rows)]).areas(area)
 }
 
-/// A frame with a title, and a number at its right.
-pub fn panel<'a>(theme: Theme, title: &'a str, number: String) -> Block<'a> {
-    let block = Block::bordered()
+/// Draws a frame with a title, and a number at its right. What is inside of it.
+pub fn framed(frame: &mut Frame, area: Rect, theme: Theme, title: &str, number: String) -> Rect {
+    let mut block = Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.frame())
         .padding(Padding::horizontal(1))
         .title(Line::styled(format!(" {title} "), theme.title()));
-    match number.is_empty() {
-        true => block,
-        false => block.title(Line::styled(format!(" {number} "), theme.title()).right_aligned()),
+    if !number.is_empty() {
+        block = block.title(Line::styled(format!(" {number} "), theme.title()).right_aligned());
     }
-}
-
-/// Draws the frame of a panel. What is inside of it.
-pub fn framed(frame: &mut Frame, area: Rect, theme: Theme, title: &str, number: String) -> Rect {
-    let block = panel(theme, title, number);
     let inside = block.inner(area);
     frame.render_widget(block, area);
     inside
