@@ -99,7 +99,6 @@ pub struct Overview {
     pub stores: Vec<StoreLine>,
 }
 
-/// A store among all.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoreLine {
     /// Its key, percent-encoded.
@@ -209,7 +208,6 @@ impl Model {
         self.publish([update]);
     }
 
-    /// A store's window was read.
     pub(super) fn set_window(&self, key: &Key, window: Window) {
         let set = |followed: &mut Followed| std::mem::replace(&mut followed.store.window, window) != window;
         let changed = self.state().stores.get_mut(key).is_some_and(set);

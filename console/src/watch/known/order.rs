@@ -115,7 +115,6 @@ pub enum Redrive {
 }
 
 impl Redrive {
-    /// The command for it.
     pub fn command(&self, key: &Key) -> Cmd {
         match self {
             Redrive::Order { order } => redrive_order(key, &bytes_of(order)),
@@ -126,7 +125,6 @@ impl Redrive {
     }
 }
 
-/// The command that queues one order again.
 pub fn redrive_order(key: &Key, order: &[u8]) -> Cmd {
     cmd("ORDER.REDRIVE").arg(&**key).arg(order).clone()
 }
@@ -154,6 +152,19 @@ pub async fn redrive(link: &Link, command: Cmd) -> Result<i64, AskError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn returns_that_are_summed_up_and_scrap_are_told() {
+        let said = |event: Json| {
+            let [(_, title), _, (_, text)] = told(event.as_object().expect("an event"));
+            (title.as_str().expect("a title").to_string(), text.as_str().expect("a text").to_string())
+        };
+        let (title, text) = said(json!({ "event": "forgotten", "returns": 350, "units": 412 }));
+        assert!(title == "350 returns left out" && text.starts_with("412 units came back"), "{title}: {text}");
+        let (title, text) = said(json!({ "event": "returned", "units": 1, "scrap": 1 }));
+        assert_eq!((title.as_str(), text.as_str()), ("1 returned", "one unit came back and was written off"));
+        assert_eq!(said(json!({ "event": "returned", "units": 47 })).1, "units came back");
+    }
 
     fn command(body: &str) -> Result<Vec<u8>, String> {
         let redrive: Redrive = serde_json::from_str(body).map_err(|error| error.to_string())?;

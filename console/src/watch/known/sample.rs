@@ -65,7 +65,6 @@ impl Sample {
         Some(Sample { id, values })
     }
 
-    /// The samples of a stream's entries.
     pub fn all_of(entries: &Value) -> Vec<Sample> {
         let Value::Array(entries) = entries else { return Vec::new() };
         entries.iter().filter_map(Sample::of_entry).collect()
@@ -167,7 +166,6 @@ pub mod tests {
         Value::Array(vec![text(id), Value::Array(fields)])
     }
 
-    /// A sample taken at a time, Unix milliseconds.
     pub fn sample(at_ms: u64, fields: &[(&str, i64)]) -> Sample {
         let value = |name: &str| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         Sample::of(EntryId { ms: at_ms, seq: 0 }, value)

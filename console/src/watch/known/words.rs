@@ -47,7 +47,6 @@ pub fn meaning(metric: &Metric) -> String {
     }
 }
 
-/// The colour of an order's state.
 pub fn tone_of(state: OrderState) -> Tone {
     match state {
         OrderState::Queued => Tone::Queued,
@@ -121,7 +120,6 @@ pub const STORE_NUMBERS: [Shown; 5] = [
 /// The metrics about work that did not go as it should.
 pub const TROUBLE: [&str; 4] = ["failed", "retried", "lapsed", "late"];
 
-/// How the values of a chart are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
@@ -130,7 +128,6 @@ pub enum Scale {
     Duration,
 }
 
-/// A line of a chart.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ChartLine {
     #[serde(rename = "name")]
@@ -142,7 +139,6 @@ pub struct ChartLine {
     is_filled: bool,
 }
 
-/// A chart.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Chart {
     pub title: &'static str,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::connections::Connections;
 use crate::watch::known::server::Known;
 
-/// The page of a server.
 #[derive(Debug)]
 pub struct App {
     pub known: Arc<Known>,

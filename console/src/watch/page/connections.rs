@@ -42,7 +42,6 @@ const STALL_TIME: Duration = Duration::from_secs(15);
 /// From an accept that failed (no file is left, for example) to the next one.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// All connections.
 #[derive(Debug)]
 pub struct Connections {
     most: usize,
@@ -52,7 +51,6 @@ pub struct Connections {
     open: Mutex<Vec<Arc<Seat>>>,
 }
 
-/// One connection.
 #[derive(Debug, Default)]
 pub struct Seat {
     /// When a byte came or went last: microseconds since the first connection could be made.
@@ -168,7 +166,6 @@ impl Connections {
     }
 }
 
-/// How many files this process may open.
 fn open_files_max() -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call writes the structure that it is given, and nothing else.

@@ -36,7 +36,6 @@ pub type Sent = Result<Event, Infallible>;
 /// The page has gone, or takes nothing any more.
 struct Left;
 
-/// Sends events to one page.
 struct Sender {
     app: Arc<App>,
     /// The store it looks at; `None`: all.

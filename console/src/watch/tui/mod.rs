@@ -70,8 +70,17 @@ pub async fn show(known: Arc<Known>, writes: bool, page: Option<String>) -> Resu
     terminal::take()?;
     let mut events = terminal::events()?;
     let (answers, mut answered) = mpsc::unbounded_channel();
-    let mut view = View::new(known, writes, answers);
-    view.screen.page = page;
+    let mut screen = Screen::new(known.model.server(), writes, Theme::of_env());
+    screen.page = page;
+    let mut view = View {
+        screen,
+        follower: Follower::new(known.clone(), None, None),
+        known,
+        answers,
+        order_asked: None,
+        is_asking_order: false,
+        has_chosen: false,
+    };
     let mut pictures = interval(PICTURE_INTERVAL);
     pictures.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -99,18 +108,6 @@ pub async fn show(known: Arc<Known>, writes: bool, page: Option<String>) -> Resu
 }
 
 impl View {
-    fn new(known: Arc<Known>, writes: bool, answers: mpsc::UnboundedSender<Answer>) -> View {
-        View {
-            screen: Screen::new(known.model.server(), writes, Theme::of_env()),
-            follower: Follower::new(known.clone(), None, None),
-            known,
-            answers,
-            order_asked: None,
-            is_asking_order: false,
-            has_chosen: false,
-        }
-    }
-
     /// Asks in a task of its own.
     fn ask<T: Future<Output = Answer> + Send + 'static>(&self, question: impl FnOnce(Arc<Known>) -> T) {
         let (answers, question) = (self.answers.clone(), question(self.known.clone()));

@@ -7,17 +7,15 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
-use serde_json::{Value as Json, json};
 
 use super::draw::draw;
 use super::keys::{self, Wish};
-use super::screen::{Dialog, OrderLook, Redrive, Screen};
+use super::screen::{Dialog, Redrive, Screen};
 use super::shop::{Shop, TABS, Tab};
 use super::theme::Theme;
 use crate::watch::known::detail::{DeadLetters, Detail, InWork, OrderRef, Reason, SkuLine, Skus, Worker, Workers};
 use crate::watch::known::id::{id_of, name_of};
 use crate::watch::known::model::{Key, ServerState, StoreLine, StoreState, Window};
-use crate::watch::known::order;
 use crate::watch::known::reply::Pairs;
 use crate::watch::known::sample::{self, Sample};
 
@@ -158,15 +156,6 @@ fn assert_shows(text: &str, all: &[&str]) {
     }
 }
 
-/// An order with what its events are called, as it comes from a server.
-fn told(mut order: Json) -> Json {
-    for event in order["history"].as_array_mut().into_iter().flatten() {
-        let event = event.as_object_mut().expect("an event");
-        event.extend(order::told(event));
-    }
-    order
-}
-
 /// Presses a key; what the reader wants by that.
 fn press(screen: &mut Screen, code: KeyCode) -> Option<Wish> {
     keys::take(screen, &Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
@@ -285,25 +274,6 @@ fn oversold_is_loud() {
     let shown = text(&mut stores, (80, 24));
     assert_shows(&shown, &["OVERSOLD 7"]);
     assert!(shown.find("OVERSOLD 7") < shown.find("a    "), "what must not be comes first:\n{shown}");
-}
-
-#[test]
-fn returns_that_are_summed_up_and_scrap_are_told() {
-    let mut screen = sale("popup", "o-1", &[]);
-    screen.dialogs = vec![Dialog::Order(OrderLook::new(b"o-7".to_vec()))];
-    screen.order().expect("an order").found = Some(Ok(told(json!({
-        "state": "completed", "customer": "alice", "items": [["mug", 900, 460]], "placed-at": 1, "ended-at": 2,
-        "history": [
-            { "event": "placed", "at": 1 },
-            { "event": "completed", "at": 2 },
-            { "event": "forgotten", "at": 2, "returns": 350, "units": 412 },
-            { "event": "returned", "at": 3, "units": 1, "scrap": 1 },
-            { "event": "returned", "at": 4, "units": 47 },
-        ],
-    }))));
-    let shown = text(&mut screen, (120, 40));
-    assert_shows(&shown, &["350 returns left out", "412 units came back with them", "1 returned", "was written off"]);
-    assert_shows(&shown, &["47 returned", "units came back"]);
 }
 
 #[test]

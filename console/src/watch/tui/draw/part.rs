@@ -34,7 +34,6 @@ pub struct Page<'a> {
     pub theme: Theme,
 }
 
-/// Text that is wrapped at spaces.
 pub fn prose<'a>(text: impl Into<Text<'a>>) -> Paragraph<'a> {
     Paragraph::new(text).wrap(Wrap { trim: true })
 }

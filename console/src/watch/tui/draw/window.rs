@@ -7,7 +7,6 @@ use crate::watch::known::words::{PAUSED, Tone};
 /// A countdown is marked when less than this is left.
 const SOON_MS: i64 = 60_000;
 
-/// Where a store is in its window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phase {
     /// Its state in a word or two.
@@ -55,7 +54,6 @@ pub fn phase(window: Window, now_ms: i64) -> Phase {
     }
 }
 
-/// The window's times in a sentence.
 pub fn explain(window: Window, now_ms: i64) -> String {
     let [from, until] = [window.opens, window.closes].map(|at| moment(at, now_ms));
     let times = match (window.opens, window.closes) {
