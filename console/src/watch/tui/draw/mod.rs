@@ -20,7 +20,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Text};
 
-use self::part::{Page, prose};
+use self::part::{Page, inset, prose};
 use super::screen::{Dialog, Screen};
 use super::shop::{Shop, Tab};
 
@@ -66,10 +66,6 @@ pub fn draw(frame: &mut Frame, screen: &mut Screen) {
         false => frame.render_widget(Text::from(note), inset(foot)),
     }
     dialog(frame, screen);
-}
-
-fn inset(area: Rect) -> Rect {
-    Rect { x: area.x + 1, width: area.width - 2, ..area }
 }
 
 fn page(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {

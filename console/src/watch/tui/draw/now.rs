@@ -7,7 +7,7 @@ use ratatui::widgets::{Paragraph, Wrap};
 
 use super::super::foreign::safe;
 use super::charts;
-use super::part::{Page, above, framed};
+use super::part::{Page, above, framed, inset};
 use super::{dead, refusals, skus, stock, tiles, work};
 use crate::watch::known::words::{self, CHARTS, Hint, Tone};
 
@@ -46,7 +46,7 @@ pub fn draw(frame: &mut Frame, area: Rect, page: Page) {
     let [top, middle, rest] =
         Layout::vertical([Constraint::Length(card), Constraint::Length(tiles_height), Constraint::Fill(1)]).areas(area);
     stock::draw(frame, top, page);
-    tiles::draw(frame, super::inset(middle), page, tile);
+    tiles::draw(frame, inset(middle), page, tile);
     below(frame, rest, page);
 }
 

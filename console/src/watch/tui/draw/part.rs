@@ -38,6 +38,11 @@ pub fn prose<'a>(text: impl Into<Text<'a>>) -> Paragraph<'a> {
     Paragraph::new(text).wrap(Wrap { trim: true })
 }
 
+/// An area without its first and last column.
+pub fn inset(area: Rect) -> Rect {
+    Rect { x: area.x + 1, width: area.width - 2, ..area }
+}
+
 /// An area without its last `rows` rows, and those.
 pub fn above(area: Rect, rows: u16) -> [Rect; 2] {
     Layout::vertical([Constraint::Fill(1), Constraint::Length(rows)]).areas(area)
