@@ -164,10 +164,7 @@ impl Screen {
     }
 
     pub fn product(&self) -> &'static str {
-        match self.server.product.as_deref() {
-            Some("valkey") => "Valkey",
-            _ => "Redis",
-        }
+        if self.server.product.as_deref() == Some("valkey") { "Valkey" } else { "Redis" }
     }
 
     /// The order on top, if one is.

@@ -221,12 +221,9 @@ impl Shop {
 
     /// The order that the chosen line tells of: its id's bytes.
     pub fn chosen_order(&self) -> Option<Vec<u8>> {
-        let id = match self.tab {
-            Tab::Dead => match self.dead_line()? {
-                DeadLine::Order(order) => order.id,
-                _ => return None,
-            },
-            Tab::Workers => self.work_lines().get(self.chosen())?.1.order.id.clone(),
+        let id = match (self.tab, self.dead_line()) {
+            (_, Some(DeadLine::Order(order))) => order.id,
+            (Tab::Workers, _) => self.work_lines().get(self.chosen())?.1.order.id.clone(),
             _ => return None,
         };
         Some(bytes_of(&id))
