@@ -44,11 +44,8 @@ pub struct WatchArgs {
     tui: bool,
 }
 
-/// Serves the page, or draws on the terminal, until the program is ended.
-///
-/// # Errors
-/// When the address is not valid, is taken, or is open to others and there is no password; when there is no terminal to
-/// draw on.
+/// Serves the page, or draws on the terminal, until the program is ended. Fails when the address is not valid, is
+/// taken, or is open to others and there is no password; when there is no terminal to draw on.
 pub fn run(args: WatchArgs) -> Result<()> {
     if args.tui {
         tui::terminal::require()?;
@@ -71,13 +68,10 @@ pub fn run(args: WatchArgs) -> Result<()> {
     let listener = wanted.map(listen).transpose()?;
     cleanup::interrupt_means(0);
     let guard = Guard::of(password);
-    match listener {
-        Some(listener) if !args.tui => {
-            println!("holdfast watch: {} at {}", link.url(), url_of(&listener)?);
-            runtime()?.block_on(serve(listener, link, guard, args.allow_writes))
-        }
-        listener => runtime()?.block_on(draw(listener, link, guard, args.allow_writes)),
+    if let (Some(listener), false) = (&listener, args.tui) {
+        println!("holdfast watch: {} at {}", link.url(), url_of(listener)?);
     }
+    runtime()?.block_on(serve(listener, link, guard, args.allow_writes, args.tui))
 }
 
 /// Where the page of a sale is served.
@@ -142,7 +136,7 @@ impl Watch {
         let runtime = runtime()?;
         let serve = async move {
             tokio::select! {
-                served = serve(listener, link, Guard::Loopback, writes) => served,
+                served = serve(Some(listener), link, Guard::Loopback, writes, false) => served,
                 // The sender sends nothing: it is dropped.
                 _ = stopped => Ok(()),
             }
@@ -167,24 +161,17 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
-async fn serve(listener: TcpListener, link: Link, guard: Guard, writes: bool) -> Result<()> {
+/// Serves the page, if there is a listener, and draws on the terminal if `draws`, until the reader leaves.
+async fn serve(listener: Option<TcpListener>, link: Link, guard: Guard, writes: bool, draws: bool) -> Result<()> {
     let known = Known::new(link);
-    let feed = tokio::spawn(feed::run(known.clone()));
-    let served = page::serve(listener, known, guard, writes).await;
-    feed.abort();
-    served
-}
-
-/// Draws on the terminal until the reader leaves; serves the page meanwhile, if there is a listener.
-async fn draw(listener: Option<TcpListener>, link: Link, guard: Guard, writes: bool) -> Result<()> {
-    let known = Known::new(link);
-    let page = listener.as_ref().map(url_of).transpose()?;
-    let feed = tokio::spawn(feed::run(known.clone()));
-    let serving = listener.map(|listener| tokio::spawn(page::serve(listener, known.clone(), guard, writes)));
-    let shown = tui::show(known, writes, page).await;
-    feed.abort();
-    serving.into_iter().for_each(|serving| serving.abort());
-    shown
+    let url = listener.as_ref().map(url_of).transpose()?;
+    // Both end with the runtime.
+    tokio::spawn(feed::run(known.clone()));
+    let page = listener.map(|listener| tokio::spawn(page::serve(listener, known.clone(), guard, writes)));
+    match page {
+        Some(page) if !draws => page.await.context("serving the page")?,
+        _ => tui::show(known, writes, url).await,
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr> {

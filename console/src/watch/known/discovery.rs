@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::link::{ask_all, outcome};
+use super::link::ask_all;
 use super::model::{Key, Model, ServerState, StoreState, Window};
 use super::sample::Sample;
 use crate::store::{self, stream_of};
@@ -32,7 +32,6 @@ pub struct Discovery<'a> {
 }
 
 impl<'a> Discovery<'a> {
-    /// A discovery over this connection.
     pub fn new(model: &'a Model, connection: MultiplexedConnection) -> Discovery<'a> {
         Discovery { model, connection, cursor: 0, knows_all: false, is_cluster: false }
     }
@@ -42,22 +41,17 @@ impl<'a> Discovery<'a> {
         self.is_cluster
     }
 
-    /// Reads everything again: known stores may be gone, or be others of that name.
-    ///
-    /// # Errors
-    /// When the server does not answer.
+    /// Reads everything again: known stores may be gone, or be others of that name. Fails when the server does not
+    /// answer.
     pub async fn begin(&mut self) -> Result<(), RedisError> {
         // A server that is loading its data answers some questions, but not this one.
         cmd("PING").query_async::<()>(&mut self.connection).await?;
         let known = self.model.keys();
-        self.look_at(&known).await?;
+        self.look_at(&known, true).await?;
         self.round().await
     }
 
-    /// Rounds for ever.
-    ///
-    /// # Errors
-    /// When the server does not answer any more.
+    /// Rounds for ever. Fails when the server does not answer any more.
     pub async fn run(mut self) -> Result<(), RedisError> {
         let mut ticks = interval(ROUND_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,22 +66,19 @@ impl<'a> Discovery<'a> {
 
     async fn round(&mut self) -> Result<(), RedisError> {
         let about = self.ask_server().await?;
-        if about.has_module {
-            self.sweep().await?;
-        } else {
-            self.knows_all = true;
+        match about.error {
+            None => self.sweep().await?,
+            Some(_) => self.knows_all = true,
         }
         let known = self.model.keys();
-        for keys in known.chunks(STORES_PER_PIPELINE) {
-            self.refresh(keys).await?;
-        }
+        self.look_at(&known, false).await?;
         // At the end: whoever learns that the server is there finds its stores too.
-        self.model.set_server(|state| about.write_to(state));
+        self.model.set_server(|state| *state = about);
         Ok(())
     }
 
-    /// The server's clock, version and role, and whether it knows the module's commands.
-    async fn ask_server(&mut self) -> Result<About, RedisError> {
+    /// The server's clock, version and role; an error if it does not know the module's commands.
+    async fn ask_server(&mut self) -> Result<ServerState, RedisError> {
         let mut questions = pipe();
         questions.cmd("TIME").cmd("INFO").arg("server").cmd("INFO").arg("replication");
         questions.cmd("COMMAND").arg("INFO").arg("STORE.GET");
@@ -96,11 +87,18 @@ impl<'a> Discovery<'a> {
         if let Ok((seconds, micros)) = <(u64, u64)>::from_redis_value(next()) {
             self.model.set_clock(seconds * 1_000 + micros / 1_000);
         }
-        let (server, replication) = (info_lines(next()), info_lines(next()));
+        let (mut server, mut replication) = (info_lines(next()), info_lines(next()));
         // If the server does not say, the stores are looked for: they are found, or not.
         let has_module = !matches!(next(), Value::Array(commands) if matches!(commands.first(), Some(Value::Nil)));
         self.is_cluster = server.get("redis_mode").is_some_and(|mode| mode == "cluster");
-        Ok(About { has_module, server, replication })
+        Ok(ServerState {
+            connected: true,
+            error: (!has_module).then(|| "this server has not loaded Holdfast".to_string()),
+            product: Some(server.remove("server_name").unwrap_or_else(|| "redis".to_string())),
+            version: server.remove("valkey_version").or_else(|| server.remove("redis_version")),
+            role: replication.remove("role"),
+            ..self.model.server()
+        })
     }
 
     /// Some steps through the keyspace; the next round goes on where this one ended.
@@ -110,7 +108,7 @@ impl<'a> Discovery<'a> {
             scan.arg(self.cursor).arg("TYPE").arg("holdstore").arg("COUNT").arg(KEYS_PER_SCAN);
             let (cursor, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut self.connection).await?;
             let new: Vec<Key> = keys.into_iter().map(Key::from).filter(|key| self.model.store(key).is_none()).collect();
-            self.look_at(&new).await?;
+            self.look_at(&new, true).await?;
             self.cursor = cursor;
             if cursor == 0 {
                 self.knows_all = true;
@@ -120,71 +118,43 @@ impl<'a> Discovery<'a> {
         Ok(())
     }
 
-    /// Reads stores with their last samples into the model; those that are none, out of it.
-    async fn look_at(&mut self, keys: &[Key]) -> Result<(), RedisError> {
+    /// Reads stores into the model, those that are `new` to it with their last samples; takes out those that are gone.
+    async fn look_at(&mut self, keys: &[Key], new: bool) -> Result<(), RedisError> {
         for keys in keys.chunks(STORES_PER_PIPELINE) {
             let mut questions = pipe();
             for key in keys {
-                ask_window(&mut questions, key);
-                let metrics = stream_of(key, "metrics");
-                questions.cmd("XREVRANGE").arg(metrics).arg("+").arg("-").arg("COUNT").arg(1);
+                questions.cmd("STORE.GET").arg(&**key).arg("opens").arg("closes").arg("paused").arg("metrics");
+                if new {
+                    questions.cmd("XREVRANGE").arg(stream_of(key, "metrics")).arg("+").arg("-").arg("COUNT").arg(1);
+                }
             }
             let mut replies = ask_all(&mut self.connection, questions).await?.into_iter();
             for key in keys {
-                let (window, last) = (replies.next(), replies.next());
-                let Some(seen) = window.and_then(Seen::of) else { continue };
-                let Seen::There { window, .. } = seen else {
-                    self.model.remove(key);
-                    continue;
-                };
-                let sample = last.and_then(Result::ok).and_then(last_sample).map(Into::into);
+                let seen = replies.next().and_then(Seen::of);
+                let last = if new { replies.next().and_then(Result::ok) } else { None };
+                self.take(key, seen, new, last);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings what was seen of a store into the model.
+    fn take(&self, key: &Key, seen: Option<Seen>, new: bool, last: Option<Value>) {
+        match seen {
+            None => {}
+            Some(Seen::Gone) => self.model.remove(key),
+            Some(Seen::There { window, .. }) if new => {
+                let sample = last.and_then(|last| Sample::all_of(&last).pop()).map(Into::into);
                 self.model.set_store(key, StoreState { window: window.unwrap_or_default(), sample });
             }
-        }
-        Ok(())
-    }
-
-    /// Reads the windows of known stores; finds out which are gone.
-    async fn refresh(&mut self, keys: &[Key]) -> Result<(), RedisError> {
-        let mut questions = pipe();
-        keys.iter().for_each(|key| ask_window(&mut questions, key));
-        let replies = ask_all(&mut self.connection, questions).await?;
-        for (key, reply) in keys.iter().zip(replies) {
-            match Seen::of(reply) {
-                Some(Seen::There { window: Some(window), is_silent }) => {
-                    self.model.set_window(key, window);
-                    if is_silent {
-                        self.model.remind_of(key);
-                    }
+            Some(Seen::There { window, is_silent }) => {
+                window.into_iter().for_each(|window| self.model.set_window(key, window));
+                if is_silent {
+                    self.model.remind_of(key);
                 }
-                Some(Seen::Gone) => self.model.remove(key),
-                _ => {}
             }
         }
-        Ok(())
     }
-}
-
-/// What a server says of itself.
-struct About {
-    has_module: bool,
-    server: HashMap<String, String>,
-    replication: HashMap<String, String>,
-}
-
-impl About {
-    fn write_to(self, state: &mut ServerState) {
-        let About { has_module, mut server, mut replication } = self;
-        state.connected = true;
-        state.error = (!has_module).then(|| "this server has not loaded Holdfast".to_string());
-        state.product = Some(server.remove("server_name").unwrap_or_else(|| "redis".to_string()));
-        state.version = server.remove("valkey_version").or_else(|| server.remove("redis_version"));
-        state.role = replication.remove("role");
-    }
-}
-
-fn ask_window(questions: &mut redis::Pipeline, key: &Key) {
-    questions.cmd("STORE.GET").arg(&**key).arg("opens").arg("closes").arg("paused").arg("metrics");
 }
 
 /// What STORE.GET says of a key.
@@ -215,14 +185,6 @@ impl Seen {
     }
 }
 
-fn last_sample(reply: Value) -> Option<Sample> {
-    match outcome(reply) {
-        Ok(Value::Array(entries)) => Sample::of_entry(entries.first()?),
-        _ => None,
-    }
-}
-
-/// The lines of INFO, by their names.
 fn info_lines(reply: Value) -> HashMap<String, String> {
     let text = store::plain(&reply);
     let line = |line: &str| line.split_once(':').map(|(name, value)| (name.to_string(), value.trim().to_string()));
@@ -231,14 +193,8 @@ fn info_lines(reply: Value) -> HashMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::link::outcome;
     use super::*;
-
-    #[test]
-    fn info_is_read_by_lines() {
-        let lines = info_lines(Value::BulkString(b"# Server\r\nredis_version:7.0.15\r\nredis_mode:cluster\r\n".into()));
-        assert_eq!(lines["redis_version"], "7.0.15");
-        assert_eq!(lines["redis_mode"], "cluster");
-    }
 
     #[test]
     fn a_store_whose_window_is_secret_is_there_all_the_same() {

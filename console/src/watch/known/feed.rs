@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, RedisError, Value, cmd, pipe};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::discovery::Discovery;
@@ -72,13 +72,13 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn run(mut self) -> Result<std::convert::Infallible, RedisError> {
-        let mut version = self.model.version();
         loop {
             let began = Instant::now();
+            let mut updates = self.model.subscribe();
             let seen = self.model.seen();
             if seen.is_empty() {
-                // The model outlives its readers, so there is a next version; and a look now and then does no harm.
-                let _ = tokio::time::timeout(BLOCK, version.changed()).await;
+                // Until a store is found; a look now and then does no harm.
+                let _ = tokio::time::timeout(BLOCK, updates.recv()).await;
                 continue;
             }
             let apart = self.is_cluster || self.apart_until.is_some_and(|until| began < until);
@@ -118,19 +118,14 @@ impl Reader<'_> {
 
     /// Brings what was read into the model.
     fn take(&self, seen: &[(Key, EntryId)], reply: Value) {
-        let streams = match reply {
-            Value::Array(streams) => streams.into_iter().filter_map(stream_and_entries).collect(),
-            Value::Map(streams) => streams,
-            _ => Vec::new(),
-        };
+        let streams = Vec::<(Vec<u8>, Value)>::from_redis_value(reply).unwrap_or_default();
         if streams.is_empty() {
             return;
         }
         let keys: HashMap<Vec<u8>, &Key> = seen.iter().map(|(key, _)| (stream_of(key, "metrics"), key)).collect();
         for (name, entries) in streams {
-            let (Value::BulkString(name), Value::Array(entries)) = (name, entries) else { continue };
             let Some(key) = keys.get(&name) else { continue };
-            entries.iter().filter_map(Sample::of_entry).for_each(|sample| self.model.add_sample(key, sample));
+            Sample::all_of(&entries).into_iter().for_each(|sample| self.model.add_sample(key, sample));
         }
     }
 }
@@ -156,9 +151,4 @@ fn read(seen: &[(Key, EntryId)], block: Option<Duration>) -> Cmd {
 fn concerns_a_key(error: &RedisError) -> bool {
     let answered = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
     answered && matches!(store::code(error), "WRONGTYPE" | "NOPERM" | "CROSSSLOT" | "MOVED" | "ASK" | "TRYAGAIN")
-}
-
-fn stream_and_entries(stream: Value) -> Option<(Value, Value)> {
-    let Value::Array(parts) = stream else { return None };
-    <[Value; 2]>::try_from(parts).ok().map(Into::into)
 }

@@ -25,13 +25,10 @@ const STORES_INTERVAL: Duration = Duration::from_secs(1);
 pub enum News {
     /// Everything may be different; the history and the detail of the store that is followed come next.
     Everything,
-    /// The connection to the server was lost.
     Lost,
-    /// Something changed in the list of stores.
     Stores,
     /// The history of the store that is followed, in place of all samples before.
     History(Key, History),
-    /// The store that is followed, in detail.
     Detail(Arc<Detail>),
     /// A store wrote a sample, and what that adds to what is drawn of it.
     Sample(Key, Arc<Sample>, Arc<Frame>),

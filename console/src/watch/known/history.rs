@@ -12,6 +12,7 @@ use strum::VariantArray;
 use super::id::name_of;
 use super::link::{AskError, Link};
 use super::model::Key;
+use super::reply::Pairs;
 use super::sample::{EntryId, Sample};
 use super::series::{Column, SAMPLES_MAX, Series};
 use super::shelf::Shelf;
@@ -28,15 +29,12 @@ pub struct Histories {
 }
 
 impl Histories {
-    /// Histories of the stores behind this link.
     pub fn new(link: Arc<Link>) -> Histories {
         Histories { link, kept: Shelf::default() }
     }
 
-    /// All samples of a store, or `points` of them, evenly thinned; the newest is always there.
-    ///
-    /// # Errors
-    /// When the server is away, or there is no such store.
+    /// All samples of a store, or `points` of them, evenly thinned; the newest is always there. Fails when the server
+    /// is away, or there is no such store.
     pub async fn of(&self, key: &Key, points: Option<usize>) -> Result<History, AskError> {
         let mut connection = self.link.ask()?;
         let kept = self.kept.of(key);
@@ -61,7 +59,7 @@ async fn catch_up(
     if kind != "holdstore" {
         return Err(AskError::Missing(format!("no store {}", name_of(key))));
     }
-    let (Some(first), Some(last)) = (entries(&first).pop(), entries(&last).pop()) else {
+    let (Some(first), Some(last)) = (Sample::all_of(&first).pop(), Sample::all_of(&last).pop()) else {
         samples.clear();
         return Ok(());
     };
@@ -72,68 +70,33 @@ async fn catch_up(
     while samples.front().is_some_and(|oldest| oldest.id < first.id) {
         samples.pop_front();
     }
-    match samples.back().map(|newest| newest.id) {
-        Some(newest) => read_new(connection, &stream, newest, samples).await,
-        None => {
-            // All of it or nothing: whoever asked may go away meanwhile.
-            *samples = read_back(connection, &stream, last).await?;
-            Ok(())
-        }
-    }
+    // All of it or nothing: whoever asked may leave meanwhile.
+    let new = read_back(connection, &stream, samples.back().map(|newest| newest.id)).await?;
+    samples.extend(new.into_iter().rev().map(Arc::new));
+    samples.drain(..samples.len().saturating_sub(SAMPLES_MAX));
+    Ok(())
 }
 
-/// Appends what is newer than `newest`.
-async fn read_new(
-    connection: &mut MultiplexedConnection,
-    stream: &[u8],
-    mut newest: EntryId,
-    samples: &mut VecDeque<Arc<Sample>>,
-) -> Result<(), AskError> {
-    loop {
-        let mut range = cmd("XRANGE");
-        range.arg(stream).arg(format!("({newest}")).arg("+").arg("COUNT").arg(ENTRIES_PER_READ);
-        let page = entries(&range.query_async(connection).await?);
-        let is_last = page.len() < ENTRIES_PER_READ;
-        newest = page.last().map_or(newest, |last| last.id);
-        samples.extend(page.into_iter().map(Arc::new));
-        while samples.len() > SAMPLES_MAX {
-            samples.pop_front();
-        }
-        if is_last {
-            return Ok(());
-        }
-    }
-}
-
-/// All samples up to `last`.
+/// The samples after `known`, or all, newest first; not many more than [`SAMPLES_MAX`].
 async fn read_back(
     connection: &mut MultiplexedConnection,
     stream: &[u8],
-    last: Sample,
-) -> Result<VecDeque<Arc<Sample>>, AskError> {
-    let mut oldest = Arc::new(last);
-    let mut samples = VecDeque::from([oldest.clone()]);
-    while samples.len() < SAMPLES_MAX {
-        let wanted = ENTRIES_PER_READ.min(SAMPLES_MAX - samples.len());
+    known: Option<EntryId>,
+) -> Result<Vec<Sample>, AskError> {
+    let after = |id: EntryId| format!("({id}");
+    let start = known.map_or("-".into(), after);
+    let mut samples: Vec<Sample> = Vec::new();
+    loop {
+        let end = samples.last().map_or("+".into(), |oldest| after(oldest.id));
         let mut range = cmd("XREVRANGE");
-        range.arg(stream).arg(format!("({}", oldest.id)).arg("-").arg("COUNT").arg(wanted);
-        let page = entries(&range.query_async(connection).await?);
-        let is_last = page.len() < wanted;
-        for sample in page {
-            oldest = Arc::new(sample);
-            samples.push_front(oldest.clone());
-        }
-        if is_last {
-            break;
+        range.arg(stream).arg(end).arg(&start).arg("COUNT").arg(ENTRIES_PER_READ);
+        let page = Sample::all_of(&range.query_async(connection).await?);
+        let is_last = page.len() < ENTRIES_PER_READ;
+        samples.extend(page);
+        if is_last || samples.len() >= SAMPLES_MAX {
+            return Ok(samples);
         }
     }
-    Ok(samples)
-}
-
-/// The samples of a reply.
-fn entries(reply: &Value) -> Vec<Sample> {
-    let Value::Array(entries) = reply else { return Vec::new() };
-    entries.iter().filter_map(Sample::of_entry).collect()
 }
 
 /// That many of the samples, at even steps, the first and the last among them.
@@ -163,7 +126,7 @@ impl Serialize for History {
         let at: Vec<u64> = samples.iter().map(|sample| sample.at_ms()).collect();
         let mut map = serializer.serialize_map(Some(4))?;
         map.serialize_entry("at", &at)?;
-        map.serialize_entry("metrics", &Columns(&samples))?;
+        map.serialize_entry("metrics", &columns(&samples))?;
         map.serialize_entry("lines", &series.frame(Column::VARIANTS, 0, None, self.points))?;
         map.serialize_entry("is_thinned", &(samples.len() < self.samples.len()))?;
         map.end()
@@ -171,19 +134,11 @@ impl Serialize for History {
 }
 
 /// A column for every field of the newest sample; null where an older one lacks it.
-struct Columns<'a>(&'a [Arc<Sample>]);
-
-impl Serialize for Columns<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (index, metric) in METRICS.iter().enumerate() {
-            if self.0.last().is_some_and(|newest| newest.at(index).is_some()) {
-                let column: Vec<Option<i64>> = self.0.iter().map(|sample| sample.at(index)).collect();
-                map.serialize_entry(metric.name, &column)?;
-            }
-        }
-        map.end()
-    }
+fn columns(samples: &[Arc<Sample>]) -> Pairs<Vec<Option<i64>>> {
+    let is_known = |index: usize| samples.last().is_some_and(|newest| newest.at(index).is_some());
+    let column = |index| samples.iter().map(|sample| sample.at(index)).collect();
+    let named = METRICS.iter().enumerate().filter(|(index, _)| is_known(*index));
+    Pairs(named.map(|(index, metric)| (metric.name.to_string(), column(index))).collect())
 }
 
 #[cfg(test)]

@@ -18,11 +18,8 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why a question has no answer.
 #[derive(Clone, Debug)]
 pub enum AskError {
-    /// The server is not there, or does not answer.
     Away(String),
-    /// There is no such store or order.
     Missing(String),
-    /// The server refused.
     Refused(String),
 }
 
@@ -33,9 +30,7 @@ impl AskError {
             AskError::Away(text) | AskError::Missing(text) | AskError::Refused(text) => text,
         }
     }
-}
 
-impl AskError {
     /// The same, with the name of the store where the store is missing.
     pub fn of_store(self, key: &[u8]) -> AskError {
         match self {
@@ -74,10 +69,7 @@ pub fn outcome(reply: Value) -> Result<Value, RedisError> {
     }
 }
 
-/// Carries out a pipeline whose commands may fail one by one.
-///
-/// # Errors
-/// When the connection fails.
+/// Carries out a pipeline whose commands may fail one by one. Fails when the connection fails.
 pub async fn ask_all(
     connection: &mut MultiplexedConnection,
     mut pipeline: Pipeline,
@@ -95,10 +87,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link to the server at `url`; connects to nobody yet.
-    ///
-    /// # Errors
-    /// When `url` is not the address of a server.
+    /// A link to the server at `url`; connects to nobody yet. Fails when `url` is not the address of a server.
     pub fn to(url: &str) -> Result<Link> {
         let client = Client::open(url)
             .with_context(|| format!("the address of a server must be redis://host:port, got '{}'", shown(url)))?;
@@ -119,10 +108,7 @@ impl Link {
         &self.url
     }
 
-    /// A new connection whose commands may take this long.
-    ///
-    /// # Errors
-    /// When nobody answers.
+    /// A new connection whose commands may take this long. Fails when nobody answers.
     pub async fn connect(&self, answer_timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -135,10 +121,7 @@ impl Link {
         *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = connection;
     }
 
-    /// The connection to ask over.
-    ///
-    /// # Errors
-    /// [`AskError::Away`] while the server is lost.
+    /// The connection to ask over. Fails while the server is lost.
     pub fn ask(&self) -> Result<MultiplexedConnection, AskError> {
         let asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner).clone();
         asking.ok_or_else(|| AskError::Away(format!("{} does not answer", self.url)))

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 use super::id::{id_of, name_of};
 use super::sample::{EntryId, Sample};
@@ -18,17 +18,15 @@ const UPDATES_KEPT: usize = 8_192;
 pub type Key = Arc<[u8]>;
 
 /// The server as it was last seen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ServerState {
     /// Its address, without a password.
     pub url: String,
-    /// Whether it answers.
     pub connected: bool,
     /// What is wrong, if anything is: nobody answers, the module is not loaded.
     pub error: Option<String>,
     /// `redis` or `valkey`.
     pub product: Option<String>,
-    /// Its version.
     pub version: Option<String>,
     /// `master` or `slave`, in the words of INFO.
     pub role: Option<String>,
@@ -50,7 +48,6 @@ pub struct Window {
 /// A store as it was last seen.
 #[derive(Clone, Debug, Default)]
 pub struct StoreState {
-    /// Its window.
     pub window: Window,
     /// The last sample; `None` while it has written none.
     pub sample: Option<Arc<Sample>>,
@@ -61,15 +58,12 @@ pub struct StoreState {
 pub enum Update {
     /// The connection was lost, or came back, or the server changed its role.
     Server,
-    /// A store was found.
     Found(Key),
-    /// A store's window changed.
     Window(Key),
     /// A store that writes no samples may have changed.
     Unsampled(Key),
     /// A store wrote a sample; what that adds to what is drawn of the store.
     Sample(Key, Arc<Sample>, Arc<Frame>),
-    /// A store is no more.
     Gone(Key),
 }
 
@@ -93,7 +87,6 @@ struct State {
 pub struct Model {
     state: Mutex<State>,
     updates: broadcast::Sender<Update>,
-    version: watch::Sender<u64>,
 }
 
 /// The body of `/api/stores`: the server, and every store with its last sample.
@@ -101,15 +94,11 @@ pub struct Model {
 pub struct Overview {
     /// Unix milliseconds, by the server's clock.
     pub now: u64,
-    /// The server.
     pub server: ServerState,
-    /// Whether this program may write to it.
     pub writes: bool,
-    /// The stores, by name.
     pub stores: Vec<StoreLine>,
 }
 
-/// A store among all.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoreLine {
     /// Its key, percent-encoded.
@@ -118,9 +107,7 @@ pub struct StoreLine {
     pub name: String,
     /// When the sample was taken; `None` where there is none.
     pub at: Option<u64>,
-    /// The sample.
     pub metrics: Option<Arc<Sample>>,
-    /// Its window.
     #[serde(flatten)]
     pub window: Window,
 }
@@ -128,11 +115,10 @@ pub struct StoreLine {
 impl Model {
     /// A model of a server that has not answered yet.
     pub fn new(url: String) -> Model {
-        let (connected, error) = (false, Some("connecting".to_string()));
-        let server =
-            ServerState { url, connected, error, product: None, version: None, role: None, since: local_now_ms() };
+        let error = Some("connecting".to_string());
+        let server = ServerState { url, error, since: local_now_ms(), ..ServerState::default() };
         let state = State { server, stores: BTreeMap::new(), clock_ahead_ms: 0 };
-        Model { state: state.into(), updates: broadcast::Sender::new(UPDATES_KEPT), version: watch::Sender::new(0) }
+        Model { state: state.into(), updates: broadcast::Sender::new(UPDATES_KEPT) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -143,7 +129,6 @@ impl Model {
         for update in updates {
             // An error says that nobody listens.
             let _ = self.updates.send(update);
-            self.version.send_modify(|version| *version += 1);
         }
     }
 
@@ -152,32 +137,23 @@ impl Model {
         self.updates.subscribe()
     }
 
-    /// A number that changes with every update, to wait on.
-    pub fn version(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
-    }
-
     /// Unix milliseconds by the server's clock, as far as it is known.
     pub fn now_ms(&self) -> u64 {
         local_now_ms().saturating_add_signed(self.state().clock_ahead_ms)
     }
 
-    /// The server.
     pub fn server(&self) -> ServerState {
         self.state().server.clone()
     }
 
-    /// A store, if it is known.
     pub fn store(&self, key: &[u8]) -> Option<StoreState> {
         self.state().stores.get(key).map(|followed| followed.store.clone())
     }
 
-    /// The keys of all stores.
     pub fn keys(&self) -> Vec<Key> {
         self.state().stores.keys().cloned().collect()
     }
 
-    /// Every store, by name.
     pub fn stores(&self) -> Vec<StoreLine> {
         let line = |(key, Followed { store, .. }): (&Key, &Followed)| StoreLine {
             id: id_of(key),
@@ -216,11 +192,7 @@ impl Model {
             if server.connected != before.connected {
                 server.since = local_now_ms();
             }
-            let shown = |server: &ServerState| {
-                let ServerState { connected, error, version, role, .. } = server.clone();
-                (connected, error, version, role)
-            };
-            shown(server) != shown(&before)
+            *server != before
         };
         self.publish(changed.then_some(Update::Server));
     }
@@ -236,7 +208,6 @@ impl Model {
         self.publish([update]);
     }
 
-    /// A store's window was read.
     pub(super) fn set_window(&self, key: &Key, window: Window) {
         let set = |followed: &mut Followed| std::mem::replace(&mut followed.store.window, window) != window;
         let changed = self.state().stores.get_mut(key).is_some_and(set);
@@ -248,7 +219,6 @@ impl Model {
         self.publish([Update::Unsampled(key.clone())]);
     }
 
-    /// A store wrote a sample.
     pub(super) fn add_sample(&self, key: &Key, sample: Sample) {
         let sample = Arc::new(sample);
         let updates = self.state().stores.get_mut(key).map(|Followed { store, recent }| {
@@ -263,7 +233,6 @@ impl Model {
         self.publish(updates.into_iter().flatten().flatten());
     }
 
-    /// A store is no more.
     pub(super) fn remove(&self, key: &Key) {
         let known = self.state().stores.remove(key).is_some();
         self.publish(known.then(|| Update::Gone(key.clone())));
@@ -273,54 +242,4 @@ impl Model {
 /// Unix milliseconds by this machine's clock.
 fn local_now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::watch::known::sample::tests;
-
-    fn key(text: &str) -> Key {
-        text.as_bytes().into()
-    }
-
-    fn sample(at_ms: u64) -> Sample {
-        tests::sample(at_ms, &[("placed", 1)])
-    }
-
-    #[tokio::test]
-    async fn subscribers_hear_what_changed_and_nothing_else() {
-        let model = Model::new("redis://shop".into());
-        let mut updates = model.subscribe();
-        model.set_store(&key("b"), StoreState::default());
-        model.set_store(&key("a"), StoreState::default());
-        model.set_window(&key("a"), Window::default());
-        model.add_sample(&key("a"), sample(9));
-        model.add_sample(&key("unknown"), sample(9));
-        model.remove(&key("b"));
-        model.remove(&key("b"));
-        let mut heard = Vec::new();
-        while let Ok(update) = updates.try_recv() {
-            heard.push(match update {
-                Update::Found(key) => format!("found {}", name_of(&key)),
-                Update::Sample(key, sample, _) => format!("{} at {}", name_of(&key), sample.at_ms()),
-                Update::Gone(key) => format!("gone {}", name_of(&key)),
-                other => format!("{other:?}"),
-            });
-        }
-        assert_eq!(heard, ["found b", "found a", "a at 9", "gone b"]);
-        assert_eq!(model.seen(), [(key("a"), EntryId { ms: 9, seq: 0 })]);
-    }
-
-    #[test]
-    fn the_overview_is_what_the_page_reads() {
-        let model = Model::new("redis://shop".into());
-        model.set_store(&key("pop up"), StoreState::default());
-        model.add_sample(&key("pop up"), sample(9));
-        let json = serde_json::to_value(model.overview(true)).expect("JSON");
-        assert_eq!(json["stores"][0]["id"], "pop%20up");
-        assert_eq!(json["stores"][0]["metrics"]["placed"], 1);
-        assert_eq!((&json["stores"][0]["at"], &json["stores"][0]["opens"]), (&9.into(), &0.into()));
-        assert_eq!((&json["writes"], &json["server"]["connected"]), (&true.into(), &false.into()));
-    }
 }

@@ -1,30 +1,28 @@
 //! One order, and the writes the page offers.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use redis::{Cmd, cmd};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::id::{bytes_of, id_of, name_of, pattern_of};
 use super::link::{AskError, Link};
 use super::model::Key;
-use super::reply::{Pairs, items};
+use super::reply::{Pairs, items, map};
 use super::words::Tone;
 
 /// How long a redrive may take: it goes through all that died, in slices.
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty]`, ids are for people. The events of
-/// the history say with `title`, `tone` and `text` what happened.
-///
-/// # Errors
-/// When the server is away, or there is no such order.
+/// the history say with `title`, `tone` and `text` what happened. Fails when the server is away, or there is no such
+/// order.
 pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError> {
     let reply = cmd("ORDER.GET").arg(&**key).arg(order).query_async(&mut link.ask()?).await?;
-    let fields = Pairs::of(reply).ok_or_else(|| AskError::Refused("ORDER.GET replied no map".into()))?;
     let mut object = Map::from_iter([("id".to_string(), id_of(order).into())]);
-    for (name, value) in fields.0 {
+    for (name, value) in map("ORDER.GET", reply)?.0 {
         let value = match name.as_str() {
             "items" => items(value).into_iter().filter_map(Pairs::of).map(item).collect(),
             "history" => items(value).into_iter().filter_map(Pairs::of).map(event).collect(),
@@ -98,38 +96,35 @@ fn plain(value: redis::Value) -> Json {
 }
 
 /// What to queue again, as the page asks for it.
-#[derive(Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct Redrive {
-    /// One order, percent-encoded.
-    #[serde(default)]
-    order: Option<String>,
-    /// All that died of exactly this; null: of anything.
-    #[serde(default, deserialize_with = "given")]
-    reason: Option<Option<String>>,
-    /// How many are queued at most.
-    #[serde(default)]
-    count: Option<u32>,
-}
-
-/// Distinguishes null from what is not there.
-fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(value).map(Some)
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "must have either an order, or a reason (null: any) and perhaps a count of 1 or more"
+)]
+pub enum Redrive {
+    /// Its id, percent-encoded.
+    Order { order: String },
+    /// All that died of exactly this (null: of anything), or `count` of them.
+    Reason {
+        // Null is another thing than no reason at all.
+        #[serde(deserialize_with = "Option::deserialize")]
+        reason: Option<String>,
+        count: Option<NonZeroU32>,
+    },
 }
 
 impl Redrive {
-    /// The command for it, `Err` with what must be where it makes no sense.
-    pub fn command(&self, key: &Key) -> Result<Cmd, &'static str> {
-        match (&self.order, &self.reason, self.count) {
-            (Some(order), None, None) => Ok(redrive_order(key, &bytes_of(order))),
-            (None, Some(_), Some(0)) => Err("count must be 1 or more, got 0"),
-            (None, Some(reason), count) => Ok(redrive_reason(key, reason.as_ref().map(String::as_bytes), count)),
-            _ => Err("must have either an order, or a reason (null: any) and perhaps a count"),
+    pub fn command(&self, key: &Key) -> Cmd {
+        match self {
+            Redrive::Order { order } => redrive_order(key, &bytes_of(order)),
+            Redrive::Reason { reason, count } => {
+                redrive_reason(key, reason.as_ref().map(String::as_bytes), count.map(u32::from))
+            }
         }
     }
 }
 
-/// The command that queues one order again.
 pub fn redrive_order(key: &Key, order: &[u8]) -> Cmd {
     cmd("ORDER.REDRIVE").arg(&**key).arg(order).clone()
 }
@@ -147,10 +142,8 @@ pub fn redrive_reason(key: &Key, reason: Option<&[u8]>, count: Option<u32>) -> C
     command
 }
 
-/// Carries a redrive out, over a connection of its own: others should not wait for it. How many were queued.
-///
-/// # Errors
-/// When the server is away, or refuses.
+/// Carries a redrive out, over a connection of its own: others should not wait for it. How many were queued. Fails when
+/// the server is away, or refuses.
 pub async fn redrive(link: &Link, command: Cmd) -> Result<i64, AskError> {
     let mut connection = link.connect(REDRIVE_TIMEOUT).await?;
     Ok(command.query_async(&mut connection).await?)
@@ -160,29 +153,34 @@ pub async fn redrive(link: &Link, command: Cmd) -> Result<i64, AskError> {
 mod tests {
     use super::*;
 
-    fn command(body: &str) -> Result<String, String> {
+    #[test]
+    fn returns_that_are_summed_up_and_scrap_are_told() {
+        let said = |event: Json| {
+            let [(_, title), _, (_, text)] = told(event.as_object().expect("an event"));
+            (title.as_str().expect("a title").to_string(), text.as_str().expect("a text").to_string())
+        };
+        let (title, text) = said(json!({ "event": "forgotten", "returns": 350, "units": 412 }));
+        assert!(title == "350 returns left out" && text.starts_with("412 units came back"), "{title}: {text}");
+        let (title, text) = said(json!({ "event": "returned", "units": 1, "scrap": 1 }));
+        assert_eq!((title.as_str(), text.as_str()), ("1 returned", "one unit came back and was written off"));
+        assert_eq!(said(json!({ "event": "returned", "units": 47 })).1, "units came back");
+    }
+
+    fn command(body: &str) -> Result<Vec<u8>, String> {
         let redrive: Redrive = serde_json::from_str(body).map_err(|error| error.to_string())?;
-        let command = redrive.command(&Key::from(*b"popup"))?;
-        let args = command.args_iter().map(|arg| match arg {
-            redis::Arg::Simple(bytes) => name_of(bytes),
-            _ => "?".into(),
-        });
-        Ok(args.collect::<Vec<_>>().join(" "))
+        Ok(redrive.command(&Key::from(*b"popup")).get_packed_command())
     }
 
     #[test]
-    fn a_body_becomes_a_command() {
-        assert_eq!(command(r#"{"order":"o%2F1"}"#).as_deref(), Ok("ORDER.REDRIVE popup o/1"));
-        assert_eq!(command(r#"{"reason":"why?"}"#).as_deref(), Ok("ORDER.REDRIVE popup ALL REASON why\\?"));
-        assert_eq!(command(r#"{"reason":null,"count":3}"#).as_deref(), Ok("ORDER.REDRIVE popup ALL COUNT 3"));
-        assert_eq!(command(r#"{"reason":""}"#).as_deref(), Ok("ORDER.REDRIVE popup ALL REASON "));
+    fn an_empty_reason_is_a_reason_and_an_id_is_decoded() {
+        assert!(command(r#"{"reason":""}"#).expect("a command").ends_with(b"\r\n$6\r\nREASON\r\n$0\r\n\r\n"));
+        assert!(command(r#"{"order":"o%2F1"}"#).expect("a command").ends_with(b"\r\no/1\r\n"));
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
         for body in [
             "{}",
-            "[]",
             r#"{"count":3}"#,
             r#"{"order":"o","reason":null}"#,
             r#"{"reason":null,"count":0}"#,

@@ -1,7 +1,7 @@
 //! Replies of the module's commands, taken apart.
 
-use redis::{RedisError, Value};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use redis::Value;
+use serde::ser::{Serialize, Serializer};
 
 use super::link::AskError;
 
@@ -18,31 +18,15 @@ impl<T> Pairs<T> {
 
 impl<T: Serialize> Serialize for Pairs<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
 impl Pairs<Value> {
     /// A map, of either protocol.
     pub fn of(reply: Value) -> Option<Pairs<Value>> {
-        let pairs = match reply {
-            Value::Map(pairs) => pairs,
-            Value::Array(items) => {
-                let mut items = items.into_iter();
-                let mut pairs = Vec::with_capacity(items.len() / 2);
-                while let (Some(name), Some(value)) = (items.next(), items.next()) {
-                    pairs.push((name, value));
-                }
-                pairs
-            }
-            _ => return None,
-        };
         let named = |(name, value)| Some((String::from_utf8(bytes(name)?).ok()?, value));
-        Some(Pairs(pairs.into_iter().map(named).collect::<Option<_>>()?))
+        Some(Pairs(reply.into_map_iter().ok()?.map(named).collect::<Option<_>>()?))
     }
 
     /// Those that are numbers.
@@ -63,10 +47,7 @@ impl Pairs<Value> {
 
 /// The number of a reply.
 pub fn int(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        _ => None,
-    }
+    if let Value::Int(number) = value { Some(*number) } else { None }
 }
 
 /// The bytes of a reply that is a string.
@@ -86,13 +67,9 @@ pub fn items(value: Value) -> Vec<Value> {
     }
 }
 
-/// A map that a command must have replied.
-///
-/// # Errors
-/// The command's error, or that it replied something else.
-pub fn map(command: &str, reply: Option<Result<Value, RedisError>>) -> Result<Pairs<Value>, AskError> {
-    let other = || AskError::Refused(format!("{command} replied no map"));
-    Pairs::of(reply.ok_or_else(other)??).ok_or_else(other)
+/// A map that a command must have replied. Fails when it replied something else.
+pub fn map(command: &str, reply: Value) -> Result<Pairs<Value>, AskError> {
+    Pairs::of(reply).ok_or_else(|| AskError::Refused(format!("{command} replied no map")))
 }
 
 /// An entry of a stream: its fields.

@@ -1,19 +1,17 @@
 //! A sample of a store's numbers: one entry of its stream `…:metrics`.
 
 use std::fmt;
-use std::str::FromStr;
 
 use holdfast_engine::terms::metrics::{Group, METRICS, METRICS_COUNT, MetricKind};
 use holdfast_engine::terms::refusal::Code;
 use redis::Value;
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use super::reply::Pairs;
 
 /// The id of a stream's entry: Unix milliseconds, and a number within them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntryId {
-    /// Unix milliseconds.
     pub ms: u64,
     /// Distinguishes the entries of one millisecond, from 0.
     pub seq: u64,
@@ -25,12 +23,10 @@ impl fmt::Display for EntryId {
     }
 }
 
-impl FromStr for EntryId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<EntryId, Self::Err> {
-        let (ms, seq) = text.split_once('-').unwrap_or((text, "0"));
-        Ok(EntryId { ms: ms.parse()?, seq: seq.parse()? })
+impl EntryId {
+    fn of(text: &str) -> Option<EntryId> {
+        let (ms, seq) = text.split_once('-')?;
+        Some(EntryId { ms: ms.parse().ok()?, seq: seq.parse().ok()? })
     }
 }
 
@@ -57,16 +53,21 @@ impl Sample {
 
     /// Reads an entry as XRANGE and XREAD reply it. A field that is no whole number, or no metric, is left out: only an
     /// outsider can have written it. `None` for what is no entry.
-    pub fn of_entry(entry: &Value) -> Option<Sample> {
+    fn of_entry(entry: &Value) -> Option<Sample> {
         let Value::Array(parts) = entry else { return None };
         let [id, Value::Array(fields)] = parts.as_slice() else { return None };
-        let id = text(id)?.parse().ok()?;
+        let id = EntryId::of(text(id)?)?;
         let fields: Vec<(&str, i64)> = fields.chunks_exact(2).filter_map(pair).collect();
         // The fields come in the order of the metrics as a rule: each is looked for from where the last one was found.
         let mut next = fields.iter().cycle();
         let mut find = |name: &str| next.by_ref().take(fields.len()).find(|(known, _)| *known == name);
         let values = Box::new(METRICS.map(|metric| find(metric.name).map_or(MISSING, |(_, value)| *value)));
         Some(Sample { id, values })
+    }
+
+    pub fn all_of(entries: &Value) -> Vec<Sample> {
+        let Value::Array(entries) = entries else { return Vec::new() };
+        entries.iter().filter_map(Sample::of_entry).collect()
     }
 
     /// The numbers of a store that keeps no samples, out of STORE.INFO. A time that is not set is 0.
@@ -138,11 +139,7 @@ impl Sample {
 /// The fields alone, as a map.
 impl Serialize for Sample {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.fields() {
-            map.serialize_entry(name, &value)?;
-        }
-        map.end()
+        serializer.collect_map(self.fields())
     }
 }
 
@@ -169,7 +166,6 @@ pub mod tests {
         Value::Array(vec![text(id), Value::Array(fields)])
     }
 
-    /// A sample taken at a time, Unix milliseconds.
     pub fn sample(at_ms: u64, fields: &[(&str, i64)]) -> Sample {
         let value = |name: &str| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         Sample::of(EntryId { ms: at_ms, seq: 0 }, value)

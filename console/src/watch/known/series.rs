@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use strum::{IntoStaticStr, VariantArray};
 
 use super::sample::{Sample, metric_at};
@@ -26,31 +27,24 @@ const RATE_SPAN_MS: u64 = 800;
 const LEAST_PART: usize = 3;
 
 /// What is drawn over time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, Serialize, VariantArray)]
+#[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Column {
-    /// Orders placed, a second.
     Placed,
-    /// Orders completed, a second.
     Completed,
     /// Refusals of all kinds, a second.
     Refused,
-    /// Orders that wait.
     Queued,
-    /// Orders that workers have.
     InWork,
-    /// Orders that wait for their retry.
     Retrying,
-    /// Live holds.
     Holds,
-    /// Units that can be sold.
     Available,
-    /// Units sold.
     Sold,
-    /// Median latency, milliseconds.
+    #[serde(rename = "p50-ms")]
     #[strum(serialize = "p50-ms")]
     P50,
-    /// 99th percentile of the latency, milliseconds.
+    #[serde(rename = "p99-ms")]
     #[strum(serialize = "p99-ms")]
     P99,
 }

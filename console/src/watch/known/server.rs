@@ -12,16 +12,12 @@ use super::model::Model;
 pub struct Known {
     /// The server and its stores, as a feed keeps them.
     pub model: Arc<Model>,
-    /// The way to the server.
     pub link: Arc<Link>,
-    /// Samples over time.
     pub histories: Histories,
-    /// Stores in detail.
     pub details: Details,
 }
 
 impl Known {
-    /// Nothing yet of the server behind this link.
     pub fn new(link: Link) -> Arc<Known> {
         let link = Arc::new(link);
         let model = Arc::new(Model::new(link.url().to_string()));

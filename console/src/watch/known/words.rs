@@ -18,17 +18,12 @@ use super::series::Column;
 pub enum Tone {
     /// Asked for and placed.
     Placed,
-    /// Done.
     Completed,
-    /// Waiting.
     Queued,
-    /// Being worked on.
     Work,
-    /// To be tried again.
     Retry,
     /// Refused, or dead.
     Refused,
-    /// Can be sold.
     Available,
     /// Demand that is not served.
     Overflow,
@@ -52,7 +47,6 @@ pub fn meaning(metric: &Metric) -> String {
     }
 }
 
-/// The colour of an order's state.
 pub fn tone_of(state: OrderState) -> Tone {
     match state {
         OrderState::Queued => Tone::Queued,
@@ -78,11 +72,8 @@ pub fn groups() -> impl Iterator<Item = (Group, Vec<&'static Metric>)> {
 pub struct Shown {
     /// The metric, or a name of its own for what is computed of several.
     pub name: &'static str,
-    /// Its colour.
     pub tone: Tone,
-    /// A short title.
     pub label: &'static str,
-    /// What it means, in a few words.
     pub meaning: &'static str,
 }
 
@@ -129,71 +120,39 @@ pub const STORE_NUMBERS: [Shown; 5] = [
 /// The metrics about work that did not go as it should.
 pub const TROUBLE: [&str; 4] = ["failed", "retried", "lapsed", "late"];
 
-/// How the values of a chart are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
-    /// Events a second.
     Rate,
-    /// Counts.
     Count,
-    /// Milliseconds.
     Duration,
 }
 
-/// A line of a chart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct ChartLine {
-    /// What it draws.
+    #[serde(rename = "name")]
     pub column: Column,
-    /// Its colour.
     pub tone: Tone,
+    pub label: &'static str,
     /// Whether the area under it is filled, where that can be drawn.
-    pub is_filled: bool,
+    #[serde(rename = "filled")]
+    is_filled: bool,
 }
 
-impl ChartLine {
-    /// Its label.
-    pub fn label(&self) -> &'static str {
-        match self.column {
-            Column::Refused => "Refused",
-            Column::P50 => "p50",
-            Column::P99 => "p99",
-            column => metric(column.name()).label,
-        }
-    }
-
-    fn json(&self) -> Json {
-        json!({ "name": self.column.name(), "label": self.label(), "tone": self.tone, "filled": self.is_filled })
-    }
-}
-
-/// A chart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Chart {
-    /// Its title.
     pub title: &'static str,
-    /// What it shows, in a sentence.
     pub meaning: &'static str,
-    /// How its values are written.
     pub scale: Scale,
-    /// Its lines.
     pub lines: &'static [ChartLine],
 }
 
-impl Chart {
-    fn json(&self) -> Json {
-        let lines = each(self.lines, ChartLine::json);
-        json!({ "title": self.title, "meaning": self.meaning, "scale": self.scale, "lines": lines })
-    }
+const fn area(column: Column, tone: Tone, label: &'static str) -> ChartLine {
+    ChartLine { column, tone, label, is_filled: true }
 }
 
-const fn area(column: Column, tone: Tone) -> ChartLine {
-    ChartLine { column, tone, is_filled: true }
-}
-
-const fn line(column: Column, tone: Tone) -> ChartLine {
-    ChartLine { column, tone, is_filled: false }
+const fn line(column: Column, tone: Tone, label: &'static str) -> ChartLine {
+    ChartLine { column, tone, label, is_filled: false }
 }
 
 /// All charts, the most telling first.
@@ -203,9 +162,9 @@ pub const CHARTS: [Chart; 4] = [
         meaning: "How many are placed, completed and refused, each second.",
         scale: Scale::Rate,
         lines: &[
-            area(Column::Placed, Tone::Placed),
-            area(Column::Completed, Tone::Completed),
-            line(Column::Refused, Tone::Refused),
+            area(Column::Placed, Tone::Placed, "Placed"),
+            area(Column::Completed, Tone::Completed, "Completed"),
+            line(Column::Refused, Tone::Refused, "Refused"),
         ],
     },
     Chart {
@@ -213,9 +172,9 @@ pub const CHARTS: [Chart; 4] = [
         meaning: "Waiting for a worker, being worked on, or waiting for another attempt.",
         scale: Scale::Count,
         lines: &[
-            area(Column::Queued, Tone::Queued),
-            line(Column::InWork, Tone::Work),
-            line(Column::Retrying, Tone::Retry),
+            area(Column::Queued, Tone::Queued, "Queued"),
+            line(Column::InWork, Tone::Work, "In work"),
+            line(Column::Retrying, Tone::Retry, "Retrying"),
         ],
     },
     Chart {
@@ -223,37 +182,32 @@ pub const CHARTS: [Chart; 4] = [
         meaning: "What is left to sell, and what has been sold. Carts: how many are open.",
         scale: Scale::Count,
         lines: &[
-            area(Column::Available, Tone::Available),
-            line(Column::Sold, Tone::Completed),
-            line(Column::Holds, Tone::Queued),
+            area(Column::Available, Tone::Available, "Available"),
+            line(Column::Sold, Tone::Completed, "Sold"),
+            line(Column::Holds, Tone::Queued, "Carts open"),
         ],
     },
     Chart {
         title: "From placed to completed",
         meaning: "How long orders took: half of them no longer (p50), 99 of 100 no longer (p99).",
         scale: Scale::Duration,
-        lines: &[area(Column::P50, Tone::Work), line(Column::P99, Tone::Overflow)],
+        lines: &[area(Column::P50, Tone::Work, "p50"), line(Column::P99, Tone::Overflow, "p99")],
     },
 ];
 
 /// A panel's title, and what it shows.
 pub type Panel = (&'static str, &'static str);
 
-/// Refusals by reason.
 pub const REFUSALS_PANEL: Panel =
     ("Refusals by reason", "Calls that the store refused since it was made. A refused call changes nothing.");
-/// Retries and dead letters.
 pub const DEAD_PANEL: Panel = (
     "Retries and dead letters",
     "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.",
 );
-/// Workers and leases.
 pub const WORKERS_PANEL: Panel =
     ("Workers", "Who has which orders. When a lease expires, another worker gets the order.");
-/// SKUs.
 pub const SKUS_PANEL: Panel =
     ("Stock by SKU", "Products, fewest available first: those that are out, or at their low mark, on top.");
-/// All metrics.
 pub const NUMBERS_PANEL: Panel =
     ("Every number", "All that is counted and measured, as in STORE.INFO and the metrics stream.");
 
@@ -297,11 +251,9 @@ const SIDE_WAYS: [(Tone, &str, &str); 2] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FactKind {
-    /// As it is.
     Text,
     /// A count; not shown if it is 0.
     Count,
-    /// A time.
     Time,
     /// [`IS_LATE`], or not shown.
     Late,
@@ -407,7 +359,7 @@ fn all() -> Json {
         "skuColumns": SKU_COLUMNS,
         "storeNumbers": STORE_NUMBERS,
         "trouble": each(TROUBLE, |name| metric_json(metric(name))),
-        "charts": each(&CHARTS, Chart::json),
+        "charts": CHARTS,
         "panels": {
             "refusals": REFUSALS_PANEL, "dead": DEAD_PANEL, "workers": WORKERS_PANEL, "skus": SKUS_PANEL,
             "numbers": NUMBERS_PANEL,
@@ -449,8 +401,12 @@ mod tests {
             assert!(one.label == label || TILES.iter().any(|tile| tile.label == one.label), "{one:?}: {label}");
         }
         TROUBLE.iter().for_each(|name| assert_eq!(metric(name).name, *name));
-        let lines = CHARTS.iter().flat_map(|chart| chart.lines);
-        assert_eq!(lines.filter(|line| !line.label().is_empty()).count(), Column::VARIANTS.len());
+        let lines: Vec<_> = CHARTS.iter().flat_map(|chart| chart.lines).collect();
+        let computed = ["Refused", "p50", "p99"];
+        for line in lines.iter().filter(|line| !computed.contains(&line.label)) {
+            assert_eq!(line.label, metric(line.column.name()).label);
+        }
+        assert_eq!(lines.len(), Column::VARIANTS.len());
     }
 
     #[test]

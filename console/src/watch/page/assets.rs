@@ -46,17 +46,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_inside_the_program() {
-        let (kind, page) = at("/").expect("the page");
-        assert_eq!(kind, "text/html; charset=utf-8");
-        assert!(page.starts_with(b"<!"), "{}", page.escape_ascii());
-        assert!(at("/vendor/uPlot.iife.min.js").is_some());
-        let (kind, words) = at(VOCABULARY).expect("the words");
-        assert_eq!(kind, JAVASCRIPT);
-        assert!(words.starts_with(b"export default {") && words.ends_with(b"};\n"), "{}", words.escape_ascii());
-    }
-
-    #[test]
     fn nothing_else_is_served() {
         for path in ["", "/no.html", "/../Cargo.toml", "/vendor/", "//index.html", "/vendor/uPlot.LICENSE"] {
             assert!(at(path).is_none(), "{path}");

@@ -42,10 +42,8 @@ const STALL_TIME: Duration = Duration::from_secs(15);
 /// From an accept that failed (no file is left, for example) to the next one.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// All connections.
 #[derive(Debug)]
 pub struct Connections {
-    /// How many there may be.
     most: usize,
     /// Places for pages that look on.
     pages: Arc<Semaphore>,
@@ -53,14 +51,11 @@ pub struct Connections {
     open: Mutex<Vec<Arc<Seat>>>,
 }
 
-/// One connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Seat {
     /// When a byte came or went last: microseconds since the first connection could be made.
     active_us: AtomicU64,
-    /// A page that looks on.
     is_page: AtomicBool,
-    /// It is to be closed.
     close: Notify,
 }
 
@@ -81,12 +76,12 @@ impl Connections {
     /// As many as this process can have.
     pub fn new() -> Arc<Connections> {
         let most = (open_files_max() / 2).clamp(CONNECTIONS_MIN, CONNECTIONS_MAX);
-        Arc::new(Connections {
-            most,
-            pages: Arc::new(Semaphore::new(most / 2)),
-            began: Instant::now(),
-            open: Mutex::default(),
-        })
+        Arc::new(Connections::with(most))
+    }
+
+    fn with(most: usize) -> Connections {
+        let pages = Arc::new(Semaphore::new(most / 2));
+        Connections { most, pages, began: Instant::now(), open: Mutex::default() }
     }
 
     /// How many pages can look on at a time.
@@ -105,15 +100,13 @@ impl Connections {
     pub async fn serve(self: Arc<Self>, listener: TcpListener, router: Router) {
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    tokio::spawn(self.clone().answer(stream, peer, router.clone()));
-                }
-                Err(error) => {
-                    // A connection that broke before it was accepted is nobody's. Where no file is left, one has to go.
-                    if !is_of_one_connection(&error) {
-                        self.close_one();
-                        sleep(ACCEPT_AGAIN).await;
-                    }
+                Ok((stream, peer)) => drop(tokio::spawn(self.clone().answer(stream, peer, router.clone()))),
+                // A connection that broke before it was accepted is nobody's.
+                Err(error) if is_of_one_connection(&error) => {}
+                // Where no file is left, one connection has to be closed.
+                Err(_) => {
+                    self.close_one();
+                    sleep(ACCEPT_AGAIN).await;
                 }
             }
         }
@@ -142,18 +135,14 @@ impl Connections {
             _ = connection => {}
             () = seat.close.notified() => {}
         }
-        self.leave(&seat);
+        self.with_open(|open| open.retain(|other| !Arc::ptr_eq(other, &seat)));
     }
 
     fn take_seat(&self) -> Arc<Seat> {
         if self.with_open(|open| open.len()) >= self.most {
             self.close_one();
         }
-        let seat = Arc::new(Seat {
-            active_us: AtomicU64::new(self.now_us()),
-            is_page: AtomicBool::new(false),
-            close: Notify::new(),
-        });
+        let seat = Arc::new(Seat { active_us: self.now_us().into(), ..Seat::default() });
         self.with_open(|open| open.push(seat.clone()));
         seat
     }
@@ -165,13 +154,7 @@ impl Connections {
             let (place, _) = others.min_by_key(|(_, seat)| seat.active_us.load(Ordering::Relaxed))?;
             Some(open.swap_remove(place))
         });
-        if let Some(seat) = closed {
-            seat.close.notify_one();
-        }
-    }
-
-    fn leave(&self, seat: &Arc<Seat>) {
-        self.with_open(|open| open.retain(|other| !Arc::ptr_eq(other, seat)));
+        closed.into_iter().for_each(|seat| seat.close.notify_one());
     }
 
     fn with_open<T>(&self, work: impl FnOnce(&mut Vec<Arc<Seat>>) -> T) -> T {
@@ -183,15 +166,11 @@ impl Connections {
     }
 }
 
-/// How many files this process may open.
 fn open_files_max() -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call writes the structure that it is given, and nothing else.
     let status = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
-    match status {
-        0 => usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX),
-        _ => 0,
-    }
+    if status == 0 { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { 0 }
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -212,17 +191,6 @@ impl Active {
     fn note(&self) {
         self.seat.active_us.store(self.connections.now_us(), Ordering::Relaxed);
     }
-
-    fn noted_write(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stall = None;
-            self.note();
-            return written;
-        }
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL_TIME)));
-        ready!(stall.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing")))
-    }
 }
 
 impl AsyncRead for Active {
@@ -239,20 +207,14 @@ impl AsyncRead for Active {
 impl AsyncWrite for Active {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.noted_write(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.noted_write(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        if written.is_ready() {
+            self.stall = None;
+            self.note();
+            return written;
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL_TIME)));
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader takes nothing")))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -268,14 +230,9 @@ impl AsyncWrite for Active {
 mod tests {
     use super::*;
 
-    fn with_places(most: usize) -> Connections {
-        let pages = Arc::new(Semaphore::new(most / 2));
-        Connections { most, pages, began: Instant::now(), open: Mutex::default() }
-    }
-
     #[test]
     fn the_one_that_was_silent_for_longest_makes_room() {
-        let connections = with_places(3);
+        let connections = Connections::with(3);
         let seats: Vec<_> = (0..3).map(|_| connections.take_seat()).collect();
         for (seat, us) in seats.iter().zip([30, 10, 20]) {
             seat.active_us.store(us, Ordering::Relaxed);

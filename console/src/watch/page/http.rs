@@ -1,6 +1,7 @@
 //! The routes, and what every answer has in common.
 
 use std::net::SocketAddr;
+use std::num::ParseIntError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ async fn guarded(
 ) -> Response {
     let mut response = match guard.check(peer, request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => Failure(refusal.status, refusal.text.to_string()).into_response(),
+        Err((status, text)) => Failure(status, text.to_string()).into_response(),
     };
     if response.status() == StatusCode::UNAUTHORIZED {
         let ask = HeaderValue::from_static("Basic realm=\"holdfast\", charset=\"UTF-8\"");
@@ -124,8 +125,8 @@ impl<S: Sync> FromRequestParts<S> for Ids {
 
 /// A parameter of the query, still percent-encoded.
 fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
-    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(known, _)| *known == name).map(|(_, value)| value).next()
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 async fn asset(uri: Uri) -> Answer<impl IntoResponse> {
@@ -150,11 +151,8 @@ async fn store(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
 }
 
 async fn history(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Response> {
-    let points = match parameter(&uri, "points").map(str::parse) {
-        None => None,
-        Some(Ok(points)) => Some(points),
-        Some(Err(_)) => return Err(Failure(StatusCode::BAD_REQUEST, "points must be a whole number".into())),
-    };
+    let wrong = |_: ParseIntError| Failure(StatusCode::BAD_REQUEST, "points must be a whole number".into());
+    let points = parameter(&uri, "points").map(str::parse).transpose().map_err(wrong)?;
     Ok(json(&app.known.histories.of(&ids.store, points).await?))
 }
 
@@ -168,10 +166,10 @@ async fn redrive(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Ans
         Ok(body) => body,
         Err(refusal) => return Ok(refusal),
     };
-    let wrong = |text: String| Failure(StatusCode::BAD_REQUEST, text);
-    let body: order::Redrive = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
-    let command = body.command(&ids.store).map_err(|text| wrong(text.to_string()))?;
-    let redriven = order::redrive(&app.known.link, command).await.map_err(|error| error.of_store(&ids.store))?;
+    let wrong = |error: serde_json::Error| Failure(StatusCode::BAD_REQUEST, error.to_string());
+    let body: order::Redrive = serde_json::from_slice(&body).map_err(wrong)?;
+    let redriven =
+        order::redrive(&app.known.link, body.command(&ids.store)).await.map_err(|error| error.of_store(&ids.store))?;
     app.known.details.forget(&ids.store).await;
     Ok(json(&json!({ "redriven": redriven })))
 }
@@ -190,19 +188,18 @@ fn may_write(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
         let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         value.split(';').next().is_some_and(|value| value.trim().eq_ignore_ascii_case(wanted))
     };
-    if !app.writes {
-        return Err(Failure(StatusCode::FORBIDDEN, "read-only: start with --allow-writes".into()));
+    let refuse = |status, text: &str| Err(Failure(status, text.to_string()));
+    match () {
+        () if !app.writes => refuse(StatusCode::FORBIDDEN, "read-only: start with --allow-writes"),
+        () if !is(HeaderName::from_static("x-holdfast"), "1") => {
+            refuse(StatusCode::FORBIDDEN, "a write needs the header X-Holdfast: 1")
+        }
+        () if !is(header::CONTENT_TYPE, "application/json") => {
+            let text = "a write needs the header Content-Type: application/json";
+            refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
+        }
+        () => Ok(()),
     }
-    if !is(HeaderName::from_static("x-holdfast"), "1") {
-        return Err(Failure(StatusCode::FORBIDDEN, "a write needs the header X-Holdfast: 1".into()));
-    }
-    if !is(header::CONTENT_TYPE, "application/json") {
-        return Err(Failure(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "a write needs the header Content-Type: application/json".into(),
-        ));
-    }
-    Ok(())
 }
 
 async fn events(State(app): State<Arc<App>>, Extension(seat): Extension<Arc<Seat>>, uri: Uri) -> Answer<Response> {

@@ -17,10 +17,7 @@ use crate::watch::known::model::{Model, StoreLine};
 /// The content type of what [`exposition`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Everything that is known now, ready to be sent.
-///
-/// # Errors
-/// Never, as long as text can be written to memory.
+/// Everything that is known now, ready to be sent. Never fails, as long as text can be written to memory.
 pub fn exposition(model: &Arc<Model>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Snapshot { is_up: model.server().connected, stores: model.stores() }));
@@ -90,33 +87,4 @@ fn encode<'a>(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::watch::known::model::{Key, StoreState};
-    use crate::watch::known::sample::tests::sample;
-
-    #[test]
-    fn every_line_has_its_store() {
-        let model = Arc::new(Model::new("redis://shop".into()));
-        let fields = [("placed", 7), ("p99-ms", 12), ("available", -3), ("refused-outofstock", 4)];
-        let sample = Some(Arc::new(sample(1_700, &fields)));
-        model.set_store(&Key::from(*b"pop\"up\\"), StoreState { sample, ..StoreState::default() });
-        model.set_store(&Key::from(*b"quiet"), StoreState::default());
-        let text = exposition(&model).expect("text");
-        for line in [
-            "holdfast_up 0",
-            "# TYPE holdfast_placed counter",
-            r#"holdfast_placed_total{store="pop\"up\\"} 7"#,
-            r#"holdfast_p99_ms{store="pop\"up\\"} 12"#,
-            r#"holdfast_available{store="pop\"up\\"} -3"#,
-            r#"holdfast_refused_total{store="pop\"up\\",code="outofstock"} 4"#,
-            r#"holdfast_sample_time_ms{store="pop\"up\\"} 1700"#,
-        ] {
-            assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
-        }
-        assert!(!text.contains("quiet") && text.ends_with("# EOF\n"), "{text}");
-    }
 }

@@ -18,8 +18,6 @@ use super::connections::PagePlace;
 use crate::watch::known::follow::{Follower, News};
 use crate::watch::known::id::id_of;
 use crate::watch::known::model::Key;
-use crate::watch::known::sample::Sample;
-use crate::watch::known::series::Frame;
 
 /// From one sign of life to the next.
 const BEAT_INTERVAL: Duration = Duration::from_secs(2);
@@ -38,7 +36,6 @@ pub type Sent = Result<Event, Infallible>;
 /// The page has gone, or takes nothing any more.
 struct Left;
 
-/// Sends events to one page.
 struct Sender {
     app: Arc<App>,
     /// The store it looks at; `None`: all.
@@ -60,14 +57,6 @@ pub fn send(app: &Arc<App>, store: Option<Key>, place: PagePlace) -> mpsc::Recei
         drop(place);
     });
     received
-}
-
-#[derive(Serialize)]
-struct SampleEvent<'a> {
-    id: String,
-    at: u64,
-    metrics: &'a Sample,
-    lines: &'a Frame,
 }
 
 impl Sender {
@@ -105,7 +94,7 @@ impl Sender {
             }
             News::Detail(detail) => self.send("detail", &*detail).await?,
             News::Sample(key, sample, lines) if is_looked_at(&key) => {
-                let event = SampleEvent { id: id_of(&key), at: sample.at_ms(), metrics: &sample, lines: &lines };
+                let event = json!({ "id": id_of(&key), "at": sample.at_ms(), "metrics": sample, "lines": lines });
                 self.send("sample", &event).await?;
             }
             News::Gone(key) if is_looked_at(&key) => self.send("gone", &json!({ "id": id_of(&key) })).await?,
@@ -122,8 +111,7 @@ impl Sender {
     }
 
     async fn send_stores(&mut self) -> Result<(), Left> {
-        let overview = self.app.known.model.overview(self.app.writes);
-        self.send("stores", &overview).await
+        self.send("stores", &self.app.known.model.overview(self.app.writes)).await
     }
 
     async fn send(&mut self, name: &str, data: &impl Serialize) -> Result<(), Left> {

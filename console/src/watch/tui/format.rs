@@ -73,9 +73,8 @@ pub fn duration(ms: i64) -> String {
 /// An age that is looked at while it grows: `0.4 s`, `12 s`, `4 min`.
 pub fn age(ms: i64) -> String {
     match ms.max(0) {
-        ms if ms < 10 * SECOND_MS => format!("{:.1} s", ms as f64 / SECOND_MS as f64),
-        ms if ms < MINUTE_MS => format!("{} s", ms / SECOND_MS),
-        ms if ms < HOUR_MS => format!("{} min", ms / MINUTE_MS),
+        ms if ms < SECOND_MS => format!("{:.1} s", ms as f64 / SECOND_MS as f64),
+        ms if (MINUTE_MS..HOUR_MS).contains(&ms) => format!("{} min", ms / MINUTE_MS),
         ms => duration(ms),
     }
 }
@@ -95,24 +94,24 @@ fn local(ms: i64) -> Option<DateTime<Local>> {
     Local.timestamp_millis_opt(ms).single()
 }
 
+fn written(ms: i64, pattern: &str) -> String {
+    local(ms).map_or_else(|| NONE.into(), |time| time.format(pattern).to_string())
+}
+
 /// A time of the day, in the reader's time zone: `14:03:22`.
 pub fn clock(ms: i64) -> String {
-    local(ms).map_or_else(|| NONE.into(), |time| time.format("%H:%M:%S").to_string())
+    written(ms, "%H:%M:%S")
 }
 
 /// The same to the millisecond: `14:03:22.045`.
 pub fn exact_clock(ms: i64) -> String {
-    local(ms).map_or_else(|| NONE.into(), |time| time.format("%H:%M:%S%.3f").to_string())
+    written(ms, "%H:%M:%S%.3f")
 }
 
 /// A time with its day, where that is not today's (`now_ms`).
 pub fn moment(ms: i64, now_ms: i64) -> String {
-    match (local(ms), local(now_ms)) {
-        (Some(time), Some(now)) if time.date_naive() != now.date_naive() => {
-            time.format("%Y-%m-%d %H:%M:%S").to_string()
-        }
-        _ => clock(ms),
-    }
+    let day = |ms| local(ms).map(|time| time.date_naive());
+    if day(ms) == day(now_ms) { clock(ms) } else { written(ms, "%Y-%m-%d %H:%M:%S") }
 }
 
 #[cfg(test)]

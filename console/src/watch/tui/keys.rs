@@ -14,15 +14,10 @@ const INPUT_MAX: usize = 4_096;
 /// What the reader wants that is not only a matter of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// To leave.
     Quit,
-    /// To look at this store.
     Open(Key),
-    /// To look at the list of stores.
     Close,
-    /// To look at this order of the store.
     LookUp(Vec<u8>),
-    /// To queue this again.
     Redrive(Redrive),
 }
 
@@ -82,14 +77,14 @@ fn ask(screen: &mut Screen) {
 
 /// One step back: to what lies under this, to the list of stores.
 fn back(screen: &mut Screen) -> Option<Wish> {
-    match screen.dialogs.pop() {
-        Some(_) => None,
-        None if screen.shop.is_some() => Some(Wish::Close),
-        None => {
-            screen.filter.clear();
-            None
-        }
+    if screen.dialogs.pop().is_some() {
+        return None;
     }
+    if screen.shop.is_some() {
+        return Some(Wish::Close);
+    }
+    screen.filter.clear();
+    None
 }
 
 fn type_into(screen: &mut Screen, ask: Ask, mut input: String, key: KeyEvent) -> Option<Wish> {
@@ -135,17 +130,11 @@ fn look_up(screen: &mut Screen, id: Vec<u8>) -> Wish {
 
 /// Yes or no; anything else is neither.
 fn answer(screen: &mut Screen, redrive: Redrive, code: KeyCode) -> Option<Wish> {
-    match code {
-        KeyCode::Char('y' | 'Y') => {
-            screen.dialogs.pop();
-            Some(Wish::Redrive(redrive))
-        }
-        KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc => {
-            screen.dialogs.pop();
-            None
-        }
-        _ => None,
+    let is_yes = matches!(code, KeyCode::Char('y' | 'Y'));
+    if is_yes || matches!(code, KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc) {
+        screen.dialogs.pop();
     }
+    is_yes.then_some(Wish::Redrive(redrive))
 }
 
 /// Asks whether what is chosen is to be queued again.

@@ -33,6 +33,7 @@ use super::known::history::History;
 use super::known::id::{bytes_of, name_of};
 use super::known::link::AskError;
 use super::known::model::Key;
+use super::known::series::Series;
 use super::known::server::Known;
 use super::known::{order, words};
 
@@ -63,16 +64,23 @@ struct View {
     has_chosen: bool,
 }
 
-/// Shows what a feed keeps, until the reader leaves. `page` is where the page is served, if it is.
-///
-/// # Errors
-/// When the terminal is lost.
+/// Shows what a feed keeps, until the reader leaves. `page` is where the page is served, if it is. Fails when the
+/// terminal is lost.
 pub async fn show(known: Arc<Known>, writes: bool, page: Option<String>) -> Result<()> {
     terminal::take()?;
     let mut events = terminal::events()?;
     let (answers, mut answered) = mpsc::unbounded_channel();
-    let mut view = View::new(known, writes, answers);
-    view.screen.page = page;
+    let mut screen = Screen::new(known.model.server(), writes, Theme::of_env());
+    screen.page = page;
+    let mut view = View {
+        screen,
+        follower: Follower::new(known.clone(), None, None),
+        known,
+        answers,
+        order_asked: None,
+        is_asking_order: false,
+        has_chosen: false,
+    };
     let mut pictures = interval(PICTURE_INTERVAL);
     pictures.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -100,18 +108,6 @@ pub async fn show(known: Arc<Known>, writes: bool, page: Option<String>) -> Resu
 }
 
 impl View {
-    fn new(known: Arc<Known>, writes: bool, answers: mpsc::UnboundedSender<Answer>) -> View {
-        View {
-            screen: Screen::new(known.model.server(), writes, Theme::of_env()),
-            follower: Follower::new(known.clone(), None, None),
-            known,
-            answers,
-            order_asked: None,
-            is_asking_order: false,
-            has_chosen: false,
-        }
-    }
-
     /// Asks in a task of its own.
     fn ask<T: Future<Output = Answer> + Send + 'static>(&self, question: impl FnOnce(Arc<Known>) -> T) {
         let (answers, question) = (self.answers.clone(), question(self.known.clone()));
@@ -150,10 +146,9 @@ impl View {
     }
 
     fn ask_order(&mut self) {
-        let (Some(shop), Some(id)) = (&self.screen.shop, self.screen.dialogs.iter().rev().find_map(order_of)) else {
-            return;
-        };
-        let (key, id) = (shop.key.clone(), id.to_vec());
+        let id = self.screen.order().map(|look| look.id.clone());
+        let (Some(shop), Some(id)) = (&self.screen.shop, id) else { return };
+        let key = shop.key.clone();
         self.order_asked = Some(Instant::now());
         self.is_asking_order = true;
         self.ask(|known| async move {
@@ -193,9 +188,7 @@ impl View {
         screen.local_now_ms = chrono::Utc::now().timestamp_millis().max(0) as u64;
         screen.server = model.server();
         screen.stores = model.stores();
-        for key in model.keys() {
-            self.find(&key);
-        }
+        model.keys().into_iter().for_each(|key| self.find(key));
         self.follow_order();
         // The only store is what the reader came for.
         let is_known = self.screen.freshness() != Freshness::Connecting && self.screen.server.connected;
@@ -207,22 +200,18 @@ impl View {
     }
 
     /// A store is there: its samples are wanted for the list.
-    fn find(&mut self, key: &Key) {
+    fn find(&mut self, key: Key) {
         let known = self.screen.series.len();
-        if self.screen.series.contains_key(key) {
+        if self.screen.series.contains_key(&key) {
             return;
         }
-        self.screen.series.entry(key.clone()).or_default();
+        self.screen.series.insert(key.clone(), Series::default());
         if known < HISTORIES_MAX {
-            self.ask_history(key.clone());
+            self.ask(|known| async move {
+                let history = known.histories.of(&key, None).await;
+                Answer::History(key, history)
+            });
         }
-    }
-
-    fn ask_history(&self, key: Key) {
-        self.ask(|known| async move {
-            let history = known.histories.of(&key, None).await;
-            Answer::History(key, history)
-        });
     }
 
     fn take_news(&mut self, news: News) {
@@ -235,9 +224,8 @@ impl View {
             }
             News::Lost => {}
             News::Stores => {
-                let window = self.screen.shop.as_ref().and_then(|shop| self.known.model.store(&shop.key));
-                if let (Some(shop), Some(store)) = (&mut self.screen.shop, window) {
-                    shop.window = store.window;
+                if let Some(shop) = &mut self.screen.shop {
+                    shop.window = self.known.model.store(&shop.key).map_or(shop.window, |store| store.window);
                 }
             }
             News::History(key, history) => self.take_history(&key, &history),
@@ -298,21 +286,12 @@ impl View {
     }
 }
 
-fn order_of(dialog: &screen::Dialog) -> Option<&[u8]> {
-    match dialog {
-        screen::Dialog::Order(look) => Some(&look.id),
-        _ => None,
-    }
-}
-
 /// How a redrive went.
 fn outcome(redrive: &Redrive, done: Result<i64, AskError>) -> String {
     let orders = |count| format::plural(count, "order");
     match (redrive, done) {
         (_, Err(error)) => format!("Not redriven: {}", foreign::safe(error.text())),
-        (Redrive::Order(id), Ok(0)) => {
-            format!("Order {} {}", foreign::safe(&name_of(id)), words::STAYED_DEAD)
-        }
+        (Redrive::Order(id), Ok(0)) => format!("Order {} {}", foreign::safe(&name_of(id)), words::STAYED_DEAD),
         (Redrive::Order(id), Ok(_)) => format!("Order {} is queued again.", foreign::safe(&name_of(id))),
         (Redrive::Reason(_, expected), Ok(done)) if *expected > done => {
             format!("{} queued again. {} {}", orders(done), orders(expected - done), words::STAYED_DEAD)

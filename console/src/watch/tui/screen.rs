@@ -21,46 +21,36 @@ const NOTE_TIME: Duration = Duration::from_secs(8);
 pub enum Redrive {
     /// All that died of exactly this, and how many that are as far as is known.
     Reason(Vec<u8>, i64),
-    /// One order.
     Order(Vec<u8>),
 }
 
 /// An order that was looked up.
 #[derive(Debug)]
 pub struct OrderLook {
-    /// Its id.
     pub id: Vec<u8>,
     /// Its id, safe to show.
     pub name: String,
     /// What was found; `None` until an answer has come.
     pub found: Option<Result<Json, AskError>>,
-    /// The first line that is shown.
     pub top: usize,
 }
 
 impl OrderLook {
-    /// An order that is being looked up.
     pub fn new(id: Vec<u8>) -> OrderLook {
         OrderLook { name: safe(&name_of(&id)), id, found: None, top: 0 }
     }
 
-    /// A field of what was found.
-    pub fn field(&self, name: &str) -> Option<&Json> {
-        self.found.as_ref()?.as_ref().ok()?.get(name)
-    }
-
     /// Its state, as ORDER.GET has it.
     pub fn state(&self) -> &str {
-        self.field("state").and_then(Json::as_str).unwrap_or_default()
+        let found = self.found.as_ref().and_then(|found| found.as_ref().ok());
+        found.and_then(|order| order["state"].as_str()).unwrap_or_default()
     }
 }
 
 /// What is typed into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// The id of an order.
     Order,
-    /// A part of the names of stores.
     Filter,
 }
 
@@ -69,75 +59,47 @@ pub enum Ask {
 pub enum Dialog {
     /// What everything means, from this line on.
     Help(usize),
-    /// A field to type into.
     Prompt(Ask, String),
-    /// An order with its timeline.
     Order(OrderLook),
-    /// Whether that is really wanted.
     Confirm(Redrive),
 }
 
 /// How fresh the numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Nothing is known yet.
     Connecting,
-    /// They change.
     Live,
     /// Nothing changes, which is no error.
     Quiet,
-    /// The server is away.
     Lost,
 }
 
 /// All that is drawn.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Screen {
-    /// The colours.
     pub theme: Theme,
     /// Unix milliseconds, by the server's clock.
     pub now_ms: u64,
     /// Unix milliseconds, by this machine's clock.
     pub local_now_ms: u64,
-    /// The server.
     pub server: ServerState,
-    /// Whether this program may write.
     pub writes: bool,
     /// Where the page is served as well, if it is.
     pub page: Option<String>,
-    /// Every store, by name.
     pub stores: Vec<StoreLine>,
-    /// The samples of every store.
     pub series: BTreeMap<Key, Series>,
     /// Stores are shown whose names contain this.
     pub filter: String,
     /// The store that is looked at; `None`: the list of stores.
     pub shop: Option<Shop>,
-    /// What lies over the page; the last is on top.
     pub dialogs: Vec<Dialog>,
-    /// The line of the list of stores that is chosen.
     pub chosen_store: usize,
     note: Option<(String, Instant)>,
 }
 
 impl Screen {
-    /// A screen that shows nothing yet.
     pub fn new(server: ServerState, writes: bool, theme: Theme) -> Screen {
-        Screen {
-            theme,
-            now_ms: 0,
-            local_now_ms: 0,
-            server,
-            writes,
-            page: None,
-            stores: Vec::new(),
-            series: BTreeMap::new(),
-            filter: String::new(),
-            shop: None,
-            dialogs: Vec::new(),
-            chosen_store: 0,
-            note: None,
-        }
+        Screen { theme, server, writes, ..Screen::default() }
     }
 
     /// Shows the reader a note for some seconds.
@@ -187,7 +149,6 @@ impl Screen {
         Some((self.now_ms as i64 - self.newest_at()?).max(0))
     }
 
-    /// How fresh the numbers are.
     pub fn freshness(&self) -> Freshness {
         match (self.server.connected, self.age_ms()) {
             (false, _) if self.server.error.as_deref() == Some("connecting") => Freshness::Connecting,
@@ -202,12 +163,8 @@ impl Screen {
         self.server.connected
     }
 
-    /// What the server is called.
     pub fn product(&self) -> &'static str {
-        match self.server.product.as_deref() {
-            Some("valkey") => "Valkey",
-            _ => "Redis",
-        }
+        if self.server.product.as_deref() == Some("valkey") { "Valkey" } else { "Redis" }
     }
 
     /// The order on top, if one is.

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use holdfast_engine::terms::metrics::METRICS_COUNT;
+use serde_json::Value as Json;
 
 use super::foreign::safe;
-use crate::watch::known::detail::{Detail, InWork, OrderRef, Setting, Worker};
+use crate::watch::known::detail::{Detail, InWork, OrderRef, Worker};
 use crate::watch::known::id::{bytes_of, name_of};
 use crate::watch::known::model::{Key, StoreState, Window};
 use crate::watch::known::sample::Sample;
@@ -21,21 +22,15 @@ const WHOLE_MS: u64 = 15 * 60_000;
 const TAIL_MS: u64 = 10_000;
 
 /// A part of the store's page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tab {
-    /// The dashboard.
+    #[default]
     Now,
-    /// The charts.
     OverTime,
-    /// Refusals by reason.
     Refusals,
-    /// Retries and dead letters.
     Dead,
-    /// Workers and what they hold.
     Workers,
-    /// Stock by SKU.
     Stock,
-    /// Every number.
     Numbers,
 }
 
@@ -56,18 +51,20 @@ pub const SPANS: [(&str, u64); 3] = [("5 min", 5 * 60_000), ("15 min", WHOLE_MS)
 /// A line of the list of dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeadLine {
-    /// A reason orders died of.
-    Reason { reason: Vec<u8>, name: String, count: i64, is_open: bool },
-    /// An order that died of the reason above.
+    Reason {
+        reason: Vec<u8>,
+        name: String,
+        count: i64,
+        is_open: bool,
+    },
     Order(OrderRef),
     /// So many more died of it than are listed.
     More(i64),
 }
 
 /// The store that is looked at.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shop {
-    /// Its key.
     pub key: Key,
     /// Its key, safe to show.
     pub name: String,
@@ -75,15 +72,11 @@ pub struct Shop {
     pub numbers: Option<Arc<Sample>>,
     /// When the sample was taken, Unix milliseconds by the server's clock.
     pub at: Option<u64>,
-    /// Its window.
     pub window: Window,
     /// It is no more; should it come again, it shows up by itself.
     pub is_gone: bool,
-    /// Its samples.
     pub series: Series,
-    /// What is asked for once a second.
     pub detail: Option<Arc<Detail>>,
-    /// The part that is shown.
     pub tab: Tab,
     /// Which of [`SPANS`] the charts show, if the reader chose.
     pub span: Option<usize>,
@@ -92,22 +85,8 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// A store that was just opened.
     pub fn new(key: &Key) -> Shop {
-        Shop {
-            key: key.clone(),
-            name: safe(&name_of(key)),
-            numbers: None,
-            at: None,
-            window: Window::default(),
-            is_gone: false,
-            series: Series::default(),
-            detail: None,
-            tab: Tab::Now,
-            span: None,
-            chosen: [0; TABS.len()],
-            open_reason: None,
-        }
+        Shop { key: key.clone(), name: safe(&name_of(key)), ..Shop::default() }
     }
 
     /// What the model knows of it; `None`: no such store.
@@ -120,7 +99,6 @@ impl Shop {
         }
     }
 
-    /// A sample was taken.
     pub fn take_sample(&mut self, sample: &Arc<Sample>) {
         self.is_gone = false;
         self.at = Some(sample.at_ms());
@@ -128,7 +106,6 @@ impl Shop {
         self.numbers = Some(sample.clone());
     }
 
-    /// A detail was made.
     pub fn take_detail(&mut self, detail: Arc<Detail>) {
         self.is_gone = false;
         if self.at.is_none() || detail.at.is_none() {
@@ -140,8 +117,8 @@ impl Shop {
 
     /// Whether the store keeps no samples.
     pub fn is_silent(&self) -> bool {
-        let is_off = |detail: &Arc<Detail>| detail.settings.get("metrics") == Some(&Setting::Number(0));
-        self.detail.as_ref().is_some_and(is_off)
+        let metrics = |detail: &Arc<Detail>| detail.settings.get("metrics").and_then(Json::as_i64);
+        self.detail.as_ref().and_then(metrics) == Some(0)
     }
 
     /// The time that the charts show, and the name of that choice. `is_fresh`: up to now.
@@ -167,19 +144,14 @@ impl Shop {
         self.span = Some((shown + 1) % SPANS.len());
     }
 
-    fn tab_index(&self) -> usize {
-        TABS.iter().position(|(tab, _)| *tab == self.tab).unwrap_or(0)
-    }
-
-    /// The next tab (1), or the one before (-1).
     pub fn turn(&mut self, by: isize) {
-        let next = (self.tab_index() as isize + by).rem_euclid(TABS.len() as isize);
+        let next = ((self.tab as usize) as isize + by).rem_euclid(TABS.len() as isize);
         self.tab = TABS[next as usize].0;
     }
 
     /// Which line of the tab's list is chosen.
     pub fn chosen(&self) -> usize {
-        self.chosen[self.tab_index()]
+        self.chosen[self.tab as usize]
     }
 
     /// Which line of a tab's list is chosen, if that tab is shown.
@@ -190,7 +162,7 @@ impl Shop {
     /// Chooses a line of the tab's list, or the last there is.
     pub fn choose(&mut self, line: usize) {
         let last = self.lines().saturating_sub(1);
-        self.chosen[self.tab_index()] = line.min(last);
+        self.chosen[self.tab as usize] = line.min(last);
     }
 
     /// How many lines the tab's list has.
@@ -249,12 +221,9 @@ impl Shop {
 
     /// The order that the chosen line tells of: its id's bytes.
     pub fn chosen_order(&self) -> Option<Vec<u8>> {
-        let id = match self.tab {
-            Tab::Dead => match self.dead_line()? {
-                DeadLine::Order(order) => order.id,
-                _ => return None,
-            },
-            Tab::Workers => self.work_lines().get(self.chosen())?.1.order.id.clone(),
+        let id = match (self.tab, self.dead_line()) {
+            (_, Some(DeadLine::Order(order))) => order.id,
+            (Tab::Workers, _) => self.work_lines().get(self.chosen())?.1.order.id.clone(),
             _ => return None,
         };
         Some(bytes_of(&id))

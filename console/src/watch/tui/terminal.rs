@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event};
 use crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -32,25 +32,20 @@ fn ours() -> MutexGuard<'static, Option<Terminal<CrosstermBackend<Stdout>>>> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Checks that there is a terminal to draw on and to read keys from.
-///
-/// # Errors
-/// When there is none.
+/// Checks that there is a terminal to draw on and to read keys from. Fails when there is none.
 pub fn require() -> Result<()> {
-    for (is_terminal, what) in
-        [(io::stdout().is_terminal(), "standard output"), (io::stdin().is_terminal(), "standard input")]
-    {
-        if !is_terminal {
-            bail!("--tui needs a terminal, and {what} is not one; leave --tui out to have the page in a browser");
-        }
+    let ends = [(io::stdout().is_terminal(), "standard output"), (io::stdin().is_terminal(), "standard input")];
+    for (is_terminal, what) in ends {
+        ensure!(
+            is_terminal,
+            "--tui needs a terminal, and {what} is not one; leave --tui out to have the page in a browser"
+        );
     }
     Ok(())
 }
 
 /// Takes the terminal: another screen, keys as they are pressed. [`give_back`] is called on every way out from now on.
-///
-/// # Errors
-/// When the terminal refuses.
+/// Fails when the terminal refuses.
 pub fn take() -> Result<()> {
     cleanup::on_exit(give_back);
     let mut ours = ours();
@@ -78,10 +73,7 @@ pub fn give_back() {
     }
 }
 
-/// Draws a picture. `false` once the terminal has been given back.
-///
-/// # Errors
-/// When the terminal is lost.
+/// Draws a picture. `false` once the terminal has been given back. Fails when the terminal is lost.
 pub fn draw(picture: impl FnOnce(&mut Frame)) -> Result<bool> {
     let mut ours = ours();
     let Some(terminal) = ours.as_mut() else { return Ok(false) };
@@ -91,10 +83,7 @@ pub fn draw(picture: impl FnOnce(&mut Frame)) -> Result<bool> {
     drawn
 }
 
-/// What is typed, pasted and resized, from now on.
-///
-/// # Errors
-/// When no thread can be started.
+/// What is typed, pasted and resized, from now on. Fails when no thread can be started.
 pub fn events() -> Result<mpsc::UnboundedReceiver<io::Result<Event>>> {
     let (typed, events) = mpsc::unbounded_channel();
     let read = move || loop {

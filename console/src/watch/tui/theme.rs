@@ -7,13 +7,13 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::watch::known::words::Tone;
 
 /// The colours a terminal has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
     /// Any colour: tones of middle brightness, which stand out on black and on white.
     Full,
-    /// The sixteen of the terminal's own scheme.
     Sixteen,
     /// None: NO_COLOR is set. Bold, dim and reversed tell what colours would.
+    #[default]
     Plain,
 }
 
@@ -37,7 +37,13 @@ impl Theme {
         }
     }
 
-    /// The colour of a meaning.
+    fn dim(self, full: u32) -> Style {
+        match self {
+            Theme::Plain => Style::new().add_modifier(Modifier::DIM),
+            _ => self.pick(full, Color::DarkGray),
+        }
+    }
+
     pub fn tone(self, tone: Tone) -> Style {
         match tone {
             Tone::Placed => self.pick(0x837bf5, Color::LightMagenta),
@@ -54,18 +60,11 @@ impl Theme {
 
     /// What may stay in the background: explanations, axes.
     pub fn quiet(self) -> Style {
-        match self {
-            Theme::Plain => Style::new().add_modifier(Modifier::DIM),
-            _ => self.pick(0x868e9c, Color::DarkGray),
-        }
+        self.dim(0x868e9c)
     }
 
-    /// Frames.
     pub fn frame(self) -> Style {
-        match self {
-            Theme::Plain => Style::new().add_modifier(Modifier::DIM),
-            _ => self.pick(0x59616e, Color::DarkGray),
-        }
+        self.dim(0x59616e)
     }
 
     /// What the eye should find first.
@@ -86,6 +85,16 @@ impl Theme {
             Theme::Sixteen => style.fg(Color::White).bg(Color::Red),
             Theme::Plain => style.add_modifier(Modifier::REVERSED),
         }
+    }
+
+    /// What is strong in the colour of a meaning.
+    pub fn strong_tone(self, tone: Tone) -> Style {
+        self.tone(tone).patch(self.strong())
+    }
+
+    /// A line of a list.
+    pub fn line(self, is_chosen: bool) -> Style {
+        if is_chosen { self.chosen() } else { Style::new() }
     }
 
     /// The chosen line or tab.

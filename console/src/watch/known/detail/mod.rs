@@ -8,19 +8,19 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::pipe;
 use serde::Serialize;
+use serde_json::Value as Json;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::dead::DeadLetters;
 #[cfg(test)]
 pub use self::dead::Reason;
 pub use self::scan::OrderRef;
+use self::scan::{Asker, Search};
 pub use self::skus::{SkuLine, Skus};
 pub use self::work::{InWork, Worker, Workers};
 use super::id::{id_of, name_of};
-use super::link::{AskError, Link, ask_all};
+use super::link::{AskError, Link};
 use super::model::{Key, Model};
 use super::reply::{self, Pairs};
 use super::sample::Sample;
@@ -28,16 +28,6 @@ use super::shelf::Shelf;
 
 /// From one detail of a store to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// A field of STORE.SET.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Setting {
-    /// A number, in the field's own unit.
-    Number(i64),
-    /// A switch: `paused`.
-    Switch(bool),
-}
 
 /// Everything the page shows of one store.
 #[derive(Clone, Debug, Serialize)]
@@ -48,13 +38,12 @@ pub struct Detail {
     pub name: String,
     /// When it was made, Unix milliseconds by the server's clock.
     pub now: u64,
-    /// STORE.GET.
-    pub settings: Pairs<Setting>,
+    /// STORE.GET: numbers in their own units, and switches.
+    pub settings: Pairs<Json>,
     /// STORE.INFO; a time that is not set is `None`.
     pub info: Pairs<Option<i64>>,
     /// When the sample was taken; `None`: the store keeps no samples, and the numbers are those of STORE.INFO.
     pub at: Option<u64>,
-    /// The last sample.
     pub metrics: Arc<Sample>,
     /// SKUs, those that run out first.
     pub skus: Skus,
@@ -68,8 +57,8 @@ pub struct Detail {
 #[derive(Debug, Default)]
 struct Made {
     last: Option<(Instant, Arc<Detail>)>,
-    skus: skus::Search,
-    work: work::Search,
+    skus: Search,
+    work: Search,
 }
 
 /// The details of the stores that somebody looks at.
@@ -81,24 +70,18 @@ pub struct Details {
 }
 
 impl Details {
-    /// Details of the stores of this model, asked for over this link.
     pub fn new(model: Arc<Model>, link: Arc<Link>) -> Details {
         Details { model, link, made: Shelf::default() }
     }
 
-    /// A store in detail, as it was within the last second.
-    ///
-    /// # Errors
-    /// When the server is away, or there is no such store.
+    /// A store in detail, as it was within the last second. Fails when the server is away, or there is no such store.
     pub async fn of(&self, key: &Key) -> Result<Arc<Detail>, AskError> {
         let now = Instant::now();
         self.since(key, now.checked_sub(INTERVAL).unwrap_or(now)).await
     }
 
-    /// A store in detail, as it was at `moment` or later. Waits until it is time for the next one.
-    ///
-    /// # Errors
-    /// As [`Details::of`].
+    /// A store in detail, as it was at `moment` or later. Waits until it is time for the next one. Fails as
+    /// [`Details::of`] does.
     pub async fn since(&self, key: &Key, moment: Instant) -> Result<Arc<Detail>, AskError> {
         // While the server is lost, an old detail is not given as if it were new.
         let mut connection = self.link.ask()?;
@@ -111,7 +94,8 @@ impl Details {
             sleep_until(*when + INTERVAL).await;
         }
         let when = Instant::now();
-        let detail = Arc::new(self.make(&mut connection, key, &mut made).await.map_err(|error| error.of_store(key))?);
+        let mut asker = Asker { connection: &mut connection, key };
+        let detail = Arc::new(self.make(&mut asker, &mut made).await.map_err(|error| error.of_store(key))?);
         made.last = Some((when, detail.clone()));
         Ok(detail)
     }
@@ -121,19 +105,12 @@ impl Details {
         self.made.of(key).lock().await.last = None;
     }
 
-    async fn make(
-        &self,
-        connection: &mut MultiplexedConnection,
-        key: &Key,
-        made: &mut Made,
-    ) -> Result<Detail, AskError> {
-        let mut questions = pipe();
-        questions.cmd("STORE.GET").arg(&**key).cmd("STORE.INFO").arg(&**key);
-        let mut replies = ask_all(connection, questions).await?.into_iter();
-        let settings = settings(reply::map("STORE.GET", replies.next())?);
-        let info = info(reply::map("STORE.INFO", replies.next())?);
+    async fn make(&self, asker: &mut Asker<'_>, made: &mut Made) -> Result<Detail, AskError> {
+        let key = asker.key;
+        let settings = settings(asker.map("STORE.GET").await?);
+        let info = info(asker.map("STORE.INFO").await?);
         let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
-        let is_off = settings.get("metrics") == Some(&Setting::Number(0));
+        let is_off = settings.get("metrics").is_some_and(|metrics| *metrics == 0);
         let sample = self.model.store(key).and_then(|store| store.sample).filter(|_| !is_off);
         Ok(Detail {
             id: id_of(key),
@@ -141,19 +118,19 @@ impl Details {
             now: self.model.now_ms(),
             at: sample.as_ref().map(|sample| sample.at_ms()),
             metrics: sample.unwrap_or_else(|| Arc::new(Sample::of_info(&info))),
-            skus: made.skus.find(connection, key, count("skus")).await?,
-            workers: made.work.find(connection, key, count("in-work")).await?,
-            dead: dead::read(connection, key, count("dead-letters")).await?,
+            skus: skus::find(&mut made.skus, asker, count("skus")).await?,
+            workers: work::find(&mut made.work, asker, count("in-work")).await?,
+            dead: dead::read(asker, count("dead-letters")).await?,
             settings,
             info,
         })
     }
 }
 
-fn settings(reply: Pairs<redis::Value>) -> Pairs<Setting> {
+fn settings(reply: Pairs<redis::Value>) -> Pairs<Json> {
     let setting = |(name, value)| match reply::int(&value) {
-        Some(number) => (name, Setting::Number(number)),
-        None => (name, Setting::Switch(reply::bytes(value).as_deref() == Some(b"yes"))),
+        Some(number) => (name, number.into()),
+        None => (name, (reply::bytes(value).as_deref() == Some(b"yes")).into()),
     };
     Pairs(reply.0.into_iter().map(setting).collect())
 }

@@ -1,37 +1,88 @@
-//! What the parts of a detail share: a step through the keys of a store, and how an order is referred to.
+//! What the parts of a detail share: how a store is asked, and the search through its keys.
+
+use std::collections::BTreeSet;
 
 use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisError, ToRedisArgs, Value, cmd, pipe};
 use serde::Serialize;
 
 use crate::watch::known::id::{id_of, name_of};
-use crate::watch::known::link::AskError;
+use crate::watch::known::link::{AskError, ask_all};
 use crate::watch::known::model::Key;
+use crate::watch::known::reply::{self, Pairs};
 
-/// An order's id, for URLs and for people.
+/// An order's id, for URLs (percent-encoded) and for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OrderRef {
-    /// Percent-encoded.
     pub id: String,
-    /// For people.
     pub name: String,
 }
 
 impl OrderRef {
-    /// Of the id's bytes.
     pub fn of(order: &[u8]) -> OrderRef {
         OrderRef { id: id_of(order), name: name_of(order) }
     }
 }
 
-/// One step of INV.SCAN or ORDER.SCAN: the next cursor, and what was found.
-pub async fn scan(
-    connection: &mut MultiplexedConnection,
-    command: &str,
-    key: &Key,
-    cursor: u64,
-    rest: &[&str],
-) -> Result<(u64, Vec<Vec<u8>>), AskError> {
-    let mut scan = redis::cmd(command);
-    scan.arg(&**key).arg(cursor).arg(rest);
-    Ok(scan.query_async(connection).await?)
+/// A store, and the connection over which it is asked.
+pub struct Asker<'a> {
+    pub connection: &'a mut MultiplexedConnection,
+    pub key: &'a Key,
+}
+
+impl Asker<'_> {
+    pub fn cmd(&self, name: &str) -> Cmd {
+        cmd(name).arg(&**self.key).clone()
+    }
+
+    /// What a command says of the store.
+    pub async fn map(&mut self, name: &str) -> Result<Pairs<Value>, AskError> {
+        reply::map(name, self.cmd(name).query_async(self.connection).await?)
+    }
+
+    /// Sends a command once with each of the arguments, all in one pipeline.
+    pub async fn ask_each<T: ToRedisArgs>(
+        &mut self,
+        name: &str,
+        arguments: impl IntoIterator<Item = T>,
+    ) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
+        let mut questions = pipe();
+        for argument in arguments {
+            questions.cmd(name).arg(&**self.key).arg(argument);
+        }
+        if questions.is_empty() {
+            return Ok(Vec::new());
+        }
+        ask_all(self.connection, questions).await
+    }
+}
+
+/// A search by INV.SCAN or ORDER.SCAN: where it ended, and what it found.
+#[derive(Debug, Default)]
+pub struct Search {
+    pub cursor: u64,
+    pub found: BTreeSet<Vec<u8>>,
+}
+
+impl Search {
+    /// Goes on for `pages` commands, or until it has found `most` or is through the store.
+    pub async fn go_on(
+        &mut self,
+        asker: &mut Asker<'_>,
+        (command, options): (&str, &[&str]),
+        pages: usize,
+        most: usize,
+    ) -> Result<(), RedisError> {
+        for _ in 0..pages {
+            let mut scan = asker.cmd(command);
+            let (next, found): (u64, Vec<Vec<u8>>) =
+                scan.arg(self.cursor).arg(options).query_async(asker.connection).await?;
+            self.found.extend(found);
+            self.cursor = next;
+            if next == 0 || self.found.len() >= most {
+                break;
+            }
+        }
+        Ok(())
+    }
 }

@@ -2,21 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use redis::aio::MultiplexedConnection;
-use redis::pipe;
 use serde::Serialize;
 
-use super::scan::scan;
+use super::scan::{Asker, Search};
 use crate::watch::known::id::name_of;
-use crate::watch::known::link::{AskError, ask_all};
-use crate::watch::known::model::Key;
+use crate::watch::known::link::AskError;
 use crate::watch::known::reply::{Pairs, items};
 
 /// SKUs shown.
 const SHOWN_MAX: usize = 100;
 /// SKUs a scan for those under their low mark looks at in one command, and how many commands there are.
 const LOW_PAGE: &str = "5000";
-const LOW_PAGES: u32 = 10;
+const LOW_PAGES: usize = 10;
 /// SKUs of any kind that are looked at for one detail: in a larger store the next detail looks at the next ones.
 const WINDOW: usize = 2_000;
 const WINDOW_PAGE: &str = "1000";
@@ -24,10 +21,8 @@ const WINDOW_PAGE: &str = "1000";
 const BOOKS_MAX: usize = 4_000;
 const BOOKS_PER_COMMAND: usize = 250;
 
-/// The SKUs of a store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Skus {
-    /// How many the store has.
     pub total: i64,
     /// Some were not looked at, this time.
     pub truncated: bool,
@@ -35,10 +30,9 @@ pub struct Skus {
     pub shown: Vec<SkuLine>,
 }
 
-/// A SKU.
+/// A SKU, its name for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SkuLine {
-    /// For people.
     pub name: String,
     /// Its books, as INV.GET replies them: units.
     #[serde(flatten)]
@@ -48,7 +42,6 @@ pub struct SkuLine {
 }
 
 impl SkuLine {
-    /// A SKU of these books.
     pub fn new(sku: &[u8], books: Pairs<i64>) -> SkuLine {
         SkuLine { name: name_of(sku), books, sku: sku.to_vec() }
     }
@@ -58,7 +51,6 @@ impl SkuLine {
         self.books.get(name).copied().unwrap_or(0)
     }
 
-    /// Whether none is available.
     pub fn is_out(&self) -> bool {
         self.get("available") <= 0
     }
@@ -69,78 +61,32 @@ impl SkuLine {
     }
 }
 
-/// The search for SKUs that run out: where it ended, and what it found before.
-#[derive(Debug, Default)]
-pub struct Search {
-    cursor: u64,
-    found: BTreeSet<Vec<u8>>,
+/// The SKUs that run out first, of those known and those the search comes by.
+pub async fn find(search: &mut Search, asker: &mut Asker<'_>, total: i64) -> Result<Skus, AskError> {
+    let sees_all = total <= WINDOW as i64;
+    if sees_all {
+        search.cursor = 0;
+    } else {
+        // Those at or under their low mark are looked for everywhere.
+        let mut low = Search::default();
+        low.go_on(asker, ("INV.SCAN", &["COUNT", LOW_PAGE, "LOW"]), LOW_PAGES, BOOKS_MAX - WINDOW).await?;
+        search.found.append(&mut low.found);
+    }
+    search.go_on(asker, ("INV.SCAN", &["COUNT", WINDOW_PAGE]), WINDOW / 1_000, usize::MAX).await?;
+    let mut lines = read_books(asker, std::mem::take(&mut search.found)).await?;
+    lines.sort_by_cached_key(|sku| (!sku.is_out() && !sku.is_low(), sku.get("available"), sku.name.clone()));
+    lines.truncate(SHOWN_MAX);
+    search.found = lines.iter().map(|line| line.sku.clone()).collect();
+    Ok(Skus { total, truncated: !sees_all, shown: lines })
 }
 
-impl Search {
-    /// The SKUs that run out first, of those known and those the search comes by.
-    pub async fn find(
-        &mut self,
-        connection: &mut MultiplexedConnection,
-        key: &Key,
-        total: i64,
-    ) -> Result<Skus, AskError> {
-        let mut found = std::mem::take(&mut self.found);
-        let sees_all = total <= WINDOW as i64;
-        if sees_all {
-            self.cursor = 0;
-        } else {
-            find_low(connection, key, &mut found).await?;
-        }
-        for _ in 0..WINDOW / 1_000 {
-            let (next, skus) = scan(connection, "INV.SCAN", key, self.cursor, &["COUNT", WINDOW_PAGE]).await?;
-            found.extend(skus);
-            self.cursor = next;
-            if next == 0 {
-                break;
-            }
-        }
-        let mut lines = read_books(connection, key, found.into_iter().take(BOOKS_MAX).collect()).await?;
-        lines.sort_by_cached_key(|sku| (!sku.is_out() && !sku.is_low(), sku.get("available"), sku.name.clone()));
-        lines.truncate(SHOWN_MAX);
-        self.found = lines.iter().map(|line| line.sku.clone()).collect();
-        Ok(Skus { total, truncated: !sees_all, shown: lines })
-    }
-}
-
-/// Those at or under their low mark.
-async fn find_low(
-    connection: &mut MultiplexedConnection,
-    key: &Key,
-    found: &mut BTreeSet<Vec<u8>>,
-) -> Result<(), AskError> {
-    let mut cursor = 0;
-    for _ in 0..LOW_PAGES {
-        let (next, skus) = scan(connection, "INV.SCAN", key, cursor, &["COUNT", LOW_PAGE, "LOW"]).await?;
-        found.extend(skus);
-        cursor = next;
-        if cursor == 0 || found.len() >= BOOKS_MAX - WINDOW {
-            break;
-        }
-    }
-    Ok(())
-}
-
-async fn read_books(
-    connection: &mut MultiplexedConnection,
-    key: &Key,
-    skus: Vec<Vec<u8>>,
-) -> Result<Vec<SkuLine>, AskError> {
-    if skus.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut questions = pipe();
-    for skus in skus.chunks(BOOKS_PER_COMMAND) {
-        questions.cmd("INV.GET").arg(&**key).arg(skus);
-    }
+async fn read_books(asker: &mut Asker<'_>, skus: BTreeSet<Vec<u8>>) -> Result<Vec<SkuLine>, AskError> {
+    let skus: Vec<Vec<u8>> = skus.into_iter().take(BOOKS_MAX).collect();
     let mut lines = Vec::with_capacity(skus.len());
-    for (asked, reply) in skus.chunks(BOOKS_PER_COMMAND).zip(ask_all(connection, questions).await?) {
-        let line = |(sku, books)| Some(SkuLine::new(sku, Pairs::of(books)?.ints()));
-        lines.extend(asked.iter().map(Vec::as_slice).zip(items(reply?)).filter_map(line));
+    let replies = asker.ask_each("INV.GET", skus.chunks(BOOKS_PER_COMMAND)).await?;
+    for (asked, reply) in skus.chunks(BOOKS_PER_COMMAND).zip(replies) {
+        let line = |(sku, books): (&Vec<u8>, _)| Some(SkuLine::new(sku, Pairs::of(books)?.ints()));
+        lines.extend(asked.iter().zip(items(reply?)).filter_map(line));
     }
     Ok(lines)
 }

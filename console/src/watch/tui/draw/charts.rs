@@ -3,14 +3,13 @@
 use std::ops::Range;
 
 use ratatui::Frame;
-use ratatui::layout::{Alignment, Rect};
+use ratatui::layout::Rect;
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, BorderType, Chart, Dataset, GraphType, Paragraph};
+use ratatui::widgets::{Axis, Block, BorderType, Chart, Dataset, GraphType};
 
 use super::super::format::{self, clock, duration, short};
-use super::super::screen::Screen;
-use super::super::shop::Shop;
+use super::part::Page;
 use crate::watch::known::series::Column;
 use crate::watch::known::words;
 
@@ -47,15 +46,15 @@ fn latency(value: f64) -> String {
 /// A line to draw, in pieces: (seconds since the left edge, value). Between two pieces there is nothing.
 type Pieces = Vec<Vec<(f64, f64)>>;
 
-/// Draws a chart of the store.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, chart: &words::Chart) {
-    let (theme, scale) = (screen.theme, scale_of(chart));
-    let block = block(area, screen, shop, chart);
+pub fn draw(frame: &mut Frame, area: Rect, page: Page, chart: &words::Chart) {
+    let Page { screen, shop, theme, .. } = page;
+    let scale = scale_of(chart);
+    let block = block(area, page, chart);
     let inside = block.inner(area);
     let (span, _) = shop.shown_time(screen.now_ms, screen.is_fresh());
     if shop.series.ends().is_none() || inside.height < 3 {
         frame.render_widget(block, area);
-        let empty = Paragraph::new(words::NOTHING_MEASURED).alignment(Alignment::Center).style(theme.quiet());
+        let empty = Line::styled(words::NOTHING_MEASURED, theme.quiet()).centered();
         let middle = Rect { y: inside.y + inside.height / 2, height: inside.height.min(1), ..inside };
         return frame.render_widget(empty, middle);
     }
@@ -69,19 +68,19 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, chart: 
     // What comes first is drawn last, and lies on top.
     let mut datasets = Vec::new();
     for (line, pieces) in chart.lines.iter().zip(&lines).rev() {
-        let dataset = Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line);
-        let dataset = dataset.style(theme.tone(line.tone));
+        let dataset =
+            Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line).style(theme.tone(line.tone));
         datasets.extend(pieces.iter().map(|piece| dataset.clone().data(piece)));
     }
     let seconds = (span.end - span.start) as f64 / 1e3;
-    let times = [span.start, span.start + (span.end - span.start) / 2, span.end]
-        .map(|at| Line::styled(clock(at as i64), theme.quiet()));
+    // Where there are few rows, all of them are for the lines.
+    let has_times = inside.height >= ROOM_FOR_TIMES;
+    let times = [span.start, span.start + (span.end - span.start) / 2, span.end].into_iter().filter(|_| has_times);
+    let times = times.map(|at| Line::styled(clock(at as i64), theme.quiet()));
     let y = Axis::default()
         .bounds([0.0, top])
         .labels([0.0, top / 2.0, top].map(|value| Line::styled((scale.axis)(value), theme.quiet())))
         .style(theme.frame());
-    // Where there are few rows, all of them are for the lines.
-    let times = if inside.height < ROOM_FOR_TIMES { Vec::new() } else { times.to_vec() };
     let x = Axis::default().bounds([0.0, seconds]).labels(times).style(theme.frame());
     let chart = Chart::new(datasets).block(block).legend_position(None).x_axis(x).y_axis(y);
     frame.render_widget(chart, area);
@@ -95,18 +94,15 @@ fn pieces(at: &[u64], values: &[Option<f64>], span: &Range<u64>) -> Pieces {
 }
 
 /// The frame: what the chart shows, over which time, and what its lines are at.
-fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, chart: &'a words::Chart) -> Block<'a> {
-    let theme = screen.theme;
+fn block<'a>(area: Rect, page: Page, chart: &'a words::Chart) -> Block<'a> {
+    let Page { screen, shop, theme, .. } = page;
     let room = usize::from(area.width.saturating_sub(4));
     let (time, name) = shop.shown_time(screen.now_ms, screen.is_fresh());
-    let span = match name {
-        "" => String::new(),
-        name => format!(" {name} · {} ", duration((time.end - time.start) as i64)),
-    };
+    let span = format!(" {name} · {} ", duration((time.end - time.start) as i64));
+    let span = Span::styled(if name.is_empty() { String::new() } else { span }, theme.quiet());
     // What does not fit next to the title is left out: first the time, which stands under the lines too.
     let free = room.saturating_sub(chart.title.len() + 3);
-    let mut right = latencies(screen, shop, chart);
-    let span = Span::styled(span, theme.quiet());
+    let mut right = latencies(page, chart);
     if right.width() > 0 && right.width() + span.width() > free {
         right.spans.pop();
         right.push_span(Span::raw(" "));
@@ -120,44 +116,39 @@ fn block<'a>(area: Rect, screen: &Screen, shop: &Shop, chart: &'a words::Chart) 
     if chart.title.len() + chart.meaning.len() + right.width() + 6 <= room {
         title.push(Span::styled(format!("· {} ", chart.meaning), theme.quiet()));
     }
-    let mut legend = legend(screen, shop, chart, true);
-    if legend.width() > room {
-        legend = self::legend(screen, shop, chart, false);
-    }
+    let has_room = legend(page, chart, true).width() <= room;
     Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.frame())
         .title(Line::from(title))
         .title(right.right_aligned())
-        .title_bottom(legend)
+        .title_bottom(legend(page, chart, has_room))
 }
 
 /// How long the orders took that were just completed, shown with how many they were.
-fn latencies(screen: &Screen, shop: &Shop, chart: &words::Chart) -> Line<'static> {
-    let (Some(numbers), true) = (&shop.numbers, chart.lines[0].column == Column::Placed) else {
+fn latencies(Page { numbers, theme, .. }: Page, chart: &words::Chart) -> Line<'static> {
+    if chart.lines[0].column != Column::Placed {
         return Line::default();
-    };
-    let theme = screen.theme;
-    let [half, most] = ["p50-ms", "p99-ms"].map(|name| latency(numbers.get(name) as f64));
-    Line::from(vec![
-        Span::styled(" p50 ", theme.quiet()),
-        Span::styled(half, theme.title()),
-        Span::styled(" p99 ", theme.quiet()),
-        Span::styled(most, theme.title()),
-        Span::raw(" ─"),
-    ])
+    }
+    let mut spans = Vec::new();
+    for (label, name) in [(" p50 ", "p50-ms"), (" p99 ", "p99-ms")] {
+        let value = latency(numbers.get(name) as f64);
+        spans.extend([Span::styled(label, theme.quiet()), Span::styled(value, theme.title())]);
+    }
+    spans.push(Span::raw(" ─"));
+    Line::from(spans)
 }
 
-fn legend(screen: &Screen, shop: &Shop, chart: &words::Chart, with_values: bool) -> Line<'static> {
-    let theme = screen.theme;
+fn legend(page: Page, chart: &words::Chart, with_values: bool) -> Line<'static> {
+    let Page { screen, shop, numbers, theme } = page;
     let mut spans = vec![Span::raw(" ")];
     for one in chart.lines {
         spans.push(Span::styled("● ", theme.tone(one.tone)));
-        spans.push(Span::styled(format!("{} ", one.label()), theme.quiet()));
+        spans.push(Span::styled(format!("{} ", one.label), theme.quiet()));
         if with_values {
-            let value = match (one.column.is_rate(), &shop.numbers) {
-                (true, _) => shop.series.rate(one.column, screen.now_ms),
-                (false, numbers) => numbers.as_ref().map_or(0, |numbers| numbers.get(one.column.name())) as f64,
+            let value = match one.column.is_rate() {
+                true => shop.series.rate(one.column, screen.now_ms),
+                false => numbers.get(one.column.name()) as f64,
             };
             spans.push(Span::styled(format!("{} ", (scale_of(chart).legend)(value)), theme.title()));
         }

@@ -4,14 +4,13 @@ use holdfast_engine::terms::metrics::Metric;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Wrap};
 
 use super::super::foreign::{columns, safe};
 use super::super::format::count;
 use super::super::screen::Screen;
 use super::super::shop::{DeadLine, Shop, Tab};
 use super::super::theme::Theme;
-use super::part::{NO_BREAK, bar, draw_list, open_panel, padded, rows_of};
+use super::part::{NO_BREAK, Page, above, bar, draw_list, open_panel, padded, prose, rows_of};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::words::{DEAD_PANEL, NO_DEAD, TROUBLE, Tone, metric};
 
@@ -22,9 +21,8 @@ const NUMBER: usize = 9;
 /// The longest reason in a list, in columns, and the part of the width it may have.
 const REASON_MAX: usize = 60;
 
-/// Draws the panel.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
-    let theme = screen.theme;
+pub fn draw(frame: &mut Frame, area: Rect, page: Page) {
+    let Page { numbers, theme, .. } = page;
     let total = numbers.get("dead-letters");
     let number = if total > 0 { count(total) } else { String::new() };
     let inside = open_panel(frame, area, theme, DEAD_PANEL, number);
@@ -37,8 +35,8 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
         Constraint::Fill(1),
     ])
     .areas(inside);
-    frame.render_widget(Paragraph::new(numbers).wrap(Wrap { trim: true }), trouble);
-    reasons(frame, list, screen, shop, total);
+    frame.render_widget(prose(numbers), trouble);
+    reasons(frame, list, page, total);
 }
 
 /// The small numbers: a line each where there is room to explain them, else all in one.
@@ -67,30 +65,22 @@ fn trouble_lines(theme: Theme, numbers: &Sample, explains: bool) -> Vec<Line<'st
     vec![Line::from(spans)]
 }
 
-fn reasons(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, total: i64) {
-    let theme = screen.theme;
+fn reasons(frame: &mut Frame, area: Rect, Page { screen, shop, theme, .. }: Page, total: i64) {
     let lines = shop.dead_lines();
     if total == 0 {
         return frame.render_widget(Line::styled(NO_DEAD, theme.tone(Tone::Completed)), area);
     }
-    let is_open = shop.tab == Tab::Dead;
-    let foot = foot(screen, shop, is_open);
-    let [area, foot_area] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(foot.is_some()))]).areas(area);
+    let foot = foot(screen, shop, shop.tab == Tab::Dead);
+    let [area, foot_area] = above(area, u16::from(foot.is_some()));
     let chosen = shop.chosen_in(Tab::Dead);
-    let most = lines.iter().filter_map(|line| match line {
-        DeadLine::Reason { count, .. } => Some(*count),
-        _ => None,
-    });
-    let most = most.max().unwrap_or(1).max(1);
+    let of_reason = |line: &DeadLine| if let DeadLine::Reason { count, .. } = line { *count } else { 1 };
+    let most = lines.iter().map(of_reason).max().unwrap_or(1);
     let widest = lines.iter().map(|line| columns(&name_of(line))).max().unwrap_or(0);
     let width = widest.min(REASON_MAX).min(usize::from(area.width) * 3 / 5) + 2;
     draw_list(frame, area, None, lines.len(), chosen, |index| {
         row(theme, &lines[index], chosen == Some(index), (width, area.width), most)
     });
-    if let Some(foot) = foot {
-        frame.render_widget(Line::styled(foot, theme.quiet()), foot_area);
-    }
+    frame.render_widget(Line::styled(foot.unwrap_or_default(), theme.quiet()), foot_area);
 }
 
 fn name_of(line: &DeadLine) -> String {
@@ -103,7 +93,7 @@ fn name_of(line: &DeadLine) -> String {
 
 fn row(theme: Theme, line: &DeadLine, is_chosen: bool, (width, all): (usize, u16), most: i64) -> Line<'static> {
     let name = padded(&name_of(line), width);
-    let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
+    let style = theme.line(is_chosen);
     match line {
         DeadLine::Reason { count: value, is_open, .. } => {
             let room = all.saturating_sub((width + NUMBER + 6) as u16);

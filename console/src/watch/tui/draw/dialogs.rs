@@ -1,7 +1,6 @@
 //! What lies over the page: a field to type into, a question, and what everything means.
 
 use ratatui::Frame;
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 
@@ -32,7 +31,6 @@ const KEYS: [(&str, &str); 9] = [
     ("q, ctrl-c", "leave"),
 ];
 
-/// Draws the field, its text cut at the left so that its end is seen.
 pub fn prompt(frame: &mut Frame, theme: Theme, ask: Ask, input: &str) {
     let title = match ask {
         Ask::Order => "Find an order by its id",
@@ -51,7 +49,6 @@ pub fn prompt(frame: &mut Frame, theme: Theme, ask: Ask, input: &str) {
     frame.render_widget(line, inside);
 }
 
-/// Draws the question.
 pub fn confirm(frame: &mut Frame, theme: Theme, redrive: &Redrive) {
     let (title, text) = match redrive {
         Redrive::Reason(reason, count) => {
@@ -78,39 +75,27 @@ pub fn confirm(frame: &mut Frame, theme: Theme, redrive: &Redrive) {
 /// Draws what everything means, from `top` on.
 pub fn help(frame: &mut Frame, theme: Theme, top: &mut usize) {
     let width = usize::from(HELP_SIZE.0.min(frame.area().width - 2)).saturating_sub(4);
-    let mut page = Page { theme, width, lines: Vec::new() };
-    page.title("Keys");
-    KEYS.iter().for_each(|(key, what)| page.entry(key, what, KEY));
-    page.title("Now");
-    page.entry("Units available", words::AVAILABLE, LABEL);
-    TILES.iter().for_each(|tile| page.entry(tile.label, tile.meaning, LABEL));
-    page.title("Notes");
-    NOTES.iter().for_each(|(label, why)| page.entry(label, why, LABEL));
+    let own = |(label, what): (&'static str, &str)| (label, what.to_string());
+    let now = TILES.map(|tile| (tile.label, tile.meaning));
+    let mut sections = vec![
+        ("Keys", KEY, KEYS.map(own).to_vec()),
+        ("Now", LABEL, [&[("Units available", words::AVAILABLE)][..], &now].concat().into_iter().map(own).collect()),
+        ("Notes", LABEL, NOTES.map(own).to_vec()),
+    ];
     for (group, metrics) in groups() {
-        page.title(group.label());
-        metrics.iter().for_each(|metric| page.entry(metric.label, &words::meaning(metric), LABEL));
+        let entries = metrics.iter().map(|metric| (metric.label, words::meaning(metric)));
+        sections.push((group.label(), LABEL, entries.collect()));
     }
-    let lines = page.lines;
-    let inside: Rect = popup(frame, theme, "What am I looking at?", HELP_SIZE);
-    scrolled(frame, inside, theme, lines, top);
-}
-
-struct Page {
-    theme: Theme,
-    width: usize,
-    lines: Vec<Line<'static>>,
-}
-
-impl Page {
-    fn title(&mut self, title: &str) {
-        if !self.lines.is_empty() {
-            self.lines.push(Line::default());
+    let mut lines = Vec::new();
+    for (title, room, entries) in sections {
+        if !lines.is_empty() {
+            lines.push(Line::default());
         }
-        self.lines.push(Line::styled(title.to_string(), self.theme.strong()));
+        lines.push(Line::styled(title, theme.strong()));
+        for (label, what) in entries {
+            lines.extend(labelled(label, room, wrapped(&what, width.saturating_sub(room), theme.quiet())));
+        }
     }
-
-    fn entry(&mut self, label: &str, what: &str, room: usize) {
-        let rows = wrapped(what, self.width.saturating_sub(room), self.theme.quiet());
-        self.lines.extend(labelled(label, room, rows));
-    }
+    let inside = popup(frame, theme, "What am I looking at?", HELP_SIZE);
+    scrolled(frame, inside, theme, lines, top);
 }

@@ -19,8 +19,8 @@ mod work;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Text};
-use ratatui::widgets::{Paragraph, Wrap};
 
+use self::part::{Page, inset, prose};
 use super::screen::{Dialog, Screen};
 use super::shop::{Shop, Tab};
 
@@ -32,7 +32,6 @@ const TALL: u16 = 30;
 const NARROW: u16 = 100;
 const STACKED: u16 = 48;
 
-/// Draws it all.
 pub fn draw(frame: &mut Frame, screen: &mut Screen) {
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
@@ -61,16 +60,12 @@ pub fn draw(frame: &mut Frame, screen: &mut Screen) {
     } else {
         stores::draw(frame, body, screen);
     }
-    frame.render_widget(Paragraph::new(banners), banner);
+    frame.render_widget(Text::from(banners), banner);
     match note.is_empty() {
         true => top::foot(frame, inset(foot), screen),
         false => frame.render_widget(Text::from(note), inset(foot)),
     }
     dialog(frame, screen);
-}
-
-fn inset(area: Rect) -> Rect {
-    Rect { x: area.x + 1, width: area.width - 2, ..area }
 }
 
 fn page(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
@@ -82,17 +77,18 @@ fn page(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
         None => return centered(frame, area, "Looking at the store…"),
         Some(numbers) => numbers,
     };
+    let page = Page { screen, shop, numbers, theme: screen.theme };
     match shop.tab {
-        Tab::Now => now::draw(frame, area, screen, shop, numbers),
+        Tab::Now => now::draw(frame, area, page),
         Tab::OverTime => {
             let is_stacked = area.width < NARROW && area.height >= STACKED;
-            now::draw_charts(frame, area, screen, shop, if is_stacked { (4, 1) } else { (2, 2) });
+            now::draw_charts(frame, area, page, if is_stacked { (4, 1) } else { (2, 2) });
         }
-        Tab::Refusals => refusals::draw(frame, area, screen, shop, numbers),
-        Tab::Dead => dead::draw(frame, area, screen, shop, numbers),
-        Tab::Workers => work::draw(frame, area, screen, shop, numbers),
-        Tab::Stock => skus::draw(frame, area, screen, shop),
-        Tab::Numbers => numbers::draw(frame, area, screen, shop, numbers),
+        Tab::Refusals => refusals::draw(frame, area, page),
+        Tab::Dead => dead::draw(frame, area, page),
+        Tab::Workers => work::draw(frame, area, page),
+        Tab::Stock => skus::draw(frame, area, page),
+        Tab::Numbers => numbers::draw(frame, area, page),
     }
 }
 
@@ -110,7 +106,7 @@ fn dialog(frame: &mut Frame, screen: &mut Screen) {
 
 fn centered(frame: &mut Frame, area: Rect, text: &str) {
     let middle = Rect { y: area.y + area.height / 2, height: area.height.min(2), ..area };
-    frame.render_widget(Paragraph::new(text).centered().wrap(Wrap { trim: true }), middle);
+    frame.render_widget(prose(text).centered(), middle);
 }
 
 fn too_small(frame: &mut Frame, area: Rect) {
@@ -120,5 +116,5 @@ fn too_small(frame: &mut Frame, area: Rect) {
         Line::raw(format!("The numbers need {width} x {height}: make it larger.")),
         Line::raw("q leaves."),
     ];
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), area);
+    frame.render_widget(prose(lines), area);
 }

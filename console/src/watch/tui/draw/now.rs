@@ -6,12 +6,9 @@ use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Wrap};
 
 use super::super::foreign::safe;
-use super::super::screen::Screen;
-use super::super::shop::Shop;
 use super::charts;
-use super::part::panel;
+use super::part::{Page, above, framed, inset};
 use super::{dead, refusals, skus, stock, tiles, work};
-use crate::watch::known::sample::Sample;
 use crate::watch::known::words::{self, CHARTS, Hint, Tone};
 
 /// From this width on the stock stands next to the tiles.
@@ -29,8 +26,7 @@ const LOW: u16 = 20;
 /// Rows that charts or lists need at least, to be there.
 const PANEL_LEAST: u16 = 8;
 
-/// Draws it.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
+pub fn draw(frame: &mut Frame, area: Rect, page: Page) {
     let tile = match area.height {
         height if height >= EXPLAINED => TILE_EXPLAINED,
         height if height >= LOW => TILE,
@@ -38,28 +34,26 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
     };
     let tiles_height = tiles::height(tile);
     if area.width >= WIDE && area.height >= EXPLAINED {
-        let [top, _, rest] =
-            Layout::vertical([Constraint::Length(tiles_height), Constraint::Length(1), Constraint::Fill(1)])
-                .areas(area);
+        let [top, rest] =
+            Layout::vertical([Constraint::Length(tiles_height), Constraint::Fill(1)]).spacing(1).areas(area);
         let [left, right] = Layout::horizontal([Constraint::Percentage(40), Constraint::Fill(1)]).spacing(2).areas(top);
-        stock::draw(frame, left, screen, shop, numbers);
-        tiles::draw(frame, right, screen, shop, numbers, tile);
-        return below(frame, rest, screen, shop, numbers);
+        stock::draw(frame, left, page);
+        tiles::draw(frame, right, page, tile);
+        return below(frame, rest, page);
     }
     let has_room = area.height >= EXPLAINED && area.width >= HALVES;
     let card = if has_room { stock::LARGE } else { stock::SMALL };
     let [top, middle, rest] =
         Layout::vertical([Constraint::Length(card), Constraint::Length(tiles_height), Constraint::Fill(1)]).areas(area);
-    stock::draw(frame, top, screen, shop, numbers);
-    let middle = Rect { x: middle.x + 1, width: middle.width - 2, ..middle };
-    tiles::draw(frame, middle, screen, shop, numbers, tile);
-    below(frame, rest, screen, shop, numbers);
+    stock::draw(frame, top, page);
+    tiles::draw(frame, inset(middle), page, tile);
+    below(frame, rest, page);
 }
 
 /// Charts, and lists under them.
-fn below(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
-    if let Some(hint) = hint(shop, numbers) {
-        return show_hint(frame, area, screen, shop, hint);
+fn below(frame: &mut Frame, area: Rect, page: Page) {
+    if let Some(hint) = hint(page) {
+        return show_hint(frame, area, page, hint);
     }
     let across = if area.width >= HALVES { 2 } else { 1 };
     let (rows, lists) = match area.height {
@@ -67,23 +61,23 @@ fn below(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &
         height if height < 4 * PANEL_LEAST => (1, height * 9 / 20),
         height => (2, height * 9 / 20),
     };
-    let [charts_area, lists_area] = Layout::vertical([Constraint::Fill(1), Constraint::Length(lists)]).areas(area);
-    draw_charts(frame, charts_area, screen, shop, (rows, across));
+    let [charts_area, lists_area] = above(area, lists);
+    draw_charts(frame, charts_area, page, (rows, across));
     if lists > 0 {
-        draw_lists(frame, lists_area, screen, shop, numbers);
+        draw_lists(frame, lists_area, page);
     }
 }
 
 /// Draws the first charts, in rows and columns.
-pub fn draw_charts(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, (rows, across): (usize, usize)) {
+pub fn draw_charts(frame: &mut Frame, area: Rect, page: Page, (rows, across): (usize, usize)) {
     let areas = Layout::vertical(vec![Constraint::Fill(1); rows]).split(area);
     let cells = areas.iter().flat_map(|row| Layout::horizontal(vec![Constraint::Fill(1); across]).split(*row).to_vec());
     for (cell, kind) in cells.zip(&CHARTS) {
-        charts::draw(frame, cell, screen, shop, kind);
+        charts::draw(frame, cell, page, kind);
     }
 }
 
-fn draw_lists(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
+fn draw_lists(frame: &mut Frame, area: Rect, page: Page) {
     let halves = |area| -> [Rect; 2] { Layout::horizontal([Constraint::Fill(1); 2]).areas(area) };
     let has_four = area.width >= WIDE && area.height >= 2 * PANEL_LEAST;
     let [upper, lower] = match has_four {
@@ -91,17 +85,17 @@ fn draw_lists(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbe
         false => [area, Rect::ZERO],
     };
     let [left, right] = halves(upper);
-    refusals::draw(frame, left, screen, shop, numbers);
-    dead::draw(frame, right, screen, shop, numbers);
+    refusals::draw(frame, left, page);
+    dead::draw(frame, right, page);
     if has_four {
         let [left, right] = halves(lower);
-        work::draw(frame, left, screen, shop, numbers);
-        skus::draw(frame, right, screen, shop);
+        work::draw(frame, left, page);
+        skus::draw(frame, right, page);
     }
 }
 
 /// What to do where there is nothing to see.
-fn hint(shop: &Shop, numbers: &Sample) -> Option<Hint> {
+fn hint(Page { shop, numbers, .. }: Page) -> Option<Hint> {
     if shop.is_silent() {
         return Some(words::HINT_OFF);
     }
@@ -109,11 +103,10 @@ fn hint(shop: &Shop, numbers: &Sample) -> Option<Hint> {
     is_unsold.then_some(if numbers.get("skus") == 0 { words::HINT_BARE } else { words::HINT_UNSOLD })
 }
 
-fn show_hint(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, [title, what, code]: Hint) {
+fn show_hint(frame: &mut Frame, area: Rect, Page { shop, theme, .. }: Page, [title, what, code]: Hint) {
     let sku = shop.detail.as_ref().and_then(|detail| detail.skus.shown.first());
     let code = code.replace("{store}", &shop.name).replace("{sku}", sku.map_or("mug", |sku| &sku.name));
-    let theme = screen.theme;
-    let block = panel(theme, title, String::new());
+    let inside = framed(frame, area, theme, title, String::new());
     let lines = vec![Line::raw(what), Line::styled(format!("  {}", safe(&code)), theme.tone(Tone::Available))];
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), inside);
 }

@@ -6,10 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
 
 use super::super::format::{count, duration};
-use super::super::screen::Screen;
-use super::super::shop::Shop;
-use super::part::{labelled, open_panel, padded, window, wrapped};
-use crate::watch::known::sample::Sample;
+use super::part::{Page, labelled, open_panel, padded, window, wrapped};
 use crate::watch::known::words::{NUMBERS_PANEL, groups, meaning};
 
 /// Columns of a label, of a number, and after it.
@@ -17,9 +14,7 @@ const LABEL: usize = 24;
 const NUMBER: usize = 14;
 const GAP: usize = 3;
 
-/// Draws the panel.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
-    let theme = screen.theme;
+pub fn draw(frame: &mut Frame, area: Rect, Page { shop, numbers, theme, .. }: Page) {
     let inside = open_panel(frame, area, theme, NUMBERS_PANEL, String::new());
     let (mut lines, mut chosen_line, mut index) = (Vec::new(), 0, 0);
     for (group, metrics) in groups() {
@@ -34,12 +29,11 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers
             if is_chosen {
                 chosen_line = lines.len();
             }
-            let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
             let room = usize::from(inside.width).saturating_sub(LABEL + NUMBER + GAP);
             let meaning = wrapped(&meaning(metric), room, theme.quiet());
             let mut rows = labelled("", LABEL + NUMBER + GAP, meaning);
             let value = Span::styled(format!("{value:>NUMBER$}{:GAP$}", ""), theme.strong());
-            rows[0].spans.splice(..1, [Span::styled(padded(label, LABEL), style), value]);
+            rows[0].spans.splice(..1, [Span::styled(padded(label, LABEL), theme.line(is_chosen)), value]);
             lines.extend(rows);
             index += 1;
         }

@@ -75,16 +75,12 @@ fn found(theme: Theme, order: &Json, now_ms: i64, writes: bool, width: usize) ->
 
 fn sentence(order: &Json) -> String {
     let units: i64 = items(order).iter().map(|(_, quantity)| quantity).sum();
-    let who = match text(order, "customer") {
-        "" => String::new(),
-        customer => format!(" for {}", safe(customer)),
-    };
+    let customer = safe(text(order, "customer"));
+    let who = if customer.is_empty() { String::new() } else { format!(" for {customer}") };
     let state = text(order, "state");
+    let known = OrderState::by_name(state.as_bytes());
     let took = match int(order, "ended-at") {
-        0 => {
-            let known = OrderState::by_name(state.as_bytes());
-            format!(": {}", known.map_or_else(|| safe(state), |state| state.meaning().into()))
-        }
+        0 => format!(": {}", known.map_or_else(|| safe(state), |state| state.meaning().into())),
         ended => format!(", {} after {}", safe(state), duration(ended - int(order, "placed-at"))),
     };
     format!("{}{who}{took}.", plural(units, "unit"))
@@ -132,9 +128,7 @@ fn timeline(theme: Theme, order: &Json, now_ms: i64, width: usize) -> Vec<Line<'
         let used: usize = line.iter().map(Span::width).sum();
         let rows = wrapped(&what, width.saturating_sub(used + 2).max(20), theme.quiet());
         let mut rows = labelled("", 2, rows).into_iter();
-        line.extend(
-            rows.next().into_iter().flat_map(|row| row.spans.into_iter().map(|span| span.style(theme.quiet()))),
-        );
+        line.extend(rows.next().unwrap_or_default().spans.into_iter().map(|span| span.style(theme.quiet())));
         lines.push(Line::from(line));
         lines.extend(rows.flat_map(|row| labelled("", TIME, vec![row])));
         before = Some(at);
@@ -148,9 +142,8 @@ fn timeline(theme: Theme, order: &Json, now_ms: i64, width: usize) -> Vec<Line<'
 /// How long ago the last event was, and what comes next.
 fn tail(order: &Json, last_ms: i64, now_ms: i64) -> String {
     let next = match (text(order, "state"), int(order, "due")) {
-        (_, 0) => String::new(),
-        ("claimed", due) => format!("; its lease ends at {}", exact_clock(due)),
-        ("retrying", due) => format!("; the next attempt is due at {}", exact_clock(due)),
+        ("claimed", due) if due != 0 => format!("; its lease ends at {}", exact_clock(due)),
+        ("retrying", due) if due != 0 => format!("; the next attempt is due at {}", exact_clock(due)),
         _ => String::new(),
     };
     format!("Last event {} ago{next}.", duration(now_ms - last_ms))

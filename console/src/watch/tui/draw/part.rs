@@ -12,7 +12,10 @@ use textwrap::WordSeparator::AsciiSpace;
 use textwrap::WordSplitter::NoHyphenation;
 
 use super::super::foreign::{columns, fit};
+use super::super::screen::Screen;
+use super::super::shop::Shop;
 use super::super::theme::Theme;
+use crate::watch::known::sample::Sample;
 use crate::watch::known::words::Tone;
 
 /// A space at which no line is broken.
@@ -22,31 +25,53 @@ const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"]
 /// From this height on a panel has room to say what it shows.
 const ROOM_TO_EXPLAIN: u16 = 8;
 
-/// A frame with a title, and a number at its right.
-pub fn panel<'a>(theme: Theme, title: &'a str, number: String) -> Block<'a> {
-    let block = Block::bordered()
+/// A store's page, of which each panel is a part.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    pub screen: &'a Screen,
+    pub shop: &'a Shop,
+    pub numbers: &'a Sample,
+    pub theme: Theme,
+}
+
+pub fn prose<'a>(text: impl Into<Text<'a>>) -> Paragraph<'a> {
+    Paragraph::new(text).wrap(Wrap { trim: true })
+}
+
+/// An area without its first and last column.
+pub fn inset(area: Rect) -> Rect {
+    Rect { x: area.x + 1, width: area.width - 2, ..area }
+}
+
+/// An area without its last `rows` rows, and those.
+pub fn above(area: Rect, rows: u16) -> [Rect; 2] {
+    Layout::vertical([Constraint::Fill(1), Constraint::Length(rows)]).areas(area)
+}
+
+/// Draws a frame with a title, and a number at its right. What is inside of it.
+pub fn framed(frame: &mut Frame, area: Rect, theme: Theme, title: &str, number: String) -> Rect {
+    let mut block = Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.frame())
         .padding(Padding::horizontal(1))
         .title(Line::styled(format!(" {title} "), theme.title()));
-    match number.is_empty() {
-        true => block,
-        false => block.title(Line::styled(format!(" {number} "), theme.title()).right_aligned()),
+    if !number.is_empty() {
+        block = block.title(Line::styled(format!(" {number} "), theme.title()).right_aligned());
     }
+    let inside = block.inner(area);
+    frame.render_widget(block, area);
+    inside
 }
 
 /// Draws the frame of a panel, and what it shows in a line where there is room. What is left of the area.
 pub fn open_panel(frame: &mut Frame, area: Rect, theme: Theme, (title, meaning): (&str, &str), number: String) -> Rect {
-    let block = panel(theme, title, number);
-    let inside = block.inner(area);
-    frame.render_widget(block, area);
+    let inside = framed(frame, area, theme, title, number);
     if area.height < ROOM_TO_EXPLAIN {
         return inside;
     }
-    let lines = Paragraph::new(meaning).wrap(Wrap { trim: true }).style(theme.quiet());
     let rows = rows_of(meaning, inside.width).min(2);
     let [top, rest] = Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(inside);
-    frame.render_widget(lines, top);
+    frame.render_widget(prose(meaning).style(theme.quiet()), top);
     rest
 }
 
@@ -117,12 +142,9 @@ pub fn scrolled(frame: &mut Frame, area: Rect, theme: Theme, lines: Vec<Line>, t
     *top = (*top).min(last_top);
     let below = lines.len().saturating_sub(*top + height);
     let shown: Vec<Line> = lines.into_iter().skip(*top).take(height).collect();
-    let [text, foot] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    let [text, foot] = above(area, 1);
     frame.render_widget(Text::from(shown), text);
-    let more = match below {
-        0 => String::new(),
-        below => format!("↓ {below} more   "),
-    };
+    let more = if below > 0 { format!("↓ {below} more   ") } else { String::new() };
     frame.render_widget(Line::styled(format!("{more}esc closes"), theme.quiet()).right_aligned(), foot);
 }
 
@@ -160,17 +182,6 @@ mod tests {
             assert!(shown.contains(&chosen) && shown.len() == 7, "{chosen}: {shown:?}");
         }
         assert_eq!((window(3, 2, 7), window(0, 0, 7)), (0..3, 0..0));
-    }
-
-    #[test]
-    fn text_is_wrapped_without_loss() {
-        let text = |text: &str, width| -> Vec<String> {
-            wrapped(text, width, Style::new()).iter().map(ToString::to_string).collect()
-        };
-        assert_eq!(text("the sale is open", 8), ["the sale", "is open"]);
-        assert_eq!(text("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
-        assert_eq!(text("", 4), [""]);
-        assert_eq!(rows_of("the sale is open", 8), 2);
     }
 
     #[test]

@@ -6,10 +6,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
 
 use super::super::format::{count, percent};
-use super::super::screen::Screen;
-use super::super::shop::{Shop, Tab};
-use super::part::{bar, open_panel, window};
-use crate::watch::known::sample::Sample;
+use super::super::shop::Tab;
+use super::part::{Page, bar, open_panel, window};
 use crate::watch::known::words::{NO_REFUSALS, REFUSALS_PANEL, Tone};
 
 /// Columns of the reason, of its code, of the number and of its part.
@@ -20,9 +18,7 @@ const PART: usize = 7;
 /// The fewest columns in which a bar is drawn.
 const BAR_LEAST: usize = 8;
 
-/// Draws the panel.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
-    let theme = screen.theme;
+pub fn draw(frame: &mut Frame, area: Rect, Page { shop, numbers, theme, .. }: Page) {
     let all = numbers.refused();
     let inside = open_panel(frame, area, theme, REFUSALS_PANEL, count(all));
     let some = numbers.refusals();

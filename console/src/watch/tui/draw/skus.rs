@@ -1,16 +1,15 @@
 //! SKUs: those that are out or low first.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::super::foreign::{columns, safe};
 use super::super::format::{NONE, count};
-use super::super::screen::Screen;
-use super::super::shop::{Shop, Tab};
+use super::super::shop::Tab;
 use super::super::theme::Theme;
-use super::part::{bar, draw_list, open_panel, padded};
+use super::part::{Page, above, bar, draw_list, open_panel, padded};
 use crate::watch::known::detail::SkuLine;
 use crate::watch::known::words::{NO_SKUS, SKU_COLUMNS, SKUS_PANEL, Tone};
 
@@ -20,9 +19,7 @@ const MARK: usize = 5;
 /// The fewest columns in which a bar is drawn.
 const BAR_LEAST: usize = 8;
 
-/// Draws the panel.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
-    let theme = screen.theme;
+pub fn draw(frame: &mut Frame, area: Rect, Page { shop, theme, .. }: Page) {
     let skus = shop.detail.as_ref().map(|detail| &detail.skus);
     let number = skus.map(|skus| count(skus.total)).unwrap_or_default();
     let inside = open_panel(frame, area, theme, SKUS_PANEL, number);
@@ -31,7 +28,7 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
         return frame.render_widget(Line::raw(NO_SKUS), inside);
     }
     let left = skus.total - skus.shown.len() as i64;
-    let [list, foot] = Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(left > 0))]).areas(inside);
+    let [list, foot] = above(inside, u16::from(left > 0));
     let chosen = shop.chosen_in(Tab::Stock);
     let widest = skus.shown.iter().map(|line| columns(&safe(&line.name))).max().unwrap_or(0);
     let numbers = SKU_COLUMNS.len() * NUMBER + MARK + 1;
@@ -50,10 +47,9 @@ fn row(theme: Theme, sku: &SkuLine, is_chosen: bool, name: usize, all: u16) -> L
         (false, true) => ("low", Tone::Queued),
         _ => ("", Tone::Available),
     };
-    let strong = theme.tone(tone).patch(theme.strong());
-    let style = if is_chosen { theme.chosen() } else { Style::new() };
+    let strong = theme.strong_tone(tone);
     let mut line = vec![
-        Span::styled(padded(&safe(&sku.name), name), style),
+        Span::styled(padded(&safe(&sku.name), name), theme.line(is_chosen)),
         Span::raw(" "),
         Span::styled(format!("{mark:MARK$}"), strong),
     ];

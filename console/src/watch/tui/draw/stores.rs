@@ -4,13 +4,12 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::{Paragraph, Wrap};
 
 use super::super::foreign::{columns, safe};
 use super::super::format::{NONE, count, plural, rate, short};
 use super::super::screen::{Screen, number};
 use super::super::theme::Theme;
-use super::part::{bar, draw_list, padded, panel, wrapped};
+use super::part::{bar, draw_list, framed, padded, prose, wrapped};
 use super::window::phase;
 use crate::watch::known::id::bytes_of;
 use crate::watch::known::model::StoreLine;
@@ -26,16 +25,13 @@ const STATE: usize = 13;
 const WINDOW: usize = 20;
 const EXTRA: usize = 12;
 
-/// Draws the list, or how to begin.
 pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen) {
     if screen.stores.is_empty() {
         return empty(frame, area, screen);
     }
     let theme = screen.theme;
     let title = format!("{} on {}", plural(screen.stores.len() as i64, "store"), screen.server.url);
-    let block = panel(theme, &title, String::new());
-    let inside = block.inner(area);
-    frame.render_widget(block, area);
+    let inside = framed(frame, area, theme, &title, String::new());
     let [summary_area, list] = Layout::vertical([Constraint::Length(2), Constraint::Fill(1)]).areas(inside);
     frame.render_widget(Line::styled(summary(screen), theme.quiet()), summary_area);
     let listed = screen.listed();
@@ -85,8 +81,7 @@ impl Columns {
         let numbers: String =
             STORE_NUMBERS[..self.numbers].iter().map(|one| format!("{:>NUMBER$}", one.label)).collect();
         let spark = if self.spark > 0 { format!("  {:1$}  Orders", "", self.bar) } else { String::new() };
-        let (name, window) = (self.name, STATE + self.window);
-        format!("{:name$} {:window$}{numbers}{spark}", "Store", "")
+        format!("{:2$} {:3$}{numbers}{spark}", "Store", "", self.name, STATE + self.window)
     }
 }
 
@@ -106,18 +101,17 @@ fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) ->
         spans.push(Span::styled(padded(&phase.sentence(), columns.window), theme.quiet()));
     }
     let orders = series.map_or(0.0, |series| series.rate(Column::Placed, screen.now_ms));
-    let known = |value: String| if line.metrics.is_some() { value } else { NONE.into() };
     let refused = line.metrics.as_ref().map_or(0, |sample| sample.refused());
-    let values = [
-        known(count(number(line, "available"))),
-        known(short(number(line, "queued") as f64)),
-        known(short(number(line, "completed") as f64)),
-        known(rate(orders)),
-        known(short(refused as f64)),
-    ];
-    let tones = [Some(Tone::Available), None, None, Some(Tone::Placed), None];
-    for (value, tone) in values.into_iter().zip(tones).take(columns.numbers) {
-        let style = tone.map_or(Style::new(), |tone| theme.tone(tone).patch(theme.strong()));
+    for one in &STORE_NUMBERS[..columns.numbers] {
+        let value = match one.name {
+            _ if line.metrics.is_none() => NONE.into(),
+            "available" => count(number(line, one.name)),
+            "rate" => rate(orders),
+            "refused" => short(refused as f64),
+            name => short(number(line, name) as f64),
+        };
+        let is_strong = matches!(one.name, "available" | "rate");
+        let style = if is_strong { theme.strong_tone(one.tone) } else { Style::new() };
         spans.push(Span::styled(format!("{value:>NUMBER$}"), style));
     }
     if columns.spark > 0 {
@@ -134,8 +128,7 @@ fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) ->
 /// What to say of a store in a word or two.
 fn state(theme: Theme, line: &StoreLine, phase: &super::window::Phase) -> (String, Style) {
     let oversold = number(line, "oversold");
-    let is_sold_out =
-        line.metrics.is_some() && number(line, "available") <= 0 && number(line, "sold") + number(line, "held") > 0;
+    let is_sold_out = line.metrics.as_ref().is_some_and(|sample| sample.is_sold_out());
     match () {
         () if oversold > 0 => (format!("OVERSOLD {}", short(oversold as f64)), theme.alarm()),
         () if line.window.paused => ("Paused".into(), theme.tone(Tone::Queued)),
@@ -164,12 +157,10 @@ fn spark(series: &Series, now_ms: u64, width: usize) -> String {
 
 fn empty(frame: &mut Frame, area: Rect, screen: &Screen) {
     let theme = screen.theme;
-    let block = panel(theme, "Stores", String::new());
-    let inside = block.inner(area);
-    frame.render_widget(block, area);
+    let inside = framed(frame, area, theme, "Stores", String::new());
     if !screen.server.connected {
         let text = format!("Connecting to {}…", screen.server.url);
-        return frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), inside);
+        return frame.render_widget(prose(text), inside);
     }
     let mut lines = vec![Line::styled(words::NO_STORE, theme.strong()), Line::default()];
     lines.extend(wrapped(words::FIRST_STEP, usize::from(inside.width), Style::new()));

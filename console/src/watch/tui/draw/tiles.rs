@@ -4,13 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, BorderType, Borders, Padding, Paragraph, Wrap};
+use ratatui::widgets::{Block, BorderType, Borders, Padding};
 
 use super::super::format::{count, percent, plural, rate};
-use super::super::screen::Screen;
-use super::super::shop::Shop;
 use super::super::theme::Theme;
-use super::part::{NO_BREAK, rows_of};
+use super::part::{NO_BREAK, Page, prose, rows_of};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::series::Column;
 use crate::watch::known::words::{self, Shown, TILES, Tone, metric};
@@ -23,88 +21,65 @@ pub fn height(rows: u16) -> u16 {
     2 * rows + 1
 }
 
-/// Draws the tiles, each in `rows` rows.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample, rows: u16) {
-    let [first, _, second] =
-        Layout::vertical([Constraint::Length(rows), Constraint::Length(1), Constraint::Length(rows)]).areas(area);
-    for (index, tile) in TILES.iter().enumerate() {
-        let row = if index < ACROSS { first } else { second };
-        let across: [Rect; ACROSS] = Layout::horizontal([Constraint::Fill(1); ACROSS]).spacing(1).areas(row);
-        one(frame, across[index % ACROSS], screen, shop, numbers, tile);
+pub fn draw(frame: &mut Frame, area: Rect, page: Page, rows: u16) {
+    let tall = Layout::vertical([Constraint::Length(rows); 2]).spacing(1).split(area);
+    let wide = Layout::horizontal([Constraint::Fill(1); ACROSS]).spacing(1);
+    let cells = tall.iter().flat_map(|row| wide.split(*row).to_vec());
+    for (cell, tile) in cells.zip(TILES) {
+        one(frame, cell, page, tile);
     }
 }
 
-fn one(
-    frame: &mut Frame,
-    area: Rect,
-    screen: &Screen,
-    shop: &Shop,
-    numbers: &Sample,
-    Shown { name, tone, label, meaning }: &Shown,
-) {
-    let theme = screen.theme;
-    let (value, sub) = told(name, screen, shop, numbers);
-    let is_alarm = *name == "oversold" && value > 0;
-    let (style, label) = match (is_alarm, *name == "oversold") {
-        (true, _) => (theme.alarm(), format!("▲ {}", label.to_uppercase())),
-        (false, true) => (Style::new(), format!("✓ {label}")),
-        _ => (Style::new(), (*label).to_string()),
+fn one(frame: &mut Frame, area: Rect, page: Page, Shown { name, tone, label, meaning }: Shown) {
+    let theme = page.theme;
+    let (value, sub) = told(name, page);
+    let is_alarm = name == "oversold" && value > 0;
+    let style = if is_alarm { theme.alarm() } else { Style::new() };
+    let accent = if is_alarm { style } else { theme.tone(tone) };
+    let (label, value_style) = match name {
+        "oversold" if is_alarm => (format!("▲ {}", label.to_uppercase()), accent),
+        "oversold" => (format!("✓ {label}"), accent),
+        _ => (label.to_string(), style),
     };
-    let quiet = if is_alarm { style } else { theme.quiet() };
-    let accent = if is_alarm { style } else { theme.tone(*tone) };
-    let width = area.width.saturating_sub(2);
-    let sub = Line::from(sub);
     let mut lines = vec![
         Line::styled(label, accent.patch(theme.strong())),
-        Line::styled(count(value), theme.strong().patch(value_style(theme, name, is_alarm))),
+        Line::styled(count(value), theme.strong().patch(value_style)),
         sub.clone(),
     ];
     // An explanation that is cut off explains nothing.
+    let width = area.width.saturating_sub(2);
     if 2 + rows_of(&sub.to_string(), width) + rows_of(meaning, width) <= area.height {
-        lines.push(Line::styled(*meaning, quiet));
+        lines.push(Line::styled(meaning, if is_alarm { style } else { theme.quiet() }));
     }
     let block = Block::new()
         .borders(Borders::LEFT)
         .border_type(BorderType::Thick)
         .border_style(accent)
         .padding(Padding::left(1));
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).style(style).block(block), area);
-}
-
-fn value_style(theme: Theme, name: &str, is_alarm: bool) -> Style {
-    match (name, is_alarm) {
-        ("oversold", false) => theme.tone(Tone::Completed),
-        ("oversold", true) => theme.alarm(),
-        _ => Style::new(),
-    }
+    frame.render_widget(prose(lines).style(style).block(block), area);
 }
 
 /// A tile's number, and what is said of it.
-fn told(name: &str, screen: &Screen, shop: &Shop, numbers: &Sample) -> (i64, Vec<Span<'static>>) {
-    let plain = |text: String| vec![Span::raw(text)];
-    match name {
-        "customers" => (numbers.get(name), plain(format!("{} open now", plural(numbers.get("holds"), "cart")))),
-        "processing" => (numbers.processing(), processing(screen.theme, numbers)),
-        "completed" => {
-            let sub = match screen.is_fresh() {
-                true => format!("{} a second now", rate(shop.series.rate(Column::Completed, screen.now_ms))),
-                false => words::RATE_UNKNOWN.into(),
-            };
-            (numbers.get(name), plain(sub))
-        }
-        "overflow" => {
-            (numbers.get(name), plain(format!("{} found no units left", count(numbers.get("refused-outofstock")))))
-        }
-        "refused" => (numbers.refused(), plain(top_refusal(numbers))),
-        _ => {
-            let is_alarm = numbers.get(name) > 0;
-            let sub = if is_alarm { words::IS_OVERSOLD } else { words::IS_NOT_OVERSOLD };
-            (numbers.get(name), plain(sub.into()))
-        }
-    }
+fn told(name: &str, Page { screen, shop, numbers, theme }: Page) -> (i64, Line<'static>) {
+    let value = match name {
+        "processing" => numbers.processing(),
+        "refused" => numbers.refused(),
+        name => numbers.get(name),
+    };
+    let sub = match name {
+        "customers" => format!("{} open now", plural(numbers.get("holds"), "cart")).into(),
+        "processing" => processing(theme, numbers),
+        "completed" if !screen.is_fresh() => words::RATE_UNKNOWN.into(),
+        "completed" => format!("{} a second now", rate(shop.series.rate(Column::Completed, screen.now_ms))).into(),
+        "overflow" => format!("{} found no units left", count(numbers.get("refused-outofstock"))).into(),
+        "refused" => top_refusal(numbers).into(),
+        _ if value > 0 => words::IS_OVERSOLD.into(),
+        _ => words::IS_NOT_OVERSOLD.into(),
+    };
+    (value, sub)
 }
 
-fn processing(theme: Theme, numbers: &Sample) -> Vec<Span<'static>> {
+fn processing(theme: Theme, numbers: &Sample) -> Line<'static> {
     let kinds = [("queued", Tone::Queued), ("in-work", Tone::Work), ("retrying", Tone::Retry)];
     let mut spans = Vec::new();
     for (name, tone) in kinds.into_iter().filter(|(name, _)| numbers.get(name) > 0) {
@@ -119,7 +94,7 @@ fn processing(theme: Theme, numbers: &Sample) -> Vec<Span<'static>> {
     if spans.is_empty() {
         spans.push(Span::raw(if numbers.get("placed") > 0 { words::ALL_DONE } else { words::NONE_YET }));
     }
-    spans
+    spans.into()
 }
 
 fn top_refusal(numbers: &Sample) -> String {

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::super::foreign::{fit, safe};
+use super::super::foreign::{columns, fit, safe};
 use super::super::format::{age, count, moment};
 use super::super::screen::{Dialog, Freshness, Screen};
 use super::super::shop::{Shop, TABS, Tab};
@@ -22,10 +22,9 @@ const NAME_MAX_WIDE: usize = 60;
 /// The most columns of the bar that shows how much of the window is over.
 const WINDOW_BAR: usize = 40;
 
-/// Draws the first line.
 pub fn head(frame: &mut Frame, area: Rect, screen: &Screen) {
     let theme = screen.theme;
-    let mut left = vec![Span::styled("Holdfast", theme.tone(Tone::Completed).patch(theme.strong()))];
+    let mut left = vec![Span::styled("Holdfast", theme.strong_tone(Tone::Completed))];
     match &screen.shop {
         None => left.push(Span::styled(" / Stores", theme.strong())),
         Some(shop) => {
@@ -40,19 +39,14 @@ pub fn head(frame: &mut Frame, area: Rect, screen: &Screen) {
 /// The store's window, and what else there is to say of it in a word.
 fn state(screen: &Screen, shop: &Shop) -> Vec<Span<'static>> {
     let theme = screen.theme;
-    if shop.numbers.is_none() || shop.is_gone {
-        return Vec::new();
-    }
+    let Some(numbers) = shop.numbers.as_ref().filter(|_| !shop.is_gone) else { return Vec::new() };
     let phase = phase(shop.window, screen.now_ms as i64);
-    let value_style = if phase.is_soon { theme.tone(Tone::Queued).patch(theme.strong()) } else { theme.strong() };
-    let mut spans = vec![
-        Span::styled(format!("● {}  ", phase.label), theme.tone(phase.tone)),
-        Span::raw(if phase.lead.is_empty() { String::new() } else { format!("{} ", phase.lead) }),
-    ];
+    let value_style = if phase.is_soon { theme.strong_tone(Tone::Queued) } else { theme.strong() };
+    let mut spans = vec![Span::styled(format!("● {}  ", phase.label), theme.tone(phase.tone))];
     if !phase.lead.is_empty() {
-        spans.push(Span::styled(phase.value, value_style));
+        spans.extend([Span::raw(format!("{} ", phase.lead)), Span::styled(phase.value, value_style)]);
     }
-    if shop.numbers.as_ref().is_some_and(|numbers| numbers.is_sold_out()) {
+    if numbers.is_sold_out() {
         spans.push(Span::styled("  ✓ Sold out", theme.tone(Tone::Completed)));
     }
     if shop.window.paused {
@@ -70,9 +64,7 @@ fn freshness(screen: &Screen, is_wide: bool) -> Line<'static> {
         (Freshness::Quiet, Some(old)) if is_wide => (Tone::Available, format!("quiet · nothing changed for {old}")),
         (Freshness::Quiet, Some(old)) => (Tone::Available, format!("quiet · {old}")),
         (Freshness::Live | Freshness::Quiet, None) => (Tone::Available, "live · nothing yet".to_string()),
-        (Freshness::Lost, _) => {
-            return Line::styled(" connection lost, retrying ", theme.alarm());
-        }
+        (Freshness::Lost, _) => return Line::styled(" connection lost, retrying ", theme.alarm()),
     };
     Line::from(vec![Span::styled("● ", theme.tone(tone)), Span::raw(text)])
 }
@@ -86,17 +78,12 @@ pub fn times(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     }
     let text = Line::styled(explain(shop.window, now_ms), theme.quiet());
     let room = usize::from(area.width).saturating_sub(text.width() + 3).min(WINDOW_BAR);
-    let bar = match phase(shop.window, now_ms).part {
-        None => Line::default(),
-        Some(part) => {
-            let over = (part.clamp(0.0, 1.0) * room as f64).round() as usize;
-            Line::from(vec![
-                Span::styled("━".repeat(over), theme.tone(Tone::Completed)),
-                Span::styled("─".repeat(room - over), theme.frame()),
-            ])
-        }
+    let bar = |part: f64| {
+        let over = (part.clamp(0.0, 1.0) * room as f64).round() as usize;
+        let (over, left) = ("━".repeat(over), "─".repeat(room - over));
+        Line::from_iter([Span::styled(over, theme.tone(Tone::Completed)), Span::styled(left, theme.frame())])
     };
-    spread(frame, area, text, bar);
+    spread(frame, area, text, phase(shop.window, now_ms).part.map(bar).unwrap_or_default());
 }
 
 /// Draws the tabs; one where something waits for the reader is coloured.
@@ -147,10 +134,8 @@ pub fn banners(screen: &Screen, (width, height): (u16, u16)) -> Vec<Line<'static
 fn away(screen: &Screen, error: Option<String>) -> String {
     let now = screen.local_now_ms as i64;
     let since = screen.server.since as i64;
-    let of = match screen.newest_at() {
-        Some(at) => format!(" What you see is from {}.", moment(at, screen.now_ms as i64)),
-        None => String::new(),
-    };
+    let of = screen.newest_at().map(|at| format!(" What you see is from {}.", moment(at, screen.now_ms as i64)));
+    let of = of.unwrap_or_default();
     let error = error.map(|error| format!(" {error}")).unwrap_or_default();
     format!("{} is away since {} ({}).{of}{error}", screen.product(), moment(since, now), age(now - since))
 }
@@ -178,11 +163,7 @@ pub fn foot(frame: &mut Frame, area: Rect, screen: &Screen) {
     };
     let page = screen.page.as_ref().map(|page| format!("{page} · ")).unwrap_or_default();
     let about = safe(&format!("{page}{}{version} · {writes}", server.url));
-    let room = usize::from(area.width).saturating_sub(Line::raw(keys).width() + 3);
-    let about = match about {
-        about if Line::raw(about.as_str()).width() <= room => about,
-        _ if writes.len() <= room => writes.to_string(),
-        _ => String::new(),
-    };
+    let room = usize::from(area.width).saturating_sub(columns(keys) + 3);
+    let about = [&about, writes, ""].into_iter().find(|about| columns(about) <= room).unwrap_or_default();
     spread(frame, area, Line::styled(keys, theme.quiet()), Line::styled(about, theme.quiet()));
 }

@@ -7,12 +7,10 @@ use crate::watch::known::words::{PAUSED, Tone};
 /// A countdown is marked when less than this is left.
 const SOON_MS: i64 = 60_000;
 
-/// Where a store is in its window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phase {
     /// Its state in a word or two.
     pub label: &'static str,
-    /// The colour of that.
     pub tone: Tone,
     /// `closes in`
     pub lead: &'static str,
@@ -20,9 +18,7 @@ pub struct Phase {
     pub value: String,
     /// The part of the window that is over, if it has two ends.
     pub part: Option<f64>,
-    /// The end is near.
     pub is_soon: bool,
-    /// It has not opened yet.
     pub is_before: bool,
 }
 
@@ -36,8 +32,8 @@ impl Phase {
 /// Where a store is in its window at a time.
 pub fn phase(window: Window, now_ms: i64) -> Phase {
     let Window { opens, closes, .. } = window;
-    let phase =
-        |label, tone, lead, value| Phase { label, tone, lead, value, part: None, is_soon: false, is_before: false };
+    let (part, is_soon, is_before) = (None, false, false);
+    let phase = |label, tone, lead, value| Phase { label, tone, lead, value, part, is_soon, is_before };
     let (until_open, until_close) = (opens - now_ms, closes - now_ms);
     if until_open > 0 {
         let phase = phase("Not open yet", Tone::Placed, "opens in", countdown(until_open));
@@ -58,21 +54,15 @@ pub fn phase(window: Window, now_ms: i64) -> Phase {
     }
 }
 
-/// The window's times in a sentence.
 pub fn explain(window: Window, now_ms: i64) -> String {
-    let begin = match window.opens {
-        0 => String::new(),
-        opens => format!(" from {}", moment(opens, now_ms)),
-    };
+    let [from, until] = [window.opens, window.closes].map(|at| moment(at, now_ms));
     let times = match (window.opens, window.closes) {
         (0, 0) => "Orders are taken at any time: no sale window is set.".into(),
-        (_, 0) => format!("Orders are taken{begin}, with no end set."),
-        (_, closes) => format!("Orders are taken{begin} until {}.", moment(closes, now_ms)),
+        (_, 0) => format!("Orders are taken from {from}, with no end set."),
+        (0, _) => format!("Orders are taken until {until}."),
+        _ => format!("Orders are taken from {from} until {until}."),
     };
-    match window.paused {
-        true => format!("{times} {PAUSED}"),
-        false => times,
-    }
+    if window.paused { format!("{times} {PAUSED}") } else { times }
 }
 
 #[cfg(test)]

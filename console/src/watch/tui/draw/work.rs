@@ -1,15 +1,14 @@
 //! Workers and the orders in their hands, with the time left on each lease.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::foreign::{columns, safe};
 use super::super::format::{age, count, duration, plural};
 use super::super::screen::Screen;
-use super::super::shop::{Shop, Tab};
-use super::super::theme::Theme;
-use super::part::{bar, draw_list, open_panel, padded, window};
+use super::super::shop::Tab;
+use super::part::{Page, above, bar, draw_list, open_panel, padded, window};
 use crate::watch::known::detail::{InWork, Worker};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::words::{self, Tone, WORKERS_PANEL};
@@ -19,30 +18,24 @@ const SHORT_PART: f64 = 0.25;
 /// Columns of the time that is left.
 const LEFT: usize = 8;
 
-/// Draws the panel.
-pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop, numbers: &Sample) {
-    let theme = screen.theme;
+pub fn draw(frame: &mut Frame, area: Rect, Page { screen, shop, numbers, theme }: Page) {
     let workers = numbers.get("workers");
     let number = if workers > 0 { count(workers) } else { String::new() };
     let inside = open_panel(frame, area, theme, WORKERS_PANEL, number);
     let waiting = waiting(numbers);
-    let [list, foot] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(waiting.is_some()))]).areas(inside);
-    if let Some(waiting) = waiting {
-        frame.render_widget(Line::styled(waiting, theme.quiet()), foot);
-    }
+    let [list, foot] = above(inside, u16::from(waiting.is_some()));
+    frame.render_widget(Line::styled(waiting.unwrap_or_default(), theme.quiet()), foot);
     let lines = shop.work_lines();
     if lines.is_empty() {
-        let none = match numbers.get("claimed") {
-            0 => words::NO_CLAIM_YET,
-            _ => words::NO_CLAIM,
-        };
+        let none = if numbers.get("claimed") == 0 { words::NO_CLAIM_YET } else { words::NO_CLAIM };
         return frame.render_widget(Line::raw(none), list);
     }
     let chosen = shop.chosen_in(Tab::Workers);
     let widths = widths(&lines, list.width);
+    let (worker, order) = widths;
+    let head = format!("{:worker$}  {:order$}  {:>LEFT$}  lease", "Worker", "Order", "left");
     let first = window(lines.len(), chosen.unwrap_or(0), list.height.saturating_sub(1)).start;
-    draw_list(frame, list, Some(head(theme, widths)), lines.len(), chosen, |index| {
+    draw_list(frame, list, Some(Line::styled(head, theme.quiet())), lines.len(), chosen, |index| {
         let is_first = index == first || lines[index].0.name != lines[index - 1].0.name;
         row(screen, lines[index], is_first, chosen == Some(index), widths, list.width)
     });
@@ -66,10 +59,6 @@ fn widths(lines: &[(&Worker, &InWork)], all: u16) -> (usize, usize) {
     (worker, order)
 }
 
-fn head(theme: Theme, (worker, order): (usize, usize)) -> Line<'static> {
-    Line::styled(format!("{:worker$}  {:order$}  {:>LEFT$}  lease", "Worker", "Order", "left"), theme.quiet())
-}
-
 fn row(
     screen: &Screen,
     (worker, order): (&Worker, &InWork),
@@ -88,14 +77,13 @@ fn row(
         ms => duration(((ms + 50) / 100 * 100).max(100)),
     };
     let name = if is_first { padded(&safe(&worker.name), worker_width) } else { " ".repeat(worker_width) };
-    let style = if is_chosen { theme.chosen() } else { ratatui::style::Style::new() };
     let again = if order.attempt > 1 { format!("  attempt {}", order.attempt) } else { String::new() };
     let used = worker_width + order_width + LEFT + 6 + again.len();
     let room = usize::from(all).saturating_sub(used).min(30) as u16;
     Line::from(vec![
         Span::styled(name, theme.strong()),
         Span::raw("  "),
-        Span::styled(padded(&safe(&order.order.name), order_width), style),
+        Span::styled(padded(&safe(&order.order.name), order_width), theme.line(is_chosen)),
         Span::styled(format!("  {left:>LEFT$}  "), theme.tone(tone)),
         bar(theme, tone, part, room),
         Span::styled(again, theme.tone(Tone::Retry)),
