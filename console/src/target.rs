@@ -20,7 +20,7 @@ pub struct TargetArgs {
 /// How a subcommand starts a server of its own.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct OwnArgs {
-    /// The module to load [default: libholdfast.so beside this program, or in ../lib]
+    /// The module to load [default: libholdfast.so next to this program, or in ../lib]
     #[arg(long, value_name = "PATH", env = "HOLDFAST_MODULE")]
     module: Option<PathBuf>,
     /// The redis-server to start [default: the one in PATH]

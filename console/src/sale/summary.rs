@@ -87,7 +87,7 @@ fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
         ("went home early", counted!("{} workers, who gave {} orders back", went_home, given_back)),
         ("counter", counted!("{} collected; {} a worker had too: the first one counts", handed_over, in_two_hands)),
         ("dead letters", dead_letters(verdict)),
-        ("queued anew", counted!("{} dead letters, as the customer paid in another way", redriven)),
+        ("queued again", counted!("{} dead letters, as the customer paid in another way", redriven)),
     ]
 }
 

@@ -35,7 +35,7 @@ pub struct LifeArgs {
     /// life: orders of a flow in a round (a quarter of it one at a time, a fifth with BullMQ)
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1_280..=10_000_000))]
     lives: u64,
-    /// life: where to install BullMQ with npm [default: bench-node beside this program]
+    /// life: where to install BullMQ with npm [default: bench-node next to this program]
     #[arg(long, value_name = "DIR")]
     node_dir: Option<PathBuf>,
 }

@@ -20,7 +20,7 @@ use super::server::Known;
 /// From one [`News::Stores`] to the next.
 const STORES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a follower is told.
+/// What a follower gets.
 #[derive(Debug)]
 pub enum News {
     /// Everything may be different; the history and the detail of the store that is followed come next.
@@ -49,8 +49,8 @@ pub struct Follower {
     begins: bool,
     /// When the next [`News::Stores`] is due, if something changed.
     stores_due: Option<Instant>,
-    stores_told: Option<Instant>,
-    /// The newest sample of its store that was told.
+    stores_sent: Option<Instant>,
+    /// The newest sample of its store that was sent.
     newest: EntryId,
     history: Asked<History>,
     detail: Asked<Arc<Detail>>,
@@ -59,7 +59,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A follower of the server, and of a store if one is given, that is told everything first. `points`: into how many
+    /// A follower of the server, and of a store if one is given, that gets everything first. `points`: into how many
     /// points the store's history is thinned.
     pub fn new(known: Arc<Known>, store: Option<Key>, points: Option<usize>) -> Follower {
         Follower {
@@ -69,7 +69,7 @@ impl Follower {
             points,
             begins: true,
             stores_due: None,
-            stores_told: None,
+            stores_sent: None,
             newest: EntryId::default(),
             history: None,
             detail: None,
@@ -96,10 +96,10 @@ impl Follower {
         loop {
             if std::mem::take(&mut self.begins) {
                 self.ask_history();
-                (self.stores_due, self.stores_told) = (None, Some(Instant::now()));
+                (self.stores_due, self.stores_sent) = (None, Some(Instant::now()));
                 return News::Everything;
             }
-            // Nothing else is told before the history: samples that come meanwhile follow it.
+            // Nothing else is sent before the history: samples that come meanwhile follow it.
             if self.history.is_some() {
                 let history = finished(&mut self.history).await;
                 if let Some(news) = self.take_history(history) {
@@ -110,7 +110,7 @@ impl Follower {
             let news = tokio::select! {
                 update = self.updates.recv() => self.take_update(update),
                 () = until(self.stores_due) => {
-                    (self.stores_due, self.stores_told) = (None, Some(Instant::now()));
+                    (self.stores_due, self.stores_sent) = (None, Some(Instant::now()));
                     Some(News::Stores)
                 }
                 detail = finished(&mut self.detail) => self.take_detail(detail),
@@ -147,7 +147,7 @@ impl Follower {
                 Some(News::History(key, history))
             }
             Err(AskError::Missing(_)) => Some(News::Gone(key)),
-            // The server is away, which is news of its own. When it is back, everything is told.
+            // The server is away, which is news of its own. When it is back, everything is sent again.
             Err(_) => None,
         }
     }
@@ -170,7 +170,7 @@ impl Follower {
         };
         if !matches!(update, Update::Server | Update::Unsampled(_)) && self.stores_due.is_none() {
             let now = Instant::now();
-            self.stores_due = Some(self.stores_told.map_or(now, |told| now.max(told + STORES_INTERVAL)));
+            self.stores_due = Some(self.stores_sent.map_or(now, |sent| now.max(sent + STORES_INTERVAL)));
         }
         match update {
             Update::Server if self.known.model.server().connected => self.start_over(),

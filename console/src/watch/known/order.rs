@@ -39,12 +39,12 @@ fn item(item: Pairs<redis::Value>) -> Json {
 
 fn event(fields: Pairs<redis::Value>) -> Json {
     let mut event: Map<_, _> = fields.0.into_iter().map(|(name, value)| (name, plain(value))).collect();
-    event.extend(told(&event));
+    event.extend(words_of(&event));
     event.into()
 }
 
 /// What happened to an order: a title, a tone and, where there is more to say, a text.
-pub fn told(event: &Map<String, Json>) -> [(String, Json); 3] {
+pub fn words_of(event: &Map<String, Json>) -> [(String, Json); 3] {
     let text = |name: &str| event.get(name).and_then(Json::as_str).unwrap_or_default();
     let number = |name: &str| event.get(name).and_then(Json::as_i64).unwrap_or(0);
     let attempt = format!("attempt {}", number("attempt"));
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn returns_that_are_summed_up_and_scrap_are_told() {
         let said = |event: Json| {
-            let [(_, title), _, (_, text)] = told(event.as_object().expect("an event"));
+            let [(_, title), _, (_, text)] = words_of(event.as_object().expect("an event"));
             (title.as_str().expect("a title").to_string(), text.as_str().expect("a text").to_string())
         };
         let (title, text) = said(json!({ "event": "forgotten", "returns": 350, "units": 412 }));

@@ -57,10 +57,10 @@ fn by_reason(total: i64, entries: Vec<Value>) -> DeadLetters {
     for letter in entries.into_iter().filter_map(entry) {
         let reason = letter.bytes("reason");
         let new = || Reason { reason: name_of(&reason), id: id_of(&reason), count: 0, orders: Vec::new() };
-        let told = found.entry(reason.clone()).or_insert_with(new);
-        told.count += 1;
-        if told.orders.len() < ORDERS_SHOWN {
-            told.orders.push(OrderRef::of(&letter.bytes("order")));
+        let group = found.entry(reason.clone()).or_insert_with(new);
+        group.count += 1;
+        if group.orders.len() < ORDERS_SHOWN {
+            group.orders.push(OrderRef::of(&letter.bytes("order")));
         }
     }
     let mut reasons: Vec<Reason> = found.into_values().collect();

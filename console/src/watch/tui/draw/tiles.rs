@@ -32,7 +32,7 @@ pub fn draw(frame: &mut Frame, area: Rect, page: Page, rows: u16) {
 
 fn one(frame: &mut Frame, area: Rect, page: Page, Shown { name, tone, label, meaning }: Shown) {
     let theme = page.theme;
-    let (value, sub) = told(name, page);
+    let (value, sub) = shown(name, page);
     let is_alarm = name == "oversold" && value > 0;
     let style = if is_alarm { theme.alarm() } else { Style::new() };
     let accent = if is_alarm { style } else { theme.tone(tone) };
@@ -60,7 +60,7 @@ fn one(frame: &mut Frame, area: Rect, page: Page, Shown { name, tone, label, mea
 }
 
 /// A tile's number, and what is said of it.
-fn told(name: &str, Page { screen, shop, numbers, theme }: Page) -> (i64, Line<'static>) {
+fn shown(name: &str, Page { screen, shop, numbers, theme }: Page) -> (i64, Line<'static>) {
     let value = match name {
         "processing" => numbers.processing(),
         "refused" => numbers.refused(),

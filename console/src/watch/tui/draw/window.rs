@@ -71,16 +71,16 @@ mod tests {
 
     #[test]
     fn a_window_is_told_by_the_clock() {
-        let told = |opens, closes| {
+        let shown = |opens, closes| {
             let phase = phase(Window { opens, closes, paused: false }, 100_000);
             (phase.label, phase.sentence(), phase.part)
         };
-        assert_eq!(told(0, 0), ("Open", "no window set".into(), None));
-        assert_eq!(told(141_000, 0), ("Not open yet", "opens in 0:41".into(), Some(0.0)));
-        assert_eq!(told(50_000, 150_000), ("Open", "closes in 0:50".into(), Some(0.5)));
-        assert_eq!(told(0, 150_000), ("Open", "closes in 0:50".into(), None));
-        assert_eq!(told(50_000, 0), ("Open", "open for 50 s".into(), None));
-        assert_eq!(told(50_000, 88_000), ("Closed", "closed 12 s ago".into(), Some(1.0)));
+        assert_eq!(shown(0, 0), ("Open", "no window set".into(), None));
+        assert_eq!(shown(141_000, 0), ("Not open yet", "opens in 0:41".into(), Some(0.0)));
+        assert_eq!(shown(50_000, 150_000), ("Open", "closes in 0:50".into(), Some(0.5)));
+        assert_eq!(shown(0, 150_000), ("Open", "closes in 0:50".into(), None));
+        assert_eq!(shown(50_000, 0), ("Open", "open for 50 s".into(), None));
+        assert_eq!(shown(50_000, 88_000), ("Closed", "closed 12 s ago".into(), Some(1.0)));
         let paused = explain(Window { paused: true, ..Window::default() }, 100_000);
         assert_eq!(
             paused,
