@@ -1,4 +1,4 @@
-//! The commands: arguments → engine → reply. One file for each family; each command's description is next to its code.
+//! The commands: arguments → engine → reply. A file for each family; a command's description is next to its code.
 //!
 //! [`TABLE`] is the one list of them: registration, COMMAND DOCS and `docs/commands.md` come from it.
 

@@ -52,7 +52,7 @@ unsafe fn kept<'a, V: Value>(value: *const c_void) -> &'a Kept<V> {
 }
 
 /// Why a value that is being saved or copied has to be at rest.
-const IN_USE: &str = "a value is saved or copied in the middle of a change";
+const IN_USE: &str = "a value is saved in the middle of a change";
 
 unsafe extern "C" fn rdb_save<V: Value>(io: *mut raw::RedisModuleIO, value: *mut c_void) {
     let mut write = |piece: &[u8]| {
@@ -136,7 +136,8 @@ unsafe extern "C" fn copy<V: Value>(copy: *mut raw::RedisModuleKeyOptCtx, value:
         (!key.is_null()).then(|| (api!(RedisModule_GetToDbIdFromOptCtx(copy)), Str::new(key.cast_mut())))
     };
     // SAFETY: the server passes a value of this type.
-    let copied = unsafe { kept::<V>(value) }.read(|value| value.copy(to)).expect(IN_USE);
+    // Another module may copy it in the middle of a change: that is refused, as a value that cannot be copied is.
+    let copied = unsafe { kept::<V>(value) }.read(|value| value.copy(to)).flatten();
     let Some(mut copied) = copied else { return std::ptr::null_mut() };
     if let Some(at) = to {
         copied.placed(at);

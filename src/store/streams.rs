@@ -215,7 +215,8 @@ impl<'a, H: Host> Streams<'a, H> {
         }
     }
 
-    /// Adds an order's entry to `…:retry`, which has the attempt that is due, or `…:dead`, which has how many it had.
+    /// Adds an order's entry to `…:retry`, which has the attempt that is due, or `…:dead`, which has how many there
+    /// were.
     fn add_listed(&mut self, store: &Store, kind: StreamKind, order: u32, id: EntryId) -> bool {
         let view = store.entry_view(order);
         let next = u64::from(kind == StreamKind::Retry);

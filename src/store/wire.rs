@@ -44,7 +44,7 @@ pub fn replicate_sample(host: impl Host, key: Str<'_>, stamp: Ms, refused: &Refu
 
 /// What a REENTRY says: an entry has another id than the engine gave it.
 pub struct Reentry<'a> {
-    /// The stream's name ([`super::streams::kind_name`]).
+    /// The stream's name ([`super::fields::kind_name`]).
     pub stream: &'a CStr,
     /// The order's id; empty for an entry that is no order's, which has values.
     pub order: &'a [u8],

@@ -58,7 +58,8 @@ function faults() {
   const found = [];
   const isSeen = (one) => one.checkVisibility({ visibilityProperty: true }) && one.getClientRects().length > 0;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)].filter(isSeen);
-  const say = (one, what) => found.push(`${what}: ${one.className || one.tagName} “${one.textContent.slice(0, 40)}”`);
+  const say = (one, what) =>
+    found.push(`${what}: ${one.className || one.tagName} “${one.textContent.slice(0, 40)}”`);
   const linesOf = (one) => {
     const range = document.createRange();
     range.selectNodeContents(one);

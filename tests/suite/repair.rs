@@ -180,7 +180,7 @@ fn repair_gives_no_id_twice(binary: &ServerBinary) {
     }
 }
 
-/// When a lease expires, that is another attempt, and the entry in `…:retry` does not change: that is not a difference.
+/// When a lease expires, that is another attempt, and the entry in `…:retry` does not change: that is no difference.
 fn a_retry_whose_lease_ended_is_left_alone(binary: &ServerBinary) {
     let (server, replica) = with_replica(binary);
     let mut client = server.client();

@@ -66,7 +66,8 @@ fn tile(text: &str, label: &str) -> String {
     let line: String = rows[row].iter().collect();
     let before = line[..line.find(label).unwrap_or(0)].chars().count();
     // A tile begins with a thick line.
-    let left = rows[row][..before].iter().rposition(|char| *char == '┃').unwrap_or_else(|| panic!("no tile:\n{text}"));
+    let edge = rows[row][..before].iter().rposition(|char| *char == '┃');
+    let left = edge.unwrap_or_else(|| panic!("no tile:\n{text}"));
     let value: String = rows[row + 1][left + 1..].iter().collect();
     value.trim_start().split(' ').next().unwrap_or_default().to_string()
 }

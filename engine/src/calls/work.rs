@@ -308,8 +308,9 @@ impl Store {
         Ok(Some(failure).filter(|_| failed.token == 0 && failed.call == call && !since))
     }
 
-    /// Completes an order and gives the next one to the same worker: the id of the entry in `…:complete`, and the slot
-    /// of the next order. The same call again gives the same order, while the worker still has it under that claim.
+    /// Completes an order and gives the next one to the same worker: the id of the entry in `…:complete`, and the
+    /// slot of the next order. The same call again gives the same order, while the worker still has it under that
+    /// claim.
     pub fn complete_and_claim(
         &mut self,
         now: Ms,

@@ -230,8 +230,10 @@ impl Queue {
                 None => {}
             }
         }
-        for slot in open.iter().copied().filter(|slot| orders.at(*slot).position != Position::Fifo).collect::<Vec<_>>()
-        {
+        for slot in open.iter().copied() {
+            if orders.at(slot).position == Position::Fifo {
+                continue;
+            }
             orders.queued_mut(slot).position = Position::None;
             self.age(orders, slot);
             if waits(orders, orders.at(slot)) {

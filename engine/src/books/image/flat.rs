@@ -58,7 +58,7 @@ impl<'a> Flat<'a> {
         let (claimed, completed) = (stage.claimed(), stage.completed());
         let retry = stage.retry();
         let dead = stage.dead();
-        let numbered = |dead: crate::record::order::Dead| DueKey { at: 0, seq: dead.seq };
+        let numbered = |dead: Dead| DueKey { at: 0, seq: dead.seq };
         Flat {
             state: stage.state(),
             placed_at: seldom.and_then(|seldom| seldom.placed_at).unwrap_or(0),
