@@ -8,8 +8,9 @@ pub(crate) trait Record {
     fn next_vacant(&self) -> Option<u32>;
 }
 
-/// Slots a chunk. The first chunk grows by doubling, so that a small store stays small.
-const CHUNK: usize = 1024;
+/// Bytes a chunk has at most: what the server's allocator gives out without rounding it up. The first chunk grows by
+/// doubling, so that a small store stays small.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 use crate::base::units::NIL;
 
@@ -20,6 +21,17 @@ pub(crate) struct Slab<T> {
 }
 
 impl<T: Record> Slab<T> {
+    /// Slots a chunk.
+    const CHUNK: usize = CHUNK_BYTES / size_of::<T>();
+
+    /// The chunk that a slot is in, and where in it.
+    #[inline]
+    fn at_chunk(slot: u32) -> (usize, usize) {
+        // 32 bits: the division by a constant is then one multiplication.
+        let chunk = slot / Self::CHUNK as u32;
+        (chunk as usize, (slot - chunk * Self::CHUNK as u32) as usize)
+    }
+
     pub fn new() -> Self {
         Slab { chunks: Vec::new(), vacant: NIL, live: 0 }
     }
@@ -32,7 +44,7 @@ impl<T: Record> Slab<T> {
     /// One past the highest slot ever used.
     pub fn end(&self) -> u32 {
         match self.chunks.last() {
-            Some(last) => ((self.chunks.len() - 1) * CHUNK + last.len()) as u32,
+            Some(last) => ((self.chunks.len() - 1) * Self::CHUNK + last.len()) as u32,
             None => 0,
         }
     }
@@ -41,9 +53,10 @@ impl<T: Record> Slab<T> {
         self.live += 1;
         if self.vacant != NIL {
             let slot = self.vacant;
-            let at = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
-            self.vacant = at.next_vacant().unwrap_or(NIL);
+            let at = self.at_mut(slot);
+            let next = at.next_vacant().unwrap_or(NIL);
             *at = record;
+            self.vacant = next;
             return slot;
         }
         self.push(record)
@@ -51,9 +64,9 @@ impl<T: Record> Slab<T> {
 
     fn push(&mut self, record: T) -> u32 {
         match self.chunks.last_mut() {
-            Some(last) if last.len() < CHUNK => last.push(record),
+            Some(last) if last.len() < Self::CHUNK => last.push(record),
             Some(_) => {
-                let mut chunk = Vec::with_capacity(CHUNK);
+                let mut chunk = Vec::with_capacity(Self::CHUNK);
                 chunk.push(record);
                 self.chunks.push(chunk);
             }
@@ -64,7 +77,7 @@ impl<T: Record> Slab<T> {
 
     pub fn remove(&mut self, slot: u32) -> T {
         let vacant = T::vacant(self.vacant);
-        let at = &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK];
+        let at = self.at_mut(slot);
         debug_assert!(at.next_vacant().is_none(), "slot {slot} is vacant already");
         let record = std::mem::replace(at, vacant);
         self.vacant = slot;
@@ -75,17 +88,20 @@ impl<T: Record> Slab<T> {
     /// The record of a slot that is known to hold one.
     #[inline]
     pub fn at(&self, slot: u32) -> &T {
-        &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+        let (chunk, at) = Self::at_chunk(slot);
+        &self.chunks[chunk][at]
     }
 
     #[inline]
     pub fn at_mut(&mut self, slot: u32) -> &mut T {
-        &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+        let (chunk, at) = Self::at_chunk(slot);
+        &mut self.chunks[chunk][at]
     }
 
     /// The record of any slot number, if it holds one.
     pub fn get(&self, slot: u32) -> Option<&T> {
-        let record = self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)?;
+        let (chunk, at) = Self::at_chunk(slot);
+        let record = self.chunks.get(chunk)?.get(at)?;
         record.next_vacant().is_none().then_some(record)
     }
 
@@ -134,7 +150,7 @@ mod tests {
         for n in 0..1_000_000u64 {
             let slot = slab.insert(number(n));
             assert_eq!(u64::from(slot), n);
-            if n >= CHUNK as u64 && n % 1_000 == 0 {
+            if n >= Slab::<Number>::CHUNK as u64 && n % 1_000 == 0 {
                 places.push((slot, std::ptr::from_ref(slab.at(slot))));
             }
         }

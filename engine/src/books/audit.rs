@@ -133,9 +133,11 @@ impl Store {
             order.id(),
             extra.map_or(OrderState::Queued, |extra| extra.stage.state()) == order.state(),
         );
+        let forgotten = |order: &Order| self.orders.extra(order).and_then(|extra| extra.stage.due());
         let is_due = match extra.map(|extra| &extra.stage) {
             None => true,
             Some(Stage::Dead(dead)) => self.orders.dead().get(&dead.seq) == Some(&slot),
+            Some(_) if order.position == Position::Ended => self.is_linked(self.agenda.ended(), slot, forgotten),
             Some(stage) => stage.due().is_none_or(|due| self.agenda.get(due) == Some(Due::Order(slot))),
         };
         audit.expect("due", order.id(), is_due);
@@ -170,12 +172,12 @@ impl Store {
     fn check_position(&self, audit: &mut AuditProgress, order: &Order, slot: u32) {
         let (group, queue) = (self.orders.group(order), &self.queue);
         let retry = self.orders.extra(order).and_then(|extra| extra.stage.retry());
-        let (waits, queued_as) = (waits(&self.orders, order), self.orders.queued_as(order));
+        let (waits, queued_as) = (waits(&self.orders, order), |order: &Order| self.orders.queued_as(order));
         let turn = group.is_none_or(|group| queue.groups().at(group).orders.head == slot);
         let fits = match order.position {
-            Position::None => !waits,
-            Position::Fifo => waits && group.is_none() && self.is_linked(queue.fifo(), slot),
-            Position::Ready => waits && turn && retry.is_none() && queue.ready().get(&queued_as) == Some(&slot),
+            Position::None | Position::Ended => !waits,
+            Position::Fifo => waits && group.is_none() && self.is_linked(queue.fifo(), slot, queued_as),
+            Position::Ready => waits && turn && retry.is_none() && queue.ready().get(&queued_as(order)) == Some(&slot),
             Position::Retry => {
                 waits && turn && retry.is_some_and(|retry| queue.retries().get(&retry.since) == Some(&slot))
             }
@@ -183,21 +185,21 @@ impl Store {
         };
         audit.expect("queue", order.id(), fits);
         if let Some(group) = group.filter(|_| order.state().is_open()) {
-            let linked = self.is_linked(&queue.groups().at(group).orders, slot);
+            let linked = self.is_linked(&queue.groups().at(group).orders, slot, queued_as);
             audit.expect("group", order.id(), linked);
         }
     }
 
-    /// Whether an order's neighbours in a list know it, and were placed in that order.
-    fn is_linked(&self, list: &OrderList, slot: u32) -> bool {
+    /// Whether an order's neighbours in a list know it, and are in the order of the list.
+    fn is_linked<K: Ord>(&self, list: &OrderList, slot: u32, key: impl Fn(&Order) -> K) -> bool {
         let orders = &self.orders;
-        let (order, queued_as) = (orders.at(slot), |order: &Order| orders.queued_as(order));
-        let queued = queued_as(order);
+        let order = orders.at(slot);
+        let own = key(order);
         let (prev, next) = (orders.records().get(order.prev), orders.records().get(order.next));
-        let before = (order.prev == NIL && list.head == slot)
-            || prev.is_some_and(|prev| prev.next == slot && queued_as(prev) < queued);
-        let after = (order.next == NIL && list.tail == slot)
-            || next.is_some_and(|next| next.prev == slot && queued_as(next) > queued);
+        let before =
+            (order.prev == NIL && list.head == slot) || prev.is_some_and(|prev| prev.next == slot && key(prev) < own);
+        let after =
+            (order.next == NIL && list.tail == slot) || next.is_some_and(|next| next.prev == slot && key(next) > own);
         before && after
     }
 

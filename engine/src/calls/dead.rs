@@ -5,7 +5,7 @@ use crate::base::units::Ms;
 use crate::calls::work::ENTRY_WEIGHT;
 use crate::record::customer::UnitChange;
 use crate::record::history::HistoryEvent;
-use crate::record::order::{Dead, Stage};
+use crate::record::order::{Dead, Extra, Stage};
 use crate::store::Store;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::items::UnitsList;
@@ -25,7 +25,7 @@ impl Store {
         let dead = Dead { seq: self.agenda.next_seq(), entry: self.last.next(StreamKind::Dead, at) };
         self.changing_order(slot, |_, extra| {
             extra.stage = Stage::Dead(dead);
-            extra.reason = reason.into();
+            extra.set_note(reason);
             extra.history.push(HistoryEvent::Dead { at, reason });
         });
         self.counters.dead = self.counters.dead.saturating_add(1);
@@ -47,8 +47,8 @@ impl Store {
         let slot = self.orders.slot(id)?;
         let order = self.orders.at(slot);
         if order.state() != OrderState::Dead {
-            let seldom = self.orders.extra(order).and_then(|extra| extra.seldom());
-            let redriven = seldom.is_some_and(|seldom| seldom.redrives > 0);
+            let origin = self.orders.extra(order).and_then(Extra::origin);
+            let redriven = origin.is_some_and(|origin| origin.redrives > 0);
             let before = redriven && order.state() != OrderState::Cancelled;
             return if before { Ok(true) } else { Err(Refusal::order_is(order.state())) };
         }
@@ -73,18 +73,18 @@ impl Store {
         let placed_at = self.orders.placed_at(self.orders.at(slot));
         let entry = self.last.next(StreamKind::Orders, at);
         let group = self.changing_order(slot, |order, extra| {
-            let seldom = extra.seldom_mut();
-            seldom.placed_at = Some(placed_at).filter(|placed| *placed != entry.ms);
-            seldom.first_entry.get_or_insert(order.entry());
-            seldom.queued_as = None;
-            seldom.redrives = seldom.redrives.saturating_add(1);
+            let origin = extra.origin_mut();
+            origin.placed_at = Some(placed_at).filter(|placed| *placed != entry.ms);
+            origin.first_entry.get_or_insert(order.entry());
+            origin.queued_as = None;
+            origin.redrives = origin.redrives.saturating_add(1);
+            extra.seldom_mut().failed = None;
+            extra.set_note(b"");
             extra.stage = Stage::Queued;
             extra.attempts = 0;
-            extra.failed = None;
-            extra.reason = Box::default();
             extra.history.push(HistoryEvent::Redriven { at });
             order.set_entry(entry);
-            extra.group
+            extra.group()
         });
         self.queue.age(&self.orders, slot);
         if let Some(group) = group {
@@ -105,7 +105,7 @@ impl Store {
             }
             last = *seq;
             let order = self.orders.at(*slot);
-            if self.orders.extra(order).is_some_and(|extra| wanted(&extra.reason)) {
+            if self.orders.extra(order).is_some_and(|extra| wanted(extra.reason())) {
                 ids.push(order.id());
             }
         }

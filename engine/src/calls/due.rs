@@ -4,6 +4,7 @@
 use crate::base::units::Ms;
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::Due;
+use crate::record::order::Extra;
 use crate::store::Store;
 use crate::terms::effects::{Effects, Event};
 use crate::terms::items::Units;
@@ -60,16 +61,16 @@ impl Store {
 
     /// Does what is due first; says how many records and items that were.
     fn first_due(&mut self, fx: &mut Effects) -> u64 {
-        match self.agenda.pop_first() {
+        match self.agenda.pop_first(&mut self.orders) {
             None => 1,
-            Some((_, Due::Hold(slot))) if self.holds.at(slot).is_live() => self.expire_hold(slot, fx),
-            Some((_, Due::Hold(slot))) => self.forget_hold(slot),
-            Some((_, Due::Order(slot))) => match self.orders.at(slot).state() {
+            Some(Due::Hold(slot)) if self.holds.at(slot).is_live() => self.expire_hold(slot, fx),
+            Some(Due::Hold(slot)) => self.forget_hold(slot),
+            Some(Due::Order(slot)) => match self.orders.at(slot).state() {
                 OrderState::Claimed => self.expire_lease(slot, fx),
                 OrderState::Retrying => self.retry_due(slot, fx),
                 _ => self.forget_order(slot),
             },
-            Some((_, Due::Ref(slot))) => {
+            Some(Due::Ref(slot)) => {
                 self.remembered.forget(slot);
                 1
             }
@@ -99,7 +100,7 @@ impl Store {
     /// Forgets an ended order. What was sold stays counted for the customer and as sold.
     fn forget_order(&mut self, slot: u32) -> u64 {
         let (order, extra) = self.orders.remove(slot);
-        if let Some(group) = extra.as_ref().and_then(|extra| extra.group) {
+        if let Some(group) = extra.as_ref().and_then(Extra::group) {
             self.queue.drop_group(group);
         }
         let is_sold = order.state() == OrderState::Completed;

@@ -15,12 +15,12 @@ impl Store {
         let (placed_at, queued_as) = (self.orders.placed_at(order), self.orders.queued_as(order));
         self.changing_order(slot, |order, extra| match (kind, &mut extra.stage) {
             (StreamKind::Orders, _) => {
-                let seldom = extra.seldom_mut();
-                seldom.placed_at = Some(placed_at).filter(|at| *at != id.ms);
-                seldom.queued_as = Some(queued_as).filter(|queued| *queued != id);
+                let origin = extra.origin_mut();
+                origin.placed_at = Some(placed_at).filter(|at| *at != id.ms);
+                origin.queued_as = Some(queued_as).filter(|queued| *queued != id);
                 order.set_entry(id);
             }
-            (StreamKind::Complete, Stage::Completed(completed)) => completed.entry = id,
+            (StreamKind::Complete, Stage::Completed(completed)) => completed.set_entry(id),
             (StreamKind::Retry, Stage::RetryDue(retry)) => retry.entry = id,
             (StreamKind::Retry, Stage::Claimed(claimed)) => {
                 claimed.retry.iter_mut().for_each(|retry| retry.entry = id);
@@ -74,7 +74,7 @@ impl Store {
             ended_at: extra.map_or(0, |extra| extra.stage.ended_at()),
             attempts: extra.map_or(0, |extra| extra.attempts),
             result: extra.map_or(&[][..], Extra::result),
-            reason: extra.map_or(&[][..], |extra| &extra.reason),
+            reason: extra.map_or(&[][..], Extra::reason),
         }
     }
 

@@ -132,7 +132,7 @@ impl Store {
         order.set_entry(entry);
         order.customer = known.unwrap_or_else(|| self.customers.add(place.customer));
         let extra = self.extra_of_new(place, entry);
-        let slot = self.add_order(order, extra);
+        let slot = self.orders.insert(order, extra);
         fx.push(Effect::Queued { order: slot, id: entry });
         slot
     }
@@ -144,10 +144,13 @@ impl Store {
         if placed_at.is_none() && hold.is_none() && place.group.is_none() {
             return None;
         }
-        let mut extra = Extra { group: place.group.map(|id| self.queue.name_group(id)), ..Extra::default() };
-        if placed_at.is_some() || hold.is_some() {
-            let seldom = extra.seldom_mut();
-            (seldom.placed_at, seldom.hold) = (placed_at, hold.map(Into::into));
+        let mut extra = Extra::default();
+        extra.set_group(place.group.map(|id| self.queue.name_group(id)));
+        if hold.is_some() {
+            extra.seldom_mut().hold = hold.map(Into::into);
+        }
+        if placed_at.is_some() {
+            extra.origin_mut().placed_at = placed_at;
         }
         Some(extra)
     }
@@ -169,7 +172,7 @@ impl Store {
         if order.state() == OrderState::Cancelled {
             return Err(Refusal::order_is(OrderState::Cancelled));
         }
-        let seldom = self.orders.extra(order).and_then(Extra::seldom);
+        let extra = self.orders.extra(order);
         let (items, data) = order.content();
         let other =
             |what: &str| Err(Refusal::Mismatch(format!("order {} was placed with another {what}", Shown(place.order))));
@@ -182,14 +185,15 @@ impl Store {
         if data != place.data {
             return other("DATA");
         }
-        let hold = seldom.and_then(|seldom| seldom.hold.as_deref());
+        let hold = extra.and_then(Extra::seldom).and_then(|seldom| seldom.hold.as_deref());
         let same = match place.take {
             Take::Hold(id) => hold == Some(id),
             Take::Items(named) => {
                 hold.is_none() && self.shelf.resolve(named).is_ok_and(|list| same_units(items, list.into_iter()))
             }
         };
-        if same { Ok(seldom.and_then(|seldom| seldom.first_entry).unwrap_or(order.entry())) } else { other("content") }
+        let first_entry = extra.and_then(Extra::origin).and_then(|origin| origin.first_entry);
+        if same { Ok(first_entry.unwrap_or(order.entry())) } else { other("content") }
     }
 
     /// Completes an order: its units are sold. Replies the id of its entry in `…:complete`.
@@ -205,18 +209,11 @@ impl Store {
         let units = self.move_items(slot, Why::new("complete", complete.order), Move::Ship, fx);
         let entry = self.last.next(StreamKind::Complete, self.now);
         self.take_off(slot, fx);
-        let completed = Completed {
-            at: self.now,
-            entry,
-            result: complete.result.into(),
-            token: complete.token.unwrap_or(0),
-            next_token: 0,
-            returns: None,
-            forget: self.agenda.key(self.forget_at()),
-        };
+        let forget = self.agenda.key(self.forget_at());
+        let completed = Completed::new(self.now, entry, complete.token.unwrap_or(0), forget);
         self.changing_order(slot, |_, extra| {
             extra.stage = Stage::Completed(completed);
-            extra.reason = Box::default();
+            extra.set_note(complete.result);
         });
         self.counters.completed = self.counters.completed.saturating_add(1);
         self.counters.units_sold = self.counters.units_sold.saturating_add(units);
@@ -228,9 +225,10 @@ impl Store {
     }
 
     fn completed_before(&self, slot: u32, complete: &Complete<'_>) -> Result<EntryId, Refusal> {
-        match self.orders.extra_at(slot).and_then(|extra| extra.stage.completed()) {
-            Some(completed) if *completed.result == *complete.result => Ok(completed.entry),
-            _ => {
+        let known = self.orders.extra_at(slot).filter(|extra| extra.result() == complete.result);
+        match known.and_then(|extra| extra.stage.completed()) {
+            Some(completed) => Ok(completed.entry()),
+            None => {
                 let id = Shown(complete.order);
                 Err(Refusal::Mismatch(format!("order {id} was completed with another RESULT")))
             }
@@ -285,7 +283,7 @@ impl Store {
         let cancelled = Cancelled { at: self.now, was_dead, forget: self.agenda.key(self.forget_at()) };
         self.changing_order(slot, |_, extra| {
             extra.stage = Stage::Cancelled(cancelled);
-            extra.reason = reason.into();
+            extra.set_note(reason);
         });
         self.counters.cancelled = self.counters.cancelled.saturating_add(1);
         fx.event(Event::OrderCancelled);
@@ -294,7 +292,7 @@ impl Store {
 
     fn cancelled_before(&self, slot: u32, id: &[u8], reason: &[u8]) -> Result<u64, Refusal> {
         let order = self.orders.at(slot);
-        let known = self.orders.extra(order).filter(|extra| *extra.reason == *reason).map(|extra| &extra.stage);
+        let known = self.orders.extra(order).filter(|extra| extra.reason() == reason).map(|extra| &extra.stage);
         match known {
             Some(Stage::Cancelled(cancelled)) if cancelled.was_dead => Ok(0),
             Some(_) => Ok(order.items().map(|item| item.qty).sum()),
@@ -316,16 +314,16 @@ impl Store {
             id: order.id(),
             state: order.state(),
             customer: self.customers.id(order.customer),
-            group: extra.group.map_or(b"", |group| &self.queue.groups().at(group).id),
+            group: extra.group().map_or(b"", |group| &self.queue.groups().at(group).id),
             hold: extra.seldom().and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
             data: order.data(),
             items: self.item_views(order, returns),
             entry: order.entry(),
             placed_at: self.orders.placed_at(order),
             ended_at: stage.ended_at(),
-            complete: stage.completed().map(|completed| completed.entry),
+            complete: stage.completed().map(Completed::entry),
             result: extra.result(),
-            reason: &extra.reason,
+            reason: extra.reason(),
             late: self.is_late(order, now),
             returns: returns.map_or(&[][..], Returns::list),
             returns_lost: returns.map_or(EarlierReturns::default(), Returns::earlier),
@@ -333,8 +331,8 @@ impl Store {
             worker: stage.claimed().map_or(b"", |claimed| &self.workers.records().at(claimed.worker).id),
             token: stage.token(),
             due: stage.due().filter(|_| order.state().is_open()).map_or(0, |due| due.at),
-            step: extra.step.as_ref().map_or(b"", |step| &step.name),
-            version: extra.step.as_ref().map_or(0, |step| step.version),
+            step: extra.step().map_or(b"", |step| &step.name),
+            version: extra.step().map_or(0, |step| step.version),
             side: stage.retry().map(|retry| retry.entry).or(stage.dead().map(|dead| dead.entry)),
             history: extra.history.list(),
             history_lost: extra.history.lost(),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::base::units::{Ms, NIL};
 use crate::record::customer::{UnitChange, UnitChanges};
-use crate::record::order::Stage;
 use crate::record::reference::{Content, RefCommand};
 use crate::record::returns::ReturnEvent;
 use crate::store::Store;
@@ -57,8 +56,7 @@ impl Store {
         let units = backs.iter().map(|back| back.units.qty).sum();
         let event = ReturnEvent { at: self.now, units, scrap: back.scrap };
         self.changing_order(slot, |order, extra| {
-            let Stage::Completed(completed) = &mut extra.stage else { return };
-            let returns = completed.returns.get_or_insert_default();
+            let returns = extra.seldom_mut().returns.get_or_insert_default();
             returns.units.resize(order.items().count(), 0);
             backs.iter().for_each(|back| returns.units[back.at] += back.units.qty);
             returns.push(event);

@@ -2,7 +2,7 @@
 
 use crate::base::units::Ms;
 use crate::record::history::HistoryEvent;
-use crate::record::order::Step;
+use crate::record::order::{Extra, Step};
 use crate::record::reference::fingerprint;
 use crate::store::Store;
 use crate::terms::effects::{Effects, Event};
@@ -24,7 +24,7 @@ impl Store {
     pub fn advance(&mut self, now: Ms, advance: &Advance<'_>, fx: &mut Effects) -> Result<u64, Refusal> {
         let slot = self.orders.slot(advance.order)?;
         let call = advance.fingerprint();
-        let known = self.orders.extra_at(slot).and_then(|extra| extra.step.as_deref());
+        let known = self.orders.extra_at(slot).and_then(Extra::step);
         let version = known.map_or(0, |step| step.version);
         // An order that was cancelled or died since is not where the first reply said it is.
         let stands = self.check_open(slot).is_ok() || self.orders.at(slot).state() == OrderState::Completed;
@@ -43,7 +43,7 @@ impl Store {
         self.touch(now, fx);
         let (at, version) = (self.now, version.saturating_add(1));
         self.changing_order(slot, |_, extra| {
-            extra.step = Some(Box::new(Step { name: advance.step.into(), version, call }));
+            extra.seldom_mut().step = Some(Box::new(Step { name: advance.step.into(), version, call }));
             extra.history.push(HistoryEvent::Step { at, step: advance.step, version });
         });
         fx.event(Event::OrderAdvanced);

@@ -115,7 +115,7 @@ impl Store {
         let expires = at.saturating_add(claim.lease_ms.unwrap_or(self.settings.lease_ms)).min(MAX_QUANTITY);
         let lease = self.agenda.key(expires);
         self.changing_order(slot, |_, extra| {
-            let (lease_ms, retry) = (claim.lease_ms.unwrap_or(0), extra.stage.retry());
+            let (lease_ms, retry) = (claim.lease_ms.unwrap_or(0), extra.stage.retry().map(Box::new));
             extra.stage = Stage::Claimed(Claimed { token, worker, lease_ms, lease, retry });
             let attempt = u64::from(extra.attempts) + 1;
             extra.history.push(HistoryEvent::Claimed { at, worker: claim.worker, token, attempt });
@@ -245,7 +245,7 @@ impl Store {
         let event = HistoryEvent::Failed { at: self.now, attempt: u64::from(attempt), due, reason: fail.reason };
         self.changing_order(slot, |_, extra| {
             extra.attempts = attempt;
-            extra.failed = Some(Box::new(failed));
+            extra.seldom_mut().failed = Some(Box::new(failed));
             extra.history.push(event);
         });
         if dies {
@@ -263,7 +263,7 @@ impl Store {
     fn back_off(&mut self, slot: u32, due: Ms, reason: &[u8], fx: &mut Effects) {
         let due = self.agenda.key(due);
         let retry = self.changing_order(slot, |_, extra| {
-            extra.reason = reason.into();
+            extra.set_note(reason);
             std::mem::replace(&mut extra.stage, Stage::Backoff(due)).retry()
         });
         if let Some(retry) = retry {
@@ -286,7 +286,7 @@ impl Store {
     fn failed_before(&self, slot: u32, fail: &Fail<'_>, call: u128) -> Result<Option<Failure>, Refusal> {
         let order = self.orders.at(slot);
         let Some(extra) = self.orders.extra(order) else { return Ok(None) };
-        let Some(failed) = &extra.failed else { return Ok(None) };
+        let Some(failed) = extra.failed() else { return Ok(None) };
         let state = if failed.due == 0 { OrderState::Dead } else { OrderState::Retrying };
         let failure = Failure { state, attempt: failed.attempt, due: failed.due };
         // There is no retry of an order that was cancelled since: the call is judged as any other.

@@ -1,11 +1,13 @@
 //! What happens to an order between its placing and its end, packed: ORDER.GET shows it.
 
+use smallvec::SmallVec;
+
 use crate::base::packed::{put, put_bytes, take, take_bytes};
 use crate::base::units::Ms;
 
 /// Events an order remembers; the oldest are dropped first. It bounds what an order that is retried or advanced for
 /// ever takes.
-pub(crate) const HISTORY_EVENTS_MAX: u64 = 100;
+pub(crate) const HISTORY_EVENTS_MAX: usize = 100;
 
 /// Bytes of a reason that the history keeps; the streams and the order itself have all of it.
 pub(crate) const REASON_BYTES: usize = 200;
@@ -29,49 +31,66 @@ pub enum HistoryEvent<'a> {
     Step { at: Ms, step: &'a [u8], version: u64 },
 }
 
-/// The events of one order.
+/// Bytes of the shortest event: its kind and its time.
+const EVENT_BYTES_MIN: usize = 2;
+
+/// The mark that the number of forgotten events comes next, in place of a kind of event.
+const LOST: u8 = u8::MAX;
+
+/// The events of one order, packed. If some are forgotten, their number comes first. The usual order goes through one
+/// claim: with a worker's id of up to 19 bytes, that needs no memory of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct History {
-    packed: Vec<u8>,
-    count: u64,
-    lost: u64,
-}
+pub(crate) struct History(SmallVec<[u8; 36]>);
 
 impl History {
     /// Adds what happened last.
     pub fn push(&mut self, event: HistoryEvent<'_>) {
-        if self.count == HISTORY_EVENTS_MAX {
+        // The number of events is not kept: it matters only once there can be so many.
+        if self.0.len() >= HISTORY_EVENTS_MAX * EVENT_BYTES_MIN && self.list().len() >= HISTORY_EVENTS_MAX {
             self.forget_first();
         }
-        // Room for what the usual order goes through: one claim.
-        self.packed.reserve_exact(32);
-        write(&mut self.packed, event);
-        self.count += 1;
+        write(&mut self.0, event);
     }
 
+    #[cold]
     fn forget_first(&mut self) {
-        let mut rest = &self.packed[..];
+        let (lost, mut rest) = self.parts();
         let _ = read(&mut rest);
-        let first = self.packed.len() - rest.len();
-        self.packed.drain(..first);
-        self.count -= 1;
-        self.lost = self.lost.saturating_add(1);
+        *self = History::new(rest, lost.saturating_add(1));
+    }
+
+    fn new(events: &[u8], lost: u64) -> History {
+        let mut packed = SmallVec::new();
+        if lost > 0 {
+            packed.push(LOST);
+            put(&mut packed, lost);
+        }
+        packed.extend_from_slice(events);
+        History(packed)
+    }
+
+    /// How many are forgotten, and the others, packed.
+    fn parts(&self) -> (u64, &[u8]) {
+        match self.0.split_first() {
+            Some((&LOST, mut rest)) => (take(&mut rest).unwrap_or_default(), rest),
+            _ => (0, &self.0),
+        }
     }
 
     /// All that is remembered, first to last.
     pub fn list(&self) -> Vec<HistoryEvent<'_>> {
-        let mut rest = &self.packed[..];
+        let mut rest = self.packed();
         std::iter::from_fn(|| read(&mut rest)).collect()
     }
 
     /// Earlier ones that are forgotten.
     pub fn lost(&self) -> u64 {
-        self.lost
+        self.parts().0
     }
 
     /// The bytes to save.
     pub fn packed(&self) -> &[u8] {
-        &self.packed
+        self.parts().1
     }
 
     /// A history from saved bytes, if they are one.
@@ -81,11 +100,11 @@ impl History {
             read(&mut rest)?;
             count += 1;
         }
-        (count <= HISTORY_EVENTS_MAX).then(|| History { packed: packed.to_vec(), count, lost })
+        (count <= HISTORY_EVENTS_MAX).then(|| History::new(packed, lost))
     }
 }
 
-fn write(out: &mut Vec<u8>, event: HistoryEvent<'_>) {
+fn write(out: &mut SmallVec<[u8; 36]>, event: HistoryEvent<'_>) {
     let mut start = |kind: u8, at: Ms| {
         out.push(kind);
         put(out, at);
@@ -174,7 +193,7 @@ mod tests {
             history.push(HistoryEvent::Dead { at, reason: &[b'x'; 1_000] });
         }
         let list = history.list();
-        assert_eq!((list.len() as u64, history.lost()), (HISTORY_EVENTS_MAX, 150));
+        assert_eq!((list.len(), history.lost()), (HISTORY_EVENTS_MAX, 150));
         assert_eq!(list[0], HistoryEvent::Dead { at: 150, reason: &[b'x'; REASON_BYTES] });
     }
 
@@ -182,7 +201,7 @@ mod tests {
     fn bytes_that_are_no_history_are_refused() {
         assert_eq!(History::from_packed(&[9, 0], 0), None);
         assert_eq!(History::from_packed(&[6, 1, 1, 200, 1], 0), None);
-        let long = [3u8, 1].repeat(HISTORY_EVENTS_MAX as usize + 1);
+        let long = [3u8, 1].repeat(HISTORY_EVENTS_MAX + 1);
         assert_eq!(History::from_packed(&long, 0), None);
     }
 }

@@ -18,7 +18,7 @@ use crate::terms::streams::EntryId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Position {
-    /// Nowhere: a worker has it, its retry is not due yet, or it is not open.
+    /// Nowhere: a worker has it, its retry is not due yet, or it is dead.
     None = 0,
     /// In the list of those that came and wait, first in, first out.
     Fifo = 1,
@@ -29,6 +29,8 @@ pub(crate) enum Position {
     Retry = 3,
     /// In its group, after the first.
     InGroup = 4,
+    /// Among those that ended, by when they are forgotten.
+    Ended = 5,
 }
 
 /// The mark of a vacant slot, in place of a state.
@@ -42,7 +44,7 @@ pub(crate) struct Order {
     entry_seq: u32,
     /// The slot of its customer.
     pub customer: u32,
-    /// Neighbours in the list of waiting orders, or in the order's group.
+    /// Neighbours in the list of waiting orders, in the order's group, or in the list of ended orders.
     pub prev: u32,
     pub next: u32,
     /// The slot of its [`Extra`], or [`NIL`].
@@ -57,39 +59,48 @@ pub(crate) struct Order {
 const _: () = assert!(size_of::<Order>() == 64);
 
 /// What an order has once a worker had it or it ended, or if it was placed with more than the usual.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Extra {
     /// Where it is in its life, with what an order has only there.
     pub stage: Stage,
     /// Attempts that failed, by ORDER.FAIL or an expired lease.
     pub attempts: u32,
-    /// The slot of the group it belongs to.
-    pub group: Option<u32>,
-    /// The reason it was cancelled for, or failed for last; empty once it is completed.
-    pub reason: Bytes,
+    /// The slot of the group it belongs to, or [`NIL`].
+    group: u32,
     /// What happened to it between its placing and its end.
     pub history: History,
+    seldom: Option<Box<Seldom>>,
+}
+
+/// Every ended order that is remembered has one: the bar of 250 bytes depends on this.
+const _: () = assert!(size_of::<Extra>() == 120);
+
+/// What few orders have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Seldom {
+    /// The result it was completed with; before that, the reason it was cancelled for or failed for last.
+    note: Bytes,
+    /// What came back of it, once it is completed.
+    pub returns: Option<Box<Returns>>,
     /// The last ORDER.FAIL and its reply.
     pub failed: Option<Box<Failed>>,
     /// The step of fulfilment it is at.
     pub step: Option<Box<Step>>,
-    pub seldom: Option<Box<Seldom>>,
+    /// The hold it was made from.
+    pub hold: Option<Bytes>,
+    /// Where it stood before, if its entry has another id than the one it was placed with.
+    origin: Option<Box<Origin>>,
 }
 
-/// Every ended order that is remembered has one.
-const _: () = assert!(size_of::<Extra>() <= 200);
-
-/// What hardly any order has.
+/// Where an order stood before its entry got another id.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Seldom {
+pub(crate) struct Origin {
     /// When it was placed, where that is not the time in its entry's id.
     pub placed_at: Option<Ms>,
     /// The id its entry had when it was queued, where it has another one now: it decides the order in the queue.
     pub queued_as: Option<EntryId>,
     /// What ORDER.PLACE replied, where the order was redriven since and has another entry.
     pub first_entry: Option<EntryId>,
-    /// The hold it was made from.
-    pub hold: Option<Bytes>,
     /// How often it was redriven.
     pub redrives: u32,
 }
@@ -123,7 +134,7 @@ pub(crate) struct Claimed {
     /// When the lease expires.
     pub lease: DueKey,
     /// The retry that this attempt is, if it is one.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
 }
 
 /// A retry that came due.
@@ -144,22 +155,37 @@ pub(crate) struct Dead {
     pub entry: EntryId,
 }
 
-/// The order is completed.
-#[derive(Clone, Debug, PartialEq)]
+/// The order is completed. Aligned to 4 bytes, so that [`Stage`] finds room for its tag: 8 bytes an ended order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(packed(4))]
 pub(crate) struct Completed {
     pub at: Ms,
-    /// The id of its entry in `…:complete`.
-    pub entry: EntryId,
-    /// JSON, or empty.
-    pub result: Bytes,
+    /// The id of its entry in `…:complete`, in two parts: together they would take 4 bytes more.
+    entry_ms: Ms,
+    entry_seq: u32,
     /// The token it was completed with; 0: without one.
     pub token: u64,
     /// The token that its completion gave out to the same worker; 0: none.
     pub next_token: u64,
-    /// What came back.
-    pub returns: Option<Box<Returns>>,
     /// When it is forgotten.
     pub forget: DueKey,
+}
+
+impl Completed {
+    /// Completed now, without having given out another order.
+    pub fn new(at: Ms, entry: EntryId, token: u64, forget: DueKey) -> Self {
+        Completed { at, entry_ms: entry.ms, entry_seq: entry.seq, token, next_token: 0, forget }
+    }
+
+    /// The id of its entry in `…:complete`.
+    pub fn entry(&self) -> EntryId {
+        EntryId { ms: self.entry_ms, seq: self.entry_seq }
+    }
+
+    /// Sets the id of its entry in `…:complete`.
+    pub fn set_entry(&mut self, entry: EntryId) {
+        (self.entry_ms, self.entry_seq) = (entry.ms, entry.seq);
+    }
 }
 
 /// The order is cancelled.
@@ -234,7 +260,7 @@ impl Stage {
     #[inline]
     pub fn retry(&self) -> Option<Retry> {
         match self {
-            Stage::Claimed(claimed) => claimed.retry,
+            Stage::Claimed(claimed) => claimed.retry.as_deref().copied(),
             Stage::RetryDue(retry) => Some(*retry),
             _ => None,
         }
@@ -270,8 +296,15 @@ impl Stage {
     }
 }
 
+impl Default for Extra {
+    fn default() -> Self {
+        Extra { stage: Stage::Queued, attempts: 0, group: NIL, history: History::default(), seldom: None }
+    }
+}
+
 impl Extra {
-    /// What hardly any order has, if this one has any of it.
+    /// What few orders have, if this one has any of it.
+    #[inline]
     pub fn seldom(&self) -> Option<&Seldom> {
         self.seldom.as_deref()
     }
@@ -281,14 +314,63 @@ impl Extra {
         self.seldom.get_or_insert_default()
     }
 
+    /// Where it stood before, if its entry has another id than the one it was placed with.
+    #[inline]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.seldom()?.origin.as_deref()
+    }
+
+    /// The same, to be set.
+    pub fn origin_mut(&mut self) -> &mut Origin {
+        self.seldom_mut().origin.get_or_insert_default()
+    }
+
+    /// The slot of the group it belongs to.
+    #[inline]
+    pub fn group(&self) -> Option<u32> {
+        (self.group != NIL).then_some(self.group)
+    }
+
+    /// Sets the slot of the group it belongs to.
+    pub fn set_group(&mut self, group: Option<u32>) {
+        self.group = group.unwrap_or(NIL);
+    }
+
+    /// Sets the reason it was cancelled for or failed for last; of an order that is completed, its result.
+    pub fn set_note(&mut self, note: &[u8]) {
+        if !note.is_empty() || self.seldom.is_some() {
+            self.seldom_mut().note = note.into();
+        }
+    }
+
+    /// The reason or the result, whichever an order in its state has; or empty.
+    pub fn note(&self) -> &[u8] {
+        self.seldom().map_or(b"", |seldom| &seldom.note)
+    }
+
+    /// The reason it was cancelled for, or failed for last; empty once it is completed.
+    pub fn reason(&self) -> &[u8] {
+        if self.stage.completed().is_some() { b"" } else { self.note() }
+    }
+
     /// The result it was completed with, or empty.
     pub fn result(&self) -> &[u8] {
-        self.stage.completed().map_or(b"", |completed| &completed.result)
+        if self.stage.completed().is_some() { self.note() } else { b"" }
+    }
+
+    /// The last ORDER.FAIL and its reply.
+    pub fn failed(&self) -> Option<&Failed> {
+        self.seldom()?.failed.as_deref()
+    }
+
+    /// The step of fulfilment it is at.
+    pub fn step(&self) -> Option<&Step> {
+        self.seldom()?.step.as_deref()
     }
 
     /// What came back.
     pub fn returns(&self) -> Option<&Returns> {
-        self.stage.completed().and_then(|completed| completed.returns.as_deref())
+        self.seldom()?.returns.as_deref()
     }
 }
 

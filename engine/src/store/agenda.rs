@@ -2,14 +2,64 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::units::Ms;
+use crate::base::units::{Ms, NIL};
 use crate::record::due::{Due, DueKey};
+use crate::record::group::OrderList;
+use crate::record::order::Position;
+use crate::store::orders::Orders;
 
 /// What is due, earliest first.
 #[derive(Default)]
 pub(crate) struct Agenda {
     due: BTreeMap<DueKey, Due>,
+    ended: Ended,
     last_seq: u64,
+}
+
+/// Ended orders, by when they are forgotten: a list through the orders themselves, so that it takes no memory. An order
+/// that is forgotten earlier than the last of them, since `keep-ms` was made shorter, is among all that is due.
+struct Ended {
+    list: OrderList,
+    /// When the first of them is forgotten, and the last: looking at the order itself would wait for the memory.
+    first: DueKey,
+    last: DueKey,
+    len: usize,
+}
+
+impl Default for Ended {
+    fn default() -> Self {
+        Ended { list: OrderList::EMPTY, first: DueKey::default(), last: DueKey::default(), len: 0 }
+    }
+}
+
+impl Ended {
+    fn first(&self) -> Option<(DueKey, Due)> {
+        (self.list.head != NIL).then_some((self.first, Due::Order(self.list.head)))
+    }
+
+    /// Adds an order; false if it is forgotten earlier than the last.
+    fn join(&mut self, orders: &mut Orders, slot: u32, forget: DueKey) -> bool {
+        if self.list.head == NIL {
+            self.first = forget;
+        } else if forget < self.last {
+            return false;
+        }
+        self.list.push(orders, slot);
+        orders.queued_mut(slot).position = Position::Ended;
+        self.last = forget;
+        self.len += 1;
+        true
+    }
+
+    /// Takes the first order out.
+    fn pop(&mut self, orders: &mut Orders) {
+        let slot = self.list.head;
+        self.list.remove(orders, slot);
+        orders.queued_mut(slot).position = Position::None;
+        let next = Some(self.list.head).filter(|head| *head != NIL);
+        self.first = next.and_then(|next| orders.due(next)).unwrap_or_default();
+        self.len -= 1;
+    }
 }
 
 impl Agenda {
@@ -54,15 +104,39 @@ impl Agenda {
         }
     }
 
+    /// Moves what an order is due for from one time to another. One that ended stays so, and does not move any more.
+    #[inline]
+    pub fn move_order(&mut self, orders: &mut Orders, slot: u32, from: Option<DueKey>, to: Option<DueKey>) {
+        if from == to {
+            return;
+        }
+        let ends = !orders.at(slot).state().is_open();
+        let forgotten = to.filter(|forget| ends && self.ended.join(orders, slot, *forget));
+        self.move_due(from, to.filter(|_| forgotten.is_none()), Due::Order(slot));
+    }
+
     /// What is due first.
     #[inline]
     pub fn first(&self) -> Option<(DueKey, Due)> {
-        self.due.first_key_value().map(|(key, due)| (*key, *due))
+        let due = self.due.first_key_value().map(|(key, due)| (*key, *due));
+        match (due, self.ended.first()) {
+            (Some(due), Some(ended)) => Some(if due.0 < ended.0 { due } else { ended }),
+            (due, ended) => due.or(ended),
+        }
     }
 
     /// Takes what is due first.
-    pub fn pop_first(&mut self) -> Option<(DueKey, Due)> {
-        self.due.pop_first()
+    pub fn pop_first(&mut self, orders: &mut Orders) -> Option<Due> {
+        let (key, due) = self.first()?;
+        if self.due.remove(&key).is_none() {
+            self.ended.pop(orders);
+        }
+        Some(due)
+    }
+
+    /// The ended orders, by when they are forgotten.
+    pub fn ended(&self) -> &OrderList {
+        &self.ended.list
     }
 
     /// What is due under a key.
@@ -72,7 +146,7 @@ impl Agenda {
 
     /// How many deadlines there are.
     pub fn len(&self) -> usize {
-        self.due.len()
+        self.due.len() + self.ended.len
     }
 
     /// Breaks the agenda on purpose.

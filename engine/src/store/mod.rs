@@ -187,20 +187,12 @@ impl Store {
         result
     }
 
-    /// Adds an order that waits, or that is loaded; its deadline is noted. Its worker and the queue are the caller's.
-    pub(crate) fn add_order(&mut self, order: Order, extra: Option<Extra>) -> u32 {
-        let due = extra.as_ref().and_then(|extra| extra.stage.due());
-        let slot = self.orders.insert(order, extra);
-        self.agenda.move_due(None, due, Due::Order(slot));
-        slot
-    }
-
     /// Changes an order; its state, its deadline, the claims of its worker, the counts and a recount follow. Its
     /// position in the queue is the caller's: it decides who is next.
     #[inline]
     pub(crate) fn changing_order<R>(&mut self, slot: u32, change: impl FnOnce(&mut Order, &mut Extra) -> R) -> R {
         let (result, before, after) = self.orders.change(slot, change);
-        self.agenda.move_due(before.due, after.due, Due::Order(slot));
+        self.agenda.move_order(&mut self.orders, slot, before.due, after.due);
         if let Some((worker, token)) = before.claim.filter(|_| before.claim != after.claim) {
             self.workers.remove_claim(worker, token);
         }

@@ -7,6 +7,7 @@ use crate::base::slab::Slab;
 use crate::base::table::Table;
 use crate::base::units::{Ms, NIL};
 use crate::record::due::DueKey;
+use crate::record::group::OrderList;
 use crate::record::order::{Extra, Order};
 use crate::store::recount::OrderRecount;
 use crate::terms::refusal::Refusal;
@@ -89,21 +90,26 @@ impl Orders {
     /// When an order was placed.
     #[inline]
     pub fn placed_at(&self, order: &Order) -> Ms {
-        let seldom = self.extra(order).and_then(Extra::seldom);
-        seldom.and_then(|seldom| seldom.placed_at).unwrap_or(order.entry().ms)
+        let origin = self.extra(order).and_then(Extra::origin);
+        origin.and_then(|origin| origin.placed_at).unwrap_or(order.entry().ms)
     }
 
     /// The id an order's entry had when it was queued: it decides the order in the queue.
     #[inline]
     pub fn queued_as(&self, order: &Order) -> EntryId {
-        let seldom = self.extra(order).and_then(Extra::seldom);
-        seldom.and_then(|seldom| seldom.queued_as).unwrap_or(order.entry())
+        let origin = self.extra(order).and_then(Extra::origin);
+        origin.and_then(|origin| origin.queued_as).unwrap_or(order.entry())
     }
 
     /// The slot of an order's group.
     #[inline]
     pub fn group(&self, order: &Order) -> Option<u32> {
-        self.extra(order).and_then(|extra| extra.group)
+        self.extra(order).and_then(Extra::group)
+    }
+
+    /// When an order is due.
+    pub fn due(&self, slot: u32) -> Option<DueKey> {
+        self.extra_at(slot).and_then(|extra| extra.stage.due())
     }
 
     /// The age of an order, and what tells it from others of that age.
@@ -127,7 +133,7 @@ impl Orders {
     }
 
     /// Adds an order with what few have; its slot. What other parts have to know of it is the caller's to tell them.
-    pub(super) fn insert(&mut self, mut order: Order, extra: Option<Extra>) -> u32 {
+    pub(crate) fn insert(&mut self, mut order: Order, extra: Option<Extra>) -> u32 {
         if let Some(extra) = extra {
             order.set_state(extra.stage.state());
             self.retry_entries += u64::from(extra.stage.retry().is_some());
@@ -246,6 +252,38 @@ impl Orders {
             by_state: &mut self.by_state,
             dead: &mut self.dead,
             retry_entries: &mut self.retry_entries,
+        }
+    }
+}
+
+impl OrderList {
+    /// Adds an order at the end.
+    pub(super) fn push(&mut self, orders: &mut Orders, slot: u32) {
+        let tail = self.tail;
+        let order = orders.queued_mut(slot);
+        order.prev = tail;
+        order.next = NIL;
+        if tail == NIL {
+            self.head = slot;
+        } else {
+            orders.queued_mut(tail).next = slot;
+        }
+        self.tail = slot;
+    }
+
+    /// Takes an order out.
+    pub(super) fn remove(&mut self, orders: &mut Orders, slot: u32) {
+        let order = orders.at(slot);
+        let (prev, next) = (order.prev, order.next);
+        if prev == NIL {
+            self.head = next;
+        } else {
+            orders.queued_mut(prev).next = next;
+        }
+        if next == NIL {
+            self.tail = prev;
+        } else {
+            orders.queued_mut(next).prev = prev;
         }
     }
 }

@@ -31,36 +31,6 @@ pub(crate) struct Queue {
     groups: Table<Group>,
 }
 
-impl OrderList {
-    fn push(&mut self, orders: &mut Orders, slot: u32) {
-        let tail = self.tail;
-        let order = orders.queued_mut(slot);
-        order.prev = tail;
-        order.next = NIL;
-        if tail == NIL {
-            self.head = slot;
-        } else {
-            orders.queued_mut(tail).next = slot;
-        }
-        self.tail = slot;
-    }
-
-    fn remove(&mut self, orders: &mut Orders, slot: u32) {
-        let order = orders.at(slot);
-        let (prev, next) = (order.prev, order.next);
-        if prev == NIL {
-            self.head = next;
-        } else {
-            orders.queued_mut(prev).next = next;
-        }
-        if next == NIL {
-            self.tail = prev;
-        } else {
-            orders.queued_mut(next).prev = prev;
-        }
-    }
-}
-
 impl Queue {
     pub fn new(seed: u64) -> Self {
         Queue {
@@ -132,7 +102,7 @@ impl Queue {
                 let retry = orders.extra(order).and_then(|extra| extra.stage.retry());
                 retry.map(|retry| self.retries.remove(&retry.since));
             }
-            Position::InGroup | Position::None => {}
+            Position::InGroup | Position::None | Position::Ended => {}
         }
         orders.queued_mut(slot).position = Position::None;
     }

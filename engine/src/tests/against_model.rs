@@ -276,7 +276,7 @@ fn random_commands_reach_every_outcome() {
     let joined = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(" ");
     let all = "BADSTATE CLOSED ERR EXPIRED FENCED GAP LIMIT MISMATCH NOHOLD NOORDER NOSKU NOTOPEN OUTOFSTOCK";
     assert_eq!(joined(codes), all);
-    let seats = "Fifo InGroup None Ready Retry";
+    let seats = "Ended Fifo InGroup None Ready Retry";
     let all = "cancelled claimed committed completed dead expired live ordered queued released retrying";
     assert_eq!(joined(states), format!("{seats} {all}"));
     assert_eq!(events.len(), 23, "{events:?}");

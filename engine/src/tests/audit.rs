@@ -163,8 +163,7 @@ fn orders_that_are_wrong_are_found() {
     }
     found(|store| {
         let slot = slot(store, b"done");
-        let Stage::Completed(done) = &mut store.orders.break_order(slot).1.stage else { panic!("it is completed") };
-        done.returns.as_mut().unwrap().units[0] += 1;
+        store.orders.break_order(slot).1.seldom_mut().returns.as_mut().unwrap().units[0] += 1;
     });
     assert_eq!(found(|store| store.orders.broken().by_state[OrderState::Dead as usize] += 1)[0], "orders dead 2/1");
 }
@@ -250,7 +249,7 @@ fn an_ended_order_left_at_the_queue_s_ends_is_found() {
 
 #[test]
 fn what_will_never_be_due_is_found() {
-    for at in 0..rich().store.agenda.len() {
+    for at in 0..rich().store.agenda.broken().len() {
         let lost = found(|store| {
             let due = store.agenda.broken();
             let key = *due.keys().nth(at).unwrap();
@@ -264,6 +263,19 @@ fn what_will_never_be_due_is_found() {
             all.insert(DueKey { at: key.at + 1, seq: key.seq }, due);
         });
         assert!(moved.iter().all(|text| text.starts_with("due ")), "{moved:?}");
+    }
+}
+
+#[test]
+fn an_ended_order_that_will_never_be_forgotten_is_found() {
+    for id in [&b"done"[..]] {
+        let wrong = found(|store| {
+            let slot = store.orders.find(id).unwrap();
+            let ended = store.orders.break_order(slot).0;
+            assert_eq!(ended.position, Position::Ended);
+            (ended.prev, ended.next) = (slot, slot);
+        });
+        assert!(wrong.iter().any(|text| text.starts_with("due ")), "{wrong:?}");
     }
 }
 

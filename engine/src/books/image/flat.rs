@@ -9,7 +9,7 @@ use crate::base::packed::{put, put_all, put_bytes, put_wide};
 use crate::base::units::Ms;
 use crate::record::due::DueKey;
 use crate::record::history::History;
-use crate::record::order::{Cancelled, Claimed, Completed, Dead, Extra, Failed, Retry, Stage, Step};
+use crate::record::order::{Cancelled, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step};
 use crate::record::returns::Returns;
 use crate::store::Store;
 use crate::terms::states::OrderState;
@@ -54,22 +54,22 @@ pub(crate) struct Flat<'a> {
 impl<'a> Flat<'a> {
     /// That of an order.
     pub fn of(store: &'a Store, extra: &'a Extra) -> Flat<'a> {
-        let (stage, seldom) = (&extra.stage, extra.seldom());
+        let (stage, origin) = (&extra.stage, extra.origin());
         let (claimed, completed) = (stage.claimed(), stage.completed());
         let retry = stage.retry();
         let dead = stage.dead();
         let numbered = |dead: Dead| DueKey { at: 0, seq: dead.seq };
         Flat {
             state: stage.state(),
-            placed_at: seldom.and_then(|seldom| seldom.placed_at).unwrap_or(0),
-            queued_as: seldom.and_then(|seldom| seldom.queued_as).unwrap_or_default(),
-            first_entry: seldom.and_then(|seldom| seldom.first_entry).unwrap_or_default(),
-            group: extra.group.map_or(b"", |group| &store.queue.groups().at(group).id),
-            hold: seldom.and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
+            placed_at: origin.and_then(|origin| origin.placed_at).unwrap_or(0),
+            queued_as: origin.and_then(|origin| origin.queued_as).unwrap_or_default(),
+            first_entry: origin.and_then(|origin| origin.first_entry).unwrap_or_default(),
+            group: extra.group().map_or(b"", |group| &store.queue.groups().at(group).id),
+            hold: extra.seldom().and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
             ended_at: stage.ended_at(),
             due: stage.due().or(dead.map(numbered)).unwrap_or_default(),
-            complete: completed.map_or(EntryId::default(), |completed| completed.entry),
-            note: completed.map_or(&extra.reason, |completed| &completed.result),
+            complete: completed.map_or(EntryId::default(), Completed::entry),
+            note: extra.note(),
             token: stage.token(),
             worker: claimed.map_or(b"", |claimed| &store.workers.records().at(claimed.worker).id),
             lease_ms: claimed.map_or(0, |claimed| claimed.lease_ms),
@@ -78,10 +78,10 @@ impl<'a> Flat<'a> {
             side: retry.map(|retry| retry.entry).or(dead.map(|dead| dead.entry)).unwrap_or_default(),
             history: extra.history.packed(),
             history_lost: extra.history.lost(),
-            failed: extra.failed.as_deref().cloned(),
-            step: extra.step.as_deref().cloned(),
+            failed: extra.failed().cloned(),
+            step: extra.step().cloned(),
             next_token: completed.map_or(0, |completed| completed.next_token),
-            redrives: seldom.map_or(0, |seldom| seldom.redrives),
+            redrives: origin.map_or(0, |origin| origin.redrives),
             was_dead: matches!(stage, Stage::Cancelled(cancelled) if cancelled.was_dead),
             returns: extra.returns().map(Cow::Borrowed),
         }
@@ -132,27 +132,24 @@ impl<'a> Flat<'a> {
     /// must have. `group` and `worker` are the slots of those that it names.
     pub fn into_extra(self, history: History, group: Option<u32>, worker: Option<u32>) -> Option<Extra> {
         let stage = self.stage(worker)?;
-        let is_completed = self.state == OrderState::Completed;
-        let mut extra = Extra {
-            stage,
-            attempts: self.attempts,
-            group,
-            reason: if is_completed { Box::default() } else { self.note.into() },
-            history,
-            ..Extra::default()
-        };
+        let mut extra = Extra::default();
+        (extra.stage, extra.attempts, extra.history) = (stage, self.attempts, history);
+        extra.set_group(group);
+        extra.set_note(self.note);
         let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
         let (queued_as, first_entry) = (some(self.queued_as), some(self.first_entry));
-        let is_plain = queued_as.is_none() && first_entry.is_none() && self.hold.is_empty();
-        if !is_plain || self.placed_at > 0 || self.redrives > 0 {
-            let seldom = extra.seldom_mut();
-            seldom.placed_at = Some(self.placed_at).filter(|at| *at > 0);
-            (seldom.queued_as, seldom.first_entry) = (queued_as, first_entry);
-            seldom.hold = Some(self.hold).filter(|hold| !hold.is_empty()).map(Into::into);
-            seldom.redrives = self.redrives;
+        if self.placed_at > 0 || queued_as.is_some() || first_entry.is_some() || self.redrives > 0 {
+            let placed_at = Some(self.placed_at).filter(|at| *at > 0);
+            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives: self.redrives };
         }
-        extra.failed = self.failed.map(Box::new);
-        extra.step = self.step.map(Box::new);
+        if !self.hold.is_empty() {
+            extra.seldom_mut().hold = Some(self.hold.into());
+        }
+        if self.failed.is_some() || self.step.is_some() || self.returns.is_some() {
+            let seldom = extra.seldom_mut();
+            (seldom.failed, seldom.step) = (self.failed.map(Box::new), self.step.map(Box::new));
+            seldom.returns = self.returns.map(|returns| Box::new(returns.into_owned()));
+        }
         Some(extra)
     }
 
@@ -177,7 +174,7 @@ impl<'a> Flat<'a> {
                 worker: worker?,
                 lease_ms: self.lease_ms,
                 lease: self.due,
-                retry,
+                retry: retry.map(Box::new),
             }),
             (OrderState::Retrying, true) if retry.is_none() => Stage::Backoff(self.due),
             (OrderState::Retrying, false) => Stage::RetryDue(retry?),
@@ -192,15 +189,9 @@ impl<'a> Flat<'a> {
     }
 
     fn completed(&self) -> Completed {
-        Completed {
-            at: self.ended_at,
-            entry: self.complete,
-            result: self.note.into(),
-            token: self.token,
-            next_token: self.next_token,
-            returns: self.returns.clone().map(|returns| Box::new(returns.into_owned())),
-            forget: self.due,
-        }
+        let mut completed = Completed::new(self.ended_at, self.complete, self.token, self.due);
+        completed.next_token = self.next_token;
+        completed
     }
 }
 

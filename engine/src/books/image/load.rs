@@ -47,6 +47,8 @@ pub struct Loader {
     sum: Xxh3,
     /// Open orders by when they were queued: they enter the queue in that order at the end.
     open: Vec<(EntryId, u32)>,
+    /// When orders are due: noted in that order at the end.
+    due: Vec<(DueKey, u32)>,
     /// The numbers of holds, REFs and orders that are due, ended or dead: no two are the same.
     seqs: Vec<u64>,
     /// The tokens of claimed orders: no two are the same.
@@ -67,6 +69,7 @@ impl Loader {
             pieces: 0,
             sum: Xxh3::new(),
             open: Vec::new(),
+            due: Vec::new(),
             seqs: Vec::new(),
             tokens: Vec::new(),
             customers: Vec::new(),
@@ -122,11 +125,15 @@ impl Loader {
             return Err(Corrupt("the checksum does not fit"));
         }
         self.open.sort_unstable();
+        self.due.sort_unstable();
         self.seqs.sort_unstable();
         self.tokens.sort_unstable();
         let twice = |list: &[u64]| list.windows(2).any(|two| two[0] == two[1]);
         if self.open.windows(2).any(|two| two[0].0 == two[1].0) || twice(&self.seqs) || twice(&self.tokens) {
             return Err(Corrupt("an entry, a number or a token twice"));
+        }
+        for (due, slot) in self.due.iter().copied() {
+            self.store.agenda.move_order(&mut self.store.orders, slot, None, Some(due));
         }
         let open: Vec<u32> = self.open.iter().map(|(_, slot)| *slot).collect();
         self.store.queue.seat(&mut self.store.orders, &open);
@@ -328,7 +335,9 @@ impl Loader {
         }
         let claim =
             extra.as_ref().and_then(|extra| extra.stage.claimed()).map(|claimed| (claimed.worker, claimed.token));
-        let slot = self.store.add_order(order, extra);
+        let due = extra.as_ref().and_then(|extra| extra.stage.due());
+        let slot = self.store.orders.insert(order, extra);
+        self.due.extend(due.map(|due| (due, slot)));
         if let Some((worker, token)) = claim {
             self.store.workers.add_claim(worker, token, slot);
             self.tokens.push(token);
@@ -471,7 +480,7 @@ impl Loader {
 }
 
 /// The most a history can take: every event with the longest ids.
-const MAX_HISTORY_BYTES: usize = HISTORY_EVENTS_MAX as usize * (MAX_ID_BYTES + 64);
+const MAX_HISTORY_BYTES: usize = HISTORY_EVENTS_MAX * (MAX_ID_BYTES + 64);
 
 fn step(rest: &mut &[u8]) -> Loaded<Step> {
     Ok(Step { name: id(rest)?.into(), version: number(rest)?, call: wide(rest)? })
