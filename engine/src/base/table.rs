@@ -13,11 +13,24 @@ pub(crate) trait Keyed: Record {
     fn id(&self) -> &[u8];
 }
 
+/// An id and its hash. The tables of one store share their seed, so a key of one serves all of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Key<'a> {
+    pub id: &'a [u8],
+    hash: u64,
+}
+
 /// Records by slot and by id. For reading it is a [`Slab`].
 pub(crate) struct Table<T> {
     slab: Slab<T>,
     index: Index,
     seed: u64,
+}
+
+/// Out of line: the code of an XXH3 is long, and stays in the instruction cache when all share it.
+#[inline(never)]
+fn hash(id: &[u8], seed: u64) -> u64 {
+    xxh3_64_with_seed(id, seed)
 }
 
 impl<T: Keyed> Table<T> {
@@ -26,34 +39,63 @@ impl<T: Keyed> Table<T> {
         Table { slab: Slab::new(), index: Index::new(), seed }
     }
 
+    /// The key of an id, for calls that look it up more than once.
+    #[inline]
+    pub fn key<'a>(&self, id: &'a [u8]) -> Key<'a> {
+        Key { id, hash: hash(id, self.seed) }
+    }
+
     /// The slot of an id.
     #[inline]
     pub fn find(&self, id: &[u8]) -> Option<u32> {
-        self.find_if(id, |_| true)
+        self.find_key(&self.key(id))
+    }
+
+    /// The same for a key.
+    #[inline]
+    pub fn find_key(&self, key: &Key<'_>) -> Option<u32> {
+        self.index.find(key.hash, |slot| self.slab.at(slot).id() == key.id)
     }
 
     /// The slot of the record with this id that also fits.
     #[inline]
     pub fn find_if(&self, id: &[u8], fits: impl Fn(&T) -> bool) -> Option<u32> {
-        let is_it = |slot: &u32| {
-            let record = self.slab.at(*slot);
+        let is_it = |slot| {
+            let record = self.slab.at(slot);
             record.id() == id && fits(record)
         };
-        self.index.find(xxh3_64_with_seed(id, self.seed), is_it)
+        self.index.find(self.key(id).hash, is_it)
     }
 
     /// Adds a record that is not there yet; its slot.
     pub fn insert(&mut self, record: T) -> u32 {
+        let hash = hash(record.id(), self.seed);
+        self.insert_hashed(hash, record)
+    }
+
+    /// The same for a record whose id was looked up.
+    #[inline]
+    pub fn insert_with(&mut self, key: &Key<'_>, record: T) -> u32 {
+        debug_assert!(record.id() == key.id, "the key of another id");
+        self.insert_hashed(key.hash, record)
+    }
+
+    /// The slot of an id; `record` makes its record if it has none.
+    pub fn find_or_insert(&mut self, id: &[u8], record: impl FnOnce() -> T) -> u32 {
+        let key = self.key(id);
+        self.find_key(&key).unwrap_or_else(|| self.insert_with(&key, record()))
+    }
+
+    fn insert_hashed(&mut self, known: u64, record: T) -> u32 {
         let slot = self.slab.insert(record);
         let (seed, slab) = (self.seed, &self.slab);
-        let hash_of = |slot: u32| xxh3_64_with_seed(slab.at(slot).id(), seed);
-        self.index.insert(hash_of(slot), slot, hash_of);
+        self.index.insert(known, slot, |slot| hash(slab.at(slot).id(), seed));
         slot
     }
 
     /// Removes the record of a slot that is known to hold one.
     pub fn remove(&mut self, slot: u32) -> T {
-        let hash = xxh3_64_with_seed(self.slab.at(slot).id(), self.seed);
+        let hash = hash(self.slab.at(slot).id(), self.seed);
         self.index.remove(hash, slot);
         self.slab.remove(slot)
     }
@@ -67,7 +109,7 @@ impl<T: Keyed> Table<T> {
     /// Breaks a table on purpose: the record stays, and is not found by its id any more.
     #[cfg(test)]
     pub fn lose(&mut self, slot: u32) {
-        let hash = xxh3_64_with_seed(self.slab.at(slot).id(), self.seed);
+        let hash = hash(self.slab.at(slot).id(), self.seed);
         self.index.remove(hash, slot);
     }
 }

@@ -214,7 +214,7 @@ impl Queue {
 
     /// The slot of a group that one more order names; it is made if it is new.
     pub fn name_group(&mut self, id: &[u8]) -> u32 {
-        let slot = self.groups.find(id).unwrap_or_else(|| self.groups.insert(Group::new(id)));
+        let slot = self.groups.find_or_insert(id, || Group::new(id));
         self.groups.at_mut(slot).refs += 1;
         slot
     }

@@ -92,7 +92,7 @@ impl Shelf {
 
     /// The slot of a SKU, which is made if it is new.
     pub fn find_or_add(&mut self, id: &[u8]) -> u32 {
-        self.find(id).unwrap_or_else(|| self.skus.insert(Sku::new(id)))
+        self.skus.find_or_insert(id, || Sku::new(id))
     }
 
     /// Changes a SKU: the one way in which that is done, so that the sums stay right.

@@ -55,7 +55,7 @@ impl Workers {
 
     /// The slot of a worker, which is made if it is new. It has to get a claim then.
     pub fn find_or_add(&mut self, id: &[u8]) -> u32 {
-        self.find(id).unwrap_or_else(|| self.table.insert(Worker::new(id)))
+        self.table.find_or_insert(id, || Worker::new(id))
     }
 
     /// Notes that a worker has an order under a token.
