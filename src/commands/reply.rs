@@ -3,13 +3,17 @@
 use crate::host::Ctx;
 use holdfast_engine::terms::streams::EntryId;
 
+/// Bytes of the longest id of an entry: 64 bits, a dash, 32 bits.
+const ENTRY_ID_BYTES_MAX: usize = 20 + 1 + 10;
+
 /// An entry's id, `ms-seq`.
 pub fn entry(ctx: Ctx, id: EntryId) {
-    let mut text: smallvec::SmallVec<[u8; 64]> = smallvec::SmallVec::new();
-    text.extend_from_slice(itoa::Buffer::new().format(id.ms).as_bytes());
-    text.push(b'-');
-    text.extend_from_slice(itoa::Buffer::new().format(id.seq).as_bytes());
-    ctx.bulk(&text);
+    let (mut ms, mut seq) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let (ms, seq) = (ms.format(id.ms).as_bytes(), seq.format(id.seq).as_bytes());
+    let mut text = [b'-'; ENTRY_ID_BYTES_MAX];
+    text[..ms.len()].copy_from_slice(ms);
+    text[ms.len() + 1..][..seq.len()].copy_from_slice(seq);
+    ctx.bulk(&text[..ms.len() + 1 + seq.len()]);
 }
 
 /// A cursor and what was found: `[cursor, [id …]]`.

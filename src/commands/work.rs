@@ -14,7 +14,7 @@ use crate::store::slices::{Task, begin};
 use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::base::units::MAX_QUANTITY;
 use holdfast_engine::calls::steps::Advance;
-use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail};
+use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail, Slots};
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::streams::StreamKind;
 
@@ -58,7 +58,8 @@ fn claim(call: &Call<'_>) -> Result<(), Stop> {
         }
     }
     serve_first(call);
-    let slots = write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx))?.reply;
+    let mut slots = Slots::with_capacity(claim.count);
+    write(call, QUIET, |store, now, fx| Ok(slots.extend(store.claim(now, &claim, fx)?)))?;
     let value = read_store(call.ctx, call.key)?;
     if let (true, Some(block_ms), false) = (slots.is_empty(), block_ms, call.ctx.denies_blocking()) {
         return Err(wait(call, value.uid, &claim, block_ms));

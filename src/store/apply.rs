@@ -75,6 +75,7 @@ fn reentry<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     };
     let mut streams = Streams::new(call.ctx, call.key, value.time_of(call), false, None);
     streams.reentry(&mut value.store, Entry { kind, order: slot, id, values });
+    value.bytes += streams.reentered_bytes;
     streams.signal();
     call.ctx.signal_modified(call.key);
     Ok(())

@@ -7,7 +7,7 @@ use super::write::{QUIET, Rule, change};
 use crate::host::waiters::{self, Answer, Ask, Serve};
 use crate::host::{Call, Ctx, Host, OwnStr, Stop, Str};
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::calls::work::{Claim, ClaimView};
+use holdfast_engine::calls::work::{Claim, ClaimView, Slots};
 use holdfast_engine::terms::items::Item;
 
 /// What is done for callers who wait: no client's command as it came, and it moves no stock.
@@ -159,11 +159,9 @@ pub(super) fn hand_out(
     let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
     let call = Call { ctx: host, name: c"ORDER.CLAIM", key, rest: &rest, stamp: None };
     let now = value.time_of(&call);
-    let written = change(&call, OURS, value, now, |store, now, fx| {
-        let slots = store.claim(now, claim, fx)?;
-        Ok(slots.into_iter().map(|slot| Handed::new(&store.claimed(slot))).collect())
-    })?;
-    Ok(written.reply)
+    let mut slots = Slots::with_capacity(claim.count);
+    change(&call, OURS, value, now, |store, now, fx| Ok(slots.extend(store.claim(now, claim, fx)?)))?;
+    Ok(slots.into_iter().map(|slot| Handed::new(&value.store.claimed(slot))).collect())
 }
 
 /// A claim as the command that a caller who waited is replicated as: without BLOCK.

@@ -23,9 +23,18 @@ use holdfast_engine::terms::journal::Movement;
 use holdfast_engine::terms::metrics::Sample;
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
+/// The items of the last entry of an order.
+struct Items {
+    /// Room for those of the next.
+    text: Vec<u8>,
+    said: Vec<u8>,
+    /// What was said, as a string of the server.
+    string: Option<Rc<OwnStr>>,
+}
+
 thread_local! {
-    /// Room for the items of an entry, kept from one to the next.
-    static ITEMS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The server's main thread writes all entries.
+    static ITEMS: RefCell<Items> = const { RefCell::new(Items { text: Vec::new(), said: Vec::new(), string: None }) };
 }
 
 /// Argument strings that say what an order's entry says: they save a copy each.
@@ -71,6 +80,8 @@ pub struct Streams<'a, H: Host> {
     by_reentry: [bool; StreamKind::ALL.len()],
     /// The entry of an order that got another id than the engine gave it: both.
     pub moved: Option<(EntryId, EntryId)>,
+    /// What the store allocated to remember such ids, bytes.
+    pub reentered_bytes: i64,
     words: Option<&'a EntryWords<'a>>,
 }
 
@@ -92,6 +103,7 @@ impl<'a, H: Host> Streams<'a, H> {
             left_out: [false; StreamKind::ALL.len()],
             by_reentry: [false; StreamKind::ALL.len()],
             moved: None,
+            reentered_bytes: 0,
             words,
         }
     }
@@ -197,15 +209,20 @@ impl<'a, H: Host> Streams<'a, H> {
         if let Some(EntryWords { order, customer: Some(customer), text }) = self.words {
             return NAMES.with(|names| {
                 let data = text.unwrap_or(names.empty.get());
-                self.add(StreamKind::Orders, id, &names.orders, &[*order, *customer, items.get(), data])
+                self.add_queued(id, names, [*order, *customer, items.get(), data])
             });
         }
         let view = store.entry_view(order);
-        let [id_string, customer, data] = [view.id, view.customer, view.data].map(OwnStr::new);
-        NAMES.with(|names| {
-            let values = [id_string.get(), customer.get(), items.get(), data.get()];
-            self.add(StreamKind::Orders, id, &names.orders, &values)
-        })
+        let words = [view.id, view.customer, view.data].map(OwnStr::new);
+        let [order, customer, data] = words.each_ref().map(OwnStr::get);
+        NAMES.with(|names| self.add_queued(id, names, [order, customer, items.get(), data]))
+    }
+
+    /// The one entry that every order has: its pairs are put together without a loop.
+    #[inline]
+    fn add_queued(&mut self, id: EntryId, names: &Names, [order, customer, items, data]: [Str<'_>; 4]) -> bool {
+        let [a, b, c, d] = names.orders.each_ref().map(OwnStr::get);
+        self.add_pairs(StreamKind::Orders, id, &[a, order, b, customer, c, items, d, data])
     }
 
     /// Lists an order in `…:retry` or `…:dead`.
@@ -291,18 +308,23 @@ impl<'a, H: Host> Streams<'a, H> {
 
     /// Adds an entry; false if the stream is ahead of the id.
     fn add(&mut self, kind: StreamKind, id: EntryId, names: &[OwnStr], values: &[Str<'_>]) -> bool {
-        if self.by_reentry[kind as usize] {
-            return false;
-        }
         debug_assert_eq!(names.len(), values.len());
-        let host = self.host;
-        let Stream { name, key } = self.stream(kind);
         let mut pairs = Pairs::new();
         for (name, value) in names.iter().zip(values) {
             pairs.push(name.get());
             pairs.push(*value);
         }
-        let added = key.add(raw(id), &pairs);
+        self.add_pairs(kind, id, &pairs)
+    }
+
+    /// The same, names and values one after the other.
+    fn add_pairs(&mut self, kind: StreamKind, id: EntryId, pairs: &[Str<'_>]) -> bool {
+        if self.by_reentry[kind as usize] {
+            return false;
+        }
+        let host = self.host;
+        let Stream { name, key } = self.stream(kind);
+        let added = key.add(raw(id), pairs);
         if added {
             host.notify(Class::Stream, c"xadd", name.get());
         }
@@ -380,12 +402,16 @@ impl<'a, H: Host> Streams<'a, H> {
 /// What the server says itself when keys of one command are on two nodes.
 pub const TRYAGAIN: &str = "TRYAGAIN Multiple keys request during rehashing of slot";
 
-/// The items of an order, as its entries say them.
-fn items_of(store: &Store, order: u32) -> OwnStr {
-    ITEMS.with_borrow_mut(|items| {
-        items.clear();
-        store.items_json(order, items);
-        OwnStr::new(items)
+/// The items of an order, as its entries say them. In a sale, most orders say the same as the one before.
+fn items_of(store: &Store, order: u32) -> Rc<OwnStr> {
+    ITEMS.with_borrow_mut(|Items { text, said, string }| {
+        text.clear();
+        store.items_json(order, text);
+        if text != said {
+            *string = Some(Rc::new(OwnStr::new(text)));
+            std::mem::swap(text, said);
+        }
+        Rc::clone(string.get_or_insert_with(|| Rc::new(OwnStr::new(said))))
     })
 }
 

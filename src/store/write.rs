@@ -19,6 +19,15 @@ use holdfast_engine::terms::streams::{EntryId, StreamKind};
 /// Records and items of due work a command does before its own, so that it sees the stock as it is at its time.
 const SWEEP_BEFORE: u64 = 64;
 
+/// Counts what the work with a store allocates and frees as the store's own. What the work gives back has to take no
+/// memory: it would be freed somewhere else, and never be subtracted.
+fn counted<T>(value: &mut StoreValue, work: impl FnOnce(&mut StoreValue) -> T) -> T {
+    let before = memory::net();
+    let done = work(value);
+    value.bytes += memory::net() - before;
+    done
+}
+
 /// What a write may do apart from changing the store.
 #[derive(Clone, Copy, Default)]
 pub struct Rule<'a> {
@@ -128,12 +137,12 @@ pub fn change<H: Host, T>(
     debug_assert!(call.stamp.is_some() || now >= last_change, "time stepped back");
     let before = memory::net();
     let result = run(&mut value.store, now, &mut effects);
-    value.bytes += memory::net() - before;
     debug_assert!(result.is_ok() || !effects.changed, "what is refused changes nothing");
     debug_assert!(effects.changed || effects.list.is_empty(), "what changes nothing writes nothing");
     debug_assert!(value.store.last_change() >= last_change, "the store's time only grows");
     let reply = result?;
     if effects.changed {
+        value.bytes += memory::net() - before;
         streams.open(&effects);
         if call.stamp.is_none() {
             if last_change == value.store.last_change() && !rule.stamped {
@@ -142,7 +151,7 @@ pub fn change<H: Host, T>(
                 call.ctx.replicate(call.key, now, call.name, call.rest);
             }
         }
-        finish(call, value, &mut streams, &effects);
+        finish(call, value, &mut streams, effects);
     }
     Ok(Written { reply, moved: streams.moved })
 }
@@ -151,15 +160,12 @@ pub fn change<H: Host, T>(
 /// as changed by that: it is not signalled to those who watch it.
 pub fn sample<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms, refused: &Refused) -> Sample {
     let mut effects = Effects::default();
-    let before = memory::net();
-    let sample = value.store.sample(now, refused, &mut effects);
-    value.bytes += memory::net() - before;
+    let sample = counted(value, |value| value.store.sample(now, refused, &mut effects));
     let mut streams = checked_streams(call, value, now, &effects);
     if call.stamp.is_none() {
         wire::replicate_sample(call.ctx, call.key, now, refused);
     }
-    streams.apply(&mut value.store, &effects);
-    streams.signal();
+    publish(value, &mut streams, effects);
     value.sums.set(&sample);
     sample
 }
@@ -190,9 +196,17 @@ fn checked_streams<'a, H: Host>(call: &Call<'a, H>, value: &StoreValue, now: Ms,
     streams
 }
 
-fn finish<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, streams: &mut Streams<'_, H>, effects: &Effects) {
-    streams.apply(&mut value.store, effects);
+/// Writes the streams. The effects were allocated while the store changed, so they are freed as part of it.
+#[inline]
+fn publish<H: Host>(value: &mut StoreValue, streams: &mut Streams<'_, H>, effects: Effects) {
+    streams.apply(&mut value.store, &effects);
+    counted(value, |_| drop(effects));
+    value.bytes += streams.reentered_bytes;
     streams.signal();
+}
+
+fn finish<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, streams: &mut Streams<'_, H>, effects: Effects) {
+    publish(value, streams, effects);
     call.ctx.signal_modified(call.key);
     value.note_due(call.ctx, call.key);
     if call.ctx.is_waited_for(value.uid) && value.store.has_work() {
@@ -220,9 +234,7 @@ fn sweep_before<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms) {
 /// Does a slice of what is due in a store, on the primary, and replicates it.
 pub fn sweep<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms, budget: u64) {
     let mut effects = Effects::default();
-    let before = memory::net();
-    let done = value.store.sweep(now, budget, &mut effects);
-    value.bytes += memory::net() - before;
+    let done = counted(value, |value| value.store.sweep(now, budget, &mut effects));
     if !done {
         return;
     }
@@ -230,7 +242,7 @@ pub fn sweep<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms, budge
     if call.stamp.is_none() {
         wire::replicate_sweep(call.ctx, call.key, now, budget);
     }
-    finish(call, value, &mut streams, &effects);
+    finish(call, value, &mut streams, effects);
 }
 
 /// Replaces whatever is at a key by a store: the end of a LOAD.

@@ -53,8 +53,8 @@ impl Store {
             return if before { Ok(true) } else { Err(Refusal::order_is(order.state())) };
         }
         let items: UnitsList = order.items().collect();
-        let (customer, name) = (order.customer, self.customers.id(order.customer));
-        let has_room = self.check_limits(Some(customer), name, &items).is_ok();
+        let customer = self.customers.look_up(self.customers.id(order.customer));
+        let has_room = self.check_limits(&customer, &items).is_ok();
         if !has_room || self.shelf.check_available(&items).is_err() {
             return Ok(false);
         }

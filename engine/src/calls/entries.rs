@@ -85,7 +85,10 @@ impl Store {
             out.extend_from_slice(if i == 0 { b"[" } else { b",[" });
             json_string(&self.shelf.at(item.sku).id, out);
             out.push(b',');
-            out.extend_from_slice(itoa::Buffer::new().format(item.qty).as_bytes());
+            match item.qty {
+                qty @ 0..=9 => out.push(b'0' + qty as u8),
+                qty => out.extend_from_slice(itoa::Buffer::new().format(qty).as_bytes()),
+            }
             out.push(b']');
         }
         out.push(b']');

@@ -68,18 +68,17 @@ impl Store {
         let now = self.stamp(now);
         let items = self.shelf.resolve(reserve.items)?;
         self.check_window(now)?;
-        let known = reserve.customer.and_then(|id| self.customers.find(id));
-        match reserve.customer {
-            Some(customer) => self.check_limits(known, customer, &items)?,
+        let customer = reserve.customer.map(|id| self.customers.look_up(id));
+        match &customer {
+            Some(customer) => self.check_limits(customer, &items)?,
             None => drop(items.iter().try_fold(0, |sum, item| checked_sum(sum, item.qty, "qty"))?),
         }
         self.shelf.check_available(&items)?;
         let deadline = checked_sum(now, reserve.ttl_ms.unwrap_or(self.settings.hold_ms), "TTL")?;
         self.touch(now, fx);
-        let customer = reserve.customer.map_or(NIL, |id| known.unwrap_or_else(|| self.customers.add(id)));
-        self.new_hold(reserve, customer, deadline, &items);
         let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
-        self.customers.change(customer, 1, &changes);
+        let customer = customer.map_or(NIL, |customer| self.customers.join(&customer, &changes));
+        self.new_hold(reserve, customer, deadline, &items);
         for item in &items {
             self.move_stock(item.sku, Move::Hold(item.qty), Why::new("reserve", reserve.hold), fx);
         }

@@ -3,12 +3,13 @@
 
 use std::sync::LazyLock;
 
-use crate::base::table::Keyed;
+use crate::base::table::{Key, Keyed};
 use crate::base::units::{Ms, NIL};
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::order::{Cancelled, Completed, Extra, Order, OrderItemView, OrderView, Stage};
 use crate::record::returns::{EarlierReturns, Returns};
 use crate::store::Store;
+use crate::store::customers::Named;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::items::{Item, Units, UnitsList, same_units};
 use crate::terms::journal::{Move, Why};
@@ -62,79 +63,79 @@ pub struct ScanOrders<'a> {
 impl Store {
     /// Places an order; replies the id of its entry in `…:orders`.
     pub fn place(&mut self, now: Ms, place: &Place<'_>, fx: &mut Effects) -> Result<EntryId, Refusal> {
-        if let Some(slot) = self.orders.find(place.order) {
+        let key = self.orders.key(place.order);
+        if let Some(slot) = self.orders.find_key(&key) {
             return self.placed_before(slot, place);
         }
         let now = self.stamp(now);
-        let known = self.customers.find(place.customer);
+        let customer = self.customers.look_up(place.customer);
         match place.take {
             Take::Items(items) => {
-                let items = self.check_place(now, known, place, items)?;
+                let items = self.check_place(now, &customer, items)?;
                 self.touch(now, fx);
-                let slot = self.new_order(place, known, &items, fx);
+                let entry = self.new_order(place, &key, &customer, &items, fx);
                 for item in &items {
                     self.move_stock(item.sku, Move::Hold(item.qty), Why::new("place", place.order), fx);
                 }
-                Ok(self.finish_place(slot, &items, fx))
+                fx.event(Event::OrderPlaced);
+                Ok(entry)
             }
             Take::Hold(hold) => {
-                let (hold_slot, items) = self.check_place_hold(now, known, place, hold)?;
+                let (hold_slot, items) = self.check_place_hold(now, &customer, hold)?;
                 self.touch(now, fx);
-                let slot = self.new_order(place, known, &items, fx);
                 // The order is in the books before the hold leaves them, so that the customer is never removed.
-                let entry = self.finish_place(slot, &items, fx);
+                let entry = self.new_order(place, &key, &customer, &items, fx);
                 self.empty_hold(hold_slot, HoldState::Ordered);
+                fx.event(Event::OrderPlaced);
                 Ok(entry)
             }
         }
     }
 
     /// The window, the limits and the stock, for an order of available units.
-    fn check_place(
-        &self,
-        now: Ms,
-        known: Option<u32>,
-        place: &Place<'_>,
-        items: &[Item<'_>],
-    ) -> Result<UnitsList, Refusal> {
+    fn check_place(&self, now: Ms, customer: &Named<'_>, items: &[Item<'_>]) -> Result<UnitsList, Refusal> {
         let items = self.shelf.resolve(items)?;
         self.check_window(now)?;
-        self.check_limits(known, place.customer, &items)?;
+        self.check_limits(customer, &items)?;
         self.shelf.check_available(&items)?;
         Ok(items)
     }
 
     /// A live hold of the same customer, or of nobody: then its units count for the customer from now on.
-    fn check_place_hold(
-        &self,
-        now: Ms,
-        known: Option<u32>,
-        place: &Place<'_>,
-        id: &[u8],
-    ) -> Result<(u32, UnitsList), Refusal> {
+    fn check_place_hold(&self, now: Ms, customer: &Named<'_>, id: &[u8]) -> Result<(u32, UnitsList), Refusal> {
         let slot = self.holds.slot(id)?;
         self.check_live(slot, now)?;
         let hold = self.holds.at(slot);
         let left = hold.items.iter().filter(|item| item.left > 0);
         let items: UnitsList = left.map(|item| Units { sku: item.sku, qty: item.left }).collect();
         if hold.customer == NIL {
-            self.check_limits(known, place.customer, &items)?;
-        } else if self.customers.id(hold.customer) != place.customer {
+            self.check_limits(customer, &items)?;
+        } else if customer.slot != Some(hold.customer) {
             let owner = Shown(self.customers.id(hold.customer));
             return Err(Refusal::Mismatch(format!("hold {} is of customer {owner}", Shown(id))));
         }
         Ok((slot, items))
     }
 
-    fn new_order(&mut self, place: &Place<'_>, known: Option<u32>, items: &UnitsList, fx: &mut Effects) -> u32 {
+    /// Adds an order, which was checked, to the books and the queue; the id of its entry.
+    fn new_order(
+        &mut self,
+        place: &Place<'_>,
+        key: &Key<'_>,
+        customer: &Named<'_>,
+        items: &[Units],
+        fx: &mut Effects,
+    ) -> EntryId {
         let entry = self.last.next(StreamKind::Orders, self.now);
-        let mut order = Order::new(place.order, items, place.data);
-        order.set_entry(entry);
-        order.customer = known.unwrap_or_else(|| self.customers.add(place.customer));
+        let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
+        let customer = self.customers.join(customer, &changes);
+        let order = Order::new(place.order, customer, entry, items, place.data);
         let extra = self.extra_of_new(place, entry);
-        let slot = self.orders.insert(order, extra);
+        let slot = self.orders.insert(key, order, extra);
+        self.queue.enqueue(&mut self.orders, slot);
+        self.counters.placed = self.counters.placed.saturating_add(1);
         fx.push(Effect::Queued { order: slot, id: entry });
-        slot
+        entry
     }
 
     /// What few orders have, if this one has any of it from the start.
@@ -153,16 +154,6 @@ impl Store {
             extra.origin_mut().placed_at = placed_at;
         }
         Some(extra)
-    }
-
-    fn finish_place(&mut self, slot: u32, items: &UnitsList, fx: &mut Effects) -> EntryId {
-        self.counters.placed = self.counters.placed.saturating_add(1);
-        self.queue.enqueue(&mut self.orders, slot);
-        let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
-        let order = self.orders.at(slot);
-        self.customers.change(order.customer, 1, &changes);
-        fx.event(Event::OrderPlaced);
-        order.entry()
     }
 
     /// The first reply, if the order is known with the same content. Nobody gets the units of a cancelled one, so it is

@@ -33,6 +33,9 @@ pub(crate) const ENTRY_WEIGHT: u64 = 3;
 /// The reason of an order that died of the end of its last lease.
 const LEASE_EXPIRED: &[u8] = b"lease ended";
 
+/// The slots of orders that are handed out: a few of them need no allocation.
+pub type Slots = SmallVec<[u32; 8]>;
+
 /// `ORDER.CLAIM`.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
@@ -84,9 +87,9 @@ pub struct ClaimView<'a> {
 
 impl Store {
     /// Gives orders to a worker; their slots, in the order they are given out. None while the store is paused.
-    pub fn claim(&mut self, now: Ms, claim: &Claim<'_>, fx: &mut Effects) -> Result<Vec<u32>, Refusal> {
+    pub fn claim(&mut self, now: Ms, claim: &Claim<'_>, fx: &mut Effects) -> Result<Slots, Refusal> {
         self.check_claim(now, claim)?;
-        let (mut slots, mut bytes) = (Vec::new(), 0);
+        let (mut slots, mut bytes) = (Slots::new(), 0);
         while slots.len() < claim.count.min(CLAIM_MAX) && bytes < CLAIM_BYTES && self.has_work() {
             let Some(slot) = self.queue.next(&self.orders) else { break };
             if slots.is_empty() {

@@ -42,10 +42,16 @@ pub(crate) struct Unpacked<'a> {
 }
 
 impl Customer {
-    pub fn new(id: &[u8]) -> Self {
+    /// A customer that this many holds and orders name, with its units of few SKUs.
+    pub fn new(id: &[u8], refs: u64, few: impl Iterator<Item = (u32, CustomerUnits)>) -> Self {
         let mut packed = SmallVec::new();
         put_bytes(&mut packed, id);
-        put(&mut packed, 0);
+        put(&mut packed, refs);
+        for (sku, units) in few {
+            put(&mut packed, u64::from(sku));
+            put(&mut packed, units.units);
+            put(&mut packed, units.past);
+        }
         Customer { packed }
     }
 
@@ -58,15 +64,7 @@ impl Customer {
 
     /// Sets the number of holds and orders that name the customer, and its units of few SKUs.
     pub fn write(&mut self, refs: u64, few: &[(u32, CustomerUnits)]) {
-        let mut packed = SmallVec::new();
-        put_bytes(&mut packed, self.id());
-        put(&mut packed, refs);
-        for (sku, units) in few {
-            put(&mut packed, u64::from(*sku));
-            put(&mut packed, units.units);
-            put(&mut packed, units.past);
-        }
-        self.packed = packed;
+        *self = Customer::new(self.id(), refs, few.iter().copied());
     }
 }
 
@@ -83,10 +81,7 @@ impl Unpacked<'_> {
 
 impl Record for Customer {
     fn vacant(next: u32) -> Self {
-        let mut packed = SmallVec::new();
-        put_bytes(&mut packed, b"");
-        put(&mut packed, u64::from(next));
-        Customer { packed }
+        Customer::new(b"", u64::from(next), std::iter::empty())
     }
 
     fn next_vacant(&self) -> Option<u32> {

@@ -413,7 +413,8 @@ impl Keyed for Order {
 }
 
 impl Order {
-    pub fn new(id: &[u8], items: &[Units], data: &[u8]) -> Self {
+    /// An order that waits.
+    pub fn new(id: &[u8], customer: u32, entry: EntryId, items: &[Units], data: &[u8]) -> Self {
         let mut packed = SmallVec::new();
         put_bytes(&mut packed, id);
         put(&mut packed, items.len() as u64);
@@ -421,14 +422,18 @@ impl Order {
             put(&mut packed, u64::from(item.sku));
             put(&mut packed, item.qty);
         }
-        packed.extend_from_slice(data);
+        if !data.is_empty() {
+            packed.extend_from_slice(data);
+        }
         // A spilled buffer has room to grow that an order never uses.
-        packed.shrink_to_fit();
+        if packed.spilled() {
+            packed.shrink_to_fit();
+        }
         Order {
             packed,
-            entry_ms: 0,
-            entry_seq: 0,
-            customer: NIL,
+            entry_ms: entry.ms,
+            entry_seq: entry.seq,
+            customer,
             prev: NIL,
             next: NIL,
             extra: NIL,
@@ -445,17 +450,18 @@ impl Order {
 
     /// The items and the data.
     pub fn content(&self) -> (Items<'_>, &[u8]) {
-        let mut rest = &self.packed[..];
-        let _ = take_bytes(&mut rest);
-        let count = take(&mut rest).unwrap_or_default();
-        let items = Items { rest, left: count };
+        let items = self.items();
         let mut after = items.clone();
         while after.next().is_some() {}
         (items, after.rest)
     }
 
+    #[inline]
     pub fn items(&self) -> Items<'_> {
-        self.content().0
+        let mut rest = &self.packed[..];
+        let _ = take_bytes(&mut rest);
+        let left = take(&mut rest).unwrap_or_default();
+        Items { rest, left }
     }
 
     /// What it took and did not bring back, an item each in the order of the items.

@@ -2,6 +2,7 @@
 
 use crate::base::units::Ms;
 use crate::store::Store;
+use crate::store::customers::Named;
 use crate::terms::items::Units;
 use crate::terms::refusal::{Refusal, checked_sum};
 use crate::terms::settings::Window;
@@ -17,9 +18,9 @@ impl Store {
         }
     }
 
-    /// Whether the customer, at `slot` if it is known, may have the units on top of what it has, by the store's limit
-    /// and the SKUs'.
-    pub(crate) fn check_limits(&self, slot: Option<u32>, customer: &[u8], items: &[Units]) -> Result<(), Refusal> {
+    /// Whether the customer may have the units on top of what it has, by the store's limit and the SKUs'.
+    pub(crate) fn check_limits(&self, customer: &Named<'_>, items: &[Units]) -> Result<(), Refusal> {
+        let slot = customer.slot;
         let mut want = 0u64;
         for item in items {
             want = checked_sum(want, item.qty, "qty")?;
@@ -28,14 +29,14 @@ impl Store {
                 let has = slot.map_or(0, |slot| self.customers.units_of(slot, item.sku).units);
                 if has.saturating_add(item.qty) > limit {
                     let sku = Some(self.shelf.at(item.sku).id.clone());
-                    return Err(Refusal::Limit { customer: customer.into(), limit, has, sku });
+                    return Err(Refusal::Limit { customer: customer.id().into(), limit, has, sku });
                 }
             }
         }
         let has = slot.map_or(0, |slot| self.customers.total(slot));
         let limit = self.settings.limit;
         if limit > 0 && has.saturating_add(want) > limit {
-            return Err(Refusal::Limit { customer: customer.into(), limit, has, sku: None });
+            return Err(Refusal::Limit { customer: customer.id().into(), limit, has, sku: None });
         }
         checked_sum(has, want, "qty").map(drop)
     }

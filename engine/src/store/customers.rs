@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::slab::Slab;
-use crate::base::table::{Keyed, Table};
+use crate::base::table::{Key, Keyed, Table};
 use crate::base::units::NIL;
 use crate::record::customer::{Customer, CustomerUnits, FEW, Many, UnitChange};
 
@@ -11,6 +11,21 @@ use crate::record::customer::{Customer, CustomerUnits, FEW, Many, UnitChange};
 pub(crate) struct Customers {
     table: Table<Customer>,
     many: BTreeMap<u32, Many>,
+}
+
+/// A customer as a call names it.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'a> {
+    key: Key<'a>,
+    /// Its slot, if it is known.
+    pub slot: Option<u32>,
+}
+
+impl<'a> Named<'a> {
+    /// Its id.
+    pub fn id(&self) -> &'a [u8] {
+        self.key.id
+    }
 }
 
 impl Customers {
@@ -34,9 +49,32 @@ impl Customers {
         if slot == NIL { b"" } else { self.table.at(slot).id() }
     }
 
+    /// The key of a customer's id, and its slot if it is known: for [`Self::join`].
+    #[inline]
+    pub fn look_up<'a>(&self, id: &'a [u8]) -> Named<'a> {
+        let key = self.table.key(id);
+        Named { key, slot: self.table.find_key(&key) }
+    }
+
+    /// One hold or order more names a customer, which is made if it is new, and gives it units; its slot.
+    #[inline]
+    pub fn join(&mut self, customer: &Named<'_>, changes: &[UnitChange]) -> u32 {
+        match customer.slot {
+            None if changes.len() <= FEW => {
+                let few = changes.iter().map(|change| (change.sku, CustomerUnits::default().plus(change)));
+                self.table.insert_with(&customer.key, Customer::new(customer.key.id, 1, few))
+            }
+            known => {
+                let slot = known.unwrap_or_else(|| self.add(customer.key.id));
+                self.change(slot, 1, changes);
+                slot
+            }
+        }
+    }
+
     /// Adds a customer that is not there yet. It stays once a change says that something needs it.
     pub fn add(&mut self, id: &[u8]) -> u32 {
-        self.table.insert(Customer::new(id))
+        self.table.insert(Customer::new(id, 0, std::iter::empty()))
     }
 
     /// Units a customer has of one SKU.

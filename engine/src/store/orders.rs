@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::base::slab::Slab;
-use crate::base::table::Table;
+use crate::base::table::{Key, Table};
 use crate::base::units::{Ms, NIL};
 use crate::record::due::DueKey;
 use crate::record::group::OrderList;
-use crate::record::order::{Extra, Order};
+use crate::record::order::{Dead, Extra, Order};
 use crate::store::recount::OrderRecount;
 use crate::terms::refusal::Refusal;
 use crate::terms::states::OrderState;
@@ -68,6 +68,17 @@ impl Orders {
     #[inline]
     pub fn find(&self, id: &[u8]) -> Option<u32> {
         self.table.find(id)
+    }
+
+    /// The key of an order's id, for calls that look it up more than once.
+    #[inline]
+    pub fn key<'a>(&self, id: &'a [u8]) -> Key<'a> {
+        self.table.key(id)
+    }
+
+    #[inline]
+    pub fn find_key(&self, key: &Key<'_>) -> Option<u32> {
+        self.table.find_key(key)
     }
 
     /// The slot of an order that has to be known.
@@ -133,19 +144,25 @@ impl Orders {
     }
 
     /// Adds an order with what few have; its slot. What other parts have to know of it is the caller's to tell them.
-    pub(crate) fn insert(&mut self, mut order: Order, extra: Option<Extra>) -> u32 {
-        if let Some(extra) = extra {
-            order.set_state(extra.stage.state());
-            self.retry_entries += u64::from(extra.stage.retry().is_some());
-            order.extra = self.extras.insert(extra);
-        }
+    #[inline]
+    pub(crate) fn insert(&mut self, key: &Key<'_>, mut order: Order, extra: Option<Extra>) -> u32 {
+        let dead = extra.and_then(|extra| self.insert_extra(&mut order, extra));
         self.by_state[order.state() as usize] += 1;
-        let slot = self.table.insert(order);
-        if let Some(dead) = self.extra_at(slot).and_then(|extra| extra.stage.dead()) {
+        let slot = self.table.insert_with(key, order);
+        if let Some(dead) = dead {
             self.dead.insert(dead.seq, slot);
         }
         self.recounted(slot, 1);
         slot
+    }
+
+    #[inline(never)]
+    fn insert_extra(&mut self, order: &mut Order, extra: Extra) -> Option<Dead> {
+        order.set_state(extra.stage.state());
+        self.retry_entries += u64::from(extra.stage.retry().is_some());
+        let dead = extra.stage.dead();
+        order.extra = self.extras.insert(extra);
+        dead
     }
 
     /// Removes an order that ended.

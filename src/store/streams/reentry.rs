@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::{Entry, Streams, TRYAGAIN};
-use crate::host::{Host, Stop};
+use crate::host::{Host, Stop, memory};
 use crate::store::fields::kind_name;
 use crate::store::wire::{self, Reentry};
 use holdfast_engine::base::units::Ms;
@@ -50,7 +50,9 @@ impl<H: Host> Streams<'_, H> {
             let order_id = order.map(|order| store.entry_view(order).id.to_vec()).unwrap_or_default();
             let reentry = Reentry { stream: kind_name(kind), order: &order_id, id, values };
             wire::replicate_reentry(self.host, self.store_key, self.stamp, &reentry);
+            let before = memory::net();
             store.reentry(kind, order, id);
+            self.reentered_bytes += memory::net() - before;
         }
         added
     }
@@ -114,7 +116,9 @@ impl<H: Host> Streams<'_, H> {
         if !self.add_again(store, entry) {
             self.host.warn("an entry that the primary wrote could not be written here");
         }
+        let before = memory::net();
         store.reentry(entry.kind, entry.order, entry.id);
+        self.reentered_bytes += memory::net() - before;
     }
 
     /// Adds an entry, as a REENTRY does.

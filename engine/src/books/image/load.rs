@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
+use crate::base::table::Key;
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
 use crate::books::image::flat::Flat;
 use crate::record::customer::{UnitChange, UnitChanges};
@@ -288,7 +289,8 @@ impl Loader {
 
     fn order(&mut self, rest: &mut &[u8]) -> Loaded<()> {
         let (id, data) = (id(rest)?, bytes(rest, MAX_DATA_BYTES)?);
-        if self.store.orders.find(id).is_some() {
+        let key = self.store.orders.key(id);
+        if self.store.orders.find_key(&key).is_some() {
             return Err(Corrupt("an order twice"));
         }
         let customer = self.customer_ref(rest)?;
@@ -309,14 +311,12 @@ impl Loader {
             false if state == OrderState::Queued => None,
             false => return Err(Corrupt("an order that cannot be")),
         };
-        let mut order = Order::new(id, &items, data);
-        order.customer = customer;
-        order.set_entry(entry);
+        let mut order = Order::new(id, customer, entry, &items, data);
         order.late = late;
-        self.add_order(order, extra)
+        self.add_order(&key, order, extra)
     }
 
-    fn add_order(&mut self, order: Order, extra: Option<Extra>) -> Loaded<()> {
+    fn add_order(&mut self, key: &Key<'_>, order: Order, extra: Option<Extra>) -> Loaded<()> {
         let state = extra.as_ref().map_or(OrderState::Queued, |extra| extra.stage.state());
         let mut changes = UnitChanges::new();
         for units in order.kept(extra.as_ref()).filter(|_| state.is_open() || state == OrderState::Completed) {
@@ -336,7 +336,7 @@ impl Loader {
         let claim =
             extra.as_ref().and_then(|extra| extra.stage.claimed()).map(|claimed| (claimed.worker, claimed.token));
         let due = extra.as_ref().and_then(|extra| extra.stage.due());
-        let slot = self.store.orders.insert(order, extra);
+        let slot = self.store.orders.insert(key, order, extra);
         self.due.extend(due.map(|due| (due, slot)));
         if let Some((worker, token)) = claim {
             self.store.workers.add_claim(worker, token, slot);
