@@ -23,18 +23,35 @@ use holdfast_engine::terms::journal::Movement;
 use holdfast_engine::terms::metrics::Sample;
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
-/// The items of the last entry of an order.
-struct Items {
-    /// Room for those of the next.
+/// What the last entry of an order said of its items: in a sale, most orders have the same as the one before.
+struct LastItems {
+    /// The store's uid, and the items as the store keeps them: a SKU has the same slot as long as a store lives.
+    of: Option<u64>,
+    packed: Vec<u8>,
+    said: Rc<OwnStr>,
+    /// Room for the text.
     text: Vec<u8>,
-    said: Vec<u8>,
-    /// What was said, as a string of the server.
-    string: Option<Rc<OwnStr>>,
 }
 
 thread_local! {
     /// The server's main thread writes all entries.
-    static ITEMS: RefCell<Items> = const { RefCell::new(Items { text: Vec::new(), said: Vec::new(), string: None }) };
+    static LAST_ITEMS: RefCell<LastItems> = RefCell::new(LastItems {
+        of: None,
+        packed: Vec::new(),
+        said: Rc::new(OwnStr::new(b"")),
+        text: Vec::new(),
+    });
+}
+
+impl LastItems {
+    #[cold]
+    fn say(&mut self, uid: Option<u64>, store: &Store, order: u32) {
+        self.text.clear();
+        store.items_json(order, &mut self.text);
+        self.packed.clear();
+        self.packed.extend_from_slice(store.packed_items(order));
+        (self.of, self.said) = (uid, Rc::new(OwnStr::new(&self.text)));
+    }
 }
 
 /// Argument strings that say what an order's entry says: they save a copy each.
@@ -83,6 +100,8 @@ pub struct Streams<'a, H: Host> {
     /// What the store allocated to remember such ids, bytes.
     pub reentered_bytes: i64,
     words: Option<&'a EntryWords<'a>>,
+    /// The uid of the store, if what is written is known to be of it as it is now.
+    pub uid: Option<u64>,
 }
 
 /// A stream that is open, with its name.
@@ -105,6 +124,7 @@ impl<'a, H: Host> Streams<'a, H> {
             moved: None,
             reentered_bytes: 0,
             words,
+            uid: None,
         }
     }
 
@@ -205,7 +225,7 @@ impl<'a, H: Host> Streams<'a, H> {
 
     /// Adds an order's entry to `…:orders`.
     fn add_order(&mut self, store: &Store, order: u32, id: EntryId) -> bool {
-        let items = items_of(store, order);
+        let items = self.items_of(store, order);
         if let Some(EntryWords { order, customer: Some(customer), text }) = self.words {
             return NAMES.with(|names| {
                 let data = text.unwrap_or(names.empty.get());
@@ -223,6 +243,16 @@ impl<'a, H: Host> Streams<'a, H> {
     fn add_queued(&mut self, id: EntryId, names: &Names, [order, customer, items, data]: [Str<'_>; 4]) -> bool {
         let [a, b, c, d] = names.orders.each_ref().map(OwnStr::get);
         self.add_pairs(StreamKind::Orders, id, &[a, order, b, customer, c, items, d, data])
+    }
+
+    /// The items of an order, as its entries say them.
+    fn items_of(&self, store: &Store, order: u32) -> Rc<OwnStr> {
+        LAST_ITEMS.with_borrow_mut(|last| {
+            if last.of.is_none() || last.of != self.uid || !store.has_items(order, &last.packed) {
+                last.say(self.uid, store, order);
+            }
+            Rc::clone(&last.said)
+        })
     }
 
     /// Lists an order in `…:retry` or `…:dead`.
@@ -254,7 +284,7 @@ impl<'a, H: Host> Streams<'a, H> {
 
     /// Adds an order's entry to `…:complete`, and trims it.
     fn add_complete(&mut self, store: &Store, order: u32, id: EntryId) -> bool {
-        let (items, view) = (items_of(store, order), store.entry_view(order));
+        let (items, view) = (self.items_of(store, order), store.entry_view(order));
         let (mut placed, mut took) = (itoa::Buffer::new(), itoa::Buffer::new());
         let took = took.format(view.ended_at.saturating_sub(view.placed_at)).as_bytes();
         let [customer, placed, took] = [view.customer, placed.format(view.placed_at).as_bytes(), took].map(OwnStr::new);
@@ -401,19 +431,6 @@ impl<'a, H: Host> Streams<'a, H> {
 
 /// What the server says itself when keys of one command are on two nodes.
 pub const TRYAGAIN: &str = "TRYAGAIN Multiple keys request during rehashing of slot";
-
-/// The items of an order, as its entries say them. In a sale, most orders say the same as the one before.
-fn items_of(store: &Store, order: u32) -> Rc<OwnStr> {
-    ITEMS.with_borrow_mut(|Items { text, said, string }| {
-        text.clear();
-        store.items_json(order, text);
-        if text != said {
-            *string = Some(Rc::new(OwnStr::new(text)));
-            std::mem::swap(text, said);
-        }
-        Rc::clone(string.get_or_insert_with(|| Rc::new(OwnStr::new(said))))
-    })
-}
 
 /// What a journal's entry says.
 fn movement_values(movement: &Movement) -> [OwnStr; 7] {

@@ -199,6 +199,7 @@ fn checked_streams<'a, H: Host>(call: &Call<'a, H>, value: &StoreValue, now: Ms,
 /// Writes the streams. The effects were allocated while the store changed, so they are freed as part of it.
 #[inline]
 fn publish<H: Host>(value: &mut StoreValue, streams: &mut Streams<'_, H>, effects: Effects) {
+    streams.uid = Some(value.uid);
     streams.apply(&mut value.store, &effects);
     counted(value, |_| drop(effects));
     value.bytes += streams.reentered_bytes;

@@ -13,8 +13,9 @@ use crate::base::units::NIL;
 /// Entries of a line.
 const LINE_ENTRIES: usize = 10;
 
-/// Lines of an allocation: with the 64 bytes that the allocator needs to align it, it takes 32 KB.
-const CHUNK_LINES: u32 = 511;
+/// Lines of an allocation: 32 KiB, which the server's allocator gives out without rounding up, and aligned to a cache
+/// line without being asked.
+const CHUNK_LINES: u32 = 512;
 
 /// A bucket is split above 13 entries for 2 buckets: then a look-up reads 1.1 to 1.2 lines.
 const ENTRIES_MAX: (usize, usize) = (13, 2);
@@ -34,11 +35,29 @@ fn tag_base(level: u32) -> u32 {
     8 * u32::from(level >= 8) + 11 * u32::from(level >= 19)
 }
 
+/// The highest bit of each of four 16-bit numbers that is 0.
+#[inline]
+fn zeros(numbers: u64) -> u64 {
+    const LOW: u64 = 0x7fff_7fff_7fff_7fff;
+    !(((numbers & LOW) + LOW) | numbers | LOW)
+}
+
+/// Where a look-up has come to: the entries of a line that are still to be looked at, as [`Line::with_tag`] gives them,
+/// and the line behind it.
+pub(crate) struct Probe {
+    tag: u16,
+    line: u32,
+    next: u32,
+    entries: u64,
+}
+
 /// Slots and their tags, without gaps; [`NIL`] behind the last. All lines of a bucket but the last are full.
-#[repr(C, align(64))]
+#[repr(C)]
 struct Line {
     slots: [u32; LINE_ENTRIES],
-    tags: [u16; LINE_ENTRIES],
+    /// Four tags in each, the first the lowest: so that they are compared four at a time. Then the last two.
+    tags: [u64; 2],
+    last_tags: u32,
     /// The next line of the bucket, or of the lines that are free; [`NIL`] if there is none.
     next: u32,
 }
@@ -46,25 +65,38 @@ struct Line {
 const _: () = assert!(size_of::<Line>() == 64);
 
 impl Line {
-    const EMPTY: Line = Line { slots: [NIL; LINE_ENTRIES], tags: [0; LINE_ENTRIES], next: NIL };
+    const EMPTY: Line = Line { slots: [NIL; LINE_ENTRIES], tags: [0; 2], last_tags: 0, next: NIL };
 
-    /// A bit for each entry with this tag. Free entries may be among them.
+    /// The entries with this tag, free ones among them: bit 16 × b + 15 - a is set for entry 4 × a + b.
     #[inline]
-    fn with_tag(&self, tag: u16) -> u32 {
-        self.tags.iter().enumerate().fold(0, |bits, (i, known)| bits | u32::from(*known == tag) << i)
+    fn with_tag(&self, tag: u16) -> u64 {
+        let tag = u64::from(tag) * (u64::MAX / 0xffff);
+        // The two tags that the last word has no entries for differ from the tag in any case.
+        let last = u64::from(self.last_tags) | !tag << 32;
+        zeros(self.tags[0] ^ tag) | zeros(self.tags[1] ^ tag) >> 1 | zeros(last ^ tag) >> 2
     }
 
-    #[inline]
-    fn find(&self, tag: u16, is_it: &mut impl FnMut(u32) -> bool) -> Option<u32> {
-        let mut bits = self.with_tag(tag);
-        while bits != 0 {
-            match self.slots.get(bits.trailing_zeros() as usize) {
-                Some(slot) if *slot != NIL && is_it(*slot) => return Some(*slot),
-                _ => {}
-            }
-            bits &= bits - 1;
+    fn tag(&self, at: usize) -> u16 {
+        match self.tags.get(at / 4) {
+            Some(tags) => (tags >> (16 * (at % 4))) as u16,
+            None => (self.last_tags >> (16 * (at % 4))) as u16,
         }
-        None
+    }
+
+    fn set(&mut self, at: usize, entry: Entry) {
+        self.slots[at] = entry.slot;
+        let shift = 16 * (at % 4);
+        match self.tags.get_mut(at / 4) {
+            Some(tags) => *tags = *tags & !(0xffff << shift) | u64::from(entry.tag) << shift,
+            None => self.last_tags = self.last_tags & !(0xffff << shift) | u32::from(entry.tag) << shift,
+        }
+    }
+
+    /// The slot of the first of these entries, which may be free.
+    #[inline]
+    fn first_of(&self, entries: u64) -> u32 {
+        let bit = entries.trailing_zeros();
+        self.slots.get((4 * (15 - bit % 16) + bit / 16) as usize).copied().unwrap_or(NIL)
     }
 
     fn len(&self) -> usize {
@@ -77,14 +109,14 @@ impl Line {
         if at == LINE_ENTRIES {
             return false;
         }
-        (self.slots[at], self.tags[at]) = (entry.slot, entry.tag);
+        self.set(at, entry);
         true
     }
 
     /// Takes the last entry of a line that has one.
     fn pop(&mut self) -> Entry {
         let at = self.len() - 1;
-        Entry { slot: std::mem::replace(&mut self.slots[at], NIL), tag: self.tags[at] }
+        Entry { tag: self.tag(at), slot: std::mem::replace(&mut self.slots[at], NIL) }
     }
 }
 
@@ -181,8 +213,13 @@ impl Level {
     }
 
     #[inline]
+    fn tag(&self, hash: u64) -> u16 {
+        hash.wrapping_shr(self.base) as u16
+    }
+
+    #[inline]
     fn entry(&self, hash: u64, slot: u32) -> Entry {
-        Entry { slot, tag: (hash >> self.base) as u16 }
+        Entry { slot, tag: self.tag(hash) }
     }
 
     /// What a bucket of this level knows of the hash of an entry: the lowest bits, up to the highest in the tag.
@@ -240,24 +277,51 @@ impl Index {
         if number & OVERFLOW == 0 { self.buckets.at_mut(number) } else { self.overflow.at_mut(number) }
     }
 
-    /// The slot with this hash for which `is_it` is true.
-    #[inline]
-    pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+    /// Begins to look up a hash. This and [`Self::next`] are out of line, so that all tables share their code: that
+    /// stays in the instruction cache.
+    #[inline(never)]
+    fn start(&self, hash: u64) -> Probe {
         let level = self.level(hash);
-        let (mut line, tag) = (self.buckets.at(level.bucket(hash)), (hash >> level.base) as u16);
+        let (tag, line) = (level.tag(hash), level.bucket(hash));
+        let first = self.buckets.at(line);
+        Probe { tag, line, next: first.next, entries: first.with_tag(tag) }
+    }
+
+    /// The next slot that may have the hash: its id has to be compared.
+    #[inline(never)]
+    fn next(&self, probe: &mut Probe) -> Option<u32> {
         loop {
-            if let Some(slot) = line.find(tag, &mut is_it) {
-                return Some(slot);
+            if probe.entries == 0 {
+                if probe.next == NIL {
+                    return None;
+                }
+                let line = self.overflow.at(probe.next);
+                (probe.line, probe.next, probe.entries) = (probe.next, line.next, line.with_tag(probe.tag));
+            } else {
+                let slot = self.line(probe.line).first_of(probe.entries);
+                probe.entries &= probe.entries - 1;
+                if slot != NIL {
+                    return Some(slot);
+                }
             }
-            if line.next == NIL {
-                return None;
-            }
-            line = self.overflow.at(line.next);
         }
     }
 
+    /// The slot with this hash for which `is_it` is true.
+    #[inline]
+    pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut probe = self.start(hash);
+        while let Some(slot) = self.next(&mut probe) {
+            if is_it(slot) {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
     /// Adds a slot that is not there yet. `hash_of` hashes the id of a slot that is.
-    pub fn insert(&mut self, hash: u64, slot: u32, hash_of: impl Fn(u32) -> u64) {
+    #[inline(never)]
+    pub fn insert(&mut self, hash: u64, slot: u32, hash_of: &dyn Fn(u32) -> u64) {
         let level = self.level(hash);
         let (bucket, entry) = (level.bucket(hash), level.entry(hash, slot));
         let mut line = self.buckets.at_mut(bucket);
@@ -270,7 +334,7 @@ impl Index {
         }
         self.len += 1;
         if self.len * ENTRIES_MAX.1 > self.buckets.len as usize * ENTRIES_MAX.0 {
-            self.split(&hash_of);
+            self.split(hash_of);
         }
     }
 
@@ -293,8 +357,7 @@ impl Index {
         };
         let last = self.pop(bucket);
         if last.slot != slot {
-            let line = self.line_mut(number);
-            (line.slots[at], line.tags[at]) = (last.slot, last.tag);
+            self.line_mut(number).set(at, last);
         }
         self.len -= 1;
         if self.len < self.buckets.len as usize * ENTRIES_MIN && self.buckets.len > 1 {
@@ -343,7 +406,7 @@ impl Index {
 
     /// Splits the next bucket: it takes one bit more of the hashes.
     #[inline(never)]
-    fn split(&mut self, hash_of: &impl Fn(u32) -> u64) {
+    fn split(&mut self, hash_of: &dyn Fn(u32) -> u64) {
         let (from, to, bucket) = (self.whole, self.halves, self.split);
         let mut halves = [Filling::new(bucket), Filling::new(self.buckets.push())];
         let next_bit = from.bits - from.base;
@@ -390,7 +453,7 @@ impl Index {
                 if line.slots[at] == NIL {
                     return;
                 }
-                take(self, Entry { slot: line.slots[at], tag: line.tags[at] });
+                take(self, Entry { slot: line.slots[at], tag: line.tag(at) });
             }
             let next = line.next;
             if next == NIL {
@@ -409,7 +472,7 @@ impl Index {
             let next = Filling::new(to.line.next);
             self.finish(std::mem::replace(to, next));
         }
-        (to.line.slots[to.len], to.line.tags[to.len]) = (entry.slot, entry.tag);
+        to.line.set(to.len, entry);
         to.len += 1;
     }
 
@@ -472,7 +535,7 @@ mod tests {
     /// Entries that are hashed again while one is added: whose records are read.
     fn hashed_by(index: &mut Index, slot: u32) -> usize {
         let hashed = Cell::new(0);
-        index.insert(hash(slot), slot, |s| {
+        index.insert(hash(slot), slot, &|s| {
             hashed.set(hashed.get() + 1);
             hash(s)
         });
@@ -483,7 +546,7 @@ mod tests {
     fn finds_what_was_put_in_and_nothing_else_over_many_splits() {
         let mut index = Index::new();
         for slot in 0..200_000 {
-            index.insert(hash(slot), slot, hash);
+            index.insert(hash(slot), slot, &hash);
         }
         for slot in (0..200_000).step_by(3) {
             index.remove(hash(slot), slot);
@@ -505,7 +568,7 @@ mod tests {
                 let inserts = roll * 100 < percent_in * 128;
                 assert_eq!(found(&index, slot), map.contains_key(&slot));
                 if inserts && map.insert(slot, phase).is_none() {
-                    index.insert(hash(slot), slot, hash);
+                    index.insert(hash(slot), slot, &hash);
                 } else if !inserts && map.remove(&slot).is_some() {
                     index.remove(hash(slot), slot);
                 }
@@ -519,7 +582,7 @@ mod tests {
     fn ids_with_one_hash_still_fit() {
         let mut index = Index::new();
         for slot in 0..3_000 {
-            index.insert(42, slot, |_| 42);
+            index.insert(42, slot, &|_| 42);
         }
         assert_eq!(index.find(42, |slot| slot == 2_999), Some(2_999));
         for slot in 0..3_000 {
@@ -567,10 +630,10 @@ mod tests {
     #[test]
     fn a_small_index_is_small_and_one_that_was_large_is_small_again() {
         let mut index = Index::new();
-        index.insert(hash(0), 0, hash);
+        index.insert(hash(0), 0, &hash);
         assert!(index.bytes() <= 256);
         for slot in 1..100_000 {
-            index.insert(hash(slot), slot, hash);
+            index.insert(hash(slot), slot, &hash);
         }
         for slot in 0..100_000 {
             index.remove(hash(slot), slot);
@@ -585,7 +648,7 @@ mod tests {
             let mut index = Index::with_room(entries as usize);
             let buckets = index.buckets.len;
             for slot in 0..entries {
-                index.insert(hash(slot), slot, |_| panic!("a split"));
+                index.insert(hash(slot), slot, &|_| panic!("a split"));
             }
             assert_eq!(index.buckets.len, buckets);
             assert!((0..entries).all(|slot| found(&index, slot)));

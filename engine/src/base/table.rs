@@ -89,7 +89,7 @@ impl<T: Keyed> Table<T> {
     fn insert_hashed(&mut self, known: u64, record: T) -> u32 {
         let slot = self.slab.insert(record);
         let (seed, slab) = (self.seed, &self.slab);
-        self.index.insert(known, slot, |slot| hash(slab.at(slot).id(), seed));
+        self.index.insert(known, slot, &|slot| hash(slab.at(slot).id(), seed));
         slot
     }
 

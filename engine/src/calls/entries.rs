@@ -78,6 +78,20 @@ impl Store {
         }
     }
 
+    /// Whether the order in a slot has the items that [`Self::packed_items`] gave of another.
+    #[inline]
+    pub fn has_items(&self, slot: u32, packed: &[u8]) -> bool {
+        // They say themselves where they end.
+        self.orders.at(slot).packed_content().starts_with(packed)
+    }
+
+    /// The items of the order in a slot, packed.
+    pub fn packed_items(&self, slot: u32) -> &[u8] {
+        let order = self.orders.at(slot);
+        let content = order.packed_content();
+        &content[..content.len() - order.data().len()]
+    }
+
     /// Appends the items of the order in a slot as JSON: `[["sku-1",2],["sku-2",1]]`.
     pub fn items_json(&self, slot: u32, out: &mut Vec<u8>) {
         out.push(b'[');

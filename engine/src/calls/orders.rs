@@ -130,30 +130,31 @@ impl Store {
         let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
         let customer = self.customers.join(customer, &changes);
         let order = Order::new(place.order, customer, entry, items, place.data);
-        let extra = self.extra_of_new(place, entry);
-        let slot = self.orders.insert(key, order, extra);
+        let is_plain = place.group.is_none() && entry.ms == self.now && matches!(place.take, Take::Items(_));
+        let slot = if is_plain {
+            self.orders.insert(key, order)
+        } else {
+            let extra = self.extra_of_new(place, entry);
+            self.orders.insert_with(key, order, extra)
+        };
         self.queue.enqueue(&mut self.orders, slot);
         self.counters.placed = self.counters.placed.saturating_add(1);
         fx.push(Effect::Queued { order: slot, id: entry });
         entry
     }
 
-    /// What few orders have, if this one has any of it from the start.
-    fn extra_of_new(&mut self, place: &Place<'_>, entry: EntryId) -> Option<Extra> {
-        let hold = if let Take::Hold(hold) = place.take { Some(hold) } else { None };
-        let placed_at = Some(self.now).filter(|now| *now != entry.ms);
-        if placed_at.is_none() && hold.is_none() && place.group.is_none() {
-            return None;
-        }
+    /// What few orders have from the start.
+    #[cold]
+    fn extra_of_new(&mut self, place: &Place<'_>, entry: EntryId) -> Extra {
         let mut extra = Extra::default();
         extra.set_group(place.group.map(|id| self.queue.name_group(id)));
-        if hold.is_some() {
-            extra.seldom_mut().hold = hold.map(Into::into);
+        if let Take::Hold(hold) = place.take {
+            extra.seldom_mut().hold = Some(hold.into());
         }
-        if placed_at.is_some() {
-            extra.origin_mut().placed_at = placed_at;
+        if self.now != entry.ms {
+            extra.origin_mut().placed_at = Some(self.now);
         }
-        Some(extra)
+        extra
     }
 
     /// The first reply, if the order is known with the same content. Nobody gets the units of a cancelled one, so it is

@@ -456,10 +456,17 @@ impl Order {
         (items, after.rest)
     }
 
+    /// The items, packed, and the data behind them.
     #[inline]
-    pub fn items(&self) -> Items<'_> {
+    pub fn packed_content(&self) -> &[u8] {
         let mut rest = &self.packed[..];
         let _ = take_bytes(&mut rest);
+        rest
+    }
+
+    #[inline]
+    pub fn items(&self) -> Items<'_> {
+        let mut rest = self.packed_content();
         let left = take(&mut rest).unwrap_or_default();
         Items { rest, left }
     }

@@ -8,7 +8,7 @@ use crate::base::table::{Key, Table};
 use crate::base::units::{Ms, NIL};
 use crate::record::due::DueKey;
 use crate::record::group::OrderList;
-use crate::record::order::{Dead, Extra, Order};
+use crate::record::order::{Extra, Order};
 use crate::store::recount::OrderRecount;
 use crate::terms::refusal::Refusal;
 use crate::terms::states::OrderState;
@@ -143,26 +143,27 @@ impl Orders {
         self.retry_entries
     }
 
-    /// Adds an order with what few have; its slot. What other parts have to know of it is the caller's to tell them.
+    /// Adds an order; its slot. What other parts have to know of it is the caller's to tell them.
     #[inline]
-    pub(crate) fn insert(&mut self, key: &Key<'_>, mut order: Order, extra: Option<Extra>) -> u32 {
-        let dead = extra.and_then(|extra| self.insert_extra(&mut order, extra));
+    pub(crate) fn insert(&mut self, key: &Key<'_>, order: Order) -> u32 {
         self.by_state[order.state() as usize] += 1;
         let slot = self.table.insert_with(key, order);
-        if let Some(dead) = dead {
-            self.dead.insert(dead.seq, slot);
-        }
         self.recounted(slot, 1);
         slot
     }
 
+    /// The same with what few orders have.
     #[inline(never)]
-    fn insert_extra(&mut self, order: &mut Order, extra: Extra) -> Option<Dead> {
+    pub(crate) fn insert_with(&mut self, key: &Key<'_>, mut order: Order, extra: Extra) -> u32 {
         order.set_state(extra.stage.state());
         self.retry_entries += u64::from(extra.stage.retry().is_some());
         let dead = extra.stage.dead();
         order.extra = self.extras.insert(extra);
-        dead
+        let slot = self.insert(key, order);
+        if let Some(dead) = dead {
+            self.dead.insert(dead.seq, slot);
+        }
+        slot
     }
 
     /// Removes an order that ended.

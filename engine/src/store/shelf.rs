@@ -24,21 +24,42 @@ pub(crate) struct Totals {
     pub oversold: u128,
 }
 
-impl Totals {
-    fn subtract(&mut self, sku: &Sku) {
-        self.on_hand -= u128::from(sku.on_hand);
-        self.held -= u128::from(sku.held);
-        self.sold -= u128::from(sku.sold);
-        self.available -= u128::from(sku.available().max(0) as u64);
-        self.oversold -= u128::from(sku.held.saturating_sub(sku.on_hand));
-    }
+/// What one SKU adds to the totals.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    on_hand: u64,
+    held: u64,
+    sold: u64,
+    available: u64,
+    oversold: u64,
+}
 
-    fn add(&mut self, sku: &Sku) {
-        self.on_hand += u128::from(sku.on_hand);
-        self.held += u128::from(sku.held);
-        self.sold += u128::from(sku.sold);
-        self.available += u128::from(sku.available().max(0) as u64);
-        self.oversold += u128::from(sku.held.saturating_sub(sku.on_hand));
+impl Share {
+    #[inline]
+    fn of(sku: &Sku) -> Self {
+        Share {
+            on_hand: sku.on_hand,
+            held: sku.held,
+            sold: sku.sold,
+            available: sku.available().max(0) as u64,
+            oversold: sku.held.saturating_sub(sku.on_hand),
+        }
+    }
+}
+
+impl Totals {
+    #[inline]
+    fn change(&mut self, before: Share, after: Share) {
+        let change = |total: &mut u128, before: u64, after: u64| {
+            if before != after {
+                *total = *total - u128::from(before) + u128::from(after);
+            }
+        };
+        change(&mut self.on_hand, before.on_hand, after.on_hand);
+        change(&mut self.held, before.held, after.held);
+        change(&mut self.sold, before.sold, after.sold);
+        change(&mut self.available, before.available, after.available);
+        change(&mut self.oversold, before.oversold, after.oversold);
     }
 }
 
@@ -99,9 +120,9 @@ impl Shelf {
     #[inline]
     pub fn change<R>(&mut self, slot: u32, change: impl FnOnce(&mut Sku) -> R) -> R {
         let sku = self.skus.at_mut(slot);
-        self.totals.subtract(sku);
+        let before = Share::of(sku);
         let result = change(sku);
-        self.totals.add(sku);
+        self.totals.change(before, Share::of(sku));
         debug_assert_eq!(sku.received, (sku.on_hand + sku.sold) as i64, "what came in is here or sold");
         result
     }
@@ -119,26 +140,38 @@ impl Shelf {
                 return false;
             }
             sku.received = (sku.on_hand + sku.sold) as i64;
-            self.totals.add(sku);
+            self.totals.change(Share::default(), Share::of(sku));
         }
         true
     }
 
     /// The items by slot, the same SKU added up, in the order they are named first.
     pub fn resolve(&self, items: &[Item<'_>]) -> Result<UnitsList, Refusal> {
-        let mut list = UnitsList::with_capacity(if items.len() > 4 { items.len() } else { 0 });
-        let mut seen = BTreeMap::new();
+        if items.len() > FEW_ITEMS {
+            return self.resolve_many(items);
+        }
+        let mut list = UnitsList::with_capacity(items.len());
         for item in items {
             let sku = self.slot(item.sku)?;
-            let at = if items.len() <= FEW_ITEMS {
-                list.iter().position(|units: &Units| units.sku == sku)
-            } else {
-                let next = list.len();
-                Some(*seen.entry(sku).or_insert(next)).filter(|at| *at < next)
-            };
-            match at {
+            match list.iter_mut().find(|units| units.sku == sku) {
                 None => list.push(Units { sku, qty: item.qty }),
-                Some(at) => list[at].qty = checked_sum(list[at].qty, item.qty, "qty")?,
+                Some(units) => units.qty = checked_sum(units.qty, item.qty, "qty")?,
+            }
+        }
+        Ok(list)
+    }
+
+    #[cold]
+    fn resolve_many(&self, items: &[Item<'_>]) -> Result<UnitsList, Refusal> {
+        let (mut list, mut seen) = (UnitsList::with_capacity(items.len()), BTreeMap::new());
+        for item in items {
+            let sku = self.slot(item.sku)?;
+            let next = list.len();
+            let at = *seen.entry(sku).or_insert(next);
+            if at == next {
+                list.push(Units { sku, qty: item.qty });
+            } else {
+                list[at].qty = checked_sum(list[at].qty, item.qty, "qty")?;
             }
         }
         Ok(list)

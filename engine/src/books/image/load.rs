@@ -336,7 +336,10 @@ impl Loader {
         let claim =
             extra.as_ref().and_then(|extra| extra.stage.claimed()).map(|claimed| (claimed.worker, claimed.token));
         let due = extra.as_ref().and_then(|extra| extra.stage.due());
-        let slot = self.store.orders.insert(key, order, extra);
+        let slot = match extra {
+            Some(extra) => self.store.orders.insert_with(key, order, extra),
+            None => self.store.orders.insert(key, order),
+        };
         self.due.extend(due.map(|due| (due, slot)));
         if let Some((worker, token)) = claim {
             self.store.workers.add_claim(worker, token, slot);
