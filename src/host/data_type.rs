@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString, c_int};
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use redis_module::raw;
@@ -107,7 +108,7 @@ impl<'a> Pieces<'a> {
     ///
     /// # Errors
     /// The file ends, or is broken.
-    pub fn next(&self) -> Result<Vec<u8>, String> {
+    pub fn next(&self) -> Result<Piece, String> {
         let mut len = 0;
         // SAFETY: the io is live; on an error the server gives no buffer, otherwise one of `len` bytes that is ours.
         unsafe {
@@ -115,9 +116,7 @@ impl<'a> Pieces<'a> {
             if buffer.is_null() || api!(RedisModule_IsIOError(self.0)) != 0 {
                 return Err("a value is cut off".into());
             }
-            let piece = std::slice::from_raw_parts(buffer.cast::<u8>(), len).to_vec();
-            api!(RedisModule_Free(buffer.cast()));
-            Ok(piece)
+            Ok(Piece { buffer: buffer.cast(), len })
         }
     }
 
@@ -135,6 +134,28 @@ impl<'a> Pieces<'a> {
         let text = CString::new(text).unwrap_or_default();
         // SAFETY: the format takes one string, which is there.
         unsafe { api!(RedisModule_LogIOError(self.0, c"warning".as_ptr(), c"%s".as_ptr(), text.as_ptr())) }
+    }
+}
+
+/// A piece in the server's memory, which is freed with it.
+pub struct Piece {
+    buffer: *mut u8,
+    len: usize,
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the buffer has `len` bytes, and is freed by nobody but [`Drop`].
+        unsafe { std::slice::from_raw_parts(self.buffer, self.len) }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // SAFETY: the server gave the buffer for us to free.
+        unsafe { api!(RedisModule_Free(self.buffer.cast())) }
     }
 }
 

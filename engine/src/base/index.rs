@@ -319,9 +319,26 @@ impl Index {
         None
     }
 
+    /// Adds a slot to an index that has room for it; false if it is there, as `is_it` says.
+    pub fn insert_new(&mut self, hash: u64, slot: u32, is_it: impl FnMut(u32) -> bool) -> bool {
+        let is_new = self.find(hash, is_it).is_none();
+        if is_new {
+            self.put(hash, slot);
+        }
+        is_new
+    }
+
     /// Adds a slot that is not there yet. `hash_of` hashes the id of a slot that is.
     #[inline(never)]
     pub fn insert(&mut self, hash: u64, slot: u32, hash_of: &dyn Fn(u32) -> u64) {
+        self.put(hash, slot);
+        if self.len * ENTRIES_MAX.1 > self.buckets.len as usize * ENTRIES_MAX.0 {
+            self.split(hash_of);
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, hash: u64, slot: u32) {
         let level = self.level(hash);
         let (bucket, entry) = (level.bucket(hash), level.entry(hash, slot));
         let mut line = self.buckets.at_mut(bucket);
@@ -333,9 +350,6 @@ impl Index {
             self.push_line(bucket, entry);
         }
         self.len += 1;
-        if self.len * ENTRIES_MAX.1 > self.buckets.len as usize * ENTRIES_MAX.0 {
-            self.split(hash_of);
-        }
     }
 
     /// Adds a line with one entry to a bucket whose lines are full.

@@ -25,6 +25,8 @@ pub(crate) struct Table<T> {
     slab: Slab<T>,
     index: Index,
     seed: u64,
+    /// Hashes of loaded records that are not in the index yet, by slot.
+    loaded: Vec<u64>,
 }
 
 /// Out of line: the code of an XXH3 is long, and stays in the instruction cache when all share it.
@@ -36,7 +38,7 @@ fn hash(id: &[u8], seed: u64) -> u64 {
 impl<T: Keyed> Table<T> {
     /// An empty table. `seed` keys the hash, so that nobody can choose ids that collide; it changes no result.
     pub fn new(seed: u64) -> Self {
-        Table { slab: Slab::new(), index: Index::new(), seed }
+        Table { slab: Slab::new(), index: Index::new(), seed, loaded: Vec::new() }
     }
 
     /// The key of an id, for calls that look it up more than once.
@@ -91,6 +93,27 @@ impl<T: Keyed> Table<T> {
         let (seed, slab) = (self.seed, &self.slab);
         self.index.insert(known, slot, &|slot| hash(slab.at(slot).id(), seed));
         slot
+    }
+
+    /// Adds a record to a table of nothing but loaded records; its slot. It is not found before
+    /// [`Self::index_loaded`]: an index that is built in one go is sized once, and no record is read for it again.
+    pub fn load(&mut self, record: T) -> u32 {
+        self.loaded.push(hash(record.id(), self.seed));
+        let slot = self.slab.insert(record);
+        debug_assert_eq!(slot as usize + 1, self.loaded.len(), "nothing was removed, or added in another way");
+        slot
+    }
+
+    /// Puts loaded records into the index. False if two have one id and are the `same`.
+    pub fn index_loaded(&mut self, same: impl Fn(&T, &T) -> bool) -> bool {
+        let hashes = std::mem::take(&mut self.loaded);
+        self.index = Index::with_room(hashes.len());
+        let slab = &self.slab;
+        let is = |slot, known| {
+            let (record, known): (&T, &T) = (slab.at(slot), slab.at(known));
+            record.id() == known.id() && same(record, known)
+        };
+        (0..).zip(hashes).all(|(slot, hash)| self.index.insert_new(hash, slot, |known| is(slot, known)))
     }
 
     /// Removes the record of a slot that is known to hold one.

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
-use crate::base::packed::{put, put_bytes, take, take_bytes, take_u32};
+use crate::base::packed::{put, put_all, put_bytes, take, take_bytes, take_u32};
 use crate::base::slab::Record;
 use crate::base::table::Keyed;
 use crate::terms::items::Units;
@@ -32,11 +32,8 @@ const _: () = assert!(size_of::<Customer>() == 32);
 /// A customer with more than [`FEW`] SKUs.
 pub(crate) type Many = BTreeMap<u32, CustomerUnits>;
 
-pub(crate) type FewList = SmallVec<[(u32, CustomerUnits); FEW]>;
-
-/// A customer unpacked.
+/// What a customer has, unpacked.
 pub(crate) struct Unpacked<'a> {
-    pub id: &'a [u8],
     pub refs: u64,
     few: &'a [u8],
 }
@@ -57,25 +54,81 @@ impl Customer {
 
     pub fn open(&self) -> Unpacked<'_> {
         let mut rest = &self.packed[..];
-        let id = take_bytes(&mut rest).unwrap_or_default();
+        let _ = take_bytes(&mut rest);
         let refs = take(&mut rest).unwrap_or_default();
-        Unpacked { id, refs, few: rest }
+        Unpacked { refs, few: rest }
     }
 
-    /// Sets the number of holds and orders that name the customer, and its units of few SKUs.
-    pub fn write(&mut self, refs: u64, few: &[(u32, CustomerUnits)]) {
-        *self = Customer::new(self.id(), refs, few.iter().copied());
+    /// Changes the number of holds and orders that name the customer, and its units. Whether it still needs a record;
+    /// `None`, with all as it was, if it has more SKUs then than can be packed.
+    pub fn change(&mut self, refs: i64, changes: &[UnitChange]) -> Option<bool> {
+        let open = self.open();
+        let refs = open.refs.saturating_add_signed(refs);
+        let (mut tail, mut count) = (Tail::new(), 0);
+        put(&mut tail, refs);
+        let mut keep = |sku, units: CustomerUnits| {
+            if units.units > 0 {
+                put_all(&mut tail, [u64::from(sku), units.units, units.past]);
+                count += 1;
+            }
+        };
+        for (sku, units) in open.units() {
+            keep(sku, changed(sku, units, changes));
+        }
+        for (i, change) in changes.iter().enumerate() {
+            let is_done = named(change.sku, &changes[..i]) || open.units().any(|(sku, _)| sku == change.sku);
+            if !is_done {
+                keep(change.sku, changed(change.sku, CustomerUnits::default(), &changes[i..]));
+            }
+        }
+        (count <= FEW).then(|| {
+            self.write(&tail);
+            refs > 0 || count > 0
+        })
+    }
+
+    /// Changes the number of holds and orders that name the customer, whose units are kept elsewhere; the number then.
+    pub fn change_refs(&mut self, refs: i64) -> u64 {
+        let refs = self.open().refs.saturating_add_signed(refs);
+        let mut tail = Tail::new();
+        put(&mut tail, refs);
+        self.write(&tail);
+        refs
+    }
+
+    /// Writes what comes after the id.
+    fn write(&mut self, tail: &[u8]) {
+        let mut rest = &self.packed[..];
+        let _ = take_bytes(&mut rest);
+        let id_end = self.packed.len() - rest.len();
+        self.packed.truncate(id_end);
+        self.packed.extend_from_slice(tail);
+        if self.packed.spilled() {
+            self.packed.shrink_to_fit();
+        }
     }
 }
 
+/// What is behind an id; few customers have more.
+type Tail = SmallVec<[u8; 32]>;
+
+/// Units of a SKU after the changes that name it.
+fn changed(sku: u32, units: CustomerUnits, changes: &[UnitChange]) -> CustomerUnits {
+    changes.iter().filter(|change| change.sku == sku).fold(units, CustomerUnits::plus)
+}
+
+fn named(sku: u32, changes: &[UnitChange]) -> bool {
+    changes.iter().any(|change| change.sku == sku)
+}
+
 impl Unpacked<'_> {
-    pub fn few(&self) -> FewList {
+    /// The units of each SKU.
+    pub fn units(&self) -> impl Iterator<Item = (u32, CustomerUnits)> + '_ {
         let mut rest = self.few;
-        let mut list = FewList::new();
-        while let (Some(sku), Some(units), Some(past)) = (take_u32(&mut rest), take(&mut rest), take(&mut rest)) {
-            list.push((sku, CustomerUnits { units, past }));
-        }
-        list
+        std::iter::from_fn(move || {
+            let (sku, units, past) = (take_u32(&mut rest)?, take(&mut rest)?, take(&mut rest)?);
+            Some((sku, CustomerUnits { units, past }))
+        })
     }
 }
 
@@ -85,9 +138,9 @@ impl Record for Customer {
     }
 
     fn next_vacant(&self) -> Option<u32> {
-        let open = self.open();
         // No client can make a customer of an empty id.
-        open.id.is_empty().then_some(open.refs as u32)
+        let is_vacant = self.packed.first() == Some(&0);
+        is_vacant.then(|| self.open().refs as u32)
     }
 }
 

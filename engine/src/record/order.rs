@@ -473,9 +473,7 @@ impl Order {
 
     /// What it took and did not bring back, an item each in the order of the items.
     pub fn kept<'a>(&'a self, extra: Option<&'a Extra>) -> impl Iterator<Item = Units> + 'a {
-        let returned = extra.and_then(Extra::returns).map_or(&[][..], |returns| &returns.units);
-        let returned = returned.iter().copied().chain(std::iter::repeat(0));
-        self.items().zip(returned).map(|(units, back)| Units { sku: units.sku, qty: units.qty - back })
+        kept(self.items(), extra)
     }
 
     pub fn data(&self) -> &[u8] {
@@ -499,6 +497,16 @@ impl Order {
         self.entry_ms = entry.ms;
         self.entry_seq = entry.seq;
     }
+}
+
+/// Of the items of an order, what it did not bring back.
+pub(crate) fn kept<'a>(
+    items: impl Iterator<Item = Units> + 'a,
+    extra: Option<&'a Extra>,
+) -> impl Iterator<Item = Units> + 'a {
+    let returned = extra.and_then(Extra::returns).map_or(&[][..], |returns| &returns.units);
+    let returned = returned.iter().copied().chain(std::iter::repeat(0));
+    items.zip(returned).map(|(units, back)| Units { sku: units.sku, qty: units.qty - back })
 }
 
 /// The items of an order, unpacked one by one.

@@ -90,6 +90,13 @@ impl Agenda {
         self.due.insert(key, due)
     }
 
+    /// Notes all that is due in a store that is loaded.
+    pub fn load(&mut self, orders: &mut Orders, mut due: Vec<(DueKey, Due)>) {
+        due.sort_unstable_by_key(|(key, _)| *key);
+        due.retain(|(key, due)| !matches!(due, Due::Order(slot) if self.join_ended(orders, *slot, *key)));
+        self.due = due.into_iter().collect();
+    }
+
     /// Moves what is due from one time to another.
     #[inline]
     pub fn move_due(&mut self, from: Option<DueKey>, to: Option<DueKey>, due: Due) {
@@ -110,9 +117,14 @@ impl Agenda {
         if from == to {
             return;
         }
-        let ends = !orders.at(slot).state().is_open();
-        let forgotten = to.filter(|forget| ends && self.ended.join(orders, slot, *forget));
+        let forgotten = to.filter(|forget| self.join_ended(orders, slot, *forget));
         self.move_due(from, to.filter(|_| forgotten.is_none()), Due::Order(slot));
+    }
+
+    /// Adds an order to those that ended; false if it did not end, or is forgotten earlier than the last of them.
+    #[inline]
+    fn join_ended(&mut self, orders: &mut Orders, slot: u32, forget: DueKey) -> bool {
+        !orders.at(slot).state().is_open() && self.ended.join(orders, slot, forget)
     }
 
     /// What is due first.

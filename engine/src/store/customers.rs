@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::slab::Slab;
 use crate::base::table::{Key, Keyed, Table};
-use crate::base::units::NIL;
+use crate::base::units::{MAX_QUANTITY, NIL};
 use crate::record::customer::{Customer, CustomerUnits, FEW, Many, UnitChange};
 
 /// Customers, and the units of those that have many SKUs.
@@ -82,8 +82,8 @@ impl Customers {
         match self.many.get(&slot) {
             Some(many) => many.get(&sku).copied().unwrap_or_default(),
             None => {
-                let few = self.table.at(slot).open().few();
-                few.iter().find(|(known, _)| *known == sku).map_or(CustomerUnits::default(), |(_, units)| *units)
+                let open = self.table.at(slot).open();
+                open.units().find(|(known, _)| *known == sku).map_or(CustomerUnits::default(), |(_, units)| units)
             }
         }
     }
@@ -92,7 +92,7 @@ impl Customers {
     pub fn units(&self, slot: u32) -> Vec<(u32, CustomerUnits)> {
         match self.many.get(&slot) {
             Some(many) => many.iter().map(|(sku, units)| (*sku, *units)).collect(),
-            None => self.table.at(slot).open().few().into_vec(),
+            None => self.table.at(slot).open().units().collect(),
         }
     }
 
@@ -100,7 +100,7 @@ impl Customers {
     pub fn total(&self, slot: u32) -> u64 {
         match self.many.get(&slot) {
             Some(many) => many.values().map(|units| units.units).sum(),
-            None => self.table.at(slot).open().few().iter().map(|(_, units)| units.units).sum(),
+            None => self.table.at(slot).open().units().map(|(_, units)| units.units).sum(),
         }
     }
 
@@ -110,20 +110,19 @@ impl Customers {
         if slot == NIL {
             return;
         }
-        let refs = self.table.at(slot).open().refs.saturating_add_signed(refs);
         let has_many = self.many.contains_key(&slot) || changes.len() > FEW;
-        let has_units =
-            if has_many { self.change_many(slot, refs, changes) } else { self.change_few(slot, refs, changes) };
-        if refs == 0 && !has_units {
+        let few = if has_many { None } else { self.table.at_mut(slot).change(refs, changes) };
+        if !few.unwrap_or_else(|| self.change_many(slot, refs, changes)) {
             self.table.remove(slot);
         }
     }
 
     /// Changes units that are kept in a tree, or have to be: a long list against a packed one would take the square of
-    /// its length. Whether there are any afterwards.
-    fn change_many(&mut self, slot: u32, refs: u64, changes: &[UnitChange]) -> bool {
+    /// its length. Whether the customer still needs a record.
+    #[cold]
+    fn change_many(&mut self, slot: u32, refs: i64, changes: &[UnitChange]) -> bool {
         let customer = self.table.at_mut(slot);
-        let many = self.many.entry(slot).or_insert_with(|| customer.open().few().into_iter().collect());
+        let many = self.many.entry(slot).or_insert_with(|| customer.open().units().collect());
         for change in changes {
             let units = many.entry(change.sku).or_default();
             *units = units.plus(change);
@@ -135,29 +134,27 @@ impl Customers {
         if !has_units {
             self.many.remove(&slot);
         }
-        customer.write(refs, &[]);
-        has_units
+        customer.change_refs(refs) > 0 || has_units
     }
 
-    /// Changes units that are packed in the record, until they are too many. Whether there are any afterwards.
-    fn change_few(&mut self, slot: u32, refs: u64, changes: &[UnitChange]) -> bool {
-        let customer = self.table.at_mut(slot);
-        let mut few = customer.open().few();
-        for change in changes {
-            match few.iter_mut().find(|(sku, _)| *sku == change.sku) {
-                Some((_, units)) => *units = units.plus(change),
-                None => few.push((change.sku, CustomerUnits::default().plus(change))),
-            }
-        }
-        few.retain(|(_, units)| units.units > 0);
-        let has_units = !few.is_empty();
-        if few.len() > FEW {
-            self.many.insert(slot, few.into_iter().collect());
-            customer.write(refs, &[]);
-        } else {
-            customer.write(refs, &few);
-        }
-        has_units
+    /// Adds a customer of a store that is being loaded; its slot. [`Self::index_loaded`] follows.
+    pub fn load(&mut self, id: &[u8]) -> u32 {
+        self.table.load(Customer::new(id, 0, std::iter::empty()))
+    }
+
+    /// Makes loaded customers known by their ids; false if there is one twice.
+    pub fn index_loaded(&mut self) -> bool {
+        self.table.index_loaded(|_, _| true)
+    }
+
+    /// Whether a customer's units add up to what they can be, and something needs it.
+    pub fn is_sound(&self, slot: u32) -> bool {
+        let open = self.table.at(slot).open();
+        let total = match self.many.get(&slot) {
+            Some(many) => checked_total(many.values().copied()),
+            None => checked_total(open.units().map(|(_, units)| units)),
+        };
+        total.is_some_and(|total| total > 0 || open.refs > 0)
     }
 
     /// Breaks the customers on purpose: one is gone whatever names it.
@@ -165,4 +162,10 @@ impl Customers {
     pub fn lose(&mut self, slot: u32) {
         self.table.remove(slot);
     }
+}
+
+/// The sum of units; `None` if it is more than it can be.
+fn checked_total(mut units: impl Iterator<Item = CustomerUnits>) -> Option<u64> {
+    let plus = |total: u64, units: u64| total.checked_add(units).filter(|total| *total <= MAX_QUANTITY);
+    units.try_fold(0, |total, units| plus(total, units.units))
 }

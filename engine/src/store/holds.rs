@@ -52,6 +52,17 @@ impl Holds {
         slot
     }
 
+    /// Adds a hold of a store that is being loaded; its slot. [`Self::index_loaded`] follows.
+    pub fn load(&mut self, hold: Hold) -> u32 {
+        self.live += u64::from(hold.is_live());
+        self.table.load(hold)
+    }
+
+    /// Makes loaded holds known by their ids; false if there is one twice.
+    pub fn index_loaded(&mut self) -> bool {
+        self.table.index_loaded(|_, _| true)
+    }
+
     /// Removes a hold that ended.
     pub fn remove(&mut self, slot: u32) -> Hold {
         self.recounted(slot, -1);

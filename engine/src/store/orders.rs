@@ -146,20 +146,47 @@ impl Orders {
     /// Adds an order; its slot. What other parts have to know of it is the caller's to tell them.
     #[inline]
     pub(crate) fn insert(&mut self, key: &Key<'_>, order: Order) -> u32 {
-        self.by_state[order.state() as usize] += 1;
-        let slot = self.table.insert_with(key, order);
-        self.recounted(slot, 1);
-        slot
+        self.add(order, |table, order| table.insert_with(key, order))
     }
 
     /// The same with what few orders have.
     #[inline(never)]
-    pub(crate) fn insert_with(&mut self, key: &Key<'_>, mut order: Order, extra: Extra) -> u32 {
+    pub(crate) fn insert_with(&mut self, key: &Key<'_>, order: Order, extra: Extra) -> u32 {
+        self.add_with(order, extra, |table, order| table.insert_with(key, order))
+    }
+
+    /// Adds an order of a store that is being loaded; its slot. [`Self::index_loaded`] follows.
+    pub fn load(&mut self, order: Order, extra: Option<Extra>) -> u32 {
+        match extra {
+            Some(extra) => self.add_with(order, extra, Table::load),
+            None => self.add(order, Table::load),
+        }
+    }
+
+    /// Makes loaded orders known by their ids; false if there is one twice.
+    pub fn index_loaded(&mut self) -> bool {
+        self.table.index_loaded(|_, _| true)
+    }
+
+    #[inline]
+    fn add(&mut self, order: Order, insert: impl FnOnce(&mut Table<Order>, Order) -> u32) -> u32 {
+        self.by_state[order.state() as usize] += 1;
+        let slot = insert(&mut self.table, order);
+        self.recounted(slot, 1);
+        slot
+    }
+
+    fn add_with(
+        &mut self,
+        mut order: Order,
+        extra: Extra,
+        insert: impl FnOnce(&mut Table<Order>, Order) -> u32,
+    ) -> u32 {
         order.set_state(extra.stage.state());
         self.retry_entries += u64::from(extra.stage.retry().is_some());
         let dead = extra.stage.dead();
         order.extra = self.extras.insert(extra);
-        let slot = self.insert(key, order);
+        let slot = self.add(order, insert);
         if let Some(dead) = dead {
             self.dead.insert(dead.seq, slot);
         }

@@ -46,6 +46,16 @@ impl Remembered {
         self.refs.insert(reference)
     }
 
+    /// Adds a REF of a store that is being loaded; its slot. [`Self::index_loaded`] follows.
+    pub fn load(&mut self, reference: Ref) -> u32 {
+        self.refs.load(reference)
+    }
+
+    /// Makes loaded REFs known by their ids; false if a command has one twice.
+    pub fn index_loaded(&mut self) -> bool {
+        self.refs.index_loaded(|one, other| one.by == other.by)
+    }
+
     /// Forgets a REF.
     pub fn forget(&mut self, slot: u32) {
         self.refs.remove(slot);

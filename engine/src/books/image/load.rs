@@ -6,14 +6,13 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
-use crate::base::table::Key;
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
 use crate::books::image::flat::Flat;
 use crate::record::customer::{UnitChange, UnitChanges};
-use crate::record::due::DueKey;
+use crate::record::due::{Due, DueKey};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
 use crate::record::hold::{Hold, HoldItem};
-use crate::record::order::{Extra, Failed, Order, Step};
+use crate::record::order::{Extra, Failed, Order, Step, kept};
 use crate::record::reference::{Ref, RefCommand, Source};
 use crate::record::returns::{EarlierReturns, RETURNS_MAX, ReturnEvent, Returns};
 use crate::record::sampling::Sampling;
@@ -46,10 +45,12 @@ pub struct Loader {
     section: Option<Section>,
     pieces: u64,
     sum: Xxh3,
-    /// Open orders by when they were queued: they enter the queue in that order at the end.
-    open: Vec<(EntryId, u32)>,
-    /// When orders are due: noted in that order at the end.
-    due: Vec<(DueKey, u32)>,
+    /// Open orders: they enter the queue at the end, in the order in which they were queued.
+    open: Vec<u32>,
+    /// When the last of them was queued, as long as they came in that order.
+    open_to: Option<EntryId>,
+    /// What is due.
+    due: Vec<(DueKey, Due)>,
     /// The numbers of holds, REFs and orders that are due, ended or dead: no two are the same.
     seqs: Vec<u64>,
     /// The tokens of claimed orders: no two are the same.
@@ -70,6 +71,7 @@ impl Loader {
             pieces: 0,
             sum: Xxh3::new(),
             open: Vec::new(),
+            open_to: Some(EntryId::default()),
             due: Vec::new(),
             seqs: Vec::new(),
             tokens: Vec::new(),
@@ -94,6 +96,9 @@ impl Loader {
         };
         if !in_order {
             return Err(Corrupt("a section out of order"));
+        }
+        if self.section != Some(section) {
+            self.index_loaded()?;
         }
         self.section = Some(section);
         if section == Section::End {
@@ -125,21 +130,39 @@ impl Loader {
         if take(&mut rest) != Some(self.pieces) || rest != sum {
             return Err(Corrupt("the checksum does not fit"));
         }
-        self.open.sort_unstable();
-        self.due.sort_unstable();
         self.seqs.sort_unstable();
         self.tokens.sort_unstable();
         let twice = |list: &[u64]| list.windows(2).any(|two| two[0] == two[1]);
-        if self.open.windows(2).any(|two| two[0].0 == two[1].0) || twice(&self.seqs) || twice(&self.tokens) {
+        if !self.sort_open() || twice(&self.seqs) || twice(&self.tokens) {
             return Err(Corrupt("an entry, a number or a token twice"));
         }
-        for (due, slot) in self.due.iter().copied() {
-            self.store.agenda.move_order(&mut self.store.orders, slot, None, Some(due));
-        }
-        let open: Vec<u32> = self.open.iter().map(|(_, slot)| *slot).collect();
-        self.store.queue.seat(&mut self.store.orders, &open);
+        self.store.queue.seat(&mut self.store.orders, &self.open);
+        self.store.agenda.load(&mut self.store.orders, std::mem::take(&mut self.due));
         self.settle()?;
         Ok(Box::new(self.store))
+    }
+
+    /// Sorts open orders by when they were queued; false if two were queued under one id. Mostly they came sorted.
+    fn sort_open(&mut self) -> bool {
+        let orders = &self.store.orders;
+        let queued_as = |slot: u32| orders.queued_as(orders.at(slot));
+        if self.open_to.is_none() {
+            self.open.sort_by_cached_key(|slot| queued_as(*slot));
+        }
+        self.open_to.is_some() || self.open.windows(2).all(|two| queued_as(two[0]) != queued_as(two[1]))
+    }
+
+    /// Puts the records of a section that is over into their index.
+    fn index_loaded(&mut self) -> Loaded<()> {
+        let store = &mut self.store;
+        let (is_unique, why) = match self.section {
+            Some(Section::Customers) => (store.customers.index_loaded(), "a customer twice"),
+            Some(Section::Holds) => (store.holds.index_loaded(), "a hold twice"),
+            Some(Section::Orders) => (store.orders.index_loaded(), "an order twice"),
+            Some(Section::Refs) => (store.remembered.index_loaded(), "a REF twice"),
+            _ => return Ok(()),
+        };
+        if is_unique { Ok(()) } else { Err(Corrupt(why)) }
     }
 
     /// Sums that are only known at the end.
@@ -148,12 +171,8 @@ impl Loader {
             return Err(Corrupt("a SKU's units do not add up"));
         }
         let customers = &self.store.customers;
-        for (slot, customer) in customers.records().iter() {
-            let units = customers.units(slot);
-            units.iter().try_fold(0, |total, (_, units)| sum(total, units.units))?;
-            if units.is_empty() && customer.open().refs == 0 {
-                return Err(Corrupt("a customer that nothing needs"));
-            }
+        if customers.records().iter().any(|(slot, _)| !customers.is_sound(slot)) {
+            return Err(Corrupt("a customer that nothing needs, or has too much"));
         }
         Ok(())
     }
@@ -216,10 +235,7 @@ impl Loader {
             self.customers.push(NIL);
             return Ok(());
         }
-        if self.store.customers.find(id).is_some() {
-            return Err(Corrupt("a customer twice"));
-        }
-        let slot = self.store.customers.add(id);
+        let slot = self.store.customers.load(id);
         self.customers.push(slot);
         for _ in 0..number(rest)? {
             let (sku, past) = (self.sku_ref(rest)?, units(rest)?);
@@ -246,9 +262,6 @@ impl Loader {
 
     fn hold(&mut self, rest: &mut &[u8]) -> Loaded<()> {
         let id = id(rest)?;
-        if self.store.holds.find(id).is_some() {
-            return Err(Corrupt("a hold twice"));
-        }
         let mut hold = Hold::new(id);
         hold.customer = self.customer_ref(rest)?;
         hold.state = HoldState::by_number(number(rest)?).ok_or(Corrupt("an unknown state of a hold"))?;
@@ -283,16 +296,13 @@ impl Loader {
             changes.push(UnitChange::more(Units { sku: item.sku, qty: item.left + item.committed }));
         }
         self.store.customers.change(hold.customer, 1, &changes);
-        self.store.add_hold(hold);
+        let due = hold.due;
+        self.due.push((due, Due::Hold(self.store.holds.load(hold))));
         Ok(())
     }
 
     fn order(&mut self, rest: &mut &[u8]) -> Loaded<()> {
         let (id, data) = (id(rest)?, bytes(rest, MAX_DATA_BYTES)?);
-        let key = self.store.orders.key(id);
-        if self.store.orders.find_key(&key).is_some() {
-            return Err(Corrupt("an order twice"));
-        }
         let customer = self.customer_ref(rest)?;
         let state = OrderState::by_number(number(rest)?).ok_or(Corrupt("an unknown state of an order"))?;
         if customer == NIL {
@@ -313,13 +323,14 @@ impl Loader {
         };
         let mut order = Order::new(id, customer, entry, &items, data);
         order.late = late;
-        self.add_order(&key, order, extra)
+        self.add_order(order, extra, &items)
     }
 
-    fn add_order(&mut self, key: &Key<'_>, order: Order, extra: Option<Extra>) -> Loaded<()> {
+    fn add_order(&mut self, order: Order, extra: Option<Extra>, items: &UnitsList) -> Loaded<()> {
         let state = extra.as_ref().map_or(OrderState::Queued, |extra| extra.stage.state());
         let mut changes = UnitChanges::new();
-        for units in order.kept(extra.as_ref()).filter(|_| state.is_open() || state == OrderState::Completed) {
+        let counts = state.is_open() || state == OrderState::Completed;
+        for units in kept(items.iter().copied(), extra.as_ref()).filter(|_| counts) {
             let sku = self.store.shelf.loading(units.sku);
             let to = if state.is_open() { &mut sku.held } else { &mut sku.sold };
             *to = sum(*to, units.qty)?;
@@ -336,17 +347,16 @@ impl Loader {
         let claim =
             extra.as_ref().and_then(|extra| extra.stage.claimed()).map(|claimed| (claimed.worker, claimed.token));
         let due = extra.as_ref().and_then(|extra| extra.stage.due());
-        let slot = match extra {
-            Some(extra) => self.store.orders.insert_with(key, order, extra),
-            None => self.store.orders.insert(key, order),
-        };
-        self.due.extend(due.map(|due| (due, slot)));
+        let slot = self.store.orders.load(order, extra);
+        self.due.extend(due.map(|due| (due, Due::Order(slot))));
         if let Some((worker, token)) = claim {
             self.store.workers.add_claim(worker, token, slot);
             self.tokens.push(token);
         }
         if state.is_open() {
-            self.open.push((self.store.orders.queued_as(self.store.orders.at(slot)), slot));
+            let queued_as = self.store.orders.queued_as(self.store.orders.at(slot));
+            self.open_to = self.open_to.filter(|last| *last < queued_as).map(|_| queued_as);
+            self.open.push(slot);
         }
         Ok(())
     }
@@ -355,13 +365,12 @@ impl Loader {
         let by = if self.version == 1 { 0 } else { number(rest)? };
         let by = RefCommand::by_number(by).ok_or(Corrupt("a REF of an unknown command"))?;
         let id = id(rest)?;
-        if self.store.remembered.find(by, id).is_some() {
-            return Err(Corrupt("a REF twice"));
-        }
         let call = wide(rest)?;
         let seq = self.seq(rest)?;
         let (reply, at) = (number(rest)?, time(rest)?);
-        self.store.add_ref(Ref::new(by, id, call, reply, DueKey { at, seq }));
+        let due = DueKey { at, seq };
+        let slot = self.store.remembered.load(Ref::new(by, id, call, reply, due));
+        self.due.push((due, Due::Ref(slot)));
         Ok(())
     }
 
@@ -532,11 +541,13 @@ fn id<'a>(rest: &mut &'a [u8]) -> Loaded<&'a [u8]> {
     bytes(rest, MAX_ID_BYTES).ok().filter(|id| !id.is_empty()).ok_or(Corrupt("an id"))
 }
 
+#[inline]
 fn entry(rest: &mut &[u8]) -> Loaded<EntryId> {
     Ok(EntryId { ms: number(rest)?, seq: take_u32(rest).ok_or(Corrupt("an entry's number"))? })
 }
 
 /// The id of an entry of a stream whose last one is known.
+#[inline]
 fn entry_to(last: EntryId, rest: &mut &[u8]) -> Loaded<EntryId> {
     entry(rest).and_then(|id| if id <= last { Ok(id) } else { Err(Corrupt("an entry behind the last")) })
 }
