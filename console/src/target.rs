@@ -43,13 +43,17 @@ impl TargetArgs {
 impl OwnArgs {
     /// Starts a server with `config` added to its configuration. Fails when a file is missing, or it does not start.
     pub fn start(&self, with_module: bool, config: &[&str]) -> Result<Server> {
+        Server::start(&self.options(with_module, config)?)
+    }
+
+    /// How to start such a server. Fails when the module is missing.
+    pub fn options(&self, with_module: bool, config: &[&str]) -> Result<Options> {
         let modules = if with_module { vec![self.find_module()?] } else { Vec::new() };
-        let options = Options { program: self.redis_server.clone(), modules, ..Options::default() };
-        Server::start(&options.with(config))
+        Ok(Options { program: self.redis_server.clone(), modules, ..Options::default() }.with(config))
     }
 
     /// The module: what was asked for, else the file next to this program, else in ../lib.
-    fn find_module(&self) -> Result<PathBuf> {
+    pub fn find_module(&self) -> Result<PathBuf> {
         let candidates = match &self.module {
             Some(module) => vec![module.clone()],
             None => {

@@ -4,6 +4,7 @@
 mod clock;
 mod cpu;
 mod due;
+mod gate;
 mod growth;
 mod life;
 mod load;
@@ -25,6 +26,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use self::cpu::CpuArgs;
+use self::gate::GateArgs;
 use self::life::LifeArgs;
 use self::report::Part;
 use self::subject::{Subject, SubjectArgs};
@@ -68,6 +70,8 @@ pub struct BenchArgs {
     /// due: holds
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     holds: u64,
+    #[command(flatten)]
+    gate: GateArgs,
 }
 
 /// What to measure.
@@ -91,8 +95,10 @@ enum What {
     Due,
     /// How fast an RDB loads
     Load,
-    /// All of them
+    /// All of these
     All,
+    /// Instructions and cache misses under callgrind, against the figures that the repository keeps
+    Gate,
 }
 
 impl BenchArgs {
@@ -107,18 +113,22 @@ impl BenchArgs {
             What::Growth => growth::run(&self.subject, self.grow),
             What::Due => due::run(&self.subject, self.holds),
             What::Load => load::run(&self.subject, self.orders),
-            What::All => Ok((Value::Null, Vec::new())),
+            What::All | What::Gate => Ok((Value::Null, Vec::new())),
         }
     }
 }
 
 /// Runs the measurements, prints and writes the results. Fails when a server does, or the file cannot be written.
 pub fn run(args: BenchArgs) -> Result<()> {
+    if args.what == What::Gate {
+        return gate::run(&args.subject.own, &args.gate);
+    }
     let conditions = Subject::start(&args.subject, &[], &[])?.conditions()?;
     println!("{conditions}");
     let mut document = Map::from_iter([("conditions".to_string(), Value::from(conditions))]);
     let mut bars = Vec::new();
-    let is_wanted = |what: &&What| **what != What::All && [**what, What::All].contains(&args.what);
+    let is_part = |what: What| what != What::All && what != What::Gate;
+    let is_wanted = |what: &&What| is_part(**what) && [**what, What::All].contains(&args.what);
     for &what in What::value_variants().iter().filter(is_wanted) {
         let (result, reached) = args.measure(what)?;
         bars.extend(reached);

@@ -26,7 +26,7 @@ const PRIORITY: &str = "1";
 #[derive(clap::Args, Clone, Debug)]
 pub struct SubjectArgs {
     #[command(flatten)]
-    own: OwnArgs,
+    pub own: OwnArgs,
     /// Whether the servers keep an append-only file
     #[arg(long, value_enum, default_value = "no")]
     aof: Aof,

@@ -55,6 +55,8 @@ pub struct Options {
     pub modules: Vec<PathBuf>,
     /// Lines of configuration.
     pub config: Vec<String>,
+    /// A program that starts it, with its arguments: a profiler, say. Empty: none.
+    pub wrapper: Vec<String>,
     /// What is added to the environment.
     pub environment: Vec<(&'static str, PathBuf)>,
 }
@@ -160,7 +162,14 @@ impl Server {
     fn launch(&mut self) -> Result<()> {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.dir().join(LOG_FILE))?;
         let program = self.options.program.clone().unwrap_or_else(|| PROGRAM.into());
-        let mut command = Command::new(&program);
+        let mut command = match self.options.wrapper.split_first() {
+            Some((wrapper, arguments)) => {
+                let mut command = Command::new(wrapper);
+                command.args(arguments).arg(&program);
+                command
+            }
+            None => Command::new(&program),
+        };
         command.arg(self.dir().join(CONFIG_FILE)).envs(self.options.environment.iter().cloned());
         // The log goes to standard output; what precedes it, and what a panic in a module says, to standard error.
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
