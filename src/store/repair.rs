@@ -6,6 +6,7 @@
 use super::fields::{field_names, kind_name};
 use super::keys::{check_alone, stream_name};
 use super::streams::Streams;
+use super::value::StoreValue;
 use crate::host::key::Mode;
 use crate::host::server::HostKey;
 use crate::host::stream::{Fields, RawId};
@@ -141,7 +142,14 @@ impl Repair {
     /// # Errors
     /// With nothing changed: WRONGTYPE or TRYAGAIN if a stream cannot be written now, ERR if it takes nothing any more
     /// or is another store's too.
-    pub fn slice(&mut self, host: impl Host, name: Str<'_>, now: Ms, store: &mut Store) -> Result<Option<u64>, Stop> {
+    pub fn slice<H: Host>(
+        &mut self,
+        host: H,
+        name: Str<'_>,
+        now: Ms,
+        value: &mut StoreValue,
+    ) -> Result<Option<u64>, Stop> {
+        let store = &mut value.store;
         let mut streams = Streams::new(host, name, now, true, None);
         if !std::mem::replace(&mut self.was_checked, true) {
             // What belongs to nothing here may belong to the other store.
@@ -154,6 +162,7 @@ impl Repair {
             true if self.was_read => self.write(&mut streams, store, kind),
             true => Ok(self.remove(&mut streams, store, kind)),
         };
+        value.bytes += streams.reentered_bytes;
         if self.done != before {
             streams.signal();
             host.signal_modified(name);

@@ -249,7 +249,7 @@ impl Job {
             return Some(Outcome::Failed(Stop::Server(READONLY.into())));
         }
         let now = value.time_at(host.now());
-        match self.repair.slice(host, name, now, &mut value.store) {
+        match self.repair.slice(host, name, now, &mut value) {
             Ok(done) => done.map(Outcome::Count),
             Err(stop) => Some(Outcome::Failed(stop)),
         }

@@ -210,7 +210,7 @@ impl Shop {
         let mut value = write_store(&self.0, key.get()).and_then(|opened| Ok(opened.store()?)).expect("the store");
         let (now, mut repair) = (value.time_at((&self.0).now()), Repair::default());
         loop {
-            match repair.slice(&self.0, key.get(), now, &mut value.store) {
+            match repair.slice(&self.0, key.get(), now, &mut value) {
                 Ok(None) => {}
                 Ok(Some(done)) => return Ok(done),
                 Err(stop) => return Err(stop.text().unwrap_or_default()),

@@ -23,6 +23,7 @@ tests![
     flushall_disarms_everything,
     unlink_of_a_big_store_does_not_block,
     memory_usage_is_what_memory_grows_by,
+    what_takes_no_memory_adds_nothing_to_memory_usage,
     what_is_forgotten_gives_its_memory_back,
 ];
 
@@ -455,6 +456,30 @@ fn memory_usage_is_what_memory_grows_by(binary: &ServerBinary) {
     let (grown, said) = (used(&mut client) - used_before, said(&mut client) - said_before);
     let ratio = said / grown;
     assert!((0.9..=1.1).contains(&ratio), "MEMORY USAGE grew by {said}, used_memory by {grown}: {ratio:.3}");
+}
+
+/// What a call refuses, replies and publishes is freed elsewhere than it was allocated: none of it is the store's.
+fn what_takes_no_memory_adds_nothing_to_memory_usage(binary: &ServerBinary) {
+    const ROUNDS: usize = 500;
+    const MOST_BYTES: i64 = 4096;
+    let server = Server::start(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 10);
+    client.ok("STORE.SET popup journal 10 metrics 10");
+    place_many(&mut client, "popup", 0..10);
+    let mut said = Vec::new();
+    // Of the first round on, each order's history has as many events as it may.
+    for _ in 0..3 {
+        for _ in 0..ROUNDS {
+            client.refused("OUTOFSTOCK", "ORDER.PLACE popup one-too-many a-customer ITEMS sku-1 1");
+            assert_eq!(client.get("ORDER.CLAIM popup a-worker COUNT 10").array().len(), 10);
+            assert_eq!(client.int("ORDER.YIELD popup a-worker"), 10);
+            client.int("INV.ADJUST popup sku-1 1");
+            client.int("INV.ADJUST popup sku-1 -1");
+        }
+        said.push(client.int("MEMORY USAGE popup SAMPLES 0"));
+    }
+    assert!((said[2] - said[1]).abs() < MOST_BYTES, "MEMORY USAGE of a store that stays the same: {said:?}");
 }
 
 /// A store that sells the same volume again and again, and forgets what ended, stops growing.

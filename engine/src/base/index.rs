@@ -311,7 +311,9 @@ impl Index {
     #[inline]
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut probe = self.start(hash);
-        while let Some(slot) = self.next(&mut probe) {
+        // Most ids that are looked up are new, and no tag of their bucket fits.
+        while probe.entries != 0 || probe.next != NIL {
+            let slot = self.next(&mut probe)?;
             if is_it(slot) {
                 return Some(slot);
             }

@@ -62,17 +62,22 @@ impl<T: Record> Slab<T> {
         self.push(record)
     }
 
+    #[inline]
     fn push(&mut self, record: T) -> u32 {
+        let slot = self.end();
         match self.chunks.last_mut() {
             Some(last) if last.len() < Self::CHUNK => last.push(record),
-            Some(_) => {
-                let mut chunk = Vec::with_capacity(Self::CHUNK);
-                chunk.push(record);
-                self.chunks.push(chunk);
-            }
-            None => self.chunks.push(vec![record]),
+            _ => self.add_chunk(record),
         }
-        self.end() - 1
+        slot
+    }
+
+    #[cold]
+    fn add_chunk(&mut self, record: T) {
+        let room = if self.chunks.is_empty() { 1 } else { Self::CHUNK };
+        let mut chunk = Vec::with_capacity(room);
+        chunk.push(record);
+        self.chunks.push(chunk);
     }
 
     pub fn remove(&mut self, slot: u32) -> T {

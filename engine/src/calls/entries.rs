@@ -97,7 +97,7 @@ impl Store {
         out.push(b'[');
         for (i, item) in self.orders.at(slot).items().enumerate() {
             out.extend_from_slice(if i == 0 { b"[" } else { b",[" });
-            json_string(&self.shelf.at(item.sku).id, out);
+            self.shelf.at(item.sku).put_json(out);
             out.push(b',');
             match item.qty {
                 qty @ 0..=9 => out.push(b'0' + qty as u8),
@@ -107,19 +107,4 @@ impl Store {
         }
         out.push(b']');
     }
-}
-
-/// Appends an id as a JSON string. One that is not UTF-8 is written byte by byte, each as the character of its number.
-fn json_string(id: &[u8], out: &mut Vec<u8>) {
-    // Nearly every SKU: nothing has to be escaped.
-    if id.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')) {
-        out.push(b'"');
-        out.extend_from_slice(id);
-        return out.push(b'"');
-    }
-    match std::str::from_utf8(id) {
-        Ok(text) => serde_json::to_writer(&mut *out, text),
-        Err(_) => serde_json::to_writer(&mut *out, &id.iter().map(|b| *b as char).collect::<String>()),
-    }
-    .expect("a string is written to memory");
 }

@@ -9,6 +9,8 @@ use crate::terms::journal::Move;
 #[derive(Clone, Debug)]
 pub(crate) struct Sku {
     pub id: Bytes,
+    /// Whether the id between quotes is a JSON string as it is: nearly every SKU's.
+    is_plain: bool,
     /// Units in the building.
     pub on_hand: u64,
     /// Units of live holds and open orders.
@@ -29,13 +31,29 @@ pub(crate) struct Sku {
 
 impl Sku {
     pub fn new(id: &[u8]) -> Self {
-        Sku { id: id.into(), on_hand: 0, held: 0, safety: 0, low: 0, limit: 0, sold: 0, received: 0, past: 0 }
+        let is_plain = id.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'));
+        Sku { id: id.into(), is_plain, on_hand: 0, held: 0, safety: 0, low: 0, limit: 0, sold: 0, received: 0, past: 0 }
     }
 
     /// Units that can be sold; negative when a count came in below what is held.
     #[inline]
     pub fn available(&self) -> i64 {
         self.on_hand as i64 - self.held as i64 - self.safety as i64
+    }
+
+    /// Appends the id as a JSON string. One that is not UTF-8 is written byte by byte, each as the character of its
+    /// number.
+    pub fn put_json(&self, out: &mut Vec<u8>) {
+        if self.is_plain {
+            out.push(b'"');
+            out.extend_from_slice(&self.id);
+            return out.push(b'"');
+        }
+        match std::str::from_utf8(&self.id) {
+            Ok(text) => serde_json::to_writer(&mut *out, text),
+            Err(_) => serde_json::to_writer(&mut *out, &self.id.iter().map(|b| *b as char).collect::<String>()),
+        }
+        .expect("a string is written to memory");
     }
 
     pub fn is_low(&self) -> bool {
