@@ -23,6 +23,9 @@ const ENTRIES_MAX: (usize, usize) = (13, 2);
 /// Two buckets are merged below 3 entries a bucket: few enough that coming and going does not split it again.
 const ENTRIES_MIN: usize = 3;
 
+/// Buckets that are filled together when an index is built: as many lines as fit the nearest cache.
+const NEIGHBOURS: u32 = 512;
+
 /// Marks the number of a line that is not the first of its bucket.
 const OVERFLOW: u32 = 1 << 31;
 
@@ -235,8 +238,37 @@ impl Index {
         Index::with_room(1)
     }
 
+    /// An index of these hashes; their slots are 0, 1, 2 … `None` if two slots are the same id, as `is_same` says.
+    pub fn build(hashes: &[u64], mut is_same: impl FnMut(u32, u32) -> bool) -> Option<Self> {
+        let mut index = Index::with_room(hashes.len());
+        for (hash, slot) in index.by_neighbours(hashes) {
+            if index.find(hash, |known| is_same(slot, known)).is_some() {
+                return None;
+            }
+            index.put(hash, slot);
+        }
+        Some(index)
+    }
+
+    /// Hashes with their slots; those of neighbouring buckets are together, so that lines that are filled stay near.
+    fn by_neighbours(&self, hashes: &[u64]) -> Vec<(u64, u32)> {
+        let group = |hash: u64| (self.level(hash).bucket(hash) / NEIGHBOURS) as usize;
+        let mut places = vec![0usize; (self.buckets.len / NEIGHBOURS) as usize + 2];
+        hashes.iter().for_each(|hash| places[group(*hash) + 1] += 1);
+        for at in 1..places.len() {
+            places[at] += places[at - 1];
+        }
+        let mut sorted = vec![(0, NIL); hashes.len()];
+        for (hash, slot) in hashes.iter().zip(0..) {
+            let place = &mut places[group(*hash)];
+            sorted[*place] = (*hash, slot);
+            *place += 1;
+        }
+        sorted
+    }
+
     /// An index that is not split before it has more than this many entries.
-    pub fn with_room(entries: usize) -> Self {
+    fn with_room(entries: usize) -> Self {
         let wanted = (entries * ENTRIES_MAX.1).div_ceil(ENTRIES_MAX.0).max(1);
         let mut buckets = Lines::default();
         for _ in 0..wanted {
@@ -319,15 +351,6 @@ impl Index {
             }
         }
         None
-    }
-
-    /// Adds a slot to an index that has room for it; false if it is there, as `is_it` says.
-    pub fn insert_new(&mut self, hash: u64, slot: u32, is_it: impl FnMut(u32) -> bool) -> bool {
-        let is_new = self.find(hash, is_it).is_none();
-        if is_new {
-            self.put(hash, slot);
-        }
-        is_new
     }
 
     /// Adds a slot that is not there yet. `hash_of` hashes the id of a slot that is.
@@ -659,16 +682,23 @@ mod tests {
     }
 
     #[test]
-    fn with_room_for_all_nothing_is_split() {
+    fn an_index_that_is_built_is_like_one_that_grew() {
         for entries in [0, 1, 6, 7, 1_000, 10_000, 100_000] {
-            let mut index = Index::with_room(entries as usize);
-            let buckets = index.buckets.len;
-            for slot in 0..entries {
-                index.insert(hash(slot), slot, &|_| panic!("a split"));
-            }
-            assert_eq!(index.buckets.len, buckets);
+            let hashes: Vec<u64> = (0..entries).map(hash).collect();
+            let mut index = Index::build(&hashes, |one, other| one == other).expect("no slot is there twice");
             assert!((0..entries).all(|slot| found(&index, slot)));
-            index.shape();
+            let (_, _, slots) = index.shape();
+            assert!(slots == entries as usize && index.buckets.len as usize <= slots / 6 + 1);
+            for slot in entries..2 * entries {
+                index.insert(hash(slot), slot, &hash);
+            }
+            assert!((0..2 * entries).all(|slot| found(&index, slot)));
         }
+    }
+
+    #[test]
+    fn an_id_that_is_there_twice_is_seen_when_an_index_is_built() {
+        let hashes: Vec<u64> = (0..50_000).map(|slot| hash(slot % 49_999)).collect();
+        assert!(Index::build(&hashes, |one, other| one % 49_999 == other % 49_999).is_none());
     }
 }

@@ -106,14 +106,13 @@ impl<T: Keyed> Table<T> {
 
     /// Puts loaded records into the index. False if two have one id and are the `same`.
     pub fn index_loaded(&mut self, same: impl Fn(&T, &T) -> bool) -> bool {
-        let hashes = std::mem::take(&mut self.loaded);
-        self.index = Index::with_room(hashes.len());
-        let slab = &self.slab;
-        let is = |slot, known| {
-            let (record, known): (&T, &T) = (slab.at(slot), slab.at(known));
-            record.id() == known.id() && same(record, known)
+        let (hashes, slab) = (std::mem::take(&mut self.loaded), &self.slab);
+        let is_same = |one, other| {
+            let (one, other): (&T, &T) = (slab.at(one), slab.at(other));
+            one.id() == other.id() && same(one, other)
         };
-        (0..).zip(hashes).all(|(slot, hash)| self.index.insert_new(hash, slot, |known| is(slot, known)))
+        let index = Index::build(&hashes, is_same);
+        index.map(|index| self.index = index).is_some()
     }
 
     /// Removes the record of a slot that is known to hold one.

@@ -189,3 +189,42 @@ impl CustomerUnits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::units::MAX_QUANTITY;
+
+    fn units(customer: &Customer) -> Vec<(u32, CustomerUnits)> {
+        customer.open().units().collect()
+    }
+
+    #[test]
+    fn units_add_up_by_sku_and_go_with_the_last_one() {
+        let mut customer = Customer::new(b"customer-0000001", 0, std::iter::empty());
+        let (three, one) = (Units { sku: 700, qty: 3 }, Units { sku: 700, qty: 1 });
+        let other = UnitChange::more(Units { sku: 2, qty: MAX_QUANTITY });
+        assert_eq!(customer.change(1, &[UnitChange::more(three), other, UnitChange::more(one)]), Some(true));
+        assert_eq!(customer.change(0, &[UnitChange::forgotten(one)]), Some(true));
+        let all = [(700, CustomerUnits { units: 4, past: 1 }), (2, CustomerUnits { units: MAX_QUANTITY, past: 0 })];
+        assert_eq!((units(&customer), customer.open().refs), (all.to_vec(), 1));
+        let back = UnitChange { past: -1, ..UnitChange::less(Units { sku: 700, qty: 4 }) };
+        assert_eq!(customer.change(-1, &[back]), Some(true));
+        assert_eq!(customer.change(0, &[UnitChange::less(Units { sku: 2, qty: MAX_QUANTITY })]), Some(false));
+        assert_eq!((units(&customer), customer.id()), (Vec::new(), &b"customer-0000001"[..]));
+        assert!(!customer.packed.spilled(), "it is as small as before");
+    }
+
+    #[test]
+    fn more_skus_than_few_change_nothing() {
+        let mut customer = Customer::new(b"c", 0, std::iter::empty());
+        for sku in 0..FEW as u32 {
+            assert_eq!(customer.change(1, &[UnitChange::more(Units { sku, qty: 1 })]), Some(true));
+        }
+        let before = units(&customer);
+        assert_eq!(customer.change(1, &[UnitChange::more(Units { sku: 99, qty: 1 })]), None);
+        assert_eq!((units(&customer), customer.open().refs), (before, FEW as u64));
+        assert_eq!(customer.change_refs(-1), FEW as u64 - 1);
+        assert_eq!(units(&customer), Vec::new());
+    }
+}
