@@ -249,7 +249,7 @@ impl Job {
             return Some(Outcome::Failed(Stop::Server(READONLY.into())));
         }
         let now = value.time_at(host.now());
-        match self.repair.slice(host, name, now, &mut value) {
+        match self.repair.slice(host, name, now, value) {
             Ok(done) => done.map(Outcome::Count),
             Err(stop) => Some(Outcome::Failed(stop)),
         }
