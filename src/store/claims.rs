@@ -160,7 +160,7 @@ pub(super) fn hand_out(
     let call = Call { ctx: host, name: c"ORDER.CLAIM", key, rest: &rest, stamp: None };
     let now = value.time_of(&call);
     let mut slots = Slots::with_capacity(claim.count);
-    change(&call, OURS, value, now, |store, now, fx| Ok(slots.extend(store.claim(now, claim, fx)?)))?;
+    change(&call, OURS, value, now, |store, now, fx| store.claim(now, claim, fx).map(|claimed| slots.extend(claimed)))?;
     Ok(slots.into_iter().map(|slot| Handed::new(&value.store.claimed(slot))).collect())
 }
 

@@ -157,7 +157,7 @@ pub(crate) struct Dead {
 
 /// The order is completed. Aligned to 4 bytes, so that [`Stage`] finds room for its tag: 8 bytes an ended order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(packed(4))]
+#[repr(Rust, packed(4))]
 pub(crate) struct Completed {
     pub at: Ms,
     /// The id of its entry in `…:complete`, in two parts: together they would take 4 bytes more.
