@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::host::{Call, Str};
 use holdfast_engine::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms};
 use holdfast_engine::terms::items::Item;
-use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::refusal::{Refusal, refuse};
 
 /// How many elements a SCAN without COUNT looks at, as in Redis.
 const COUNT_DEFAULT: usize = 10;
@@ -63,6 +63,7 @@ impl<'a> Args<'a> {
     }
 
     /// Refuses the next argument: no keyword fits it, or the command takes no more.
+    #[cold]
     pub fn unknown(&self) -> Result<(), Refusal> {
         let (got, command) = (self.rest.first().map_or(&b""[..], |arg| arg.bytes()), self.command.to_string_lossy());
         let problem = format!("error: unexpected {} (COMMAND DOCS {command} lists the arguments)", shown(got));
@@ -81,10 +82,8 @@ impl<'a> Args<'a> {
     pub fn text(&mut self, name: &'static str) -> Result<&'a [u8], Refusal> {
         let bytes = self.next(name)?.bytes();
         if bytes.len() > MAX_DATA_BYTES {
-            return Err(Refusal::argument(
-                name,
-                format!("must be at most {MAX_DATA_BYTES} bytes, got {}", bytes.len()),
-            ));
+            let problem = || format!("must be at most {MAX_DATA_BYTES} bytes, got {}", bytes.len());
+            return Err(refuse(|| Refusal::argument(name, problem())));
         }
         Ok(bytes)
     }
@@ -94,8 +93,8 @@ impl<'a> Args<'a> {
         let string = self.next(name)?;
         let bytes: &[u8] = string.bytes();
         if bytes.is_empty() || bytes.len() > MAX_ID_BYTES {
-            let problem = format!("must be 1 to {MAX_ID_BYTES} bytes, got {}", bytes.len());
-            return Err(Refusal::argument(name, problem));
+            let problem = || format!("must be 1 to {MAX_ID_BYTES} bytes, got {}", bytes.len());
+            return Err(refuse(|| Refusal::argument(name, problem())));
         }
         Ok((bytes, string))
     }
@@ -133,8 +132,10 @@ impl<'a> Args<'a> {
     ) -> Result<i64, Refusal> {
         let string = self.next(name)?;
         string.integer().filter(|n| (min..=max).contains(n)).ok_or_else(|| {
-            let got = shown(string.bytes());
-            Refusal::argument(name, format!("must be an integer from {min} to {max}, got {got}{}", hint()))
+            refuse(|| {
+                let got = shown(string.bytes());
+                Refusal::argument(name, format!("must be an integer from {min} to {max}, got {got}{}", hint()))
+            })
         })
     }
 
@@ -181,9 +182,11 @@ impl<'a> Args<'a> {
     fn pairs(&mut self, min: i64) -> Result<Items<'a>, Refusal> {
         let words = self.rest.len();
         if words == 0 || !words.is_multiple_of(2) || words / 2 > MAX_ITEMS {
-            let hint = hint(self.rest);
-            let problem = format!("must be 1 to {MAX_ITEMS} pairs of a SKU and a number, got {words} words{hint}");
-            return Err(Refusal::argument("ITEMS", problem));
+            return Err(refuse(|| {
+                let hint = hint(self.rest);
+                let problem = format!("must be 1 to {MAX_ITEMS} pairs of a SKU and a number, got {words} words{hint}");
+                Refusal::argument("ITEMS", problem)
+            }));
         }
         let mut items = Items::with_capacity(if words > 8 { words / 2 } else { 0 });
         while self.more() {
@@ -197,6 +200,7 @@ impl<'a> Args<'a> {
     }
 }
 
+#[cold]
 fn missing(name: &'static str) -> Refusal {
     Refusal::argument(name, "must be given")
 }

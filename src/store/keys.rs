@@ -10,7 +10,7 @@ use crate::host::server::HostKey;
 use crate::host::slot::{tag, with_suffix};
 use crate::host::{Host, OwnStr, Stop, Str};
 use holdfast_engine::base::units::MAX_ID_BYTES;
-use holdfast_engine::terms::refusal::Refusal;
+use holdfast_engine::terms::refusal::{Refusal, refuse};
 use holdfast_engine::terms::streams::StreamKind;
 
 /// The store at a key, for reading.
@@ -55,7 +55,7 @@ pub fn write_store<H: Host>(host: H, name: Str<'_>) -> Result<Opened<H>, Stop> {
         && let Some(twin) = streams_of(host, name, value)
         && !host.flags().replayed()
     {
-        return Err(shares_with(&twin));
+        return Err(refuse(|| shares_with(&twin)));
     }
     Ok(opened)
 }
@@ -160,18 +160,18 @@ pub fn has_streams(name: &[u8]) -> bool {
 }
 
 fn check_name(name: &[u8]) -> Result<(), Stop> {
-    if name.is_empty() || name.len() > MAX_ID_BYTES {
-        let problem = format!("must be 1 to {MAX_ID_BYTES} bytes, got {}", name.len());
-        return Err(Refusal::argument("key", problem).into());
-    }
-    if tag(name).is_none() && name.contains(&b'}') {
+    let is_fit = !name.is_empty() && name.len() <= MAX_ID_BYTES && (!name.contains(&b'}') || tag(name).is_some());
+    if is_fit { Ok(()) } else { Err(refuse(|| unfit(name))) }
+}
+
+fn unfit(name: &[u8]) -> Stop {
+    let problem = if name.is_empty() || name.len() > MAX_ID_BYTES {
+        format!("must be 1 to {MAX_ID_BYTES} bytes, got {}", name.len())
+    } else {
         let name = name.escape_ascii();
-        let problem = format!(
-            "must have braces as in 'shop:{{42}}' or none, so that its streams are in its hash slot, got '{name}'"
-        );
-        return Err(Refusal::argument("key", problem).into());
-    }
-    Ok(())
+        format!("must have braces as in 'shop:{{42}}' or none, so that its streams are in its hash slot, got '{name}'")
+    };
+    Refusal::argument("key", problem).into()
 }
 
 /// The names of the streams of one store, made when they are asked for.

@@ -21,6 +21,7 @@ use holdfast_engine::store::Store;
 use holdfast_engine::terms::effects::{Effect, Effects};
 use holdfast_engine::terms::journal::Movement;
 use holdfast_engine::terms::metrics::Sample;
+use holdfast_engine::terms::refusal::refuse;
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 /// What the last entry of an order said of its items: in a sale, most orders have the same as the one before.
@@ -146,8 +147,10 @@ impl<'a, H: Host> Streams<'a, H> {
             return Ok(());
         }
         if !key.is_empty() {
-            let name = name.get().bytes().escape_ascii();
-            return Err(Stop::Server(format!("WRONGTYPE {name} must be a stream: the store writes its entries there")));
+            return Err(refuse(|| {
+                let name = name.get().bytes().escape_ascii();
+                Stop::Server(format!("WRONGTYPE {name} must be a stream: the store writes its entries there"))
+            }));
         }
         // While the slot moves, a stream that is not here may be on the other node: a consumer group made with
         // MKSTREAM, say, makes one of which the store knows nothing. What was done elsewhere is done here: the slot may

@@ -4,7 +4,7 @@ use crate::base::units::Ms;
 use crate::store::Store;
 use crate::store::customers::Named;
 use crate::terms::items::Units;
-use crate::terms::refusal::{Refusal, checked_sum};
+use crate::terms::refusal::{Refusal, checked_sum, refuse};
 use crate::terms::settings::Window;
 use crate::terms::states::HoldState;
 
@@ -13,8 +13,8 @@ impl Store {
     pub(crate) fn check_window(&self, now: Ms) -> Result<(), Refusal> {
         match self.settings.window(now) {
             Window::Open => Ok(()),
-            Window::NotOpen => Err(Refusal::NotOpen { opens: self.settings.opens, now }),
-            Window::Closed => Err(Refusal::Closed { closes: self.settings.closes, now }),
+            Window::NotOpen => Err(refuse(|| Refusal::NotOpen { opens: self.settings.opens, now })),
+            Window::Closed => Err(refuse(|| Refusal::Closed { closes: self.settings.closes, now })),
         }
     }
 
@@ -28,15 +28,17 @@ impl Store {
             if limit > 0 {
                 let has = slot.map_or(0, |slot| self.customers.units_of(slot, item.sku).units);
                 if has.saturating_add(item.qty) > limit {
-                    let sku = Some(self.shelf.at(item.sku).id.clone());
-                    return Err(Refusal::Limit { customer: customer.id().into(), limit, has, sku });
+                    return Err(refuse(|| {
+                        let sku = Some(self.shelf.at(item.sku).id.clone());
+                        Refusal::Limit { customer: customer.id().into(), limit, has, sku }
+                    }));
                 }
             }
         }
         let has = slot.map_or(0, |slot| self.customers.total(slot));
         let limit = self.settings.limit;
         if limit > 0 && has.saturating_add(want) > limit {
-            return Err(Refusal::Limit { customer: customer.id().into(), limit, has, sku: None });
+            return Err(refuse(|| Refusal::Limit { customer: customer.id().into(), limit, has, sku: None }));
         }
         checked_sum(has, want, "qty").map(drop)
     }
@@ -46,8 +48,10 @@ impl Store {
         let hold = self.holds.at(slot);
         match hold.state {
             HoldState::Live if hold.deadline > now => Ok(()),
-            HoldState::Live | HoldState::Expired => Err(Refusal::Expired { hold: hold.id.clone(), at: hold.deadline }),
-            state => Err(Refusal::BadState(format!("hold is {}", state.name()))),
+            HoldState::Live | HoldState::Expired => {
+                Err(refuse(|| Refusal::Expired { hold: hold.id.clone(), at: hold.deadline }))
+            }
+            state => Err(refuse(|| Refusal::BadState(format!("hold is {}", state.name())))),
         }
     }
 
@@ -55,7 +59,7 @@ impl Store {
     pub(crate) fn check_open(&self, slot: u32) -> Result<(), Refusal> {
         match self.orders.at(slot).state() {
             state if state.is_open() => Ok(()),
-            state => Err(Refusal::order_is(state)),
+            state => Err(refuse(|| Refusal::order_is(state))),
         }
     }
 
@@ -67,6 +71,6 @@ impl Store {
         if token == current && token != 0 {
             return Ok(());
         }
-        Err(Refusal::Fenced { current, state: order.state() })
+        Err(refuse(|| Refusal::Fenced { current, state: order.state() }))
     }
 }

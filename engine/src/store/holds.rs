@@ -5,7 +5,7 @@ use crate::base::table::Table;
 use crate::record::due::DueKey;
 use crate::record::hold::Hold;
 use crate::store::recount::HoldRecount;
-use crate::terms::refusal::Refusal;
+use crate::terms::refusal::{Refusal, refuse};
 
 /// Holds, live and ended.
 pub(crate) struct Holds {
@@ -41,7 +41,7 @@ impl Holds {
 
     /// The slot of a hold that has to be known.
     pub fn slot(&self, id: &[u8]) -> Result<u32, Refusal> {
-        self.find(id).ok_or_else(|| Refusal::NoHold(id.into()))
+        self.find(id).ok_or_else(|| refuse(|| Refusal::NoHold(id.into())))
     }
 
     /// Adds a hold; its slot. Its deadline is the caller's to note.

@@ -10,7 +10,7 @@ use crate::record::due::DueKey;
 use crate::record::group::OrderList;
 use crate::record::order::{Extra, Order};
 use crate::store::recount::OrderRecount;
-use crate::terms::refusal::Refusal;
+use crate::terms::refusal::{Refusal, refuse};
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
@@ -83,7 +83,7 @@ impl Orders {
 
     /// The slot of an order that has to be known.
     pub fn slot(&self, id: &[u8]) -> Result<u32, Refusal> {
-        self.find(id).ok_or_else(|| Refusal::NoOrder(id.into()))
+        self.find(id).ok_or_else(|| refuse(|| Refusal::NoOrder(id.into())))
     }
 
     /// What few orders have, if this one has any of it.

@@ -7,7 +7,7 @@ use crate::base::table::Table;
 use crate::base::units::MAX_QUANTITY;
 use crate::record::sku::Sku;
 use crate::terms::items::{Item, Units, UnitsList};
-use crate::terms::refusal::{Refusal, checked_sum};
+use crate::terms::refusal::{Refusal, checked_sum, refuse};
 
 /// Up to this many items are compared with each other to add up a SKU that is named twice.
 const FEW_ITEMS: usize = 16;
@@ -108,7 +108,7 @@ impl Shelf {
 
     /// The slot of a SKU that has to be known.
     pub fn slot(&self, id: &[u8]) -> Result<u32, Refusal> {
-        self.find(id).ok_or_else(|| Refusal::NoSku(id.into()))
+        self.find(id).ok_or_else(|| refuse(|| Refusal::NoSku(id.into())))
     }
 
     /// The slot of a SKU, which is made if it is new.
@@ -183,7 +183,7 @@ impl Shelf {
             let sku = self.skus.at(item.sku);
             let available = sku.available();
             if available < item.qty as i64 {
-                return Err(Refusal::OutOfStock { sku: sku.id.clone(), wanted: item.qty, available });
+                return Err(refuse(|| Refusal::OutOfStock { sku: sku.id.clone(), wanted: item.qty, available }));
             }
         }
         Ok(())
