@@ -19,7 +19,7 @@ mod store;
 use host::events::Hooks;
 use host::memory::ServerAlloc;
 use host::turn::Tick;
-use host::{Ctx, callbacks, deadlines, events, info, migration, register, table, turn, waiters};
+use host::{Ctx, callbacks, deadlines, events, free, info, migration, register, table, turn, waiters};
 use lock::value::LockValue;
 use redis_module::{Context, RedisString, Status, redis_module};
 use store::value::StoreValue;
@@ -56,6 +56,7 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
     register::set_options(ctx, migration::options(ctx));
     register::category(ctx);
     deadlines::start(DUE);
+    free::start();
     let loaded = callbacks::register::<StoreValue>(ctx)
         && callbacks::register::<LockValue>(ctx)
         && table::register(ctx, commands::TABLE, store::write::count_refusal)

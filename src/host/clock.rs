@@ -71,6 +71,11 @@ const BOOT_CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const BOOT_CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
 
+/// CPU time that the calling thread has used, nanoseconds: what the host does meanwhile is not in it.
+pub fn cpu_ns() -> u64 {
+    read(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
 fn read(clock: ClockId) -> u64 {
     // Every system the server runs on has both clocks.
     let time = clock_gettime(clock).expect("the system has this clock");

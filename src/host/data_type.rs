@@ -14,8 +14,8 @@ use super::string::Str;
 /// Where a value is: its database and its key.
 pub type At<'a> = (c_int, Str<'a>);
 
-/// A value of a type of the module's own.
-pub trait Value: Sized + 'static {
+/// A value of a type of the module's own. The server may free a value on a thread of its own.
+pub trait Value: Sized + Send + 'static {
     /// The name of the type; nine characters, as the server wants it.
     const NAME: &'static CStr;
 

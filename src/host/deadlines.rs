@@ -14,14 +14,8 @@ use super::clock::{self, Boot, Now};
 use super::ctx::Ctx;
 use super::gate;
 use super::string::{OwnStr, Str};
-use super::turn::{self, CLOSED_MS};
+use super::turn::{self, CLOSED_MS, Turn};
 use holdfast_engine::base::units::Ms;
-
-/// How much one tick does at most; the rest is next. In shares: a value that has little to do takes one ([`A_VALUE`]).
-pub const TICK: u32 = 64;
-
-/// The share of a tick that a value takes that has little to do.
-pub const A_VALUE: u32 = 1;
 
 /// Values that are asked for in a millisecond, at most, while they may not be written: at about a microsecond each.
 const ASKED_A_MS: u64 = 64;
@@ -34,9 +28,8 @@ pub struct Due<'a> {
     pub now: Now,
 }
 
-/// Does what is due of a value of one type: says what share of a tick it took, or none if the key does not hold the
-/// value.
-pub type Handler = fn(Ctx<'_>, &Due<'_>) -> Option<u32>;
+/// Does what is due of a value of one type, or a piece of it: false if the key does not hold the value.
+pub type Handler = fn(Ctx<'_>, &Due<'_>) -> bool;
 
 /// One for each type.
 static HANDLERS: OnceLock<&'static [Handler]> = OnceLock::new();
@@ -165,29 +158,30 @@ pub fn next_tick(ctx: Ctx<'_>) -> Option<Boot> {
     Some(if closed { at.max(now.boot.plus_ms(CLOSED_MS)) } else { at })
 }
 
-/// Does what is due, as much as one tick may.
-pub fn tick(ctx: Ctx<'_>) {
+/// Does what is due, until the turn is over.
+pub fn tick(ctx: Ctx<'_>, turn: Turn) {
     let now = clock::now();
     let due = || DEADLINES.with_borrow(|d| d.by_time.first().copied()).filter(|(look_at, _)| *look_at <= now.ms());
     let closed = due().is_some() && !gate::may_write(ctx, &[]);
     DEADLINES.with_borrow_mut(|deadlines| deadlines.closed = closed);
-    let mut spent = 0;
-    while let Some((_, uid)) = due().filter(|_| !closed && spent < TICK) {
-        spent += do_due(ctx, uid, now);
+    while let Some((_, uid)) = due().filter(|_| !closed) {
+        do_due(ctx, uid, now);
+        if turn.is_over() {
+            break;
+        }
     }
 }
 
-/// Does what is due of a value; says what share of a tick that takes.
-fn do_due(ctx: Ctx<'_>, uid: u64, now: Now) -> u32 {
+/// Does what is due of a value, or a piece of it.
+fn do_due(ctx: Ctx<'_>, uid: u64, now: Now) {
     let entry = DEADLINES.with_borrow(|d| d.values.get(&uid).map(|entry| (entry.db, OwnStr::new(&entry.key))));
-    let Some((db, key)) = entry else { return A_VALUE };
+    let Some((db, key)) = entry else { return };
     if ctx.select(db) {
         let due = Due { uid, key: key.get(), now };
         let mut handlers = HANDLERS.get().copied().unwrap_or_default().iter();
-        if let Some(share) = handlers.find_map(|handler| handler(ctx, &due)) {
-            return share;
+        if handlers.any(|handler| handler(ctx, &due)) {
+            return;
         }
     }
     forget(uid);
-    A_VALUE
 }

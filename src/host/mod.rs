@@ -20,6 +20,7 @@ pub mod data_type;
 pub mod deadlines;
 pub mod events;
 pub mod flags;
+pub mod free;
 pub mod gate;
 pub mod info;
 pub mod key;

@@ -15,6 +15,7 @@ use redis_module::raw;
 use super::api::api;
 use super::call::Stop;
 use super::data_type::Value;
+use super::free;
 use super::key::Key;
 
 /// What the server keeps a pointer to.
@@ -28,7 +29,7 @@ pub struct Kept<V> {
 /// One guard writes the value.
 const WRITTEN: i32 = -1;
 
-impl<V> Kept<V> {
+impl<V: Value> Kept<V> {
     /// A value for the server to keep; the pointer is to be given back to [`Kept::free`].
     pub(super) fn new(value: V) -> NonNull<Kept<V>> {
         NonNull::from(Box::leak(Box::new(Kept { open: AtomicI32::new(0), value: UnsafeCell::new(value) })))
@@ -44,7 +45,10 @@ impl<V> Kept<V> {
         debug_assert_eq!(open, 0, "a value is freed while it is open");
         if open == 0 {
             // SAFETY: made by `new`, and nobody has it.
-            drop(unsafe { Box::from_raw(kept.as_ptr()) });
+            let kept = unsafe { Box::from_raw(kept.as_ptr()) };
+            if free::is_heavy(kept.read(V::weight).unwrap_or(0)) {
+                free::free(kept);
+            }
         }
     }
 

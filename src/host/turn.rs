@@ -12,12 +12,16 @@ use std::sync::OnceLock;
 use redis_module::raw;
 
 use super::api::api;
-use super::clock::Boot;
+use super::clock::{self, Boot};
 use super::ctx::Ctx;
+use holdfast_engine::base::units::Ms;
 
 /// The longest the module sleeps, milliseconds: it then looks at the clock, so that a wall clock that was set forward
 /// is noticed on a server without commands too.
 const LONGEST_SLEEP_MS: u64 = 1_000;
+
+/// Nanoseconds in a microsecond.
+const NS_A_US: u64 = 1_000;
 
 /// When a turn that was asked for, and should be over in microseconds, is asked for again, milliseconds.
 const LOST_TURN_MS: u64 = 10;
@@ -25,12 +29,48 @@ const LOST_TURN_MS: u64 = 10;
 /// How long a tick that may not write now waits before it looks again, milliseconds.
 pub const CLOSED_MS: u64 = 10;
 
+/// How long the module works in a turn, milliseconds: then the clients that wait are served.
+const TURN_MS: u64 = 2;
+
+/// A turn that is under way. Work of any length is done in pieces, each of a few tenths of a millisecond at most, and
+/// goes on for as long as the turn is not over.
+#[derive(Clone, Copy)]
+pub struct Turn {
+    until: Boot,
+}
+
+impl Turn {
+    /// Begins now.
+    pub fn begin() -> Turn {
+        Turn { until: Boot::now().plus_ms(TURN_MS) }
+    }
+
+    /// Whether what is left has to wait for the next one.
+    pub fn is_over(self) -> bool {
+        self.is_over_after(0)
+    }
+
+    /// The same, where what was done so far costs the server as much time afterwards, microseconds.
+    pub fn is_over_after(self, us: u64) -> bool {
+        Boot::now().ns().saturating_add(us * NS_A_US) >= self.until.ns()
+    }
+}
+
 /// A part of the module that works without a command.
 pub struct Tick {
-    /// Does what is to be done now, a bounded part of it.
-    pub run: fn(Ctx<'_>),
+    /// Does what is to be done now: a piece of it, and more until the turn is over.
+    pub run: fn(Ctx<'_>, Turn),
     /// When there is something to do next.
     pub next: fn(Ctx<'_>) -> Option<Boot>,
+}
+
+/// The turn in which the module's own work took the longest.
+#[derive(Clone, Copy, Default)]
+pub struct Longest {
+    /// CPU time of the server's main thread, microseconds.
+    pub us: u64,
+    /// When it ended, Unix milliseconds.
+    pub at: Ms,
 }
 
 /// The parts, in the order in which they work.
@@ -45,6 +85,19 @@ thread_local! {
 
     /// When the event loop will be woken.
     static WAKE: Cell<Option<Boot>> = const { Cell::new(None) };
+
+    static LONGEST: Cell<Longest> = const { Cell::new(Longest { us: 0, at: 0 }) };
+}
+
+/// The longest turn since the module was loaded.
+pub fn longest() -> Longest {
+    LONGEST.get()
+}
+
+fn note_turn(us: u64) {
+    if us > LONGEST.get().us {
+        LONGEST.set(Longest { us, at: clock::now().ms() });
+    }
 }
 
 /// Has the ticks run at the end of this turn of the event loop.
@@ -70,7 +123,10 @@ unsafe extern "C" fn on_turn(ctx: *mut raw::RedisModuleCtx, _: *mut c_void) {
     // SAFETY: the context of this callback, used within it.
     let ctx = unsafe { Ctx::new(ctx) };
     let ticks = TICKS.get().copied().unwrap_or_default();
-    ticks.iter().for_each(|tick| (tick.run)(ctx));
+    let started_ns = clock::cpu_ns();
+    let turn = Turn::begin();
+    ticks.iter().for_each(|tick| (tick.run)(ctx, turn));
+    note_turn(clock::cpu_ns().saturating_sub(started_ns) / NS_A_US);
     let longest = Boot::now().plus_ms(LONGEST_SLEEP_MS);
     wake_at(ticks.iter().filter_map(|tick| (tick.next)(ctx)).fold(longest, Boot::min));
 }

@@ -14,7 +14,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{c_int, c_void};
 use std::rc::Rc;
 
@@ -25,12 +25,15 @@ use super::call::{Call, Stop};
 use super::clock::Boot;
 use super::ctx::Ctx;
 use super::string::{OwnStr, Str};
-use super::turn::{self, CLOSED_MS};
+use super::turn::{self, CLOSED_MS, Turn};
 use super::{gate, query};
 use holdfast_engine::base::units::Ms;
 
-/// Callers that one tick of the timer answers at most; then the clients that wait for the server have their turn.
-const ANSWERS_A_TICK: usize = 512;
+/// Callers of one value that a piece of a turn answers, at most.
+pub const ANSWERS_A_PIECE: usize = 32;
+
+/// What an answer costs the server once the module has handed it over, microseconds: it writes the reply to the socket.
+const DELIVERY_US: u64 = 10;
 
 /// Callers that are looked at, at most, for one who is in the queue twice.
 const LOOK_MOST: usize = 1_000;
@@ -94,11 +97,16 @@ struct Waiter {
 /// Where a caller is: the value it waits for, and its number.
 type At = (u64, u64);
 
+/// Those who wait for a value, in the order of coming.
+type Queue = BTreeMap<u64, Waiter>;
+
 /// Trees, not hash tables: they never double under a queue of many callers.
 #[derive(Default)]
 struct Waiters {
-    /// By the value waited for, then by the order of coming.
-    queues: BTreeMap<At, Waiter>,
+    /// By the value waited for; none is empty.
+    queues: BTreeMap<u64, Queue>,
+    /// Queues of values that left the keyspace: those in them are sent away in turns.
+    leaving: VecDeque<(u64, Queue)>,
     /// Where each client is.
     clients: BTreeMap<Client, At>,
     next_number: u64,
@@ -131,28 +139,59 @@ impl Waiters {
         self.next_number += 1;
         self.clients.insert(waiter.client, at);
         self.timeouts.extend(waiter.until.map(|until| (until, at)));
-        self.queues.insert(at, waiter);
-        WAITING.set(self.queues.len());
+        self.queues.entry(uid).or_default().insert(waiter.number, waiter);
+        WAITING.set(WAITING.get() + 1);
     }
 
-    fn of(&self, uid: u64) -> impl Iterator<Item = (&At, &Waiter)> {
-        self.queues.range((uid, 0)..=(uid, u64::MAX))
+    fn of(&self, uid: u64) -> impl Iterator<Item = &Waiter> {
+        self.queues.get(&uid).into_iter().flat_map(BTreeMap::values)
     }
 
     fn remove(&mut self, at: At) -> Option<Waiter> {
-        let waiter = self.queues.remove(&at)?;
+        let waiter = self.take(at)?;
         self.clients.remove(&waiter.client);
         if let Some(until) = waiter.until {
             self.timeouts.remove(&(until, at));
         }
-        WAITING.set(self.queues.len());
-        debug_assert_eq!(self.queues.len(), self.clients.len());
         Some(waiter)
     }
 
+    /// Takes a caller out of its queue, or out of one that is leaving.
+    fn take(&mut self, (uid, number): At) -> Option<Waiter> {
+        if let Some(queue) = self.queues.get_mut(&uid)
+            && let Some(waiter) = queue.remove(&number)
+        {
+            if queue.is_empty() {
+                self.queues.remove(&uid);
+            }
+            WAITING.set(WAITING.get() - 1);
+            return Some(waiter);
+        }
+        self.leaving.iter_mut().filter(|(of, _)| *of == uid).find_map(|(_, queue)| queue.remove(&number))
+    }
+
     fn remove_first(&mut self, uid: u64) -> Option<Waiter> {
-        let at = self.of(uid).next().map(|(at, _)| *at)?;
-        self.remove(at)
+        let number = self.of(uid).next().map(|waiter| waiter.number)?;
+        self.remove((uid, number))
+    }
+
+    /// Has the queue of a value sent away; whether anybody is in it.
+    fn leave(&mut self, uid: u64) -> bool {
+        let Some(queue) = self.queues.remove(&uid) else { return false };
+        WAITING.set(WAITING.get() - queue.len());
+        self.leaving.push_back((uid, queue));
+        true
+    }
+
+    /// The next who is sent away.
+    fn remove_leaving(&mut self) -> Option<Waiter> {
+        loop {
+            let (uid, queue) = self.leaving.front()?;
+            match queue.keys().next() {
+                Some(number) => return self.remove((*uid, *number)),
+                None => drop(self.leaving.pop_front()),
+            }
+        }
     }
 
     fn next_scheduled(&mut self) -> Option<u64> {
@@ -200,9 +239,9 @@ pub fn anybody(uid: u64) -> bool {
     WAITING.get() > 0 && WAITERS.with_borrow(|waiters| waiters.of(uid).next().is_some())
 }
 
-/// How many wait for the value. Takes time in proportion to that.
+/// How many wait for the value.
 pub fn count(uid: u64) -> usize {
-    WAITERS.with_borrow(|waiters| waiters.of(uid).count())
+    WAITERS.with_borrow(|waiters| waiters.queues.get(&uid).map_or(0, BTreeMap::len))
 }
 
 /// Whether nobody waits for anything.
@@ -213,7 +252,7 @@ pub fn nobody() -> bool {
 
 /// What the first in the queue asks for, if it is an `A`.
 pub fn first<A: Ask>(uid: u64) -> Option<Rc<A>> {
-    let ask = WAITERS.with_borrow(|waiters| waiters.of(uid).next().map(|(_, waiter)| Rc::clone(&waiter.ask)))?;
+    let ask = WAITERS.with_borrow(|waiters| waiters.of(uid).next().map(|waiter| Rc::clone(&waiter.ask)))?;
     Rc::downcast(ask as Rc<dyn Any>).ok()
 }
 
@@ -229,8 +268,8 @@ pub fn answer_first(uid: u64, answer: Answer) {
 pub fn answer_like<A: Ask>(uid: u64, same: impl Fn(&A) -> bool, answer: impl Fn() -> Answer) -> usize {
     let same = |ask: &dyn Ask| (ask as &dyn Any).downcast_ref().is_some_and(&same);
     let like: Vec<Waiter> = WAITERS.with_borrow_mut(|waiters| {
-        let like = waiters.of(uid).take(LOOK_MOST).filter(|(_, waiter)| same(&*waiter.ask));
-        let like: Vec<_> = like.map(|(at, _)| *at).collect();
+        let like = waiters.of(uid).take(LOOK_MOST).filter(|waiter| same(&*waiter.ask));
+        let like: Vec<_> = like.map(|waiter| (uid, waiter.number)).collect();
         like.into_iter().filter_map(|at| waiters.remove(at)).collect()
     });
     let answered = like.len();
@@ -272,19 +311,19 @@ fn deliver() {
 
 /// A value left the keyspace: those who wait for it get nothing, and may ask again for what is there now.
 pub fn leave(uid: u64) {
-    while anybody(uid) {
-        if let Some(waiter) = WAITERS.with_borrow_mut(|waiters| waiters.remove_first(uid)) {
-            waiter.answer_nothing();
-        }
+    if anybody(uid) && WAITERS.with_borrow_mut(|waiters| waiters.leave(uid)) {
+        turn::request();
     }
 }
 
 /// As [`leave`], for all values whose slot is another node's by now, or whose keys were deleted without an event.
 pub fn leave_moved(ctx: Ctx<'_>) {
-    let mut values: Vec<_> = WAITERS.with_borrow(|waiters| {
-        waiters.queues.iter().map(|((uid, _), waiter)| (*uid, waiter.db, Rc::clone(&waiter.key))).collect()
+    let values: Vec<_> = WAITERS.with_borrow(|waiters| {
+        let first = |(uid, queue): (&u64, &Queue)| {
+            queue.values().next().map(|waiter| (*uid, waiter.db, Rc::clone(&waiter.key)))
+        };
+        waiters.queues.iter().filter_map(first).collect()
     });
-    values.dedup_by_key(|(uid, ..)| *uid);
     for (uid, db, key) in values {
         if !ctx.select(db) || !query::has_key(ctx, key.get()) {
             leave(uid);
@@ -297,12 +336,10 @@ pub fn leave_db(db: c_int) {
     if WAITING.get() == 0 {
         return;
     }
-    let in_db = |waiter: &Waiter| db == -1 || waiter.db == db;
-    let left: Vec<Waiter> = WAITERS.with_borrow_mut(|waiters| {
-        let left: Vec<_> = waiters.queues.iter().filter(|(_, w)| in_db(w)).map(|(at, _)| *at).collect();
-        left.into_iter().filter_map(|at| waiters.remove(at)).collect()
-    });
-    left.into_iter().for_each(Waiter::answer_nothing);
+    let in_db = |queue: &Queue| db == -1 || queue.values().any(|waiter| waiter.db == db);
+    let left: Vec<u64> = WAITERS
+        .with_borrow(|waiters| waiters.queues.iter().filter(|(_, queue)| in_db(queue)).map(|(uid, _)| *uid).collect());
+    left.into_iter().for_each(leave);
 }
 
 /// Has the queue of the value served, after what the server does now. Call it when something may have become available.
@@ -318,24 +355,37 @@ pub fn schedule(uid: u64) {
 pub fn next_tick(_: Ctx<'_>) -> Option<Boot> {
     WAITERS.with_borrow(|waiters| {
         let waits = !waiters.scheduled.is_empty() || !waiters.undelivered.is_empty();
-        let at = waits.then(|| Boot::now().plus_ms(if waiters.closed { CLOSED_MS } else { 0 }));
+        let leaves = !waiters.leaving.is_empty();
+        let pause_ms = if waiters.closed && !leaves { CLOSED_MS } else { 0 };
+        let at = (waits || leaves).then(|| Boot::now().plus_ms(pause_ms));
         let timeout = waiters.timeouts.first().map(|(until, _)| *until);
         at.into_iter().chain(timeout).min()
     })
 }
 
-/// Sends away those whose time is over, serves the queues that are to be served, and delivers what was decided.
-pub fn tick(ctx: Ctx<'_>) {
+/// Sends away those whose time is over or whose value is gone, serves the queues that are to be served, and delivers
+/// what was decided.
+pub fn tick(ctx: Ctx<'_>, turn: Turn) {
     let now = Boot::now();
-    let next = || WAITERS.with_borrow_mut(|waiters| waiters.remove_timed_out(now));
-    std::iter::from_fn(next).for_each(Waiter::answer_nothing);
+    let next = || WAITERS.with_borrow_mut(|waiters| waiters.remove_timed_out(now).or_else(|| waiters.remove_leaving()));
+    while let Some(waiter) = next() {
+        waiter.answer_nothing();
+        if is_over(turn) {
+            break;
+        }
+    }
     if WAITERS.with_borrow(|waiters| !waiters.scheduled.is_empty() || !waiters.undelivered.is_empty()) {
-        hand_out(ctx);
+        hand_out(ctx, turn);
     }
     deliver();
 }
 
-fn hand_out(ctx: Ctx<'_>) {
+/// Whether the answers that were decided take the rest of the turn to deliver.
+pub fn is_over(turn: Turn) -> bool {
+    turn.is_over_after(WAITERS.with_borrow(|waiters| waiters.answered.len() as u64) * DELIVERY_US)
+}
+
+fn hand_out(ctx: Ctx<'_>, turn: Turn) {
     if !ctx.is_primary() {
         // The new primary has other callers. What was not delivered comes back by its deadline there.
         return WAITERS.with_borrow_mut(|waiters| (waiters.scheduled.clear(), waiters.undelivered.clear()).0);
@@ -347,26 +397,26 @@ fn hand_out(ctx: Ctx<'_>) {
             ctx.select(0);
             take_back(ctx);
         }
-        serve_scheduled(ctx);
+        serve_scheduled(ctx, turn);
     }
 }
 
-/// Serves the queues that are to be served, on a primary that may write.
-fn serve_scheduled(ctx: Ctx<'_>) {
-    let (mut left, mut not_now) = (ANSWERS_A_TICK, Vec::new());
-    while left > 0 {
-        let Some(uid) = WAITERS.with_borrow_mut(Waiters::next_scheduled) else { break };
-        match serve(ctx, uid, left) {
-            Some(answered) => left -= answered.min(left),
+/// Serves the queues that are to be served, a piece of each at a time, on a primary that may write.
+fn serve_scheduled(ctx: Ctx<'_>, turn: Turn) {
+    let mut not_now = Vec::new();
+    while let Some(uid) = WAITERS.with_borrow_mut(Waiters::next_scheduled) {
+        match serve(ctx, uid, ANSWERS_A_PIECE) {
             None => not_now.push(uid),
+            Some(answered) if answered < ANSWERS_A_PIECE => {}
+            // Neither the queue nor the goods may be exhausted.
+            Some(_) => drop(WAITERS.with_borrow_mut(|waiters| waiters.scheduled.insert(uid))),
         }
-        if left == 0 {
-            // This queue may not be exhausted, and others have not been looked at.
-            WAITERS.with_borrow_mut(|waiters| waiters.scheduled.insert(uid));
+        if is_over(turn) {
+            break;
         }
     }
     WAITERS.with_borrow_mut(|waiters| {
-        waiters.closed = !not_now.is_empty() && left > 0;
+        waiters.closed = !not_now.is_empty() && waiters.scheduled.is_empty();
         waiters.scheduled.extend(not_now);
     });
 }
@@ -374,7 +424,7 @@ fn serve_scheduled(ctx: Ctx<'_>) {
 /// Serves the queue of a value; says how many callers got an answer, or nothing where its key cannot be written now.
 fn serve(ctx: Ctx<'_>, uid: u64, most: usize) -> Option<usize> {
     let of_waiter = |waiter: &Waiter| (waiter.db, Rc::clone(&waiter.key), waiter.ask.serve());
-    let first = WAITERS.with_borrow(|waiters| waiters.of(uid).next().map(|(_, waiter)| of_waiter(waiter)));
+    let first = WAITERS.with_borrow(|waiters| waiters.of(uid).next().map(of_waiter));
     let Some((db, key, serve)) = first else { return Some(0) };
     if !ctx.select(db) {
         return Some(0);

@@ -4,7 +4,7 @@ use super::change::{LOCK_SWEEP, changed};
 use super::value::{LOCK_LOAD, LockValue, Opened, Writing, find, open, raise_floor};
 use crate::host::ctx::Class;
 use crate::host::data_type::Value;
-use crate::host::deadlines::{A_VALUE, Due, look_again};
+use crate::host::deadlines::{Due, look_again};
 use crate::host::key::{Key, Mode};
 use crate::host::opened::ValueKey;
 use crate::host::server::HostKey;
@@ -12,17 +12,17 @@ use crate::host::{Call, Ctx, Host, Stop, deadlines, waiters};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::calls::locks::Lock;
 
-/// Ends a lease that is due and removes a lock that is idle, for the tick of deadlines. None if the key does not hold
+/// Ends a lease that is due and removes a lock that is idle, for the tick of deadlines. False if the key does not hold
 /// the lock.
-pub fn handle(ctx: Ctx<'_>, due: &Due<'_>) -> Option<u32> {
-    let value = find(ctx, due.key, due.uid)?;
+pub fn handle(ctx: Ctx<'_>, due: &Due<'_>) -> bool {
+    let Some(value) = find(ctx, due.key, due.uid) else { return false };
     if ctx.may_write(&[due.key]) {
         let time = value.time_at(due.now);
         sweep(&Call { ctx, name: LOCK_SWEEP, key: due.key, rest: &[], stamp: None }, value, time);
     } else {
         ctx.look_at(due.uid, due.key, Some(look_again(due.now)));
     }
-    Some(A_VALUE)
+    true
 }
 
 /// What a primary, or a log, says of a lock in a word of its own; none if it is not one of these words.

@@ -4,7 +4,8 @@ use super::keys::{own_store, write_store};
 use super::value::StoreValue;
 use super::wire;
 use super::write::{QUIET, Rule, change};
-use crate::host::waiters::{self, Answer, Ask, Serve};
+use crate::host::turn::Turn;
+use crate::host::waiters::{self, ANSWERS_A_PIECE, Answer, Ask, Serve};
 use crate::host::{Call, Ctx, Host, OwnStr, Stop, Str};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::calls::work::{Claim, ClaimView, Slots};
@@ -106,14 +107,15 @@ pub fn wait(call: &Call<'_>, uid: u64, claim: &Claim<'_>, block_ms: Ms) -> Stop 
     waiters::wait(call, uid, wanted, block_ms)
 }
 
-/// Those who wait for orders of the call's store come before its caller.
+/// Those who wait for orders of the call's store come before its caller: as many of them as a turn has time for.
 pub fn serve_first(call: &Call<'_>) {
     if waiters::nobody() || call.ctx.denies_blocking() {
         return;
     }
     let uid = write_store(call.ctx, call.key).ok().and_then(|opened| Some(opened.store().ok()?.uid));
     if let Some(uid) = uid.filter(|uid| waiters::anybody(*uid)) {
-        serve(call.ctx, call.key, uid, usize::MAX);
+        let turn = Turn::begin();
+        while serve(call.ctx, call.key, uid, ANSWERS_A_PIECE) == ANSWERS_A_PIECE && !waiters::is_over(turn) {}
     }
 }
 

@@ -11,9 +11,9 @@ use holdfast_engine::base::units::Ms;
 /// The value behind `holdfast.sweep-slice`.
 static SWEEP_SLICE: AtomicI64 = AtomicI64::new(SWEEP_SLICE_DEFAULT);
 
-/// Records and items of due work in one slice, an entry that is written counted as three. At about a microsecond each:
-/// two milliseconds.
-const SWEEP_SLICE_DEFAULT: i64 = 2_000;
+/// Records and items of due work in one slice, an entry that is written counted as three. At up to a microsecond each:
+/// half a millisecond, so that a turn, which does slices until its time is over, is not much longer than it may be.
+const SWEEP_SLICE_DEFAULT: i64 = 500;
 
 /// The smallest slice that still makes progress.
 const SWEEP_SLICE_MIN: i64 = 1;

@@ -7,18 +7,14 @@ use super::gate::{Open, may_write_store};
 use super::keys::{same_store, streams_of};
 use super::value::StoreValue;
 use super::{config, timeseries, write};
-use crate::host::deadlines::{A_VALUE, Due, TICK, look_again};
+use crate::host::deadlines::{Due, look_again};
 use crate::host::key::Mode;
 use crate::host::{Call, Ctx, Host};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::terms::metrics::Sample;
 
-/// The share of a tick that a store takes whose sample is written to RedisTimeSeries as well: that is a few tenths of a
-/// millisecond.
-const A_STORE_WITH_SERIES: u32 = 16;
-
-/// Holds that a tick ends, at most, of a store whose streams are on another node.
-const HOLDS_A_TICK: u32 = 256;
+/// Holds that a piece of a turn ends, at most, of a store whose streams are on another node.
+const HOLDS_A_PIECE: u32 = 256;
 
 /// A sweep is no client's command.
 const NO_COMMAND: &CStr = c"";
@@ -36,6 +32,7 @@ pub fn sweeps() -> u64 {
 /// What was done of what is due in a store.
 pub struct Done {
     /// Whether more is due.
+    #[cfg(test)]
     pub more: bool,
     /// The sample that was taken, unless another store has the streams: the series next to a key are of the store that
     /// has them.
@@ -44,16 +41,13 @@ pub struct Done {
     time: Ms,
 }
 
-/// Does what is due in a store, for the tick of deadlines; none if the key does not hold the store.
-pub fn handle(ctx: Ctx<'_>, due: &Due<'_>) -> Option<u32> {
-    let done = do_due(ctx, due)?;
-    let series = done.sample.is_some_and(|sample| timeseries::write(ctx, due.key, done.time, &sample));
-    // One full slice is what a tick may take; the rest comes after the clients that wait.
-    Some(match (done.more, series) {
-        (true, _) => TICK,
-        (false, true) => A_STORE_WITH_SERIES,
-        (false, false) => A_VALUE,
-    })
+/// Does a slice of what is due in a store, for the tick of deadlines; false if the key does not hold the store.
+pub fn handle(ctx: Ctx<'_>, due: &Due<'_>) -> bool {
+    let Some(done) = do_due(ctx, due) else { return false };
+    if let Some(sample) = done.sample {
+        timeseries::write(ctx, due.key, done.time, &sample);
+    }
+    true
 }
 
 /// Does what is due in a store, or as much of it as may be done now; none if the key does not hold the store.
@@ -63,7 +57,12 @@ pub fn do_due<H: Host>(host: H, due: &Due<'_>) -> Option<Done> {
     let time = value.time_at(due.now);
     if open == Open::Nothing {
         host.look_at(due.uid, due.key, Some(look_again(due.now)));
-        return Some(Done { more: false, sample: None, time });
+        return Some(Done {
+            #[cfg(test)]
+            more: false,
+            sample: None,
+            time,
+        });
     }
     let call = Call { ctx: host, name: NO_COMMAND, key: due.key, rest: &[], stamp: None };
     sweep(&call, &mut value, time, open);
@@ -72,11 +71,17 @@ pub fn do_due<H: Host>(host: H, due: &Due<'_>) -> Option<Done> {
         let refused = std::mem::take(&mut value.refused);
         write::sample(&call, &mut value, time, &refused)
     });
+    #[cfg(test)]
     let more = value.store.next_due().is_some_and(|due| due <= time) && open == Open::All;
     let again = if open == Open::All { value.next_look(host.now()) } else { Some(look_again(due.now)) };
     host.look_at(due.uid, due.key, again);
     let sample = sample.filter(|_| streams_of(host, due.key, &value).is_none());
-    Some(Done { more, sample, time })
+    Some(Done {
+        #[cfg(test)]
+        more,
+        sample,
+        time,
+    })
 }
 
 /// Does a slice of what is due in a store, or what of it may be done now.
@@ -86,7 +91,7 @@ fn sweep<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, time: Ms, open: Op
         Open::All => write::sweep(call, value, time, config::sweep_slice()),
         // One by one, up to the first that has to wait.
         Open::Holds => {
-            for _ in 0..HOLDS_A_TICK {
+            for _ in 0..HOLDS_A_PIECE {
                 if due(value) && value.store.next_due_leaves_orders() {
                     write::sweep(call, value, time, 1);
                 }

@@ -1,8 +1,8 @@
 //! `INFO holdfast`: what it says of stores.
 
 use super::{config, due, eviction, sums, timeseries};
-use crate::host::deadlines;
 use crate::host::info::{Fields, REFUSED, Section};
+use crate::host::{deadlines, turn};
 
 /// The sections.
 pub static SECTIONS: &[Section] = &[
@@ -18,6 +18,9 @@ fn stores(fields: &Fields) {
     fields.add("sweeps", due::sweeps());
     fields.add("sweep_slice", config::sweep_slice());
     fields.add("eviction_risk", eviction::risk());
+    let longest = turn::longest();
+    fields.add("longest_turn_us", longest.us);
+    fields.add("longest_turn_at", longest.at);
 }
 
 /// Sums over all stores, as of their last samples, and what RedisTimeSeries took.

@@ -19,8 +19,8 @@ use holdfast_engine::terms::streams::{EntryId, StreamKind};
 /// The streams that list orders: the others are logs, of which the books say nothing.
 const LISTS: [StreamKind; 3] = [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead];
 
-/// Fields and entries of a stream that one slice reads: well under a millisecond.
-const READ_SLICE: usize = 2_000;
+/// Fields and entries of a stream that one slice reads: a few tenths of a millisecond.
+const READ_SLICE: usize = 500;
 
 /// Orders whose entries one slice of a repair looks for.
 const ORDERS_SLICE: u32 = 200;

@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use super::keys::{read_store, same_store, streams_of, write_store};
 use super::repair::{Comparison, Repair};
@@ -17,15 +16,12 @@ use super::write::{Rule, write};
 use crate::host::blocked::Blocked;
 use crate::host::clock::Boot;
 use crate::host::key::Mode;
-use crate::host::turn::{self, CLOSED_MS};
+use crate::host::turn::{self, CLOSED_MS, Turn};
 use crate::host::{Call, Ctx, Host, OwnStr, Stop, Str};
 use holdfast_engine::books::audit::AUDIT_SLICE;
 use holdfast_engine::terms::audit::Difference;
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::streams::StreamKind;
-
-/// How long a tick works on a job.
-const TICK: Duration = Duration::from_millis(1);
 
 /// The pause between two ticks, milliseconds.
 const PAUSE_MS: u64 = 1;
@@ -110,13 +106,13 @@ pub fn next_tick(_: Ctx<'_>) -> Option<Boot> {
     JOBS.with_borrow(|jobs| jobs.next)
 }
 
-/// Works on the first job for a moment.
-pub fn tick(ctx: Ctx<'_>) {
+/// Works on the first job until the turn is over.
+pub fn tick(ctx: Ctx<'_>, turn: Turn) {
     let now = Boot::now();
     let first = |jobs: &mut Jobs| if jobs.next.is_none_or(|next| next <= now) { jobs.list.pop_front() } else { None };
     let Some((client, mut job)) = JOBS.with_borrow_mut(first) else { return };
     let (outcome, pause_ms) = match job.may_go_on(ctx) {
-        Ok(true) => (job.work(ctx), PAUSE_MS),
+        Ok(true) => (job.work(ctx, turn), PAUSE_MS),
         Ok(false) => (None, CLOSED_MS),
         Err(stop) => (Some(Outcome::Failed(stop)), PAUSE_MS),
     };
@@ -166,12 +162,11 @@ impl Job {
         Ok(host.may_write(&key))
     }
 
-    /// Works for a moment; the outcome once it is done.
-    fn work(&mut self, host: impl Host) -> Option<Outcome> {
-        let started = Instant::now();
+    /// Works until the turn is over; the outcome once it is done.
+    fn work(&mut self, host: impl Host, turn: Turn) -> Option<Outcome> {
         loop {
             match self.slice(host) {
-                None if started.elapsed() < TICK => {}
+                None if !turn.is_over() => {}
                 outcome => return outcome,
             }
         }

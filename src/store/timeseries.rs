@@ -40,30 +40,25 @@ pub fn done() -> Done {
     DONE.with_borrow(|done| *done)
 }
 
-/// Hands a sample on; false if RedisTimeSeries is not there.
-pub fn write(ctx: Ctx<'_>, store_key: Str<'_>, at: Ms, sample: &Sample) -> bool {
+/// Hands a sample on.
+pub fn write(ctx: Ctx<'_>, store_key: Str<'_>, at: Ms, sample: &Sample) {
     let wanted = config::timeseries();
     if wanted == TimeSeries::Off {
-        return false;
+        return;
     }
     let numbers = Numbers::new(store_key, at, sample);
     match numbers.add_all(ctx) {
         Ok(missing) => {
             let made = missing.iter().filter(|at| numbers.make(ctx, store_key, **at)).count();
             count(ctx, METRICS.len() - missing.len() + made, missing.len() - made);
-            true
         }
         Err(Away::Unknown) => {
-            let was_loaded = DONE.with_borrow_mut(|done| std::mem::replace(&mut done.loaded, false));
+            DONE.with_borrow_mut(|done| done.loaded = false);
             if wanted == TimeSeries::On {
                 count(ctx, 0, METRICS.len());
             }
-            was_loaded
         }
-        Err(Away::Refused) => {
-            count(ctx, 0, METRICS.len());
-            true
-        }
+        Err(Away::Refused) => count(ctx, 0, METRICS.len()),
     }
 }
 

@@ -20,6 +20,10 @@ tests![
     a_primary_that_becomes_a_replica_while_it_audits,
     refusals_count_in_info,
     the_slice_can_be_set,
+    the_longest_turn_is_in_info,
+    many_callers_are_served_in_pieces,
+    many_callers_leave_a_store_that_goes,
+    a_big_store_is_freed_in_the_background,
 ];
 
 /// Orders of a store that needs many slices.
@@ -251,7 +255,7 @@ fn the_slice_can_be_set(binary: &ServerBinary) {
     let server = Server::start(binary);
     let replica = server.replica(binary);
     let mut client = server.client();
-    assert_eq!(client.get("CONFIG GET holdfast.sweep-slice").field("holdfast.sweep-slice").text(), "2000");
+    assert_eq!(client.get("CONFIG GET holdfast.sweep-slice").field("holdfast.sweep-slice").text(), "500");
     client.ok("CONFIG SET holdfast.sweep-slice 1");
     replica.client().ok("CONFIG SET holdfast.sweep-slice 77");
     for bad in ["0", "-1", "x", "100001"] {
@@ -266,4 +270,71 @@ fn the_slice_can_be_set(binary: &ServerBinary) {
     assert_eq!(client.int("XLEN {popup}:journal"), 2 * HOLDS as i64);
     wait_until(DEADLINE, "the replica is the same", || server.debug_digest() == replica.debug_digest());
     assert_books_balance(&mut client, "popup");
+}
+
+fn the_longest_turn_is_in_info(binary: &ServerBinary) {
+    let (server, mut client) = big_store(binary);
+    let longest = |client: &mut Client| client.info("holdfast", "holdfast_longest_turn_us").parse::<u64>().expect("µs");
+    let before = longest(&mut client);
+    assert_eq!(start_audit(&server, &mut client, "popup").receive().expect("a reply"), Reply::Array(Vec::new()));
+    let after = longest(&mut client);
+    assert!(after > before, "the longest turn was {before} µs, and {after} µs with an audit of {MANY} orders");
+    let at_ms: i64 = client.info("holdfast", "holdfast_longest_turn_at").parse().expect("ms");
+    let now_ms = 1000 * client.get("TIME").array()[0].text().parse::<i64>().expect("seconds");
+    assert!((now_ms - 60_000..now_ms + 60_000).contains(&at_ms), "{at_ms} at {now_ms}");
+}
+
+/// More callers than a piece of a turn answers.
+const CALLERS: usize = 200;
+
+/// Clients that wait for an order of the store `popup`, the first of them before the others.
+fn callers(server: &Server, client: &mut Client) -> Vec<Client> {
+    let mut callers: Vec<_> = (0..CALLERS).map(|_| server.client()).collect();
+    for (number, caller) in callers.iter_mut().enumerate() {
+        caller.send(format!("ORDER.CLAIM popup w-{number} BLOCK 0")).expect("sent");
+        let waiting = (number + 1).to_string();
+        wait_until(DEADLINE, "it waits", || client.info("clients", "blocked_clients") == waiting);
+    }
+    callers
+}
+
+/// The order that a caller was given.
+fn given(caller: &mut Client) -> String {
+    caller.receive().expect("a reply").array()[0].field("order").text()
+}
+
+/// Each gets an order of its own, in the order in which they came.
+fn many_callers_are_served_in_pieces(binary: &ServerBinary) {
+    let (server, mut client) = shop_of(binary, 10_000_000);
+    let mut callers = callers(&server, &mut client);
+    let place = |number| cmd!["ORDER.PLACE", "popup", format!("o-{number}"), "c-1", "ITEMS", "sku-1", 1];
+    // In one turn of the event loop, so that all orders are there when the first caller is served.
+    let orders = std::iter::once(cmd!["MULTI"]).chain((0..CALLERS).map(place)).chain([cmd!["EXEC"]]);
+    client.pipeline(&orders.collect::<Vec<_>>());
+    let given: Vec<_> = callers.iter_mut().map(given).collect();
+    assert_eq!(given, (0..CALLERS).map(|number| format!("o-{number}")).collect::<Vec<_>>());
+    assert_books_balance(&mut client, "popup");
+}
+
+/// They get nothing; those who come to a new store of the name afterwards are not sent away with them.
+fn many_callers_leave_a_store_that_goes(binary: &ServerBinary) {
+    let (server, mut client) = shop_of(binary, 10_000_000);
+    let mut callers = callers(&server, &mut client);
+    client.pipeline(&[cmd!["DEL", "popup", "{popup}:orders"], cmd!["INV.SET", "popup", "sku-1", 10]]);
+    let mut later = server.client();
+    later.send("ORDER.CLAIM popup later BLOCK 0").expect("sent");
+    for caller in &mut callers {
+        assert_eq!(caller.receive().expect("a reply"), Reply::Array(Vec::new()));
+    }
+    wait_until(DEADLINE, "one waits", || client.info("clients", "blocked_clients") == "1");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    assert_eq!(given(&mut later), "o-1");
+}
+
+fn a_big_store_is_freed_in_the_background(binary: &ServerBinary) {
+    let (_server, mut client) = big_store(binary);
+    let used = |client: &mut Client| client.info("memory", "used_memory").parse::<u64>().expect("bytes");
+    let (full, store) = (used(&mut client), client.int("MEMORY USAGE popup SAMPLES 0").unsigned_abs());
+    client.int("DEL popup");
+    wait_until(DEADLINE, "its memory is free", || used(&mut client) < full - store / 2);
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::clock::{CpuTime, early_in_a_millisecond, now_ms, sleep_until, stolen_ms};
 use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part};
+use super::stalls::{Longest, TRACK_SLOWEST};
 use super::subject::{Subject, SubjectArgs};
 use super::wire::{Batch, Wire};
 use super::workload::{Case, STORE, order_id, reserve, sku_id};
@@ -42,11 +43,12 @@ struct Back {
     /// CPU of the main thread a hold, microseconds, replies to INV.GET and PING included.
     cpu_us: f64,
     stolen_ms: u64,
+    longest: Longest,
 }
 
 /// Lets `holds` holds of one unit be due at once. Fails when the server does, or units never come back.
 pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
-    let mut subject = Subject::start(subject, &[Case::Reserve], &[])?;
+    let mut subject = Subject::start(subject, &[Case::Reserve], &TRACK_SLOWEST)?;
     Case::Reserve.prepare(&mut subject.control)?;
     let on_hand = available(&mut subject)?;
     let deadline_ms = now_ms() + LEAD_MS + holds * LEAD_US_A_HOLD / 1000;
@@ -72,6 +74,7 @@ pub fn run(subject: &SubjectArgs, holds: u64) -> Result<Part> {
 
 /// Looks at the stock until it is all back, while another client probes.
 fn watch(subject: &mut Subject, holds: u64, deadline_ms: u64, on_hand: i64) -> Result<Back> {
+    cmd("CONFIG").arg("RESETSTAT").exec(&mut subject.control)?;
     let stolen = stolen_ms()?;
     let before = CpuTime::when_idle(subject.pid)?;
     let probe = PingProbe::start(subject)?;
@@ -86,7 +89,8 @@ fn watch(subject: &mut Subject, holds: u64, deadline_ms: u64, on_hand: i64) -> R
         if units == on_hand {
             let cpu_us = CpuTime::now(subject.pid)?.since(before).main_ns as f64 / 1e3 / holds as f64;
             let (ping, first_back_ms) = (probe.stop()?, first_back_ms.unwrap_or(past_ms));
-            return Ok(Back { ping, first_back_ms, all_back_ms: past_ms, cpu_us, stolen_ms: stolen_ms()? - stolen });
+            let (stolen_ms, longest) = (stolen_ms()? - stolen, Longest::of(subject)?);
+            return Ok(Back { ping, first_back_ms, all_back_ms: past_ms, cpu_us, stolen_ms, longest });
         }
         ensure!(past_ms < BACK_DEADLINE_MS, "{} units were not back after {past_ms} ms", on_hand - units);
         std::thread::sleep(POLL_INTERVAL);
@@ -147,7 +151,8 @@ fn print(holds: u64, late_holds: usize, quiet: &Waits, back: &Back) {
     println!("{units}; {:.2} µs CPU a hold; {} ms stolen", back.cpu_us, back.stolen_ms);
 }
 
-fn bars(holds: &str, quiet: &Waits, back: &Back) -> [Bar; 2] {
+fn bars(holds: &str, quiet: &Waits, back: &Back) -> [Bar; 3] {
+    let own = format!("by the server's own clock, {holds} holds due at once");
     let stall = format!("worst stall, {holds} holds due at once");
     [
         Bar::wait(stall, back.ping.max_us, STALL_BAR_US, ("nothing due", quiet.max_us)),
@@ -157,5 +162,6 @@ fn bars(holds: &str, quiet: &Waits, back: &Back) -> [Bar; 2] {
             measured: format!("{} ms", grouped(back.all_back_ms)),
             reached: back.all_back_ms <= BACK_BAR_MS,
         },
+        back.longest.bar(own),
     ]
 }

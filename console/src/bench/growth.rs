@@ -3,13 +3,14 @@
 //! The same entries by bare XADD come first, as the measure of the machine's own noise: a server that has to wait for
 //! a core looks slow, whatever it runs.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 
 use super::clock::{CpuTime, stolen_ms};
 use super::probe::{PingProbe, Waits};
 use super::report::{Bar, Part, table};
+use super::stalls::{TRACK_SLOWEST, longest_turn_us, slowest_command};
 use super::subject::{Subject, SubjectArgs};
 use super::workload::{Case, FILL_PIPELINE};
 use crate::text::{grouped, ms};
@@ -18,9 +19,6 @@ use crate::text::{grouped, ms};
 const SLOWEST_BAR_US: u64 = 5_000;
 /// The growth is measured in this many steps, to see in which one something was slow.
 const STEPS: u64 = 10;
-/// The server keeps a histogram a command; its 100th percentile is the slowest one.
-const TRACK_SLOWEST: [&str; 2] = ["latency-tracking yes", "latency-tracking-info-percentiles 100"];
-const LATENCY_FIELD: &str = "latency_percentiles_usec_";
 
 #[derive(Debug, Serialize)]
 struct Step {
@@ -32,6 +30,8 @@ struct Step {
     slowest_command: String,
     /// How long it ran by the server's clock, microseconds.
     slowest_us: f64,
+    /// CPU of the longest turn of the module's own work since the server started, microseconds.
+    turn_us: Option<u64>,
     /// What a second client sending PING saw.
     ping: Waits,
     waited_for_core_ms: f64,
@@ -47,6 +47,8 @@ pub fn run(args: &SubjectArgs, orders: u64) -> Result<Part> {
     let [place_us, xadd_us] = [&place, &xadd].map(|steps| slowest(steps).ceil() as u64);
     let work = format!("slowest command, 0 to {} open orders", grouped(orders));
     let bar = Bar::wait(work, place_us, SLOWEST_BAR_US, ("bare XADD", xadd_us));
+    let turn_us = place.iter().filter_map(|step| step.turn_us).max().unwrap_or(0);
+    println!("longest turn of the module's own work: {}", ms(turn_us));
     Ok((json!({ "place": place, "xadd": xadd }), vec![bar]))
 }
 
@@ -64,28 +66,17 @@ fn grow_step(subject: &mut Subject, case: Case, from: u64, to: u64) -> Result<St
     let used = CpuTime::now(subject.pid)?.since(before);
     let ping = probe.stop()?;
     let (slowest_command, slowest_us) = slowest_command(subject)?;
+    let turn_us = longest_turn_us(subject)?;
     Ok(Step {
         orders: to,
         cpu_us: used.main_ns as f64 / 1e3 / (to - from).max(1) as f64,
         slowest_command,
         slowest_us,
+        turn_us,
         ping,
         waited_for_core_ms: used.waited_ns as f64 / 1e6,
         stolen_ms: stolen_ms()? - stolen,
     })
-}
-
-fn slowest_command(subject: &mut Subject) -> Result<(String, f64)> {
-    let stats = subject.info("latencystats")?;
-    let slowest = stats.keys().filter_map(|field| parse_slowest(field, &stats.get::<String>(field)?));
-    slowest.max_by(|a, b| a.1.total_cmp(&b.1)).context("INFO latencystats names no command")
-}
-
-/// `latency_percentiles_usec_xadd` and `p100=1003.519`.
-fn parse_slowest(field: &str, value: &str) -> Option<(String, f64)> {
-    let command = field.strip_prefix(LATENCY_FIELD)?;
-    let us = value.trim().strip_prefix("p100=")?.parse().ok()?;
-    Some((command.to_string(), us))
 }
 
 fn print(place: &[Step], xadd: &[Step], orders: u64) {
@@ -106,17 +97,4 @@ fn print(place: &[Step], xadd: &[Step], orders: u64) {
     let measured = ["µs CPU/order", "slowest command", "worst PING", "waited + stolen"];
     let header = [&["orders"], &measured[..], &["XADD: µs CPU"], &measured[1..]].concat();
     println!("{}", table(&header, rows));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_slowest;
-
-    #[test]
-    fn reads_the_slowest_of_a_command() {
-        let seen = parse_slowest("latency_percentiles_usec_order.place", "p100=1003.519\r");
-        assert_eq!(seen, Some(("order.place".to_string(), 1003.519)));
-        assert_eq!(parse_slowest("used_memory", "p100=1"), None);
-        assert_eq!(parse_slowest("latency_percentiles_usec_xadd", "p50=1.0"), None);
-    }
 }

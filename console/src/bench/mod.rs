@@ -14,6 +14,7 @@ mod probe;
 mod report;
 mod retry;
 mod rounds;
+mod stalls;
 mod subject;
 mod wake;
 mod wire;
@@ -61,7 +62,7 @@ pub struct BenchArgs {
     /// retry: orders that are due in the same millisecond
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     burst: u64,
-    /// memory, load: open orders
+    /// memory, load, stalls: open orders
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     orders: u64,
     /// growth: open orders at the end (the bar is about 5000000)
@@ -93,6 +94,8 @@ enum What {
     Growth,
     /// A million holds due in the same millisecond
     Due,
+    /// The longest command and the longest turn while a big store is audited or deleted, or callers are woken
+    Stalls,
     /// How fast an RDB loads
     Load,
     /// All of these
@@ -112,6 +115,7 @@ impl BenchArgs {
             What::Metrics => metrics::run(&self.subject, self.rounds, self.ops),
             What::Growth => growth::run(&self.subject, self.grow),
             What::Due => due::run(&self.subject, self.holds),
+            What::Stalls => stalls::run(&self.subject, self.orders),
             What::Load => load::run(&self.subject, self.orders),
             What::All | What::Gate => Ok((Value::Null, Vec::new())),
         }

@@ -98,6 +98,11 @@ The same names are used everywhere:
 - Where RedisTimeSeries is loaded, each is a series `{popup}:ts:<name>` with the labels `store` and `metric` (`CONFIG
   SET holdfast.timeseries on|auto|off`). New series keep a week, and are not deleted with the store.
 
+`INFO holdfast` has what concerns the server itself too. What the module does without a command (deadlines, audits and
+repairs, callers that wait) is done in turns between commands: `longest_turn_us` is the CPU time of the longest one in
+microseconds, and `longest_turn_at` when that was. Both count since the module was loaded; `CONFIG RESETSTAT` does not
+reset them, as the server tells no module of it. How long commands take is in `INFO latencystats` and `SLOWLOG`.
+
 Refusals are counted on the server that refuses, shown in `STORE.INFO` at once, and replicated with the next sample.
 Only refused writes are counted: a read changes nothing (`INFO errorstats` counts its errors).
 
