@@ -30,7 +30,7 @@ const LOST_TURN_MS: u64 = 10;
 pub const CLOSED_MS: u64 = 10;
 
 /// How long the module works in a turn, milliseconds: then the clients that wait are served.
-const TURN_MS: u64 = 2;
+const TURN_MS: u64 = 1;
 
 /// A turn that is under way. Work of any length is done in pieces, each of a few tenths of a millisecond at most, and
 /// goes on for as long as the turn is not over.
