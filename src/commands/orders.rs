@@ -6,7 +6,7 @@ use super::reply::{entry, field_int, field_text, field_time, scan};
 use super::work::token;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, Stop};
+use crate::host::{Call, Ctx, OwnStr, Stop};
 use crate::store::claims::{self, serve_first};
 use crate::store::keys::read_store;
 use crate::store::streams::EntryWords;
@@ -123,7 +123,16 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
         entry(call.ctx, written.entry());
         return Ok(());
     };
-    serve_first(call);
+    if !serve_first(call) && !is_completed(call, order)? {
+        let words = alone(&complete);
+        let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
+        let (alone, rule) = (Call { rest: &rest, ..*call }, Rule { stamped: true, ..rule });
+        let written = write(&alone, rule, |store, now, fx| store.complete(now, &complete, fx))?;
+        call.ctx.array(2);
+        entry(call.ctx, written.entry());
+        call.ctx.null();
+        return Ok(());
+    }
     let Written { reply: (id, next), moved } =
         write(call, rule, |store, now, fx| store.complete_and_claim(now, &complete, &claim, fx))?;
     let value = read_store(call.ctx, call.key)?;
@@ -134,6 +143,24 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
         None => call.ctx.null(),
     }
     Ok(())
+}
+
+/// Whether an order is completed already: then the same call gets the first reply, and claims nothing.
+fn is_completed(call: &Call<'_>, order: &[u8]) -> Result<bool, Stop> {
+    let value = read_store(call.ctx, call.key)?;
+    Ok(value.store.order(0, order).is_some_and(|order| order.state == OrderState::Completed))
+}
+
+/// The arguments of a completion that claims nothing, as others wait before its caller: it is replicated so.
+fn alone(complete: &Complete<'_>) -> Vec<OwnStr> {
+    let mut words = vec![OwnStr::new(complete.order)];
+    if let Some(token) = complete.token {
+        words.extend([OwnStr::new(b"TOKEN"), OwnStr::number(token)]);
+    }
+    if !complete.result.is_empty() {
+        words.extend([OwnStr::new(b"RESULT"), OwnStr::new(complete.result)]);
+    }
+    words
 }
 
 pub const CANCEL: Command = Command {

@@ -57,9 +57,10 @@ fn claim(call: &Call<'_>) -> Result<(), Stop> {
             args.unknown()?;
         }
     }
-    serve_first(call);
     let mut slots = Slots::with_capacity(claim.count);
-    write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx).map(|claimed| slots.extend(claimed)))?;
+    if serve_first(call) {
+        write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx).map(|claimed| slots.extend(claimed)))?;
+    }
     let value = read_store(call.ctx, call.key)?;
     if let (true, Some(block_ms), false) = (slots.is_empty(), block_ms, call.ctx.denies_blocking()) {
         return Err(wait(call, value.uid, &claim, block_ms));

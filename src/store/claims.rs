@@ -107,16 +107,21 @@ pub fn wait(call: &Call<'_>, uid: u64, claim: &Claim<'_>, block_ms: Ms) -> Stop 
     waiters::wait(call, uid, wanted, block_ms)
 }
 
-/// Those who wait for orders of the call's store come before its caller: as many of them as a turn has time for.
-pub fn serve_first(call: &Call<'_>) {
+/// Those who wait for orders of the call's store come before its caller: as many of them as a turn has time for. Says
+/// whether it is the caller's turn then: if not, there is nothing for it yet.
+pub fn serve_first(call: &Call<'_>) -> bool {
     if waiters::nobody() || call.ctx.denies_blocking() {
-        return;
+        return true;
     }
     let uid = write_store(call.ctx, call.key).ok().and_then(|opened| Some(opened.store().ok()?.uid));
-    if let Some(uid) = uid.filter(|uid| waiters::anybody(*uid)) {
-        let turn = Turn::begin();
-        while serve(call.ctx, call.key, uid, ANSWERS_A_PIECE) == ANSWERS_A_PIECE && !waiters::is_over(turn) {}
+    let Some(uid) = uid.filter(|uid| waiters::anybody(*uid)) else { return true };
+    let turn = Turn::begin();
+    while serve(call.ctx, call.key, uid, ANSWERS_A_PIECE) == ANSWERS_A_PIECE {
+        if waiters::is_over(turn) {
+            return !waiters::anybody(uid);
+        }
     }
+    true
 }
 
 /// Hands orders to those who wait for them, first come, first served; says how many callers got any ([`Serve`]).

@@ -303,14 +303,23 @@ fn given(caller: &mut Client) -> String {
     caller.receive().expect("a reply").array()[0].field("order").text()
 }
 
-/// Each gets an order of its own, in the order in which they came.
+/// Each gets an order of its own, in the order in which they came; who comes later gets none of theirs.
 fn many_callers_are_served_in_pieces(binary: &ServerBinary) {
     let (server, mut client) = shop_of(binary, 10_000_000);
     let mut callers = callers(&server, &mut client);
     let place = |number| cmd!["ORDER.PLACE", "popup", format!("o-{number}"), "c-1", "ITEMS", "sku-1", 1];
     // In one turn of the event loop, so that all orders are there when the first caller is served.
-    let orders = std::iter::once(cmd!["MULTI"]).chain((0..CALLERS).map(place)).chain([cmd!["EXEC"]]);
-    client.pipeline(&orders.collect::<Vec<_>>());
+    let orders = std::iter::once(cmd!["MULTI"]).chain((0..=CALLERS).map(place)).chain([cmd!["EXEC"]]);
+    let late = [
+        cmd!["ORDER.CLAIM", "popup", "late"],
+        cmd!["ORDER.PLACE", "popup", "mine", "c-1", "ITEMS", "sku-1", 1],
+        cmd!["ORDER.COMPLETE", "popup", "mine", "CLAIM", "late"],
+    ];
+    let replies = client.pipeline(&orders.chain(late).collect::<Vec<_>>());
+    let claimed = replies[CALLERS + 3].array().iter().map(|order| order.field("order").text()).collect::<Vec<_>>();
+    assert!(claimed.is_empty() || claimed == [format!("o-{CALLERS}")], "{claimed:?}");
+    let next = &replies[CALLERS + 5].array()[1];
+    assert!(*next == Reply::Nil || next.field("order").text() == format!("o-{CALLERS}"), "{next:?}");
     let given: Vec<_> = callers.iter_mut().map(given).collect();
     assert_eq!(given, (0..CALLERS).map(|number| format!("o-{number}")).collect::<Vec<_>>());
     assert_books_balance(&mut client, "popup");
