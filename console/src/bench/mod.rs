@@ -2,6 +2,7 @@
 //! Every measurement starts a redis-server of its own. Only an error reply or a server that fails ends a run.
 
 mod clock;
+mod contenders;
 mod cpu;
 mod due;
 mod growth;
@@ -9,11 +10,14 @@ mod life;
 mod load;
 mod memory;
 mod metrics;
+mod node;
 mod probe;
+mod render;
 mod report;
 mod retry;
 mod rounds;
 mod subject;
+mod suite;
 mod wake;
 mod wire;
 mod workload;
@@ -26,12 +30,31 @@ use serde_json::{Map, Value};
 
 use self::cpu::CpuArgs;
 use self::life::LifeArgs;
-use self::report::Part;
+use self::render::RenderArgs;
+use self::report::{Bar, Part};
 use self::subject::{Subject, SubjectArgs};
+use self::suite::SuiteArgs;
 
 /// Options of `holdfast bench`.
 #[derive(clap::Args, Debug)]
 pub struct BenchArgs {
+    #[command(flatten)]
+    measure: MeasureArgs,
+    #[command(subcommand)]
+    command: Option<BenchCommand>,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum BenchCommand {
+    /// Measure all, beside what people use instead, and write the results to a file
+    Suite(SuiteArgs),
+    /// Make the pages and pictures of such a file
+    Render(RenderArgs),
+}
+
+/// Single measurements, and the server they are made with.
+#[derive(clap::Args, Debug)]
+struct MeasureArgs {
     /// What to measure
     #[arg(value_enum, default_value = "all")]
     what: What,
@@ -95,7 +118,25 @@ enum What {
     All,
 }
 
-impl BenchArgs {
+impl MeasureArgs {
+    /// Runs and prints the measurements that are wanted.
+    fn run(&self) -> Result<(Value, Vec<Bar>)> {
+        let conditions = Subject::start(&self.subject, &[], &[])?.conditions()?;
+        println!("{conditions}");
+        let mut document = Map::from_iter([("conditions".to_string(), Value::from(conditions))]);
+        let mut bars = Vec::new();
+        let is_wanted = |what: &&What| **what != What::All && [**what, What::All].contains(&self.what);
+        for &what in What::value_variants().iter().filter(is_wanted) {
+            let (result, reached) = self.measure(what)?;
+            bars.extend(reached);
+            document.insert(format!("{what:?}").to_lowercase(), result);
+        }
+        if !bars.is_empty() {
+            println!("\n{}", report::bars_table(&bars));
+        }
+        Ok((Value::from(document), bars))
+    }
+
     fn measure(&self, what: What) -> Result<Part> {
         match what {
             What::Cpu => cpu::run(&self.subject, &self.cpu, self.rounds, self.ops),
@@ -112,22 +153,22 @@ impl BenchArgs {
     }
 }
 
-/// Runs the measurements, prints and writes the results. Fails when a server does, or the file cannot be written.
+/// Runs what was asked for. Fails when a server does, or a file cannot be written.
 pub fn run(args: BenchArgs) -> Result<()> {
-    let conditions = Subject::start(&args.subject, &[], &[])?.conditions()?;
-    println!("{conditions}");
-    let mut document = Map::from_iter([("conditions".to_string(), Value::from(conditions))]);
-    let mut bars = Vec::new();
-    let is_wanted = |what: &&What| **what != What::All && [**what, What::All].contains(&args.what);
-    for &what in What::value_variants().iter().filter(is_wanted) {
-        let (result, reached) = args.measure(what)?;
-        bars.extend(reached);
-        document.insert(format!("{what:?}").to_lowercase(), result);
+    match &args.command {
+        None => print_and_write(&args.measure),
+        Some(BenchCommand::Render(render)) => render::run(render),
+        Some(BenchCommand::Suite(suite)) => {
+            let measured = if suite.is_quick() { Default::default() } else { args.measure.run()? };
+            suite::run(suite, &args.measure.subject, measured)
+        }
     }
-    if !bars.is_empty() {
-        println!("\n{}", report::bars_table(&bars));
-    }
-    document.insert("bars".into(), serde_json::to_value(bars)?);
+}
+
+/// Runs the measurements, prints and writes the results.
+fn print_and_write(args: &MeasureArgs) -> Result<()> {
+    let (mut document, bars) = args.run()?;
+    document["bars"] = serde_json::to_value(bars)?;
     let Some(path) = &args.json else { return Ok(()) };
     let text = serde_json::to_string_pretty(&document)? + "\n";
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))

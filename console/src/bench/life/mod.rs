@@ -1,7 +1,6 @@
 //! Server CPU of the whole life of an order, and orders a second, against Lua, a bare stream, and BullMQ.
 
 mod flow;
-mod node;
 
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use self::flow::{Flow, Scripts, WireLives};
-use self::node::Node;
+use super::node::{self, Node};
 use super::report::{Bar, Part};
 use super::rounds::{Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
@@ -71,7 +70,7 @@ fn start_node(args: &mut LifeArgs) -> (Option<Node>, Option<String>) {
     if !args.flows.iter().any(|flow| flow.is_on_node()) {
         return (None, None);
     }
-    match node::install(args.node_dir.as_deref()).and_then(|dir| Node::start(&dir)) {
+    match node::install(args.node_dir.as_deref()).and_then(|dir| Node::start(&dir, node::LIVES)) {
         Ok(node) => (Some(node), None),
         Err(error) => {
             args.flows.retain(|flow| !flow.is_on_node());

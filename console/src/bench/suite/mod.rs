@@ -1,0 +1,135 @@
+//! `holdfast bench suite`: Holdfast and what people use instead, side by side on one machine, into one JSON file.
+
+mod machine;
+mod measure;
+pub mod plan;
+pub mod results;
+mod scale;
+pub mod terms;
+pub mod work;
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use comfy_table::Table;
+use serde_json::Value;
+
+use self::results::{Cell, FORMAT, Figures, Results, RoundsPlan};
+use self::terms::Contender;
+use super::clock::stolen_ms;
+use super::contenders::Setup;
+use super::contenders::postgres::{PostgresServer, TUNING};
+use super::node;
+use super::report::{Bar, table};
+use super::subject::SubjectArgs;
+use crate::text::{grouped, ms};
+
+const STANDARD: RoundsPlan = RoundsPlan { count: 3, warm_ms: 250, round_ms: 1_000 };
+const QUICK: RoundsPlan = RoundsPlan { count: 1, warm_ms: 50, round_ms: 150 };
+
+/// Options of `holdfast bench suite`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SuiteArgs {
+    /// Write the results to this file; `holdfast bench render` makes a page of it
+    #[arg(long, value_name = "FILE")]
+    json: PathBuf,
+    /// Only see whether all works: short rounds, no bars. The numbers mean little
+    #[arg(long)]
+    quick: bool,
+    /// Who takes part
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Contender::value_variants().to_vec())]
+    contenders: Vec<Contender>,
+    /// Where to install BullMQ with npm [default: bench-node next to this program]
+    #[arg(long, value_name = "DIR")]
+    node_dir: Option<PathBuf>,
+}
+
+impl SuiteArgs {
+    pub fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    /// Starts what contenders need; who cannot take part, and why.
+    fn set_up(&self, subject: &SubjectArgs) -> (Setup, Vec<String>) {
+        let mut skipped = Vec::new();
+        let is_wanted = |has: fn(Contender) -> bool| self.contenders.iter().any(|contender| has(*contender));
+        let mut provide = |what: &str, outcome: Result<()>| match outcome {
+            Ok(()) => {}
+            Err(error) => skipped.push(format!("{what}: {error:#}")),
+        };
+        let mut setup = Setup { subject: subject.clone(), postgres: None, node_dir: None };
+        if is_wanted(Contender::is_postgres) {
+            let started = PostgresServer::start().map(|server| setup.postgres = Some(Rc::new(server)));
+            provide("PostgreSQL", started);
+        }
+        if is_wanted(Contender::is_on_node) {
+            let installed = node::install(self.node_dir.as_deref()).map(|dir| setup.node_dir = Some(dir));
+            provide("BullMQ, and Holdfast from Node", installed);
+        }
+        (setup, skipped)
+    }
+}
+
+/// Runs the suite and writes its results, with what was measured besides. Fails when a server does, an order is not
+/// taken as it should, or the file cannot be written.
+pub fn run(args: &SuiteArgs, subject: &SubjectArgs, (measurements, bars): (Value, Vec<Bar>)) -> Result<()> {
+    let (start, stolen) = (Instant::now(), stolen_ms()?);
+    let (setup, skipped) = args.set_up(subject);
+    skipped.iter().for_each(|what| println!("not measured: {what}"));
+    let rounds = if args.quick { QUICK } else { STANDARD };
+    let contenders: Vec<_> = args.contenders.iter().copied().filter(|contender| setup.has(*contender)).collect();
+    let mut cells = Vec::new();
+    for group in plan::groups(&contenders) {
+        println!("\n{}; {}; {}", group.workload, group.shape, group.durability);
+        let measured = measure::measure(&setup, &group, &rounds)?;
+        println!("{}", table_of(&measured));
+        cells.extend(measured);
+    }
+    let (stores, cluster) = scale::measure(&setup, &rounds)?;
+    let versions = machine::versions(&setup)?;
+    let mut machine = machine::machine()?;
+    machine.stolen_ms = stolen_ms()? - stolen;
+    let results = Results {
+        format: FORMAT,
+        quick: args.quick,
+        measured_on: chrono::Utc::now().date_naive().to_string(),
+        took_s: start.elapsed().as_secs(),
+        machine,
+        versions,
+        postgres_settings: TUNING.iter().map(ToString::to_string).collect(),
+        rounds,
+        skipped,
+        cells,
+        stores,
+        cluster,
+        bars,
+        measurements,
+    };
+    write(&args.json, &results)
+}
+
+fn write(path: &Path, results: &Results) -> Result<()> {
+    let text = serde_json::to_string_pretty(results)? + "\n";
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+    println!("\n{} written after {} s", path.display(), results.took_s);
+    Ok(())
+}
+
+fn table_of(cells: &[Cell]) -> Table {
+    let rows = cells.iter().map(|cell| {
+        let Figures { orders_per_s, server_cpu_us, latency, .. } = &cell.figures;
+        vec![
+            cell.contender.to_string(),
+            grouped(orders_per_s.median as u64),
+            format!("± {:.0} %", orders_per_s.spread_percent()),
+            format!("{:.2}", server_cpu_us.median),
+            ms(latency.p50_us),
+            ms(latency.p99_us),
+            ms(latency.max_us),
+        ]
+    });
+    table(&["", "orders/s", "spread", "server µs/order", "p50", "p99", "max"], rows)
+}
