@@ -13,6 +13,8 @@ STACK := $(SERVERS)/redis-stack
 # Node is unpacked here if the machine has none that fits. Nothing else makes this directory.
 NODE := target/node
 CHROMIUM ?= chromium
+# What `make bench` measured; a quick run is not for the documents.
+BENCH := $(if $(QUICK),target/bench/benchmarks.json,docs/benchmarks.json)
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PATH := $(abspath $(NODE))/bin:$(PATH)
 # A Node that is not the system's own does not know certificates that were added to the system, such as a proxy's.
@@ -80,9 +82,11 @@ deny: ## check licences, advisories and sources of the dependencies (needs cargo
 docs: setup ## generate docs/commands.md and docs/metrics.md from the tables in the code
 	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference
 
-bench: build ## measure CPU per operation and per life, wake-ups, retries, memory, growth, deadlines, loading; BullMQ
+bench: build ## measure Holdfast beside what people use instead, write docs/benchmarks.md (QUICK=1: a try)
 	@$(MAKE) --no-print-directory node || echo "without BullMQ"
-	$(CONSOLE) bench
+	@scripts/setup postgres || echo "without PostgreSQL"
+	$(CONSOLE) bench suite $(if $(QUICK),--quick) --json $(BENCH)
+	$(CONSOLE) bench render $(BENCH)
 
 clean: ## delete what was built
 	cargo clean

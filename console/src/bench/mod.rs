@@ -11,6 +11,7 @@ mod load;
 mod memory;
 mod metrics;
 mod node;
+mod pace;
 mod probe;
 mod render;
 mod report;
@@ -33,7 +34,7 @@ use self::life::LifeArgs;
 use self::render::RenderArgs;
 use self::report::{Bar, Part};
 use self::subject::{Subject, SubjectArgs};
-use self::suite::SuiteArgs;
+use self::suite::{ScaleArgs, SuiteArgs};
 
 /// Options of `holdfast bench`.
 #[derive(clap::Args, Debug)]
@@ -48,6 +49,8 @@ pub struct BenchArgs {
 enum BenchCommand {
     /// Measure all, beside what people use instead, and write the results to a file
     Suite(SuiteArgs),
+    /// Holdfast on 1 to 1,000 stores, and on a cluster of 1 to 3 primaries
+    Scale(ScaleArgs),
     /// Make the pages and pictures of such a file
     Render(RenderArgs),
 }
@@ -82,11 +85,17 @@ struct MeasureArgs {
     /// retry: orders that are due in the same millisecond
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     burst: u64,
+    /// pace: orders a second
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
+    pace: u64,
+    /// pace: seconds
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pace_s: u64,
     /// memory, load: open orders
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     orders: u64,
-    /// growth: open orders at the end (the bar is about 5000000)
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    /// growth: open orders at the end
+    #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     grow: u64,
     /// due: holds
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
@@ -104,7 +113,9 @@ enum What {
     Wake,
     /// How punctual retries are
     Retry,
-    /// Bytes per open order
+    /// How long orders take at a steady pace, with a waiting worker
+    Pace,
+    /// Bytes per open order, and per ended one
     Memory,
     /// What a sample a second costs ORDER.PLACE
     Metrics,
@@ -143,6 +154,7 @@ impl MeasureArgs {
             What::Life => life::run(&self.subject, &self.life, self.rounds),
             What::Wake => wake::run(&self.subject, self.wakes),
             What::Retry => retry::run(&self.subject, self.retries, self.burst),
+            What::Pace => pace::run(&self.subject, self.pace, self.pace_s),
             What::Memory => memory::run(&self.subject, self.orders),
             What::Metrics => metrics::run(&self.subject, self.rounds, self.ops),
             What::Growth => growth::run(&self.subject, self.grow),
@@ -158,6 +170,7 @@ pub fn run(args: BenchArgs) -> Result<()> {
     match &args.command {
         None => print_and_write(&args.measure),
         Some(BenchCommand::Render(render)) => render::run(render),
+        Some(BenchCommand::Scale(scale)) => suite::run_scale(scale, &args.measure.subject),
         Some(BenchCommand::Suite(suite)) => {
             let measured = if suite.is_quick() { Default::default() } else { args.measure.run()? };
             suite::run(suite, &args.measure.subject, measured)

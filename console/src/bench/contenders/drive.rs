@@ -23,7 +23,7 @@ use crate::bench::suite::terms::Shape;
 const MOST_THREADS: usize = 4;
 
 /// A load that has not ended so long after its time never does: the server hangs.
-const REPLY_DEADLINE: Duration = Duration::from_secs(60);
+const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// One connection.
 pub trait Session {

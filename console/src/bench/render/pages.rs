@@ -124,7 +124,8 @@ fn conditions(results: &Results) -> String {
         ("programs", programs.join(", ")),
         ("run", format!("{}, {} s; {stolen_ms} ms taken by the hypervisor", results.measured_on, results.took_s)),
     ];
-    crate::bench::report::table(&["", ""], rows.map(|(name, value)| vec![name.to_string(), value])).to_string()
+    let rows = rows.map(|(name, value)| format!("| {name} | {value} |"));
+    format!("| | |\n|---|---|\n{}", rows.join("\n"))
 }
 
 fn skipped(results: &Results) -> String {
@@ -138,8 +139,8 @@ fn scaling(results: &Results) -> String {
     let per_core = 1e6 / dearest_us;
     let rush_per_s = BUYERS / RUSH_S;
     let primaries = (rush_per_s / (per_core * PLANNED_LOAD)).ceil();
-    let bytes = results.cell(Workload::Hot, Contender::Holdfast, Durability::Second, ONE_AT_A_TIME);
-    let bytes = bytes.and_then(|cell| cell.bytes_an_order).unwrap_or_default();
+    let holdfast = results.bytes.iter().find(|cell| cell.contender == Contender::Holdfast);
+    let bytes = holdfast.map_or(0.0, |cell| cell.bytes_an_order);
     let spread = |cells: &[ScaleCell]| {
         let least = cells.iter().map(cpu_us).fold(f64::INFINITY, f64::min);
         let most = cells.iter().map(cpu_us).fold(0.0, f64::max);

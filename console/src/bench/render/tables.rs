@@ -4,8 +4,8 @@ use clap::ValueEnum;
 
 use super::words::{as_ms, rounded};
 use crate::bench::report::{bars_table, table};
-use crate::bench::suite::plan::{DURABILITIES, ONE_AT_A_TIME, OTHER_SHAPES, PIPELINED, SHAPES, USUAL_DURABILITY};
-use crate::bench::suite::results::{Cell, Figures, Results, ScaleCell};
+use crate::bench::suite::plan::{DURABILITIES, OTHER_SHAPES, PIPELINED, SHAPES, USUAL_DURABILITY};
+use crate::bench::suite::results::{BytesCell, Cell, Figures, Results, ScaleCell};
 use crate::bench::suite::terms::{Contender, Shape, Workload};
 use crate::text::grouped;
 
@@ -65,10 +65,9 @@ fn full_table(cells: &[&Cell]) -> String {
     let rows = cells.iter().map(|cell| {
         let mut row = vec![cell.contender.to_string()];
         row.extend(figures(&cell.figures));
-        row.push(cell.bytes_an_order.map(rounded).unwrap_or_default());
         row
     });
-    let header = ["", "orders/s", "spread", "server CPU µs", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "bytes"];
+    let header = ["", "orders/s", "spread", "server CPU µs", "p50 ms", "p99 ms", "p99.9 ms", "max ms"];
     table(&header, rows).to_string()
 }
 
@@ -79,12 +78,9 @@ fn figures(figures: &Figures) -> Vec<String> {
     [rounded(orders_per_s.median), spread, rounded(server_cpu_us.median)].into_iter().chain(waits).collect()
 }
 
-/// Bytes an order of what keeps orders, where the usual work says so.
 pub fn bytes(results: &Results) -> String {
-    let cell = |contender: &Contender| results.cell(Workload::Hot, *contender, USUAL_DURABILITY, ONE_AT_A_TIME);
-    let found = Contender::value_variants().iter().filter_map(cell);
-    let row = |cell: &Cell| Some(vec![cell.contender.to_string(), rounded(cell.bytes_an_order?)]);
-    table(&["", "bytes an open order"], found.filter_map(row)).to_string()
+    let row = |cell: &BytesCell| vec![cell.contender.to_string(), rounded(cell.bytes_an_order)];
+    table(&["", "bytes an open order"], results.bytes.iter().map(row)).to_string()
 }
 
 pub fn bars(results: &Results) -> String {

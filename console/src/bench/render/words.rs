@@ -25,9 +25,10 @@ pub fn ratio(above: f64, below: f64) -> String {
     if ratio < 9.95 { format!("{ratio:.1}") } else { grouped(ratio.round() as i64) }
 }
 
-/// Microseconds as milliseconds, to three digits.
+/// Microseconds as milliseconds, to three digits at most, and no part of a microsecond.
 pub fn as_ms(us: u64) -> String {
-    rounded(us as f64 / 1e3)
+    let ms = us as f64 / 1e3;
+    if us < 1_000 { format!("{ms:.3}") } else { rounded(ms) }
 }
 
 /// A power of ten, as an axis shows it: `1 M`, `100 k`, `10`, `0.1`.
@@ -35,7 +36,14 @@ pub fn power(exponent: i32) -> String {
     match exponent {
         6.. => format!("{} M", grouped(10i64.pow(exponent as u32 - 6))),
         3.. => format!("{} k", 10i64.pow(exponent as u32 - 3)),
-        0.. => 10i64.pow(exponent as u32).to_string(),
+        _ => power_in_full(exponent),
+    }
+}
+
+/// A power of ten with all its zeros: `1,000`, `0.1`.
+pub fn power_in_full(exponent: i32) -> String {
+    match exponent {
+        0.. => grouped(10i64.pow(exponent as u32)),
         _ => format!("{:.*}", exponent.unsigned_abs() as usize, 10f64.powi(exponent)),
     }
 }

@@ -20,7 +20,6 @@ struct Turns {
     contender: Contender,
     host: Box<dyn Host>,
     rounds: Rounds,
-    bytes_an_order: Vec<f64>,
 }
 
 /// Figures of the rounds that count.
@@ -62,20 +61,36 @@ impl Rounds {
     }
 }
 
-/// Measures a group. Fails when a server does, or an order was not taken as it should.
-pub fn measure(setup: &Setup, group: &Group, plan: &RoundsPlan) -> Result<Vec<Cell>> {
+/// What a group came to.
+pub struct Measured {
+    pub cells: Vec<Cell>,
+    /// Who could not do the work, and why.
+    pub failed: Vec<String>,
+}
+
+/// Measures a group. Others than Holdfast may fail, at a load that they cannot bear: they are left out then.
+pub fn measure(setup: &Setup, group: &Group, plan: &RoundsPlan) -> Result<Measured> {
     let turns = group.contenders.iter().map(|&contender| {
         let host = setup.start(contender, group.durability).with_context(|| format!("starting {contender}"))?;
-        Ok(Turns { contender, host, rounds: Rounds::default(), bytes_an_order: Vec::new() })
+        Ok(Turns { contender, host, rounds: Rounds::default() })
     });
-    let mut turns = turns.collect::<Result<Vec<_>>>()?;
+    let (mut turns, mut failed) = (turns.collect::<Result<Vec<_>>>()?, Vec::new());
     for _ in 0..plan.count {
-        for turn in &mut turns {
-            turn.take(group, plan)
-                .with_context(|| format!("{}, {}, {}", turn.contender, group.workload, group.shape))?;
+        let mut able = Vec::new();
+        for mut turn in turns {
+            let Turns { contender, .. } = turn;
+            let outcome = turn.take(group, plan);
+            match outcome
+                .with_context(|| format!("{contender}; {}; {}; {}", group.workload, group.shape, group.durability))
+            {
+                Ok(()) => able.push(turn),
+                Err(error) if contender == Contender::Holdfast => return Err(error),
+                Err(error) => failed.push(format!("{error:#}")),
+            }
         }
+        turns = able;
     }
-    Ok(turns.into_iter().map(|turn| turn.cell(group)).collect())
+    Ok(Measured { cells: turns.into_iter().map(|turn| turn.cell(group)).collect(), failed })
 }
 
 impl Turns {
@@ -89,17 +104,12 @@ impl Turns {
             most_orders: most_orders(self.contender, work),
         };
         self.host.prepare(work, &load).context("making the stock")?;
-        let empty_bytes = self.host.stored_bytes()?;
         if work.known_orders() > 0 {
             self.host.run(work, fill(work)).context("placing the orders that are sent again")?;
         }
         let round = self.host.run(work, load)?;
         let (waiting, wanted) = (self.host.waiting()?, work.waiting_after(round.next));
         ensure!(waiting == wanted, "{waiting} orders wait, {wanted} should");
-        if work.adds_orders() {
-            let added = self.host.stored_bytes()?.saturating_sub(empty_bytes);
-            self.bytes_an_order.push(added as f64 / round.next as f64);
-        }
         self.rounds.add(&round)
     }
 
@@ -110,7 +120,6 @@ impl Turns {
             durability: group.durability,
             shape: group.shape.of(self.contender),
             figures: self.rounds.figures(),
-            bytes_an_order: (!self.bytes_an_order.is_empty()).then(|| Summary::of(self.bytes_an_order).median),
         }
     }
 }

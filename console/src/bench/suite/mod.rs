@@ -1,5 +1,6 @@
 //! `holdfast bench suite`: Holdfast and what people use instead, side by side on one machine, into one JSON file.
 
+mod bytes;
 mod machine;
 mod measure;
 pub mod plan;
@@ -27,7 +28,7 @@ use super::report::{Bar, table};
 use super::subject::SubjectArgs;
 use crate::text::{grouped, ms};
 
-const STANDARD: RoundsPlan = RoundsPlan { count: 3, warm_ms: 250, round_ms: 1_000 };
+const STANDARD: RoundsPlan = RoundsPlan { count: 3, warm_ms: 200, round_ms: 800 };
 const QUICK: RoundsPlan = RoundsPlan { count: 1, warm_ms: 50, round_ms: 150 };
 
 /// Options of `holdfast bench suite`.
@@ -45,6 +46,24 @@ pub struct SuiteArgs {
     /// Where to install BullMQ with npm [default: bench-node next to this program]
     #[arg(long, value_name = "DIR")]
     node_dir: Option<PathBuf>,
+}
+
+/// Options of `holdfast bench scale`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ScaleArgs {
+    /// Only see whether all works: short rounds
+    #[arg(long)]
+    quick: bool,
+}
+
+fn rounds(is_quick: bool) -> RoundsPlan {
+    if is_quick { QUICK } else { STANDARD }
+}
+
+/// Measures and prints many stores and a cluster alone. Fails when a server does.
+pub fn run_scale(args: &ScaleArgs, subject: &SubjectArgs) -> Result<()> {
+    let setup = Setup { subject: subject.clone(), postgres: None, node_dir: None };
+    scale::measure(&setup, &rounds(args.quick)).map(drop)
 }
 
 impl SuiteArgs {
@@ -77,17 +96,20 @@ impl SuiteArgs {
 /// taken as it should, or the file cannot be written.
 pub fn run(args: &SuiteArgs, subject: &SubjectArgs, (measurements, bars): (Value, Vec<Bar>)) -> Result<()> {
     let (start, stolen) = (Instant::now(), stolen_ms()?);
-    let (setup, skipped) = args.set_up(subject);
+    let (setup, mut skipped) = args.set_up(subject);
     skipped.iter().for_each(|what| println!("not measured: {what}"));
-    let rounds = if args.quick { QUICK } else { STANDARD };
+    let rounds = rounds(args.quick);
     let contenders: Vec<_> = args.contenders.iter().copied().filter(|contender| setup.has(*contender)).collect();
     let mut cells = Vec::new();
     for group in plan::groups(&contenders) {
         println!("\n{}; {}; {}", group.workload, group.shape, group.durability);
         let measured = measure::measure(&setup, &group, &rounds)?;
-        println!("{}", table_of(&measured));
-        cells.extend(measured);
+        println!("{}", table_of(&measured.cells));
+        measured.failed.iter().for_each(|what| println!("not measured: {what}"));
+        cells.extend(measured.cells);
+        skipped.extend(measured.failed);
     }
+    let bytes = bytes::measure(&setup, &contenders, args.quick)?;
     let (stores, cluster) = scale::measure(&setup, &rounds)?;
     let versions = machine::versions(&setup)?;
     let mut machine = machine::machine()?;
@@ -103,6 +125,7 @@ pub fn run(args: &SuiteArgs, subject: &SubjectArgs, (measurements, bars): (Value
         rounds,
         skipped,
         cells,
+        bytes,
         stores,
         cluster,
         bars,
@@ -112,6 +135,9 @@ pub fn run(args: &SuiteArgs, subject: &SubjectArgs, (measurements, bars): (Value
 }
 
 fn write(path: &Path, results: &Results) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
     let text = serde_json::to_string_pretty(results)? + "\n";
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     println!("\n{} written after {} s", path.display(), results.took_s);

@@ -29,6 +29,7 @@ pub struct Results {
     /// What was not measured, and why.
     pub skipped: Vec<String>,
     pub cells: Vec<Cell>,
+    pub bytes: Vec<BytesCell>,
     pub stores: Vec<ScaleCell>,
     pub cluster: Vec<ScaleCell>,
     pub bars: Vec<Bar>,
@@ -68,8 +69,15 @@ pub struct Cell {
     pub shape: Shape,
     #[serde(flatten)]
     pub figures: Figures,
-    /// What an order adds to the server's memory; with PostgreSQL, to the tables and indexes of orders and customers.
-    pub bytes_an_order: Option<f64>,
+}
+
+/// What an open order of one item takes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BytesCell {
+    pub contender: Contender,
+    pub orders: u64,
+    /// Of the server's memory; with PostgreSQL, of the tables and indexes of orders and customers.
+    pub bytes_an_order: f64,
 }
 
 /// Holdfast on many stores or nodes.

@@ -67,11 +67,6 @@ impl Work {
         if self.workload == Workload::Duplicates { KNOWN_ORDERS } else { 0 }
     }
 
-    /// Whether each order stays, so that it can be said what one takes.
-    pub fn adds_orders(self) -> bool {
-        !matches!(self.workload, Workload::SoldOut | Workload::Duplicates)
-    }
-
     /// How many orders wait after this many numbers were used.
     pub fn waiting_after(self, numbers: u64) -> u64 {
         match self.workload {

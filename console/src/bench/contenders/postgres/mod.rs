@@ -28,6 +28,11 @@ const OUT_OF_STOCK: &str = "HF003";
 /// Claims after which a worker gives up.
 const MOST_CLAIMS: u32 = 1_000;
 const NEW_SCHEMA: &str = "DROP SCHEMA public CASCADE; CREATE SCHEMA public;";
+/// The name of the connections under load.
+const LOAD: &str = "load";
+/// Ends what a load that failed may have left running: it would hold locks.
+const END_OTHERS: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+  WHERE application_name = 'load'";
 
 /// The server, and a connection for what is not measured.
 pub struct PostgresHost {
@@ -49,7 +54,7 @@ impl PostgresHost {
     /// Connects to a server, in which the contender is then the only one. Fails when the server is gone.
     pub fn new(server: Rc<PostgresServer>, contender: Contender, durability: Durability) -> Result<PostgresHost> {
         let connector = Connector {
-            config: server.config(),
+            config: server.config().application_name(LOAD).clone(),
             place: if contender == Contender::PostgresUnits { "place_units" } else { "place_row" },
             is_synchronous: durability == Durability::Always,
             work: Work { workload: Workload::Hot },
@@ -84,6 +89,7 @@ impl Host for PostgresHost {
         self.connector.work = work;
         let stock = self.stock(work, load.most_orders);
         self.runtime.block_on(async {
+            self.control.batch_execute(END_OTHERS).await?;
             self.control.batch_execute(NEW_SCHEMA).await?;
             self.control.batch_execute(SCHEMA).await?;
             self.control.batch_execute(&stock).await?;

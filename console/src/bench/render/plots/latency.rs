@@ -8,7 +8,7 @@ use super::canvas::{
     write, write_bold,
 };
 use crate::bench::probe::Waits;
-use crate::bench::render::words::{as_ms, power};
+use crate::bench::render::words::{as_ms, power_in_full};
 use crate::bench::suite::plan::ONE_AT_A_TIME;
 use crate::bench::suite::results::{Cell, Results};
 use crate::bench::suite::terms::{Contender, Durability, Workload};
@@ -41,7 +41,7 @@ pub fn draw(results: &Results) -> Result<String> {
         }
         for exponent in axis.powers() {
             let at = (axis.at(10f64.powi(exponent)), top + 14);
-            write(area, &format!("{} ms", power(exponent)), at, SMALL, QUIET_INK, Side::Center)?;
+            write(area, &format!("{} ms", power_in_full(exponent)), at, SMALL, QUIET_INK, Side::Center)?;
         }
         Ok(())
     })
@@ -106,5 +106,5 @@ const MARKS: [Mark; 4] = [
     |area, at, color| dot(area, at, 5, color),
     |area, (x, y), color| block(area, [(x - 4, y - 4), (x + 4, y + 4)], color),
     |area, (x, y), color| block(area, [(x - 2, y - 6), (x + 2, y + 6)], color),
-    |area, (x, y), color| line(area, &[(x, y - 7), (x, y + 7)], color, 1),
+    |area, (x, y), color| line(area, &[(x, y - 7), (x, y + 7)], color, 2),
 ];

@@ -88,7 +88,7 @@ fn panel(
     }
     for (at, row) in (0..).zip(rows) {
         let y = top + PANEL_HEAD + at * ROW;
-        let middle = y + BAR;
+        let middle = if row.cells[1].is_some() { y + BAR } else { y + BAR / 2 };
         match row.contender {
             Contender::Holdfast => write_bold(area, "Holdfast", (LABEL_END, middle), SMALL + 1, Side::Right)?,
             other => write(area, &other.to_string(), (LABEL_END, middle), SMALL + 1, INK, Side::Right)?,

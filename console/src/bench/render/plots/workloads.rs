@@ -26,20 +26,27 @@ pub fn draw(results: &Results) -> Result<String> {
     let panels: Vec<_> =
         Workload::value_variants().iter().map(|&workload| (workload, cells(results, workload))).collect();
     let axis = LogAxis::of(panels.iter().flat_map(|(_, cells)| cells).map(|cell| cpu_us(cell)), BARS);
-    let rows = panels.iter().map(|(_, cells)| cells.len()).max().unwrap_or(0) as i32;
-    let panel_height = PANEL_HEAD + ROW * rows + PANEL_FOOT;
-    let lines = panels.len().div_ceil(COLUMNS) as i32;
-    picture((WIDTH as u32, (HEAD + panel_height * lines) as u32), |area| {
+    let lines: Vec<_> = panels.chunks(COLUMNS).collect();
+    let height = HEAD + lines.iter().map(|line| line_height(line)).sum::<i32>();
+    picture((WIDTH as u32, height as u32), |area| {
         write_bold(area, "Server CPU per order, microseconds: less is better", (16, 22), TITLE, Side::Left)?;
         let how =
             format!("{PIPELINED} (MULTI/WATCH: one at a time). After a power cut: {USUAL_DURABILITY}. Logarithmic.");
         write(area, &how, (16, 46), TEXT, QUIET_INK, Side::Left)?;
-        for (at, (workload, cells)) in panels.iter().enumerate() {
-            let left = COLUMN * (at % COLUMNS) as i32;
-            panel(area, axis, (*workload, cells), (left, HEAD + panel_height * (at / COLUMNS) as i32))?;
+        let mut top = HEAD;
+        for line in lines {
+            for (left, (workload, cells)) in (0..).step_by(COLUMN as usize).zip(line) {
+                panel(area, axis, (*workload, cells), (left, top))?;
+            }
+            top += line_height(line);
         }
         Ok(())
     })
+}
+
+fn line_height(panels: &[(Workload, Vec<&Cell>)]) -> i32 {
+    let rows = panels.iter().map(|(_, cells)| cells.len()).max().unwrap_or(0) as i32;
+    PANEL_HEAD + ROW * rows + PANEL_FOOT
 }
 
 fn cpu_us(cell: &Cell) -> f64 {
