@@ -24,6 +24,7 @@ mod wire;
 mod workload;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -34,7 +35,7 @@ use self::life::LifeArgs;
 use self::render::RenderArgs;
 use self::report::{Bar, Part};
 use self::subject::{Subject, SubjectArgs};
-use self::suite::{ScaleArgs, SuiteArgs};
+use self::suite::{Besides, ScaleArgs, SuiteArgs};
 
 /// Options of `holdfast bench`.
 #[derive(clap::Args, Debug)]
@@ -172,8 +173,9 @@ pub fn run(args: BenchArgs) -> Result<()> {
         Some(BenchCommand::Render(render)) => render::run(render),
         Some(BenchCommand::Scale(scale)) => suite::run_scale(scale, &args.measure.subject),
         Some(BenchCommand::Suite(suite)) => {
-            let measured = if suite.is_quick() { Default::default() } else { args.measure.run()? };
-            suite::run(suite, &args.measure.subject, measured)
+            let start = Instant::now();
+            let (measurements, bars) = if suite.is_quick() { Default::default() } else { args.measure.run()? };
+            suite::run(suite, &args.measure.subject, Besides { start, measurements, bars })
         }
     }
 }

@@ -18,14 +18,24 @@ const QUICK_ORDERS: u64 = 1_000;
 const DEADLINE: Duration = Duration::from_secs(120);
 const WORK: Work = Work { workload: Workload::Place };
 
-/// Measures each contender by itself. Fails when a server does.
-pub fn measure(setup: &Setup, contenders: &[Contender], is_quick: bool) -> Result<Vec<BytesCell>> {
+/// Measures each contender by itself. Others than Holdfast may fail: they are added to `skipped` then.
+pub fn measure(
+    setup: &Setup,
+    contenders: &[Contender],
+    is_quick: bool,
+    skipped: &mut Vec<String>,
+) -> Result<Vec<BytesCell>> {
     let orders = if is_quick { QUICK_ORDERS } else { ORDERS };
-    let cell = |&contender: &Contender| {
-        let bytes_an_order = bytes_an_order(setup, contender, orders).with_context(|| contender.to_string())?;
-        Ok(BytesCell { contender, orders, bytes_an_order })
-    };
-    contenders.iter().map(cell).collect()
+    let mut cells = Vec::new();
+    for &contender in contenders {
+        let measured = bytes_an_order(setup, contender, orders);
+        match measured.with_context(|| format!("{contender}; bytes an order")) {
+            Ok(bytes_an_order) => cells.push(BytesCell { contender, orders, bytes_an_order }),
+            Err(error) if contender == Contender::Holdfast => return Err(error),
+            Err(error) => skipped.push(format!("{error:#}")),
+        }
+    }
+    Ok(cells)
 }
 
 fn bytes_an_order(setup: &Setup, contender: Contender, orders: u64) -> Result<f64> {

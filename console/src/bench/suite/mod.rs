@@ -18,7 +18,7 @@ use clap::ValueEnum;
 use comfy_table::Table;
 use serde_json::Value;
 
-use self::results::{Cell, FORMAT, Figures, Results, RoundsPlan};
+use self::results::{Cell, FORMAT, Figures, Machine, Results, RoundsPlan};
 use self::terms::Contender;
 use super::clock::stolen_ms;
 use super::contenders::Setup;
@@ -92,35 +92,30 @@ impl SuiteArgs {
     }
 }
 
+/// What was measured besides the suite, and since when.
+pub struct Besides {
+    pub start: Instant,
+    pub measurements: Value,
+    pub bars: Vec<Bar>,
+}
+
 /// Runs the suite and writes its results, with what was measured besides. Fails when a server does, an order is not
 /// taken as it should, or the file cannot be written.
-pub fn run(args: &SuiteArgs, subject: &SubjectArgs, (measurements, bars): (Value, Vec<Bar>)) -> Result<()> {
-    let (start, stolen) = (Instant::now(), stolen_ms()?);
+pub fn run(args: &SuiteArgs, subject: &SubjectArgs, besides: Besides) -> Result<()> {
+    let stolen = stolen_ms()?;
     let (setup, mut skipped) = args.set_up(subject);
-    skipped.iter().for_each(|what| println!("not measured: {what}"));
     let rounds = rounds(args.quick);
     let contenders: Vec<_> = args.contenders.iter().copied().filter(|contender| setup.has(*contender)).collect();
-    let mut cells = Vec::new();
-    for group in plan::groups(&contenders) {
-        println!("\n{}; {}; {}", group.workload, group.shape, group.durability);
-        let measured = measure::measure(&setup, &group, &rounds)?;
-        println!("{}", table_of(&measured.cells));
-        measured.failed.iter().for_each(|what| println!("not measured: {what}"));
-        cells.extend(measured.cells);
-        skipped.extend(measured.failed);
-    }
-    let bytes = bytes::measure(&setup, &contenders, args.quick)?;
+    let cells = measure_groups(&setup, &contenders, &rounds, &mut skipped)?;
+    let bytes = bytes::measure(&setup, &contenders, args.quick, &mut skipped)?;
     let (stores, cluster) = scale::measure(&setup, &rounds)?;
-    let versions = machine::versions(&setup)?;
-    let mut machine = machine::machine()?;
-    machine.stolen_ms = stolen_ms()? - stolen;
+    skipped.iter().for_each(|what| println!("not measured: {what}"));
     let results = Results {
         format: FORMAT,
         quick: args.quick,
         measured_on: chrono::Utc::now().date_naive().to_string(),
-        took_s: start.elapsed().as_secs(),
-        machine,
-        versions,
+        machine: Machine { stolen_ms: stolen_ms()? - stolen, ..machine::machine()? },
+        versions: machine::versions(&setup)?,
         postgres_settings: TUNING.iter().map(ToString::to_string).collect(),
         rounds,
         skipped,
@@ -128,10 +123,29 @@ pub fn run(args: &SuiteArgs, subject: &SubjectArgs, (measurements, bars): (Value
         bytes,
         stores,
         cluster,
-        bars,
-        measurements,
+        took_s: besides.start.elapsed().as_secs(),
+        bars: besides.bars,
+        measurements: besides.measurements,
     };
     write(&args.json, &results)
+}
+
+/// All groups, one after the other. Who fails is added to `skipped`.
+fn measure_groups(
+    setup: &Setup,
+    contenders: &[Contender],
+    rounds: &RoundsPlan,
+    skipped: &mut Vec<String>,
+) -> Result<Vec<Cell>> {
+    let mut cells = Vec::new();
+    for group in plan::groups(contenders) {
+        println!("\n{}; {}; {}", group.workload, group.shape, group.durability);
+        let measured = measure::measure(setup, &group, rounds)?;
+        println!("{}", table_of(&measured.cells));
+        cells.extend(measured.cells);
+        skipped.extend(measured.failed);
+    }
+    Ok(cells)
 }
 
 fn write(path: &Path, results: &Results) -> Result<()> {
