@@ -183,11 +183,13 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
-    /// Replies at once, and counts.
-    struct Counter<'a>(&'a AtomicU64);
+    /// Replies at once, and counts the orders that it got.
+    #[derive(Clone)]
+    pub struct Counter(Arc<AtomicU64>);
 
-    impl Session for Counter<'_> {
+    impl Session for Counter {
         async fn exchange(&mut self, numbers: Range<u64>) -> Result<()> {
             self.0.fetch_add(numbers.end - numbers.start, Ordering::Relaxed);
             tokio::task::yield_now().await;
@@ -195,27 +197,21 @@ mod tests {
         }
     }
 
-    struct Counters(AtomicU64);
+    impl Connect for Counter {
+        type Session = Counter;
 
-    impl Connect for Counters {
-        type Session = std::convert::Infallible;
+        async fn connect(&self, _: usize) -> Result<Counter> {
+            Ok(self.clone())
+        }
+    }
 
-        async fn connect(&self, _: usize) -> Result<Self::Session> {
+    pub struct Nobody;
+
+    impl Connect for Nobody {
+        type Session = Counter;
+
+        async fn connect(&self, _: usize) -> Result<Counter> {
             anyhow::bail!("nobody answers")
-        }
-    }
-
-    impl Session for std::convert::Infallible {
-        async fn exchange(&mut self, _: Range<u64>) -> Result<()> {
-            match *self {}
-        }
-    }
-
-    impl<'a> Connect for &'a AtomicU64 {
-        type Session = Counter<'a>;
-
-        async fn connect(&self, _: usize) -> Result<Counter<'a>> {
-            Ok(Counter(self))
         }
     }
 
@@ -229,15 +225,15 @@ mod tests {
 
     #[test]
     fn sends_each_number_once_and_no_more_than_it_should() {
-        let sent = AtomicU64::new(0);
-        let driven = drive(&&sent, LOAD, || Ok(sent.load(Ordering::Relaxed))).expect("driven");
+        let sent = Counter(Arc::default());
+        let driven = drive(&sent, LOAD, || Ok(sent.0.load(Ordering::Relaxed))).expect("driven");
         assert_eq!((driven.orders, driven.next, driven.latency_us.len()), (1_002, 1_102, 1_002));
         assert_eq!(driven.marks, [0, 1_002]);
     }
 
     #[test]
     fn a_connection_that_fails_ends_the_load() {
-        let error = drive(&Counters(AtomicU64::new(0)), LOAD, || Ok(())).expect_err("no connection");
+        let error = drive(&Nobody, LOAD, || Ok(())).expect_err("no connection");
         assert!(format!("{error:#}").contains("nobody answers"));
     }
 }
