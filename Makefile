@@ -24,7 +24,7 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
-.PHONY: help setup servers node chromium build run test checks browser grafana lint deny docs bench clean
+.PHONY: help setup servers node chromium postgres build run test checks browser grafana lint deny docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -40,6 +40,9 @@ node: ## fetch Node with npm, if this machine has none or one older than 20.19
 
 chromium: ## install Chromium if it is missing
 	@CHROMIUM=$(CHROMIUM) scripts/setup chromium
+
+postgres: ## install PostgreSQL if it is missing: the suite of `make bench` starts a server of its own
+	@scripts/setup postgres
 
 build: setup ## build the module and the program holdfast
 	cargo build --release --locked --workspace
@@ -84,7 +87,7 @@ docs: setup ## generate docs/commands.md and docs/metrics.md from the tables in 
 
 bench: build ## measure Holdfast beside what people use instead, write docs/benchmarks.md (QUICK=1: a try)
 	@$(MAKE) --no-print-directory node || echo "without BullMQ"
-	@scripts/setup postgres || echo "without PostgreSQL"
+	@$(MAKE) --no-print-directory postgres || echo "without PostgreSQL"
 	$(CONSOLE) bench suite $(if $(QUICK),--quick) --json $(BENCH)
 	$(CONSOLE) bench render $(BENCH)
 

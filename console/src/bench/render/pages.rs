@@ -26,6 +26,7 @@ fn benchmarks(results: &Results) -> String {
     fill(
         BENCHMARKS,
         &[
+            ("quick", quick(results)),
             ("summary", summary(results)),
             ("conditions", conditions(results)),
             ("skipped", skipped(results)),
@@ -40,6 +41,12 @@ fn benchmarks(results: &Results) -> String {
             ("postgres", results.postgres_settings.join("\n")),
         ],
     )
+}
+
+/// A warning where the numbers mean little.
+fn quick(results: &Results) -> String {
+    let text = "**These numbers are of a quick run, made to see that all works. They mean little: run `make bench`.**";
+    if results.quick { text.into() } else { String::new() }
 }
 
 /// Puts each value at its place, `{{name}}`.
@@ -149,6 +156,7 @@ fn scaling(results: &Results) -> String {
     fill(
         SCALING,
         &[
+            ("quick", quick(results)),
             ("stores", tables::stores(results)),
             ("cluster", tables::cluster(results)),
             ("stores_cpu", spread(&results.stores)),

@@ -60,7 +60,7 @@ impl PostgresHost {
             work: Work { workload: Workload::Hot },
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let control = runtime.block_on(open(&connector.config))?;
+        let control = runtime.block_on(open(&server.config()))?;
         Ok(PostgresHost { server, runtime, control, connector })
     }
 
