@@ -84,8 +84,8 @@ impl CpuTime {
     }
 }
 
-/// CPU time of a process and of its children that live, user and system together, in nanoseconds. Fails when the process
-/// is gone.
+/// CPU time of a process and of its children that live, user and system together, in nanoseconds. Fails when the
+/// process is gone.
 pub fn cpu_ns_of_tree(pid: u32) -> Result<u64> {
     let parent = process(pid)?.pid;
     let is_child = |process: &Process| process.stat().is_ok_and(|stat| stat.ppid == parent);

@@ -172,8 +172,8 @@ impl PostgresSession {
         }
     }
 
-    /// Claims as many orders and completes them. A claim can give fewer: it skips what others are claiming, and does not
-    /// see what was placed after it began.
+    /// Claims as many orders and completes them. A claim can give fewer: it skips what others are claiming, and does
+    /// not see what was placed after it began.
     async fn work(&self, count: u64) -> Result<()> {
         let mut left = count as i64;
         for _ in 0..MOST_CLAIMS {

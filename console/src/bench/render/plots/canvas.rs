@@ -1,7 +1,7 @@
 //! What all pictures are drawn with: an area of pixels, text, colours, and a logarithmic axis.
 //!
-//! A picture has a white ground of its own, so that it can be read on a light page and on a dark one. The colours can be
-//! told apart by colour-blind readers (Okabe and Ito), and every line and bar has its name next to it.
+//! A picture has a white ground of its own, so that it can be read on a light page and on a dark one. The colours can
+//! be told apart by colour-blind readers (Okabe and Ito), and every line and bar has its name next to it.
 
 use std::ops::RangeInclusive;
 
