@@ -13,6 +13,8 @@ STACK := $(SERVERS)/redis-stack
 # Node is unpacked here if the machine has none that fits. Nothing else makes this directory.
 NODE := target/node
 CHROMIUM ?= chromium
+# What `make bench` measured; a quick run is not for the documents.
+BENCH := $(if $(QUICK),target/bench/benchmarks.json,docs/benchmarks.json)
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PATH := $(abspath $(NODE))/bin:$(PATH)
 # A Node that is not the system's own does not know certificates that were added to the system, such as a proxy's.
@@ -22,7 +24,8 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
-.PHONY: help setup servers node chromium build run test checks browser grafana lint deny docs bench bench-gate clean
+.PHONY: help setup servers node chromium postgres build run test checks browser grafana lint deny docs bench
+.PHONY: bench-gate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -38,6 +41,9 @@ node: ## fetch Node with npm, if this machine has none or one older than 20.19
 
 chromium: ## install Chromium if it is missing
 	@CHROMIUM=$(CHROMIUM) scripts/setup chromium
+
+postgres: ## install PostgreSQL if it is missing: the suite of `make bench` starts a server of its own
+	@scripts/setup postgres
 
 build: setup ## build the module and the program holdfast
 	cargo build --release --locked --workspace
@@ -81,9 +87,11 @@ deny: ## check licences, advisories and sources of the dependencies (needs cargo
 docs: setup ## generate docs/commands.md and docs/metrics.md from the tables in the code
 	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference
 
-bench: build ## measure CPU per operation and per life, wake-ups, retries, memory, growth, deadlines, loading; BullMQ
+bench: build ## measure Holdfast beside what people use instead, write docs/benchmarks.md (QUICK=1: a try)
 	@$(MAKE) --no-print-directory node || echo "without BullMQ"
-	$(CONSOLE) bench
+	@$(MAKE) --no-print-directory postgres || echo "without PostgreSQL"
+	$(CONSOLE) bench suite $(if $(QUICK),--quick) --json $(BENCH)
+	$(CONSOLE) bench render $(BENCH)
 
 bench-gate: build ## count instructions and cache misses of the commands, compare with tests/gate/figures.json
 	@scripts/setup valgrind

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Tests of `make setup`, `servers`, `node` and `chromium`: that they find what is missing, do not take one thing for
-# another, and say in one line what is missing and how to get it. Each case runs make with this machine's programs, some
-# of them removed or replaced. Nothing is installed: apt-get is a program that notes what it was asked for.
+# Tests of `make setup`, `servers`, `node`, `postgres` and `chromium`: that they find what is missing, do not take one
+# thing for another, and say in one line what is missing and how to get it. Each case runs make with this machine's
+# programs, some of them removed or replaced. Nothing is installed: apt-get is a program that notes what it was asked
+# for.
 # shellcheck disable=SC2016 # conditions are evaluated later
 set -euo pipefail
 shopt -s nullglob
@@ -199,6 +200,37 @@ run setup
 verdict succeeds 'asks_apt_for redis-server' 'says_nothing_of missing'
 
 # --- who may install ---
+
+# --- PostgreSQL ---
+
+# postgres_tree VERSION: a PostgreSQL that says this version, where Debian's packages have it.
+postgres_tree() {
+  local bin=$box/tree/usr/lib/postgresql/${1%%.*}/bin
+  mkdir -p "$bin"
+  printf '#!/bin/sh\necho "postgres (PostgreSQL) %s (Debian %s-1)"\n' "$1" "$1" >"$bin/postgres"
+  cp "$bin/postgres" "$bin/initdb"
+  chmod +x "$bin"/*
+  without postgres initdb
+  variables=(HOLDFAST_SETUP_ROOT="$box/tree")
+}
+
+for found in 15.14 17.2; do
+  case_of "PostgreSQL $found is used, which is not in PATH"
+  postgres_tree "$found"
+  run postgres
+  verdict succeeds asks_apt_for_nothing
+done
+
+case_of "PostgreSQL 13 is too old"
+postgres_tree 13.4
+run postgres
+verdict fails 'says "PostgreSQL 15 or later"' 'asks_apt_for "postgresql\(-15\)\?"'
+
+case_of "PostgreSQL without initdb is none"
+postgres_tree 15.14
+rm "$box"/tree/usr/lib/postgresql/15/bin/initdb
+run postgres
+verdict fails 'says "PostgreSQL 15 or later, with initdb"'
 
 case_of "without apt-get"
 without redis-server apt-get

@@ -8,6 +8,7 @@
 //! cases; what they are is the same for the same number.
 
 mod bad_input;
+mod bench;
 mod blocking;
 mod claims;
 mod clock;
@@ -64,6 +65,7 @@ use std::sync::Arc;
 /// The files of the suite, each with its tests.
 const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("bad_input", bad_input::TESTS),
+    ("bench", bench::TESTS),
     ("blocking", blocking::TESTS),
     ("claims", claims::TESTS),
     ("clock", clock::TESTS),

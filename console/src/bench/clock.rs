@@ -84,6 +84,17 @@ impl CpuTime {
     }
 }
 
+/// CPU time of a process and of its children that live, user and system together, in nanoseconds. Fails when the
+/// process is gone.
+pub fn cpu_ns_of_tree(pid: u32) -> Result<u64> {
+    let parent = process(pid)?.pid;
+    let is_child = |process: &Process| process.stat().is_ok_and(|stat| stat.ppid == parent);
+    let children = procfs::process::all_processes()?.flatten().filter(is_child);
+    let ns = |pid: i32| CpuTime::now(u32::try_from(pid)?).map(|time| time.process_ns);
+    // One that has just ended has no time to tell.
+    Ok(ns(parent)? + children.filter_map(|child| ns(child.pid).ok()).sum::<u64>())
+}
+
 fn process(pid: u32) -> Result<Process> {
     Ok(Process::new(i32::try_from(pid)?)?)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use redis::cmd;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::report::table;
 use super::subject::Subject;
@@ -20,7 +20,7 @@ const INTERVAL: Duration = Duration::from_millis(1);
 const MAX_US: u64 = 60_000_000;
 const PRECISION: u8 = 3;
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Waits {
     pub count: u64,
     pub p50_us: u64,

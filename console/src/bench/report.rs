@@ -1,7 +1,7 @@
 //! How results look: tables, and the bars with what was reached.
 
 use comfy_table::{CellAlignment, Table, presets};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::text::ms;
@@ -10,7 +10,7 @@ use crate::text::ms;
 pub type Part = (Value, Vec<Bar>);
 
 /// One thing the module is to reach, and what was measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bar {
     pub work: String,
     pub bar: String,

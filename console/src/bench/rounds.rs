@@ -4,14 +4,14 @@ use std::fmt::Display;
 use std::time::Instant;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::clock::{CpuTime, stolen_ms};
 use super::report::{Bar, table};
 use super::subject::Subject;
 use crate::text::grouped;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The middle value (the mean of the two in the middle, of an even number of rounds).
     pub median: f64,

@@ -38,7 +38,12 @@ pub struct SubjectArgs {
 impl SubjectArgs {
     /// These, for a server without an append-only file.
     pub fn without_aof(&self) -> SubjectArgs {
-        SubjectArgs { aof: Aof::No, ..self.clone() }
+        self.with_aof(Aof::No)
+    }
+
+    /// These, with another append-only file.
+    pub fn with_aof(&self, aof: Aof) -> SubjectArgs {
+        SubjectArgs { aof, ..self.clone() }
     }
 }
 

@@ -19,12 +19,12 @@ pub const GROUP: &str = "workers";
 pub const FILL_PIPELINE: u64 = 64;
 pub const SKUS: u64 = 100;
 /// Units on hand of each SKU: more than any measurement sells.
-const ON_HAND: u64 = 1_000_000_000;
+pub const ON_HAND: u64 = 1_000_000_000;
 /// Units a customer may have. Every order comes from a customer of its own, so it is checked and never refused.
-const LIMIT: u64 = 10;
+pub const LIMIT: u64 = 10;
 
-const STOCK_HASH: &str = "{bench}:stock";
-const CUSTOMERS_HASH: &str = "{bench}:customers";
+pub const STOCK_HASH: &str = "{bench}:stock";
+pub const CUSTOMERS_HASH: &str = "{bench}:customers";
 /// What the script calls an order's hash, before its id.
 pub const ORDER_HASH_PREFIX: &str = "{bench}:order:";
 /// What the module is compared with.
@@ -129,7 +129,8 @@ pub fn order_id(n: u64) -> String {
     id(n)
 }
 
-fn customer_id(n: u64) -> String {
+/// The id of the customer of order number `n`.
+pub fn customer_id(n: u64) -> String {
     id(n ^ 1 << 63)
 }
 

@@ -31,20 +31,22 @@ const XADD: &str = "XADD";
 /// Options of `holdfast bench gate`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct GateArgs {
-    /// gate: the file with the figures
+    #[command(flatten)]
+    own: OwnArgs,
+    /// The file with the figures
     #[arg(long, value_name = "FILE", default_value = "tests/gate/figures.json")]
     figures: PathBuf,
-    /// gate: write what was counted to that file, instead of comparing
+    /// Write what was counted to that file, instead of comparing
     #[arg(long)]
     write: bool,
-    /// gate: keep callgrind's dumps in this folder, a file for each command, for callgrind_annotate
+    /// Keep callgrind's dumps in this folder, a file for each command, for callgrind_annotate
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
 
 /// Counts, prints and compares. Fails when a figure is not what the file says, and when something cannot be counted.
-pub fn run(own: &OwnArgs, args: &GateArgs) -> Result<()> {
-    let valgrind = callgrind::version()?;
+pub fn run(args: &GateArgs) -> Result<()> {
+    let (valgrind, own) = (callgrind::version()?, &args.own);
     let mut subject = Callgrind::start(own.options(true, &[])?, args.keep.as_deref())?;
     let mut control = connect(&subject.server.url())?;
     let made_with = MadeWith {

@@ -1,7 +1,6 @@
 //! Server CPU of the whole life of an order, and orders a second, against Lua, a bare stream, and BullMQ.
 
 mod flow;
-mod node;
 
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use self::flow::{Flow, Scripts, WireLives};
-use self::node::Node;
+use super::node::{self, Node};
 use super::report::{Bar, Part};
 use super::rounds::{Rounds, Sample, Summary};
 use super::subject::{Subject, SubjectArgs};
@@ -23,8 +22,12 @@ const SINGLE_DIVISOR: u64 = 4;
 const BULLMQ_DIVISOR: u64 = 5;
 /// A life is to be this many times cheaper than in scripts.
 const LUA_RATIO_BAR: f64 = 5.0;
-/// How many times the orders a second of BullMQ are wanted.
-const BULLMQ_RATIO_BAR: f64 = 20.0;
+/// A life may cost this many times that of an entry in a bare stream, without stock or lease.
+const STREAM_RATIO_BAR: f64 = 1.0;
+/// A life is to take this many times less of the server's CPU than BullMQ's.
+const BULLMQ_RATIO_BAR: f64 = 8.0;
+/// The batch the bars are about.
+const BAR_BATCH: u64 = 64;
 
 /// What to measure.
 #[derive(clap::Args, Clone, Debug)]
@@ -57,7 +60,9 @@ pub fn run(subject: &SubjectArgs, args: &LifeArgs, rounds: u32) -> Result<Part> 
         println!("\nplace → claim → complete, {how}: median of {rounds} rounds");
         let ratios = |flow| [to_holdfast(&measured, flow), to_bullmq(&measured, flow)];
         let flows = measured.print("flow", ["÷ Holdfast's", "× BullMQ's"], ratios);
-        bars.extend(bars_of(&measured, &how));
+        if batch == BAR_BATCH {
+            bars.extend(bars_of(&measured, &how));
+        }
         batches.push(json!({ "batch": batch, "flows": flows }));
     }
     if let Some(reason) = &skipped {
@@ -71,7 +76,7 @@ fn start_node(args: &mut LifeArgs) -> (Option<Node>, Option<String>) {
     if !args.flows.iter().any(|flow| flow.is_on_node()) {
         return (None, None);
     }
-    match node::install(args.node_dir.as_deref()).and_then(|dir| Node::start(&dir)) {
+    match node::install(args.node_dir.as_deref()).and_then(|dir| Node::start(&dir, node::LIVES)) {
         Ok(node) => (Some(node), None),
         Err(error) => {
             args.flows.retain(|flow| !flow.is_on_node());
@@ -126,15 +131,21 @@ fn to_bullmq(rounds: &Rounds<Flow>, flow: Flow) -> Option<Summary> {
 }
 
 fn bars_of(rounds: &Rounds<Flow>, how: &str) -> Vec<Bar> {
-    let bullmq = "orders/s, Holdfast against BullMQ";
-    let bars = [
-        ("a life's server CPU, Lua against Holdfast".into(), LUA_RATIO_BAR, to_holdfast(rounds, Flow::Lua)),
-        (format!("{bullmq}, both from Node"), BULLMQ_RATIO_BAR, to_bullmq(rounds, Flow::HoldfastNode)),
-        (format!("{bullmq}, Holdfast's client not on Node"), BULLMQ_RATIO_BAR, to_bullmq(rounds, Flow::Holdfast)),
+    let cpu_ratio = |above, below| rounds.ratio(above, below, |sample| sample.main_us);
+    let work = |what| format!("a life's server CPU, {what}, {how}");
+    let stream = cpu_ratio(Flow::Holdfast, Flow::Streams)
+        .map(|ratio| ratio.at_most(&work("Holdfast against a bare stream"), STREAM_RATIO_BAR));
+    let least = [
+        ("Lua against Holdfast", LUA_RATIO_BAR, cpu_ratio(Flow::Lua, Flow::Holdfast)),
+        ("BullMQ against Holdfast, both from Node", BULLMQ_RATIO_BAR, cpu_ratio(Flow::Bullmq, Flow::HoldfastNode)),
+        (
+            "BullMQ against Holdfast, whose client is not on Node",
+            BULLMQ_RATIO_BAR,
+            cpu_ratio(Flow::Bullmq, Flow::Holdfast),
+        ),
     ];
-    let bar =
-        |(work, least, ratio): (String, f64, Option<Summary>)| Some(ratio?.at_least(&format!("{work}, {how}"), least));
-    bars.into_iter().filter_map(bar).collect()
+    let least = least.into_iter().filter_map(|(what, least, ratio)| Some(ratio?.at_least(&work(what), least)));
+    stream.into_iter().chain(least).collect()
 }
 
 #[cfg(test)]
@@ -150,19 +161,22 @@ mod tests {
 
     #[test]
     fn bars_compare_like_with_like() {
-        let rounds = Rounds::measure(&[Flow::Holdfast, Flow::Lua, Flow::HoldfastNode, Flow::Bullmq], 1, |flow| {
-            let (us, per_s) = match flow {
-                Flow::Holdfast => (4.0, 200_000.0),
-                Flow::Lua => (19.0, 40_000.0),
-                Flow::HoldfastNode => (5.0, 100_000.0),
-                _ => (150.0, 5_000.0),
+        let flows = [Flow::Holdfast, Flow::Lua, Flow::Streams, Flow::HoldfastNode, Flow::Bullmq];
+        let rounds = Rounds::measure(&flows, 1, |flow| {
+            let us = match flow {
+                Flow::Holdfast | Flow::Streams => 4.0,
+                Flow::Lua => 19.0,
+                Flow::HoldfastNode => 5.0,
+                _ => 36.0,
             };
-            Ok(Sample { main_us: us, process_us: us, client_us: us, per_s })
+            Ok(Sample { main_us: us, process_us: us, client_us: us, per_s: 1.0 })
         });
         let rounds = rounds.expect("measured");
         let bars = bars_of(&rounds, "batches of 64");
         let seen: Vec<_> = bars.iter().map(|bar| (bar.measured.as_str(), bar.reached)).collect();
-        assert_eq!(seen, [("4.75 × (± 0 %)", false), ("20.00 × (± 0 %)", true), ("40.00 × (± 0 %)", true)]);
-        assert_eq!(to_holdfast(&rounds, Flow::Bullmq).expect("both measured").median, 30.0);
+        let wanted =
+            [("1.00 × (± 0 %)", true), ("4.75 × (± 0 %)", false), ("7.20 × (± 0 %)", false), ("9.00 × (± 0 %)", true)];
+        assert_eq!(seen, wanted);
+        assert_eq!(to_holdfast(&rounds, Flow::Bullmq).expect("both measured").median, 7.2);
     }
 }

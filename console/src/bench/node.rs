@@ -12,12 +12,18 @@ use serde_json::{Value, json};
 use crate::bench::workload::{SKUS, sku_id};
 
 /// What is installed: the program, and what it needs in versions that never change by themselves.
-const FILES: [(&str, &str); 3] = [
-    ("package.json", include_str!("../bullmq/package.json")),
-    ("package-lock.json", include_str!("../bullmq/package-lock.json")),
-    ("life.mjs", include_str!("../bullmq/life.mjs")),
+const FILES: [(&str, &str); 4] = [
+    ("package.json", PACKAGE),
+    ("package-lock.json", include_str!("bullmq/package-lock.json")),
+    (LIVES, include_str!("bullmq/life.mjs")),
+    (PLACES, include_str!("bullmq/place.mjs")),
 ];
-const PROGRAM: &str = "life.mjs";
+/// What is installed, in versions that are exact.
+pub const PACKAGE: &str = include_str!("bullmq/package.json");
+/// The program that takes orders through their lives.
+pub const LIVES: &str = "life.mjs";
+/// The program that places orders over many connections.
+pub const PLACES: &str = "place.mjs";
 /// Written when all is installed; holds what was.
 const INSTALLED: &str = "installed.json";
 const DEFAULT_DIR: &str = "bench-node";
@@ -60,10 +66,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts it. Fails when there is no Node.
-    pub fn start(dir: &Path) -> Result<Node> {
+    /// Starts a program that was installed. Fails when there is no Node.
+    pub fn start(dir: &Path, program: &str) -> Result<Node> {
         let mut command = Command::new("node");
-        command.arg(dir.join(PROGRAM)).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(dir.join(program)).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::spawn(&mut command).context("starting node")?;
         let requests = process.stdin.take().context("node without an input")?;
         let answers = BufReader::new(process.stdout.take().context("node without an output")?);
@@ -89,7 +95,8 @@ impl Node {
         self.ask(&json!({"do": "close"})).map(drop)
     }
 
-    fn ask(&mut self, request: &Value) -> Result<Value> {
+    /// Sends a request and waits for the answer. Fails when that is an error, or the program is gone.
+    pub fn ask(&mut self, request: &Value) -> Result<Value> {
         writeln!(self.requests, "{request}").context("asking node")?;
         let mut line = String::new();
         ensure!(self.answers.read_line(&mut line).context("waiting for node")? > 0, "node ended without an answer");
