@@ -94,7 +94,6 @@ pub(crate) fn zigzag(n: i64) -> u64 {
 }
 
 /// The way back.
-#[cfg(test)]
 pub(crate) fn unzigzag(n: u64) -> i64 {
     (n >> 1) as i64 ^ -((n & 1) as i64)
 }

@@ -125,7 +125,8 @@ impl Store {
     /// where it has to be in the queue.
     fn check_order(&self, audit: &mut AuditProgress, slot: u32) {
         let Some(order) = self.orders.records().get(slot) else { return };
-        let extra = self.orders.extra(order);
+        let full = self.orders.full(order);
+        let extra = full.as_deref();
         audit.expect("index", order.id(), self.orders.find(order.id()) == Some(slot));
         audit.expect("customer", order.id(), self.customers.records().get(order.customer).is_some());
         audit.expect(
@@ -133,7 +134,7 @@ impl Store {
             order.id(),
             extra.map_or(OrderState::Queued, |extra| extra.stage.state()) == order.state(),
         );
-        let forgotten = |order: &Order| self.orders.extra(order).and_then(|extra| extra.stage.due());
+        let forgotten = |order: &Order| self.orders.full(order).and_then(|extra| extra.stage.due());
         let is_due = match extra.map(|extra| &extra.stage) {
             None => true,
             Some(Stage::Dead(dead)) => self.orders.dead().get(&dead.seq) == Some(&slot),

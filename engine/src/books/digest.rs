@@ -45,7 +45,8 @@ impl Store {
             add(b'l', &mut |out| self.write_hold(out, hold, &names));
         }
         for (_, order) in self.orders.records().iter() {
-            let flat = self.orders.extra(order).map(|extra| Flat::of(self, extra));
+            let full = self.orders.full(order);
+            let flat = full.as_deref().map(|extra| Flat::of(self, extra));
             add(b'o', &mut |out| self.write_order(out, order, flat.as_ref(), &names));
         }
         for (_, reference) in self.remembered.refs().iter() {

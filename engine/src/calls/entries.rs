@@ -71,7 +71,7 @@ impl Store {
             customer: self.customers.id(order.customer),
             data: order.data(),
             placed_at: self.orders.placed_at(order),
-            ended_at: extra.map_or(0, |extra| extra.stage.ended_at()),
+            ended_at: self.orders.full(order).map_or(0, |extra| extra.stage.ended_at()),
             attempts: extra.map_or(0, |extra| extra.attempts),
             result: extra.map_or(&[][..], Extra::result),
             reason: extra.map_or(&[][..], Extra::reason),

@@ -217,9 +217,9 @@ impl Store {
     }
 
     fn completed_before(&self, slot: u32, complete: &Complete<'_>) -> Result<EntryId, Refusal> {
-        let known = self.orders.extra_at(slot).filter(|extra| extra.result() == complete.result);
-        match known.and_then(|extra| extra.stage.completed()) {
-            Some(completed) => Ok(completed.entry()),
+        let known = self.orders.full(self.orders.at(slot)).filter(|extra| extra.result() == complete.result);
+        match known.and_then(|extra| extra.stage.completed().map(Completed::entry)) {
+            Some(entry) => Ok(entry),
             None => {
                 let id = Shown(complete.order);
                 Err(Refusal::Mismatch(format!("order {id} was completed with another RESULT")))
@@ -284,8 +284,8 @@ impl Store {
 
     fn cancelled_before(&self, slot: u32, id: &[u8], reason: &[u8]) -> Result<u64, Refusal> {
         let order = self.orders.at(slot);
-        let known = self.orders.extra(order).filter(|extra| extra.reason() == reason).map(|extra| &extra.stage);
-        match known {
+        let known = self.orders.full(order).filter(|extra| extra.reason() == reason);
+        match known.as_ref().map(|extra| &extra.stage) {
             Some(Stage::Cancelled(cancelled)) if cancelled.was_dead => Ok(0),
             Some(_) => Ok(order.items().map(|item| item.qty).sum()),
             None => Err(Refusal::Mismatch(format!("order {} was cancelled with another REASON", Shown(id)))),
@@ -301,7 +301,9 @@ impl Store {
     pub fn order_view(&self, now: Ms, slot: u32) -> OrderView<'_> {
         let order = self.orders.at(slot);
         let extra = self.orders.extra(order).unwrap_or(&PLAIN);
-        let (stage, returns) = (&extra.stage, extra.returns());
+        let (full, returns) = (self.orders.full(order), extra.returns());
+        let stage = full.as_ref().map_or(&PLAIN.stage, |extra| &extra.stage);
+        let (history, history_lost) = self.orders.history(order);
         OrderView {
             id: order.id(),
             state: order.state(),
@@ -326,8 +328,8 @@ impl Store {
             step: extra.step().map_or(b"", |step| &step.name),
             version: extra.step().map_or(0, |step| step.version),
             side: stage.retry().map(|retry| retry.entry).or(stage.dead().map(|dead| dead.entry)),
-            history: extra.history.list(),
-            history_lost: extra.history.lost(),
+            history,
+            history_lost,
         }
     }
 
@@ -341,7 +343,7 @@ impl Store {
     }
 
     fn is_late(&self, order: &Order, now: Ms) -> bool {
-        let ended = self.orders.extra(order).map_or(0, |extra| extra.stage.ended_at());
+        let ended = self.orders.full(order).map_or(0, |extra| extra.stage.ended_at());
         let until = if ended == 0 { now } else { ended };
         let sla_ms = self.settings.sla_ms;
         sla_ms > 0 && until.saturating_sub(self.orders.placed_at(order)) > sla_ms

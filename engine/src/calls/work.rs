@@ -342,8 +342,8 @@ impl Store {
 
     /// The order that was given to a worker with the completion of another, if it still has it.
     fn given_out_with(&self, slot: u32, worker: &[u8]) -> Option<u32> {
-        let completed = self.orders.extra_at(slot).and_then(|extra| extra.stage.completed())?;
-        self.workers.claim(worker, completed.next_token)
+        let next_token = self.orders.full(self.orders.at(slot))?.stage.completed()?.next_token;
+        self.workers.claim(worker, next_token)
     }
 
     /// The claimed order in a slot, as its worker sees it.

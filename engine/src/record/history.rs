@@ -54,7 +54,7 @@ impl History {
 
     #[cold]
     fn forget_first(&mut self) {
-        let (lost, mut rest) = self.parts();
+        let (lost, mut rest) = parts(&self.0);
         let _ = read(&mut rest);
         *self = History::new(rest, lost.saturating_add(1));
     }
@@ -69,28 +69,35 @@ impl History {
         History(packed)
     }
 
-    /// How many are forgotten, and the others, packed.
-    fn parts(&self) -> (u64, &[u8]) {
-        match self.0.split_first() {
-            Some((&LOST, mut rest)) => (take(&mut rest).unwrap_or_default(), rest),
-            _ => (0, &self.0),
-        }
+    /// All of it, as [`Self::of_bytes`] takes it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A history of what [`Self::bytes`] gave.
+    pub fn of_bytes(bytes: &[u8]) -> History {
+        History(SmallVec::from_slice(bytes))
+    }
+
+    /// What [`Self::bytes`] gave, read: the events that are remembered, and how many are not.
+    pub fn read(bytes: &[u8]) -> (Vec<HistoryEvent<'_>>, u64) {
+        let (lost, mut rest) = parts(bytes);
+        (std::iter::from_fn(|| read(&mut rest)).collect(), lost)
     }
 
     /// All that is remembered, first to last.
     pub fn list(&self) -> Vec<HistoryEvent<'_>> {
-        let mut rest = self.packed();
-        std::iter::from_fn(|| read(&mut rest)).collect()
+        Self::read(&self.0).0
     }
 
     /// Earlier ones that are forgotten.
     pub fn lost(&self) -> u64 {
-        self.parts().0
+        parts(&self.0).0
     }
 
     /// The bytes to save.
     pub fn packed(&self) -> &[u8] {
-        self.parts().1
+        parts(&self.0).1
     }
 
     /// A history from saved bytes, if they are one.
@@ -101,6 +108,14 @@ impl History {
             count += 1;
         }
         (count <= HISTORY_EVENTS_MAX).then(|| History::new(packed, lost))
+    }
+}
+
+/// How many events are forgotten, and the others, packed.
+fn parts(bytes: &[u8]) -> (u64, &[u8]) {
+    match bytes.split_first() {
+        Some((&LOST, mut rest)) => (take(&mut rest).unwrap_or_default(), rest),
+        _ => (0, bytes),
     }
 }
 

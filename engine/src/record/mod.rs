@@ -2,6 +2,7 @@
 
 pub mod customer;
 pub mod due;
+pub(crate) mod end;
 pub mod group;
 pub mod history;
 pub mod hold;

@@ -33,10 +33,13 @@ pub(crate) enum Position {
     Ended = 5,
 }
 
+/// Marks the length of a packed end, in place of the slot of an [`Extra`].
+const PACKED: u32 = 1 << 31;
+
 /// The mark of a vacant slot, in place of a state.
 const VACANT: u8 = u8::MAX;
 
-/// An order. `packed` holds its id, its items and its data.
+/// An order. `packed` holds its id, its items and its data, and how it ended where that is the usual.
 pub(crate) struct Order {
     packed: SmallVec<[u8; 24]>,
     /// The id of its entry in `…:orders`.
@@ -47,8 +50,8 @@ pub(crate) struct Order {
     /// Neighbours in the list of waiting orders, in the order's group, or in the list of ended orders.
     pub prev: u32,
     pub next: u32,
-    /// The slot of its [`Extra`], or [`NIL`].
-    pub extra: u32,
+    /// The slot of its [`Extra`]; [`NIL`] if it has none; or the length of its packed end, with [`PACKED`].
+    extra: u32,
     state: u8,
     pub position: Position,
     /// Whether it was counted as late.
@@ -459,9 +462,44 @@ impl Order {
     /// The items, packed, and the data behind them.
     #[inline]
     pub fn packed_content(&self) -> &[u8] {
-        let mut rest = &self.packed[..];
+        let mut rest = &self.packed[..self.packed.len() - self.end_bytes()];
         let _ = take_bytes(&mut rest);
         rest
+    }
+
+    #[inline]
+    fn end_bytes(&self) -> usize {
+        if self.extra & PACKED == 0 || self.extra == NIL { 0 } else { (self.extra & !PACKED) as usize }
+    }
+
+    /// The slot of its [`Extra`], if it has one.
+    #[inline]
+    pub fn extra_slot(&self) -> Option<u32> {
+        (self.extra & PACKED == 0).then_some(self.extra)
+    }
+
+    /// Sets the slot of its [`Extra`], in place of a packed end if it has one.
+    pub fn set_extra_slot(&mut self, slot: u32) {
+        debug_assert!(slot & PACKED == 0, "too many orders");
+        self.packed.truncate(self.packed.len() - self.end_bytes());
+        self.extra = slot;
+    }
+
+    /// How it ended, packed, if that is the usual ([`crate::record::end`]).
+    #[inline]
+    pub fn end(&self) -> Option<&[u8]> {
+        let bytes = self.end_bytes();
+        (bytes > 0).then(|| &self.packed[self.packed.len() - bytes..])
+    }
+
+    /// Sets how it ended, in place of an [`Extra`].
+    pub fn set_end(&mut self, end: &[u8]) {
+        let content = &self.packed[..self.packed.len() - self.end_bytes()];
+        let mut packed = SmallVec::with_capacity(content.len() + end.len());
+        packed.extend_from_slice(content);
+        packed.extend_from_slice(end);
+        self.packed = packed;
+        self.extra = PACKED | end.len() as u32;
     }
 
     #[inline]

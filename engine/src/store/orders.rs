@@ -1,5 +1,6 @@
 //! The orders: their records, and what is counted and found by their state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -7,7 +8,9 @@ use crate::base::slab::Slab;
 use crate::base::table::{Key, Table};
 use crate::base::units::{Ms, NIL};
 use crate::record::due::DueKey;
+use crate::record::end;
 use crate::record::group::OrderList;
+use crate::record::history::{History, HistoryEvent};
 use crate::record::order::{Extra, Order};
 use crate::store::recount::OrderRecount;
 use crate::terms::refusal::{Refusal, refuse};
@@ -86,10 +89,27 @@ impl Orders {
         self.find(id).ok_or_else(|| refuse(|| Refusal::NoOrder(id.into())))
     }
 
-    /// What few orders have, if this one has any of it.
+    /// What few orders have, if this one has any of it. Of one that ended in the usual way there is none:
+    /// [`Self::full`] says how it ended.
     #[inline]
     pub fn extra(&self, order: &Order) -> Option<&Extra> {
-        (order.extra != NIL).then(|| self.extras.at(order.extra))
+        order.extra_slot().map(|slot| self.extras.at(slot))
+    }
+
+    /// The same, and of an order that ended in the usual way what says how.
+    pub fn full(&self, order: &Order) -> Option<Cow<'_, Extra>> {
+        match order.end() {
+            Some(packed) => Some(Cow::Owned(end::unpack(packed, order.entry()))),
+            None => self.extra(order).map(Cow::Borrowed),
+        }
+    }
+
+    /// What happened to an order, and how many earlier events are forgotten.
+    pub fn history<'a>(&'a self, order: &'a Order) -> (Vec<HistoryEvent<'a>>, u64) {
+        match order.end() {
+            Some(packed) => end::history(packed),
+            None => self.extra(order).map_or((Vec::new(), 0), |extra| History::read(extra.history.bytes())),
+        }
     }
 
     /// The same by slot.
@@ -120,7 +140,7 @@ impl Orders {
 
     /// When an order is due.
     pub fn due(&self, slot: u32) -> Option<DueKey> {
-        self.extra_at(slot).and_then(|extra| extra.stage.due())
+        self.full(self.table.at(slot)).and_then(|extra| extra.stage.due())
     }
 
     /// The age of an order, and what tells it from others of that age.
@@ -185,7 +205,10 @@ impl Orders {
         order.set_state(extra.stage.state());
         self.retry_entries += u64::from(extra.stage.retry().is_some());
         let dead = extra.stage.dead();
-        order.extra = self.extras.insert(extra);
+        match end::pack(&extra, order.entry()) {
+            Some(end) => order.set_end(&end),
+            None => order.set_extra_slot(self.extras.insert(extra)),
+        }
         let slot = self.add(order, insert);
         if let Some(dead) = dead {
             self.dead.insert(dead.seq, slot);
@@ -198,7 +221,7 @@ impl Orders {
         self.recounted(slot, -1);
         let order = self.table.remove(slot);
         self.by_state[order.state() as usize] -= 1;
-        let extra = (order.extra != NIL).then(|| self.extras.remove(order.extra));
+        let extra = order.extra_slot().map(|slot| self.extras.remove(slot));
         (order, extra)
     }
 
@@ -207,11 +230,7 @@ impl Orders {
     #[inline]
     pub(super) fn change<R>(&mut self, slot: u32, change: impl FnOnce(&mut Order, &mut Extra) -> R) -> (R, Ties, Ties) {
         self.recounted(slot, -1);
-        let order = self.table.at_mut(slot);
-        if order.extra == NIL {
-            order.extra = self.extras.insert(Extra::default());
-        }
-        let extra = self.extras.at_mut(order.extra);
+        let (order, extra) = Self::open(&mut self.table, &mut self.extras, slot);
         let (before, state, dead) = (Ties::of(extra), order.state(), extra.stage.dead());
         let retried = extra.stage.retry().is_some();
         let result = change(order, extra);
@@ -225,8 +244,35 @@ impl Orders {
             dead.map(|dead| self.dead.remove(&dead.seq));
             now_dead.map(|dead| self.dead.insert(dead.seq, slot));
         }
+        if !self.table.at(slot).state().is_open() {
+            self.pack(slot);
+        }
         self.recounted(slot, 1);
         (result, before, after)
+    }
+
+    /// An order and what few have, to be changed: made if it has none, unpacked if it ended in the usual way.
+    #[inline]
+    fn open<'a>(table: &'a mut Table<Order>, extras: &'a mut Slab<Extra>, slot: u32) -> (&'a mut Order, &'a mut Extra) {
+        let order = table.at_mut(slot);
+        let known = order.extra_slot();
+        let at = known.unwrap_or_else(|| {
+            let extra = order.end().map_or_else(Extra::default, |packed| end::unpack(packed, order.entry()));
+            let at = extras.insert(extra);
+            order.set_extra_slot(at);
+            at
+        });
+        (order, extras.at_mut(at))
+    }
+
+    /// Packs how an order ended, if that is the usual.
+    fn pack(&mut self, slot: u32) {
+        let order = self.table.at_mut(slot);
+        let Some(at) = order.extra_slot() else { return };
+        if let Some(end) = end::pack(self.extras.at(at), order.entry()) {
+            order.set_end(&end);
+            self.extras.remove(at);
+        }
     }
 
     /// An order's neighbours, its position and whether it is late: what the queue keeps in the records, and nobody
@@ -246,7 +292,7 @@ impl Orders {
     fn recount_one(&mut self, slot: u32, sign: i64) {
         let Some(mut recount) = self.recount.take() else { return };
         let order = self.table.at(slot);
-        recount.count(order, self.extra(order), sign);
+        recount.count(order, self.full(order).as_deref(), sign);
         self.recount = Some(recount);
     }
 
@@ -261,7 +307,7 @@ impl Orders {
         let from = recount.counted;
         let to = from.saturating_add(slice).min(self.table.end());
         for order in (from..to).filter_map(|slot| self.table.get(slot)) {
-            recount.count(order, self.extra(order), 1);
+            recount.count(order, self.full(order).as_deref(), 1);
         }
         recount.counted = to.max(from);
         self.recount = Some(recount);
@@ -281,12 +327,7 @@ impl Orders {
     /// Breaks an order on purpose: nothing follows.
     #[cfg(test)]
     pub fn break_order(&mut self, slot: u32) -> (&mut Order, &mut Extra) {
-        let order = self.table.at_mut(slot);
-        if order.extra == NIL {
-            order.extra = self.extras.insert(Extra::default());
-        }
-        let extra = self.extras.at_mut(order.extra);
-        (order, extra)
+        Self::open(&mut self.table, &mut self.extras, slot)
     }
 
     /// Breaks what is counted and found on purpose.

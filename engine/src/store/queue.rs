@@ -273,7 +273,7 @@ impl Queue {
 }
 
 fn is_queued(orders: &Orders, order: &Order) -> bool {
-    orders.extra(order).is_none_or(|extra| extra.stage == Stage::Queued)
+    orders.extra(order).map_or(order.end().is_none(), |extra| extra.stage == Stage::Queued)
 }
 
 /// Whether an order waits for a worker, or for its turn in its group: nobody has it, and its retry is due.

@@ -122,7 +122,8 @@ impl Store {
         }
         pieces.start(Section::Orders);
         for (_, order) in self.orders.records().iter() {
-            let mut flat = self.orders.extra(order).map(|extra| Flat::of(self, extra));
+            let full = self.orders.full(order);
+            let mut flat = full.as_deref().map(|extra| Flat::of(self, extra));
             flat.iter_mut().for_each(|flat| edit(order.id(), flat));
             pieces.record(|out| self.write_order(out, order, flat.as_ref(), &BySlot));
         }
