@@ -16,8 +16,29 @@ use crate::base::units::NIL;
 
 pub(crate) struct Slab<T> {
     chunks: Vec<Vec<T>>,
-    vacant: u32,
+    rooms: Vec<Room>,
+    /// The chunk that is being filled.
+    filling: u32,
+    /// The first chunk that has vacant slots, or [`NIL`].
+    open: u32,
+    /// The first chunk whose memory was given back, or [`NIL`].
+    empty: u32,
     live: usize,
+}
+
+/// What is vacant in a chunk.
+#[derive(Clone, Copy)]
+struct Room {
+    live: u32,
+    /// The first vacant slot, or [`NIL`].
+    vacant: u32,
+    /// The neighbours among the chunks that have vacant slots; of one whose memory was given back, the next such one.
+    prev: u32,
+    next: u32,
+}
+
+impl Room {
+    const FULL: Room = Room { live: 0, vacant: NIL, prev: NIL, next: NIL };
 }
 
 impl<T: Record> Slab<T> {
@@ -33,7 +54,7 @@ impl<T: Record> Slab<T> {
     }
 
     pub fn new() -> Self {
-        Slab { chunks: Vec::new(), vacant: NIL, live: 0 }
+        Slab { chunks: Vec::new(), rooms: Vec::new(), filling: NIL, open: NIL, empty: NIL, live: 0 }
     }
 
     /// How many slots hold a record.
@@ -41,7 +62,7 @@ impl<T: Record> Slab<T> {
         self.live
     }
 
-    /// One past the highest slot ever used.
+    /// One past the highest slot that can be in use.
     pub fn end(&self) -> u32 {
         match self.chunks.last() {
             Some(last) => ((self.chunks.len() - 1) * Self::CHUNK + last.len()) as u32,
@@ -51,43 +72,93 @@ impl<T: Record> Slab<T> {
 
     pub fn insert(&mut self, record: T) -> u32 {
         self.live += 1;
-        if self.vacant != NIL {
-            let slot = self.vacant;
-            let at = self.at_mut(slot);
-            let next = at.next_vacant().unwrap_or(NIL);
-            *at = record;
-            self.vacant = next;
-            return slot;
+        if self.open != NIL {
+            return self.reuse(record);
         }
-        self.push(record)
+        match self.chunks.get_mut(self.filling as usize) {
+            Some(chunk) if chunk.len() < Self::CHUNK => {
+                chunk.push(record);
+                self.rooms[self.filling as usize].live += 1;
+                self.filling * Self::CHUNK as u32 + chunk.len() as u32 - 1
+            }
+            _ => self.begin_chunk(record),
+        }
     }
 
-    #[inline]
-    fn push(&mut self, record: T) -> u32 {
-        let slot = self.end();
-        match self.chunks.last_mut() {
-            Some(last) if last.len() < Self::CHUNK => last.push(record),
-            _ => self.add_chunk(record),
+    /// Puts a record into a vacant slot.
+    fn reuse(&mut self, record: T) -> u32 {
+        let room = &mut self.rooms[self.open as usize];
+        let slot = room.vacant;
+        let (chunk, at) = Self::at_chunk(slot);
+        let vacant = std::mem::replace(&mut self.chunks[chunk][at], record);
+        room.vacant = vacant.next_vacant().unwrap_or(NIL);
+        room.live += 1;
+        if room.vacant == NIL {
+            self.close(chunk as u32);
         }
         slot
     }
 
     #[cold]
-    fn add_chunk(&mut self, record: T) {
-        let room = if self.chunks.is_empty() { 1 } else { Self::CHUNK };
-        let mut chunk = Vec::with_capacity(room);
+    fn begin_chunk(&mut self, record: T) -> u32 {
+        let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { 1 } else { Self::CHUNK });
         chunk.push(record);
-        self.chunks.push(chunk);
+        let room = Room { live: 1, ..Room::FULL };
+        if self.empty == NIL {
+            self.filling = self.chunks.len() as u32;
+            self.chunks.push(chunk);
+            self.rooms.push(room);
+        } else {
+            self.filling = self.empty;
+            self.chunks[self.filling as usize] = chunk;
+            self.empty = std::mem::replace(&mut self.rooms[self.filling as usize], room).next;
+        }
+        self.filling * Self::CHUNK as u32
+    }
+
+    /// Takes a chunk off the list of those that have vacant slots.
+    fn close(&mut self, chunk: u32) {
+        let Room { prev, next, .. } = self.rooms[chunk as usize];
+        match self.rooms.get_mut(prev as usize) {
+            Some(room) => room.next = next,
+            None => self.open = next,
+        }
+        if let Some(room) = self.rooms.get_mut(next as usize) {
+            room.prev = prev;
+        }
     }
 
     pub fn remove(&mut self, slot: u32) -> T {
-        let vacant = T::vacant(self.vacant);
-        let at = self.at_mut(slot);
-        debug_assert!(at.next_vacant().is_none(), "slot {slot} is vacant already");
-        let record = std::mem::replace(at, vacant);
-        self.vacant = slot;
+        let (number, at) = Self::at_chunk(slot);
+        let (chunk, room) = (number as u32, &mut self.rooms[number]);
+        let was_full = room.vacant == NIL;
+        let record = std::mem::replace(&mut self.chunks[number][at], T::vacant(room.vacant));
+        debug_assert!(record.next_vacant().is_none(), "slot {slot} is vacant already");
+        room.vacant = slot;
+        room.live -= 1;
         self.live -= 1;
+        if was_full {
+            (room.prev, room.next) = (NIL, self.open);
+            if let Some(next) = self.rooms.get_mut(self.open as usize) {
+                next.prev = chunk;
+            }
+            self.open = chunk;
+        }
+        let room = self.rooms[number];
+        // One chunk with vacant slots stays, so that none is allocated and freed again and again.
+        if room.live == 0 && chunk != self.filling && (room.prev, room.next) != (NIL, NIL) {
+            self.give_back(chunk);
+        }
         record
+    }
+
+    /// Gives the memory of a chunk back that holds no record.
+    #[cold]
+    fn give_back(&mut self, chunk: u32) {
+        self.close(chunk);
+        self.chunks[chunk as usize] = Vec::new();
+        self.rooms[chunk as usize] = Room { next: self.empty, ..Room::FULL };
+        self.empty = chunk;
     }
 
     /// The record of a slot that is known to hold one.
@@ -184,5 +255,34 @@ mod tests {
         let mut slab = Slab::new();
         slab.insert(number(1));
         assert!(slab.chunks[0].capacity() < 8);
+    }
+
+    #[test]
+    fn chunks_that_hold_nothing_give_their_memory_back_and_are_used_again() {
+        let chunk = Slab::<Number>::CHUNK as u32;
+        let mut slab = Slab::new();
+        let taken = |slab: &Slab<Number>| slab.chunks.iter().filter(|chunk| chunk.capacity() > 0).count();
+        (0..10 * chunk).for_each(|n| assert_eq!(slab.insert(number(n.into())), n));
+        (0..9 * chunk).for_each(|slot| assert_eq!(slab.remove(slot).number, u64::from(slot)));
+        assert_eq!((slab.len(), taken(&slab)), (chunk as usize, 2), "the one that is full, and one with vacant slots");
+        assert!((9 * chunk..10 * chunk).all(|slot| slab.at(slot).number == u64::from(slot)));
+        assert_eq!(slab.iter().count(), chunk as usize);
+        let again: Vec<u32> = (0..9 * chunk).map(|n| slab.insert(number(n.into()))).collect();
+        assert_eq!((slab.len(), slab.end(), taken(&slab)), (10 * chunk as usize, 10 * chunk, 10));
+        assert!(again.iter().zip(0..).all(|(slot, n)| slab.at(*slot).number == n));
+    }
+
+    #[test]
+    fn one_record_that_comes_and_goes_allocates_nothing_anew() {
+        let chunk = Slab::<Number>::CHUNK as u64;
+        let mut slab = Slab::new();
+        (0..chunk).for_each(|n| assert_eq!(u64::from(slab.insert(number(n))), n));
+        let slot = slab.insert(number(1));
+        let place = std::ptr::from_ref(slab.at(slot));
+        for _ in 0..3 {
+            slab.remove(slot);
+            assert_eq!(slab.insert(number(2)), slot);
+            assert!(std::ptr::eq(slab.at(slot), place));
+        }
     }
 }
