@@ -16,8 +16,8 @@ const VALGRIND: [&str; 5] = ["valgrind", "-q", "--tool=callgrind", "--cache-sim=
 /// How callgrind marks the dumps of the thread that executes commands.
 const MAIN_THREAD: &str = "01";
 /// Cache sizes in bytes, ways and bytes a line: those of common processors, and fixed, whatever the host has. But any
-/// line of the instruction cache may hold any part of the code. With the usual 8 ways, misses depend on where the linker
-/// puts a function, and change by 10 % where no instruction does.
+/// line of the instruction cache may hold any part of the code. With the usual 8 ways, misses depend on where the
+/// linker puts a function, and change by 10 % where no instruction does.
 const CACHES: [&str; 3] = ["--I1=32768,512,64", "--D1=32768,8,64", "--LL=8388608,16,64"];
 /// The server's own background work is kept as rare as it gets.
 const QUIET: [&str; 3] = ["hz 1", "dynamic-hz no", "activerehashing no"];
