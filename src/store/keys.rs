@@ -1,6 +1,7 @@
 //! Keys: how a store is opened, and the names of the streams next to it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::value::{Reading, StoreValue, Writing};
@@ -174,29 +175,53 @@ fn unfit(name: &[u8]) -> Stop {
     Refusal::argument("key", problem).into()
 }
 
+/// Stores whose streams' names are kept. Where there are more, they are made anew now and then.
+const KEPT_NAMES: usize = 4096;
+
 /// The names of the streams of one store, made when they are asked for.
 struct StreamNames {
-    store: Vec<u8>,
-    names: [Option<Rc<OwnStr>>; StreamKind::ALL.len()],
+    store: Box<[u8]>,
+    names: [OnceCell<Rc<OwnStr>>; StreamKind::ALL.len()],
+}
+
+/// Names by the store's key, and those of the store that was used last: mostly it is the next one too.
+#[derive(Default)]
+struct KnownNames {
+    last: Option<Rc<StreamNames>>,
+    all: HashMap<Box<[u8]>, Rc<StreamNames>>,
 }
 
 thread_local! {
-    /// The names of the store that was used last: mostly it is the next one too.
-    static LAST: RefCell<StreamNames> = const {
-        RefCell::new(StreamNames { store: Vec::new(), names: [const { None }; StreamKind::ALL.len()] })
-    };
+    static NAMES: RefCell<KnownNames> = RefCell::default();
+}
+
+impl KnownNames {
+    fn of(&mut self, store: &[u8]) -> &StreamNames {
+        if self.last.as_ref().is_none_or(|last| *last.store != *store) {
+            self.last = Some(self.look_up(store));
+        }
+        self.last.as_ref().expect("the names of the last store")
+    }
+
+    fn look_up(&mut self, store: &[u8]) -> Rc<StreamNames> {
+        if let Some(known) = self.all.get(store) {
+            return Rc::clone(known);
+        }
+        if self.all.len() == KEPT_NAMES {
+            self.all.clear();
+        }
+        let names = Rc::new(StreamNames { store: store.into(), names: Default::default() });
+        self.all.insert(store.into(), Rc::clone(&names));
+        names
+    }
 }
 
 /// The key of a stream of the store `name`, in the store's slot: `{popup}:orders` for `popup`, `shop:{42}:orders` for
 /// `shop:{42}`.
 pub fn stream_name(name: &[u8], kind: StreamKind) -> Rc<OwnStr> {
-    LAST.with_borrow_mut(|last| {
-        if last.store != name {
-            *last = StreamNames { store: name.to_vec(), names: [const { None }; StreamKind::ALL.len()] };
-        }
-        Rc::clone(
-            last.names[kind as usize].get_or_insert_with(|| Rc::new(with_suffix(name, &[kind.suffix().as_bytes()]))),
-        )
+    NAMES.with_borrow_mut(|known| {
+        let cell = &known.of(name).names[kind as usize];
+        Rc::clone(cell.get_or_init(|| Rc::new(with_suffix(name, &[kind.suffix().as_bytes()]))))
     })
 }
 
@@ -211,6 +236,17 @@ mod tests {
         }
         for bad in [&b""[..], b"}", b"}{", b"{}x", b"}a{", b"a}b", b"a{}b{c}", &[b'k'; 513]] {
             assert!(check_name(bad).is_err(), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn streams_of_more_stores_than_are_kept_have_their_names() {
+        for number in (0..KEPT_NAMES + 10).chain([3, 4, 3]) {
+            let store = format!("shop:{{{number}}}");
+            for kind in [StreamKind::Orders, StreamKind::Retry] {
+                let wanted = format!("{store}:{}", kind.suffix().trim_start_matches(':'));
+                assert_eq!(stream_name(store.as_bytes(), kind).get().bytes(), wanted.as_bytes());
+            }
         }
     }
 
