@@ -97,9 +97,10 @@ fn a_change_that_finds_a_stream_expired(binary: &ServerBinary) {
         client.get(command);
         assert_replica_follows(&server, &replica, command);
     }
-    // What happens at a deadline: a sample, an expiry, a retry, a death.
+    // What happens at a deadline: a sample, an expiry, a retry, a death. The last sample was a moment ago: the next one
+    // comes when the streams have expired.
     let at_a_deadline = [
-        ("CONFIG SET holdfast.sample-ms 10", "metrics", "STORE.SET popup limit 5"),
+        ("CONFIG SET holdfast.sample-ms 500", "metrics", "STORE.SET popup limit 5"),
         ("INV.RESERVE popup h-2 TTL 20 ITEMS sku-1 1", "journal", "PING"),
         ("ORDER.FAIL popup o-0 AFTER 20", "retry", "PING"),
         ("ORDER.CLAIM popup w-1 LEASE 20", "dead", "STORE.SET popup attempts 1"),
