@@ -274,7 +274,7 @@ fn the_slice_can_be_set(binary: &ServerBinary) {
 
 fn the_longest_turn_is_in_info(binary: &ServerBinary) {
     let (server, mut client) = big_store(binary);
-    let longest = |client: &mut Client| client.info("holdfast", "holdfast_longest_turn_us").parse::<u64>().expect("µs");
+    let longest = |client: &mut Client| client.info("holdfast", "holdfast_longest_turn_us").parse::<u64>().expect("us");
     let before = longest(&mut client);
     assert_eq!(start_audit(&server, &mut client, "popup").receive().expect("a reply"), Reply::Array(Vec::new()));
     let after = longest(&mut client);

@@ -7,6 +7,17 @@ use serde::Serialize;
 
 use crate::store::Fields;
 
+/// Where a store keeps its last 100,000 completed orders and remembers each for a day, the scripts do so too.
+pub const HISTORY: u64 = 100_000;
+pub const KEEP_MS: u64 = 86_400_000;
+
+pub const QUEUE_LIST: &str = "{bench}:queue";
+pub const RETRY_ZSET: &str = "{bench}:retry";
+pub const LEASES_ZSET: &str = "{bench}:leases";
+pub const TOKEN_KEY: &str = "{bench}:token";
+pub const COMPLETE_STREAM: &str = "{bench}:complete";
+pub const SOLD_HASH: &str = "{bench}:sold";
+
 pub const STORE: &str = "bench";
 /// The stream ORDER.PLACE writes to; XADD and the script write to one of the same name, in rounds of their own.
 pub const ORDERS: &str = "{bench}:orders";

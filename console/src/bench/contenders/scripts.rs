@@ -7,19 +7,9 @@ use super::connection::{Client, Commands, Connection, Pipelined};
 use crate::bench::suite::terms::Workload;
 use crate::bench::suite::work::{Order, Work};
 use crate::bench::workload::{
-    self, CUSTOMERS_HASH, Held, LEASE_MS, ORDER_HASH_PREFIX, ORDERS, STOCK_HASH, WORKER, order_hash,
+    self, COMPLETE_STREAM, CUSTOMERS_HASH, HISTORY, Held, KEEP_MS, LEASE_MS, LEASES_ZSET, ORDER_HASH_PREFIX, ORDERS,
+    QUEUE_LIST, RETRY_ZSET, SOLD_HASH, STOCK_HASH, TOKEN_KEY, WORKER, order_hash,
 };
-
-/// Where a store keeps its last 100,000 completed orders and remembers each for a day, the script does so too.
-const HISTORY: u64 = 100_000;
-const KEEP_MS: u64 = 86_400_000;
-
-const QUEUE_LIST: &str = "{bench}:queue";
-const RETRY_ZSET: &str = "{bench}:retry";
-const LEASES_ZSET: &str = "{bench}:leases";
-const TOKEN_KEY: &str = "{bench}:token";
-const COMPLETE_STREAM: &str = "{bench}:complete";
-const SOLD_HASH: &str = "{bench}:sold";
 
 /// Each by its name.
 const SCRIPTS: [(&str, &str); 3] = [

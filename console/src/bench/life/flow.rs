@@ -8,20 +8,10 @@ use serde::Serialize;
 
 use crate::bench::wire::{Batch, Wire};
 use crate::bench::workload::{
-    self, Case, GROUP, Held, LEASE_MS, ORDER_HASH_PREFIX, ORDERS, STORE, WORKER, order_hash, script,
+    self, COMPLETE_STREAM, Case, GROUP, HISTORY, Held, KEEP_MS, LEASE_MS, LEASES_ZSET, ORDER_HASH_PREFIX, ORDERS,
+    QUEUE_LIST, RETRY_ZSET, SOLD_HASH, STORE, TOKEN_KEY, WORKER, order_hash, script,
 };
 use crate::store::Fields;
-
-/// Where a store keeps its last 100,000 completed orders and remembers each for a day, the script does so too.
-const HISTORY: u64 = 100_000;
-const KEEP_MS: u64 = 86_400_000;
-
-const QUEUE_LIST: &str = "{bench}:queue";
-const RETRY_ZSET: &str = "{bench}:retry";
-const LEASES_ZSET: &str = "{bench}:leases";
-const TOKEN_KEY: &str = "{bench}:token";
-const COMPLETE_STREAM: &str = "{bench}:complete";
-const SOLD_HASH: &str = "{bench}:sold";
 
 const CLAIM_SCRIPT: &str = include_str!("claim.lua");
 const COMPLETE_SCRIPT: &str = include_str!("complete.lua");
