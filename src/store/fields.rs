@@ -16,7 +16,7 @@ pub fn field_names(kind: StreamKind) -> &'static [&'static str] {
         StreamKind::Orders => &ORDER_FIELDS,
         StreamKind::Retry => &RETRY_FIELDS,
         StreamKind::Dead => &DEAD_FIELDS,
-        StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => &[],
+        StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics | StreamKind::Alerts => &[],
     }
 }
 
@@ -29,6 +29,7 @@ pub fn kind_name(kind: StreamKind) -> &'static CStr {
         StreamKind::Retry => c"retry",
         StreamKind::Dead => c"dead",
         StreamKind::Metrics => c"metrics",
+        StreamKind::Alerts => c"alerts",
     }
 }
 

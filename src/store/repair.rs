@@ -72,7 +72,7 @@ fn belongs(store: &Store, kind: StreamKind, id: RawId, fields: &Fields) -> bool 
         // When a lease expired since, that was another attempt, and the entry stayed as it was.
         StreamKind::Retry => number(1).is_some_and(|n| (1..=attempts + 1).contains(&n)) && value(2) == view.reason,
         StreamKind::Dead => number(1) == Some(attempts) && value(2) == view.reason,
-        StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => false,
+        StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics | StreamKind::Alerts => false,
     }
 }
 

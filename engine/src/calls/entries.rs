@@ -58,7 +58,7 @@ impl Store {
             StreamKind::Orders => order.state().is_open().then(|| order.entry()),
             StreamKind::Retry => stage.and_then(Stage::retry).map(|retry| retry.entry),
             StreamKind::Dead => stage.and_then(Stage::dead).map(|dead| dead.entry),
-            StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => None,
+            StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics | StreamKind::Alerts => None,
         }
     }
 

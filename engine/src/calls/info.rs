@@ -80,7 +80,7 @@ impl Store {
             StreamKind::Orders => Some(self.open_orders()),
             StreamKind::Retry => Some(self.orders.retry_entries()),
             StreamKind::Dead => Some(self.orders.dead().len() as u64),
-            StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics => None,
+            StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics | StreamKind::Alerts => None,
         }
     }
 

@@ -66,6 +66,8 @@ fn gauges(info: &StoreInfo) -> [u64; GAUGES_COUNT - QUANTILES] {
         orders(OrderState::Claimed),
         orders(OrderState::Retrying),
         orders(OrderState::Dead),
+        orders(OrderState::Pending),
+        orders(OrderState::Waitlisted),
         info.overflow(),
         info.holds,
         info.customers,

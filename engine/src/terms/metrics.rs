@@ -96,9 +96,10 @@ macro_rules! counters {
                 [$(self.$field,)*].into_iter().chain(self.refused.0).collect()
             }
 
-            /// Every one of them, to be set.
-            pub(crate) fn all_mut(&mut self) -> Vec<&mut u64> {
-                [$(&mut self.$field,)*].into_iter().chain(&mut self.refused.0).collect()
+            /// The first of them, and the first refusals, to be set: those that an image of some version has.
+            pub(crate) fn first_mut(&mut self, (counters, refusals): (usize, usize)) -> Vec<&mut u64> {
+                let first = [$(&mut self.$field,)*].into_iter().take(counters);
+                first.chain(self.refused.0.iter_mut().take(refusals)).collect()
             }
         }
     };
@@ -119,6 +120,10 @@ counters! {
     lapsed, "lapsed", Orders, Work, "Leases expired", "attempts that ended because the worker's lease expired";
     redriven, "redriven", Orders, Work, "Redriven", "dead orders that were queued again";
     late, "late", Orders, Orders, "Late", "orders that took longer than the store promises (sla-ms)";
+    gates_expired, "gates-expired", Orders, Orders, "Gates expired",
+        "orders cancelled because a gate (a payment, a check) was not passed in time";
+    waitlist_expired, "waitlist-expired", Orders, Orders, "Waits expired",
+        "orders cancelled because their units did not come in time";
 }
 
 macro_rules! gauges {
@@ -147,6 +152,8 @@ gauges! {
     "in-work", Orders, Orders, "In work", "orders that workers have under a lease";
     "retrying", Orders, Orders, "Retrying", "orders whose attempt failed and that wait for the next";
     "dead-letters", Orders, Work, "Dead letters", "dead orders that nobody has redriven or cancelled yet";
+    "pending", Orders, Orders, "Pending", "orders that hold their units until every gate is passed";
+    "waitlisted", Orders, Orders, "Waitlisted", "orders that wait for units, first come, first served";
     "overflow", Orders, Customers, "Overflow", "orders asked for (placed, or refused OUTOFSTOCK) less orders completed";
     "holds", Count, Customers, "Carts open", "live holds: units set aside until a deadline";
     "customers", Count, Customers, "Customers", "customers with a hold, an order or units that count towards the limit";

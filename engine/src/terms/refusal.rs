@@ -18,6 +18,8 @@ pub enum Refusal {
     NoOrder(Bytes),
     /// The same, for units that come back: a forgotten order has to be named with its customer and a REF.
     Forgotten(Bytes),
+    /// The order never had the gate.
+    NoGate { order: Bytes, gate: Bytes },
     /// Fewer units are available than wanted.
     OutOfStock { sku: Bytes, wanted: u64, available: i64 },
     /// The customer would have more units than the limit of the store, or of the SKU where one is named.
@@ -71,6 +73,7 @@ impl fmt::Display for Refusal {
                 write!(f, "NOORDER no order {} in this store; ", Shown(id))?;
                 write!(f, "to return units of a forgotten order, name CUSTOMER and REF")
             }
+            Refusal::NoGate { order, gate } => write!(f, "NOGATE order {} has no gate {}", Shown(order), Shown(gate)),
             Refusal::OutOfStock { sku, wanted, available } => {
                 write!(f, "OUTOFSTOCK {} wanted {wanted} available {available}", Shown(sku))
             }
@@ -169,6 +172,7 @@ codes! {
         "the worker's lease had expired, and its token is no longer the current one";
     Gap, "GAP", "gap", "Feed skipped ahead", "a number is missing in an outside system's stock feed";
     Err, "ERR", "err", "Call not understood", "an argument is missing or out of range";
+    NoGate, "NOGATE", "nogate", "Unknown gate", "the order never had such a gate";
 }
 
 impl Code {
@@ -179,6 +183,7 @@ impl Code {
             Refusal::NoSku(_) => Code::NoSku,
             Refusal::NoHold(_) => Code::NoHold,
             Refusal::NoOrder(_) | Refusal::Forgotten(_) => Code::NoOrder,
+            Refusal::NoGate { .. } => Code::NoGate,
             Refusal::OutOfStock { .. } => Code::OutOfStock,
             Refusal::Limit { .. } => Code::Limit,
             Refusal::NotOpen { .. } => Code::NotOpen,

@@ -73,6 +73,11 @@ settings! {
     history, History, "history", 100_000, 0, "How many entries the stream `…:complete` keeps.";
     journal, Journal, "journal", 0, 0, "How many entries the stream `…:journal` keeps; 0: nothing is written to it.";
     metrics, Metrics, "metrics", 7_200, 0, "How many entries the stream `…:metrics` keeps.";
+    alerts, Alerts, "alerts", 10_000, 0,
+        "How many entries the stream `…:alerts` keeps; 0: nothing is written to it.";
+    hold_max_ms, HoldMaxMs, "hold-max-ms", 0, 0,
+        "How long a hold can live from its start, its extensions included, milliseconds; 0: no limit.";
+    hold_max_units, HoldMaxUnits, "hold-max-units", 0, 0, "Units that one hold may have; 0: no limit.";
     paused, Paused, "paused", 0, 0, "While yes, workers get no orders.";
 }
 

@@ -53,6 +53,8 @@ states! {
         Dead = 3, "dead", "Dead", "out of attempts; its units went back on sale";
         Completed = 4, "completed", "Completed", "fulfilled; its units are sold";
         Cancelled = 5, "cancelled", "Cancelled", "called off; its units went back on sale";
+        Pending = 6, "pending", "Pending", "holds its units until every gate is passed";
+        Waitlisted = 7, "waitlisted", "Waitlisted", "waits for units, first come, first served";
     }
 }
 
@@ -77,8 +79,8 @@ impl OrderState {
         }
     }
 
-    /// Whether the order still holds its units: it waits or is being worked on.
+    /// Whether the order still holds its units, or waits for them: it has neither ended nor died.
     pub const fn is_open(self) -> bool {
-        matches!(self, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
+        !matches!(self, OrderState::Dead | OrderState::Completed | OrderState::Cancelled)
     }
 }

@@ -17,6 +17,8 @@ pub enum StreamKind {
     Dead,
     /// Samples of the counters and gauges.
     Metrics,
+    /// What somebody should look at.
+    Alerts,
 }
 
 impl StreamKind {
@@ -29,17 +31,19 @@ impl StreamKind {
             StreamKind::Retry => ":retry",
             StreamKind::Dead => ":dead",
             StreamKind::Metrics => ":metrics",
+            StreamKind::Alerts => ":alerts",
         }
     }
 
     /// Every kind there is.
-    pub const ALL: [StreamKind; 6] = [
+    pub const ALL: [StreamKind; 7] = [
         StreamKind::Orders,
         StreamKind::Complete,
         StreamKind::Journal,
         StreamKind::Retry,
         StreamKind::Dead,
         StreamKind::Metrics,
+        StreamKind::Alerts,
     ];
 }
 
@@ -88,6 +92,7 @@ pub(crate) struct LastIds {
     pub retry: EntryId,
     pub dead: EntryId,
     pub metrics: EntryId,
+    pub alerts: EntryId,
 }
 
 impl LastIds {
@@ -99,6 +104,7 @@ impl LastIds {
             StreamKind::Retry => &mut self.retry,
             StreamKind::Dead => &mut self.dead,
             StreamKind::Metrics => &mut self.metrics,
+            StreamKind::Alerts => &mut self.alerts,
         }
     }
 

@@ -224,7 +224,10 @@ impl Pair {
         assert_eq!(self.store.workers.last_token(), model.last_token);
         let last = StreamKind::ALL.map(|kind| self.store.last_entry(kind));
         let [orders, complete, journal] = [model.last_orders, model.last_complete, model.last_journal];
-        assert_eq!(last, [orders, complete, journal, model.last_retry, model.last_dead, model.last_metrics]);
+        assert_eq!(
+            last,
+            [orders, complete, journal, model.last_retry, model.last_dead, model.last_metrics, EntryId::default()]
+        );
     }
 }
 

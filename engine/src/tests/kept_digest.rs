@@ -5,6 +5,7 @@ use super::build::*;
 use super::command::Command;
 use super::shop::Shop;
 use crate::terms::settings::Field;
+use crate::terms::states::OrderState;
 
 /// A small generator of numbers whose sequence is fixed for ever: the constants of Knuth's MMIX.
 struct Dice(u64);
@@ -112,7 +113,7 @@ fn lived(rolls: u64) -> Shop {
 fn a_history_has_the_digest_it_always_had() {
     let digests = [200, 1_000, 4_000].map(|rolls| format!("{:032x}", lived(rolls).store.digest()));
     let always =
-        ["b3d069bbcdadbe1f10a4b3532b1ae872", "67d986c11c536ccebba7f59f0857f134", "e6a96747b61118b9de0488719e19311d"];
+        ["4ea44ce19be29017ee958019e936a938", "154e1436c9be718ea31c73fc2aa99839", "b80b257fec3d12a016e61a95733482af"];
     assert_eq!(digests, always);
 }
 
@@ -120,7 +121,7 @@ fn a_history_has_the_digest_it_always_had() {
 fn the_history_comes_to_everything_an_order_can_be() {
     let shop = lived(4_000);
     let info = shop.store.info(shop.now);
-    assert!(info.orders.iter().all(|count| *count > 0), "{:?}", info.orders);
+    assert!(info.orders[..=OrderState::Cancelled as usize].iter().all(|count| *count > 0), "{:?}", info.orders);
     let counters = info.counters;
     let rare =
         [counters.expired, counters.lapsed, counters.redriven, counters.returned, counters.late, counters.retried];

@@ -252,6 +252,7 @@ impl Model {
             "keep-ms" => 86_400_000,
             "history" => 100_000,
             "metrics" => 7_200,
+            "alerts" => 10_000,
             _ => 0,
         })
     }

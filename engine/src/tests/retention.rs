@@ -81,7 +81,7 @@ fn what_was_sold_stays_sold() {
         shop.ok(cancel("o2"));
         shop.wait(KEEP_MS);
         assert_eq!(shop.books("tea"), (89, 0, 11));
-        assert_eq!(shop.store.info(shop.now).orders, [0; 6]);
+        assert_eq!(shop.store.info(shop.now).orders, [0; 8]);
     }
 }
 
@@ -130,5 +130,5 @@ fn slots_that_are_used_again_mix_nothing_up() {
         shop.wait(KEEP_MS);
     }
     let info = shop.store.info(shop.now);
-    assert_eq!((shop.books("tea"), info.orders, info.holds, info.customers), ((100, 0, 0), [0; 6], 0, 0));
+    assert_eq!((shop.books("tea"), info.orders, info.holds, info.customers), ((100, 0, 0), [0; 8], 0, 0));
 }

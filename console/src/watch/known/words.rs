@@ -55,6 +55,8 @@ pub fn tone_of(state: OrderState) -> Tone {
         OrderState::Dead => Tone::Refused,
         OrderState::Completed => Tone::Completed,
         OrderState::Cancelled => Tone::Muted,
+        OrderState::Pending => Tone::Placed,
+        OrderState::Waitlisted => Tone::Overflow,
     }
 }
 

@@ -25,6 +25,9 @@ use crate::terms::streams::{EntryId, StreamKind};
 /// The highest number of a deadline an image may have reached: half of the range stays free for later numbers.
 const SEQ_MAX: u64 = MAX_QUANTITY / 2;
 
+/// How many counters, and counters of refusals, images had before version 3.
+const COUNTERS_BEFORE_3: (usize, usize) = (13, 13);
+
 /// Why an image is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt(pub &'static str);
@@ -187,11 +190,12 @@ impl Loader {
         // Those to come have to load as well.
         let seq = quantity(rest).ok().filter(|seq| *seq <= SEQ_MAX).ok_or(Corrupt("too many deadlines"))?;
         store.agenda.set_last_seq(seq);
-        for kind in StreamKind::ALL {
+        for kind in StreamKind::ALL.into_iter().filter(|kind| self.version > 2 || *kind != StreamKind::Alerts) {
             *store.last.of(kind) = entry(rest)?;
         }
         store.workers.set_last_token(quantity(rest)?);
-        let counters = store.counters.all_mut();
+        let known = if self.version > 2 { (usize::MAX, usize::MAX) } else { COUNTERS_BEFORE_3 };
+        let counters = store.counters.first_mut(known);
         if number(rest)? != counters.len() as u64 {
             return Err(Corrupt("another number of counters"));
         }

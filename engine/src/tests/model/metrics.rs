@@ -45,6 +45,8 @@ impl Model {
             "in-work" => in_state(OrderState::Claimed),
             "retrying" => in_state(OrderState::Retrying),
             "dead-letters" => in_state(OrderState::Dead),
+            "pending" => in_state(OrderState::Pending),
+            "waitlisted" => in_state(OrderState::Waitlisted),
             "overflow" => self.counted("placed") + self.counted("refused-outofstock") - self.counted("completed"),
             "holds" => self.holds.values().filter(|hold| hold.state == HoldState::Live).count() as u64,
             "customers" => self.customers() as u64,
