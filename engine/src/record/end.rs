@@ -1,9 +1,9 @@
 //! How a usual order ended, packed: one that was claimed once and completed, or cancelled, with nothing that few orders
-//! have. A shop remembers as many of them as it sells in a day, so they take a third of what an [`Extra`] takes.
+//! have. A shop remembers as many of them as it sells in a day, so they take a fifth of what an [`Extra`] takes.
 
 use smallvec::SmallVec;
 
-use crate::base::packed::{put, take, unzigzag, zigzag};
+use crate::base::packed::{put, take, take_u32, unzigzag, zigzag};
 use crate::base::units::Ms;
 use crate::record::due::DueKey;
 use crate::record::history::{History, HistoryEvent};
@@ -15,6 +15,10 @@ const CANCELLED: u8 = 1;
 const WAS_DEAD: u8 = 2;
 const TOKEN: u8 = 4;
 const NEXT_TOKEN: u8 = 8;
+/// One claim is all that happened before the end: it is packed by itself, and the history is left out.
+const CLAIMED: u8 = 16;
+/// The token it was completed with is that of this claim.
+const CLAIM_TOKEN: u8 = 32;
 
 /// Tokens grow with the clock: the first of a millisecond is that many times it.
 const TOKENS_A_MS: u64 = 1024;
@@ -22,16 +26,40 @@ const TOKENS_A_MS: u64 = 1024;
 /// A packed end.
 pub(crate) type End = SmallVec<[u8; 64]>;
 
-/// Packs the end of an order whose entry has this id; `None` if it has not ended, or has more than the usual.
-pub(crate) fn pack(extra: &Extra, entry: EntryId) -> Option<End> {
+/// The claim of an order that was claimed once. `worker` is the number under which the worker's id is kept.
+#[derive(Clone, Copy)]
+struct Claim {
+    at: Ms,
+    token: u64,
+    worker: u32,
+}
+
+/// What a packed end says.
+#[derive(Default)]
+struct Parts<'a> {
+    stage: Stage,
+    claim: Option<Claim>,
+    /// The history, if it is not that claim.
+    history: &'a [u8],
+}
+
+/// Packs the end of an order whose entry has this id; `None` if it has not ended, or has more than the usual. `keep`
+/// keeps the id of a worker and gives its number.
+pub(crate) fn pack(extra: &Extra, entry: EntryId, keep: impl FnOnce(&[u8]) -> u32) -> Option<End> {
     if extra.seldom().is_some() || extra.group().is_some() || extra.attempts > 0 {
         return None;
     }
     let mut out = End::new();
     match &extra.stage {
-        Stage::Completed(completed) => put_completed(&mut out, completed, entry),
+        Stage::Completed(completed) => {
+            let claim = only_claim(extra, keep);
+            put_completed(&mut out, completed, entry, claim);
+            if claim.is_some() {
+                return Some(out);
+            }
+        }
         Stage::Cancelled(Cancelled { at, was_dead, forget }) => {
-            out.push(CANCELLED | if *was_dead { WAS_DEAD } else { 0 });
+            out.push(CANCELLED | mark(*was_dead, WAS_DEAD));
             put_from(&mut out, *at, entry.ms);
             put_due(&mut out, *forget, *at);
         }
@@ -41,17 +69,47 @@ pub(crate) fn pack(extra: &Extra, entry: EntryId) -> Option<End> {
     Some(out)
 }
 
-fn put_completed(out: &mut End, completed: &Completed, entry: EntryId) {
+/// The claim that is all that happened to an order.
+fn only_claim(extra: &Extra, keep: impl FnOnce(&[u8]) -> u32) -> Option<Claim> {
+    match extra.history.only()? {
+        HistoryEvent::Claimed { at, worker, token, attempt: 1 } => Some(Claim { at, token, worker: keep(worker) }),
+        _ => None,
+    }
+}
+
+fn put_completed(out: &mut End, completed: &Completed, entry: EntryId, claim: Option<Claim>) {
     let Completed { at, token, next_token, forget, .. } = *completed;
-    let mark = |token: u64, mark: u8| if token > 0 { mark } else { 0 };
-    out.push(mark(token, TOKEN) | mark(next_token, NEXT_TOKEN));
+    let is_claims = claim.is_some_and(|claim| claim.token == token);
+    let marks = [
+        (token > 0 && !is_claims, TOKEN),
+        (next_token > 0, NEXT_TOKEN),
+        (claim.is_some(), CLAIMED),
+        (is_claims, CLAIM_TOKEN),
+    ];
+    out.push(marks.iter().map(|(is, flag)| mark(*is, *flag)).sum());
     put_from(out, at, entry.ms);
     put_due(out, forget, at);
     put_from(out, completed.entry().ms, at);
     put(out, u64::from(completed.entry().seq));
-    for token in [token, next_token].into_iter().filter(|token| *token > 0) {
-        put_from(out, token, at.wrapping_mul(TOKENS_A_MS));
+    if let Some(claim) = claim {
+        put_from(out, claim.at, at);
+        put_from(out, claim.token, first_token(claim.at));
+        put(out, u64::from(claim.worker));
     }
+    for token in [token, next_token].into_iter().zip([!is_claims, true]).filter_map(|(token, is)| is.then_some(token)) {
+        if token > 0 {
+            put_from(out, token, first_token(at));
+        }
+    }
+}
+
+fn mark(is: bool, flag: u8) -> u8 {
+    if is { flag } else { 0 }
+}
+
+/// The first token of a millisecond.
+fn first_token(at: Ms) -> u64 {
+    at.wrapping_mul(TOKENS_A_MS)
 }
 
 /// Appends a number that is near another one.
@@ -64,34 +122,59 @@ fn put_due(out: &mut End, due: DueKey, at: Ms) {
     put(out, due.seq);
 }
 
-/// What [`pack`] packed.
-pub(crate) fn unpack(end: &[u8], entry: EntryId) -> Extra {
-    let (stage, history) = parts(end, entry).unwrap_or_default();
+/// What [`pack`] packed; `name` gives the worker's id that was kept under a number.
+pub(crate) fn unpack<'a>(end: &[u8], entry: EntryId, name: impl FnOnce(u32) -> &'a [u8]) -> Extra {
+    let Parts { stage, claim, history } = parts(end, entry).unwrap_or_default();
     let mut extra = Extra::default();
-    (extra.stage, extra.history) = (stage, History::of_bytes(history));
+    extra.stage = stage;
+    match claim {
+        Some(claim) => extra.history.push(claimed(claim, name(claim.worker))),
+        None => extra.history = History::of_bytes(history),
+    }
     extra
 }
 
 /// The history in a packed end: the events that are remembered, and how many are not.
-pub(crate) fn history(end: &[u8]) -> (Vec<HistoryEvent<'_>>, u64) {
-    let (_, history) = parts(end, EntryId::default()).unwrap_or_default();
-    History::read(history)
+pub(crate) fn history<'a>(
+    end: &'a [u8],
+    entry: EntryId,
+    name: impl FnOnce(u32) -> &'a [u8],
+) -> (Vec<HistoryEvent<'a>>, u64) {
+    let Parts { claim, history, .. } = parts(end, entry).unwrap_or_default();
+    claim.map_or_else(|| History::read(history), |claim| (vec![claimed(claim, name(claim.worker))], 0))
 }
 
-fn parts(end: &[u8], entry: EntryId) -> Option<(Stage, &[u8])> {
+/// The number of the worker that a packed end names.
+pub(crate) fn worker(end: &[u8], entry: EntryId) -> Option<u32> {
+    parts(end, entry)?.claim.map(|claim| claim.worker)
+}
+
+fn claimed(claim: Claim, worker: &[u8]) -> HistoryEvent<'_> {
+    HistoryEvent::Claimed { at: claim.at, worker, token: claim.token, attempt: 1 }
+}
+
+fn parts(end: &[u8], entry: EntryId) -> Option<Parts<'_>> {
     let (mark, mut rest) = end.split_first()?;
     let rest = &mut rest;
     let has = |flag: u8| mark & flag != 0;
     let at = take_from(rest, entry.ms)?;
     let forget = DueKey { at: take_from(rest, at)?, seq: take(rest)? };
     if has(CANCELLED) {
-        return Some((Stage::Cancelled(Cancelled { at, was_dead: has(WAS_DEAD), forget }), *rest));
+        let stage = Stage::Cancelled(Cancelled { at, was_dead: has(WAS_DEAD), forget });
+        return Some(Parts { stage, claim: None, history: *rest });
     }
-    let complete = EntryId { ms: take_from(rest, at)?, seq: take(rest)? as u32 };
-    let mut token = |flag| if has(flag) { take_from(rest, at.wrapping_mul(TOKENS_A_MS)) } else { Some(0) };
-    let mut completed = Completed::new(at, complete, token(TOKEN)?, forget);
-    completed.next_token = token(NEXT_TOKEN)?;
-    Some((Stage::Completed(completed), *rest))
+    let complete = EntryId { ms: take_from(rest, at)?, seq: take_u32(rest)? };
+    let claim = if has(CLAIMED) { Some(take_claim(rest, at)?) } else { None };
+    let own = claim.filter(|_| has(CLAIM_TOKEN)).map_or(0, |claim| claim.token);
+    let token = if has(TOKEN) { take_from(rest, first_token(at))? } else { own };
+    let mut completed = Completed::new(at, complete, token, forget);
+    completed.next_token = if has(NEXT_TOKEN) { take_from(rest, first_token(at))? } else { 0 };
+    Some(Parts { stage: Stage::Completed(completed), claim, history: *rest })
+}
+
+fn take_claim(rest: &mut &[u8], ended_at: Ms) -> Option<Claim> {
+    let at = take_from(rest, ended_at)?;
+    Some(Claim { at, token: take_from(rest, first_token(at))?, worker: take_u32(rest)? })
 }
 
 fn take_from(rest: &mut &[u8], near: u64) -> Option<u64> {
@@ -101,6 +184,18 @@ fn take_from(rest: &mut &[u8], near: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const WORKER: u32 = 300;
+
+    fn keep(worker: &[u8]) -> u32 {
+        assert_eq!(worker, b"w");
+        WORKER
+    }
+
+    fn name<'a>(worker: u32) -> &'a [u8] {
+        assert_eq!(worker, WORKER);
+        b"w"
+    }
 
     fn extra(stage: Stage) -> Extra {
         let mut extra = Extra::default();
@@ -118,13 +213,18 @@ mod tests {
                 let mut completed = Completed::new(at, entry, token, forget);
                 completed.next_token = next_token;
                 let extra = extra(Stage::Completed(completed));
-                let end = pack(&extra, entry).expect("a usual end");
-                assert_eq!(unpack(&end, entry), extra);
-                assert_eq!(history(&end), (extra.history.list(), 0));
+                let end = pack(&extra, entry, keep).expect("a usual end");
+                assert_eq!(worker(&end, entry), Some(WORKER));
+                assert_eq!(unpack(&end, entry, name), extra);
+                assert_eq!(history(&end, entry, name), (extra.history.list(), 0));
+                let mut twice = extra.clone();
+                twice.history.push(HistoryEvent::Yielded { at });
+                let end = pack(&twice, entry, keep).expect("a usual end");
+                assert_eq!((unpack(&end, entry, name), worker(&end, entry)), (twice, None));
             }
             for was_dead in [false, true] {
                 let extra = extra(Stage::Cancelled(Cancelled { at, was_dead, forget }));
-                assert_eq!(unpack(&pack(&extra, entry).expect("a usual end"), entry), extra);
+                assert_eq!(unpack(&pack(&extra, entry, keep).expect("a usual end"), entry, name), extra);
             }
         }
     }
@@ -135,12 +235,14 @@ mod tests {
         let forget = DueKey { at: at + 86_400_000, seq: 3_000_000 };
         let completed = Completed::new(at, EntryId { ms: at, seq: 1 }, at * 1024, forget);
         let mut extra = extra(Stage::Completed(completed));
-        assert!(pack(&extra, entry).expect("a usual end").len() < 40);
+        extra.history = History::default();
+        extra.history.push(HistoryEvent::Claimed { at: at - 50, worker: b"w", token: at * 1024 - 50_000, attempt: 1 });
+        assert!(pack(&extra, entry, keep).expect("a usual end").len() <= 24);
         extra.attempts = 1;
-        assert!(pack(&extra, entry).is_none());
+        assert!(pack(&extra, entry, keep).is_none());
         extra.attempts = 0;
         extra.set_note(b"{}");
-        assert!(pack(&extra, entry).is_none());
-        assert!(pack(&Extra::default(), entry).is_none());
+        assert!(pack(&extra, entry, keep).is_none());
+        assert!(pack(&Extra::default(), entry, keep).is_none());
     }
 }

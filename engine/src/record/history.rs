@@ -85,6 +85,13 @@ impl History {
         (std::iter::from_fn(|| read(&mut rest)).collect(), lost)
     }
 
+    /// The event that is all that ever happened.
+    pub fn only(&self) -> Option<HistoryEvent<'_>> {
+        let (lost, mut rest) = parts(&self.0);
+        let event = read(&mut rest)?;
+        (lost == 0 && rest.is_empty()).then_some(event)
+    }
+
     /// All that is remembered, first to last.
     pub fn list(&self) -> Vec<HistoryEvent<'_>> {
         Self::read(&self.0).0

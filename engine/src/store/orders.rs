@@ -12,6 +12,7 @@ use crate::record::end;
 use crate::record::group::OrderList;
 use crate::record::history::{History, HistoryEvent};
 use crate::record::order::{Extra, Order};
+use crate::store::names::Names;
 use crate::store::recount::OrderRecount;
 use crate::terms::refusal::{Refusal, refuse};
 use crate::terms::states::OrderState;
@@ -26,6 +27,8 @@ pub(crate) struct Orders {
     dead: BTreeMap<u64, u32>,
     /// Entries that are in `…:retry`.
     retry_entries: u64,
+    /// Workers that packed ends name.
+    workers: Names,
     recount: Option<Box<OrderRecount>>,
 }
 
@@ -54,6 +57,7 @@ impl Orders {
             by_state: [0; OrderState::COUNT],
             dead: BTreeMap::new(),
             retry_entries: 0,
+            workers: Names::new(seed),
             recount: None,
         }
     }
@@ -99,7 +103,7 @@ impl Orders {
     /// The same, and of an order that ended in the usual way what says how.
     pub fn full(&self, order: &Order) -> Option<Cow<'_, Extra>> {
         match order.end() {
-            Some(packed) => Some(Cow::Owned(end::unpack(packed, order.entry()))),
+            Some(packed) => Some(Cow::Owned(end::unpack(packed, order.entry(), |worker| self.workers.at(worker)))),
             None => self.extra(order).map(Cow::Borrowed),
         }
     }
@@ -107,7 +111,7 @@ impl Orders {
     /// What happened to an order, and how many earlier events are forgotten.
     pub fn history<'a>(&'a self, order: &'a Order) -> (Vec<HistoryEvent<'a>>, u64) {
         match order.end() {
-            Some(packed) => end::history(packed),
+            Some(packed) => end::history(packed, order.entry(), |worker| self.workers.at(worker)),
             None => self.extra(order).map_or((Vec::new(), 0), |extra| History::read(extra.history.bytes())),
         }
     }
@@ -205,7 +209,7 @@ impl Orders {
         order.set_state(extra.stage.state());
         self.retry_entries += u64::from(extra.stage.retry().is_some());
         let dead = extra.stage.dead();
-        match end::pack(&extra, order.entry()) {
+        match end::pack(&extra, order.entry(), |worker| self.workers.take(worker)) {
             Some(end) => order.set_end(&end),
             None => order.set_extra_slot(self.extras.insert(extra)),
         }
@@ -221,6 +225,9 @@ impl Orders {
         self.recounted(slot, -1);
         let order = self.table.remove(slot);
         self.by_state[order.state() as usize] -= 1;
+        if let Some(worker) = order.end().and_then(|end| end::worker(end, order.entry())) {
+            self.workers.drop_one(worker);
+        }
         let extra = order.extra_slot().map(|slot| self.extras.remove(slot));
         (order, extra)
     }
@@ -230,7 +237,8 @@ impl Orders {
     #[inline]
     pub(super) fn change<R>(&mut self, slot: u32, change: impl FnOnce(&mut Order, &mut Extra) -> R) -> (R, Ties, Ties) {
         self.recounted(slot, -1);
-        let (order, extra) = Self::open(&mut self.table, &mut self.extras, slot);
+        let at = self.open(slot);
+        let (order, extra) = (self.table.at_mut(slot), self.extras.at_mut(at));
         let (before, state, dead) = (Ties::of(extra), order.state(), extra.stage.dead());
         let retried = extra.stage.retry().is_some();
         let result = change(order, extra);
@@ -251,25 +259,28 @@ impl Orders {
         (result, before, after)
     }
 
-    /// An order and what few have, to be changed: made if it has none, unpacked if it ended in the usual way.
+    /// The slot of what few orders have of an order that is to be changed: made if it has none, unpacked if it ended in
+    /// the usual way.
     #[inline]
-    fn open<'a>(table: &'a mut Table<Order>, extras: &'a mut Slab<Extra>, slot: u32) -> (&'a mut Order, &'a mut Extra) {
-        let order = table.at_mut(slot);
-        let known = order.extra_slot();
-        let at = known.unwrap_or_else(|| {
-            let extra = order.end().map_or_else(Extra::default, |packed| end::unpack(packed, order.entry()));
-            let at = extras.insert(extra);
-            order.set_extra_slot(at);
-            at
-        });
-        (order, extras.at_mut(at))
+    fn open(&mut self, slot: u32) -> u32 {
+        let known = self.table.at(slot).extra_slot();
+        known.unwrap_or_else(|| self.make_extra(slot))
+    }
+
+    fn make_extra(&mut self, slot: u32) -> u32 {
+        let order = self.table.at(slot);
+        let worker = order.end().and_then(|packed| end::worker(packed, order.entry()));
+        let at = self.extras.insert(self.full(order).map_or_else(Extra::default, Cow::into_owned));
+        self.table.at_mut(slot).set_extra_slot(at);
+        worker.into_iter().for_each(|worker| self.workers.drop_one(worker));
+        at
     }
 
     /// Packs how an order ended, if that is the usual.
     fn pack(&mut self, slot: u32) {
         let order = self.table.at_mut(slot);
         let Some(at) = order.extra_slot() else { return };
-        if let Some(end) = end::pack(self.extras.at(at), order.entry()) {
+        if let Some(end) = end::pack(self.extras.at(at), order.entry(), |worker| self.workers.take(worker)) {
             order.set_end(&end);
             self.extras.remove(at);
         }
@@ -324,10 +335,17 @@ impl Orders {
         self.recount = None;
     }
 
+    /// How many workers are kept that ended orders name.
+    #[cfg(test)]
+    pub fn workers_named(&self) -> u64 {
+        self.workers.len()
+    }
+
     /// Breaks an order on purpose: nothing follows.
     #[cfg(test)]
     pub fn break_order(&mut self, slot: u32) -> (&mut Order, &mut Extra) {
-        Self::open(&mut self.table, &mut self.extras, slot)
+        let at = self.open(slot);
+        (self.table.at_mut(slot), self.extras.at_mut(at))
     }
 
     /// Breaks what is counted and found on purpose.

@@ -3,6 +3,7 @@
 use super::build::*;
 use super::command::Reply;
 use super::shop::Shop;
+use crate::record::history::HistoryEvent;
 use crate::terms::settings::Field;
 
 const KEEP_MS: u64 = 1_000;
@@ -131,4 +132,24 @@ fn slots_that_are_used_again_mix_nothing_up() {
     }
     let info = shop.store.info(shop.now);
     assert_eq!((shop.books("tea"), info.orders, info.holds, info.customers), ((100, 0, 0), [0; 8], 0, 0));
+}
+
+#[test]
+fn a_worker_is_named_as_long_as_an_order_that_it_ended_is_remembered() {
+    let mut shop = shop();
+    let named = |shop: &Shop| shop.store.orders.workers_named();
+    for (order, worker) in [("a", "ann's laptop"), ("b", "bob's laptop"), ("c", "bob's laptop")] {
+        shop.ok(place(order, "ann", &[("tea", 1)]));
+        shop.ok(claim(worker, 1));
+        shop.ok(complete(order));
+    }
+    shop.reload();
+    assert_eq!(named(&shop), 2);
+    let events = shop.store.order(shop.now, b"b").unwrap().history;
+    assert!(matches!(events[..], [HistoryEvent::Claimed { worker: b"bob's laptop", attempt: 1, .. }]), "{events:?}");
+    // An order with returns keeps its history in another way.
+    shop.ok(give_back("a", &[("tea", 1)]));
+    assert_eq!(named(&shop), 1);
+    shop.wait(KEEP_MS);
+    assert_eq!(named(&shop), 0);
 }
