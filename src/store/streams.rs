@@ -5,7 +5,7 @@
 
 mod reentry;
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::fields::{NAMES, Names, kind_name};
@@ -25,33 +25,32 @@ use holdfast_engine::terms::refusal::refuse;
 use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 /// What the last entry of an order said of its items: in a sale, most orders have the same as the one before.
+#[derive(Default)]
 struct LastItems {
     /// The store's uid, and the items as the store keeps them: a SKU has the same slot as long as a store lives.
     of: Option<u64>,
     packed: Vec<u8>,
-    said: Rc<OwnStr>,
+    said: Option<OwnStr>,
     /// Room for the text.
     text: Vec<u8>,
 }
 
 thread_local! {
-    /// The server's main thread writes all entries.
-    static LAST_ITEMS: RefCell<LastItems> = RefCell::new(LastItems {
-        of: None,
-        packed: Vec::new(),
-        said: Rc::new(OwnStr::new(b"")),
-        text: Vec::new(),
-    });
+    /// The server's main thread writes all entries. Taken while an entry is written: who is notified of it may place an
+    /// order.
+    static LAST_ITEMS: Cell<LastItems> = Cell::default();
 }
 
 impl LastItems {
-    #[cold]
-    fn say(&mut self, uid: Option<u64>, store: &Store, order: u32) {
-        self.text.clear();
-        store.items_json(order, &mut self.text);
-        self.packed.clear();
-        self.packed.extend_from_slice(store.packed_items(order));
-        (self.of, self.said) = (uid, Rc::new(OwnStr::new(&self.text)));
+    /// The items of an order of the store `uid`, if that is known.
+    fn say(&mut self, uid: Option<u64>, store: &Store, order: u32) -> Str<'_> {
+        if uid.is_none() || self.of != uid || !store.has_items(order, &self.packed) {
+            self.text.clear();
+            self.packed.clear();
+            self.packed.extend_from_slice(store.items_json(order, &mut self.text));
+            (self.of, self.said) = (uid, None);
+        }
+        self.said.get_or_insert_with(|| OwnStr::new(&self.text)).get()
     }
 }
 
@@ -228,17 +227,20 @@ impl<'a, H: Host> Streams<'a, H> {
 
     /// Adds an order's entry to `…:orders`.
     fn add_order(&mut self, store: &Store, order: u32, id: EntryId) -> bool {
-        let items = self.items_of(store, order);
-        if let Some(EntryWords { order, customer: Some(customer), text }) = self.words {
-            return NAMES.with(|names| {
+        let mut last = LAST_ITEMS.take();
+        let items = last.say(self.uid, store, order);
+        let added = NAMES.with(|names| {
+            if let Some(EntryWords { order, customer: Some(customer), text }) = self.words {
                 let data = text.unwrap_or(names.empty.get());
-                self.add_queued(id, names, [*order, *customer, items.get(), data])
-            });
-        }
-        let view = store.entry_view(order);
-        let words = [view.id, view.customer, view.data].map(OwnStr::new);
-        let [order, customer, data] = words.each_ref().map(OwnStr::get);
-        NAMES.with(|names| self.add_queued(id, names, [order, customer, items.get(), data]))
+                return self.add_queued(id, names, [*order, *customer, items, data]);
+            }
+            let view = store.entry_view(order);
+            let words = [view.id, view.customer, view.data].map(OwnStr::new);
+            let [order, customer, data] = words.each_ref().map(OwnStr::get);
+            self.add_queued(id, names, [order, customer, items, data])
+        });
+        LAST_ITEMS.set(last);
+        added
     }
 
     /// The one entry that every order has: its pairs are put together without a loop.
@@ -246,16 +248,6 @@ impl<'a, H: Host> Streams<'a, H> {
     fn add_queued(&mut self, id: EntryId, names: &Names, [order, customer, items, data]: [Str<'_>; 4]) -> bool {
         let [a, b, c, d] = names.orders.each_ref().map(OwnStr::get);
         self.add_pairs(StreamKind::Orders, id, &[a, order, b, customer, c, items, d, data])
-    }
-
-    /// The items of an order, as its entries say them.
-    fn items_of(&self, store: &Store, order: u32) -> Rc<OwnStr> {
-        LAST_ITEMS.with_borrow_mut(|last| {
-            if last.of.is_none() || last.of != self.uid || !store.has_items(order, &last.packed) {
-                last.say(self.uid, store, order);
-            }
-            Rc::clone(&last.said)
-        })
     }
 
     /// Lists an order in `…:retry` or `…:dead`.
@@ -287,12 +279,13 @@ impl<'a, H: Host> Streams<'a, H> {
 
     /// Adds an order's entry to `…:complete`, and trims it.
     fn add_complete(&mut self, store: &Store, order: u32, id: EntryId) -> bool {
-        let (items, view) = (self.items_of(store, order), store.entry_view(order));
+        let (mut last, view) = (LAST_ITEMS.take(), store.entry_view(order));
+        let items = last.say(self.uid, store, order);
         let (mut placed, mut took) = (itoa::Buffer::new(), itoa::Buffer::new());
         let took = took.format(view.ended_at.saturating_sub(view.placed_at)).as_bytes();
         let [customer, placed, took] = [view.customer, placed.format(view.placed_at).as_bytes(), took].map(OwnStr::new);
         let with = |this: &mut Self, names: &Names, order: Str, result: Str| {
-            let values = [order, customer.get(), items.get(), placed.get(), took.get(), result];
+            let values = [order, customer.get(), items, placed.get(), took.get(), result];
             this.add(StreamKind::Complete, id, &names.complete, &values)
         };
         let added = NAMES.with(|names| match self.words {
@@ -302,6 +295,7 @@ impl<'a, H: Host> Streams<'a, H> {
                 with(self, names, order.get(), result.get())
             }
         });
+        LAST_ITEMS.set(last);
         if added {
             self.trim(StreamKind::Complete, store.settings().history);
         }

@@ -29,14 +29,30 @@ where
     }
 }
 
+/// Bytes of the longest packed integer.
+const LONGEST: usize = 10;
+
 /// Appends `n` in 1 to 10 bytes.
 #[inline]
-pub(crate) fn put(out: &mut impl Out, mut n: u64) {
-    while n >= 0x80 {
-        out.byte(n as u8 | 0x80);
-        n >>= 7;
+pub(crate) fn put(out: &mut impl Out, n: u64) {
+    if n < 0x80 {
+        out.byte(n as u8);
+    } else {
+        put_long(out, n);
     }
-    out.byte(n as u8);
+}
+
+/// Out of line, as most integers take one byte.
+#[inline(never)]
+fn put_long(out: &mut impl Out, mut n: u64) {
+    let (mut packed, mut len) = ([0; LONGEST], 0);
+    while n >= 0x80 {
+        packed[len] = n as u8 | 0x80;
+        n >>= 7;
+        len += 1;
+    }
+    packed[len] = n as u8;
+    out.bytes(&packed[..=len]);
 }
 
 /// Appends integers one behind the other.
@@ -58,17 +74,23 @@ pub(crate) fn put_wide(out: &mut impl Out, n: u128) {
 /// Takes an integer from the front of `bytes`; `None` if there is none or it is over 64 bits.
 #[inline]
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
-    let mut n = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        let part = u64::from(first & 0x7f);
-        if shift == 63 && part > 1 {
-            return None;
+    match bytes.split_first()? {
+        (first, rest) if *first < 0x80 => {
+            *bytes = rest;
+            Some(u64::from(*first))
         }
-        n |= part << shift;
-        if first & 0x80 == 0 {
-            return Some(n);
+        _ => take_long(bytes),
+    }
+}
+
+#[inline(never)]
+fn take_long(bytes: &mut &[u8]) -> Option<u64> {
+    let mut n = 0;
+    for (at, byte) in bytes.iter().take(LONGEST).enumerate() {
+        n |= u64::from(byte & 0x7f) << (7 * at);
+        if *byte < 0x80 {
+            *bytes = &bytes[at + 1..];
+            return (at + 1 < LONGEST || *byte < 2).then_some(n);
         }
     }
     None

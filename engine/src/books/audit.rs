@@ -134,7 +134,7 @@ impl Store {
             order.id(),
             extra.map_or(OrderState::Queued, |extra| extra.stage.state()) == order.state(),
         );
-        let forgotten = |order: &Order| self.orders.full(order).and_then(|extra| extra.stage.due());
+        let forgotten = |order: &Order| self.orders.stage(order).and_then(|stage| stage.due());
         let is_due = match extra.map(|extra| &extra.stage) {
             None => true,
             Some(Stage::Dead(dead)) => self.orders.dead().get(&dead.seq) == Some(&slot),

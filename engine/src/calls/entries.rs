@@ -71,40 +71,37 @@ impl Store {
             customer: self.customers.id(order.customer),
             data: order.data(),
             placed_at: self.orders.placed_at(order),
-            ended_at: self.orders.full(order).map_or(0, |extra| extra.stage.ended_at()),
+            ended_at: self.orders.stage(order).map_or(0, |stage| stage.ended_at()),
             attempts: extra.map_or(0, |extra| extra.attempts),
             result: extra.map_or(&[][..], Extra::result),
             reason: extra.map_or(&[][..], Extra::reason),
         }
     }
 
-    /// Whether the order in a slot has the items that [`Self::packed_items`] gave of another.
+    /// Whether the order in a slot has the items that [`Self::items_json`] gave of another.
     #[inline]
     pub fn has_items(&self, slot: u32, packed: &[u8]) -> bool {
         // They say themselves where they end.
         self.orders.at(slot).packed_content().starts_with(packed)
     }
 
-    /// The items of the order in a slot, packed.
-    pub fn packed_items(&self, slot: u32) -> &[u8] {
+    /// Appends the items of the order in a slot as JSON: `[["sku-1",2],["sku-2",1]]`. Gives them as they are kept.
+    pub fn items_json(&self, slot: u32, out: &mut Vec<u8>) -> &[u8] {
         let order = self.orders.at(slot);
-        let content = order.packed_content();
-        &content[..content.len() - order.data().len()]
-    }
-
-    /// Appends the items of the order in a slot as JSON: `[["sku-1",2],["sku-2",1]]`.
-    pub fn items_json(&self, slot: u32, out: &mut Vec<u8>) {
-        out.push(b'[');
-        for (i, item) in self.orders.at(slot).items().enumerate() {
-            out.extend_from_slice(if i == 0 { b"[" } else { b",[" });
+        let mut items = order.items();
+        let mut before: &[u8] = b"[[";
+        for item in &mut items {
+            out.extend_from_slice(before);
             self.shelf.at(item.sku).put_json(out);
             out.push(b',');
             match item.qty {
                 qty @ 0..=9 => out.push(b'0' + qty as u8),
                 qty => out.extend_from_slice(itoa::Buffer::new().format(qty).as_bytes()),
             }
-            out.push(b']');
+            before = b"],[";
         }
-        out.push(b']');
+        out.extend_from_slice(b"]]");
+        let content = order.packed_content();
+        &content[..content.len() - items.rest().len()]
     }
 }

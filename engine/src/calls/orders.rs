@@ -343,7 +343,7 @@ impl Store {
     }
 
     fn is_late(&self, order: &Order, now: Ms) -> bool {
-        let ended = self.orders.full(order).map_or(0, |extra| extra.stage.ended_at());
+        let ended = self.orders.stage(order).map_or(0, |stage| stage.ended_at());
         let until = if ended == 0 { now } else { ended };
         let sla_ms = self.settings.sla_ms;
         sla_ms > 0 && until.saturating_sub(self.orders.placed_at(order)) > sla_ms

@@ -342,7 +342,7 @@ impl Store {
 
     /// The order that was given to a worker with the completion of another, if it still has it.
     fn given_out_with(&self, slot: u32, worker: &[u8]) -> Option<u32> {
-        let next_token = self.orders.full(self.orders.at(slot))?.stage.completed()?.next_token;
+        let next_token = self.orders.stage(self.orders.at(slot))?.completed()?.next_token;
         self.workers.claim(worker, next_token)
     }
 

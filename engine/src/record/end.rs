@@ -134,6 +134,11 @@ pub(crate) fn unpack<'a>(end: &[u8], entry: EntryId, name: impl FnOnce(u32) -> &
     extra
 }
 
+/// The stage alone.
+pub(crate) fn stage(end: &[u8], entry: EntryId) -> Stage {
+    parts(end, entry).unwrap_or_default().stage
+}
+
 /// The history in a packed end: the events that are remembered, and how many are not.
 pub(crate) fn history<'a>(
     end: &'a [u8],

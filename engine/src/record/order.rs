@@ -455,8 +455,8 @@ impl Order {
     pub fn content(&self) -> (Items<'_>, &[u8]) {
         let items = self.items();
         let mut after = items.clone();
-        while after.next().is_some() {}
-        (items, after.rest)
+        after.by_ref().for_each(drop);
+        (items, after.rest())
     }
 
     /// The items, packed, and the data behind them.
@@ -552,6 +552,13 @@ pub(crate) fn kept<'a>(
 pub(crate) struct Items<'a> {
     rest: &'a [u8],
     left: u64,
+}
+
+impl<'a> Items<'a> {
+    /// What is behind the items that were taken: behind all of them the data.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl Iterator for Items<'_> {

@@ -67,7 +67,7 @@ impl Store {
     pub(crate) fn check_token(&self, slot: u32, token: Option<u64>) -> Result<(), Refusal> {
         let Some(token) = token else { return Ok(()) };
         let order = self.orders.at(slot);
-        let current = self.orders.full(order).map_or(0, |extra| extra.stage.token());
+        let current = self.orders.stage(order).map_or(0, |stage| stage.token());
         if token == current && token != 0 {
             return Ok(());
         }

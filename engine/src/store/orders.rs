@@ -11,7 +11,7 @@ use crate::record::due::DueKey;
 use crate::record::end;
 use crate::record::group::OrderList;
 use crate::record::history::{History, HistoryEvent};
-use crate::record::order::{Extra, Order};
+use crate::record::order::{Extra, Order, Stage};
 use crate::store::names::Names;
 use crate::store::recount::OrderRecount;
 use crate::terms::refusal::{Refusal, refuse};
@@ -108,6 +108,15 @@ impl Orders {
         }
     }
 
+    /// Where an order is in its life; `None`: it is queued, and has nothing of what few orders have.
+    #[inline]
+    pub fn stage(&self, order: &Order) -> Option<Cow<'_, Stage>> {
+        match order.end() {
+            Some(packed) => Some(Cow::Owned(end::stage(packed, order.entry()))),
+            None => self.extra(order).map(|extra| Cow::Borrowed(&extra.stage)),
+        }
+    }
+
     /// What happened to an order, and how many earlier events are forgotten.
     pub fn history<'a>(&'a self, order: &'a Order) -> (Vec<HistoryEvent<'a>>, u64) {
         match order.end() {
@@ -144,7 +153,7 @@ impl Orders {
 
     /// When an order is due.
     pub fn due(&self, slot: u32) -> Option<DueKey> {
-        self.full(self.table.at(slot)).and_then(|extra| extra.stage.due())
+        self.stage(self.table.at(slot)).and_then(|stage| stage.due())
     }
 
     /// The age of an order, and what tells it from others of that age.
