@@ -13,13 +13,13 @@ use crate::store::streams::EntryWords;
 use crate::store::write::{Rule, Written, write};
 use holdfast_engine::calls::orders::{Complete, Place, ScanOrders, Take};
 use holdfast_engine::calls::returns::Return;
-use holdfast_engine::calls::work::Claim;
+use holdfast_engine::calls::work::{Claim, ClaimView};
 use holdfast_engine::record::history::HistoryEvent;
 use holdfast_engine::record::order::OrderView;
 use holdfast_engine::store::Store;
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::states::OrderState;
-use holdfast_engine::terms::streams::StreamKind;
+use holdfast_engine::terms::streams::{EntryId, StreamKind};
 
 pub const PLACE: Command = Command {
     about: About {
@@ -96,53 +96,70 @@ pub const COMPLETE: Command = Command {
     run: complete,
 };
 
-fn complete(call: &Call<'_>) -> Result<(), Stop> {
-    let mut args = Args::new(call);
-    let (order, order_str) = args.id_str("order")?;
-    let mut complete = Complete { order, token: None, result: b"" };
-    let (mut claim, mut result_str) = (None, None);
-    while args.more() {
-        if args.keyword("TOKEN") {
-            complete.token = Some(token(&mut args)?);
-        } else if args.keyword("RESULT") {
-            let (json, string) = args.json("RESULT")?;
-            (complete.result, result_str) = (json, Some(string));
-        } else if args.keyword("CLAIM") {
-            let worker = args.id("worker")?;
-            let lease_ms = if args.keyword("LEASE") { Some(args.duration("LEASE")?) } else { None };
-            claim = Some(Claim { worker, count: 1, lease_ms });
-        } else {
-            args.unknown()?;
+/// The arguments of ORDER.COMPLETE.
+struct CompleteArgs<'a> {
+    complete: Complete<'a>,
+    claim: Option<Claim<'a>>,
+    words: EntryWords<'a>,
+}
+
+impl<'a> CompleteArgs<'a> {
+    fn read(call: &Call<'a>) -> Result<Self, Refusal> {
+        let mut args = Args::new(call);
+        let (order, order_str) = args.id_str("order")?;
+        let mut complete = Complete { order, token: None, result: b"" };
+        let (mut claim, mut words) = (None, EntryWords { order: order_str, customer: None, text: None });
+        while args.more() {
+            if args.keyword("TOKEN") {
+                complete.token = Some(token(&mut args)?);
+            } else if args.keyword("RESULT") {
+                let (json, string) = args.json("RESULT")?;
+                (complete.result, words.text) = (json, Some(string));
+            } else if args.keyword("CLAIM") {
+                let worker = args.id("worker")?;
+                let lease_ms = if args.keyword("LEASE") { Some(args.duration("LEASE")?) } else { None };
+                claim = Some(Claim { worker, count: 1, lease_ms });
+            } else {
+                args.unknown()?;
+            }
         }
+        Ok(CompleteArgs { complete, claim, words })
     }
+}
+
+fn complete(call: &Call<'_>) -> Result<(), Stop> {
+    let CompleteArgs { complete, claim, words } = CompleteArgs::read(call)?;
     let streams = &[StreamKind::Orders, StreamKind::Complete];
-    let words = EntryWords { order: order_str, customer: None, text: result_str };
     let rule = Rule { streams, leaves: &[StreamKind::Retry], words: Some(&words), ..Rule::default() };
     let Some(claim) = claim else {
         let written = write(call, rule, |store, now, fx| store.complete(now, &complete, fx))?;
         entry(call.ctx, written.entry());
         return Ok(());
     };
-    if !serve_first(call) && !is_completed(call, order)? {
+    if !serve_first(call) && !is_completed(call, complete.order)? {
         let words = alone(&complete);
         let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
         let (alone, rule) = (Call { rest: &rest, ..*call }, Rule { stamped: true, ..rule });
         let written = write(&alone, rule, |store, now, fx| store.complete(now, &complete, fx))?;
-        call.ctx.array(2);
-        entry(call.ctx, written.entry());
-        call.ctx.null();
+        reply_completed(call, written.entry(), None);
         return Ok(());
     }
     let Written { reply: (id, next), moved } =
         write(call, rule, |store, now, fx| store.complete_and_claim(now, &complete, &claim, fx))?;
     let value = read_store(call.ctx, call.key)?;
+    let next = next.map(|slot| value.store.claimed(slot));
+    reply_completed(call, Written { reply: id, moved }.entry(), next.as_ref());
+    Ok(())
+}
+
+/// The reply of a completion that can claim the next order.
+fn reply_completed(call: &Call<'_>, id: EntryId, next: Option<&ClaimView<'_>>) {
     call.ctx.array(2);
-    entry(call.ctx, Written { reply: id, moved }.entry());
+    entry(call.ctx, id);
     match next {
-        Some(slot) => claims::reply(call.ctx, &value.store.claimed(slot)),
+        Some(next) => claims::reply(call.ctx, next),
         None => call.ctx.null(),
     }
-    Ok(())
 }
 
 /// Whether an order is completed already: then the same call gets the first reply, and claims nothing.

@@ -25,6 +25,7 @@ tests![
     many_waiters_each_get_one,
     waiters_of_different_stores_and_databases_are_apart,
     what_was_handed_out_is_replicated,
+    a_completion_that_claims_comes_after_those_who_wait,
     a_primary_that_becomes_a_replica_sends_its_waiters_away,
 ];
 
@@ -337,21 +338,55 @@ fn a_store_that_goes_ends_the_waiting(binary: &ServerBinary) {
 }
 
 fn many_waiters_each_get_one(binary: &ServerBinary) {
-    // More callers than one tick serves, with orders that all come in one turn.
-    const WAITERS: usize = 1_200;
     let (server, mut client) = shop(binary);
-    let mut waiters: Vec<Client> = (0..WAITERS).map(|_| server.client()).collect();
+    let mut waiters = many_waiters(&server, &mut client);
+    client.pipeline(&orders_in_one_turn());
+    assert_each_got_one(&mut waiters);
+    assert_books_balance(&mut client, "popup");
+}
+
+/// More callers than one tick serves.
+const MANY: usize = 1_200;
+
+fn many_waiters(server: &Server, client: &mut Client) -> Vec<Client> {
+    let mut waiters: Vec<Client> = (0..MANY).map(|_| server.client()).collect();
     for (number, waiter) in waiters.iter_mut().enumerate() {
-        waiter.send(format!("ORDER.CLAIM popup w-{number} BLOCK 0")).expect("sent");
+        waiter.send(format!("ORDER.CLAIM popup w-{number} LEASE 3600000 BLOCK 0")).expect("sent");
     }
-    wait_until(DEADLINE, "all are blocked", || blocked(&mut client) == WAITERS);
+    wait_until(DEADLINE, "all are blocked", || blocked(client) == MANY);
+    waiters
+}
+
+/// An order for each of them, all in one transaction.
+fn orders_in_one_turn() -> Vec<Vec<Vec<u8>>> {
     let place = |number: usize| cmd!["ORDER.PLACE", "popup", format!("o-{number}"), "c", "ITEMS", "sku-1", 1];
-    let orders = (0..WAITERS).map(place);
-    client.pipeline(&[cmd!["MULTI"]].into_iter().chain(orders).chain([cmd!["EXEC"]]).collect::<Vec<_>>());
+    [cmd!["MULTI"]].into_iter().chain((0..MANY).map(place)).chain([cmd!["EXEC"]]).collect()
+}
+
+fn assert_each_got_one(waiters: &mut [Client]) {
     let mut orders: Vec<String> = waiters.iter_mut().map(|waiter| handed(waiter).remove(0).order).collect();
     orders.sort();
     orders.dedup();
-    assert_eq!(orders.len(), WAITERS, "nobody got another's");
+    assert_eq!(orders.len(), MANY, "nobody got another's");
+}
+
+/// They get the orders; its own order is completed all the same, on a replica too.
+fn a_completion_that_claims_comes_after_those_who_wait(binary: &ServerBinary) {
+    let (server, mut client) = shop(binary);
+    let replica = server.replica(binary);
+    place(&mut client, "mine");
+    let mine = claim_one(&mut client, "ORDER.CLAIM popup me LEASE 3600000");
+    let mut waiters = many_waiters(&server, &mut client);
+    let mut commands = orders_in_one_turn();
+    let complete = format!("ORDER.COMPLETE popup mine TOKEN {} RESULT {{}} CLAIM me", mine.token);
+    commands.push(complete.as_str().into_command());
+    let replies = client.pipeline(&commands);
+    let [entry, next] = replies.last().expect("a reply").array() else { panic!("two, got {:?}", replies.last()) };
+    assert!(*entry != Reply::Nil && *next == Reply::Nil, "{entry:?} {next:?}");
+    assert_each_got_one(&mut waiters);
+    assert_eq!(client.get("ORDER.GET popup mine").field("result").text(), "{}");
+    let mut reader = replica.client();
+    wait_until(DEADLINE, "the replica has all of it", || reader.digest() == client.digest());
     assert_books_balance(&mut client, "popup");
 }
 

@@ -23,6 +23,7 @@ tests![
     flushall_disarms_everything,
     unlink_of_a_big_store_does_not_block,
     memory_usage_is_what_memory_grows_by,
+    memory_usage_counts_ids_that_moved,
     what_takes_no_memory_adds_nothing_to_memory_usage,
     what_is_forgotten_gives_its_memory_back,
 ];
@@ -440,10 +441,21 @@ fn unlink_of_a_big_store_does_not_block(binary: &ServerBinary) {
 }
 
 fn memory_usage_is_what_memory_grows_by(binary: &ServerBinary) {
-    const ORDERS: usize = 50_000;
+    memory_usage_follows(binary, 50_000, |_| ());
+}
+
+/// A store whose stream somebody pushed ahead remembers two ids for each order.
+fn memory_usage_counts_ids_that_moved(binary: &ServerBinary) {
+    memory_usage_follows(binary, 10_000, |client| {
+        client.text("XADD {popup}:orders 99999999999999-1 not an-order");
+    });
+}
+
+fn memory_usage_follows(binary: &ServerBinary, orders: usize, prepare: fn(&mut Client)) {
     let server = Server::start(binary);
     let mut client = server.client();
-    open_store(&mut client, "popup", ORDERS as i64);
+    open_store(&mut client, "popup", orders as i64);
+    prepare(&mut client);
     // The client's buffers have reached their size before anything is measured.
     place_many(&mut client, "popup", 0..2000);
     let used = |client: &mut Client| client.info("memory", "used_memory").parse::<f64>().expect("a number");
@@ -452,7 +464,7 @@ fn memory_usage_is_what_memory_grows_by(binary: &ServerBinary) {
         of(client, "popup") + of(client, "{popup}:orders")
     };
     let (used_before, said_before) = (used(&mut client), said(&mut client));
-    place_many(&mut client, "popup", 2000..ORDERS);
+    place_many(&mut client, "popup", 2000..orders);
     let (grown, said) = (used(&mut client) - used_before, said(&mut client) - said_before);
     let ratio = said / grown;
     assert!((0.9..=1.1).contains(&ratio), "MEMORY USAGE grew by {said}, used_memory by {grown}: {ratio:.3}");
