@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use crate::base::table::{Key, Keyed};
 use crate::base::units::{Ms, NIL};
+use crate::calls::edits::placed_content;
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::order::{Cancelled, Completed, Extra, Order, OrderItemView, OrderView, Stage};
 use crate::record::returns::{EarlierReturns, Returns};
@@ -166,8 +167,11 @@ impl Store {
         }
         let extra = self.orders.extra(order);
         let (items, data) = order.content();
-        let other =
-            |what: &str| Err(Refusal::Mismatch(format!("order {} was placed with another {what}", Shown(place.order))));
+        let mismatch = |problem: &str| Err(Refusal::Mismatch(format!("order {} {problem}", Shown(place.order))));
+        let other = |what: &str| mismatch(&format!("was placed with another {what}"));
+        if extra.and_then(Extra::split_off).is_some() {
+            return mismatch("was not placed, but split off another order");
+        }
         if self.customers.id(order.customer) != place.customer {
             return other("customer");
         }
@@ -181,10 +185,14 @@ impl Store {
         let same = match place.take {
             Take::Hold(id) => hold == Some(id),
             Take::Items(named) => {
-                hold.is_none() && self.shelf.resolve(named).is_ok_and(|list| same_units(items, list.into_iter()))
+                hold.is_none()
+                    && match extra.and_then(Extra::edited) {
+                        Some(edited) => placed_content(named) == edited.placed,
+                        None => self.shelf.resolve(named).is_ok_and(|list| same_units(items, list.into_iter())),
+                    }
             }
         };
-        let first_entry = extra.and_then(Extra::origin).and_then(|origin| origin.first_entry);
+        let first_entry = extra.and_then(Extra::first_entry);
         if same { Ok(first_entry.unwrap_or(order.entry())) } else { other("content") }
     }
 

@@ -93,6 +93,19 @@ pub(crate) struct Seldom {
     pub hold: Option<Bytes>,
     /// Where it stood before, if its entry has another id than the one it was placed with.
     origin: Option<Box<Origin>>,
+    /// What it was before ORDER.EDIT or ORDER.SPLIT changed its items.
+    pub edited: Option<Box<Edited>>,
+    /// The fingerprint of the ORDER.SPLIT that made it.
+    pub split_off: Option<Box<u128>>,
+}
+
+/// What an order was before its items changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edited {
+    /// The fingerprint of the items it was placed with.
+    pub placed: u128,
+    /// The fingerprint of the last ORDER.EDIT; 0: it was only split.
+    pub call: u128,
 }
 
 /// Where an order stood before its entry got another id.
@@ -102,7 +115,7 @@ pub(crate) struct Origin {
     pub placed_at: Option<Ms>,
     /// The id its entry had when it was queued, where it has another one now: it decides the order in the queue.
     pub queued_as: Option<EntryId>,
-    /// What ORDER.PLACE replied, where the order was redriven since and has another entry.
+    /// What ORDER.PLACE replied, where the order was redriven, edited or split since and has another entry.
     pub first_entry: Option<EntryId>,
     /// How often it was redriven.
     pub redrives: u32,
@@ -371,6 +384,21 @@ impl Extra {
         self.seldom()?.step.as_deref()
     }
 
+    /// What it was before its items changed.
+    pub fn edited(&self) -> Option<Edited> {
+        self.seldom()?.edited.as_deref().copied()
+    }
+
+    /// The fingerprint of the ORDER.SPLIT that made it.
+    pub fn split_off(&self) -> Option<u128> {
+        self.seldom()?.split_off.as_deref().copied()
+    }
+
+    /// What ORDER.PLACE or ORDER.SPLIT replied, where its entry is another one since.
+    pub fn first_entry(&self) -> Option<EntryId> {
+        self.origin()?.first_entry
+    }
+
     /// What came back.
     pub fn returns(&self) -> Option<&Returns> {
         self.seldom()?.returns.as_deref()
@@ -418,22 +446,8 @@ impl Keyed for Order {
 impl Order {
     /// An order that waits.
     pub fn new(id: &[u8], customer: u32, entry: EntryId, items: &[Units], data: &[u8]) -> Self {
-        let mut packed = SmallVec::new();
-        put_bytes(&mut packed, id);
-        put(&mut packed, items.len() as u64);
-        for item in items {
-            put(&mut packed, u64::from(item.sku));
-            put(&mut packed, item.qty);
-        }
-        if !data.is_empty() {
-            packed.extend_from_slice(data);
-        }
-        // A spilled buffer has room to grow that an order never uses.
-        if packed.spilled() {
-            packed.shrink_to_fit();
-        }
         Order {
-            packed,
+            packed: pack(id, items, data),
             entry_ms: entry.ms,
             entry_seq: entry.seq,
             customer,
@@ -444,6 +458,12 @@ impl Order {
             position: Position::None,
             late: false,
         }
+    }
+
+    /// Sets the items of an order that has not ended.
+    pub fn set_items(&mut self, items: &[Units]) {
+        debug_assert!(self.end().is_none(), "an order that ended keeps its items");
+        self.packed = pack(self.id(), items, self.data());
     }
 
     /// Bytes of the id, the items and the data.
@@ -535,6 +555,26 @@ impl Order {
         self.entry_ms = entry.ms;
         self.entry_seq = entry.seq;
     }
+}
+
+/// Packs what an order is placed with.
+#[inline]
+fn pack(id: &[u8], items: &[Units], data: &[u8]) -> SmallVec<[u8; 24]> {
+    let mut packed = SmallVec::new();
+    put_bytes(&mut packed, id);
+    put(&mut packed, items.len() as u64);
+    for item in items {
+        put(&mut packed, u64::from(item.sku));
+        put(&mut packed, item.qty);
+    }
+    if !data.is_empty() {
+        packed.extend_from_slice(data);
+    }
+    // A spilled buffer has room to grow that an order never uses.
+    if packed.spilled() {
+        packed.shrink_to_fit();
+    }
+    packed
 }
 
 /// Of the items of an order, what it did not bring back.

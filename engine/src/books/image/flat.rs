@@ -9,11 +9,16 @@ use crate::base::packed::{put, put_all, put_bytes, put_wide};
 use crate::base::units::Ms;
 use crate::record::due::DueKey;
 use crate::record::history::History;
-use crate::record::order::{Cancelled, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step};
+use crate::record::order::{Cancelled, Claimed, Completed, Dead, Edited, Extra, Failed, Origin, Retry, Stage, Step};
 use crate::record::returns::Returns;
 use crate::store::Store;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
+
+/// Bits of the number that says which of its last fields an order has: until version 2 it had only the first.
+pub(crate) const HAS_RETURNS: u64 = 1;
+pub(crate) const HAS_EDITED: u64 = 2;
+pub(crate) const HAS_SPLIT_OFF: u64 = 4;
 
 /// What few orders have. A field that an order does not have is 0 or empty, which it never is otherwise.
 #[derive(Clone, Debug)]
@@ -49,6 +54,8 @@ pub(crate) struct Flat<'a> {
     pub redrives: u32,
     pub was_dead: bool,
     pub returns: Option<Cow<'a, Returns>>,
+    pub edited: Option<Edited>,
+    pub split_off: Option<u128>,
 }
 
 impl<'a> Flat<'a> {
@@ -84,6 +91,8 @@ impl<'a> Flat<'a> {
             redrives: origin.map_or(0, |origin| origin.redrives),
             was_dead: matches!(stage, Stage::Cancelled(cancelled) if cancelled.was_dead),
             returns: extra.returns().map(Cow::Borrowed),
+            edited: extra.edited(),
+            split_off: extra.split_off(),
         }
     }
 
@@ -114,11 +123,20 @@ impl<'a> Flat<'a> {
             put_wide(out, step.call);
         }
         put_all(out, [self.next_token, u64::from(self.redrives), u64::from(self.was_dead)]);
+        let bit = |has: bool, bit: u64| if has { bit } else { 0 };
+        let changed = bit(self.edited.is_some(), HAS_EDITED) | bit(self.split_off.is_some(), HAS_SPLIT_OFF);
+        put(out, bit(self.returns.is_some(), HAS_RETURNS) | changed);
         self.write_returns(out);
+        if let Some(Edited { placed, call }) = self.edited {
+            put_wide(out, placed);
+            put_wide(out, call);
+        }
+        if let Some(call) = self.split_off {
+            put_wide(out, call);
+        }
     }
 
     fn write_returns(&self, out: &mut Vec<u8>) {
-        put(out, u64::from(self.returns.is_some()));
         let Some(returns) = &self.returns else { return };
         put(out, returns.units.len() as u64);
         put_all(out, returns.units.iter().copied());
@@ -149,6 +167,10 @@ impl<'a> Flat<'a> {
             let seldom = extra.seldom_mut();
             (seldom.failed, seldom.step) = (self.failed.map(Box::new), self.step.map(Box::new));
             seldom.returns = self.returns.map(|returns| Box::new(returns.into_owned()));
+        }
+        if self.edited.is_some() || self.split_off.is_some() {
+            let seldom = extra.seldom_mut();
+            (seldom.edited, seldom.split_off) = (self.edited.map(Box::new), self.split_off.map(Box::new));
         }
         Some(extra)
     }
