@@ -27,7 +27,9 @@ pub fn follow(journal: &[Entry]) -> Books {
             "commit" | "complete" => {
                 (*on_hand, *held) = ((*on_hand + number("delta")).max(0), *held + number("delta"));
             }
-            "reserve" | "place" | "release" | "expire" | "cancel" | "dead" | "redrive" => *held += number("delta"),
+            "reserve" | "place" | "release" | "expire" | "cancel" | "dead" | "redrive" | "edit" => {
+                *held += number("delta")
+            }
             kind => panic!("a movement of a kind that the contract does not know: {kind}"),
         }
         assert_eq!((*on_hand, *held), (number("on-hand"), number("held")), "{entry:?}");
