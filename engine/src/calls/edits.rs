@@ -6,7 +6,7 @@ use crate::base::table::Key;
 use crate::base::units::Ms;
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::history::HistoryEvent;
-use crate::record::order::{Edited, Extra, Order};
+use crate::record::order::{Changed, Extra, Order};
 use crate::record::reference::{Content, RefCommand, fingerprint};
 use crate::store::Store;
 use crate::terms::effects::{Effect, Effects, Event};
@@ -70,7 +70,8 @@ impl Store {
         self.touch(now, fx);
         if !is_same {
             self.change_units(slot, edit, &change, fx);
-            self.change_items(slot, &change.items, HistoryEvent::Edited { at: self.now, units }, Some(call), fx);
+            self.change_items(slot, &change.items, HistoryEvent::Edited { at: self.now, units }, fx);
+            self.changing_order(slot, |_, extra| extra.changed_mut().edit = call);
             fx.event(Event::OrderEdited);
         }
         self.remember(RefCommand::Edit, edit.reference, &content, units);
@@ -82,7 +83,7 @@ impl Store {
     fn edited_before(&self, slot: u32, call: u128) -> bool {
         let order = self.orders.at(slot);
         let stands = order.state().is_open() || order.state() == OrderState::Completed;
-        stands && self.orders.extra(order).and_then(Extra::edited).is_some_and(|edited| edited.call == call)
+        stands && self.orders.extra(order).and_then(Extra::changed).is_some_and(|changed| changed.edit == call)
     }
 
     /// Whether the items of an order may change now: it is open, and if a worker has it, the token is that worker's.
@@ -136,21 +137,15 @@ impl Store {
         self.customers.change(self.orders.at(slot).customer, 0, &changes);
     }
 
-    /// Gives an order other items, which its units were counted for, and writes its entry in `…:orders` again. `call`
-    /// is the fingerprint of the ORDER.EDIT, if it is one.
-    fn change_items(
-        &mut self,
-        slot: u32,
-        items: &[Units],
-        event: HistoryEvent<'_>,
-        call: Option<u128>,
-        fx: &mut Effects,
-    ) {
+    /// Gives an order other items, which its units were counted for, and writes its entry in `…:orders` again.
+    fn change_items(&mut self, slot: u32, items: &[Units], event: HistoryEvent<'_>, fx: &mut Effects) {
         let placed = self.items_fingerprint(slot);
         self.changing_order(slot, |order, extra| {
             order.set_items(items);
-            let edited = extra.seldom_mut().edited.get_or_insert_with(|| Box::new(Edited { placed, call: 0 }));
-            edited.call = call.unwrap_or(0);
+            let changed = extra.changed_mut();
+            if changed.placed == 0 {
+                changed.placed = placed;
+            }
             extra.history.push(event);
         });
         self.list_again(slot, fx);
@@ -198,9 +193,8 @@ impl Store {
         let kept = self.check_split(slot, &moved)?;
         self.touch(now, fx);
         let (at, units) = (self.now, moved.iter().map(|item| item.qty).sum());
-        let call_of_edit = self.orders.extra_at(slot).and_then(Extra::edited).map(|edited| edited.call);
         let event = HistoryEvent::Split { at, units, into: split.new_order };
-        self.change_items(slot, &kept, event, call_of_edit, fx);
+        self.change_items(slot, &kept, event, fx);
         let entry = self.split_off(slot, split, &key, &moved, call, fx);
         fx.event(Event::OrderSplit);
         Ok(entry)
@@ -210,7 +204,7 @@ impl Store {
     fn split_before(&self, slot: u32, split: &Split<'_>, call: u128) -> Result<EntryId, Refusal> {
         let order = self.orders.at(slot);
         let extra = self.orders.extra(order);
-        if extra.and_then(Extra::split_off) != Some(call) {
+        if extra.and_then(Extra::changed).is_none_or(|changed| changed.split_off != call) {
             let id = Shown(split.new_order);
             return Err(Refusal::Mismatch(format!("order {id} exists already, and is not from this split")));
         }
@@ -254,7 +248,7 @@ impl Store {
         let group = self.orders.group(parent).map(|group| self.queue.groups().at(group).id.clone());
         let mut extra = Extra::default();
         extra.set_group(group.map(|id| self.queue.name_group(&id)));
-        extra.seldom_mut().split_off = Some(Box::new(call));
+        *extra.changed_mut() = Changed { split_off: call, ..Changed::default() };
         if placed_at != entry.ms {
             extra.origin_mut().placed_at = Some(placed_at);
         }

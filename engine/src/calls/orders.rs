@@ -169,7 +169,8 @@ impl Store {
         let (items, data) = order.content();
         let mismatch = |problem: &str| Err(Refusal::Mismatch(format!("order {} {problem}", Shown(place.order))));
         let other = |what: &str| mismatch(&format!("was placed with another {what}"));
-        if extra.and_then(Extra::split_off).is_some() {
+        let changed = extra.and_then(Extra::changed).copied().unwrap_or_default();
+        if changed.split_off != 0 {
             return mismatch("was not placed, but split off another order");
         }
         if self.customers.id(order.customer) != place.customer {
@@ -186,9 +187,9 @@ impl Store {
             Take::Hold(id) => hold == Some(id),
             Take::Items(named) => {
                 hold.is_none()
-                    && match extra.and_then(Extra::edited) {
-                        Some(edited) => placed_content(named) == edited.placed,
-                        None => self.shelf.resolve(named).is_ok_and(|list| same_units(items, list.into_iter())),
+                    && match changed.placed {
+                        0 => self.shelf.resolve(named).is_ok_and(|list| same_units(items, list.into_iter())),
+                        placed => placed_content(named) == placed,
                     }
             }
         };

@@ -93,19 +93,6 @@ pub(crate) struct Seldom {
     pub hold: Option<Bytes>,
     /// Where it stood before, if its entry has another id than the one it was placed with.
     origin: Option<Box<Origin>>,
-    /// What it was before ORDER.EDIT or ORDER.SPLIT changed its items.
-    pub edited: Option<Box<Edited>>,
-    /// The fingerprint of the ORDER.SPLIT that made it.
-    pub split_off: Option<Box<u128>>,
-}
-
-/// What an order was before its items changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Edited {
-    /// The fingerprint of the items it was placed with.
-    pub placed: u128,
-    /// The fingerprint of the last ORDER.EDIT; 0: it was only split.
-    pub call: u128,
 }
 
 /// Where an order stood before its entry got another id.
@@ -119,6 +106,19 @@ pub(crate) struct Origin {
     pub first_entry: Option<EntryId>,
     /// How often it was redriven.
     pub redrives: u32,
+    /// What ORDER.EDIT and ORDER.SPLIT made of it.
+    pub changed: Option<Box<Changed>>,
+}
+
+/// An order whose items changed, or that was split off another one. All are fingerprints; 0: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// Of the items it was placed with, where it has others now.
+    pub placed: u128,
+    /// Of the last ORDER.EDIT.
+    pub edit: u128,
+    /// Of the ORDER.SPLIT that made it.
+    pub split_off: u128,
 }
 
 /// Where an order is in its life, with what an order has only there.
@@ -384,14 +384,14 @@ impl Extra {
         self.seldom()?.step.as_deref()
     }
 
-    /// What it was before its items changed.
-    pub fn edited(&self) -> Option<Edited> {
-        self.seldom()?.edited.as_deref().copied()
+    /// What ORDER.EDIT and ORDER.SPLIT made of it.
+    pub fn changed(&self) -> Option<&Changed> {
+        self.origin()?.changed.as_deref()
     }
 
-    /// The fingerprint of the ORDER.SPLIT that made it.
-    pub fn split_off(&self) -> Option<u128> {
-        self.seldom()?.split_off.as_deref().copied()
+    /// The same, to be set.
+    pub fn changed_mut(&mut self) -> &mut Changed {
+        self.origin_mut().changed.get_or_insert_default()
     }
 
     /// What ORDER.PLACE or ORDER.SPLIT replied, where its entry is another one since.
@@ -446,8 +446,22 @@ impl Keyed for Order {
 impl Order {
     /// An order that waits.
     pub fn new(id: &[u8], customer: u32, entry: EntryId, items: &[Units], data: &[u8]) -> Self {
+        let mut packed = SmallVec::new();
+        put_bytes(&mut packed, id);
+        put(&mut packed, items.len() as u64);
+        for item in items {
+            put(&mut packed, u64::from(item.sku));
+            put(&mut packed, item.qty);
+        }
+        if !data.is_empty() {
+            packed.extend_from_slice(data);
+        }
+        // A spilled buffer has room to grow that an order never uses.
+        if packed.spilled() {
+            packed.shrink_to_fit();
+        }
         Order {
-            packed: pack(id, items, data),
+            packed,
             entry_ms: entry.ms,
             entry_seq: entry.seq,
             customer,
@@ -463,7 +477,7 @@ impl Order {
     /// Sets the items of an order that has not ended.
     pub fn set_items(&mut self, items: &[Units]) {
         debug_assert!(self.end().is_none(), "an order that ended keeps its items");
-        self.packed = pack(self.id(), items, self.data());
+        self.packed = Order::new(self.id(), self.customer, self.entry(), items, self.data()).packed;
     }
 
     /// Bytes of the id, the items and the data.
@@ -555,26 +569,6 @@ impl Order {
         self.entry_ms = entry.ms;
         self.entry_seq = entry.seq;
     }
-}
-
-/// Packs what an order is placed with.
-#[inline]
-fn pack(id: &[u8], items: &[Units], data: &[u8]) -> SmallVec<[u8; 24]> {
-    let mut packed = SmallVec::new();
-    put_bytes(&mut packed, id);
-    put(&mut packed, items.len() as u64);
-    for item in items {
-        put(&mut packed, u64::from(item.sku));
-        put(&mut packed, item.qty);
-    }
-    if !data.is_empty() {
-        packed.extend_from_slice(data);
-    }
-    // A spilled buffer has room to grow that an order never uses.
-    if packed.spilled() {
-        packed.shrink_to_fit();
-    }
-    packed
 }
 
 /// Of the items of an order, what it did not bring back.

@@ -74,7 +74,7 @@ pub fn rich() -> Shop {
         place_hold("of-hold", "ann", "made"),
         reentry("of-hold", 5),
         redrive("again"),
-        place("changes", "bob", &[("tea", 5), ("milk", 1)]).group("g"),
+        place("changes", "fay", &[("tea", 5), ("milk", 1)]).group("g"),
         edit("changes", &[("tea", 3), ("jam", 1)]).reference("r").lost(),
         split("changes", "part", &[("tea", 2)]),
     ];
@@ -171,7 +171,7 @@ fn probes() -> Vec<Command> {
         edit("changes", &[("tea", 3), ("jam", 1)]).reference("r").lost(),
         split("changes", "part", &[("tea", 2)]),
         split("part", "part-2", &[("tea", 1)]),
-        place("changes", "bob", &[("tea", 5), ("milk", 1)]).group("g"),
+        place("changes", "fay", &[("tea", 5), ("milk", 1)]).group("g"),
         cancel("of-hold"),
         complete("new"),
         give_back("waits", &[("jam", 2)]),

@@ -77,7 +77,7 @@ fn the_books_follow_from_the_journal() {
         (place("o3", "ann", &[("tea", 2)]), &["place tea +2 8/2 o3"]),
         (edit("o3", &[("tea", 3)]).lost(), &["edit tea +1 8/3 o3"]),
         (edit("o3", &[("milk", 1), ("tea", 2)]), &["edit tea -1 8/2 o3", "edit milk +1 3/1 o3"]),
-        (edit("o3", &[("tea", 1)]).lost(), &["lost tea -1 7/1 o3", "lost milk -1 2/0 o3"]),
+        (edit("o3", &[("tea", 1)]).lost(), &["lost milk -1 2/0 o3", "lost tea -1 7/1 o3"]),
         (cancel("o3"), &["cancel tea -1 7/0 o3"]),
         (reserve("h2", &[("tea", 6)]).ttl(10), &["reserve tea +6 7/6 h2"]),
         (set("tea", 1), &["set tea -6 1/6"]),

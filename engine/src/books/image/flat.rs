@@ -9,7 +9,7 @@ use crate::base::packed::{put, put_all, put_bytes, put_wide};
 use crate::base::units::Ms;
 use crate::record::due::DueKey;
 use crate::record::history::History;
-use crate::record::order::{Cancelled, Claimed, Completed, Dead, Edited, Extra, Failed, Origin, Retry, Stage, Step};
+use crate::record::order::{Cancelled, Changed, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step};
 use crate::record::returns::Returns;
 use crate::store::Store;
 use crate::terms::states::OrderState;
@@ -17,8 +17,7 @@ use crate::terms::streams::EntryId;
 
 /// Bits of the number that says which of its last fields an order has: until version 2 it had only the first.
 pub(crate) const HAS_RETURNS: u64 = 1;
-pub(crate) const HAS_EDITED: u64 = 2;
-pub(crate) const HAS_SPLIT_OFF: u64 = 4;
+pub(crate) const HAS_CHANGED: u64 = 2;
 
 /// What few orders have. A field that an order does not have is 0 or empty, which it never is otherwise.
 #[derive(Clone, Debug)]
@@ -54,8 +53,7 @@ pub(crate) struct Flat<'a> {
     pub redrives: u32,
     pub was_dead: bool,
     pub returns: Option<Cow<'a, Returns>>,
-    pub edited: Option<Edited>,
-    pub split_off: Option<u128>,
+    pub changed: Option<Changed>,
 }
 
 impl<'a> Flat<'a> {
@@ -91,8 +89,7 @@ impl<'a> Flat<'a> {
             redrives: origin.map_or(0, |origin| origin.redrives),
             was_dead: matches!(stage, Stage::Cancelled(cancelled) if cancelled.was_dead),
             returns: extra.returns().map(Cow::Borrowed),
-            edited: extra.edited(),
-            split_off: extra.split_off(),
+            changed: extra.changed().copied(),
         }
     }
 
@@ -124,15 +121,10 @@ impl<'a> Flat<'a> {
         }
         put_all(out, [self.next_token, u64::from(self.redrives), u64::from(self.was_dead)]);
         let bit = |has: bool, bit: u64| if has { bit } else { 0 };
-        let changed = bit(self.edited.is_some(), HAS_EDITED) | bit(self.split_off.is_some(), HAS_SPLIT_OFF);
-        put(out, bit(self.returns.is_some(), HAS_RETURNS) | changed);
+        put(out, bit(self.returns.is_some(), HAS_RETURNS) | bit(self.changed.is_some(), HAS_CHANGED));
         self.write_returns(out);
-        if let Some(Edited { placed, call }) = self.edited {
-            put_wide(out, placed);
-            put_wide(out, call);
-        }
-        if let Some(call) = self.split_off {
-            put_wide(out, call);
+        if let Some(Changed { placed, edit, split_off }) = self.changed {
+            [placed, edit, split_off].into_iter().for_each(|call| put_wide(out, call));
         }
     }
 
@@ -156,9 +148,11 @@ impl<'a> Flat<'a> {
         extra.set_note(self.note);
         let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
         let (queued_as, first_entry) = (some(self.queued_as), some(self.first_entry));
-        if self.placed_at > 0 || queued_as.is_some() || first_entry.is_some() || self.redrives > 0 {
+        let has_origin = self.placed_at > 0 || queued_as.is_some() || first_entry.is_some();
+        if has_origin || self.redrives > 0 || self.changed.is_some() {
             let placed_at = Some(self.placed_at).filter(|at| *at > 0);
-            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives: self.redrives };
+            let changed = self.changed.map(Box::new);
+            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives: self.redrives, changed };
         }
         if !self.hold.is_empty() {
             extra.seldom_mut().hold = Some(self.hold.into());
@@ -167,10 +161,6 @@ impl<'a> Flat<'a> {
             let seldom = extra.seldom_mut();
             (seldom.failed, seldom.step) = (self.failed.map(Box::new), self.step.map(Box::new));
             seldom.returns = self.returns.map(|returns| Box::new(returns.into_owned()));
-        }
-        if self.edited.is_some() || self.split_off.is_some() {
-            let seldom = extra.seldom_mut();
-            (seldom.edited, seldom.split_off) = (self.edited.map(Box::new), self.split_off.map(Box::new));
         }
         Some(extra)
     }

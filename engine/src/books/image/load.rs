@@ -7,12 +7,12 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
-use crate::books::image::flat::{Flat, HAS_EDITED, HAS_RETURNS, HAS_SPLIT_OFF};
+use crate::books::image::flat::{Flat, HAS_CHANGED, HAS_RETURNS};
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::{Due, DueKey};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
 use crate::record::hold::{Hold, HoldItem};
-use crate::record::order::{Edited, Extra, Failed, Order, Step, kept};
+use crate::record::order::{Changed, Extra, Failed, Order, Step, kept};
 use crate::record::reference::{Ref, RefCommand, Source};
 use crate::record::returns::{EarlierReturns, RETURNS_MAX, ReturnEvent, Returns};
 use crate::record::sampling::Sampling;
@@ -453,8 +453,7 @@ impl Loader {
             redrives: take_u32(rest).ok_or(Corrupt("a number of redrives"))?,
             was_dead: flag(rest)?,
             returns: None,
-            edited: None,
-            split_off: None,
+            changed: None,
         };
         self.last_fields(rest, items, &mut flat)?;
         Ok(flat)
@@ -467,17 +466,14 @@ impl Loader {
             2 => u64::from(flag(rest)?),
             _ => number(rest)?,
         };
-        if has & !(HAS_RETURNS | HAS_EDITED | HAS_SPLIT_OFF) != 0 {
+        if has & !(HAS_RETURNS | HAS_CHANGED) != 0 {
             return Err(Corrupt("a field that no order has"));
         }
         if has & HAS_RETURNS != 0 {
             flat.returns = self.returns(rest, items)?.map(Cow::Owned);
         }
-        if has & HAS_EDITED != 0 {
-            flat.edited = Some(Edited { placed: wide(rest)?, call: wide(rest)? });
-        }
-        if has & HAS_SPLIT_OFF != 0 {
-            flat.split_off = Some(wide(rest)?);
+        if has & HAS_CHANGED != 0 {
+            flat.changed = Some(Changed { placed: wide(rest)?, edit: wide(rest)?, split_off: wide(rest)? });
         }
         Ok(())
     }
