@@ -160,6 +160,7 @@ impl Store {
 
     /// The first reply, if the order is known with the same content. Nobody gets the units of a cancelled one, so it is
     /// not answered as if it were placed.
+    #[cold]
     fn placed_before(&self, slot: u32, place: &Place<'_>) -> Result<EntryId, Refusal> {
         let order = self.orders.at(slot);
         if order.state() == OrderState::Cancelled {
