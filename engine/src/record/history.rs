@@ -29,6 +29,12 @@ pub enum HistoryEvent<'a> {
     Redriven { at: Ms },
     /// It came to a step of fulfilment.
     Step { at: Ms, step: &'a [u8], version: u64 },
+    /// Its items were changed; it has so many units now.
+    Edited { at: Ms, units: u64 },
+    /// So many of its units became an order of their own.
+    Split { at: Ms, units: u64, into: &'a [u8] },
+    /// It was made from so many units of another order.
+    SplitOff { at: Ms, units: u64, from: &'a [u8] },
 }
 
 /// Bytes of the shortest event: its kind and its time.
@@ -159,6 +165,20 @@ fn write(out: &mut SmallVec<[u8; 36]>, event: HistoryEvent<'_>) {
             put(out, version);
             put_bytes(out, step);
         }
+        HistoryEvent::Edited { at, units } => {
+            start(7, at);
+            put(out, units);
+        }
+        HistoryEvent::Split { at, units, into } => {
+            start(8, at);
+            put(out, units);
+            put_bytes(out, into);
+        }
+        HistoryEvent::SplitOff { at, units, from } => {
+            start(9, at);
+            put(out, units);
+            put_bytes(out, from);
+        }
     }
 }
 
@@ -183,6 +203,15 @@ fn read<'a>(rest: &mut &'a [u8]) -> Option<HistoryEvent<'a>> {
             let version = take(rest)?;
             HistoryEvent::Step { at, step: take_bytes(rest)?, version }
         }
+        7 => HistoryEvent::Edited { at, units: take(rest)? },
+        8 => {
+            let units = take(rest)?;
+            HistoryEvent::Split { at, units, into: take_bytes(rest)? }
+        }
+        9 => {
+            let units = take(rest)?;
+            HistoryEvent::SplitOff { at, units, from: take_bytes(rest)? }
+        }
         _ => return None,
     })
 }
@@ -201,6 +230,9 @@ mod tests {
             HistoryEvent::Dead { at: 6, reason: b"" },
             HistoryEvent::Redriven { at: 7 },
             HistoryEvent::Step { at: 8, step: b"packed", version: 3 },
+            HistoryEvent::Edited { at: 9, units: 1 << 40 },
+            HistoryEvent::Split { at: 10, units: 2, into: b"o-2" },
+            HistoryEvent::SplitOff { at: 11, units: 2, from: b"o-1" },
         ];
         let mut history = History::default();
         all.into_iter().for_each(|event| history.push(event));
@@ -221,7 +253,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_history_are_refused() {
-        assert_eq!(History::from_packed(&[9, 0], 0), None);
+        assert_eq!(History::from_packed(&[10, 0], 0), None);
         assert_eq!(History::from_packed(&[6, 1, 1, 200, 1], 0), None);
         let long = [3u8, 1].repeat(HISTORY_EVENTS_MAX + 1);
         assert_eq!(History::from_packed(&long, 0), None);

@@ -6,7 +6,8 @@ use crate::terms::streams::EntryId;
 ///
 /// `delta` is, by kind: `set`, `adjust`, `sync`, `return` units more (or less) on_hand; `reserve`, `place` units more
 /// held; `scrap` units that came back and were written off (neither held nor on_hand moves); `release`, `expire`,
-/// `cancel` units less held (negative); `commit`, `complete` units less held and on_hand (negative).
+/// `cancel` units less held (negative); `commit`, `complete` units less held and on_hand (negative); `edit` units more
+/// or less held; `lost` units that an edit wrote off, less held and on_hand (negative).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Movement {
     /// Its id in the stream.
@@ -49,6 +50,8 @@ pub(crate) enum Move {
     Free(u64),
     /// Units that were set aside leave.
     Ship(u64),
+    /// Units that were set aside are written off.
+    Lost(u64),
     /// Units that were sold come back.
     Return(u64),
     /// Units that were sold come back and are written off.

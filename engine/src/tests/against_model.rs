@@ -282,6 +282,6 @@ fn random_commands_reach_every_outcome() {
     let seats = "Ended Fifo InGroup None Ready Retry";
     let all = "cancelled claimed committed completed dead expired live ordered queued released retrying";
     assert_eq!(joined(states), format!("{seats} {all}"));
-    assert_eq!(events.len(), 23, "{events:?}");
+    assert_eq!(events.len(), 25, "{events:?}");
     assert!(past, "no unit of a forgotten order came back");
 }

@@ -74,6 +74,9 @@ pub fn rich() -> Shop {
         place_hold("of-hold", "ann", "made"),
         reentry("of-hold", 5),
         redrive("again"),
+        place("changes", "fay", &[("tea", 5), ("milk", 1)]).group("g"),
+        edit("changes", &[("tea", 3), ("jam", 1)]).reference("r").lost(),
+        split("changes", "part", &[("tea", 2)]),
     ];
     for command in script {
         shop.changes(command);
@@ -164,6 +167,11 @@ fn probes() -> Vec<Command> {
         give_back("past", &[("milk", 1)]).by("ann").reference("p3"),
         give_back("past", &[("tea", 1)]).by("ann").reference("back"),
         complete("waits"),
+        edit("changes", &[("tea", 2), ("milk", 1)]),
+        edit("changes", &[("tea", 3), ("jam", 1)]).reference("r").lost(),
+        split("changes", "part", &[("tea", 2)]),
+        split("part", "part-2", &[("tea", 1)]),
+        place("changes", "fay", &[("tea", 5), ("milk", 1)]).group("g"),
         cancel("of-hold"),
         complete("new"),
         give_back("waits", &[("jam", 2)]),

@@ -9,11 +9,15 @@ use crate::base::packed::{put, put_all, put_bytes, put_wide};
 use crate::base::units::Ms;
 use crate::record::due::DueKey;
 use crate::record::history::History;
-use crate::record::order::{Cancelled, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step};
+use crate::record::order::{Cancelled, Changed, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step};
 use crate::record::returns::Returns;
 use crate::store::Store;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
+
+/// Bits of the number that says which of its last fields an order has: until version 2 it had only the first.
+pub(crate) const HAS_RETURNS: u64 = 1;
+pub(crate) const HAS_CHANGED: u64 = 2;
 
 /// What few orders have. A field that an order does not have is 0 or empty, which it never is otherwise.
 #[derive(Clone, Debug)]
@@ -49,6 +53,7 @@ pub(crate) struct Flat<'a> {
     pub redrives: u32,
     pub was_dead: bool,
     pub returns: Option<Cow<'a, Returns>>,
+    pub changed: Option<Changed>,
 }
 
 impl<'a> Flat<'a> {
@@ -84,6 +89,7 @@ impl<'a> Flat<'a> {
             redrives: origin.map_or(0, |origin| origin.redrives),
             was_dead: matches!(stage, Stage::Cancelled(cancelled) if cancelled.was_dead),
             returns: extra.returns().map(Cow::Borrowed),
+            changed: extra.changed().copied(),
         }
     }
 
@@ -114,11 +120,15 @@ impl<'a> Flat<'a> {
             put_wide(out, step.call);
         }
         put_all(out, [self.next_token, u64::from(self.redrives), u64::from(self.was_dead)]);
+        let bit = |has: bool, bit: u64| if has { bit } else { 0 };
+        put(out, bit(self.returns.is_some(), HAS_RETURNS) | bit(self.changed.is_some(), HAS_CHANGED));
         self.write_returns(out);
+        if let Some(Changed { placed, edit, split_off }) = self.changed {
+            [placed, edit, split_off].into_iter().for_each(|call| put_wide(out, call));
+        }
     }
 
     fn write_returns(&self, out: &mut Vec<u8>) {
-        put(out, u64::from(self.returns.is_some()));
         let Some(returns) = &self.returns else { return };
         put(out, returns.units.len() as u64);
         put_all(out, returns.units.iter().copied());
@@ -138,9 +148,11 @@ impl<'a> Flat<'a> {
         extra.set_note(self.note);
         let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
         let (queued_as, first_entry) = (some(self.queued_as), some(self.first_entry));
-        if self.placed_at > 0 || queued_as.is_some() || first_entry.is_some() || self.redrives > 0 {
+        let has_origin = self.placed_at > 0 || queued_as.is_some() || first_entry.is_some();
+        if has_origin || self.redrives > 0 || self.changed.is_some() {
             let placed_at = Some(self.placed_at).filter(|at| *at > 0);
-            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives: self.redrives };
+            let changed = self.changed.map(Box::new);
+            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives: self.redrives, changed };
         }
         if !self.hold.is_empty() {
             extra.seldom_mut().hold = Some(self.hold.into());

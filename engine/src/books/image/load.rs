@@ -7,12 +7,12 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
-use crate::books::image::flat::Flat;
+use crate::books::image::flat::{Flat, HAS_CHANGED, HAS_RETURNS};
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::{Due, DueKey};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
 use crate::record::hold::{Hold, HoldItem};
-use crate::record::order::{Extra, Failed, Order, Step, kept};
+use crate::record::order::{Changed, Extra, Failed, Order, Step, kept};
 use crate::record::reference::{Ref, RefCommand, Source};
 use crate::record::returns::{EarlierReturns, RETURNS_MAX, ReturnEvent, Returns};
 use crate::record::sampling::Sampling;
@@ -428,7 +428,7 @@ impl Loader {
     /// The same, field by field, each within its range.
     fn flat<'a>(&self, rest: &mut &'a [u8], state: OrderState, items: &UnitsList) -> Loaded<Flat<'a>> {
         let last = self.store.last;
-        Ok(Flat {
+        let mut flat = Flat {
             state,
             placed_at: time(rest)?,
             queued_as: entry_to(last.orders, rest)?,
@@ -452,8 +452,30 @@ impl Loader {
             next_token: self.token(rest)?,
             redrives: take_u32(rest).ok_or(Corrupt("a number of redrives"))?,
             was_dead: flag(rest)?,
-            returns: self.returns(rest, items)?.map(Cow::Owned),
-        })
+            returns: None,
+            changed: None,
+        };
+        self.last_fields(rest, items, &mut flat)?;
+        Ok(flat)
+    }
+
+    /// The fields that an order has only if a number before them says so.
+    fn last_fields(&self, rest: &mut &[u8], items: &UnitsList, flat: &mut Flat<'_>) -> Loaded<()> {
+        let has = match self.version {
+            1 => HAS_RETURNS,
+            2 => u64::from(flag(rest)?),
+            _ => number(rest)?,
+        };
+        if has & !(HAS_RETURNS | HAS_CHANGED) != 0 {
+            return Err(Corrupt("a field that no order has"));
+        }
+        if has & HAS_RETURNS != 0 {
+            flat.returns = self.returns(rest, items)?.map(Cow::Owned);
+        }
+        if has & HAS_CHANGED != 0 {
+            flat.changed = Some(Changed { placed: wide(rest)?, edit: wide(rest)?, split_off: wide(rest)? });
+        }
+        Ok(())
     }
 
     fn failed(&self, rest: &mut &[u8]) -> Loaded<Failed> {
@@ -462,10 +484,6 @@ impl Loader {
     }
 
     fn returns(&self, rest: &mut &[u8], items: &UnitsList) -> Loaded<Option<Returns>> {
-        let some = self.version == 1 || flag(rest)?;
-        if !some {
-            return Ok(None);
-        }
         let mut back = Vec::new();
         for i in 0..number(rest)? as usize {
             back.push(quantity(rest)?);

@@ -14,11 +14,13 @@ impl Model {
             if order.state == OrderState::Cancelled {
                 return Err(vec!["BADSTATE"]);
             }
-            let items = order.items.iter().map(|item| (item.sku.clone(), item.qty));
+            let items = || order.items.iter().map(|item| (item.sku.clone(), item.qty)).collect();
+            let placed = order.placed_items.clone().unwrap_or_else(items);
             let taken = match take {
                 Source::Hold(hold) => order.hold.as_ref() == Some(hold),
-                Source::Items(lines) => order.hold.is_none() && added_up(lines) == items.collect(),
+                Source::Items(lines) => order.hold.is_none() && added_up(lines) == placed,
             };
+            let taken = taken && order.split_off.is_none();
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
             let first = order.first_entry.unwrap_or(order.entry);
             return if same { Ok(Reply::Entry(first)) } else { Err(vec!["MISMATCH"]) };
@@ -32,35 +34,12 @@ impl Model {
         let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0 };
         let entry = next_entry(&mut self.last_orders, self.now);
         let order = Order {
-            queued: self.next_place(),
-            customer: customer.clone(),
             group: group.clone(),
             data: data.clone(),
             hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
             items: items.iter().map(item).collect(),
-            state: OrderState::Queued,
-            entry,
             placed_at: self.now,
-            ended_at: 0,
-            complete: None,
-            note: Vec::new(),
-            returns: Vec::new(),
-            first_entry: None,
-            due: None,
-            retry: None,
-            died: 0,
-            side: None,
-            token: 0,
-            worker: None,
-            lease_ms: None,
-            attempts: 0,
-            history: Vec::new(),
-            failed: None,
-            step: None,
-            next: None,
-            redriven: false,
-            was_dead: false,
-            late: false,
+            ..Order::queued(customer.clone(), self.next_place(), entry)
         };
         self.orders.insert(id.clone(), order);
         self.published.push(Published::Queued(id.clone(), entry));
@@ -262,6 +241,46 @@ impl Model {
             _ => order.entry = next(&mut self.last_orders),
         }
         Ok(Reply::Nothing)
+    }
+}
+
+impl Order {
+    /// An order that waits, as nothing but its place and its entry say.
+    pub fn queued(customer: Id, queued: u64, entry: EntryId) -> Order {
+        Order {
+            queued,
+            customer,
+            group: None,
+            data: Vec::new(),
+            hold: None,
+            items: Vec::new(),
+            state: OrderState::Queued,
+            entry,
+            placed_at: entry.ms,
+            ended_at: 0,
+            complete: None,
+            note: Vec::new(),
+            returns: Vec::new(),
+            first_entry: None,
+            placed_items: None,
+            edited: None,
+            split_off: None,
+            due: None,
+            retry: None,
+            died: 0,
+            side: None,
+            token: 0,
+            worker: None,
+            lease_ms: None,
+            attempts: 0,
+            history: Vec::new(),
+            failed: None,
+            step: None,
+            next: None,
+            redriven: false,
+            was_dead: false,
+            late: false,
+        }
     }
 }
 
