@@ -11,6 +11,7 @@ mod deadlines;
 mod determinism;
 mod events;
 mod forge;
+mod gates;
 mod generate;
 mod gone;
 mod groups;

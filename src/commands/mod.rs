@@ -4,6 +4,7 @@
 
 mod apply;
 mod args;
+mod gates;
 mod glob;
 mod holds;
 mod locks;
@@ -42,6 +43,8 @@ pub static TABLE: &[&Command] = &[
     &work::FAIL,
     &work::RENEW,
     &work::YIELD,
+    &gates::GATE,
+    &gates::PASS,
     &work::ADVANCE,
     &orders::CANCEL,
     &orders::RETURN,

@@ -29,6 +29,10 @@ pub enum HistoryEvent<'a> {
     Redriven { at: Ms },
     /// It came to a step of fulfilment.
     Step { at: Ms, step: &'a [u8], version: u64 },
+    /// It got a gate, or one got another deadline (0: no end).
+    Gated { at: Ms, gate: &'a [u8], until: Ms },
+    /// It passed a gate.
+    Passed { at: Ms, gate: &'a [u8] },
 }
 
 /// Bytes of the shortest event: its kind and its time.
@@ -159,6 +163,15 @@ fn write(out: &mut SmallVec<[u8; 36]>, event: HistoryEvent<'_>) {
             put(out, version);
             put_bytes(out, step);
         }
+        HistoryEvent::Gated { at, gate, until } => {
+            start(7, at);
+            put(out, until);
+            put_bytes(out, gate);
+        }
+        HistoryEvent::Passed { at, gate } => {
+            start(8, at);
+            put_bytes(out, gate);
+        }
     }
 }
 
@@ -183,6 +196,11 @@ fn read<'a>(rest: &mut &'a [u8]) -> Option<HistoryEvent<'a>> {
             let version = take(rest)?;
             HistoryEvent::Step { at, step: take_bytes(rest)?, version }
         }
+        7 => {
+            let until = take(rest)?;
+            HistoryEvent::Gated { at, gate: take_bytes(rest)?, until }
+        }
+        8 => HistoryEvent::Passed { at, gate: take_bytes(rest)? },
         _ => return None,
     })
 }
@@ -201,6 +219,8 @@ mod tests {
             HistoryEvent::Dead { at: 6, reason: b"" },
             HistoryEvent::Redriven { at: 7 },
             HistoryEvent::Step { at: 8, step: b"packed", version: 3 },
+            HistoryEvent::Gated { at: 9, gate: b"pay", until: 10 },
+            HistoryEvent::Passed { at: 11, gate: b"pay" },
         ];
         let mut history = History::default();
         all.into_iter().for_each(|event| history.push(event));

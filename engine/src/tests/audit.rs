@@ -159,7 +159,7 @@ fn orders_that_are_wrong_are_found() {
             store.orders.break_order(slot).0.set_state(state);
         });
         assert!(wrong.iter().any(|text| text.starts_with("held tea ")), "{wrong:?}");
-        assert!(wrong.iter().any(|text| text.starts_with("orders queued 8/7")), "{wrong:?}");
+        assert!(wrong.iter().any(|text| text.starts_with("orders queued 9/8")), "{wrong:?}");
     }
     found(|store| {
         let slot = slot(store, b"done");
@@ -384,7 +384,16 @@ fn due_retries_that_are_wrong_are_found() {
         vec![
             Box::new(|store| *store.orders.broken().retry_entries += 1),
             Box::new(|store| *store.orders.broken().retry_entries = 0),
+            Box::new(|store| *store.orders.broken().unlisted += 1),
+            Box::new(|store| *store.orders.broken().unlisted = 0),
         ],
+    );
+    all_found(
+        &["due", "state", "queue"],
+        vec![Box::new(|store| {
+            let slot = of(store, "checked");
+            store.orders.break_order(slot).1.stage = Stage::Queued;
+        })],
     );
     all_found(
         &["due", "queue"],

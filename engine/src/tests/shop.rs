@@ -184,6 +184,8 @@ impl Shop {
             HistoryEvent::Dead { reason, .. } => format!("dead: {}", text(reason)),
             HistoryEvent::Redriven { .. } => "redriven".to_string(),
             HistoryEvent::Step { step, version, .. } => format!("step {version}: {}", text(step)),
+            HistoryEvent::Gated { gate, .. } => format!("gate {}", text(gate)),
+            HistoryEvent::Passed { gate, .. } => format!("passed {}", text(gate)),
         };
         self.order(id).history.iter().map(tell).collect()
     }

@@ -7,9 +7,10 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
-use crate::books::image::flat::Flat;
+use crate::books::image::flat::{Flat, GATES, SOME};
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::{Due, DueKey};
+use crate::record::gate::{GATES_MAX, Gate, GateState, Gates};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
 use crate::record::hold::{Hold, HoldItem};
 use crate::record::order::{Extra, Failed, Order, Step, kept};
@@ -320,10 +321,12 @@ impl Loader {
             total = sum(total, units.qty)?;
             items.push(units);
         }
-        let extra = match flag(rest)? {
-            true => Some(self.extra(rest, state, &items)?),
-            false if state == OrderState::Queued => None,
-            false => return Err(Corrupt("an order that cannot be")),
+        let mark = number(rest)?;
+        let extra = match mark {
+            0 if state == OrderState::Queued => None,
+            SOME => Some(self.extra(rest, state, &items, mark)?),
+            _ if self.version > 2 && mark == SOME | GATES => Some(self.extra(rest, state, &items, mark)?),
+            _ => return Err(Corrupt("an order that cannot be")),
         };
         let mut order = Order::new(id, customer, entry, &items, data);
         order.late = late;
@@ -417,8 +420,12 @@ impl Loader {
     }
 
     /// What few orders have, of an order in a state.
-    fn extra(&mut self, rest: &mut &[u8], state: OrderState, items: &UnitsList) -> Loaded<Extra> {
-        let flat = self.flat(rest, state, items)?;
+    fn extra(&mut self, rest: &mut &[u8], state: OrderState, items: &UnitsList, mark: u64) -> Loaded<Extra> {
+        let mut flat = self.flat(rest, state, items)?;
+        if mark & GATES != 0 {
+            flat.unlisted = flag(rest)?;
+            flat.gates = Some(Cow::Owned(gates(rest)?));
+        }
         let history = History::from_packed(flat.history, flat.history_lost).ok_or(Corrupt("a history"))?;
         let group = (!flat.group.is_empty()).then(|| self.store.queue.name_group(flat.group));
         let worker = (!flat.worker.is_empty()).then(|| self.store.workers.find_or_add(flat.worker));
@@ -453,6 +460,8 @@ impl Loader {
             redrives: take_u32(rest).ok_or(Corrupt("a number of redrives"))?,
             was_dead: flag(rest)?,
             returns: self.returns(rest, items)?.map(Cow::Owned),
+            gates: None,
+            unlisted: false,
         })
     }
 
@@ -500,6 +509,24 @@ const MAX_HISTORY_BYTES: usize = HISTORY_EVENTS_MAX * (MAX_ID_BYTES + 64);
 
 fn step(rest: &mut &[u8]) -> Loaded<Step> {
     Ok(Step { name: id(rest)?.into(), version: number(rest)?, call: wide(rest)? })
+}
+
+fn gates(rest: &mut &[u8]) -> Loaded<Gates> {
+    let count = number(rest)?;
+    if count > GATES_MAX as u64 {
+        return Err(Corrupt("more gates than an order can have"));
+    }
+    let gate = |rest: &mut &[u8]| {
+        let (name, is_placed, ms) = (id(rest)?.into(), flag(rest)?, quantity(rest)?);
+        let state = match (number(rest)?, quantity(rest)?) {
+            (0, ms) => GateState::Waits(ms),
+            (1, until) => GateState::Open(until),
+            (2, left) => GateState::Passed(left),
+            _ => return Err(Corrupt("an unknown state of a gate")),
+        };
+        Ok(Gate { name, placed_ms: is_placed.then_some(ms), state })
+    };
+    (0..count).map(|_| gate(rest)).collect::<Loaded<Vec<_>>>().map(Gates)
 }
 
 /// Yes or no.

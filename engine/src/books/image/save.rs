@@ -205,7 +205,7 @@ impl Store {
             names.sku(out, item.sku);
             put(out, item.qty);
         }
-        put(out, u64::from(flat.is_some()));
+        put(out, Flat::mark(flat));
         flat.iter().for_each(|flat| flat.write(out));
     }
 }
