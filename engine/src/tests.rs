@@ -12,6 +12,7 @@ mod determinism;
 mod edits;
 mod events;
 mod forge;
+mod gates;
 mod generate;
 mod gone;
 mod groups;

@@ -5,6 +5,7 @@
 mod apply;
 mod args;
 mod edits;
+mod gates;
 mod glob;
 mod holds;
 mod locks;
@@ -43,6 +44,8 @@ pub static TABLE: &[&Command] = &[
     &work::FAIL,
     &work::RENEW,
     &work::YIELD,
+    &gates::GATE,
+    &gates::PASS,
     &work::ADVANCE,
     &edits::EDIT,
     &edits::SPLIT,

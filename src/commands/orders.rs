@@ -2,7 +2,8 @@
 //! [`super::work`].
 
 use super::args::{Args, scan_count};
-use super::reply::{entry, field_int, field_text, field_time, scan};
+use super::gates::{gate_named, reply_gates};
+use super::reply::{entry, entry_or_nil, field_int, field_text, field_time, scan};
 use super::work::token;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
@@ -26,8 +27,11 @@ pub const PLACE: Command = Command {
         name: c"ORDER.PLACE",
         summary: "Places an order: checks sale window, limit and stock, takes the units and appends the stream \
                   entry, all or nothing",
-        reply: "the id of its entry in `…:orders`. The same call sent again (with the items in any order) gets the \
-                first reply, and `BADSTATE` after the order was cancelled",
+        reply: "the id of its entry in `…:orders`; nil with GATE: the order is `pending`, holds its units, and is \
+                queued once every gate is passed (ORDER.PASS). If one is not passed within `ms` (0: no end), the \
+                order is cancelled with the reason `gate <gate> expired`. The same call sent again (with the items \
+                and gates in any order) gets the first reply, and `BADSTATE` after the order was cancelled. GATE can \
+                be given up to 8 times",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write fast",
@@ -38,6 +42,7 @@ pub const PLACE: Command = Command {
             Arg::text("customer"),
             Arg::text("group").after("GROUP"),
             Arg::text("json").after("DATA"),
+            Arg::block("gate", &[Arg::text("gate"), Arg::integer("ms")]).after("GATE").again(),
             Arg::one_of("units", &[Arg::items(), Arg::text("hold").with("HOLD")]),
         ],
     },
@@ -47,7 +52,7 @@ pub const PLACE: Command = Command {
 fn place(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let ((order, order_str), (customer, customer_str)) = (args.id_str("order")?, args.id_str("customer")?);
-    let (mut group, mut data, mut data_str) = (None, &b""[..], None);
+    let (mut group, mut data, mut data_str, mut gates) = (None, &b""[..], None, Vec::new());
     let items;
     let take = loop {
         if args.keyword("ITEMS") {
@@ -59,6 +64,8 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
             break Take::Hold(hold);
         } else if args.keyword("GROUP") {
             group = Some(args.id("GROUP")?);
+        } else if args.keyword("GATE") {
+            gates.push(gate_named(&mut args)?);
         } else if args.keyword("DATA") {
             let (json, string) = args.json("DATA")?;
             (data, data_str) = (json, Some(string));
@@ -66,12 +73,12 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
             args.needs("ITEMS or HOLD")?;
         }
     };
-    let place = Place { order, customer, group, data, take };
+    let place = Place { order, customer, group, data, gates: &gates, take };
     let words = EntryWords { order: order_str, customer: Some(customer_str), text: data_str };
     let new = |store: &Store| store.order_at(order).is_none();
     let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), takes_in: Some(&new), ..Rule::default() };
     let written = write(call, rule, |store, now, fx| store.place(now, &place, fx))?;
-    entry(call.ctx, written.entry());
+    entry_or_nil(call.ctx, written.entry());
     Ok(())
 }
 
@@ -260,10 +267,10 @@ pub const GET: Command = Command {
         reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` \
                 `entry` `placed-at` `ended-at` `complete` (the id of its entry there) `result` `reason` (of the \
                 cancel, or of the last failure of an order that is not completed) `late` (0 or 1) `attempts` (failed \
-                ones) `worker` `token` `due` (when the lease expires, or the retry is due) `step` `version` (of the \
-                step) `history` (maps: `event` `at` …: the last 100 events before the order ended, and the last 100 \
-                returns; earlier ones are summed up in a `forgotten` event each). Times are Unix milliseconds; nil \
-                for what is not set",
+                ones) `worker` `token` `due` (when the lease expires, the retry is due, or the next gate expires) \
+                `gates` (maps: `gate` `deadline` `passed` (0 or 1)) `step` `version` (of the step) `history` (maps: \
+                `event` `at` …: the last 100 events before the order ended, and the last 100 returns; earlier ones \
+                are summed up in a `forgotten` event each). Times are Unix milliseconds; nil for what is not set",
         complexity: "O(N) with N items and events",
         since: "0.1.0",
         flags: "readonly fast",
@@ -285,7 +292,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
 }
 
 fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
-    ctx.map(21);
+    ctx.map(22);
     field_text(ctx, "order", order.id);
     field_text(ctx, "state", order.state.name().as_bytes());
     field_text(ctx, "customer", order.customer);
@@ -301,14 +308,11 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
     }
     field_text(ctx, "data", order.data);
     ctx.bulk(b"entry");
-    entry(ctx, order.entry);
+    entry_or_nil(ctx, order.entry);
     field_time(ctx, "placed-at", order.placed_at);
     field_time(ctx, "ended-at", order.ended_at);
     ctx.bulk(b"complete");
-    match order.complete {
-        Some(id) => entry(ctx, id),
-        None => ctx.null(),
-    }
+    entry_or_nil(ctx, order.complete);
     field_text(ctx, "result", order.result);
     field_text(ctx, "reason", order.reason);
     field_int(ctx, "late", i64::from(order.late));
@@ -323,6 +327,7 @@ fn reply_work(ctx: Ctx, order: &OrderView<'_>) {
     field_text(ctx, "worker", order.worker);
     field_time(ctx, "token", if claimed { order.token } else { 0 });
     field_time(ctx, "due", order.due);
+    reply_gates(ctx, &order.gates);
     field_text(ctx, "step", order.step);
     field_int(ctx, "version", order.version as i64);
 }
@@ -405,6 +410,15 @@ fn reply_event(ctx: Ctx, event: &HistoryEvent<'_>) {
             begin_event(ctx, "split-off", at, 2);
             field_int(ctx, "units", units as i64);
             field_text(ctx, "from", from);
+        }
+        HistoryEvent::Gated { at, gate, until } => {
+            begin_event(ctx, "gated", at, 2);
+            field_text(ctx, "gate", gate);
+            field_time(ctx, "deadline", until);
+        }
+        HistoryEvent::Passed { at, gate } => {
+            begin_event(ctx, "passed", at, 1);
+            field_text(ctx, "gate", gate);
         }
     }
 }

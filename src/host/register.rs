@@ -36,12 +36,14 @@ pub struct Arg {
     pub optional: bool,
     /// Whether it can come again and again.
     pub multiple: bool,
+    /// Whether its keyword comes again each time.
+    pub token_again: bool,
     pub parts: &'static [Arg],
 }
 
 impl Arg {
     const fn of(name: &'static str, kind: Kind) -> Arg {
-        Arg { name, kind, token: None, optional: false, multiple: false, parts: &[] }
+        Arg { name, kind, token: None, optional: false, multiple: false, token_again: false, parts: &[] }
     }
 
     /// The store's key.
@@ -100,6 +102,11 @@ impl Arg {
     /// Can come again and again.
     pub const fn many(self) -> Arg {
         Arg { multiple: true, ..self }
+    }
+
+    /// Can come again and again, each time behind its keyword.
+    pub const fn again(self) -> Arg {
+        Arg { token_again: true, ..self.many() }
     }
 
     /// The fewest words the argument can be.
@@ -323,6 +330,7 @@ impl Description {
     fn arg(&mut self, arg: &Arg) -> raw::RedisModuleCommandArg {
         let optional = if arg.optional { raw::REDISMODULE_CMD_ARG_OPTIONAL } else { 0 };
         let multiple = if arg.multiple { raw::REDISMODULE_CMD_ARG_MULTIPLE } else { 0 };
+        let token = if arg.token_again { raw::REDISMODULE_CMD_ARG_MULTIPLE_TOKEN } else { 0 };
         raw::RedisModuleCommandArg {
             name: self.text(arg.name),
             type_: arg.kind.number(),
@@ -330,7 +338,7 @@ impl Description {
             token: arg.token.map_or(null(), |token| self.text(token)),
             summary: null(),
             since: null(),
-            flags: (optional | multiple) as c_int,
+            flags: (optional | multiple | token) as c_int,
             deprecated_since: null(),
             subargs: self.args(arg.parts),
             display_text: null(),

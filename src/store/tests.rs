@@ -23,6 +23,7 @@ use holdfast_engine::calls::holds::Reserve;
 use holdfast_engine::calls::orders::{Complete, Place, Take};
 use holdfast_engine::calls::stock::SetStock;
 use holdfast_engine::calls::work::{Claim, Fail};
+use holdfast_engine::record::gate::NewGate;
 use holdfast_engine::terms::items::Item;
 use holdfast_engine::terms::settings::Field;
 use holdfast_engine::terms::streams::StreamKind;
@@ -33,7 +34,7 @@ const START: Ms = 1_790_000_000_000;
 type Run = fn(&Call<'_, &Simulated>) -> Result<(), Stop>;
 
 /// The commands of these tests: a few of the real ones, in as few words as they need.
-const COMMANDS: [(&CStr, Run); 9] = [
+const COMMANDS: [(&CStr, Run); 11] = [
     (c"STORE.SET", |call| {
         let fields = [(Field::by_name(call.rest[0].bytes()).expect("a setting"), number(call.rest[1]))];
         let rule = Rule { makes: true, moves_nothing: true, ..Rule::default() };
@@ -51,11 +52,13 @@ const COMMANDS: [(&CStr, Run); 9] = [
         write(call, Rule::default(), |store, now, fx| store.reserve(now, &reserve, fx)).map(drop)
     }),
     (c"ORDER.PLACE", |call| {
-        let [order, customer, sku] = *call.rest else { panic!("PLACE order customer sku") };
+        let [order, customer, sku, gate @ ..] = call.rest else { panic!("PLACE order customer sku [gate ms]") };
+        let gates: Vec<_> = gate.chunks(2).map(gate_of).collect();
         let items = [Item { sku: sku.bytes(), qty: 1 }];
         let take = Take::Items(&items);
-        let place = Place { order: order.bytes(), customer: customer.bytes(), group: None, data: b"", take };
-        let words = EntryWords { order, customer: Some(customer), text: None };
+        let place =
+            Place { order: order.bytes(), customer: customer.bytes(), group: None, data: b"", gates: &gates, take };
+        let words = EntryWords { order: *order, customer: Some(*customer), text: None };
         let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), ..Rule::default() };
         let is_new = any_store(call.ctx, call.key)?.store()?.store.order_at(order.bytes()).is_none();
         let written = write(call, rule, |store, now, fx| store.place(now, &place, fx))?;
@@ -83,6 +86,16 @@ const COMMANDS: [(&CStr, Run); 9] = [
         let rule = Rule { streams: &[StreamKind::Dead], leaves, ..Rule::default() };
         write(call, rule, |store, now, fx| store.fail(now, &fail, fx)).map(drop)
     }),
+    (c"ORDER.GATE", |call| {
+        let rule = Rule { leaves: &[StreamKind::Retry], ..QUIET };
+        let gate = gate_of(&call.rest[1..]);
+        write(call, rule, |store, now, fx| store.gate(now, call.rest[0].bytes(), &gate, fx)).map(drop)
+    }),
+    (c"ORDER.PASS", |call| {
+        let rule = Rule { streams: &[StreamKind::Orders], ..QUIET };
+        let [order, gate] = call.rest else { panic!("PASS order gate") };
+        write(call, rule, |store, now, fx| store.pass(now, order.bytes(), gate.bytes(), fx)).map(drop)
+    }),
     (c"ORDER.CANCEL", |call| {
         let leaves = &[StreamKind::Retry, StreamKind::Dead];
         let rule = Rule { streams: &[StreamKind::Orders], leaves, ..Rule::default() };
@@ -93,6 +106,10 @@ const COMMANDS: [(&CStr, Run); 9] = [
         write(call, rule, |store, now, fx| store.redrive(now, call.rest[0].bytes(), fx)).map(drop)
     }),
 ];
+
+fn gate_of<'a>(words: &[Str<'a>]) -> NewGate<'a> {
+    NewGate { name: words[0].bytes(), ms: number(words[1]) }
+}
 
 fn number(word: Str<'_>) -> u64 {
     word.integer().and_then(|n| u64::try_from(n).ok()).expect("a number")
@@ -240,6 +257,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (0..12u32).prop_map(|n| Step::Run(format!("ORDER.PLACE o{n} c{} s", n % 3))),
         2 => (0..12u32, 1..300u64).prop_map(|(n, ttl)| Step::Run(format!("INV.RESERVE h{n} {ttl} s"))),
+        1 => (0..12u32, 0..60_000u64).prop_map(|(n, ms)| Step::Run(format!("ORDER.PLACE o{n} c{} s pay {ms}", n % 3))),
+        1 => (0..12u32, 0..60_000u64).prop_map(|(n, ms)| Step::Run(format!("ORDER.GATE o{n} pay {ms}"))),
+        2 => (0..12u32).prop_map(|n| Step::Run(format!("ORDER.PASS o{n} pay"))),
         3 => (1..4u32).prop_map(|n| Step::Run(format!("ORDER.CLAIM w COUNT {n}"))),
         3 => order("ORDER.FAIL"),
         1 => order("ORDER.COMPLETE"),

@@ -68,6 +68,13 @@ impl Written<EntryId> {
     }
 }
 
+impl Written<Option<EntryId>> {
+    /// The id the entry has, if there is one.
+    pub fn entry(&self) -> Option<EntryId> {
+        self.reply.map(|reply| Written { reply, moved: self.moved }.entry())
+    }
+}
+
 /// Runs a change on the call's store. A refused one leaves everything as it was.
 ///
 /// # Errors

@@ -67,6 +67,8 @@ const CALLS: &[&str] = &[
     "ORDER.FAIL popup o-1",
     "ORDER.REDRIVE popup o-1",
     "ORDER.ADVANCE popup o-1 packed",
+    "ORDER.GATE popup o-1 pay 1000",
+    "ORDER.PASS popup o-1 pay",
     "ORDER.GET popup o-1",
     "ORDER.SCAN popup 0",
 ];
@@ -451,6 +453,10 @@ fn payload(client: &mut Client) -> Vec<u8> {
         "ORDER.FAIL popup w-1 REASON r AFTER 90000000",
         "ORDER.FAIL popup o-4 REASON r FATAL",
         "STORE.SET popup sla-ms 90000000",
+        "ORDER.PLACE popup o-5 c-3 GROUP g-1 GATE pay 90000000 GATE fraud 0 ITEMS sku-1 1",
+        "ORDER.PASS popup o-5 fraud",
+        "ORDER.PLACE popup o-6 c-3 ITEMS sku-1 1",
+        "ORDER.GATE popup o-6 pay 90000000",
     ] {
         client.get(call);
     }
@@ -478,6 +484,10 @@ fn restore(client: &mut Client, payload: &[u8]) -> bool {
         "INV.HOLD popup h-1",
         "ORDER.GET popup o-1",
         "ORDER.GET popup o-2",
+        "ORDER.GET popup o-5",
+        "ORDER.PASS popup o-5 pay",
+        "ORDER.GATE popup o-6 pay 0",
+        "ORDER.PASS popup o-6 pay",
         "ORDER.PLACE popup o-new c-1 ITEMS sku-1 1",
         "ORDER.COMPLETE popup o-1",
         "ORDER.RETURN popup o-2 ITEMS sku-1 1",

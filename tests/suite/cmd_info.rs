@@ -57,12 +57,14 @@ const CONTRACT: &[Contract] = contract! {
     "inv.hold" 3 read [] "popup h-1";
     "inv.holds" -3 read ["CUSTOMER" "COUNT"] "popup 0";
     "inv.sync" -7 write ["ITEMS"] "popup erp 1 ITEMS sku-1 5";
-    "order.place" -6 write ["GROUP" "DATA" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
+    "order.place" -6 write ["GROUP" "DATA" "GATE" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
     "order.claim" -3 write ["COUNT" "LEASE" "BLOCK"] "popup w-1";
     "order.complete" -3 write ["TOKEN" "RESULT" "CLAIM" "LEASE"] "popup o-1";
     "order.fail" -3 write ["TOKEN" "REASON" "AFTER" "FATAL"] "popup o-1";
     "order.renew" -5 write ["TOKEN" "LEASE"] "popup o-1 TOKEN 1";
     "order.yield" 3 write [] "popup w-1";
+    "order.gate" 5 write [] "popup o-1 pay 1000";
+    "order.pass" 4 write [] "popup o-1 pay";
     "order.advance" -4 write ["FROM" "TOKEN"] "popup o-1 packed";
     "order.redrive" -3 write ["ALL" "REASON" "COUNT"] "popup o-1";
     "order.edit" -6 write ["TOKEN" "REF" "LOST" "ITEMS"] "popup o-1 ITEMS sku-1 1";

@@ -59,6 +59,8 @@ const ON_A_STORE: &[&str] = &[
     "ORDER.REDRIVE popup o-1",
     "ORDER.REDRIVE popup ALL",
     "ORDER.ADVANCE popup o-1 packed",
+    "ORDER.GATE popup o-1 pay 1000",
+    "ORDER.PASS popup o-1 pay",
     "ORDER.GET popup o-1",
     "ORDER.SCAN popup 0",
 ];
@@ -119,6 +121,8 @@ fn noorder(binary: &ServerBinary) {
         "ORDER.COMPLETE popup o-9 TOKEN 5",
         "ORDER.EDIT popup o-9 ITEMS sku-1 1",
         "ORDER.SPLIT popup o-9 o-8 ITEMS sku-1 1",
+        "ORDER.GATE popup o-9 pay 1000",
+        "ORDER.PASS popup o-9 pay",
         "ORDER.CANCEL popup o-9",
         "ORDER.RETURN popup o-9 ITEMS sku-1 1",
         "ORDER.GET popup o-9",
@@ -307,7 +311,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("STORE.SET popup opens 9 closes 5", "ERR closes must be after opens, 9, or 0, got 5"),
     (
         "ORDER.SCAN popup 0 STATE lost",
-        "ERR STATE must be one of queued claimed retrying dead completed cancelled, got 'lost'",
+        "ERR STATE must be one of queued claimed retrying dead completed cancelled pending waitlisted, got 'lost'",
     ),
     (
         "ORDER.COMPLETE popup o-1 RESULT {x}",

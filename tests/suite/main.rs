@@ -22,6 +22,7 @@ mod errors;
 mod eviction;
 mod fleet;
 mod gate;
+mod gates;
 mod grafana;
 mod groups;
 mod holds;
@@ -79,6 +80,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("eviction", eviction::TESTS),
     ("fleet", fleet::TESTS),
     ("gate", gate::TESTS),
+    ("gates", gates::TESTS),
     ("grafana", grafana::TESTS),
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),

@@ -40,6 +40,7 @@ const REFUSALS: &[&str] = &[
     "refused-fenced",
     "refused-gap",
     "refused-err",
+    "refused-nogate",
 ];
 
 /// Gauges of a sample.
@@ -54,6 +55,8 @@ const GAUGES: &[&str] = &[
     "in-work",
     "retrying",
     "dead-letters",
+    "pending",
+    "waitlisted",
     "overflow",
     "holds",
     "customers",
@@ -197,6 +200,7 @@ fn every_refusal_has_its_counter(binary: &ServerBinary) {
         ("NOSKU", "ORDER.PLACE popup o-9 c-9 ITEMS sku-9 1"),
         ("NOHOLD", "INV.RELEASE popup h-9"),
         ("NOORDER", "ORDER.CANCEL popup o-9"),
+        ("NOGATE", "ORDER.PASS popup o-1 pay"),
         ("OUTOFSTOCK", "INV.RESERVE popup h-9 ITEMS sku-1 100"),
         ("LIMIT", "ORDER.PLACE popup o-9 c-1 ITEMS sku-1 3"),
         ("EXPIRED", "ORDER.PLACE popup o-9 c-9 HOLD h-1"),

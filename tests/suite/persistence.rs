@@ -96,6 +96,11 @@ fn digest_tells_stores_apart(binary: &ServerBinary) {
         "ORDER.FAIL popup o-2 AFTER 3600000",
         "ORDER.FAIL popup o-2 FATAL",
         "ORDER.REDRIVE popup o-2",
+        "ORDER.GATE popup o-2 pay 3600000",
+        "ORDER.GATE popup o-2 pay 7200000",
+        "ORDER.GATE popup o-2 fraud 0",
+        "ORDER.PASS popup o-2 pay",
+        "ORDER.PASS popup o-2 fraud",
     ] {
         client.get(command);
         let digest = client.digest_value("popup");

@@ -66,6 +66,12 @@ fn toil(client: &mut Client, tag: &str, number: usize) {
         7 => drop(client.int("ORDER.REDRIVE popup ALL COUNT 3")),
         21 => drop(client.int("ORDER.YIELD popup w-9")),
         33 => drop(client.get(format!("ORDER.FAIL popup {order} AFTER 1"))),
+        13 => {
+            client.get(format!("ORDER.PLACE popup {tag}g-{number} c-w GROUP g-1 GATE pay 3600000 ITEMS sku-1 1"));
+            client.get(format!("ORDER.PLACE popup {tag}f-{number} c-w GATE fraud 0 ITEMS sku-1 1"));
+            client.int(format!("ORDER.PASS popup {tag}f-{number} fraud"));
+            client.int(format!("ORDER.GATE popup {tag}f-{number} pay 3600000"));
+        }
         _ => {}
     }
 }

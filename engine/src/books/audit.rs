@@ -185,7 +185,7 @@ impl Store {
             Position::InGroup => waits && !turn,
         };
         audit.expect("queue", order.id(), fits);
-        if let Some(group) = group.filter(|_| order.state().is_open()) {
+        if let Some(group) = group.filter(|_| order.state().is_open() && self.orders.is_listed(order)) {
             let linked = self.is_linked(&queue.groups().at(group).orders, slot, queued_as);
             audit.expect("group", order.id(), linked);
         }
@@ -326,6 +326,7 @@ impl Store {
         let recount = self.holds.records().len() as i64 + orders.due + self.remembered.refs().len() as i64;
         audit.differ("due", b"", self.agenda.len() as i64, recount);
         audit.differ("stream", b"retry", self.orders.retry_entries() as i64, orders.retry_entries);
+        audit.differ("stream", b"orders", self.orders.unlisted() as i64, orders.unlisted);
         let dead = orders.by_state[OrderState::Dead as usize];
         audit.differ("orders", b"dead letters", self.orders.dead().len() as i64, dead);
         let waits = |slot: u32| {

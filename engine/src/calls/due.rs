@@ -1,4 +1,4 @@
-//! Deadlines: holds that expire, leases that expire, retries that come due, orders that get late, ended holds and
+//! Deadlines: holds, leases and gates that expire, retries that come due, orders that get late, ended holds and
 //! orders and REFs that are forgotten. In slices, so that a million of them in one millisecond never stop the server.
 
 use crate::base::units::Ms;
@@ -68,6 +68,7 @@ impl Store {
             Some(Due::Order(slot)) => match self.orders.at(slot).state() {
                 OrderState::Claimed => self.expire_lease(slot, fx),
                 OrderState::Retrying => self.retry_due(slot, fx),
+                OrderState::Pending => self.expire_gate(slot, fx),
                 _ => self.forget_order(slot),
             },
             Some(Due::Ref(slot)) => {

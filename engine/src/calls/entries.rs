@@ -55,7 +55,7 @@ impl Store {
     pub(crate) fn entry_in(&self, kind: StreamKind, order: &Order) -> Option<EntryId> {
         let stage = self.orders.extra(order).map(|extra| &extra.stage);
         match kind {
-            StreamKind::Orders => order.state().is_open().then(|| order.entry()),
+            StreamKind::Orders => (order.state().is_open() && self.orders.is_listed(order)).then(|| order.entry()),
             StreamKind::Retry => stage.and_then(Stage::retry).map(|retry| retry.entry),
             StreamKind::Dead => stage.and_then(Stage::dead).map(|dead| dead.entry),
             StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics | StreamKind::Alerts => None,

@@ -77,7 +77,7 @@ impl Store {
     /// How many entries a stream that lists orders has to have.
     pub fn entries(&self, kind: StreamKind) -> Option<u64> {
         match kind {
-            StreamKind::Orders => Some(self.open_orders()),
+            StreamKind::Orders => Some(self.open_orders() - self.orders.unlisted()),
             StreamKind::Retry => Some(self.orders.retry_entries()),
             StreamKind::Dead => Some(self.orders.dead().len() as u64),
             StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics | StreamKind::Alerts => None,

@@ -4,6 +4,7 @@ pub mod dead;
 pub mod due;
 pub mod edits;
 pub mod entries;
+pub mod gates;
 pub mod holds;
 pub mod info;
 pub mod locks;

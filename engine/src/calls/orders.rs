@@ -7,7 +7,8 @@ use crate::base::table::{Key, Keyed};
 use crate::base::units::{Ms, NIL};
 use crate::calls::edits::placed_content;
 use crate::record::customer::{UnitChange, UnitChanges};
-use crate::record::order::{Cancelled, Completed, Extra, Order, OrderItemView, OrderView, Stage};
+use crate::record::gate::{Gate, Gates, NewGate};
+use crate::record::order::{Cancelled, Completed, Extra, Order, OrderItemView, OrderView, Pending, Stage};
 use crate::record::returns::{EarlierReturns, Returns};
 use crate::store::Store;
 use crate::store::customers::Named;
@@ -26,6 +27,8 @@ pub struct Place<'a> {
     pub group: Option<&'a [u8]>,
     /// JSON, or empty.
     pub data: &'a [u8],
+    /// What it has to pass before workers get it.
+    pub gates: &'a [NewGate<'a>],
     pub take: Take<'a>,
 }
 
@@ -62,13 +65,16 @@ pub struct ScanOrders<'a> {
 }
 
 impl Store {
-    /// Places an order; replies the id of its entry in `…:orders`.
-    pub fn place(&mut self, now: Ms, place: &Place<'_>, fx: &mut Effects) -> Result<EntryId, Refusal> {
+    /// Places an order; replies the id of its entry in `…:orders`, if it is queued.
+    pub fn place(&mut self, now: Ms, place: &Place<'_>, fx: &mut Effects) -> Result<Option<EntryId>, Refusal> {
         let key = self.orders.key(place.order);
         if let Some(slot) = self.orders.find_key(&key) {
             return self.placed_before(slot, place);
         }
         let now = self.stamp(now);
+        if !place.gates.is_empty() {
+            self.check_new_gates(now, place.gates)?;
+        }
         let customer = self.customers.look_up(place.customer);
         match place.take {
             Take::Items(items) => {
@@ -118,7 +124,7 @@ impl Store {
         Ok((slot, items))
     }
 
-    /// Adds an order, which was checked, to the books and the queue; the id of its entry.
+    /// Adds an order, which was checked, to the books and the queue; the id of its entry, if it is queued.
     fn new_order(
         &mut self,
         place: &Place<'_>,
@@ -126,22 +132,28 @@ impl Store {
         customer: &Named<'_>,
         items: &[Units],
         fx: &mut Effects,
-    ) -> EntryId {
+    ) -> Option<EntryId> {
         let entry = self.last.next(StreamKind::Orders, self.now);
         let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
         let customer = self.customers.join(customer, &changes);
         let order = Order::new(place.order, customer, entry, items, place.data);
-        let is_plain = place.group.is_none() && entry.ms == self.now && matches!(place.take, Take::Items(_));
+        let is_usual = place.group.is_none() && place.gates.is_empty();
+        let is_plain = is_usual && entry.ms == self.now && matches!(place.take, Take::Items(_));
+        self.counters.placed = self.counters.placed.saturating_add(1);
         let slot = if is_plain {
             self.orders.insert(key, order)
         } else {
             let extra = self.extra_of_new(place, entry);
-            self.orders.insert_with(key, order, extra)
+            let slot = self.orders.insert_with(key, order, extra);
+            if !place.gates.is_empty() {
+                self.queue.age(&self.orders, slot);
+                return self.admit(slot, fx);
+            }
+            slot
         };
         self.queue.enqueue(&mut self.orders, slot);
-        self.counters.placed = self.counters.placed.saturating_add(1);
         fx.push(Effect::Queued { order: slot, id: entry });
-        entry
+        Some(entry)
     }
 
     /// What few orders have from the start.
@@ -155,13 +167,18 @@ impl Store {
         if self.now != entry.ms {
             extra.origin_mut().placed_at = Some(self.now);
         }
+        if !place.gates.is_empty() {
+            extra.origin_mut().unlisted = true;
+            extra.seldom_mut().gates = Some(Box::new(Gates::placed(place.gates)));
+            extra.stage = Stage::Pending(Pending { due: None });
+        }
         extra
     }
 
     /// The first reply, if the order is known with the same content. Nobody gets the units of a cancelled one, so it is
     /// not answered as if it were placed.
     #[cold]
-    fn placed_before(&self, slot: u32, place: &Place<'_>) -> Result<EntryId, Refusal> {
+    fn placed_before(&self, slot: u32, place: &Place<'_>) -> Result<Option<EntryId>, Refusal> {
         let order = self.orders.at(slot);
         if order.state() == OrderState::Cancelled {
             return Err(Refusal::order_is(OrderState::Cancelled));
@@ -194,8 +211,16 @@ impl Store {
                     }
             }
         };
-        let first_entry = extra.and_then(Extra::first_entry);
-        if same { Ok(first_entry.unwrap_or(order.entry())) } else { other("content") }
+        if !same {
+            return other("content");
+        }
+        let gates = extra.and_then(Extra::gates);
+        if !gates.map_or(place.gates.is_empty(), |gates| gates.were_placed(place.gates)) {
+            return other("GATE");
+        }
+        // One that was placed with gates got its entry later, as it passed them.
+        let was_queued = !gates.is_some_and(Gates::any_placed);
+        Ok(was_queued.then(|| extra.and_then(Extra::first_entry).unwrap_or(order.entry())))
     }
 
     /// Completes an order: its units are sold. Replies the id of its entry in `…:complete`.
@@ -204,7 +229,7 @@ impl Store {
         self.check_token(slot, complete.token)?;
         match self.orders.at(slot).state() {
             OrderState::Completed => return self.completed_before(slot, complete),
-            state if !state.is_open() => return Err(Refusal::order_is(state)),
+            state if !state.is_for_workers() => return Err(Refusal::order_is(state)),
             _ => {}
         }
         self.touch(now, fx);
@@ -260,7 +285,9 @@ impl Store {
         if let Some(retry) = self.orders.extra(order).and_then(|extra| extra.stage.retry()) {
             fx.push(Effect::Left { kind: StreamKind::Retry, id: retry.entry });
         }
-        fx.push(Effect::Left { kind: StreamKind::Orders, id: order.entry() });
+        if self.orders.is_listed(order) {
+            fx.push(Effect::Left { kind: StreamKind::Orders, id: order.entry() });
+        }
     }
 
     /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already).
@@ -273,15 +300,20 @@ impl Store {
             _ => {}
         }
         self.touch(now, fx);
+        Ok(self.call_off(slot, id, reason, fx))
+    }
+
+    /// Cancels an order that is open, or dead; the units that are put back.
+    pub(crate) fn call_off(&mut self, slot: u32, id: &[u8], reason: &[u8], fx: &mut Effects) -> u64 {
+        let was_dead = self.orders.at(slot).state() == OrderState::Dead;
         let mut units = 0;
-        if state == OrderState::Dead {
+        if was_dead {
             self.leave_dead(slot, fx);
         } else {
             units = self.move_items(slot, Why { kind: "cancel", reference: id, reason }, Move::Free, fx);
             self.count_items(slot, UnitChange::less);
             self.take_off(slot, fx);
         }
-        let was_dead = state == OrderState::Dead;
         let cancelled = Cancelled { at: self.now, was_dead, forget: self.agenda.key(self.forget_at()) };
         self.changing_order(slot, |_, extra| {
             extra.stage = Stage::Cancelled(cancelled);
@@ -289,7 +321,7 @@ impl Store {
         });
         self.counters.cancelled = self.counters.cancelled.saturating_add(1);
         fx.event(Event::OrderCancelled);
-        Ok(units)
+        units
     }
 
     fn cancelled_before(&self, slot: u32, id: &[u8], reason: &[u8]) -> Result<u64, Refusal> {
@@ -322,7 +354,7 @@ impl Store {
             hold: extra.seldom().and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
             data: order.data(),
             items: self.item_views(order, returns),
-            entry: order.entry(),
+            entry: (!extra.is_unlisted()).then(|| order.entry()),
             placed_at: self.orders.placed_at(order),
             ended_at: stage.ended_at(),
             complete: stage.completed().map(Completed::entry),
@@ -335,6 +367,7 @@ impl Store {
             worker: stage.claimed().map_or(b"", |claimed| &self.workers.records().at(claimed.worker).id),
             token: stage.token(),
             due: stage.due().filter(|_| order.state().is_open()).map_or(0, |due| due.at),
+            gates: extra.gates().map_or_else(Vec::new, |gates| gates.0.iter().map(Gate::view).collect()),
             step: extra.step().map_or(b"", |step| &step.name),
             version: extra.step().map_or(0, |step| step.version),
             side: stage.retry().map(|retry| retry.entry).or(stage.dead().map(|dead| dead.entry)),

@@ -234,7 +234,7 @@ impl Store {
             return Ok(failure);
         }
         self.check_token(slot, fail.token)?;
-        self.check_open(slot)?;
+        self.check_for_workers(slot)?;
         checked_sum(self.stamp(now), fail.after_ms.unwrap_or(0), "AFTER")?;
         self.touch(now, fx);
         let attempt = self.orders.extra_at(slot).map_or(0, |extra| extra.attempts).saturating_add(1);

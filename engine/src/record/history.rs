@@ -29,6 +29,10 @@ pub enum HistoryEvent<'a> {
     Redriven { at: Ms },
     /// It came to a step of fulfilment.
     Step { at: Ms, step: &'a [u8], version: u64 },
+    /// It got a gate, or one got another deadline (0: no end).
+    Gated { at: Ms, gate: &'a [u8], until: Ms },
+    /// It passed a gate.
+    Passed { at: Ms, gate: &'a [u8] },
     /// Its items were changed; it has so many units now.
     Edited { at: Ms, units: u64 },
     /// So many of its units became an order of their own.
@@ -165,17 +169,26 @@ fn write(out: &mut SmallVec<[u8; 36]>, event: HistoryEvent<'_>) {
             put(out, version);
             put_bytes(out, step);
         }
-        HistoryEvent::Edited { at, units } => {
+        HistoryEvent::Gated { at, gate, until } => {
             start(7, at);
+            put(out, until);
+            put_bytes(out, gate);
+        }
+        HistoryEvent::Passed { at, gate } => {
+            start(8, at);
+            put_bytes(out, gate);
+        }
+        HistoryEvent::Edited { at, units } => {
+            start(9, at);
             put(out, units);
         }
         HistoryEvent::Split { at, units, into } => {
-            start(8, at);
+            start(10, at);
             put(out, units);
             put_bytes(out, into);
         }
         HistoryEvent::SplitOff { at, units, from } => {
-            start(9, at);
+            start(11, at);
             put(out, units);
             put_bytes(out, from);
         }
@@ -203,12 +216,17 @@ fn read<'a>(rest: &mut &'a [u8]) -> Option<HistoryEvent<'a>> {
             let version = take(rest)?;
             HistoryEvent::Step { at, step: take_bytes(rest)?, version }
         }
-        7 => HistoryEvent::Edited { at, units: take(rest)? },
-        8 => {
+        7 => {
+            let until = take(rest)?;
+            HistoryEvent::Gated { at, gate: take_bytes(rest)?, until }
+        }
+        8 => HistoryEvent::Passed { at, gate: take_bytes(rest)? },
+        9 => HistoryEvent::Edited { at, units: take(rest)? },
+        10 => {
             let units = take(rest)?;
             HistoryEvent::Split { at, units, into: take_bytes(rest)? }
         }
-        9 => {
+        11 => {
             let units = take(rest)?;
             HistoryEvent::SplitOff { at, units, from: take_bytes(rest)? }
         }
@@ -230,6 +248,8 @@ mod tests {
             HistoryEvent::Dead { at: 6, reason: b"" },
             HistoryEvent::Redriven { at: 7 },
             HistoryEvent::Step { at: 8, step: b"packed", version: 3 },
+            HistoryEvent::Gated { at: 9, gate: b"pay", until: 10 },
+            HistoryEvent::Passed { at: 11, gate: b"pay" },
             HistoryEvent::Edited { at: 9, units: 1 << 40 },
             HistoryEvent::Split { at: 10, units: 2, into: b"o-2" },
             HistoryEvent::SplitOff { at: 11, units: 2, from: b"o-1" },

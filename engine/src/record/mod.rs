@@ -3,6 +3,7 @@
 pub mod customer;
 pub mod due;
 pub(crate) mod end;
+pub mod gate;
 pub mod group;
 pub mod history;
 pub mod hold;

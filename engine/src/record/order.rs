@@ -8,6 +8,7 @@ use crate::base::slab::Record;
 use crate::base::table::Keyed;
 use crate::base::units::{Bytes, Ms, NIL};
 use crate::record::due::DueKey;
+use crate::record::gate::{GateView, Gates};
 use crate::record::history::{History, HistoryEvent};
 use crate::record::returns::{EarlierReturns, ReturnEvent, Returns};
 use crate::terms::items::Units;
@@ -91,6 +92,8 @@ pub(crate) struct Seldom {
     pub step: Option<Box<Step>>,
     /// The hold it was made from.
     pub hold: Option<Bytes>,
+    /// What it had to pass, or has to, before workers get it.
+    pub gates: Option<Box<Gates>>,
     /// Where it stood before, if its entry has another id than the one it was placed with.
     origin: Option<Box<Origin>>,
 }
@@ -106,6 +109,9 @@ pub(crate) struct Origin {
     pub first_entry: Option<EntryId>,
     /// How often it was redriven.
     pub redrives: u32,
+    /// Whether it was never queued. The id of its entry was kept free then, and tells it from orders of the same age;
+    /// there is no such entry.
+    pub unlisted: bool,
     /// What ORDER.EDIT and ORDER.SPLIT made of it.
     pub changed: Option<Box<Changed>>,
 }
@@ -126,6 +132,8 @@ pub(crate) struct Changed {
 pub(crate) enum Stage {
     #[default]
     Queued,
+    /// It has gates to pass.
+    Pending(Pending),
     Claimed(Claimed),
     /// Its retry is due at this time.
     Backoff(DueKey),
@@ -136,6 +144,13 @@ pub(crate) enum Stage {
     Cancelled(Cancelled),
     /// No order has this slot; the next such slot.
     Vacant(u32),
+}
+
+/// The order has gates to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// When the first of them expires, if any does.
+    pub due: Option<DueKey>,
 }
 
 /// A worker has the order.
@@ -241,6 +256,7 @@ impl Stage {
     pub fn state(&self) -> OrderState {
         match self {
             Stage::Queued => OrderState::Queued,
+            Stage::Pending(_) => OrderState::Pending,
             Stage::Claimed(_) => OrderState::Claimed,
             Stage::Backoff(_) | Stage::RetryDue(_) => OrderState::Retrying,
             Stage::Dead(_) => OrderState::Dead,
@@ -249,11 +265,12 @@ impl Stage {
         }
     }
 
-    /// When its lease expires, its retry is due, or it is forgotten.
+    /// When its lease or a gate expires, its retry is due, or it is forgotten.
     #[inline]
     pub fn due(&self) -> Option<DueKey> {
         match self {
             Stage::Claimed(claimed) => Some(claimed.lease),
+            Stage::Pending(pending) => pending.due,
             Stage::Backoff(due) => Some(*due),
             Stage::Completed(completed) => Some(completed.forget),
             Stage::Cancelled(cancelled) => Some(cancelled.forget),
@@ -397,6 +414,17 @@ impl Extra {
     /// What ORDER.PLACE or ORDER.SPLIT replied, where its entry is another one since.
     pub fn first_entry(&self) -> Option<EntryId> {
         self.origin()?.first_entry
+    }
+
+    /// What it had to pass, or has to, before workers get it.
+    pub fn gates(&self) -> Option<&Gates> {
+        self.seldom()?.gates.as_deref()
+    }
+
+    /// Whether it was never queued, so that it has no entry.
+    #[inline]
+    pub fn is_unlisted(&self) -> bool {
+        self.origin().is_some_and(|origin| origin.unlisted)
     }
 
     /// What came back.
@@ -632,7 +660,8 @@ pub struct OrderView<'a> {
     pub hold: &'a [u8],
     pub data: &'a [u8],
     pub items: Vec<OrderItemView<'a>>,
-    pub entry: EntryId,
+    /// The id of its entry in `…:orders`; none if it was never queued.
+    pub entry: Option<EntryId>,
     pub placed_at: Ms,
     /// 0 while it is open.
     pub ended_at: Ms,
@@ -650,8 +679,10 @@ pub struct OrderView<'a> {
     pub worker: &'a [u8],
     /// The token of the claim it is under; 0: none.
     pub token: u64,
-    /// When its lease ends, or its retry is due; 0: neither.
+    /// When its lease ends, its retry is due or the next gate expires; 0: none of these.
     pub due: Ms,
+    /// What it had to pass, or has to, before workers get it.
+    pub gates: Vec<GateView<'a>>,
     /// The step it is at, or empty, and how many there were.
     pub step: &'a [u8],
     pub version: u64,

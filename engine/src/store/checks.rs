@@ -63,6 +63,14 @@ impl Store {
         }
     }
 
+    /// Whether workers have the order, or get it in its turn.
+    pub(crate) fn check_for_workers(&self, slot: u32) -> Result<(), Refusal> {
+        match self.orders.at(slot).state() {
+            state if state.is_for_workers() => Ok(()),
+            state => Err(refuse(|| Refusal::order_is(state))),
+        }
+    }
+
     /// Whether the token, if one is named, is that of the order's claim, or that it was completed with.
     pub(crate) fn check_token(&self, slot: u32, token: Option<u64>) -> Result<(), Refusal> {
         let Some(token) = token else { return Ok(()) };

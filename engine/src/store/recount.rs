@@ -99,6 +99,8 @@ pub(crate) struct OrderRecount {
     pub due: i64,
     /// Orders that have an entry in `…:retry`.
     pub retry_entries: i64,
+    /// Open orders that have no entry in `…:orders`.
+    pub unlisted: i64,
 }
 
 impl OrderRecount {
@@ -109,6 +111,7 @@ impl OrderRecount {
         if let Some(extra) = extra {
             self.due += sign * i64::from(extra.stage.due().is_some());
             self.retry_entries += sign * i64::from(extra.stage.retry().is_some());
+            self.unlisted += sign * i64::from(state.is_open() && extra.is_unlisted());
         }
         for kept in order.kept(extra) {
             let qty = sign * kept.qty as i64;

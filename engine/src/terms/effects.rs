@@ -10,6 +10,9 @@ use crate::terms::streams::{EntryId, StreamKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     OrderPlaced,
+    OrderQueued,
+    OrderGated,
+    OrderPassed,
     OrderCompleted,
     OrderCancelled,
     OrderReturned,
@@ -41,6 +44,9 @@ impl Event {
     pub fn name(self) -> &'static std::ffi::CStr {
         match self {
             Event::OrderPlaced => c"order.placed",
+            Event::OrderQueued => c"order.queued",
+            Event::OrderGated => c"order.gated",
+            Event::OrderPassed => c"order.passed",
             Event::OrderCompleted => c"order.completed",
             Event::OrderCancelled => c"order.cancelled",
             Event::OrderReturned => c"order.returned",

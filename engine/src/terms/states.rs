@@ -79,6 +79,11 @@ impl OrderState {
         }
     }
 
+    /// Whether workers have the order or get it in its turn.
+    pub(crate) const fn is_for_workers(self) -> bool {
+        matches!(self, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
+    }
+
     /// Whether the order still holds its units, or waits for them: it has neither ended nor died.
     pub const fn is_open(self) -> bool {
         !matches!(self, OrderState::Dead | OrderState::Completed | OrderState::Cancelled)

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::command::{Command, Id, code};
 use super::generate::{Step, cases, opening, steps};
-use super::model::{Model, Order};
+use super::model::{Gate, Model, Order};
 use super::published::{Published, published};
 use super::shop::{START, audited, loaded, saved};
 use crate::calls::orders::ScanOrders;
@@ -169,6 +169,11 @@ impl Pair {
         assert_eq!(claim, (wanted.token, wanted.worker.as_deref().unwrap_or_default(), wanted.attempts));
         let due = wanted.due.filter(|_| wanted.state.is_open()).map_or(0, |(due, _)| due);
         assert_eq!((order.due, order.side), (due, wanted.side), "{:?}", order.id);
+        let gate = |gate: &Gate| {
+            (gate.name.clone(), if gate.passed.is_some() { 0 } else { gate.until }, gate.passed.is_some())
+        };
+        let gates = order.gates.iter().map(|gate| (gate.name.to_vec(), gate.deadline, gate.is_passed));
+        assert!(gates.eq(wanted.gates.iter().map(gate)), "{:?} and not {:?}", order.gates, wanted.gates);
         let (step, version) = wanted.step.as_ref().map_or((&[][..], 0), |(step, version, _)| (step, *version));
         assert_eq!((order.step, order.version), (step, version));
         let lost = wanted.history.len().saturating_sub(100);
@@ -178,12 +183,12 @@ impl Pair {
 
     /// The entries that the streams of orders have to have: what a repair goes by.
     fn compare_entries(&self) {
-        let open = |order: &&Order| order.state.is_open();
+        let open = |order: &&Order| order.state.is_open() && order.entry.is_some();
         let retry = |order: &&Order| order.state.is_open() && order.side.is_some();
         let dead = |order: &&Order| order.state == OrderState::Dead;
         let orders = || self.model.orders.values();
         let wanted: [(StreamKind, BTreeSet<EntryId>); 3] = [
-            (StreamKind::Orders, orders().filter(open).map(|order| order.entry).collect()),
+            (StreamKind::Orders, orders().filter(open).filter_map(|order| order.entry).collect()),
             (StreamKind::Retry, orders().filter(retry).filter_map(|order| order.side).collect()),
             (StreamKind::Dead, orders().filter(dead).filter_map(|order| order.side).collect()),
         ];
@@ -255,7 +260,7 @@ fn random_commands_reach_every_outcome() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut codes, mut states, mut events) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut past = false;
-    for _ in 0..200 {
+    for _ in 0..400 {
         let list = steps(160).new_tree(&mut runner).unwrap().current();
         let (mut store, mut now) = (Store::new(1), START);
         let list = opening().into_iter().map(|command| Step::Call(0, command)).chain(list);
@@ -277,11 +282,11 @@ fn random_commands_reach_every_outcome() {
         }
     }
     let joined = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(" ");
-    let all = "BADSTATE CLOSED ERR EXPIRED FENCED GAP LIMIT MISMATCH NOHOLD NOORDER NOSKU NOTOPEN OUTOFSTOCK";
+    let all = "BADSTATE CLOSED ERR EXPIRED FENCED GAP LIMIT MISMATCH NOGATE NOHOLD NOORDER NOSKU NOTOPEN OUTOFSTOCK";
     assert_eq!(joined(codes), all);
     let seats = "Ended Fifo InGroup None Ready Retry";
-    let all = "cancelled claimed committed completed dead expired live ordered queued released retrying";
+    let all = "cancelled claimed committed completed dead expired live ordered pending queued released retrying";
     assert_eq!(joined(states), format!("{seats} {all}"));
-    assert_eq!(events.len(), 25, "{events:?}");
+    assert_eq!(events.len(), 28, "{events:?}");
     assert!(past, "no unit of a forgotten order came back");
 }

@@ -384,7 +384,16 @@ fn due_retries_that_are_wrong_are_found() {
         vec![
             Box::new(|store| *store.orders.broken().retry_entries += 1),
             Box::new(|store| *store.orders.broken().retry_entries = 0),
+            Box::new(|store| *store.orders.broken().unlisted += 1),
+            Box::new(|store| *store.orders.broken().unlisted = 0),
         ],
+    );
+    all_found(
+        &["due", "state", "queue"],
+        vec![Box::new(|store| {
+            let slot = of(store, "checked");
+            store.orders.break_order(slot).1.stage = Stage::Queued;
+        })],
     );
     all_found(
         &["due", "queue"],

@@ -41,12 +41,34 @@ pub fn release(hold: &str) -> Command {
 
 pub fn place(order: &str, customer: &str, items: &[(&str, u64)]) -> Command {
     let take = Source::Items(lines(items));
-    Command::Place { order: order.into(), customer: customer.into(), group: None, data: Vec::new(), take }
+    Command::Place {
+        order: order.into(),
+        customer: customer.into(),
+        group: None,
+        data: Vec::new(),
+        gates: Vec::new(),
+        take,
+    }
 }
 
 pub fn place_hold(order: &str, customer: &str, hold: &str) -> Command {
     let take = Source::Hold(hold.into());
-    Command::Place { order: order.into(), customer: customer.into(), group: None, data: Vec::new(), take }
+    Command::Place {
+        order: order.into(),
+        customer: customer.into(),
+        group: None,
+        data: Vec::new(),
+        gates: Vec::new(),
+        take,
+    }
+}
+
+pub fn gate(order: &str, gate: &str, ms: u64) -> Command {
+    Command::Gate { order: order.into(), gate: gate.into(), ms }
+}
+
+pub fn pass(order: &str, gate: &str) -> Command {
+    Command::Pass { order: order.into(), gate: gate.into() }
 }
 
 pub fn complete(order: &str) -> Command {
@@ -180,6 +202,17 @@ impl Command {
     pub fn group(self, id: &str) -> Command {
         self.with(|command| match command {
             Command::Place { group, .. } => group.replace(id.into()).is_none(),
+            _ => false,
+        })
+    }
+
+    /// A gate that the order has to pass; it can be called again.
+    pub fn gate(self, name: &str, ms: u64) -> Command {
+        self.with(|command| match command {
+            Command::Place { gates, .. } => {
+                gates.push((name.into(), ms));
+                true
+            }
             _ => false,
         })
     }

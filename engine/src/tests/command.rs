@@ -8,6 +8,7 @@ use crate::calls::returns::Return;
 use crate::calls::steps::Advance;
 use crate::calls::stock::{Adjust, SetStock, SyncCounts, Synced};
 use crate::calls::work::{Claim, Fail, Failure};
+use crate::record::gate::NewGate;
 use crate::record::history::HistoryEvent;
 use crate::store::Store;
 use crate::terms::effects::Effects;
@@ -68,7 +69,18 @@ pub enum Command {
         customer: Id,
         group: Option<Id>,
         data: Id,
+        /// Each with its milliseconds; 0: no end.
+        gates: Lines,
         take: Source,
+    },
+    Gate {
+        order: Id,
+        gate: Id,
+        ms: Ms,
+    },
+    Pass {
+        order: Id,
+        gate: Id,
     },
     Complete {
         order: Id,
@@ -182,6 +194,8 @@ pub enum Reply {
     /// A deadline.
     Time(Ms),
     Entry(EntryId),
+    /// Gates still to pass.
+    ToPass(u64),
     Synced(Synced),
     /// Orders that were handed out, each with its token.
     Claimed(Vec<(Id, u64)>),
@@ -248,6 +262,8 @@ impl Command {
             Command::Redrive { .. } => Some(OrderState::Dead),
             Command::Return { .. } => Some(OrderState::Completed),
             Command::Complete { .. } | Command::Cancel { .. } => None,
+            Command::Gate { .. } => Some(OrderState::Queued),
+            Command::Pass { .. } => Some(OrderState::Pending),
             _ => Some(OrderState::Claimed),
         };
         let (order, token) = match &mut self {
@@ -258,7 +274,11 @@ impl Command {
             | Command::Edit { order, token, .. }
             | Command::Split { order, token, .. }
             | Command::Advance { order, token, .. } => (order, token.as_mut()),
-            Command::Redrive { order } | Command::Return { order, .. } | Command::Cancel { order, .. } => (order, None),
+            Command::Redrive { order }
+            | Command::Return { order, .. }
+            | Command::Gate { order, .. }
+            | Command::Pass { order, .. }
+            | Command::Cancel { order, .. } => (order, None),
             _ => return self,
         };
         let meant = store.scan_orders(0, 0, 1_000, &ScanOrders { state, ..ScanOrders::default() }).1;
@@ -316,14 +336,15 @@ impl Command {
 
     fn apply_order(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::Place { order, customer, group, data, take } => {
+            Command::Place { order, customer, group, data, gates, take } => {
                 let items = if let Source::Items(items) = take { lines(items) } else { Vec::new() };
                 let take = match take {
                     Source::Items(_) => Take::Items(&items),
                     Source::Hold(hold) => Take::Hold(hold),
                 };
-                let place = Place { order, customer, group: group.as_deref(), data, take };
-                store.place(now, &place, fx).map(Reply::Entry)
+                let gates: Vec<_> = gates.iter().map(|(name, ms)| NewGate { name, ms: *ms }).collect();
+                let place = Place { order, customer, group: group.as_deref(), data, gates: &gates, take };
+                store.place(now, &place, fx).map(|entry| entry.map_or(Reply::Nothing, Reply::Entry))
             }
             Command::Complete { order, token, result } => {
                 store.complete(now, &Complete { order, token: *token, result }, fx).map(Reply::Entry)
@@ -376,6 +397,10 @@ impl Command {
             Command::Renew { order, token, lease_ms } => {
                 store.renew(now, order, *token, *lease_ms, fx).map(Reply::Time)
             }
+            Command::Gate { order, gate, ms } => {
+                store.gate(now, order, &NewGate { name: gate, ms: *ms }, fx).map(Reply::Time)
+            }
+            Command::Pass { order, gate } => store.pass(now, order, gate, fx).map(Reply::ToPass),
             Command::TakeBack { order, token } => store.take_back(now, order, *token, fx).map(|()| Reply::Nothing),
             Command::Fail { order, token, reason, after_ms, fatal } => {
                 let fail = Fail { order, token: *token, reason, after_ms: *after_ms, fatal: *fatal };
@@ -405,7 +430,10 @@ fn reenter(store: &mut Store, order: &[u8], side: bool, ahead_ms: Option<Ms>, fx
         (OrderState::Dead, Some(dead)) => (StreamKind::Dead, dead),
         (OrderState::Cancelled | OrderState::Dead, _) => return,
         (_, Some(retry)) if side => (StreamKind::Retry, retry),
-        _ => (StreamKind::Orders, view.entry),
+        _ => match view.entry {
+            Some(entry) => (StreamKind::Orders, entry),
+            None => return,
+        },
     };
     let id = ahead_ms.map_or(own, |ms| EntryId { ms: store.last_entry(kind).ms + ms, seq: 0 });
     store.reentry(kind, store.order_at(order), id);

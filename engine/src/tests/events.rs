@@ -74,6 +74,9 @@ fn counts_and_deadlines_tell_their_events() {
 fn names_of_events_are_told_apart() {
     let orders = [
         Event::OrderPlaced,
+        Event::OrderQueued,
+        Event::OrderGated,
+        Event::OrderPassed,
         Event::OrderCompleted,
         Event::OrderCancelled,
         Event::OrderReturned,

@@ -77,6 +77,13 @@ pub fn rich() -> Shop {
         place("changes", "fay", &[("tea", 5), ("milk", 1)]).group("g"),
         edit("changes", &[("tea", 3), ("jam", 1)]).reference("r").lost(),
         split("changes", "part", &[("tea", 2)]),
+        place("pays", "dee", &[("tea", 1), ("milk", 1)]).group("g").gate("pay", 700).gate("fraud", 0),
+        pass("pays", "fraud"),
+        place("checked", "dee", &[("milk", 1)]),
+        gate("checked", "age", 600),
+        place("unpaid", "dee", &[("milk", 1)]).gate("pay", 1),
+        place("paid", "dee", &[("milk", 1)]).gate("pay", 50),
+        pass("paid", "pay"),
     ];
     for command in script {
         shop.changes(command);
@@ -166,6 +173,13 @@ fn probes() -> Vec<Command> {
         give_back("done", &[("tea", 1)]).reference("back"),
         give_back("past", &[("milk", 1)]).by("ann").reference("p3"),
         give_back("past", &[("tea", 1)]).by("ann").reference("back"),
+        pass("pays", "pay"),
+        gate("checked", "age", 0),
+        pass("checked", "age"),
+        gate("paid", "fraud", 5),
+        gate("waits", "fraud", 0),
+        pass("waits", "fraud"),
+        pass("unpaid", "pay"),
         complete("waits"),
         edit("changes", &[("tea", 2), ("milk", 1)]),
         edit("changes", &[("tea", 3), ("jam", 1)]).reference("r").lost(),

@@ -173,19 +173,32 @@ fn of_order() -> impl Strategy<Value = Command> {
     ];
     let group = weighted(0.5, id(&[b"g1", b"g1", b"g2"]));
     prop_oneof![
-        12 => (order(), customer(), group, note(), take).prop_map(|(order, customer, group, data, take)| {
-            Command::Place { order, customer, group, data, take }
-        }),
+        12 => (order(), customer(), group, note(), gates(), take).prop_map(
+            |(order, customer, group, data, gates, take)| {
+                Command::Place { order, customer, group, data, gates, take }
+            }
+        ),
+        3 => (order(), gate()).prop_map(|(order, (gate, ms))| Command::Gate { order, gate, ms }),
+        5 => (order(), gate()).prop_map(|(order, (gate, _))| Command::Pass { order, gate }),
         2 => (order(), token(), note()).prop_map(|(order, token, result)| {
             Command::Complete { order, token, result }
         }),
         2 => (order(), note()).prop_map(|(order, reason)| Command::Cancel { order, reason }),
-        4 => came_back(),
+        6 => came_back(),
         5 => edited(),
         1 => (order(), any::<bool>(), weighted(0.8, 1u64..50)).prop_map(|(order, side, ahead_ms)| {
             Command::Reentry { order, side, ahead_ms }
         }),
     ]
+}
+
+fn gate() -> impl Strategy<Value = (Id, u64)> {
+    let ms = prop_oneof![6 => 1u64..80, 3 => Just(0u64), 1 => MAX_QUANTITY - 5..=MAX_QUANTITY];
+    (id(&[b"pay", b"pay", b"fraud", b"\xff\0"]), ms)
+}
+
+fn gates() -> impl Strategy<Value = Lines> {
+    prop_oneof![14 => Just(Vec::new()), 5 => vec(gate(), 1..3), 1 => vec(gate(), 9)]
 }
 
 /// Units of an order, and of one that nobody remembers.

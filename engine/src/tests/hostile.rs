@@ -12,6 +12,7 @@ use crate::base::packed::{put, put_bytes};
 use crate::base::units::MAX_QUANTITY;
 use crate::books::image::flat::Flat;
 use crate::record::due::DueKey;
+use crate::record::gate::{Gate, GateState};
 use crate::record::returns::{EarlierReturns, ReturnEvent, Returns};
 use crate::store::Store;
 use crate::terms::effects::Effects;
@@ -359,11 +360,40 @@ fn an_order_whose_end_cannot_be_is_refused() {
         flat.first_entry = known.last.orders.next(0);
     });
     refused_order("a step without a name", "waits", |_, flat| flat.step.as_mut().unwrap().name = Box::default());
-    for id in ["waits", "taken", "dies", "backs", "due"] {
+    for id in ["waits", "taken", "dies", "backs", "due", "pays", "checked", "unpaid", "paid"] {
         for other in OrderState::ALL.into_iter().filter(|state| *state != rich().state(id)) {
             refused_order("of another state than what it has", id, |_, flat| flat.state = other);
         }
     }
+}
+
+#[test]
+fn gates_that_cannot_be_are_refused() {
+    let set = |at: usize, state: GateState| move |_: &Known, flat: &mut Flat<'_>| gates(flat)[at].state = state;
+    refused_order("pending without gates", "pays", |_, flat| flat.gates = None);
+    refused_order("pending with no gates", "pays", |_, flat| gates(flat).clear());
+    refused_order("pending, and all are passed", "pays", set(0, GateState::Passed(0)));
+    refused_order("pending, and one waits for units", "pays", set(1, GateState::Waits(5)));
+    refused_order("passed as more were open than there can be", "pays", set(1, GateState::Passed(8)));
+    refused_order("pending, and due at another time", "pays", |_, flat| flat.due.at += 1);
+    refused_order("pending, and never due", "pays", |_, flat| flat.due = DueKey::default());
+    refused_order("pending, and due without a number", "checked", |_, flat| flat.due.seq = 0);
+    refused_order("a gate without a name", "pays", |_, flat| gates(flat)[0].name = Box::default());
+    refused_order("a gate twice", "pays", |_, flat| gates(flat)[0].name = gates(flat)[1].name.clone());
+    refused_order("more gates than there can be", "pays", |_, flat| {
+        let gate = |i: u8| Gate { name: [i].into(), placed_ms: None, state: GateState::Passed(0) };
+        gates(flat).extend((0..7).map(gate));
+    });
+    refused_order("an end past all times", "pays", set(0, GateState::Open(MAX_QUANTITY + 1)));
+    refused_order("queued, and one is to be passed", "paid", set(0, GateState::Open(0)));
+    refused_order("queued, and it never was", "paid", |_, flat| flat.unlisted = true);
+    refused_order("pending under a token", "pays", |_, flat| flat.token = 1);
+    refused_order("pending and a retry", "checked", |_, flat| flat.retry = DueKey { at: 1, seq: 1 });
+    refused_order("pending with the number of a hold", "checked", |known, flat| flat.due.seq = known.of_hold);
+}
+
+fn gates<'a>(flat: &'a mut Flat<'_>) -> &'a mut Vec<Gate> {
+    &mut flat.gates.as_mut().expect("it has gates").to_mut().0
 }
 
 #[test]

@@ -10,6 +10,8 @@ use super::build::{configure, place, set, sweep, yield_all};
 use super::command::{Command, Id, Reply, code};
 use super::generate::{Step, cases, opening, steps};
 use super::shop::{START, audited, loaded, saved};
+use crate::record::gate::GateView;
+use crate::record::order::OrderView;
 use crate::store::Store;
 use crate::terms::effects::Effects;
 use crate::terms::settings::Field;
@@ -79,6 +81,23 @@ impl Shift {
         self.call(sweep(u64::MAX)).expect("a sweep is never refused");
     }
 
+    /// Passes the gates that would keep an order from its end for long.
+    fn pass_gates(&mut self) {
+        let wanted = ScanOrders { state: Some(OrderState::Pending), ..ScanOrders::default() };
+        let pending = self.store.scan_orders(self.now, 0, 1_000, &wanted).1;
+        let views = pending.into_iter().filter_map(|id| self.store.order(self.now, id));
+        let long = |gate: &GateView| !gate.is_passed && !(1..self.now + 1_000).contains(&gate.deadline);
+        let pass = |view: OrderView| {
+            let (gates, order) = (view.gates.into_iter().filter(long), view.id.to_vec());
+            let pass = move |gate: GateView| Command::Pass { order: order.clone(), gate: gate.name.to_vec() };
+            gates.map(pass).collect::<Vec<_>>()
+        };
+        let passes: Vec<_> = views.flat_map(pass).collect();
+        for command in passes {
+            self.call(command).expect("a gate that is open can be passed");
+        }
+    }
+
     /// A worker that comes back: takes what it gets, and does it, but for one in so many.
     fn work(&mut self, fails: u64) {
         let claim = Command::Claim { worker: b"back".to_vec(), count: 3, lease_ms: Some(20) };
@@ -120,6 +139,7 @@ proptest! {
             let open = shift.store.open_orders();
             prop_assert!(rounds <= bound, "{open} orders are stuck: {:?}", shift.store.info(shift.now));
             shift.let_time_pass();
+            shift.pass_gates();
             shift.work(fails);
             prop_assert_eq!(audited(&mut shift.store, 1_000), []);
         }
@@ -207,12 +227,12 @@ struct Groups {
 }
 
 impl Groups {
-    /// Looks at every order anew: those that were not open join the end, those that are not any more leave.
+    /// Looks at every order anew: those that were not open and queued join the end, those that are not any more leave.
     fn look(&mut self, store: &Store, now: u64) {
         let ids = store.scan_orders(now, 0, 1_000, &ScanOrders::default()).1;
         // One call makes at most one order more: which of two came first never has to be asked of the store.
         let known = ids.iter().filter_map(|id| store.order(now, id));
-        let open: Vec<_> = known.filter(|view| view.state.is_open()).collect();
+        let open: Vec<_> = known.filter(|view| view.state.is_open() && view.entry.is_some()).collect();
         for waiting in self.waiting.values_mut() {
             waiting.retain(|id| open.iter().any(|view| view.id == *id));
         }
@@ -245,8 +265,8 @@ proptest! {
     }
 }
 
-/// Whoever is first of its group, waits and is not in backoff is handed out to whoever asks for all there is, whatever
-/// becomes of the other groups.
+/// Whoever is first of its group, waits for a worker and is not in backoff is handed out to whoever asks for all there
+/// is, whatever becomes of the other groups.
 fn others_go_on(shift: &Shift, groups: &Groups) {
     let mut copy = loaded(&saved(&shift.store), 8).expect("a saved store loads");
     let mut fx = Effects::default();
@@ -255,7 +275,7 @@ fn others_go_on(shift: &Shift, groups: &Groups) {
         .waiting
         .values()
         .filter_map(|waiting| waiting.first())
-        .filter(|id| copy.order(shift.now, id).is_some_and(|view| view.state != OrderState::Claimed && view.due == 0))
+        .filter(|id| copy.order(shift.now, id).is_some_and(|view| view.state.is_for_workers() && view.due == 0))
         .cloned()
         .collect();
     let claim = Command::Claim { worker: b"all".to_vec(), count: 100, lease_ms: Some(1) };

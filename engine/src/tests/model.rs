@@ -2,6 +2,7 @@
 //! it is asked for. What it says is what the engine has to say.
 
 mod edits;
+mod gates;
 mod holds;
 mod metrics;
 mod orders;
@@ -73,7 +74,9 @@ pub struct Order {
     pub state: OrderState,
     /// Its place in the queue.
     pub queued: u64,
-    pub entry: EntryId,
+    /// None, if it was never queued.
+    pub entry: Option<EntryId>,
+    pub gates: Vec<Gate>,
     /// What ORDER.PLACE or ORDER.SPLIT replied, where it has another entry since.
     pub first_entry: Option<EntryId>,
     /// The items it was placed with, where they changed since.
@@ -113,6 +116,17 @@ pub struct Order {
     pub was_dead: bool,
     /// Whether it was counted as late.
     pub late: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Gate {
+    pub name: Id,
+    /// What ORDER.PLACE named it with, if it did.
+    pub placed_ms: Option<u64>,
+    /// 0: no end.
+    pub until: u64,
+    /// How many were to pass as it was passed.
+    pub passed: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -199,7 +213,11 @@ impl Model {
             Command::Close { hold, commit, reference, items } => {
                 self.close(command, hold, *commit, reference, items.as_ref())
             }
-            Command::Place { order, customer, group, data, take } => self.place(order, customer, group, data, take),
+            Command::Place { order, customer, group, data, gates, take } => {
+                self.place(order, customer, group, data, gates, take)
+            }
+            Command::Gate { order, gate, ms } => self.gate(order, gate, *ms),
+            Command::Pass { order, gate } => self.pass(order, gate),
             Command::Complete { order, token, result } => self.complete(order, *token, result),
             Command::Cancel { order, reason } => self.cancel(order, reason),
             Command::Return { order, customer, reference, scrap, items } => {
@@ -373,6 +391,7 @@ impl Model {
             'o' => match self.orders[id].state {
                 OrderState::Claimed => self.end_lease(id),
                 OrderState::Retrying => self.retry_due(id),
+                OrderState::Pending => self.expire_gate(id),
                 _ => self.forget_order(id),
             },
             _ => {

@@ -187,6 +187,8 @@ impl Shop {
             HistoryEvent::Edited { units, .. } => format!("edited to {units}"),
             HistoryEvent::Split { units, into, .. } => format!("{units} split into {}", text(into)),
             HistoryEvent::SplitOff { units, from, .. } => format!("{units} split off {}", text(from)),
+            HistoryEvent::Gated { gate, .. } => format!("gate {}", text(gate)),
+            HistoryEvent::Passed { gate, .. } => format!("passed {}", text(gate)),
         };
         self.order(id).history.iter().map(tell).collect()
     }

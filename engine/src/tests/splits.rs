@@ -38,8 +38,8 @@ fn units_become_an_order_of_their_own() {
     assert!(!shop.fx.list.iter().any(|effect| matches!(effect, Effect::Moved(_))), "no stock moves");
     shop.reload();
     let (o, p) = (shop.order("o"), shop.order("p"));
-    assert_eq!((o.entry, o.placed_at, o.state), (anew, START, OrderState::Queued));
-    assert_eq!((p.entry, p.placed_at, p.state), (new, START, OrderState::Queued));
+    assert_eq!((o.entry, o.placed_at, o.state), (Some(anew), START, OrderState::Queued));
+    assert_eq!((p.entry, p.placed_at, p.state), (Some(new), START, OrderState::Queued));
     assert_eq!((p.customer, p.data, p.hold), (&b"ann"[..], &b"{\"to\":\"door\"}"[..], &b""[..]));
     let at = START + 50;
     assert_eq!(o.history, [HistoryEvent::Split { at, units: 5, into: b"p" }]);

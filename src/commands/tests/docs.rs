@@ -14,8 +14,9 @@ fn syntax(arg: &Arg) -> String {
         Kind::Word => String::new(),
         _ => arg.name.to_owned(),
     };
-    let again = if arg.multiple { format!(" [{inner} …]") } else { String::new() };
     let text = [arg.token.unwrap_or_default(), &inner].join(" ");
+    let repeated = if arg.token_again { &text } else { &inner };
+    let again = if arg.multiple { format!(" [{repeated} …]") } else { String::new() };
     let text = format!("{}{again}", text.trim());
     if arg.optional { format!("[{text}]") } else { text }
 }

@@ -51,7 +51,7 @@ pub fn words_of(event: &Map<String, Json>) -> [(String, Json); 3] {
     let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
     let owned = |title: &str, tone, text: &str| (title.to_string(), tone, text.to_string());
     let (title, tone, text) = match text("event") {
-        "placed" => owned("Placed", Tone::Placed, "checked, units taken, queued"),
+        "placed" => owned("Placed", Tone::Placed, "checked, units taken"),
         "forgotten" if number("returns") > 0 => {
             let text = format!("{} units came back with them; only the last 100 are kept", number("units"));
             (format!("{} returns left out", number("returns")), Tone::Muted, text)
@@ -70,6 +70,8 @@ pub fn words_of(event: &Map<String, Json>) -> [(String, Json); 3] {
         "dead" => owned("Died", Tone::Refused, text("reason")),
         "redriven" => owned("Redriven", Tone::Placed, "took its units again and was queued again"),
         "step" => (format!("Step: {}", text("step")), Tone::Work, "a step of fulfilment".into()),
+        "gated" => (format!("Gate: {}", text("gate")), Tone::Placed, "workers get it once it is passed".into()),
+        "passed" => (format!("Passed: {}", text("gate")), Tone::Placed, String::new()),
         "completed" => owned("Completed", Tone::Completed, "its units left the building"),
         "cancelled" => owned("Cancelled", Tone::Muted, "its units went back on sale"),
         "returned" => {

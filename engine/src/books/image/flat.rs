@@ -8,8 +8,11 @@ use std::borrow::Cow;
 use crate::base::packed::{put, put_all, put_bytes, put_wide};
 use crate::base::units::Ms;
 use crate::record::due::DueKey;
+use crate::record::gate::{GATES_MAX, GateState, Gates};
 use crate::record::history::History;
-use crate::record::order::{Cancelled, Changed, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step};
+use crate::record::order::{
+    Cancelled, Changed, Claimed, Completed, Dead, Extra, Failed, Origin, Pending, Retry, Stage, Step,
+};
 use crate::record::returns::Returns;
 use crate::store::Store;
 use crate::terms::states::OrderState;
@@ -18,6 +21,7 @@ use crate::terms::streams::EntryId;
 /// Bits of the number that says which of its last fields an order has: until version 2 it had only the first.
 pub(crate) const HAS_RETURNS: u64 = 1;
 pub(crate) const HAS_CHANGED: u64 = 2;
+pub(crate) const HAS_GATES: u64 = 4;
 
 /// What few orders have. A field that an order does not have is 0 or empty, which it never is otherwise.
 #[derive(Clone, Debug)]
@@ -29,7 +33,8 @@ pub(crate) struct Flat<'a> {
     pub group: &'a [u8],
     pub hold: &'a [u8],
     pub ended_at: Ms,
-    /// When its lease expires, its retry is due, or it is forgotten; of a dead order, its number among the dead.
+    /// When its lease or a gate expires, its retry is due, or it is forgotten; of a dead order, its number among the
+    /// dead.
     pub due: DueKey,
     /// The id of its entry in `…:complete`.
     pub complete: EntryId,
@@ -54,6 +59,9 @@ pub(crate) struct Flat<'a> {
     pub was_dead: bool,
     pub returns: Option<Cow<'a, Returns>>,
     pub changed: Option<Changed>,
+    pub gates: Option<Cow<'a, Gates>>,
+    /// Whether it was never queued: of an order with gates.
+    pub unlisted: bool,
 }
 
 impl<'a> Flat<'a> {
@@ -90,6 +98,8 @@ impl<'a> Flat<'a> {
             was_dead: matches!(stage, Stage::Cancelled(cancelled) if cancelled.was_dead),
             returns: extra.returns().map(Cow::Borrowed),
             changed: extra.changed().copied(),
+            gates: extra.gates().map(Cow::Borrowed),
+            unlisted: extra.is_unlisted(),
         }
     }
 
@@ -120,11 +130,33 @@ impl<'a> Flat<'a> {
             put_wide(out, step.call);
         }
         put_all(out, [self.next_token, u64::from(self.redrives), u64::from(self.was_dead)]);
-        let bit = |has: bool, bit: u64| if has { bit } else { 0 };
-        put(out, bit(self.returns.is_some(), HAS_RETURNS) | bit(self.changed.is_some(), HAS_CHANGED));
+        let has = [
+            (self.returns.is_some(), HAS_RETURNS),
+            (self.changed.is_some(), HAS_CHANGED),
+            (self.gates.is_some(), HAS_GATES),
+        ];
+        put(out, has.iter().map(|(has, bit)| if *has { *bit } else { 0 }).sum());
         self.write_returns(out);
         if let Some(Changed { placed, edit, split_off }) = self.changed {
             [placed, edit, split_off].into_iter().for_each(|call| put_wide(out, call));
+        }
+        self.write_gates(out);
+    }
+
+    fn write_gates(&self, out: &mut Vec<u8>) {
+        let Some(gates) = &self.gates else { return };
+        put_all(out, [u64::from(self.unlisted), gates.0.len() as u64]);
+        for gate in &gates.0 {
+            put_bytes(out, &gate.name);
+            put_all(out, [u64::from(gate.placed_ms.is_some()), gate.placed_ms.unwrap_or(0)]);
+            put_all(
+                out,
+                match gate.state {
+                    GateState::Waits(ms) => [0, ms],
+                    GateState::Open(until) => [1, until],
+                    GateState::Passed(left) => [2, left],
+                },
+            );
         }
     }
 
@@ -151,8 +183,9 @@ impl<'a> Flat<'a> {
         let has_origin = self.placed_at > 0 || queued_as.is_some() || first_entry.is_some();
         if has_origin || self.redrives > 0 || self.changed.is_some() {
             let placed_at = Some(self.placed_at).filter(|at| *at > 0);
-            let changed = self.changed.map(Box::new);
-            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives: self.redrives, changed };
+            let (changed, unlisted) = (self.changed.map(Box::new), false);
+            *extra.origin_mut() =
+                Origin { placed_at, queued_as, first_entry, redrives: self.redrives, unlisted, changed };
         }
         if !self.hold.is_empty() {
             extra.seldom_mut().hold = Some(self.hold.into());
@@ -161,6 +194,12 @@ impl<'a> Flat<'a> {
             let seldom = extra.seldom_mut();
             (seldom.failed, seldom.step) = (self.failed.map(Box::new), self.step.map(Box::new));
             seldom.returns = self.returns.map(|returns| Box::new(returns.into_owned()));
+        }
+        if self.unlisted {
+            extra.origin_mut().unlisted = true;
+        }
+        if let Some(gates) = self.gates {
+            extra.seldom_mut().gates = Some(Box::new(gates.into_owned()));
         }
         Some(extra)
     }
@@ -177,10 +216,12 @@ impl<'a> Flat<'a> {
             && (!self.was_dead || self.state == OrderState::Cancelled)
             && (self.token == 0 || matches!(self.state, OrderState::Claimed | OrderState::Completed))
             && (!is_retry || matches!(self.state, OrderState::Claimed | OrderState::Retrying))
-            && (self.due.seq > 0) == (is_due || is_dead);
+            && (self.due.seq > 0) == (is_due || is_dead)
+            && self.gates_fit();
         let retry = is_retry.then_some(Retry { since: self.retry, entry: self.side });
         let stage = match (self.state, is_due) {
             (OrderState::Queued, false) => Stage::Queued,
+            (OrderState::Pending, _) => Stage::Pending(Pending { due: Some(self.due).filter(|_| is_due) }),
             (OrderState::Claimed, true) if self.token > 0 => Stage::Claimed(Claimed {
                 token: self.token,
                 worker: worker?,
@@ -198,6 +239,26 @@ impl<'a> Flat<'a> {
             _ => return None,
         };
         fits.then_some(stage)
+    }
+
+    /// Whether it has gates as an order in its state can have them: each of a name of its own, and to be passed only
+    /// while it is pending, or since it was cancelled.
+    fn gates_fit(&self) -> bool {
+        let is_pending = self.state == OrderState::Pending;
+        let Some(gates) = &self.gates else { return !is_pending && !self.unlisted };
+        let list = &gates.0;
+        let names_fit = list.iter().enumerate().all(|(i, gate)| list[..i].iter().all(|other| other.name != gate.name));
+        let states_fit = list.iter().all(|gate| match gate.state {
+            GateState::Waits(_) => false,
+            GateState::Open(_) => is_pending || self.state == OrderState::Cancelled,
+            GateState::Passed(left) => left < GATES_MAX as u64,
+        });
+        let due = gates.first_to_expire().map_or(0, |(until, _)| until);
+        (1..=GATES_MAX).contains(&list.len())
+            && names_fit
+            && states_fit
+            && (!is_pending || gates.to_pass() > 0 && due == self.due.at)
+            && (!self.unlisted || is_pending || self.state == OrderState::Cancelled)
     }
 
     fn completed(&self) -> Completed {

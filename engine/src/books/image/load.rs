@@ -7,9 +7,10 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
-use crate::books::image::flat::{Flat, HAS_CHANGED, HAS_RETURNS};
+use crate::books::image::flat::{Flat, HAS_CHANGED, HAS_GATES, HAS_RETURNS};
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::{Due, DueKey};
+use crate::record::gate::{GATES_MAX, Gate, GateState, Gates};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
 use crate::record::hold::{Hold, HoldItem};
 use crate::record::order::{Changed, Extra, Failed, Order, Step, kept};
@@ -320,10 +321,10 @@ impl Loader {
             total = sum(total, units.qty)?;
             items.push(units);
         }
-        let extra = match flag(rest)? {
-            true => Some(self.extra(rest, state, &items)?),
-            false if state == OrderState::Queued => None,
-            false => return Err(Corrupt("an order that cannot be")),
+        let extra = match number(rest)? {
+            0 if state == OrderState::Queued => None,
+            1 => Some(self.extra(rest, state, &items)?),
+            _ => return Err(Corrupt("an order that cannot be")),
         };
         let mut order = Order::new(id, customer, entry, &items, data);
         order.late = late;
@@ -454,6 +455,8 @@ impl Loader {
             was_dead: flag(rest)?,
             returns: None,
             changed: None,
+            gates: None,
+            unlisted: false,
         };
         self.last_fields(rest, items, &mut flat)?;
         Ok(flat)
@@ -466,7 +469,7 @@ impl Loader {
             2 => u64::from(flag(rest)?),
             _ => number(rest)?,
         };
-        if has & !(HAS_RETURNS | HAS_CHANGED) != 0 {
+        if has & !(HAS_RETURNS | HAS_CHANGED | HAS_GATES) != 0 {
             return Err(Corrupt("a field that no order has"));
         }
         if has & HAS_RETURNS != 0 {
@@ -474,6 +477,9 @@ impl Loader {
         }
         if has & HAS_CHANGED != 0 {
             flat.changed = Some(Changed { placed: wide(rest)?, edit: wide(rest)?, split_off: wide(rest)? });
+        }
+        if has & HAS_GATES != 0 {
+            (flat.unlisted, flat.gates) = (flag(rest)?, Some(Cow::Owned(gates(rest)?)));
         }
         Ok(())
     }
@@ -518,6 +524,24 @@ const MAX_HISTORY_BYTES: usize = HISTORY_EVENTS_MAX * (MAX_ID_BYTES + 64);
 
 fn step(rest: &mut &[u8]) -> Loaded<Step> {
     Ok(Step { name: id(rest)?.into(), version: number(rest)?, call: wide(rest)? })
+}
+
+fn gates(rest: &mut &[u8]) -> Loaded<Gates> {
+    let count = number(rest)?;
+    if count > GATES_MAX as u64 {
+        return Err(Corrupt("more gates than an order can have"));
+    }
+    let gate = |rest: &mut &[u8]| {
+        let (name, is_placed, ms) = (id(rest)?.into(), flag(rest)?, quantity(rest)?);
+        let state = match (number(rest)?, quantity(rest)?) {
+            (0, ms) => GateState::Waits(ms),
+            (1, until) => GateState::Open(until),
+            (2, left) => GateState::Passed(left),
+            _ => return Err(Corrupt("an unknown state of a gate")),
+        };
+        Ok(Gate { name, placed_ms: is_placed.then_some(ms), state })
+    };
+    (0..count).map(|_| gate(rest)).collect::<Loaded<Vec<_>>>().map(Gates)
 }
 
 /// Yes or no.

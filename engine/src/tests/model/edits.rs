@@ -125,14 +125,16 @@ impl Model {
 
     /// Gives an order these items, with a new entry at the end of the stream; it stays where it is in the queue.
     fn change_items(&mut self, id: &Id, items: &[(Id, u128)], event: HistoryEvent<'_>) {
-        let entry = next_entry(&mut self.last_orders, self.now);
         let order = self.orders.get_mut(id).unwrap();
         let had = units_by_sku(order);
         order.placed_items.get_or_insert(had);
         order.items = items.iter().map(order_item).collect();
-        order.first_entry = order.first_entry.or(Some(order.entry));
-        let old = std::mem::replace(&mut order.entry, entry);
         order.history.push(format!("{event:?}"));
+        // One that was never queued has no entry that could be written anew.
+        let Some(old) = order.entry else { return };
+        let entry = next_entry(&mut self.last_orders, self.now);
+        order.first_entry = order.first_entry.or(Some(old));
+        order.entry = Some(entry);
         self.published.extend([Published::Left(StreamKind::Orders, old), Published::Queued(id.clone(), entry)]);
     }
 
@@ -142,11 +144,14 @@ impl Model {
             return match known.split_off == Some(content(command)) {
                 false => Err(vec!["MISMATCH"]),
                 true if known.state == OrderState::Cancelled => Err(vec!["BADSTATE"]),
-                true => Ok(Reply::Entry(known.first_entry.unwrap_or(known.entry))),
+                true => Ok(Reply::Entry(known.first_entry.or(known.entry).unwrap())),
             };
         }
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         self.changeable(order, token)?;
+        if order.state == OrderState::Pending {
+            return Err(vec!["BADSTATE"]);
+        }
         let moved = self.merged(lines)?;
         let had = units_by_sku(order);
         if moved.iter().any(|(sku, qty)| u128::from(had.get(sku).copied().unwrap_or(0)) < *qty) {
@@ -171,7 +176,7 @@ impl Model {
             placed_at: parent.placed_at,
             history: vec![format!("{event:?}")],
             split_off: Some(content(command)),
-            ..Order::queued(parent.customer, self.next_place(), entry)
+            ..Order::queued(parent.customer, self.next_place(), Some(entry))
         };
         self.orders.insert(new.clone(), order);
         self.tally("placed", 1);

@@ -1,5 +1,7 @@
 //! The model's orders.
 
+use std::collections::BTreeSet;
+
 use super::super::command::{Command, Id, Lines, Reply, Source};
 use super::super::published::Published;
 use super::{Model, Order, OrderItem, Outcome, Past, added_up, next_entry};
@@ -9,7 +11,15 @@ use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
 impl Model {
-    pub(crate) fn place(&mut self, id: &Id, customer: &Id, group: &Option<Id>, data: &Id, take: &Source) -> Outcome {
+    pub(crate) fn place(
+        &mut self,
+        id: &Id,
+        customer: &Id,
+        group: &Option<Id>,
+        data: &Id,
+        gates: &Lines,
+        take: &Source,
+    ) -> Outcome {
         if let Some(order) = self.orders.get(id) {
             if order.state == OrderState::Cancelled {
                 return Err(vec!["BADSTATE"]);
@@ -21,28 +31,41 @@ impl Model {
                 Source::Items(lines) => order.hold.is_none() && added_up(lines) == placed,
             };
             let taken = taken && order.split_off.is_none();
+            let placed = order.gates.iter().filter_map(|gate| Some((gate.name.clone(), gate.placed_ms?)));
+            let (placed, named): (BTreeSet<_>, BTreeSet<_>) = (placed.collect(), gates.iter().cloned().collect());
+            let taken = taken && placed == named && named.len() == gates.len();
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
-            let first = order.first_entry.unwrap_or(order.entry);
-            return if same { Ok(Reply::Entry(first)) } else { Err(vec!["MISMATCH"]) };
+            let first = order.first_entry.or(order.entry).filter(|_| gates.is_empty());
+            return if same { Ok(first.map_or(Reply::Nothing, Reply::Entry)) } else { Err(vec!["MISMATCH"]) };
         }
-        let items = match take {
-            Source::Items(lines) => self.check_items(customer, lines)?,
-            Source::Hold(hold) => self.check_hold(customer, hold)?,
+        let checked = match take {
+            Source::Items(lines) => self.check_items(customer, lines),
+            Source::Hold(hold) => self.check_hold(customer, hold),
         };
+        let gates = match self.new_gates(gates) {
+            Ok(gates) => gates,
+            Err(codes) => return Err([codes, checked.err().unwrap_or_default()].concat()),
+        };
+        let items = checked?;
         self.changed = true;
         let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
         let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0 };
+        // An order that is not queued keeps an id free.
         let entry = next_entry(&mut self.last_orders, self.now);
+        let entry = Some(entry).filter(|_| gates.is_empty());
         let order = Order {
+            gates,
             group: group.clone(),
             data: data.clone(),
             hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
             items: items.iter().map(item).collect(),
+            state: if entry.is_some() { OrderState::Queued } else { OrderState::Pending },
             placed_at: self.now,
             ..Order::queued(customer.clone(), self.next_place(), entry)
         };
         self.orders.insert(id.clone(), order);
-        self.published.push(Published::Queued(id.clone(), entry));
+        self.published.extend(entry.map(|entry| Published::Queued(id.clone(), entry)));
+        self.time_gates(id);
         match take {
             Source::Hold(hold) => self.end_hold(hold, HoldState::Ordered),
             Source::Items(_) => {
@@ -53,7 +76,7 @@ impl Model {
         }
         self.tally("placed", 1);
         self.published.push(Published::Event(Event::OrderPlaced));
-        Ok(Reply::Entry(entry))
+        Ok(entry.map_or(Reply::Nothing, Reply::Entry))
     }
 
     fn check_items(&self, customer: &Id, lines: &Lines) -> Result<Vec<(Id, u128)>, Vec<&'static str>> {
@@ -94,7 +117,7 @@ impl Model {
         match order.state {
             OrderState::Completed if order.note == *result => return Ok(Reply::Entry(order.complete.unwrap())),
             OrderState::Completed => return Err(vec!["MISMATCH"]),
-            state if !state.is_open() => return Err(vec!["BADSTATE"]),
+            state if !Self::is_for_workers(state) => return Err(vec!["BADSTATE"]),
             _ => {}
         }
         self.changed = true;
@@ -118,6 +141,11 @@ impl Model {
         self.tally("completed", 1);
         self.published.extend([Published::Completed(id.clone(), entry), Published::Event(Event::OrderCompleted)]);
         Ok(Reply::Entry(entry))
+    }
+
+    /// Whether workers have an order in this state, or get it.
+    pub(crate) fn is_for_workers(state: OrderState) -> bool {
+        matches!(state, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
     }
 
     pub(crate) fn cancel(&mut self, id: &Id, reason: &Id) -> Outcome {
@@ -225,7 +253,8 @@ impl Model {
 
     /// An entry of an order got another id: its own again, or one ahead of the stream's last.
     pub(crate) fn reentry(&mut self, id: &Id, side: bool, ahead_ms: Option<u64>) -> Outcome {
-        let Some(order) = self.orders.get_mut(id).filter(|order| order.state != OrderState::Cancelled) else {
+        let listed = |order: &&mut Order| order.state != OrderState::Cancelled && order.entry.is_some();
+        let Some(order) = self.orders.get_mut(id).filter(listed) else {
             return Ok(Reply::Nothing);
         };
         self.changed = true;
@@ -238,7 +267,7 @@ impl Model {
             (OrderState::Completed, _) => order.complete = Some(next(&mut self.last_complete)),
             (OrderState::Dead, entry) => *entry = Some(next(&mut self.last_dead)),
             (_, Some(entry)) if side => *entry = next(&mut self.last_retry),
-            _ => order.entry = next(&mut self.last_orders),
+            _ => order.entry = Some(next(&mut self.last_orders)),
         }
         Ok(Reply::Nothing)
     }
@@ -246,17 +275,18 @@ impl Model {
 
 impl Order {
     /// An order that waits, as nothing but its place and its entry say.
-    pub fn queued(customer: Id, queued: u64, entry: EntryId) -> Order {
+    pub fn queued(customer: Id, queued: u64, entry: Option<EntryId>) -> Order {
         Order {
             queued,
             customer,
+            gates: Vec::new(),
             group: None,
             data: Vec::new(),
             hold: None,
             items: Vec::new(),
             state: OrderState::Queued,
             entry,
-            placed_at: entry.ms,
+            placed_at: 0,
             ended_at: 0,
             complete: None,
             note: Vec::new(),

@@ -15,7 +15,8 @@ type Turn = (bool, (u64, u64), u64);
 impl Model {
     /// Whether it is an open order's turn in its group: no open one of the group was queued before it.
     fn is_first(&self, order: &Order) -> bool {
-        let before = |other: &Order| other.state.is_open() && other.group == order.group && other.queued < order.queued;
+        let listed = |other: &Order| other.state.is_open() && other.entry.is_some();
+        let before = |other: &Order| listed(other) && other.group == order.group && other.queued < order.queued;
         order.group.is_none() || !self.orders.values().any(before)
     }
 
@@ -75,7 +76,7 @@ impl Model {
         token
     }
 
-    fn happened(&mut self, id: &Id, event: HistoryEvent<'_>) {
+    pub(crate) fn happened(&mut self, id: &Id, event: HistoryEvent<'_>) {
         self.orders.get_mut(id).unwrap().history.push(format!("{event:?}"));
     }
 
@@ -96,7 +97,7 @@ impl Model {
     fn claimed(&self, id: &Id, token: Option<u64>) -> Result<&Order, Vec<&'static str>> {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         self.check_token(order, token)?;
-        if order.state.is_open() { Ok(order) } else { Err(vec!["BADSTATE"]) }
+        if Self::is_for_workers(order.state) { Ok(order) } else { Err(vec!["BADSTATE"]) }
     }
 
     pub(crate) fn renew(&mut self, id: &Id, token: u64, lease_ms: Option<u64>) -> Outcome {
@@ -273,7 +274,7 @@ impl Model {
         self.published.extend([Published::Died(id.clone(), entry), Published::Event(Event::OrderDead)]);
     }
 
-    fn leave_retry(&mut self, id: &Id) {
+    pub(crate) fn leave_retry(&mut self, id: &Id) {
         let order = self.orders.get_mut(id).unwrap();
         if order.retry.take().is_some() {
             let entry = order.side.take().expect("a due retry has an entry");
@@ -287,7 +288,10 @@ impl Model {
         let order = self.orders.get_mut(id).unwrap();
         let (kind, entry) = match order.state {
             OrderState::Dead => (StreamKind::Dead, order.side.take().expect("a dead order has an entry")),
-            _ => (StreamKind::Orders, order.entry),
+            _ => match order.entry {
+                Some(entry) => (StreamKind::Orders, entry),
+                None => return,
+            },
         };
         self.published.push(Published::Left(kind, entry));
     }
@@ -329,8 +333,8 @@ impl Model {
         let (at, queued) = (self.now, self.next_place());
         let entry = next_entry(&mut self.last_orders, at);
         let order = self.orders.get_mut(id).unwrap();
-        order.first_entry = order.first_entry.or(Some(order.entry));
-        order.entry = entry;
+        order.first_entry = order.first_entry.or(order.entry);
+        order.entry = Some(entry);
         order.queued = queued;
         order.state = OrderState::Queued;
         order.attempts = 0;
