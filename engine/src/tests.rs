@@ -37,4 +37,5 @@ mod steps;
 mod stock;
 mod stream_ids;
 mod sync;
+mod waitlist;
 mod window;

@@ -1,5 +1,5 @@
-//! Deadlines: holds that expire, leases that expire, retries that come due, orders that get late, ended holds and
-//! orders and REFs that are forgotten. In slices, so that a million of them in one millisecond never stop the server.
+//! Deadlines: holds that expire, leases that expire, retries that come due, waits for stock that end, orders that get
+//! late, ended holds and orders and REFs that are forgotten; and units for those who wait. In slices, so that a million of them in one millisecond never stop the server.
 
 use crate::base::units::Ms;
 use crate::record::customer::{UnitChange, UnitChanges};
@@ -24,6 +24,7 @@ impl Store {
     pub fn next_due_leaves_orders(&self) -> bool {
         match self.agenda.first() {
             Some((_, Due::Order(slot))) => !self.orders.at(slot).state().is_open(),
+            Some((_, Due::Line)) => false,
             Some((_, Due::Hold(_) | Due::Ref(_))) | None => true,
         }
     }
@@ -44,7 +45,7 @@ impl Store {
                 }
                 (Some(_), _) => {
                     self.touch(now, fx);
-                    self.first_due(fx)
+                    self.first_due(budget - spent, fx)
                 }
                 (None, _) => break,
             };
@@ -59,8 +60,8 @@ impl Store {
         fx.event(Event::OrderLate);
     }
 
-    /// Does what is due first; says how many records and items that were.
-    fn first_due(&mut self, fx: &mut Effects) -> u64 {
+    /// Does what is due first, of what can be many about `budget` records; says how many records and items that were.
+    fn first_due(&mut self, budget: u64, fx: &mut Effects) -> u64 {
         match self.agenda.pop_first(&mut self.orders) {
             None => 1,
             Some(Due::Hold(slot)) if self.holds.at(slot).is_live() => self.expire_hold(slot, fx),
@@ -68,12 +69,14 @@ impl Store {
             Some(Due::Order(slot)) => match self.orders.at(slot).state() {
                 OrderState::Claimed => self.expire_lease(slot, fx),
                 OrderState::Retrying => self.retry_due(slot, fx),
+                OrderState::Waitlisted => self.stop_waiting(slot, fx),
                 _ => self.forget_order(slot),
             },
             Some(Due::Ref(slot)) => {
                 self.remembered.forget(slot);
                 1
             }
+            Some(Due::Line) => self.hand_on(budget, fx),
         }
     }
 
@@ -86,7 +89,7 @@ impl Store {
         self.empty_hold(slot, HoldState::Expired);
         self.counters.expired = self.counters.expired.saturating_add(1);
         fx.event(Event::HoldExpired);
-        1 + items.len() as u64
+        1 + items.len() as u64 + self.serve_line(fx)
     }
 
     /// Forgets an ended hold. What was committed stays counted for the customer and as sold.

@@ -25,6 +25,8 @@ pub struct Place<'a> {
     pub group: Option<&'a [u8]>,
     /// JSON, or empty.
     pub data: &'a [u8],
+    /// Where units are short: how long it waits for them, 0 for ever; none: it is refused.
+    pub wait_ms: Option<Ms>,
     pub take: Take<'a>,
 }
 
@@ -61,8 +63,8 @@ pub struct ScanOrders<'a> {
 }
 
 impl Store {
-    /// Places an order; replies the id of its entry in `…:orders`.
-    pub fn place(&mut self, now: Ms, place: &Place<'_>, fx: &mut Effects) -> Result<EntryId, Refusal> {
+    /// Places an order; replies the id of its entry in `…:orders`, none while it waits for stock.
+    pub fn place(&mut self, now: Ms, place: &Place<'_>, fx: &mut Effects) -> Result<Option<EntryId>, Refusal> {
         let key = self.orders.key(place.order);
         if let Some(slot) = self.orders.find_key(&key) {
             return self.placed_before(slot, place);
@@ -70,15 +72,18 @@ impl Store {
         let now = self.stamp(now);
         let customer = self.customers.look_up(place.customer);
         match place.take {
-            Take::Items(items) => {
-                let items = self.check_place(now, &customer, items)?;
+            Take::Items(named) => {
+                let items = match self.check_place(now, &customer, named) {
+                    Ok(items) => items,
+                    Err(short) => return self.place_waiting(now, place, named, short, fx).map(|()| None),
+                };
                 self.touch(now, fx);
                 let entry = self.new_order(place, &key, &customer, &items, fx);
                 for item in &items {
                     self.move_stock(item.sku, Move::Hold(item.qty), Why::new("place", place.order), fx);
                 }
                 fx.event(Event::OrderPlaced);
-                Ok(entry)
+                Ok(Some(entry))
             }
             Take::Hold(hold) => {
                 let (hold_slot, items) = self.check_place_hold(now, &customer, hold)?;
@@ -87,7 +92,7 @@ impl Store {
                 let entry = self.new_order(place, &key, &customer, &items, fx);
                 self.empty_hold(hold_slot, HoldState::Ordered);
                 fx.event(Event::OrderPlaced);
-                Ok(entry)
+                Ok(Some(entry))
             }
         }
     }
@@ -159,7 +164,7 @@ impl Store {
 
     /// The first reply, if the order is known with the same content. Nobody gets the units of a cancelled one, so it is
     /// not answered as if it were placed.
-    fn placed_before(&self, slot: u32, place: &Place<'_>) -> Result<EntryId, Refusal> {
+    fn placed_before(&self, slot: u32, place: &Place<'_>) -> Result<Option<EntryId>, Refusal> {
         let order = self.orders.at(slot);
         if order.state() == OrderState::Cancelled {
             return Err(Refusal::order_is(OrderState::Cancelled));
@@ -184,8 +189,15 @@ impl Store {
                 hold.is_none() && self.shelf.resolve(named).is_ok_and(|list| same_units(items, list.into_iter()))
             }
         };
-        let first_entry = extra.and_then(Extra::origin).and_then(|origin| origin.first_entry);
-        if same { Ok(first_entry.unwrap_or(order.entry())) } else { other("content") }
+        if !same {
+            return other("content");
+        }
+        let origin = extra.and_then(Extra::origin);
+        if origin.is_some_and(|origin| origin.unlisted) {
+            return Ok(None);
+        }
+        let first_entry = origin.and_then(|origin| origin.first_entry);
+        Ok(Some(first_entry.unwrap_or(order.entry())))
     }
 
     /// Completes an order: its units are sold. Replies the id of its entry in `…:complete`.
@@ -194,7 +206,7 @@ impl Store {
         self.check_token(slot, complete.token)?;
         match self.orders.at(slot).state() {
             OrderState::Completed => return self.completed_before(slot, complete),
-            state if !state.is_open() => return Err(Refusal::order_is(state)),
+            state if !state.is_at_work() => return Err(Refusal::order_is(state)),
             _ => {}
         }
         self.touch(now, fx);
@@ -253,7 +265,8 @@ impl Store {
         fx.push(Effect::Left { kind: StreamKind::Orders, id: order.entry() });
     }
 
-    /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already).
+    /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already, and one
+    /// that waits for stock has only those that it gathered).
     pub fn cancel(&mut self, now: Ms, id: &[u8], reason: &[u8], fx: &mut Effects) -> Result<u64, Refusal> {
         let slot = self.orders.slot(id)?;
         let state = self.orders.at(slot).state();
@@ -263,23 +276,38 @@ impl Store {
             _ => {}
         }
         self.touch(now, fx);
-        let mut units = 0;
-        if state == OrderState::Dead {
-            self.leave_dead(slot, fx);
-        } else {
-            units = self.move_items(slot, Why { kind: "cancel", reference: id, reason }, Move::Free, fx);
+        let units = self.call_off(slot, id, reason, fx);
+        self.serve_line(fx);
+        Ok(units)
+    }
+
+    /// Cancels an order for a reason; the units put back.
+    pub(crate) fn call_off(&mut self, slot: u32, id: &[u8], reason: &[u8], fx: &mut Effects) -> u64 {
+        let state = self.orders.at(slot).state();
+        let (was_dead, why) = (state == OrderState::Dead, Why { kind: "cancel", reference: id, reason });
+        let (units, missing) = match state {
+            OrderState::Dead => {
+                self.leave_dead(slot, fx);
+                (0, 0)
+            }
+            OrderState::Waitlisted => self.leave_lines(slot, why, fx),
+            _ => {
+                let units = self.move_items(slot, why, Move::Free, fx);
+                self.take_off(slot, fx);
+                (units, 0)
+            }
+        };
+        if !was_dead {
             self.count_items(slot, UnitChange::less);
-            self.take_off(slot, fx);
         }
-        let was_dead = state == OrderState::Dead;
-        let cancelled = Cancelled { at: self.now, was_dead, forget: self.agenda.key(self.forget_at()) };
+        let cancelled = Cancelled { at: self.now, was_dead, missing, forget: self.agenda.key(self.forget_at()) };
         self.changing_order(slot, |_, extra| {
             extra.stage = Stage::Cancelled(cancelled);
             extra.set_note(reason);
         });
         self.counters.cancelled = self.counters.cancelled.saturating_add(1);
         fx.event(Event::OrderCancelled);
-        Ok(units)
+        units
     }
 
     fn cancelled_before(&self, slot: u32, id: &[u8], reason: &[u8]) -> Result<u64, Refusal> {
@@ -287,7 +315,8 @@ impl Store {
         let known = self.orders.full(order).filter(|extra| extra.reason() == reason);
         match known.as_ref().map(|extra| &extra.stage) {
             Some(Stage::Cancelled(cancelled)) if cancelled.was_dead => Ok(0),
-            Some(_) => Ok(order.items().map(|item| item.qty).sum()),
+            Some(Stage::Cancelled(cancelled)) => Ok(order.items().map(|item| item.qty).sum::<u64>() - cancelled.missing),
+            Some(_) => Ok(0),
             None => Err(Refusal::Mismatch(format!("order {} was cancelled with another REASON", Shown(id)))),
         }
     }

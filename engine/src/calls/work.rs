@@ -205,7 +205,7 @@ impl Store {
         self.counters.lapsed = self.counters.lapsed.saturating_add(1);
         fx.event(Event::OrderLeaseEnded);
         if dies {
-            return self.die(slot, LEASE_EXPIRED, fx);
+            return self.die(slot, LEASE_EXPIRED, fx) + self.serve_line(fx);
         }
         self.queue.offer(&mut self.orders, slot);
         1
@@ -254,6 +254,7 @@ impl Store {
         if dies {
             fx.event(Event::OrderFailed);
             self.die(slot, fail.reason, fx);
+            self.serve_line(fx);
         } else {
             self.back_off(slot, due, fail.reason, fx);
             fx.event(Event::OrderFailed);

@@ -106,6 +106,8 @@ pub(crate) struct Origin {
     pub first_entry: Option<EntryId>,
     /// How often it was redriven.
     pub redrives: u32,
+    /// Whether it was placed without an entry, as it had to wait for stock: ORDER.PLACE replied nil.
+    pub unlisted: bool,
 }
 
 /// Where an order is in its life, with what an order has only there.
@@ -121,6 +123,8 @@ pub(crate) enum Stage {
     Dead(Dead),
     Completed(Completed),
     Cancelled(Cancelled),
+    /// It waits for stock.
+    Waitlisted(Box<Waitlisted>),
     /// No order has this slot; the next such slot.
     Vacant(u32),
 }
@@ -147,6 +151,29 @@ pub(crate) struct Retry {
     pub since: DueKey,
     /// The id of its entry in `…:retry`.
     pub entry: EntryId,
+}
+
+/// The order waits for stock.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Waitlisted {
+    /// Its number among the orders that came: every line is in this order.
+    pub seq: u64,
+    /// When it stops waiting, if it ever does.
+    pub until: Option<DueKey>,
+    /// Units that it has of each item, in the order of the items.
+    pub gathered: Box<[u64]>,
+}
+
+impl Waitlisted {
+    /// Units that it still waits for, an item each in the order of the items, which are passed.
+    pub fn missing<'a>(&'a self, items: impl Iterator<Item = Units> + 'a) -> impl Iterator<Item = Units> + 'a {
+        items.zip(self.gathered.iter()).map(|(units, has)| Units { sku: units.sku, qty: units.qty - has })
+    }
+
+    /// The SKUs in whose lines it is: those of which it lacks units.
+    pub fn lines(&self, items: &[Units]) -> Vec<u32> {
+        self.missing(items.iter().copied()).filter(|item| item.qty > 0).map(|item| item.sku).collect()
+    }
 }
 
 /// The order is out of attempts.
@@ -197,6 +224,8 @@ pub(crate) struct Cancelled {
     pub at: Ms,
     /// Whether it was dead before: no units were put back then.
     pub was_dead: bool,
+    /// Units that it still waited for when it was cancelled: they could not be put back.
+    pub missing: u64,
     /// When it is forgotten.
     pub forget: DueKey,
 }
@@ -233,10 +262,11 @@ impl Stage {
             Stage::Dead(_) => OrderState::Dead,
             Stage::Completed(_) => OrderState::Completed,
             Stage::Cancelled(_) | Stage::Vacant(_) => OrderState::Cancelled,
+            Stage::Waitlisted(_) => OrderState::Waitlisted,
         }
     }
 
-    /// When its lease expires, its retry is due, or it is forgotten.
+    /// When its lease expires, its retry is due, it stops waiting for stock, or it is forgotten.
     #[inline]
     pub fn due(&self) -> Option<DueKey> {
         match self {
@@ -244,6 +274,7 @@ impl Stage {
             Stage::Backoff(due) => Some(*due),
             Stage::Completed(completed) => Some(completed.forget),
             Stage::Cancelled(cancelled) => Some(cancelled.forget),
+            Stage::Waitlisted(waitlisted) => waitlisted.until,
             Stage::Queued | Stage::RetryDue(_) | Stage::Dead(_) | Stage::Vacant(_) => None,
         }
     }
@@ -252,6 +283,12 @@ impl Stage {
     #[inline]
     pub fn claimed(&self) -> Option<&Claimed> {
         if let Stage::Claimed(claimed) = self { Some(claimed) } else { None }
+    }
+
+    /// What it waits for, if it waits for stock.
+    #[inline]
+    pub fn waitlisted(&self) -> Option<&Waitlisted> {
+        if let Stage::Waitlisted(waitlisted) = self { Some(waitlisted) } else { None }
     }
 
     /// Its end, if it is completed.
@@ -598,6 +635,7 @@ pub struct OrderView<'a> {
     pub hold: &'a [u8],
     pub data: &'a [u8],
     pub items: Vec<OrderItemView<'a>>,
+    /// The id of its entry in `…:orders`; 0-0 before it has one.
     pub entry: EntryId,
     pub placed_at: Ms,
     /// 0 while it is open.
@@ -616,7 +654,7 @@ pub struct OrderView<'a> {
     pub worker: &'a [u8],
     /// The token of the claim it is under; 0: none.
     pub token: u64,
-    /// When its lease ends, or its retry is due; 0: neither.
+    /// When its lease ends, its retry is due, or it stops waiting for stock; 0: none of them.
     pub due: Ms,
     /// The step it is at, or empty, and how many there were.
     pub step: &'a [u8],

@@ -8,6 +8,9 @@ use crate::record::group::OrderList;
 use crate::record::order::Position;
 use crate::store::orders::Orders;
 
+/// When units are to be handed on that are set aside: before all else. No deadline has this number.
+const LINE: DueKey = DueKey { at: 1, seq: 0 };
+
 /// What is due, earliest first.
 #[derive(Default)]
 pub(crate) struct Agenda {
@@ -159,6 +162,15 @@ impl Agenda {
     /// How many deadlines there are.
     pub fn len(&self) -> usize {
         self.due.len() + self.ended.len
+    }
+
+    /// Notes whether units are to be handed on to orders that wait for stock.
+    pub fn note_line(&mut self, is_due: bool) {
+        if is_due {
+            self.due.insert(LINE, Due::Line);
+        } else {
+            self.due.remove(&LINE);
+        }
     }
 
     /// Breaks the agenda on purpose.

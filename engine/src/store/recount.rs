@@ -5,7 +5,7 @@
 use crate::base::units::{Ms, NIL};
 use crate::record::due::DueKey;
 use crate::record::hold::Hold;
-use crate::record::order::{Extra, Order};
+use crate::record::order::{Extra, Order, Waitlisted};
 use crate::terms::audit::Difference;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
@@ -99,6 +99,9 @@ pub(crate) struct OrderRecount {
     pub due: i64,
     /// Orders that have an entry in `…:retry`.
     pub retry_entries: i64,
+    /// Units of a SKU that orders wait for; and how many orders do, each once for every SKU.
+    pub missing: BySlot,
+    pub waits: i64,
 }
 
 impl OrderRecount {
@@ -109,6 +112,9 @@ impl OrderRecount {
         if let Some(extra) = extra {
             self.due += sign * i64::from(extra.stage.due().is_some());
             self.retry_entries += sign * i64::from(extra.stage.retry().is_some());
+            if let Some(waitlisted) = extra.stage.waitlisted() {
+                return self.count_waiting(order, waitlisted, sign);
+            }
         }
         for kept in order.kept(extra) {
             let qty = sign * kept.qty as i64;
@@ -117,6 +123,19 @@ impl OrderRecount {
                 state if state.is_open() => self.units.count(order.customer, kept.sku, qty, 0),
                 _ => {}
             }
+        }
+    }
+}
+
+impl OrderRecount {
+    /// An order that waits for stock holds what it gathered; all of it counts for its customer.
+    fn count_waiting(&mut self, order: &Order, waitlisted: &Waitlisted, sign: i64) {
+        for (units, missing) in order.items().zip(waitlisted.missing(order.items())) {
+            let (qty, missing) = (sign * units.qty as i64, sign * missing.qty as i64);
+            self.units.count(order.customer, units.sku, qty, 0);
+            self.units.skus.at_mut(units.sku)[0] -= missing;
+            self.missing.at_mut(units.sku)[0] += missing;
+            self.waits += missing.signum();
         }
     }
 }

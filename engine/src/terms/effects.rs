@@ -10,6 +10,7 @@ use crate::terms::streams::{EntryId, StreamKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     OrderPlaced,
+    OrderQueued,
     OrderCompleted,
     OrderCancelled,
     OrderReturned,
@@ -39,6 +40,7 @@ impl Event {
     pub fn name(self) -> &'static std::ffi::CStr {
         match self {
             Event::OrderPlaced => c"order.placed",
+            Event::OrderQueued => c"order.queued",
             Event::OrderCompleted => c"order.completed",
             Event::OrderCancelled => c"order.cancelled",
             Event::OrderReturned => c"order.returned",

@@ -75,12 +75,18 @@ impl OrderState {
         match self {
             OrderState::Completed | OrderState::Cancelled => next == self,
             OrderState::Dead => matches!(next, OrderState::Dead | OrderState::Queued | OrderState::Cancelled),
-            _ => true,
+            OrderState::Waitlisted => !matches!(next, OrderState::Claimed | OrderState::Retrying | OrderState::Dead),
+            _ => next != OrderState::Waitlisted,
         }
     }
 
     /// Whether the order still holds its units, or waits for them: it has neither ended nor died.
     pub const fn is_open(self) -> bool {
         !matches!(self, OrderState::Dead | OrderState::Completed | OrderState::Cancelled)
+    }
+
+    /// Whether it waits for a worker or is being worked on.
+    pub const fn is_at_work(self) -> bool {
+        matches!(self, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
     }
 }

@@ -34,6 +34,7 @@ pub enum Command {
         safety: Option<u64>,
         low: Option<u64>,
         limit: Option<u64>,
+        backlog: Option<u64>,
     },
     Adjust {
         sku: Id,
@@ -67,6 +68,7 @@ pub enum Command {
         customer: Id,
         group: Option<Id>,
         data: Id,
+        wait_ms: Option<Ms>,
         take: Source,
     },
     Complete {
@@ -168,6 +170,8 @@ pub enum Reply {
     /// A deadline.
     Time(Ms),
     Entry(EntryId),
+    /// An order was placed that waits for stock.
+    Unlisted,
     Synced(Synced),
     /// Orders that were handed out, each with its token.
     Claimed(Vec<(Id, u64)>),
@@ -263,8 +267,9 @@ impl Command {
 
     fn apply_count(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::SetStock { sku, on_hand, safety, low, limit } => {
-                let set = SetStock { sku, on_hand: *on_hand, safety: *safety, low: *low, limit: *limit };
+            Command::SetStock { sku, on_hand, safety, low, limit, backlog } => {
+                let (on_hand, safety, low) = (*on_hand, *safety, *low);
+                let set = SetStock { sku, on_hand, safety, low, limit: *limit, backlog: *backlog };
                 store.set_stock(now, &set, fx).map(Reply::Available)
             }
             Command::Adjust { sku, delta, reason, reference } => {
@@ -299,14 +304,14 @@ impl Command {
 
     fn apply_order(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::Place { order, customer, group, data, take } => {
+            Command::Place { order, customer, group, data, wait_ms, take } => {
                 let items = if let Source::Items(items) = take { lines(items) } else { Vec::new() };
                 let take = match take {
                     Source::Items(_) => Take::Items(&items),
                     Source::Hold(hold) => Take::Hold(hold),
                 };
-                let place = Place { order, customer, group: group.as_deref(), data, take };
-                store.place(now, &place, fx).map(Reply::Entry)
+                let place = Place { order, customer, group: group.as_deref(), data, wait_ms: *wait_ms, take };
+                store.place(now, &place, fx).map(|entry| entry.map_or(Reply::Unlisted, Reply::Entry))
             }
             Command::Complete { order, token, result } => {
                 store.complete(now, &Complete { order, token: *token, result }, fx).map(Reply::Entry)
@@ -371,7 +376,7 @@ fn reenter(store: &mut Store, order: &[u8], side: bool, ahead_ms: Option<Ms>, fx
     let (kind, own) = match (view.state, view.side) {
         (OrderState::Completed, _) => (StreamKind::Complete, view.complete.unwrap_or_default()),
         (OrderState::Dead, Some(dead)) => (StreamKind::Dead, dead),
-        (OrderState::Cancelled | OrderState::Dead, _) => return,
+        (OrderState::Cancelled | OrderState::Dead | OrderState::Waitlisted, _) => return,
         (_, Some(retry)) if side => (StreamKind::Retry, retry),
         _ => (StreamKind::Orders, view.entry),
     };

@@ -90,7 +90,7 @@ fn qty() -> impl Strategy<Value = u64> {
 }
 
 fn on_hand() -> impl Strategy<Value = u64> {
-    prop_oneof![10 => 0u64..16, 18 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
+    prop_oneof![6 => 0u64..4, 8 => 0u64..16, 16 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
 }
 
 /// SKUs of long carts: more than the engine compares with each other, and than it keeps packed for a customer.
@@ -129,12 +129,13 @@ fn setting() -> impl Strategy<Value = (Field, u64)> {
 }
 
 fn count() -> impl Strategy<Value = Command> {
-    let marks = (option::of(0u64..6), option::of(0u64..6), option::of(0u64..9));
+    let backlog = weighted(0.2, prop_oneof![2 => 0u64..7, 2 => Just(MAX_QUANTITY)]);
+    let marks = (option::of(0u64..6), option::of(0u64..6), option::of(0u64..9), backlog);
     let delta = prop_oneof![9 => -8i64..12, 1 => select(vec![MAX_QUANTITY as i64, -(MAX_QUANTITY as i64)])];
     let delta = delta.prop_map(|delta| if delta == 0 { 1 } else { delta });
     prop_oneof![
-        4 => (sku(), on_hand(), marks).prop_map(|(sku, on_hand, (safety, low, limit))| {
-            Command::SetStock { sku, on_hand, safety, low, limit }
+        4 => (sku(), on_hand(), marks).prop_map(|(sku, on_hand, (safety, low, limit, backlog))| {
+            Command::SetStock { sku, on_hand, safety, low, limit, backlog }
         }),
         3 => (sku(), delta, note(), reference()).prop_map(|(sku, delta, reason, reference)| {
             Command::Adjust { sku, delta, reason, reference }
@@ -172,10 +173,13 @@ fn of_order() -> impl Strategy<Value = Command> {
         2 => hold().prop_map(Source::Hold),
     ];
     let group = weighted(0.5, id(&[b"g1", b"g1", b"g2"]));
+    let wait_ms = weighted(0.5, prop_oneof![10 => Just(0), 6 => 1u64..200, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
     prop_oneof![
-        12 => (order(), customer(), group, note(), take).prop_map(|(order, customer, group, data, take)| {
-            Command::Place { order, customer, group, data, take }
-        }),
+        12 => (order(), customer(), group, note(), wait_ms, take).prop_map(
+            |(order, customer, group, data, wait_ms, take)| {
+                Command::Place { order, customer, group, data, wait_ms, take }
+            }
+        ),
         2 => (order(), token(), note()).prop_map(|(order, token, result)| {
             Command::Complete { order, token, result }
         }),

@@ -9,7 +9,7 @@ use crate::base::packed::{put, put_all, put_bytes, put_wide};
 use crate::base::units::Ms;
 use crate::record::due::DueKey;
 use crate::record::history::History;
-use crate::record::order::{Cancelled, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step};
+use crate::record::order::{Cancelled, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step, Waitlisted};
 use crate::record::returns::Returns;
 use crate::store::Store;
 use crate::terms::states::OrderState;
@@ -49,6 +49,13 @@ pub(crate) struct Flat<'a> {
     pub redrives: u32,
     pub was_dead: bool,
     pub returns: Option<Cow<'a, Returns>>,
+    /// Whether it was placed without an entry.
+    pub unlisted: bool,
+    /// Units that it lacked when it was cancelled.
+    pub missing: u64,
+    /// Its number among the orders that came, and what it has of each item, while it waits for stock.
+    pub came: u64,
+    pub gathered: Cow<'a, [u64]>,
 }
 
 impl<'a> Flat<'a> {
@@ -84,6 +91,10 @@ impl<'a> Flat<'a> {
             redrives: origin.map_or(0, |origin| origin.redrives),
             was_dead: matches!(stage, Stage::Cancelled(cancelled) if cancelled.was_dead),
             returns: extra.returns().map(Cow::Borrowed),
+            unlisted: origin.is_some_and(|origin| origin.unlisted),
+            missing: if let Stage::Cancelled(cancelled) = stage { cancelled.missing } else { 0 },
+            came: stage.waitlisted().map_or(0, |waitlisted| waitlisted.seq),
+            gathered: stage.waitlisted().map_or(Cow::default(), |waitlisted| Cow::Borrowed(&*waitlisted.gathered)),
         }
     }
 
@@ -117,6 +128,14 @@ impl<'a> Flat<'a> {
         self.write_returns(out);
     }
 
+    /// Appends what has to do with a wait for stock; where there is nothing to say, only if `all` is to be written.
+    pub fn write_waits(&self, out: &mut Vec<u8>, all: bool) {
+        if all || self.unlisted || self.missing > 0 || self.came > 0 {
+            put_all(out, [u64::from(self.unlisted), self.missing, self.came, self.gathered.len() as u64]);
+            put_all(out, self.gathered.iter().copied());
+        }
+    }
+
     fn write_returns(&self, out: &mut Vec<u8>) {
         put(out, u64::from(self.returns.is_some()));
         let Some(returns) = &self.returns else { return };
@@ -138,9 +157,11 @@ impl<'a> Flat<'a> {
         extra.set_note(self.note);
         let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
         let (queued_as, first_entry) = (some(self.queued_as), some(self.first_entry));
-        if self.placed_at > 0 || queued_as.is_some() || first_entry.is_some() || self.redrives > 0 {
+        let has_ids = queued_as.is_some() || first_entry.is_some();
+        if self.placed_at > 0 || has_ids || self.redrives > 0 || self.unlisted {
             let placed_at = Some(self.placed_at).filter(|at| *at > 0);
-            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives: self.redrives };
+            let (redrives, unlisted) = (self.redrives, self.unlisted);
+            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives, unlisted };
         }
         if !self.hold.is_empty() {
             extra.seldom_mut().hold = Some(self.hold.into());
@@ -163,6 +184,10 @@ impl<'a> Flat<'a> {
             && (self.ended_at > 0) == is_ended
             && (self.returns.is_none() || self.state == OrderState::Completed)
             && (!self.was_dead || self.state == OrderState::Cancelled)
+            && (self.missing == 0 || self.state == OrderState::Cancelled && self.unlisted)
+            && (self.came > 0) == (self.state == OrderState::Waitlisted)
+            && (self.came == 0 || self.unlisted)
+            && (self.came > 0 || self.gathered.is_empty())
             && (self.token == 0 || matches!(self.state, OrderState::Claimed | OrderState::Completed))
             && (!is_retry || matches!(self.state, OrderState::Claimed | OrderState::Retrying))
             && (self.due.seq > 0) == (is_due || is_dead);
@@ -181,11 +206,20 @@ impl<'a> Flat<'a> {
             (OrderState::Dead, false) => Stage::Dead(Dead { seq: self.due.seq, entry: self.side }),
             (OrderState::Completed, true) => Stage::Completed(self.completed()),
             (OrderState::Cancelled, true) => {
-                Stage::Cancelled(Cancelled { at: self.ended_at, was_dead: self.was_dead, forget: self.due })
+                Stage::Cancelled(self.cancelled())
             }
+            (OrderState::Waitlisted, is_due) => Stage::Waitlisted(Box::new(Waitlisted {
+                seq: self.came,
+                until: is_due.then_some(self.due),
+                gathered: self.gathered.as_ref().into(),
+            })),
             _ => return None,
         };
         fits.then_some(stage)
+    }
+
+    fn cancelled(&self) -> Cancelled {
+        Cancelled { at: self.ended_at, was_dead: self.was_dead, missing: self.missing, forget: self.due }
     }
 
     fn completed(&self) -> Completed {

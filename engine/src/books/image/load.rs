@@ -1,6 +1,7 @@
 //! Reading an image that anyone may have made.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -12,7 +13,7 @@ use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::{Due, DueKey};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
 use crate::record::hold::{Hold, HoldItem};
-use crate::record::order::{Extra, Failed, Order, Step, kept};
+use crate::record::order::{Extra, Failed, Order, Step, Waitlisted, kept};
 use crate::record::reference::{Ref, RefCommand, Source};
 use crate::record::returns::{EarlierReturns, RETURNS_MAX, ReturnEvent, Returns};
 use crate::record::sampling::Sampling;
@@ -173,6 +174,11 @@ impl Loader {
         if !self.store.shelf.settle() {
             return Err(Corrupt("a SKU's units do not add up"));
         }
+        for slot in 0..self.store.shelf.skus().end() {
+            if self.store.shelf.at(slot).aside > 0 {
+                self.store.follow_line(slot);
+            }
+        }
         let customers = &self.store.customers;
         if customers.records().iter().any(|(slot, _)| !customers.is_sound(slot)) {
             return Err(Corrupt("a customer that nothing needs, or has too much"));
@@ -229,7 +235,11 @@ impl Loader {
         for field in [&mut sku.on_hand, &mut sku.safety, &mut sku.low, &mut sku.limit, &mut sku.past] {
             *field = quantity(rest)?;
         }
-        sku.sold = sku.past;
+        if self.version > 2 {
+            sku.aside = quantity(rest)?;
+            sku.backlog = quantity(rest)?;
+        }
+        (sku.sold, sku.held) = (sku.past, sku.aside);
         Ok(())
     }
 
@@ -335,32 +345,55 @@ impl Loader {
         let mut changes = UnitChanges::new();
         let counts = state.is_open() || state == OrderState::Completed;
         for units in kept(items.iter().copied(), extra.as_ref()).filter(|_| counts) {
+            changes.push(UnitChange::more(units));
+            if state == OrderState::Waitlisted {
+                continue;
+            }
             let sku = self.store.shelf.loading(units.sku);
             let to = if state.is_open() { &mut sku.held } else { &mut sku.sold };
             *to = sum(*to, units.qty)?;
-            changes.push(UnitChange::more(units));
+        }
+        if let Some(waitlisted) = extra.as_ref().and_then(|extra| extra.stage.waitlisted()) {
+            self.add_waiting(waitlisted, items)?;
         }
         self.store.customers.change(order.customer, 1, &changes);
         if let Some(extra) = &extra {
             let (retry, dead) = (extra.stage.retry(), extra.stage.dead());
             let due = extra.stage.due().map(|due| due.seq);
-            for seq in due.into_iter().chain(retry.map(|retry| retry.since.seq)).chain(dead.map(|dead| dead.seq)) {
+            let came = extra.stage.waitlisted().map(|waitlisted| waitlisted.seq);
+            let seqs = due.into_iter().chain(retry.map(|retry| retry.since.seq)).chain(dead.map(|dead| dead.seq));
+            for seq in seqs.chain(came) {
                 self.take_seq(seq)?;
             }
         }
         let claim =
             extra.as_ref().and_then(|extra| extra.stage.claimed()).map(|claimed| (claimed.worker, claimed.token));
         let due = extra.as_ref().and_then(|extra| extra.stage.due());
+        let waitlisted = extra.as_ref().and_then(|extra| extra.stage.waitlisted());
+        let lines = waitlisted.map(|waitlisted| (waitlisted.seq, waitlisted.lines(items)));
         let slot = self.store.orders.load(order, extra);
+        if let Some((seq, skus)) = lines {
+            skus.into_iter().for_each(|sku| self.store.waitlist.join(sku, seq, slot));
+        }
         self.due.extend(due.map(|due| (due, Due::Order(slot))));
         if let Some((worker, token)) = claim {
             self.store.workers.add_claim(worker, token, slot);
             self.tokens.push(token);
         }
-        if state.is_open() {
+        if state.is_at_work() {
             let queued_as = self.store.orders.queued_as(self.store.orders.at(slot));
             self.open_to = self.open_to.filter(|last| *last < queued_as).map(|_| queued_as);
             self.open.push(slot);
+        }
+        Ok(())
+    }
+
+    /// An order that waits for stock holds only what it gathered.
+    fn add_waiting(&mut self, waitlisted: &Waitlisted, items: &UnitsList) -> Loaded<()> {
+        for (item, missing) in items.iter().zip(waitlisted.missing(items.iter().copied())) {
+            let sku = self.store.shelf.loading(item.sku);
+            sku.held = sum(sku.held, item.qty - missing.qty)?;
+            sku.waiting = sum(sku.waiting, missing.qty)?;
         }
         Ok(())
     }
@@ -453,6 +486,10 @@ impl Loader {
             redrives: take_u32(rest).ok_or(Corrupt("a number of redrives"))?,
             was_dead: flag(rest)?,
             returns: self.returns(rest, items)?.map(Cow::Owned),
+            unlisted: self.version > 2 && flag(rest)?,
+            missing: if self.version > 2 { missing(rest, items)? } else { 0 },
+            came: if self.version > 2 { quantity(rest)? } else { 0 },
+            gathered: if self.version > 2 { Cow::Owned(gathered(rest, state, items)?) } else { Cow::default() },
         })
     }
 
@@ -497,6 +534,32 @@ impl Loader {
 
 /// The most a history can take: every event with the longest ids.
 const MAX_HISTORY_BYTES: usize = HISTORY_EVENTS_MAX * (MAX_ID_BYTES + 64);
+
+/// Units that a cancelled order lacked: no more than it was to have.
+fn missing(rest: &mut &[u8], items: &UnitsList) -> Loaded<u64> {
+    let total = items.iter().map(|item| item.qty).sum();
+    quantity(rest).ok().filter(|missing| *missing <= total).ok_or(Corrupt("more was missing than was ordered"))
+}
+
+/// What an order that waits for stock has of each item: not all of all.
+fn gathered(rest: &mut &[u8], state: OrderState, items: &UnitsList) -> Loaded<Vec<u64>> {
+    let wanted = if state == OrderState::Waitlisted { items.len() } else { 0 };
+    if number(rest)? != wanted as u64 {
+        return Err(Corrupt("units of other items than were ordered"));
+    }
+    let mut missing = 0;
+    let gathered = items[..wanted].iter().map(|item| {
+        let has = quantity(rest)?;
+        missing += item.qty.checked_sub(has).ok_or(Corrupt("more was gathered than was ordered"))?;
+        Ok(has)
+    });
+    let gathered: Vec<u64> = gathered.collect::<Loaded<_>>()?;
+    let skus: BTreeSet<u32> = items[..wanted].iter().map(|item| item.sku).collect();
+    if wanted > 0 && (missing == 0 || skus.len() < wanted) {
+        return Err(Corrupt("an order that waits for nothing, or twice for the same"));
+    }
+    Ok(gathered)
+}
 
 fn step(rest: &mut &[u8]) -> Loaded<Step> {
     Ok(Step { name: id(rest)?.into(), version: number(rest)?, call: wide(rest)? })

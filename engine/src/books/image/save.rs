@@ -17,11 +17,16 @@ use crate::terms::streams::StreamKind;
 pub(crate) trait Names {
     fn sku(&self, out: &mut Vec<u8>, slot: u32);
     fn customer(&self, out: &mut Vec<u8>, slot: u32);
+
+    /// Whether all is written, also what is not there: a digest leaves out what versions before did not know.
+    const ALL: bool;
 }
 
 struct BySlot;
 
 impl Names for BySlot {
+    const ALL: bool = true;
+
     fn sku(&self, out: &mut Vec<u8>, slot: u32) {
         put(out, u64::from(slot));
     }
@@ -36,6 +41,8 @@ impl Names for BySlot {
 pub(crate) struct ById<'a>(pub &'a Store);
 
 impl Names for ById<'_> {
+    const ALL: bool = false;
+
     fn sku(&self, out: &mut Vec<u8>, slot: u32) {
         put_bytes(out, &self.0.shelf.at(slot).id);
     }
@@ -109,7 +116,7 @@ impl Store {
         for (_, sku) in self.shelf.skus().iter() {
             pieces.record(|out| {
                 put_bytes(out, &sku.id);
-                put_all(out, [sku.on_hand, sku.safety, sku.low, sku.limit, sku.past]);
+                put_all(out, [sku.on_hand, sku.safety, sku.low, sku.limit, sku.past, sku.aside, sku.backlog]);
             });
         }
         pieces.start(Section::Customers);
@@ -207,7 +214,12 @@ impl Store {
         }
         put(out, u64::from(flat.is_some()));
         flat.iter().for_each(|flat| flat.write(out));
+        flat.iter().for_each(|flat| flat.write_waits(out, all_of(names)));
     }
+}
+
+fn all_of<N: Names>(_: &N) -> bool {
+    N::ALL
 }
 
 pub(crate) fn write_ref(out: &mut Vec<u8>, reference: &Ref) {

@@ -9,7 +9,15 @@ use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
 impl Model {
-    pub(crate) fn place(&mut self, id: &Id, customer: &Id, group: &Option<Id>, data: &Id, take: &Source) -> Outcome {
+    pub(crate) fn place(
+        &mut self,
+        id: &Id,
+        customer: &Id,
+        group: &Option<Id>,
+        data: &Id,
+        wait_ms: Option<u64>,
+        take: &Source,
+    ) -> Outcome {
         if let Some(order) = self.orders.get(id) {
             if order.state == OrderState::Cancelled {
                 return Err(vec!["BADSTATE"]);
@@ -21,17 +29,45 @@ impl Model {
             };
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
             let first = order.first_entry.unwrap_or(order.entry);
-            return if same { Ok(Reply::Entry(first)) } else { Err(vec!["MISMATCH"]) };
+            let reply = if order.unlisted { Reply::Unlisted } else { Reply::Entry(first) };
+            return if same { Ok(reply) } else { Err(vec!["MISMATCH"]) };
         }
-        let items = match take {
-            Source::Items(lines) => self.check_items(customer, lines)?,
-            Source::Hold(hold) => self.check_hold(customer, hold)?,
+        let (items, waits) = match take {
+            Source::Items(lines) => self.check_items(customer, lines, wait_ms)?,
+            Source::Hold(hold) => (self.check_hold(customer, hold)?, false),
         };
         self.changed = true;
         let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
-        let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0 };
+        let order = self.new_order(customer, group, data, take, &items);
+        if waits {
+            return self.place_waiting(id, order, wait_ms);
+        }
         let entry = next_entry(&mut self.last_orders, self.now);
-        let order = Order {
+        self.orders.insert(id.clone(), Order { entry, ..order });
+        self.published.push(Published::Queued(id.clone(), entry));
+        match take {
+            Source::Hold(hold) => self.end_hold(hold, HoldState::Ordered),
+            Source::Items(_) => {
+                for (before, (_, qty)) in before.iter().zip(&items) {
+                    self.moved(before, "place", *qty as i64, id, b"");
+                }
+            }
+        }
+        self.tally("placed", 1);
+        self.published.push(Published::Event(Event::OrderPlaced));
+        Ok(Reply::Entry(entry))
+    }
+
+    fn new_order(
+        &mut self,
+        customer: &Id,
+        group: &Option<Id>,
+        data: &Id,
+        take: &Source,
+        items: &[(Id, u128)],
+    ) -> Order {
+        let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0, has: 0 };
+        Order {
             queued: self.next_place(),
             customer: customer.clone(),
             group: group.clone(),
@@ -39,7 +75,9 @@ impl Model {
             hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
             items: items.iter().map(item).collect(),
             state: OrderState::Queued,
-            entry,
+            entry: EntryId::default(),
+            unlisted: false,
+            missing: 0,
             placed_at: self.now,
             ended_at: 0,
             complete: None,
@@ -61,26 +99,23 @@ impl Model {
             redriven: false,
             was_dead: false,
             late: false,
-        };
-        self.orders.insert(id.clone(), order);
-        self.published.push(Published::Queued(id.clone(), entry));
-        match take {
-            Source::Hold(hold) => self.end_hold(hold, HoldState::Ordered),
-            Source::Items(_) => {
-                for (before, (_, qty)) in before.iter().zip(&items) {
-                    self.moved(before, "place", *qty as i64, id, b"");
-                }
-            }
         }
-        self.tally("placed", 1);
-        self.published.push(Published::Event(Event::OrderPlaced));
-        Ok(Reply::Entry(entry))
     }
 
-    fn check_items(&self, customer: &Id, lines: &Lines) -> Result<Vec<(Id, u128)>, Vec<&'static str>> {
+    /// The items, and whether the order has to wait for some of them.
+    fn check_items(
+        &self,
+        customer: &Id,
+        lines: &Lines,
+        wait_ms: Option<u64>,
+    ) -> Result<(Vec<(Id, u128)>, bool), Vec<&'static str>> {
         let items = self.merged(lines)?;
-        let codes = [self.window(), self.limits(customer, &items), self.stock(&items)].concat();
-        if codes.is_empty() { Ok(items) } else { Err(codes) }
+        let (codes, short) = ([self.window(), self.limits(customer, &items)].concat(), self.stock(&items));
+        match (codes.is_empty() && !short.is_empty(), wait_ms) {
+            (true, Some(wait_ms)) => self.may_wait(&items, wait_ms).map(|()| (items, true)),
+            (false, _) if codes.is_empty() => Ok((items, false)),
+            _ => Err([codes, short].concat()),
+        }
     }
 
     fn check_hold(&self, customer: &Id, id: &Id) -> Result<Vec<(Id, u128)>, Vec<&'static str>> {
@@ -115,7 +150,7 @@ impl Model {
         match order.state {
             OrderState::Completed if order.note == *result => return Ok(Reply::Entry(order.complete.unwrap())),
             OrderState::Completed => return Err(vec!["MISMATCH"]),
-            state if !state.is_open() => return Err(vec!["BADSTATE"]),
+            state if !state.is_at_work() => return Err(vec!["BADSTATE"]),
             _ => {}
         }
         self.changed = true;
@@ -144,6 +179,7 @@ impl Model {
     pub(crate) fn cancel(&mut self, id: &Id, reason: &Id) -> Outcome {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         let units = if order.was_dead || order.state == OrderState::Dead { 0 } else { units_of(order) };
+        let units = units - order.missing;
         match order.state {
             OrderState::Cancelled if order.note == *reason => return Ok(Reply::Units(units)),
             OrderState::Cancelled => return Err(vec!["MISMATCH"]),
@@ -151,18 +187,33 @@ impl Model {
             _ => {}
         }
         self.changed = true;
-        let was_dead = order.state == OrderState::Dead;
+        let units = self.call_off(id, reason);
+        self.serve_line();
+        Ok(Reply::Units(units))
+    }
+
+    /// Cancels an order; how many units it put back.
+    pub(crate) fn call_off(&mut self, id: &Id, reason: &Id) -> u64 {
+        let order = &self.orders[id];
+        let (was_dead, waited) = (order.state == OrderState::Dead, order.state == OrderState::Waitlisted);
+        let had = |item: &OrderItem| if waited { item.has } else { item.qty };
         let items = if was_dead { Vec::new() } else { order.items.clone() };
-        self.leave_streams(id);
-        let before = self.levels(items.iter().map(|item| item.sku.clone()));
+        let items: Vec<_> = items.iter().map(|item| (item.sku.clone(), had(item))).filter(|(_, had)| *had > 0).collect();
+        let missing = if waited { order.items.iter().map(|item| item.qty - item.has).sum() } else { 0 };
+        if !waited {
+            self.leave_streams(id);
+        }
+        let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
         self.end_order(id, OrderState::Cancelled, reason);
-        self.orders.get_mut(id).unwrap().was_dead = was_dead;
-        for (before, item) in before.iter().zip(&items) {
-            self.moved(before, "cancel", -(item.qty as i64), id, reason);
+        let order = self.orders.get_mut(id).unwrap();
+        (order.was_dead, order.missing) = (was_dead, missing);
+        self.line.retain(|other| other != id);
+        for (before, (_, had)) in before.iter().zip(&items) {
+            self.moved(before, "cancel", -(*had as i64), id, reason);
         }
         self.tally("cancelled", 1);
         self.published.push(Published::Event(Event::OrderCancelled));
-        Ok(Reply::Units(units))
+        items.iter().map(|(_, had)| had).sum()
     }
 
     pub(crate) fn give_back(
@@ -215,6 +266,7 @@ impl Model {
         self.tally("returned", units);
         self.remember(reference, command, units);
         self.published.push(Published::Event(Event::OrderReturned));
+        self.serve_line();
         Ok(Reply::Units(units))
     }
 
@@ -246,7 +298,8 @@ impl Model {
 
     /// An entry of an order got another id: its own again, or one ahead of the stream's last.
     pub(crate) fn reentry(&mut self, id: &Id, side: bool, ahead_ms: Option<u64>) -> Outcome {
-        let Some(order) = self.orders.get_mut(id).filter(|order| order.state != OrderState::Cancelled) else {
+        let none = [OrderState::Cancelled, OrderState::Waitlisted];
+        let Some(order) = self.orders.get_mut(id).filter(|order| !none.contains(&order.state)) else {
             return Ok(Reply::Nothing);
         };
         self.changed = true;

@@ -15,7 +15,7 @@ type Turn = (bool, (u64, u64), u64);
 impl Model {
     /// Whether it is an open order's turn in its group: no open one of the group was queued before it.
     fn is_first(&self, order: &Order) -> bool {
-        let before = |other: &Order| other.state.is_open() && other.group == order.group && other.queued < order.queued;
+        let before = |other: &Order| other.state.is_at_work() && other.group == order.group && other.queued < order.queued;
         order.group.is_none() || !self.orders.values().any(before)
     }
 
@@ -96,7 +96,7 @@ impl Model {
     fn claimed(&self, id: &Id, token: Option<u64>) -> Result<&Order, Vec<&'static str>> {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         self.check_token(order, token)?;
-        if order.state.is_open() { Ok(order) } else { Err(vec!["BADSTATE"]) }
+        if order.state.is_at_work() { Ok(order) } else { Err(vec!["BADSTATE"]) }
     }
 
     pub(crate) fn renew(&mut self, id: &Id, token: u64, lease_ms: Option<u64>) -> Outcome {
@@ -166,7 +166,7 @@ impl Model {
             return 1;
         }
         self.die(id, b"lease ended");
-        4 + self.orders[id].items.len() as u64
+        4 + self.orders[id].items.len() as u64 + self.serve_line()
     }
 
     pub(crate) fn retry_due(&mut self, id: &Id) -> u64 {
@@ -245,7 +245,9 @@ impl Model {
         self.tally("failed", 1);
         self.published.push(Published::Event(Event::OrderFailed));
         if due == 0 {
-            return self.die(id, reason);
+            self.die(id, reason);
+            self.serve_line();
+            return;
         }
         let place = self.next_place();
         let order = self.orders.get_mut(id).unwrap();
@@ -395,7 +397,7 @@ impl Model {
     /// The open order that is late next, and from when on.
     pub(crate) fn next_late(&self) -> Option<(u64, Id)> {
         let sla_ms = self.setting("sla-ms");
-        let open = self.orders.iter().filter(|(_, order)| order.state.is_open() && !order.late && sla_ms > 0);
+        let open = self.orders.iter().filter(|(_, order)| order.state.is_at_work() && !order.late && sla_ms > 0);
         let first = open.min_by_key(|(_, order)| (order.placed_at, order.queued))?;
         Some((first.1.placed_at + sla_ms + 1, first.0.clone()))
     }

@@ -1,0 +1,206 @@
+//! Orders that wait for stock: `ORDER.PLACE … WAIT`, what happens when units come free, and when a wait is over.
+//!
+//! Units that come free are set aside at once ([`Store::change_stock`]). They are handed on from the head of each line:
+//! [`Store::serve_line`] does that for some orders within the command, [`Store::hand_on`] for the others as due work.
+
+use crate::base::table::{Key, Keyed};
+use crate::base::units::Ms;
+use crate::calls::orders::Place;
+use crate::calls::work::ENTRY_WEIGHT;
+use crate::record::customer::{UnitChange, UnitChanges};
+use crate::record::due::Due;
+use crate::record::history::HistoryEvent;
+use crate::record::order::{Extra, Order, Stage, Waitlisted};
+use crate::store::Store;
+use crate::store::customers::Named;
+use crate::store::waitlist::Turn;
+use crate::terms::effects::{Effect, Effects, Event};
+use crate::terms::items::{Item, Units, UnitsList};
+use crate::terms::journal::{Move, Why};
+use crate::terms::refusal::{Refusal, checked_sum};
+use crate::terms::streams::{EntryId, StreamKind};
+
+/// Records that a command hands units on to, entries counted as [`ENTRY_WEIGHT`]: 64 orders, less than a millisecond.
+const LINE_AT_ONCE: u64 = 64 * (1 + ENTRY_WEIGHT);
+
+/// The reason of an order that is cancelled since its units did not come in time.
+const WAIT_EXPIRED: &[u8] = b"waitlist expired";
+
+impl Store {
+    /// Places an order of which units are not available, as `short` says: it takes what there is and waits for the
+    /// rest, if it may. All but the stock was checked before.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn place_waiting(
+        &mut self,
+        now: Ms,
+        place: &Place<'_>,
+        named: &[Item<'_>],
+        short: Refusal,
+        fx: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let Some(wait_ms) = place.wait_ms.filter(|_| matches!(short, Refusal::OutOfStock { .. })) else {
+            return Err(short);
+        };
+        let items = self.shelf.resolve(named)?;
+        self.check_backlog(&items)?;
+        let ends = if wait_ms == 0 { None } else { Some(checked_sum(now, wait_ms, "WAIT")?) };
+        self.touch(now, fx);
+        let key = self.orders.key(place.order);
+        let customer = self.customers.look_up(place.customer);
+        self.new_waitlisted(place, (&key, &customer), &items, ends, fx);
+        self.counters.placed = self.counters.placed.saturating_add(1);
+        fx.event(Event::OrderPlaced);
+        Ok(())
+    }
+
+    /// Adds an order that waits to the books and to the lines, and takes what is available.
+    fn new_waitlisted(
+        &mut self,
+        place: &Place<'_>,
+        (key, customer): (&Key<'_>, &Named<'_>),
+        items: &UnitsList,
+        ends: Option<Ms>,
+        fx: &mut Effects,
+    ) {
+        let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
+        let customer = self.customers.join(customer, &changes);
+        let order = Order::new(place.order, customer, EntryId::default(), items, place.data);
+        let gathered: Box<[u64]> = items.iter().map(|item| self.shelf.at(item.sku).takes(item.qty)).collect();
+        let (seq, until) = (self.agenda.next_seq(), ends.map(|at| self.agenda.key(at)));
+        let mut extra = Extra::default();
+        extra.set_group(place.group.map(|id| self.queue.name_group(id)));
+        extra.origin_mut().placed_at = Some(self.now);
+        extra.origin_mut().unlisted = true;
+        extra.stage = Stage::Waitlisted(Box::new(Waitlisted { seq, until, gathered: gathered.clone() }));
+        let slot = self.orders.insert_with(key, order, extra);
+        self.agenda.move_due(None, until, Due::Order(slot));
+        for (item, has) in items.iter().zip(gathered) {
+            if has > 0 {
+                self.move_stock(item.sku, Move::Hold(has), Why::new("place", place.order), fx);
+            }
+            if has < item.qty {
+                self.shelf.change(item.sku, |sku| sku.waiting += item.qty - has);
+                self.waitlist.join(item.sku, seq, slot);
+            }
+        }
+    }
+
+    /// Hands on what came free, within the same command or step: to some orders, the others are due. How many records it
+    /// worked on.
+    pub(crate) fn serve_line(&mut self, fx: &mut Effects) -> u64 {
+        if self.waitlist.has_turns() { self.hand_on(LINE_AT_ONCE, fx) } else { 0 }
+    }
+
+    /// Hands on what is set aside, first come, first served, until about `budget` records have been worked on; how many
+    /// it was.
+    pub(crate) fn hand_on(&mut self, budget: u64, fx: &mut Effects) -> u64 {
+        let mut spent = 0;
+        while spent < budget {
+            let Some(turn) = self.waitlist.next() else { break };
+            spent += self.hand_to(turn, fx);
+        }
+        spent.max(1)
+    }
+
+    /// Hands units of one SKU on to the order whose turn it is, which is queued if it has all it waits for.
+    fn hand_to(&mut self, turn: Turn, fx: &mut Effects) -> u64 {
+        let aside = self.shelf.at(turn.sku).aside;
+        let (units, missing, total) = self.changing_order(turn.order, |order, extra| {
+            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return (0, 0, 0) };
+            waitlisted.gather(order.items(), turn.sku, aside)
+        });
+        debug_assert!(units > 0, "who is in a line waits for units of its SKU");
+        self.shelf.change(turn.sku, |sku| sku.aside -= units);
+        if missing == 0 {
+            self.waitlist.leave(turn.sku, turn.seq);
+        }
+        self.follow_line(turn.sku);
+        if total > 0 || units == 0 {
+            return 1;
+        }
+        self.admit(turn.order, fx);
+        1 + ENTRY_WEIGHT
+    }
+
+    /// Lets an order in that has all its units: it is queued, behind all others. The id of its entry.
+    pub(crate) fn admit(&mut self, slot: u32, fx: &mut Effects) -> Option<EntryId> {
+        let at = self.now;
+        let placed_at = self.orders.placed_at(self.orders.at(slot));
+        let entry = self.last.next(StreamKind::Orders, at);
+        let group = self.changing_order(slot, |order, extra| {
+            extra.origin_mut().placed_at = Some(placed_at).filter(|placed| *placed != entry.ms);
+            extra.stage = Stage::Queued;
+            extra.history.push(HistoryEvent::Queued { at });
+            order.set_entry(entry);
+            extra.group()
+        });
+        // It is older than others in the list of those that came and wait, so it is among the ready.
+        self.queue.age(&self.orders, slot);
+        if let Some(group) = group {
+            self.queue.join_group(&mut self.orders, group, slot);
+        }
+        self.queue.offer(&mut self.orders, slot);
+        fx.push(Effect::Queued { order: slot, id: entry });
+        fx.event(Event::OrderQueued);
+        Some(entry)
+    }
+
+    /// Takes an order that is called off out of the lines, and puts back what it has. How many units that were, and how
+    /// many it still waited for.
+    pub(crate) fn leave_lines(&mut self, slot: u32, why: Why<'_>, fx: &mut Effects) -> (u64, u64) {
+        let order = self.orders.at(slot);
+        let Some(waitlisted) = self.orders.extra(order).and_then(|extra| extra.stage.waitlisted()) else {
+            return (0, 0);
+        };
+        let (seq, gathered) = (waitlisted.seq, waitlisted.gathered.clone());
+        let missing: UnitsList = waitlisted.missing(order.items()).collect();
+        // It leaves every line before it puts anything back: nothing of that may come to itself.
+        for item in missing.iter().filter(|item| item.qty > 0) {
+            self.leave_line(item, seq, fx);
+        }
+        for (item, has) in missing.iter().zip(&gathered).filter(|(_, has)| **has > 0) {
+            self.move_stock(item.sku, Move::Free(*has), why, fx);
+        }
+        (gathered.iter().sum(), missing.iter().map(|item| item.qty).sum())
+    }
+
+    /// Takes an order out of one line. Of what it waited for, some may be set aside for it already: others who wait get
+    /// that, and where nobody else waits it is available again.
+    fn leave_line(&mut self, missing: &Units, seq: u64, fx: &mut Effects) {
+        let waiting = self.shelf.at(missing.sku).waiting.min(missing.qty);
+        self.waitlist.leave(missing.sku, seq);
+        self.shelf.change(missing.sku, |sku| sku.waiting -= waiting);
+        if waiting < missing.qty {
+            self.move_aside(missing.sku, waiting as i64 - missing.qty as i64, fx);
+        } else {
+            self.follow_line(missing.sku);
+        }
+    }
+
+    /// An order's units did not come in time: it is cancelled. Says how many records and items it worked on.
+    pub(crate) fn stop_waiting(&mut self, slot: u32, fx: &mut Effects) -> u64 {
+        let order = self.orders.at(slot);
+        let (id, items) = (order.id().to_vec(), order.items().count() as u64);
+        self.counters.waitlist_expired = self.counters.waitlist_expired.saturating_add(1);
+        self.call_off(slot, &id, WAIT_EXPIRED, fx);
+        1 + items + self.serve_line(fx)
+    }
+}
+
+impl Waitlisted {
+    /// Takes as many of the units of a SKU as it waits for. How many that were, how many of the SKU it waits for still,
+    /// and how many of all.
+    fn gather(&mut self, items: impl Iterator<Item = Units>, sku: u32, units: u64) -> (u64, u64, u64) {
+        let (mut taken, mut missing, mut total) = (0, 0, 0);
+        for (item, has) in items.zip(self.gathered.iter_mut()) {
+            if item.sku == sku {
+                taken = units.min(item.qty - *has);
+                *has += taken;
+                missing = item.qty - *has;
+            }
+            total += item.qty - *has;
+        }
+        (taken, missing, total)
+    }
+}
