@@ -74,6 +74,13 @@ pub fn rich() -> Shop {
         place_hold("of-hold", "ann", "made"),
         reentry("of-hold", 5),
         redrive("again"),
+        set("rare", 0).backlog(9),
+        place("served", "dee", &[("rare", 1)]).wait(0),
+        set("rare", 3),
+        place("lacks", "bob", &[("tea", 1), ("rare", 4)]).wait(0).note("{}"),
+        place("lacks-2", "cyd", &[("rare", 1)]).wait(600).group("w"),
+        place("called-off", "cyd", &[("rare", 1), ("tea", 1)]).wait(0),
+        cancel("called-off").note("why"),
     ];
     for command in script {
         shop.changes(command);
@@ -163,6 +170,10 @@ fn probes() -> Vec<Command> {
         give_back("done", &[("tea", 1)]).reference("back"),
         give_back("past", &[("milk", 1)]).by("ann").reference("p3"),
         give_back("past", &[("tea", 1)]).by("ann").reference("back"),
+        cancel("lacks-2"),
+        adjust("rare", 1),
+        cancel("lacks"),
+        place("lacks-3", "cyd", &[("rare", 9)]).wait(3),
         complete("waits"),
         cancel("of-hold"),
         complete("new"),

@@ -367,6 +367,32 @@ fn an_order_whose_end_cannot_be_is_refused() {
 }
 
 #[test]
+fn an_order_that_waits_for_stock_and_cannot_be_is_refused() {
+    refused_order("it waits, and has units of no item", "lacks", |_, flat| flat.gathered = Cow::default());
+    refused_order("it waits, and has more than it wants", "lacks", |_, flat| flat.gathered = vec![2, 3].into());
+    refused_order("it waits, and has all", "lacks", |_, flat| flat.gathered = vec![1, 4].into());
+    refused_order("it waits for what is available", "lacks", |_, flat| flat.gathered = vec![0, 3].into());
+    refused_order("it waits without a number", "lacks", |_, flat| flat.came = 0);
+    refused_order("it waits with the number of a hold", "lacks", |known, flat| flat.came = known.of_hold);
+    refused_order("it waits with a number to come", "lacks", |known, flat| flat.came = known.last_seq + 1);
+    refused_order("it waits, and had an entry", "lacks", |_, flat| flat.unlisted = false);
+    refused_order("it waits until a time without a number", "lacks-2", |_, flat| flat.due.seq = 0);
+    refused_order("it waits, and ended", "lacks", |_, flat| flat.ended_at = 1);
+    refused_order("it waits under a token", "lacks", |_, flat| flat.token = 1);
+    refused_order("it is queued, and has a number among those who wait", "served", |_, flat| flat.came = 1);
+    refused_order("it is queued, and lacks units", "served", |_, flat| flat.missing = 1);
+    refused_order("cancelled, and lacked more than it wanted", "called-off", |_, flat| flat.missing = 3);
+    refused_order("cancelled, lacked units, and had an entry", "called-off", |_, flat| flat.unlisted = false);
+    for other in OrderState::ALL.into_iter().filter(|state| *state != OrderState::Waitlisted) {
+        refused_order("it waits, in another state", "lacks", |_, flat| flat.state = other);
+    }
+    refused("more is set aside than anybody waits for", |store| {
+        let rare = store.shelf.find(b"rare").unwrap();
+        store.shelf.break_sku(rare).aside = 4;
+    });
+}
+
+#[test]
 fn a_head_that_cannot_be_is_refused() {
     refused("such high numbers that the next ones would not load", |store| store.agenda.set_last_seq(MAX_QUANTITY));
     refused("a token past all tokens", |store| store.workers.set_last_token(MAX_QUANTITY + 1));
