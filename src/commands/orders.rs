@@ -2,7 +2,7 @@
 //! [`super::work`].
 
 use super::args::{Args, scan_count};
-use super::reply::{entry, field_int, field_text, field_time, scan};
+use super::reply::{entry, entry_or_nil, field_int, field_text, field_time, scan};
 use super::work::token;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
@@ -26,8 +26,12 @@ pub const PLACE: Command = Command {
         name: c"ORDER.PLACE",
         summary: "Places an order: checks sale window, limit and stock, takes the units and appends the stream \
                   entry, all or nothing",
-        reply: "the id of its entry in `…:orders`. The same call sent again (with the items in any order) gets the \
-                first reply, and `BADSTATE` after the order was cancelled",
+        reply: "the id of its entry in `…:orders`; nil while it waits for stock: with WAIT, an order of which units \
+                are short takes those that are available, waits for the others in the order the orders came, and is \
+                queued when it has all; after `ms` (0 or none: never) it is cancelled with the reason `waitlist \
+                expired`. `OUTOFSTOCK` then only names a full backlog (INV.SET … BACKLOG). The same call sent again \
+                (with the items in any order, with or without WAIT) gets the first reply, and `BADSTATE` after the \
+                order was cancelled",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write fast",
@@ -38,6 +42,7 @@ pub const PLACE: Command = Command {
             Arg::text("customer"),
             Arg::text("group").after("GROUP"),
             Arg::text("json").after("DATA"),
+            Arg::block("wait", &[Arg::integer("ms").opt()]).after("WAIT"),
             Arg::one_of("units", &[Arg::items(), Arg::text("hold").with("HOLD")]),
         ],
     },
@@ -47,7 +52,7 @@ pub const PLACE: Command = Command {
 fn place(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let ((order, order_str), (customer, customer_str)) = (args.id_str("order")?, args.id_str("customer")?);
-    let (mut group, mut data, mut data_str) = (None, &b""[..], None);
+    let (mut group, mut data, mut data_str, mut wait_ms) = (None, &b""[..], None, None);
     let items;
     let take = loop {
         if args.keyword("ITEMS") {
@@ -62,16 +67,18 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
         } else if args.keyword("DATA") {
             let (json, string) = args.json("DATA")?;
             (data, data_str) = (json, Some(string));
+        } else if args.keyword("WAIT") {
+            wait_ms = Some(args.count_if_any("WAIT")?.unwrap_or(0));
         } else {
             args.needs("ITEMS or HOLD")?;
         }
     };
-    let place = Place { order, customer, group, data, take };
+    let place = Place { order, customer, group, data, wait_ms, take };
     let words = EntryWords { order: order_str, customer: Some(customer_str), text: data_str };
     let new = |store: &Store| store.order_at(order).is_none();
     let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), takes_in: Some(&new), ..Rule::default() };
     let written = write(call, rule, |store, now, fx| store.place(now, &place, fx))?;
-    entry(call.ctx, written.entry());
+    entry_or_nil(call.ctx, written.entry());
     Ok(())
 }
 
@@ -184,7 +191,8 @@ pub const CANCEL: Command = Command {
     about: About {
         name: c"ORDER.CANCEL",
         summary: "Cancels an open or dead order and puts its units back",
-        reply: "the units put back: 0 for a dead order, whose units went back when it died",
+        reply: "the units put back: 0 for a dead order, whose units went back when it died; of an order that waits for \
+                stock those that it has so far",
         complexity: "O(N*log(E)) with N items and E ended orders",
         since: "0.1.0",
         flags: "write fast",
@@ -248,7 +256,8 @@ fn return_units(call: &Call<'_>) -> Result<(), Stop> {
     }
     let items = args.items()?;
     let back = Return { order, customer, reference, scrap, items: &items };
-    let units = write(call, Rule::default(), |store, now, fx| store.return_units(now, &back, fx))?.reply;
+    let rule = Rule { frees: true, ..Rule::default() };
+    let units = write(call, rule, |store, now, fx| store.return_units(now, &back, fx))?.reply;
     call.ctx.int(units as i64);
     Ok(())
 }
@@ -260,7 +269,7 @@ pub const GET: Command = Command {
         reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` \
                 `entry` `placed-at` `ended-at` `complete` (the id of its entry there) `result` `reason` (of the \
                 cancel, or of the last failure of an order that is not completed) `late` (0 or 1) `attempts` (failed \
-                ones) `worker` `token` `due` (when the lease expires, or the retry is due) `step` `version` (of the \
+                ones) `worker` `token` `due` (when the lease expires, the retry is due, or it stops waiting for stock) `step` `version` (of the \
                 step) `history` (maps: `event` `at` …: the last 100 events before the order ended, and the last 100 \
                 returns; earlier ones are summed up in a `forgotten` event each). Times are Unix milliseconds; nil \
                 for what is not set",
@@ -301,14 +310,11 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
     }
     field_text(ctx, "data", order.data);
     ctx.bulk(b"entry");
-    entry(ctx, order.entry);
+    entry_or_nil(ctx, order.entry);
     field_time(ctx, "placed-at", order.placed_at);
     field_time(ctx, "ended-at", order.ended_at);
     ctx.bulk(b"complete");
-    match order.complete {
-        Some(id) => entry(ctx, id),
-        None => ctx.null(),
-    }
+    entry_or_nil(ctx, order.complete);
     field_text(ctx, "result", order.result);
     field_text(ctx, "reason", order.reason);
     field_int(ctx, "late", i64::from(order.late));
@@ -392,6 +398,7 @@ fn reply_event(ctx: Ctx, event: &HistoryEvent<'_>) {
             field_text(ctx, "step", step);
             field_int(ctx, "version", version as i64);
         }
+        HistoryEvent::Gathered { at } => begin_event(ctx, "gathered", at, 0),
     }
 }
 

@@ -16,6 +16,14 @@ pub fn entry(ctx: Ctx, id: EntryId) {
     ctx.bulk(&text[..ms.len() + 1 + seq.len()]);
 }
 
+/// The same, nil where there is none.
+pub fn entry_or_nil(ctx: Ctx, id: Option<EntryId>) {
+    match id {
+        Some(id) => entry(ctx, id),
+        None => ctx.null(),
+    }
+}
+
 /// A cursor and what was found: `[cursor, [id …]]`.
 pub fn scan(ctx: Ctx, (cursor, ids): (u64, Vec<&[u8]>)) {
     ctx.array(2);

@@ -41,7 +41,8 @@ const COMMANDS: [(&CStr, Run); 9] = [
     }),
     (c"INV.SET", |call| {
         let on_hand = number(call.rest[1]);
-        let set = SetStock { sku: call.rest[0].bytes(), on_hand, safety: None, low: None, limit: None };
+        let sku = call.rest[0].bytes();
+        let set = SetStock { sku, on_hand, safety: None, low: None, limit: None, backlog: None };
         write(call, Rule { makes: true, ..Rule::default() }, |store, now, fx| store.set_stock(now, &set, fx)).map(drop)
     }),
     (c"INV.RESERVE", |call| {
@@ -54,7 +55,8 @@ const COMMANDS: [(&CStr, Run); 9] = [
         let [order, customer, sku] = *call.rest else { panic!("PLACE order customer sku") };
         let items = [Item { sku: sku.bytes(), qty: 1 }];
         let take = Take::Items(&items);
-        let place = Place { order: order.bytes(), customer: customer.bytes(), group: None, data: b"", take };
+        let place =
+            Place { order: order.bytes(), customer: customer.bytes(), group: None, data: b"", wait_ms: None, take };
         let words = EntryWords { order, customer: Some(customer), text: None };
         let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), ..Rule::default() };
         let is_new = any_store(call.ctx, call.key)?.store()?.store.order_at(order.bytes()).is_none();

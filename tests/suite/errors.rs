@@ -246,6 +246,8 @@ const BAD_ARGUMENTS: &[(&str, &str)] = &[
     ("SAFETY", "INV.SET popup sku-1 5 SAFETY"),
     ("LOW", "INV.SET popup sku-1 5 LOW x"),
     ("LIMIT", "INV.SET popup sku-1 5 LIMIT 1.5"),
+    ("BACKLOG", "INV.SET popup sku-1 5 BACKLOG -1"),
+    ("BACKLOG", "INV.SET popup sku-1 5 BACKLOG"),
     ("delta", "INV.ADJUST popup sku-1 some"),
     ("delta", "INV.ADJUST popup sku-1 -9007199254740992"),
     ("REASON", "INV.ADJUST popup sku-1 1 REASON"),
@@ -262,6 +264,9 @@ const BAD_ARGUMENTS: &[(&str, &str)] = &[
     ("seq", "INV.SYNC popup erp next ITEMS sku-1 1"),
     ("on-hand", "INV.SYNC popup erp 1 ITEMS sku-1 many"),
     ("TOKEN", "ORDER.COMPLETE popup o-1 TOKEN mine"),
+    ("WAIT", "ORDER.PLACE popup o-1 c-1 WAIT -1 ITEMS sku-1 1"),
+    ("WAIT", "ORDER.PLACE popup o-1 c-1 WAIT 9007199254740992 ITEMS sku-1 1"),
+    ("soon", "ORDER.PLACE popup o-1 c-1 WAIT soon ITEMS sku-1 1"),
     ("DATA", "ORDER.PLACE popup o-1 c-1 DATA {broken ITEMS sku-1 1"),
     ("RESULT", "ORDER.COMPLETE popup o-1 RESULT {broken"),
     ("STATE", "ORDER.SCAN popup 0 STATE somewhere"),
@@ -303,7 +308,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("STORE.SET popup opens 9 closes 5", "ERR closes must be after opens, 9, or 0, got 5"),
     (
         "ORDER.SCAN popup 0 STATE lost",
-        "ERR STATE must be one of queued claimed retrying dead completed cancelled, got 'lost'",
+        "ERR STATE must be one of queued claimed retrying dead completed cancelled pending waitlisted, got 'lost'",
     ),
     (
         "ORDER.COMPLETE popup o-1 RESULT {x}",

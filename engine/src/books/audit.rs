@@ -168,7 +168,7 @@ impl Store {
     /// Whether an open order that was not late so far will be found when it is.
     fn check_age(&self, audit: &mut AuditProgress, order: &Order, slot: u32) {
         let noted = self.queue.aging().get(&self.orders.age(order)) == Some(&slot);
-        let wanted = order.state().is_at_work() && !order.late && order.position != Position::Fifo;
+        let wanted = order.state().is_open() && !order.late && order.position != Position::Fifo;
         audit.differ("late", order.id(), i64::from(noted), i64::from(wanted));
     }
 
@@ -195,7 +195,7 @@ impl Store {
             Position::InGroup => waits && !turn,
         };
         audit.expect("queue", order.id(), fits);
-        if let Some(group) = group.filter(|_| order.state().is_at_work()) {
+        if let Some(group) = group.filter(|_| order.state().is_open() && self.orders.is_listed(order)) {
             let linked = self.is_linked(&queue.groups().at(group).orders, slot, queued_as);
             audit.expect("group", order.id(), linked);
         }
@@ -285,9 +285,9 @@ impl Store {
         retry.is_some_and(|retry| retry.since == since)
     }
 
-    /// Whether an order waits for a worker or is being worked on and is not late, at that age.
+    /// Whether an order is open and not late, at that age.
     fn is_aging(&self, slot: u32, age: (Ms, EntryId)) -> bool {
-        let open = |order: &Order| order.state().is_at_work() && !order.late;
+        let open = |order: &Order| order.state().is_open() && !order.late;
         self.orders.records().get(slot).is_some_and(|order| open(order) && self.orders.age(order) == age)
     }
 
@@ -343,6 +343,7 @@ impl Store {
         let line = i64::from(self.waitlist.has_turns());
         let recount = self.holds.records().len() as i64 + orders.due + self.remembered.refs().len() as i64 + line;
         audit.differ("due", b"", self.agenda.len() as i64, recount);
+        audit.differ("stream", b"orders", self.orders.unlisted() as i64, orders.unlisted);
         audit.differ("waitlist", b"", self.waitlist.len() as i64, orders.waits);
         audit.expect("waitlist", b"", self.waitlist.is_paired());
         audit.differ("stream", b"retry", self.orders.retry_entries() as i64, orders.retry_entries);

@@ -14,7 +14,6 @@ impl Store {
         let order = self.orders.at(slot);
         let (placed_at, queued_as) = (self.orders.placed_at(order), self.orders.queued_as(order));
         self.changing_order(slot, |order, extra| match (kind, &mut extra.stage) {
-            (StreamKind::Orders, Stage::Waitlisted(_)) => {}
             (StreamKind::Orders, _) => {
                 let origin = extra.origin_mut();
                 origin.placed_at = Some(placed_at).filter(|at| *at != id.ms);
@@ -56,7 +55,7 @@ impl Store {
     fn entry_in(&self, kind: StreamKind, order: &Order) -> Option<EntryId> {
         let stage = self.orders.extra(order).map(|extra| &extra.stage);
         match kind {
-            StreamKind::Orders => order.state().is_at_work().then(|| order.entry()),
+            StreamKind::Orders => (order.state().is_open() && self.orders.is_listed(order)).then(|| order.entry()),
             StreamKind::Retry => stage.and_then(Stage::retry).map(|retry| retry.entry),
             StreamKind::Dead => stage.and_then(Stage::dead).map(|dead| dead.entry),
             StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics | StreamKind::Alerts => None,

@@ -70,18 +70,14 @@ impl Store {
 
     /// Orders that wait or are being worked on.
     pub fn open_orders(&self) -> u64 {
-        self.count(OrderState::is_open)
-    }
-
-    fn count(&self, is_meant: fn(OrderState) -> bool) -> u64 {
-        let states = OrderState::ALL.into_iter().filter(|state| is_meant(*state));
-        states.map(|state| self.orders.by_state()[state as usize]).sum()
+        let open = OrderState::ALL.into_iter().filter(|state| state.is_open());
+        open.map(|state| self.orders.by_state()[state as usize]).sum()
     }
 
     /// How many entries a stream that lists orders has to have.
     pub fn entries(&self, kind: StreamKind) -> Option<u64> {
         match kind {
-            StreamKind::Orders => Some(self.count(OrderState::is_at_work)),
+            StreamKind::Orders => Some(self.open_orders() - self.orders.unlisted()),
             StreamKind::Retry => Some(self.orders.retry_entries()),
             StreamKind::Dead => Some(self.orders.dead().len() as u64),
             StreamKind::Complete | StreamKind::Journal | StreamKind::Metrics | StreamKind::Alerts => None,

@@ -193,11 +193,9 @@ impl Store {
             return other("content");
         }
         let origin = extra.and_then(Extra::origin);
-        if origin.is_some_and(|origin| origin.unlisted) {
-            return Ok(None);
-        }
+        let was_queued = !origin.is_some_and(|origin| origin.waited);
         let first_entry = origin.and_then(|origin| origin.first_entry);
-        Ok(Some(first_entry.unwrap_or(order.entry())))
+        Ok(was_queued.then(|| first_entry.unwrap_or(order.entry())))
     }
 
     /// Completes an order: its units are sold. Replies the id of its entry in `…:complete`.
@@ -206,7 +204,7 @@ impl Store {
         self.check_token(slot, complete.token)?;
         match self.orders.at(slot).state() {
             OrderState::Completed => return self.completed_before(slot, complete),
-            state if !state.is_at_work() => return Err(Refusal::order_is(state)),
+            state if !state.is_for_workers() => return Err(Refusal::order_is(state)),
             _ => {}
         }
         self.touch(now, fx);
@@ -262,7 +260,9 @@ impl Store {
         if let Some(retry) = self.orders.extra(order).and_then(|extra| extra.stage.retry()) {
             fx.push(Effect::Left { kind: StreamKind::Retry, id: retry.entry });
         }
-        fx.push(Effect::Left { kind: StreamKind::Orders, id: order.entry() });
+        if self.orders.is_listed(order) {
+            fx.push(Effect::Left { kind: StreamKind::Orders, id: order.entry() });
+        }
     }
 
     /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already, and one
@@ -291,14 +291,11 @@ impl Store {
                 (0, 0)
             }
             OrderState::Waitlisted => self.leave_lines(slot, why, fx),
-            _ => {
-                let units = self.move_items(slot, why, Move::Free, fx);
-                self.take_off(slot, fx);
-                (units, 0)
-            }
+            _ => (self.move_items(slot, why, Move::Free, fx), 0),
         };
         if !was_dead {
             self.count_items(slot, UnitChange::less);
+            self.take_off(slot, fx);
         }
         let cancelled = Cancelled { at: self.now, was_dead, missing, forget: self.agenda.key(self.forget_at()) };
         self.changing_order(slot, |_, extra| {
@@ -315,7 +312,9 @@ impl Store {
         let known = self.orders.full(order).filter(|extra| extra.reason() == reason);
         match known.as_ref().map(|extra| &extra.stage) {
             Some(Stage::Cancelled(cancelled)) if cancelled.was_dead => Ok(0),
-            Some(Stage::Cancelled(cancelled)) => Ok(order.items().map(|item| item.qty).sum::<u64>() - cancelled.missing),
+            Some(Stage::Cancelled(cancelled)) => {
+                Ok(order.items().map(|item| item.qty).sum::<u64>() - cancelled.missing)
+            }
             Some(_) => Ok(0),
             None => Err(Refusal::Mismatch(format!("order {} was cancelled with another REASON", Shown(id)))),
         }
@@ -341,7 +340,7 @@ impl Store {
             hold: extra.seldom().and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
             data: order.data(),
             items: self.item_views(order, returns),
-            entry: order.entry(),
+            entry: (!extra.is_unlisted()).then(|| order.entry()),
             placed_at: self.orders.placed_at(order),
             ended_at: stage.ended_at(),
             complete: stage.completed().map(Completed::entry),

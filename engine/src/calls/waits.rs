@@ -10,7 +10,7 @@ use crate::calls::work::ENTRY_WEIGHT;
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::Due;
 use crate::record::history::HistoryEvent;
-use crate::record::order::{Extra, Order, Stage, Waitlisted};
+use crate::record::order::{Extra, Order, Origin, Stage, Waitlisted};
 use crate::store::Store;
 use crate::store::customers::Named;
 use crate::store::waitlist::Turn;
@@ -65,15 +65,17 @@ impl Store {
     ) {
         let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
         let customer = self.customers.join(customer, &changes);
-        let order = Order::new(place.order, customer, EntryId::default(), items, place.data);
+        let entry = self.last.next(StreamKind::Orders, self.now);
+        let order = Order::new(place.order, customer, entry, items, place.data);
         let gathered: Box<[u64]> = items.iter().map(|item| self.shelf.at(item.sku).takes(item.qty)).collect();
         let (seq, until) = (self.agenda.next_seq(), ends.map(|at| self.agenda.key(at)));
         let mut extra = Extra::default();
         extra.set_group(place.group.map(|id| self.queue.name_group(id)));
-        extra.origin_mut().placed_at = Some(self.now);
-        extra.origin_mut().unlisted = true;
+        let placed_at = Some(self.now).filter(|at| *at != entry.ms);
+        *extra.origin_mut() = Origin { placed_at, unlisted: true, waited: true, ..Origin::default() };
         extra.stage = Stage::Waitlisted(Box::new(Waitlisted { seq, until, gathered: gathered.clone() }));
         let slot = self.orders.insert_with(key, order, extra);
+        self.queue.age(&self.orders, slot);
         self.agenda.move_due(None, until, Due::Order(slot));
         for (item, has) in items.iter().zip(gathered) {
             if has > 0 {
@@ -84,6 +86,11 @@ impl Store {
                 self.waitlist.join(item.sku, seq, slot);
             }
         }
+    }
+
+    /// Whether any order waits for stock.
+    pub fn is_waited_for(&self) -> bool {
+        self.waitlist.len() > 0
     }
 
     /// Hands on what came free, within the same command or step: to some orders, the others are due. How many records it
@@ -105,10 +112,14 @@ impl Store {
 
     /// Hands units of one SKU on to the order whose turn it is, which is queued if it has all it waits for.
     fn hand_to(&mut self, turn: Turn, fx: &mut Effects) -> u64 {
-        let aside = self.shelf.at(turn.sku).aside;
+        let (at, aside) = (self.now, self.shelf.at(turn.sku).aside);
         let (units, missing, total) = self.changing_order(turn.order, |order, extra| {
             let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return (0, 0, 0) };
-            waitlisted.gather(order.items(), turn.sku, aside)
+            let gathered = waitlisted.gather(order.items(), turn.sku, aside);
+            if gathered.2 == 0 {
+                extra.history.push(HistoryEvent::Gathered { at });
+            }
+            gathered
         });
         debug_assert!(units > 0, "who is in a line waits for units of its SKU");
         self.shelf.change(turn.sku, |sku| sku.aside -= units);
@@ -123,15 +134,16 @@ impl Store {
         1 + ENTRY_WEIGHT
     }
 
-    /// Lets an order in that has all its units: it is queued, behind all others. The id of its entry.
+    /// An order that was not queued so far has all its units: it is queued, behind all others. The id of its entry.
     pub(crate) fn admit(&mut self, slot: u32, fx: &mut Effects) -> Option<EntryId> {
-        let at = self.now;
         let placed_at = self.orders.placed_at(self.orders.at(slot));
-        let entry = self.last.next(StreamKind::Orders, at);
+        self.queue.forget_age(&self.orders, slot);
+        let entry = self.last.next(StreamKind::Orders, self.now);
         let group = self.changing_order(slot, |order, extra| {
-            extra.origin_mut().placed_at = Some(placed_at).filter(|placed| *placed != entry.ms);
+            let origin = extra.origin_mut();
+            origin.placed_at = Some(placed_at).filter(|placed| *placed != entry.ms);
+            (origin.queued_as, origin.unlisted) = (None, false);
             extra.stage = Stage::Queued;
-            extra.history.push(HistoryEvent::Queued { at });
             order.set_entry(entry);
             extra.group()
         });

@@ -29,8 +29,8 @@ pub enum HistoryEvent<'a> {
     Redriven { at: Ms },
     /// It came to a step of fulfilment.
     Step { at: Ms, step: &'a [u8], version: u64 },
-    /// It had waited for stock, and was queued once it had all its units.
-    Queued { at: Ms },
+    /// It had waited for stock, and has all its units now.
+    Gathered { at: Ms },
 }
 
 /// Bytes of the shortest event: its kind and its time.
@@ -161,7 +161,7 @@ fn write(out: &mut SmallVec<[u8; 36]>, event: HistoryEvent<'_>) {
             put(out, version);
             put_bytes(out, step);
         }
-        HistoryEvent::Queued { at } => start(9, at),
+        HistoryEvent::Gathered { at } => start(9, at),
     }
 }
 
@@ -186,7 +186,7 @@ fn read<'a>(rest: &mut &'a [u8]) -> Option<HistoryEvent<'a>> {
             let version = take(rest)?;
             HistoryEvent::Step { at, step: take_bytes(rest)?, version }
         }
-        9 => HistoryEvent::Queued { at },
+        9 => HistoryEvent::Gathered { at },
         _ => return None,
     })
 }
@@ -205,7 +205,7 @@ mod tests {
             HistoryEvent::Dead { at: 6, reason: b"" },
             HistoryEvent::Redriven { at: 7 },
             HistoryEvent::Step { at: 8, step: b"packed", version: 3 },
-            HistoryEvent::Queued { at: 9 },
+            HistoryEvent::Gathered { at: 9 },
         ];
         let mut history = History::default();
         all.into_iter().for_each(|event| history.push(event));

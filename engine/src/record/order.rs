@@ -106,8 +106,11 @@ pub(crate) struct Origin {
     pub first_entry: Option<EntryId>,
     /// How often it was redriven.
     pub redrives: u32,
-    /// Whether it was placed without an entry, as it had to wait for stock: ORDER.PLACE replied nil.
+    /// Whether it was never queued. The id of its entry was kept free then, and tells it from orders of the same age;
+    /// there is no such entry.
     pub unlisted: bool,
+    /// Whether it had to wait for stock when it was placed: ORDER.PLACE replied nil.
+    pub waited: bool,
 }
 
 /// Where an order is in its life, with what an order has only there.
@@ -363,6 +366,12 @@ impl Extra {
     /// The same, to be set.
     pub fn origin_mut(&mut self) -> &mut Origin {
         self.seldom_mut().origin.get_or_insert_default()
+    }
+
+    /// Whether it was never queued, so that it has no entry.
+    #[inline]
+    pub fn is_unlisted(&self) -> bool {
+        self.origin().is_some_and(|origin| origin.unlisted)
     }
 
     /// The slot of the group it belongs to.
@@ -635,8 +644,8 @@ pub struct OrderView<'a> {
     pub hold: &'a [u8],
     pub data: &'a [u8],
     pub items: Vec<OrderItemView<'a>>,
-    /// The id of its entry in `…:orders`; 0-0 before it has one.
-    pub entry: EntryId,
+    /// The id of its entry in `…:orders`; none if it was never queued.
+    pub entry: Option<EntryId>,
     pub placed_at: Ms,
     /// 0 while it is open.
     pub ended_at: Ms,

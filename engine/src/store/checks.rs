@@ -72,7 +72,7 @@ impl Store {
     /// Whether the order waits for a worker or is being worked on.
     pub(crate) fn check_open(&self, slot: u32) -> Result<(), Refusal> {
         match self.orders.at(slot).state() {
-            state if state.is_at_work() => Ok(()),
+            state if state.is_for_workers() => Ok(()),
             state => Err(refuse(|| Refusal::order_is(state))),
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Orders {
     dead: BTreeMap<u64, u32>,
     /// Entries that are in `…:retry`.
     retry_entries: u64,
+    /// Open orders that were never queued: they have no entry in `…:orders`.
+    unlisted: u64,
     /// Workers that packed ends name.
     workers: Names,
     recount: Option<Box<OrderRecount>>,
@@ -57,6 +59,7 @@ impl Orders {
             by_state: [0; OrderState::COUNT],
             dead: BTreeMap::new(),
             retry_entries: 0,
+            unlisted: 0,
             workers: Names::new(seed),
             recount: None,
         }
@@ -176,6 +179,17 @@ impl Orders {
         self.retry_entries
     }
 
+    /// Open orders that have no entry in `…:orders`.
+    pub fn unlisted(&self) -> u64 {
+        self.unlisted
+    }
+
+    /// Whether an open order has an entry in `…:orders`, and a place in its group.
+    #[inline]
+    pub fn is_listed(&self, order: &Order) -> bool {
+        order.state() != OrderState::Waitlisted || !self.extra(order).is_some_and(Extra::is_unlisted)
+    }
+
     /// Adds an order; its slot. What other parts have to know of it is the caller's to tell them.
     #[inline]
     pub(crate) fn insert(&mut self, key: &Key<'_>, order: Order) -> u32 {
@@ -217,6 +231,7 @@ impl Orders {
     ) -> u32 {
         order.set_state(extra.stage.state());
         self.retry_entries += u64::from(extra.stage.retry().is_some());
+        self.unlisted += u64::from(is_unlisted(&extra));
         let dead = extra.stage.dead();
         match end::pack(&extra, order.entry(), |worker| self.workers.take(worker)) {
             Some(end) => order.set_end(&end),
@@ -249,10 +264,11 @@ impl Orders {
         let at = self.open(slot);
         let (order, extra) = (self.table.at_mut(slot), self.extras.at_mut(at));
         let (before, state, dead) = (Ties::of(extra), order.state(), extra.stage.dead());
-        let retried = extra.stage.retry().is_some();
+        let (retried, unlisted) = (extra.stage.retry().is_some(), is_unlisted(extra));
         let result = change(order, extra);
         let (after, now_dead) = (Ties::of(extra), extra.stage.dead());
         self.retry_entries = self.retry_entries + u64::from(extra.stage.retry().is_some()) - u64::from(retried);
+        self.unlisted = self.unlisted + u64::from(is_unlisted(extra)) - u64::from(unlisted);
         order.set_state(extra.stage.state());
         debug_assert!(state.may_become(order.state()), "an order went from {state:?} to {:?}", order.state());
         self.by_state[state as usize] -= 1;
@@ -365,8 +381,15 @@ impl Orders {
             by_state: &mut self.by_state,
             dead: &mut self.dead,
             retry_entries: &mut self.retry_entries,
+            unlisted: &mut self.unlisted,
         }
     }
+}
+
+/// Whether an order is open and was never queued.
+#[inline]
+fn is_unlisted(extra: &Extra) -> bool {
+    matches!(extra.stage, Stage::Waitlisted(_)) && extra.is_unlisted()
 }
 
 impl OrderList {
@@ -408,4 +431,5 @@ pub(crate) struct Broken<'a> {
     pub by_state: &'a mut [u64; OrderState::COUNT],
     pub dead: &'a mut BTreeMap<u64, u32>,
     pub retry_entries: &'a mut u64,
+    pub unlisted: &'a mut u64,
 }

@@ -122,7 +122,7 @@ impl Queue {
         }
         let group = orders.group(order);
         self.withdraw(orders, slot);
-        let Some(group) = group else { return };
+        let Some(group) = group.filter(|_| orders.is_listed(orders.at(slot))) else { return };
         let list = &mut self.groups.at_mut(group).orders;
         let was_first = list.head == slot;
         list.remove(orders, slot);
@@ -161,6 +161,11 @@ impl Queue {
         }
     }
 
+    /// Takes an order out of those that [`Self::age`] noted: its age is to change.
+    pub fn forget_age(&mut self, orders: &Orders, slot: u32) {
+        self.aging.remove(&orders.age(orders.at(slot)));
+    }
+
     /// The open order that is late next, and from when on it is. Those in the list are sorted by age.
     #[inline]
     pub fn next_late(&self, orders: &Orders, sla_ms: Ms) -> Option<(Ms, u32)> {
@@ -192,12 +197,12 @@ impl Queue {
             // The list is sorted by age, and those that were late come first in it; others are among the ready.
             let in_fifo = placed_at >= last_placed && !(order.late && self.late_from != NIL);
             match orders.group(order) {
-                Some(group) => self.join_group(orders, group, slot),
+                Some(group) if orders.is_listed(order) => self.join_group(orders, group, slot),
                 None if in_fifo && is_queued(orders, order) => {
                     last_placed = placed_at;
                     self.join_fifo(orders, slot);
                 }
-                None => {}
+                _ => {}
             }
         }
         for slot in open.iter().copied() {

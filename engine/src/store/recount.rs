@@ -99,6 +99,8 @@ pub(crate) struct OrderRecount {
     pub due: i64,
     /// Orders that have an entry in `…:retry`.
     pub retry_entries: i64,
+    /// Open orders that have no entry in `…:orders`.
+    pub unlisted: i64,
     /// Units of a SKU that orders wait for; and how many orders do, each once for every SKU.
     pub missing: BySlot,
     pub waits: i64,
@@ -112,6 +114,7 @@ impl OrderRecount {
         if let Some(extra) = extra {
             self.due += sign * i64::from(extra.stage.due().is_some());
             self.retry_entries += sign * i64::from(extra.stage.retry().is_some());
+            self.unlisted += sign * i64::from(state.is_open() && extra.is_unlisted());
             if let Some(waitlisted) = extra.stage.waitlisted() {
                 return self.count_waiting(order, waitlisted, sign);
             }

@@ -86,7 +86,7 @@ impl OrderState {
     }
 
     /// Whether it waits for a worker or is being worked on.
-    pub const fn is_at_work(self) -> bool {
+    pub const fn is_for_workers(self) -> bool {
         matches!(self, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
     }
 }

@@ -186,12 +186,12 @@ impl Pair {
 
     /// The entries that the streams of orders have to have: what a repair goes by.
     fn compare_entries(&self) {
-        let open = |order: &&Order| order.state.is_at_work();
-        let retry = |order: &&Order| order.state.is_at_work() && order.side.is_some();
+        let open = |order: &&Order| order.state.is_for_workers();
+        let retry = |order: &&Order| order.state.is_for_workers() && order.side.is_some();
         let dead = |order: &&Order| order.state == OrderState::Dead;
         let orders = || self.model.orders.values();
         let wanted: [(StreamKind, BTreeSet<EntryId>); 3] = [
-            (StreamKind::Orders, orders().filter(open).map(|order| order.entry).collect()),
+            (StreamKind::Orders, orders().filter(open).filter_map(|order| order.entry).collect()),
             (StreamKind::Retry, orders().filter(retry).filter_map(|order| order.side).collect()),
             (StreamKind::Dead, orders().filter(dead).filter_map(|order| order.side).collect()),
         ];

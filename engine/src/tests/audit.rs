@@ -149,6 +149,7 @@ fn a_waitlist_that_is_wrong_is_found() {
         waitlisted.gathered[1] -= 1;
     });
     assert_eq!(gathered, ["held rare 3/2", "waiting rare 3/4"]);
+    assert_eq!(found(|store| *store.orders.broken().unlisted += 1), ["stream orders 3/2"]);
     let lost = found(|store| store.waitlist.broken().0.clear());
     assert_eq!(lost, ["waitlist lacks 0/1", "waitlist lacks-2 0/1", "waitlist  0/2"]);
     let stray = found(|store| assert_eq!(store.waitlist.broken().0.insert((0, 1), 0), None));

@@ -378,7 +378,7 @@ fn reenter(store: &mut Store, order: &[u8], side: bool, ahead_ms: Option<Ms>, fx
         (OrderState::Dead, Some(dead)) => (StreamKind::Dead, dead),
         (OrderState::Cancelled | OrderState::Dead | OrderState::Waitlisted, _) => return,
         (_, Some(retry)) if side => (StreamKind::Retry, retry),
-        _ => (StreamKind::Orders, view.entry),
+        _ => (StreamKind::Orders, view.entry.unwrap_or_default()),
     };
     let id = ahead_ms.map_or(own, |ms| EntryId { ms: store.last_entry(kind).ms + ms, seq: 0 });
     store.reentry(kind, store.order_at(order), id);

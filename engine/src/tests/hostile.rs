@@ -376,6 +376,8 @@ fn an_order_that_waits_for_stock_and_cannot_be_is_refused() {
     refused_order("it waits with the number of a hold", "lacks", |known, flat| flat.came = known.of_hold);
     refused_order("it waits with a number to come", "lacks", |known, flat| flat.came = known.last_seq + 1);
     refused_order("it waits, and had an entry", "lacks", |_, flat| flat.unlisted = false);
+    refused_order("it waits, and did not wait", "lacks", |_, flat| flat.waited = false);
+    refused_order("it is queued, and has no entry", "served", |_, flat| flat.unlisted = true);
     refused_order("it waits until a time without a number", "lacks-2", |_, flat| flat.due.seq = 0);
     refused_order("it waits, and ended", "lacks", |_, flat| flat.ended_at = 1);
     refused_order("it waits under a token", "lacks", |_, flat| flat.token = 1);

@@ -229,7 +229,7 @@ impl Groups {
     fn look(&mut self, store: &Store, now: u64) {
         let ids = store.scan_orders(now, 0, 1_000, &ScanOrders::default()).1;
         let known = ids.iter().filter_map(|id| store.order(now, id));
-        let mut open: Vec<_> = known.filter(|view| view.state.is_at_work()).collect();
+        let mut open: Vec<_> = known.filter(|view| view.state.is_for_workers()).collect();
         // Units that come free may let more than one in, each behind the last.
         open.sort_by_key(|view| view.entry);
         for waiting in self.waiting.values_mut() {

@@ -76,7 +76,8 @@ pub struct Order {
     pub state: OrderState,
     /// Its place in the queue.
     pub queued: u64,
-    pub entry: EntryId,
+    /// None, if it was never queued.
+    pub entry: Option<EntryId>,
     /// Whether ORDER.PLACE replied nil, as it had to wait for stock.
     pub unlisted: bool,
     /// What ORDER.PLACE replied, where it was redriven since.
@@ -283,7 +284,7 @@ impl Model {
     /// Units of live holds and open orders, what those have that wait, and what came free for them.
     pub fn held(&self, sku: &[u8]) -> u64 {
         let live = self.holds.values().filter(|hold| hold.state == HoldState::Live).flat_map(|hold| &hold.items);
-        let open = self.orders.values().filter(|order| order.state.is_at_work()).flat_map(|o| &o.items);
+        let open = self.orders.values().filter(|order| order.state.is_for_workers()).flat_map(|o| &o.items);
         let waiting = self.orders.values().filter(|order| order.state == OrderState::Waitlisted).flat_map(|o| &o.items);
         live.filter(|item| item.sku == sku).map(|item| item.left).sum::<u64>()
             + open.filter(|item| item.sku == sku).map(|item| item.qty).sum::<u64>()

@@ -25,7 +25,7 @@ fn an_order_takes_its_units_and_waits() {
     assert_eq!((order.id, order.customer, order.group, order.hold), (&b"o"[..], &b"ann"[..], &b"g"[..], &b""[..]));
     assert_eq!((order.state, order.data), (OrderState::Queued, &b"{\"a\":1}"[..]));
     assert_eq!(order.items, [(&b"tea"[..], 4, 0), (&b"milk"[..], 1, 0)]);
-    assert_eq!((order.entry, order.placed_at, order.ended_at, order.complete), (entry, START, 0, None));
+    assert_eq!((order.entry, order.placed_at, order.ended_at, order.complete), (Some(entry), START, 0, None));
     assert_eq!((shop.books("tea"), shop.books("milk")), ((10, 4, 0), (4, 1, 0)));
     assert_eq!(shop.store.open_orders(), 1);
 }

@@ -184,7 +184,7 @@ impl Shop {
             HistoryEvent::Dead { reason, .. } => format!("dead: {}", text(reason)),
             HistoryEvent::Redriven { .. } => "redriven".to_string(),
             HistoryEvent::Step { step, version, .. } => format!("step {version}: {}", text(step)),
-            HistoryEvent::Queued { .. } => "queued".to_string(),
+            HistoryEvent::Gathered { .. } => "gathered".to_string(),
         };
         self.order(id).history.iter().map(tell).collect()
     }

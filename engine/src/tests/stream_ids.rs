@@ -55,7 +55,7 @@ fn an_order_remembers_when_it_was_placed_also_where_its_entry_s_id_says_otherwis
     shop.ok(place("b", "ann", &[("tea", 1)]));
     let placed = |shop: &Shop, id: &[u8]| {
         let order = shop.store.order(shop.now, id).unwrap();
-        (order.placed_at, order.entry)
+        (order.placed_at, order.entry.expect("it is queued"))
     };
     assert_eq!(placed(&shop, b"b"), (START, EntryId { ms: START, seq: 1 }));
     shop.reload();
@@ -124,7 +124,7 @@ fn an_entry_that_got_another_id_leaves_its_stream_under_that() {
     shop.ok(redrive("o"));
     assert_eq!(shop.published()[0], Published::Left(StreamKind::Dead, far(900)));
     // Later ids are past those.
-    assert_eq!(shop.order("o").entry, EntryId { ms: START + 700, seq: 10 });
+    assert_eq!(shop.order("o").entry, Some(EntryId { ms: START + 700, seq: 10 }));
 }
 
 /// Which streams of orders the order has to be in, under these ids.
@@ -140,7 +140,7 @@ fn an_entry_belongs_to_a_stream_under_its_id_alone_and_while_its_order_is_in_it(
     shop.ok(place("p", "ann", &[("tea", 1)]));
     let last =
         |shop: &Shop| [StreamKind::Orders, StreamKind::Retry, StreamKind::Dead].map(|k| shop.store.last_entry(k));
-    let (first, second) = (shop.order("o").entry, shop.order("p").entry);
+    let [first, second] = ["o", "p"].map(|id| shop.order(id).entry.expect("it is queued"));
     let orders = |id: EntryId| [id, EntryId::default(), EntryId::default()];
     assert_eq!(lists(&shop, "o", orders(first)), [true, false, false]);
     assert_eq!(lists(&shop, "o", orders(second)), [false; 3], "another order's");
@@ -157,7 +157,7 @@ fn an_entry_belongs_to_a_stream_under_its_id_alone_and_while_its_order_is_in_it(
     let ids = [far, ids[1], last(&shop)[2]];
     assert_eq!(lists(&shop, "o", ids), [false, false, true]);
     shop.ok(redrive("o"));
-    let ids = [shop.order("o").entry, ids[1], ids[2]];
+    let ids = [shop.order("o").entry.expect("it is queued"), ids[1], ids[2]];
     assert_eq!(lists(&shop, "o", ids), [true, false, false]);
 }
 

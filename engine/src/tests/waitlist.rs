@@ -2,12 +2,13 @@
 
 use super::build::*;
 use super::command::Command;
-use super::command::Reply::{self, Unlisted, Units};
+use super::command::Reply::{self, Units, Unlisted};
 use super::published::Published;
 use super::shop::{START, Shop, loaded, saved};
 use crate::terms::effects::Event;
 use crate::terms::settings::Field;
 use crate::terms::states::OrderState;
+use crate::terms::streams::StreamKind;
 
 /// A shop without tea, for which these orders wait, as they came.
 fn waited_for(orders: &[(&str, u64)]) -> Shop {
@@ -32,7 +33,7 @@ fn waiting(shop: &Shop) -> Vec<String> {
 fn an_order_of_what_is_there_does_not_wait() {
     let mut shop = Shop::with(&[("tea", 2)]);
     let Reply::Entry(entry) = shop.changes(place("o", "ann", &[("tea", 2)]).wait(5)) else { panic!("it is not short") };
-    assert_eq!((shop.state("o"), shop.order("o").entry), (OrderState::Queued, entry));
+    assert_eq!((shop.state("o"), shop.order("o").entry), (OrderState::Queued, Some(entry)));
     shop.wait(10);
     assert_eq!(shop.state("o"), OrderState::Queued, "the wait ends nothing that did not begin");
 }
@@ -45,16 +46,17 @@ fn a_short_order_takes_what_is_there_and_waits_for_the_rest() {
     assert_eq!(shop.published(), [], "no entry");
     assert_eq!((shop.books("tea"), shop.books("milk")), ((2, 2, 0), (9, 3, 0)));
     assert_eq!((shop.sku("tea").waiting, shop.sku("milk").waiting), (3, 0));
+    assert_eq!((shop.order("o").entry, shop.store.entries(StreamKind::Orders)), (None, Some(0)));
     assert_eq!(shop.repeats(order.clone()), Unlisted);
     shop.reload();
     shop.changes(adjust("tea", 2));
     assert_eq!((shop.state("o"), shop.sku("tea").waiting), (OrderState::Waitlisted, 1));
     shop.changes(adjust("tea", 1));
-    let entry = shop.order("o").entry;
+    let entry = shop.order("o").entry.expect("it is queued");
     assert_eq!(shop.published(), [Published::Queued(b"o".to_vec(), entry)]);
     assert_eq!(shop.events(), [Event::StockChanged, Event::OrderQueued]);
     assert_eq!((shop.sku("tea").waiting, shop.books("tea")), (0, (5, 5, 0)));
-    assert_eq!((shop.order("o").placed_at, shop.story("o")), (START, vec!["queued".to_string()]));
+    assert_eq!((shop.order("o").placed_at, shop.story("o")), (START, vec!["gathered".to_string()]));
     assert_eq!(shop.repeats(order), Unlisted, "the first reply");
     assert!(shop.refused(place("o", "ann", &[("tea", 4)]).wait(0)).starts_with("MISMATCH "));
     assert_eq!(shop.claims("w", 5), ["o"]);
@@ -251,7 +253,11 @@ fn what_is_gathered_stays_when_the_count_falls() {
     shop.ok(adjust("tea", -2));
     assert_eq!((shop.books("tea"), shop.sku("tea").available), ((1, 3, 0), -2));
     shop.ok(adjust("tea", 2));
-    assert_eq!((shop.state("a"), shop.sku("tea").available), (OrderState::Waitlisted, 0), "what was missing comes first");
+    assert_eq!(
+        (shop.state("a"), shop.sku("tea").available),
+        (OrderState::Waitlisted, 0),
+        "what was missing comes first"
+    );
     shop.ok(adjust("tea", 1));
     assert_eq!(shop.state("a"), OrderState::Queued);
 }

@@ -9,11 +9,17 @@ use crate::base::packed::{put, put_all, put_bytes, put_wide};
 use crate::base::units::Ms;
 use crate::record::due::DueKey;
 use crate::record::history::History;
-use crate::record::order::{Cancelled, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step, Waitlisted};
+use crate::record::order::{
+    Cancelled, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step, Waitlisted,
+};
 use crate::record::returns::Returns;
 use crate::store::Store;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
+
+/// The bits of the number before what few orders have: whether there is any of it, and whether it waited for stock.
+pub(crate) const SOME: u64 = 1;
+pub(crate) const WAITED: u64 = 4;
 
 /// What few orders have. A field that an order does not have is 0 or empty, which it never is otherwise.
 #[derive(Clone, Debug)]
@@ -49,7 +55,9 @@ pub(crate) struct Flat<'a> {
     pub redrives: u32,
     pub was_dead: bool,
     pub returns: Option<Cow<'a, Returns>>,
-    /// Whether it was placed without an entry.
+    /// Whether it had to wait for stock when it was placed.
+    pub waited: bool,
+    /// Whether it was never queued: of an order that had to wait.
     pub unlisted: bool,
     /// Units that it lacked when it was cancelled.
     pub missing: u64,
@@ -91,7 +99,8 @@ impl<'a> Flat<'a> {
             redrives: origin.map_or(0, |origin| origin.redrives),
             was_dead: matches!(stage, Stage::Cancelled(cancelled) if cancelled.was_dead),
             returns: extra.returns().map(Cow::Borrowed),
-            unlisted: origin.is_some_and(|origin| origin.unlisted),
+            waited: origin.is_some_and(|origin| origin.waited),
+            unlisted: extra.is_unlisted(),
             missing: if let Stage::Cancelled(cancelled) = stage { cancelled.missing } else { 0 },
             came: stage.waitlisted().map_or(0, |waitlisted| waitlisted.seq),
             gathered: stage.waitlisted().map_or(Cow::default(), |waitlisted| Cow::Borrowed(&*waitlisted.gathered)),
@@ -126,11 +135,17 @@ impl<'a> Flat<'a> {
         }
         put_all(out, [self.next_token, u64::from(self.redrives), u64::from(self.was_dead)]);
         self.write_returns(out);
+        self.write_waits(out);
     }
 
-    /// Appends what has to do with a wait for stock; where there is nothing to say, only if `all` is to be written.
-    pub fn write_waits(&self, out: &mut Vec<u8>, all: bool) {
-        if all || self.unlisted || self.missing > 0 || self.came > 0 {
+    /// What an order has of all this, for the number before it.
+    pub fn mark(flat: Option<&Flat<'_>>) -> u64 {
+        flat.map_or(0, |flat| SOME | if flat.waited { WAITED } else { 0 })
+    }
+
+    /// Only of an order that had to wait for stock: [`Flat::mark`] says so.
+    fn write_waits(&self, out: &mut Vec<u8>) {
+        if self.waited {
             put_all(out, [u64::from(self.unlisted), self.missing, self.came, self.gathered.len() as u64]);
             put_all(out, self.gathered.iter().copied());
         }
@@ -158,10 +173,10 @@ impl<'a> Flat<'a> {
         let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
         let (queued_as, first_entry) = (some(self.queued_as), some(self.first_entry));
         let has_ids = queued_as.is_some() || first_entry.is_some();
-        if self.placed_at > 0 || has_ids || self.redrives > 0 || self.unlisted {
+        if self.placed_at > 0 || has_ids || self.redrives > 0 || self.waited {
             let placed_at = Some(self.placed_at).filter(|at| *at > 0);
-            let (redrives, unlisted) = (self.redrives, self.unlisted);
-            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives, unlisted };
+            let Flat { redrives, unlisted, waited, .. } = self;
+            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives, unlisted, waited };
         }
         if !self.hold.is_empty() {
             extra.seldom_mut().hold = Some(self.hold.into());
@@ -184,10 +199,7 @@ impl<'a> Flat<'a> {
             && (self.ended_at > 0) == is_ended
             && (self.returns.is_none() || self.state == OrderState::Completed)
             && (!self.was_dead || self.state == OrderState::Cancelled)
-            && (self.missing == 0 || self.state == OrderState::Cancelled && self.unlisted)
-            && (self.came > 0) == (self.state == OrderState::Waitlisted)
-            && (self.came == 0 || self.unlisted)
-            && (self.came > 0 || self.gathered.is_empty())
+            && self.waits_fit()
             && (self.token == 0 || matches!(self.state, OrderState::Claimed | OrderState::Completed))
             && (!is_retry || matches!(self.state, OrderState::Claimed | OrderState::Retrying))
             && (self.due.seq > 0) == (is_due || is_dead);
@@ -205,9 +217,7 @@ impl<'a> Flat<'a> {
             (OrderState::Retrying, false) => Stage::RetryDue(retry?),
             (OrderState::Dead, false) => Stage::Dead(Dead { seq: self.due.seq, entry: self.side }),
             (OrderState::Completed, true) => Stage::Completed(self.completed()),
-            (OrderState::Cancelled, true) => {
-                Stage::Cancelled(self.cancelled())
-            }
+            (OrderState::Cancelled, true) => Stage::Cancelled(self.cancelled()),
             (OrderState::Waitlisted, is_due) => Stage::Waitlisted(Box::new(Waitlisted {
                 seq: self.came,
                 until: is_due.then_some(self.due),
@@ -216,6 +226,16 @@ impl<'a> Flat<'a> {
             _ => return None,
         };
         fits.then_some(stage)
+    }
+
+    /// Whether it waited for stock as an order in its state can have.
+    fn waits_fit(&self) -> bool {
+        let (waits, ended) = (self.state == OrderState::Waitlisted, self.state == OrderState::Cancelled);
+        (self.came > 0) == waits
+            && (self.waited || !waits)
+            && (self.unlisted || !waits)
+            && (!self.unlisted || waits || ended)
+            && (self.missing == 0 || ended && self.unlisted)
     }
 
     fn cancelled(&self) -> Cancelled {

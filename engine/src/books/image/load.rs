@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
-use crate::books::image::flat::Flat;
+use crate::books::image::flat::{Flat, SOME, WAITED};
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::{Due, DueKey};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
@@ -330,10 +330,12 @@ impl Loader {
             total = sum(total, units.qty)?;
             items.push(units);
         }
-        let extra = match flag(rest)? {
-            true => Some(self.extra(rest, state, &items)?),
-            false if state == OrderState::Queued => None,
-            false => return Err(Corrupt("an order that cannot be")),
+        let mark = number(rest)?;
+        let extra = match mark {
+            0 if state == OrderState::Queued => None,
+            SOME => Some(self.extra(rest, state, &items, mark)?),
+            _ if self.version > 2 && mark == SOME | WAITED => Some(self.extra(rest, state, &items, mark)?),
+            _ => return Err(Corrupt("an order that cannot be")),
         };
         let mut order = Order::new(id, customer, entry, &items, data);
         order.late = late;
@@ -380,7 +382,7 @@ impl Loader {
             self.store.workers.add_claim(worker, token, slot);
             self.tokens.push(token);
         }
-        if state.is_at_work() {
+        if state.is_open() {
             let queued_as = self.store.orders.queued_as(self.store.orders.at(slot));
             self.open_to = self.open_to.filter(|last| *last < queued_as).map(|_| queued_as);
             self.open.push(slot);
@@ -450,8 +452,13 @@ impl Loader {
     }
 
     /// What few orders have, of an order in a state.
-    fn extra(&mut self, rest: &mut &[u8], state: OrderState, items: &UnitsList) -> Loaded<Extra> {
-        let flat = self.flat(rest, state, items)?;
+    fn extra(&mut self, rest: &mut &[u8], state: OrderState, items: &UnitsList, mark: u64) -> Loaded<Extra> {
+        let mut flat = self.flat(rest, state, items)?;
+        if mark & WAITED != 0 {
+            (flat.waited, flat.unlisted) = (true, flag(rest)?);
+            (flat.missing, flat.came) = (missing(rest, items)?, quantity(rest)?);
+            flat.gathered = Cow::Owned(gathered(rest, state, items)?);
+        }
         let history = History::from_packed(flat.history, flat.history_lost).ok_or(Corrupt("a history"))?;
         let group = (!flat.group.is_empty()).then(|| self.store.queue.name_group(flat.group));
         let worker = (!flat.worker.is_empty()).then(|| self.store.workers.find_or_add(flat.worker));
@@ -486,10 +493,11 @@ impl Loader {
             redrives: take_u32(rest).ok_or(Corrupt("a number of redrives"))?,
             was_dead: flag(rest)?,
             returns: self.returns(rest, items)?.map(Cow::Owned),
-            unlisted: self.version > 2 && flag(rest)?,
-            missing: if self.version > 2 { missing(rest, items)? } else { 0 },
-            came: if self.version > 2 { quantity(rest)? } else { 0 },
-            gathered: if self.version > 2 { Cow::Owned(gathered(rest, state, items)?) } else { Cow::default() },
+            waited: false,
+            unlisted: false,
+            missing: 0,
+            came: 0,
+            gathered: Cow::default(),
         })
     }
 

@@ -17,16 +17,11 @@ use crate::terms::streams::StreamKind;
 pub(crate) trait Names {
     fn sku(&self, out: &mut Vec<u8>, slot: u32);
     fn customer(&self, out: &mut Vec<u8>, slot: u32);
-
-    /// Whether all is written, also what is not there: a digest leaves out what versions before did not know.
-    const ALL: bool;
 }
 
 struct BySlot;
 
 impl Names for BySlot {
-    const ALL: bool = true;
-
     fn sku(&self, out: &mut Vec<u8>, slot: u32) {
         put(out, u64::from(slot));
     }
@@ -41,8 +36,6 @@ impl Names for BySlot {
 pub(crate) struct ById<'a>(pub &'a Store);
 
 impl Names for ById<'_> {
-    const ALL: bool = false;
-
     fn sku(&self, out: &mut Vec<u8>, slot: u32) {
         put_bytes(out, &self.0.shelf.at(slot).id);
     }
@@ -212,14 +205,9 @@ impl Store {
             names.sku(out, item.sku);
             put(out, item.qty);
         }
-        put(out, u64::from(flat.is_some()));
+        put(out, Flat::mark(flat));
         flat.iter().for_each(|flat| flat.write(out));
-        flat.iter().for_each(|flat| flat.write_waits(out, all_of(names)));
     }
-}
-
-fn all_of<N: Names>(_: &N) -> bool {
-    N::ALL
 }
 
 pub(crate) fn write_ref(out: &mut Vec<u8>, reference: &Ref) {

@@ -28,8 +28,8 @@ impl Model {
                 Source::Items(lines) => order.hold.is_none() && added_up(lines) == items.collect(),
             };
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
-            let first = order.first_entry.unwrap_or(order.entry);
-            let reply = if order.unlisted { Reply::Unlisted } else { Reply::Entry(first) };
+            let first = order.first_entry.or(order.entry).filter(|_| !order.unlisted);
+            let reply = first.map_or(Reply::Unlisted, Reply::Entry);
             return if same { Ok(reply) } else { Err(vec!["MISMATCH"]) };
         }
         let (items, waits) = match take {
@@ -39,11 +39,12 @@ impl Model {
         self.changed = true;
         let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
         let order = self.new_order(customer, group, data, take, &items);
+        // An order that is not queued keeps an id free.
+        let entry = next_entry(&mut self.last_orders, self.now);
         if waits {
             return self.place_waiting(id, order, wait_ms);
         }
-        let entry = next_entry(&mut self.last_orders, self.now);
-        self.orders.insert(id.clone(), Order { entry, ..order });
+        self.orders.insert(id.clone(), Order { entry: Some(entry), ..order });
         self.published.push(Published::Queued(id.clone(), entry));
         match take {
             Source::Hold(hold) => self.end_hold(hold, HoldState::Ordered),
@@ -75,7 +76,7 @@ impl Model {
             hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
             items: items.iter().map(item).collect(),
             state: OrderState::Queued,
-            entry: EntryId::default(),
+            entry: None,
             unlisted: false,
             missing: 0,
             placed_at: self.now,
@@ -150,7 +151,7 @@ impl Model {
         match order.state {
             OrderState::Completed if order.note == *result => return Ok(Reply::Entry(order.complete.unwrap())),
             OrderState::Completed => return Err(vec!["MISMATCH"]),
-            state if !state.is_at_work() => return Err(vec!["BADSTATE"]),
+            state if !state.is_for_workers() => return Err(vec!["BADSTATE"]),
             _ => {}
         }
         self.changed = true;
@@ -198,7 +199,8 @@ impl Model {
         let (was_dead, waited) = (order.state == OrderState::Dead, order.state == OrderState::Waitlisted);
         let had = |item: &OrderItem| if waited { item.has } else { item.qty };
         let items = if was_dead { Vec::new() } else { order.items.clone() };
-        let items: Vec<_> = items.iter().map(|item| (item.sku.clone(), had(item))).filter(|(_, had)| *had > 0).collect();
+        let items: Vec<_> =
+            items.iter().map(|item| (item.sku.clone(), had(item))).filter(|(_, had)| *had > 0).collect();
         let missing = if waited { order.items.iter().map(|item| item.qty - item.has).sum() } else { 0 };
         if !waited {
             self.leave_streams(id);
@@ -312,7 +314,7 @@ impl Model {
             (OrderState::Completed, _) => order.complete = Some(next(&mut self.last_complete)),
             (OrderState::Dead, entry) => *entry = Some(next(&mut self.last_dead)),
             (_, Some(entry)) if side => *entry = next(&mut self.last_retry),
-            _ => order.entry = next(&mut self.last_orders),
+            _ => order.entry = Some(next(&mut self.last_orders)),
         }
         Ok(Reply::Nothing)
     }

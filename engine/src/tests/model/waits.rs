@@ -83,8 +83,8 @@ impl Model {
         let entry = next_entry(&mut self.last_orders, at);
         let order = self.orders.get_mut(id).unwrap();
         order.state = OrderState::Queued;
-        (order.entry, order.queued, order.due) = (entry, queued, None);
-        order.history.push(format!("{:?}", HistoryEvent::Queued { at }));
+        (order.entry, order.queued, order.due) = (Some(entry), queued, None);
+        order.history.push(format!("{:?}", HistoryEvent::Gathered { at }));
         self.published.extend([Published::Queued(id.clone(), entry), Published::Event(Event::OrderQueued)]);
     }
 

@@ -15,7 +15,8 @@ type Turn = (bool, (u64, u64), u64);
 impl Model {
     /// Whether it is an open order's turn in its group: no open one of the group was queued before it.
     fn is_first(&self, order: &Order) -> bool {
-        let before = |other: &Order| other.state.is_at_work() && other.group == order.group && other.queued < order.queued;
+        let before =
+            |other: &Order| other.state.is_for_workers() && other.group == order.group && other.queued < order.queued;
         order.group.is_none() || !self.orders.values().any(before)
     }
 
@@ -96,7 +97,7 @@ impl Model {
     fn claimed(&self, id: &Id, token: Option<u64>) -> Result<&Order, Vec<&'static str>> {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         self.check_token(order, token)?;
-        if order.state.is_at_work() { Ok(order) } else { Err(vec!["BADSTATE"]) }
+        if order.state.is_for_workers() { Ok(order) } else { Err(vec!["BADSTATE"]) }
     }
 
     pub(crate) fn renew(&mut self, id: &Id, token: u64, lease_ms: Option<u64>) -> Outcome {
@@ -289,7 +290,7 @@ impl Model {
         let order = self.orders.get_mut(id).unwrap();
         let (kind, entry) = match order.state {
             OrderState::Dead => (StreamKind::Dead, order.side.take().expect("a dead order has an entry")),
-            _ => (StreamKind::Orders, order.entry),
+            _ => (StreamKind::Orders, order.entry.expect("it was queued")),
         };
         self.published.push(Published::Left(kind, entry));
     }
@@ -331,8 +332,8 @@ impl Model {
         let (at, queued) = (self.now, self.next_place());
         let entry = next_entry(&mut self.last_orders, at);
         let order = self.orders.get_mut(id).unwrap();
-        order.first_entry = order.first_entry.or(Some(order.entry));
-        order.entry = entry;
+        order.first_entry = order.first_entry.or(order.entry);
+        order.entry = Some(entry);
         order.queued = queued;
         order.state = OrderState::Queued;
         order.attempts = 0;
@@ -397,7 +398,7 @@ impl Model {
     /// The open order that is late next, and from when on.
     pub(crate) fn next_late(&self) -> Option<(u64, Id)> {
         let sla_ms = self.setting("sla-ms");
-        let open = self.orders.iter().filter(|(_, order)| order.state.is_at_work() && !order.late && sla_ms > 0);
+        let open = self.orders.iter().filter(|(_, order)| order.state.is_open() && !order.late && sla_ms > 0);
         let first = open.min_by_key(|(_, order)| (order.placed_at, order.queued))?;
         Some((first.1.placed_at + sla_ms + 1, first.0.clone()))
     }
