@@ -269,10 +269,10 @@ pub const GET: Command = Command {
         reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` \
                 `entry` `placed-at` `ended-at` `complete` (the id of its entry there) `result` `reason` (of the \
                 cancel, or of the last failure of an order that is not completed) `late` (0 or 1) `attempts` (failed \
-                ones) `worker` `token` `due` (when the lease expires, the retry is due, or it stops waiting for stock) `step` `version` (of the \
-                step) `history` (maps: `event` `at` …: the last 100 events before the order ended, and the last 100 \
-                returns; earlier ones are summed up in a `forgotten` event each). Times are Unix milliseconds; nil \
-                for what is not set",
+                ones) `worker` `token` `due` (when the lease expires, the retry is due, or it stops waiting for \
+                stock) `step` `version` (of the step) `history` (maps: `event` `at` …: the last 100 events before \
+                the order ended, and the last 100 returns; earlier ones are summed up in a `forgotten` event each). \
+                Times are Unix milliseconds; nil for what is not set",
         complexity: "O(N) with N items and events",
         since: "0.1.0",
         flags: "readonly fast",

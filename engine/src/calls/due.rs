@@ -1,5 +1,6 @@
 //! Deadlines: holds that expire, leases that expire, retries that come due, waits for stock that end, orders that get
-//! late, ended holds and orders and REFs that are forgotten; and units for those who wait. In slices, so that a million of them in one millisecond never stop the server.
+//! late, ended holds and orders and REFs that are forgotten; and units for those who wait. In slices, so that a million
+//! of them in one millisecond never stop the server.
 
 use crate::base::units::Ms;
 use crate::record::customer::{UnitChange, UnitChanges};

@@ -265,8 +265,8 @@ impl Store {
         }
     }
 
-    /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already, and one
-    /// that waits for stock has only those that it gathered).
+    /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already, and
+    /// one that waits for stock has only those that it gathered).
     pub fn cancel(&mut self, now: Ms, id: &[u8], reason: &[u8], fx: &mut Effects) -> Result<u64, Refusal> {
         let slot = self.orders.slot(id)?;
         let state = self.orders.at(slot).state();

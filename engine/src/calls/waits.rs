@@ -93,8 +93,8 @@ impl Store {
         self.waitlist.len() > 0
     }
 
-    /// Hands on what came free, within the same command or step: to some orders, the others are due. How many records it
-    /// worked on.
+    /// Hands on what came free, within the same command or step: to some orders, the others are due. How many records
+    /// it worked on.
     pub(crate) fn serve_line(&mut self, fx: &mut Effects) -> u64 {
         if self.waitlist.has_turns() { self.hand_on(LINE_AT_ONCE, fx) } else { 0 }
     }

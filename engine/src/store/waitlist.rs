@@ -87,7 +87,7 @@ impl Waitlist {
         self.lines.len()
     }
 
-    /// Whether the lines for which units are set aside are each known by the SKU and by the number of their first order.
+    /// Whether each line for which units are set aside is known by the SKU and by the number of its first order.
     pub fn is_paired(&self) -> bool {
         self.turns.len() == self.heads.len()
     }
