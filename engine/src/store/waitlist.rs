@@ -94,7 +94,13 @@ impl Waitlist {
 
     /// Breaks the lines on purpose.
     #[cfg(test)]
-    pub fn broken(&mut self) -> (&mut BTreeMap<(u32, u64), u32>, &mut BTreeSet<(u64, u32)>) {
-        (&mut self.lines, &mut self.turns)
+    pub fn broken(&mut self) -> &mut BTreeMap<(u32, u64), u32> {
+        &mut self.lines
+    }
+
+    /// Breaks the turns on purpose.
+    #[cfg(test)]
+    pub fn broken_turns(&mut self) -> &mut BTreeSet<(u64, u32)> {
+        &mut self.turns
     }
 }

@@ -150,11 +150,11 @@ fn a_waitlist_that_is_wrong_is_found() {
     });
     assert_eq!(gathered, ["held rare 3/2", "waiting rare 3/4"]);
     assert_eq!(found(|store| *store.orders.broken().unlisted += 1), ["stream orders 3/2"]);
-    let lost = found(|store| store.waitlist.broken().0.clear());
+    let lost = found(|store| store.waitlist.broken().clear());
     assert_eq!(lost, ["waitlist lacks 0/1", "waitlist lacks-2 0/1", "waitlist  0/2"]);
-    let stray = found(|store| assert_eq!(store.waitlist.broken().0.insert((0, 1), 0), None));
+    let stray = found(|store| assert_eq!(store.waitlist.broken().insert((0, 1), 0), None));
     assert_eq!(stray, ["waitlist  3/2"]);
-    let turn = found(|store| assert!(store.waitlist.broken().1.insert((1, 0))));
+    let turn = found(|store| assert!(store.waitlist.broken_turns().insert((1, 0))));
     assert!(turn.contains(&"waitlist  0/1".to_string()), "{turn:?}");
 }
 

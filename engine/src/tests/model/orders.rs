@@ -8,6 +8,9 @@ use crate::terms::states::HoldState;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
+/// The items of an order, and whether it has to wait for some of them.
+type Wanted = (Vec<(Id, u128)>, bool);
+
 impl Model {
     pub(crate) fn place(
         &mut self,
@@ -104,12 +107,7 @@ impl Model {
     }
 
     /// The items, and whether the order has to wait for some of them.
-    fn check_items(
-        &self,
-        customer: &Id,
-        lines: &Lines,
-        wait_ms: Option<u64>,
-    ) -> Result<(Vec<(Id, u128)>, bool), Vec<&'static str>> {
+    fn check_items(&self, customer: &Id, lines: &Lines, wait_ms: Option<u64>) -> Result<Wanted, Vec<&'static str>> {
         let items = self.merged(lines)?;
         let (codes, short) = ([self.window(), self.limits(customer, &items)].concat(), self.stock(&items));
         match (codes.is_empty() && !short.is_empty(), wait_ms) {
