@@ -160,9 +160,8 @@ impl Store {
     /// Whether an order that waits for stock is in the line of each SKU of which it lacks units.
     fn check_lines(&self, audit: &mut AuditProgress, order: &Order, slot: u32) {
         let Some(waitlisted) = self.orders.extra(order).and_then(|extra| extra.stage.waitlisted()) else { return };
-        let mut missing = waitlisted.missing(order.items()).filter(|item| item.qty > 0);
-        let in_line = |item: Units| self.waitlist.get(item.sku, waitlisted.seq) == Some(slot);
-        audit.expect("waitlist", order.id(), missing.all(in_line));
+        let in_line = |item: &Units| item.qty > 0 && self.waitlist.get(item.sku, waitlisted.seq) == Some(slot);
+        audit.expect("waitlist", order.id(), waitlisted.missing.iter().all(in_line));
     }
 
     /// Whether an open order that was not late so far will be found when it is.

@@ -67,25 +67,32 @@ impl Store {
         let customer = self.customers.join(customer, &changes);
         let entry = self.last.next(StreamKind::Orders, self.now);
         let order = Order::new(place.order, customer, entry, items, place.data);
-        let gathered: Box<[u64]> = items.iter().map(|item| self.shelf.at(item.sku).takes(item.qty)).collect();
+        let mut missing: Vec<Units> = items.iter().map(|item| self.lacking(item)).filter(|item| item.qty > 0).collect();
+        missing.sort_unstable_by_key(|item| item.sku);
         let (seq, until) = (self.agenda.next_seq(), ends.map(|at| self.agenda.key(at)));
         let mut extra = Extra::default();
         extra.set_group(place.group.map(|id| self.queue.name_group(id)));
         let placed_at = Some(self.now).filter(|at| *at != entry.ms);
         *extra.origin_mut() = Origin { placed_at, unlisted: true, waited: true, ..Origin::default() };
-        extra.stage = Stage::Waitlisted(Box::new(Waitlisted { seq, until, gathered: gathered.clone() }));
+        extra.stage = Stage::Waitlisted(Box::new(Waitlisted { seq, until, missing: missing.clone() }));
         let slot = self.orders.insert_with(key, order, extra);
         self.queue.age(&self.orders, slot);
         self.agenda.move_due(None, until, Due::Order(slot));
-        for (item, has) in items.iter().zip(gathered) {
+        for item in items {
+            let has = item.qty - self.lacking(item).qty;
             if has > 0 {
                 self.move_stock(item.sku, Move::Hold(has), Why::new("place", place.order), fx);
             }
-            if has < item.qty {
-                self.shelf.change(item.sku, |sku| sku.waiting += item.qty - has);
-                self.waitlist.join(item.sku, seq, slot);
-            }
         }
+        for item in missing {
+            self.shelf.change(item.sku, |sku| sku.waiting += item.qty);
+            self.waitlist.join(item.sku, seq, slot);
+        }
+    }
+
+    /// How many of the units that are wanted are not available.
+    fn lacking(&self, item: &Units) -> Units {
+        Units { sku: item.sku, qty: item.qty - self.shelf.at(item.sku).takes(item.qty) }
     }
 
     /// Whether any order waits for stock.
@@ -113,21 +120,22 @@ impl Store {
     /// Hands units of one SKU on to the order whose turn it is, which is queued if it has all it waits for.
     fn hand_to(&mut self, turn: Turn, fx: &mut Effects) -> u64 {
         let (at, aside) = (self.now, self.shelf.at(turn.sku).aside);
-        let (units, missing, total) = self.changing_order(turn.order, |order, extra| {
-            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return (0, 0, 0) };
-            let gathered = waitlisted.gather(order.items(), turn.sku, aside);
-            if gathered.2 == 0 {
+        let (units, is_served, has_all) = self.changing_order(turn.order, |_, extra| {
+            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return (0, true, false) };
+            let units = waitlisted.miss_fewer(turn.sku, aside);
+            let (is_served, has_all) = (waitlisted.missing_of(turn.sku) == 0, waitlisted.missing.is_empty());
+            if has_all {
                 extra.history.push(HistoryEvent::Gathered { at });
             }
-            gathered
+            (units, is_served, has_all)
         });
         debug_assert!(units > 0, "who is in a line waits for units of its SKU");
         self.shelf.change(turn.sku, |sku| sku.aside -= units);
-        if missing == 0 {
+        if is_served {
             self.waitlist.leave(turn.sku, turn.seq);
         }
         self.follow_line(turn.sku);
-        if total > 0 || units == 0 {
+        if !has_all {
             return 1;
         }
         self.admit(turn.order, fx);
@@ -165,28 +173,30 @@ impl Store {
         let Some(waitlisted) = self.orders.extra(order).and_then(|extra| extra.stage.waitlisted()) else {
             return (0, 0);
         };
-        let (seq, gathered) = (waitlisted.seq, waitlisted.gathered.clone());
-        let missing: UnitsList = waitlisted.missing(order.items()).collect();
+        let (seq, missing) = (waitlisted.seq, waitlisted.missing.clone());
+        let has = |item: Units| Units { sku: item.sku, qty: item.qty - waitlisted.missing_of(item.sku) };
+        let gathered: UnitsList = order.items().map(has).filter(|item| item.qty > 0).collect();
         // It leaves every line before it puts anything back: nothing of that may come to itself.
-        for item in missing.iter().filter(|item| item.qty > 0) {
-            self.leave_line(item, seq, fx);
+        for item in &missing {
+            self.waitlist.leave(item.sku, seq);
+            self.want_fewer(item, fx);
         }
-        for (item, has) in missing.iter().zip(&gathered).filter(|(_, has)| **has > 0) {
-            self.move_stock(item.sku, Move::Free(*has), why, fx);
+        for item in &gathered {
+            self.move_stock(item.sku, Move::Free(item.qty), why, fx);
         }
-        (gathered.iter().sum(), missing.iter().map(|item| item.qty).sum())
+        let total = |list: &[Units]| list.iter().map(|item| item.qty).sum();
+        (total(&gathered), total(&missing))
     }
 
-    /// Takes an order out of one line. Of what it waited for, some may be set aside for it already: others who wait get
-    /// that, and where nobody else waits it is available again.
-    fn leave_line(&mut self, missing: &Units, seq: u64, fx: &mut Effects) {
-        let waiting = self.shelf.at(missing.sku).waiting.min(missing.qty);
-        self.waitlist.leave(missing.sku, seq);
-        self.shelf.change(missing.sku, |sku| sku.waiting -= waiting);
-        if waiting < missing.qty {
-            self.move_aside(missing.sku, waiting as i64 - missing.qty as i64, fx);
+    /// Fewer units of a SKU are waited for. Some may be set aside for them already: others who wait get those, and where
+    /// nobody else waits they are available again.
+    fn want_fewer(&mut self, fewer: &Units, fx: &mut Effects) {
+        let waiting = self.shelf.at(fewer.sku).waiting.min(fewer.qty);
+        self.shelf.change(fewer.sku, |sku| sku.waiting -= waiting);
+        if waiting < fewer.qty {
+            self.move_aside(fewer.sku, waiting as i64 - fewer.qty as i64, fx);
         } else {
-            self.follow_line(missing.sku);
+            self.follow_line(fewer.sku);
         }
     }
 
@@ -197,22 +207,5 @@ impl Store {
         self.counters.waitlist_expired = self.counters.waitlist_expired.saturating_add(1);
         self.call_off(slot, &id, WAIT_EXPIRED, fx);
         1 + items + self.serve_line(fx)
-    }
-}
-
-impl Waitlisted {
-    /// Takes as many of the units of a SKU as it waits for. How many that were, how many of the SKU it waits for still,
-    /// and how many of all.
-    fn gather(&mut self, items: impl Iterator<Item = Units>, sku: u32, units: u64) -> (u64, u64, u64) {
-        let (mut taken, mut missing, mut total) = (0, 0, 0);
-        for (item, has) in items.zip(self.gathered.iter_mut()) {
-            if item.sku == sku {
-                taken = units.min(item.qty - *has);
-                *has += taken;
-                missing = item.qty - *has;
-            }
-            total += item.qty - *has;
-        }
-        (taken, missing, total)
     }
 }

@@ -161,7 +161,7 @@ fn write(out: &mut SmallVec<[u8; 36]>, event: HistoryEvent<'_>) {
             put(out, version);
             put_bytes(out, step);
         }
-        HistoryEvent::Gathered { at } => start(9, at),
+        HistoryEvent::Gathered { at } => start(12, at),
     }
 }
 
@@ -186,7 +186,7 @@ fn read<'a>(rest: &mut &'a [u8]) -> Option<HistoryEvent<'a>> {
             let version = take(rest)?;
             HistoryEvent::Step { at, step: take_bytes(rest)?, version }
         }
-        9 => HistoryEvent::Gathered { at },
+        12 => HistoryEvent::Gathered { at },
         _ => return None,
     })
 }

@@ -163,19 +163,29 @@ pub(crate) struct Waitlisted {
     pub seq: u64,
     /// When it stops waiting, if it ever does.
     pub until: Option<DueKey>,
-    /// Units that it has of each item, in the order of the items.
-    pub gathered: Box<[u64]>,
+    /// Units that it still waits for, sorted by the SKU's slot, each SKU once: what is not in here it has.
+    pub missing: Vec<Units>,
 }
 
 impl Waitlisted {
-    /// Units that it still waits for, an item each in the order of the items, which are passed.
-    pub fn missing<'a>(&'a self, items: impl Iterator<Item = Units> + 'a) -> impl Iterator<Item = Units> + 'a {
-        items.zip(self.gathered.iter()).map(|(units, has)| Units { sku: units.sku, qty: units.qty - has })
+    /// Units of a SKU that it still waits for.
+    pub fn missing_of(&self, sku: u32) -> u64 {
+        self.find(sku).map_or(0, |at| self.missing[at].qty)
     }
 
-    /// The SKUs in whose lines it is: those of which it lacks units.
-    pub fn lines(&self, items: &[Units]) -> Vec<u32> {
-        self.missing(items.iter().copied()).filter(|item| item.qty > 0).map(|item| item.sku).collect()
+    /// It waits for fewer units of a SKU, `units` at most; how many fewer.
+    pub fn miss_fewer(&mut self, sku: u32, units: u64) -> u64 {
+        let Some(at) = self.find(sku) else { return 0 };
+        let fewer = units.min(self.missing[at].qty);
+        self.missing[at].qty -= fewer;
+        if self.missing[at].qty == 0 {
+            self.missing.remove(at);
+        }
+        fewer
+    }
+
+    fn find(&self, sku: u32) -> Option<usize> {
+        self.missing.binary_search_by_key(&sku, |units| units.sku).ok()
     }
 }
 

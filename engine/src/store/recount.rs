@@ -133,12 +133,14 @@ impl OrderRecount {
 impl OrderRecount {
     /// An order that waits for stock holds what it gathered; all of it counts for its customer.
     fn count_waiting(&mut self, order: &Order, waitlisted: &Waitlisted, sign: i64) {
-        for (units, missing) in order.items().zip(waitlisted.missing(order.items())) {
-            let (qty, missing) = (sign * units.qty as i64, sign * missing.qty as i64);
-            self.units.count(order.customer, units.sku, qty, 0);
-            self.units.skus.at_mut(units.sku)[0] -= missing;
-            self.missing.at_mut(units.sku)[0] += missing;
-            self.waits += missing.signum();
+        for units in order.items() {
+            self.units.count(order.customer, units.sku, sign * units.qty as i64, 0);
+        }
+        for missing in &waitlisted.missing {
+            let qty = sign * missing.qty as i64;
+            self.units.skus.at_mut(missing.sku)[0] -= qty;
+            self.missing.at_mut(missing.sku)[0] += qty;
+            self.waits += sign;
         }
     }
 }

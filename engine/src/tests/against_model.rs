@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::command::{Command, Id, code};
 use super::generate::{Step, cases, opening, steps};
-use super::model::{Model, Order};
+use super::model::{Model, Order, OrderItem};
 use super::published::{Published, published};
 use super::shop::{START, audited, loaded, saved};
 use crate::calls::orders::ScanOrders;
@@ -14,6 +14,7 @@ use crate::record::order::{OrderView, Stage};
 use crate::record::returns::EarlierReturns;
 use crate::store::Store;
 use crate::terms::effects::Effects;
+use crate::terms::items::Units;
 use crate::terms::metrics::METRICS;
 use crate::terms::settings::FIELDS;
 use crate::terms::states::HoldState;
@@ -157,9 +158,13 @@ impl Pair {
             let sla_ms = self.model.setting("sla-ms");
             assert_eq!(order.late, sla_ms > 0 && until.saturating_sub(wanted.placed_at) > sla_ms);
             let stage = self.store.orders.extra_at(self.store.orders.find(id).unwrap()).map(|extra| &extra.stage);
-            let has = stage.and_then(Stage::waitlisted).map(|waitlisted| waitlisted.gathered.to_vec());
+            let missing = stage.and_then(Stage::waitlisted).map(|waitlisted| waitlisted.missing.clone());
             let waits = wanted.state == OrderState::Waitlisted;
-            assert_eq!(has, waits.then(|| wanted.items.iter().map(|item| item.has).collect()), "{id:?}");
+            let lacks =
+                |item: &OrderItem| Units { sku: self.store.shelf.find(&item.sku).unwrap(), qty: item.qty - item.has };
+            let mut lacked: Vec<_> = wanted.items.iter().map(lacks).filter(|item| item.qty > 0).collect();
+            lacked.sort_by_key(|item| item.sku);
+            assert_eq!(missing, waits.then_some(lacked), "{id:?}");
             let counted = self.store.orders.at(self.store.orders.find(id).unwrap()).late;
             assert_eq!(counted, wanted.late, "whether {id:?} was counted as late");
             Self::compare_work(&order, wanted);

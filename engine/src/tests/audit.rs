@@ -143,12 +143,12 @@ fn a_waitlist_that_is_wrong_is_found() {
         (sku.on_hand, sku.received) = (sku.on_hand + 1, sku.received + 1);
     });
     assert_eq!(available, ["waitlist rare 0/1"], "somebody waits for what is available");
-    let gathered = found(|store| {
+    let missing = found(|store| {
         let slot = store.orders.find(b"lacks").unwrap();
         let Stage::Waitlisted(waitlisted) = &mut store.orders.break_order(slot).1.stage else { panic!("it waits") };
-        waitlisted.gathered[1] -= 1;
+        waitlisted.missing[0].qty += 1;
     });
-    assert_eq!(gathered, ["held rare 3/2", "waiting rare 3/4"]);
+    assert_eq!(missing, ["held rare 3/2", "waiting rare 3/4"]);
     assert_eq!(found(|store| *store.orders.broken().unlisted += 1), ["stream orders 3/2"]);
     let lost = found(|store| store.waitlist.broken().clear());
     assert_eq!(lost, ["waitlist lacks 0/1", "waitlist lacks-2 0/1", "waitlist  0/2"]);

@@ -15,6 +15,7 @@ use crate::record::due::DueKey;
 use crate::record::returns::{EarlierReturns, ReturnEvent, Returns};
 use crate::store::Store;
 use crate::terms::effects::Effects;
+use crate::terms::items::Units;
 use crate::terms::states::HoldState;
 use crate::terms::states::OrderState;
 use crate::terms::streams::{EntryId, LastIds};
@@ -368,10 +369,11 @@ fn an_order_whose_end_cannot_be_is_refused() {
 
 #[test]
 fn an_order_that_waits_for_stock_and_cannot_be_is_refused() {
-    refused_order("it waits, and has units of no item", "lacks", |_, flat| flat.gathered = Cow::default());
-    refused_order("it waits, and has more than it wants", "lacks", |_, flat| flat.gathered = vec![2, 3].into());
-    refused_order("it waits, and has all", "lacks", |_, flat| flat.gathered = vec![1, 4].into());
-    refused_order("it waits for what is available", "lacks", |_, flat| flat.gathered = vec![0, 3].into());
+    refused_order("it waits, and lacks nothing", "lacks", |_, flat| flat.lacks = Cow::default());
+    refused_order("it waits for more than it wants", "lacks", |_, flat| flat.lacks.to_mut()[0].qty = 5);
+    refused_order("it waits for what is available", "lacks", |_, flat| {
+        flat.lacks.to_mut().push(Units { sku: 0, qty: 1 });
+    });
     refused_order("it waits without a number", "lacks", |_, flat| flat.came = 0);
     refused_order("it waits with the number of a hold", "lacks", |known, flat| flat.came = known.of_hold);
     refused_order("it waits with a number to come", "lacks", |known, flat| flat.came = known.last_seq + 1);

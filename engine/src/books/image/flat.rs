@@ -4,6 +4,7 @@
 //! has to look which of them go together: [`Flat::into_extra`] is the one place where that is done.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::base::packed::{put, put_all, put_bytes, put_wide};
 use crate::base::units::Ms;
@@ -14,6 +15,7 @@ use crate::record::order::{
 };
 use crate::record::returns::Returns;
 use crate::store::Store;
+use crate::terms::items::Units;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
@@ -61,9 +63,9 @@ pub(crate) struct Flat<'a> {
     pub unlisted: bool,
     /// Units that it lacked when it was cancelled.
     pub missing: u64,
-    /// Its number among the orders that came, and what it has of each item, while it waits for stock.
+    /// Its number among the orders that came, and what it lacks, while it waits for stock.
     pub came: u64,
-    pub gathered: Cow<'a, [u64]>,
+    pub lacks: Cow<'a, [Units]>,
 }
 
 impl<'a> Flat<'a> {
@@ -103,7 +105,7 @@ impl<'a> Flat<'a> {
             unlisted: extra.is_unlisted(),
             missing: if let Stage::Cancelled(cancelled) = stage { cancelled.missing } else { 0 },
             came: stage.waitlisted().map_or(0, |waitlisted| waitlisted.seq),
-            gathered: stage.waitlisted().map_or(Cow::default(), |waitlisted| Cow::Borrowed(&*waitlisted.gathered)),
+            lacks: stage.waitlisted().map_or(Cow::default(), |waitlisted| Cow::Borrowed(&*waitlisted.missing)),
         }
     }
 
@@ -135,7 +137,6 @@ impl<'a> Flat<'a> {
         }
         put_all(out, [self.next_token, u64::from(self.redrives), u64::from(self.was_dead)]);
         self.write_returns(out);
-        self.write_waits(out);
     }
 
     /// What an order has of all this, for the number before it.
@@ -143,11 +144,15 @@ impl<'a> Flat<'a> {
         flat.map_or(0, |flat| SOME | if flat.waited { WAITED } else { 0 })
     }
 
-    /// Only of an order that had to wait for stock: [`Flat::mark`] says so.
-    fn write_waits(&self, out: &mut Vec<u8>) {
-        if self.waited {
-            put_all(out, [u64::from(self.unlisted), self.missing, self.came, self.gathered.len() as u64]);
-            put_all(out, self.gathered.iter().copied());
+    /// Appends how an order with these items waited for stock, if it had to: [`Flat::mark`] says so.
+    pub fn write_waits(&self, out: &mut Vec<u8>, items: impl Iterator<Item = Units>) {
+        if !self.waited {
+            return;
+        }
+        put_all(out, [u64::from(self.unlisted), self.missing, self.came]);
+        let lacks: BTreeMap<u32, u64> = self.lacks.iter().map(|units| (units.sku, units.qty)).collect();
+        if self.came > 0 {
+            put_all(out, items.map(|item| lacks.get(&item.sku).copied().unwrap_or(0)));
         }
     }
 
@@ -221,7 +226,7 @@ impl<'a> Flat<'a> {
             (OrderState::Waitlisted, is_due) => Stage::Waitlisted(Box::new(Waitlisted {
                 seq: self.came,
                 until: is_due.then_some(self.due),
-                gathered: self.gathered.as_ref().into(),
+                missing: self.lacks.to_vec(),
             })),
             _ => return None,
         };

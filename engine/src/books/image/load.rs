@@ -1,7 +1,7 @@
 //! Reading an image that anyone may have made.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -372,10 +372,10 @@ impl Loader {
             extra.as_ref().and_then(|extra| extra.stage.claimed()).map(|claimed| (claimed.worker, claimed.token));
         let due = extra.as_ref().and_then(|extra| extra.stage.due());
         let waitlisted = extra.as_ref().and_then(|extra| extra.stage.waitlisted());
-        let lines = waitlisted.map(|waitlisted| (waitlisted.seq, waitlisted.lines(items)));
+        let lines = waitlisted.map(|waitlisted| (waitlisted.seq, waitlisted.missing.clone()));
         let slot = self.store.orders.load(order, extra);
-        if let Some((seq, skus)) = lines {
-            skus.into_iter().for_each(|sku| self.store.waitlist.join(sku, seq, slot));
+        if let Some((seq, missing)) = lines {
+            missing.iter().for_each(|item| self.store.waitlist.join(item.sku, seq, slot));
         }
         self.due.extend(due.map(|due| (due, Due::Order(slot))));
         if let Some((worker, token)) = claim {
@@ -392,10 +392,10 @@ impl Loader {
 
     /// An order that waits for stock holds only what it gathered.
     fn add_waiting(&mut self, waitlisted: &Waitlisted, items: &UnitsList) -> Loaded<()> {
-        for (item, missing) in items.iter().zip(waitlisted.missing(items.iter().copied())) {
-            let sku = self.store.shelf.loading(item.sku);
-            sku.held = sum(sku.held, item.qty - missing.qty)?;
-            sku.waiting = sum(sku.waiting, missing.qty)?;
+        for item in items {
+            let (sku, missing) = (self.store.shelf.loading(item.sku), waitlisted.missing_of(item.sku));
+            sku.held = sum(sku.held, item.qty - missing)?;
+            sku.waiting = sum(sku.waiting, missing)?;
         }
         Ok(())
     }
@@ -457,7 +457,9 @@ impl Loader {
         if mark & WAITED != 0 {
             (flat.waited, flat.unlisted) = (true, flag(rest)?);
             (flat.missing, flat.came) = (missing(rest, items)?, quantity(rest)?);
-            flat.gathered = Cow::Owned(gathered(rest, state, items)?);
+            if flat.came > 0 {
+                flat.lacks = Cow::Owned(lacks(rest, items)?);
+            }
         }
         let history = History::from_packed(flat.history, flat.history_lost).ok_or(Corrupt("a history"))?;
         let group = (!flat.group.is_empty()).then(|| self.store.queue.name_group(flat.group));
@@ -497,7 +499,7 @@ impl Loader {
             unlisted: false,
             missing: 0,
             came: 0,
-            gathered: Cow::default(),
+            lacks: Cow::default(),
         })
     }
 
@@ -549,24 +551,18 @@ fn missing(rest: &mut &[u8], items: &UnitsList) -> Loaded<u64> {
     quantity(rest).ok().filter(|missing| *missing <= total).ok_or(Corrupt("more was missing than was ordered"))
 }
 
-/// What an order that waits for stock has of each item: not all of all.
-fn gathered(rest: &mut &[u8], state: OrderState, items: &UnitsList) -> Loaded<Vec<u64>> {
-    let wanted = if state == OrderState::Waitlisted { items.len() } else { 0 };
-    if number(rest)? != wanted as u64 {
-        return Err(Corrupt("units of other items than were ordered"));
+/// What an order that waits for stock lacks of its items: of one of them something, of none more than it is to have.
+fn lacks(rest: &mut &[u8], items: &UnitsList) -> Loaded<Vec<Units>> {
+    let mut lacks = BTreeMap::new();
+    for item in items {
+        let qty =
+            quantity(rest).ok().filter(|lacks| *lacks <= item.qty).ok_or(Corrupt("more is lacked than ordered"))?;
+        if lacks.insert(item.sku, qty).is_some() {
+            return Err(Corrupt("an order that waits twice for the same"));
+        }
     }
-    let mut missing = 0;
-    let gathered = items[..wanted].iter().map(|item| {
-        let has = quantity(rest)?;
-        missing += item.qty.checked_sub(has).ok_or(Corrupt("more was gathered than was ordered"))?;
-        Ok(has)
-    });
-    let gathered: Vec<u64> = gathered.collect::<Loaded<_>>()?;
-    let skus: BTreeSet<u32> = items[..wanted].iter().map(|item| item.sku).collect();
-    if wanted > 0 && (missing == 0 || skus.len() < wanted) {
-        return Err(Corrupt("an order that waits for nothing, or twice for the same"));
-    }
-    Ok(gathered)
+    let lacks: Vec<_> = lacks.into_iter().filter(|(_, qty)| *qty > 0).map(|(sku, qty)| Units { sku, qty }).collect();
+    if lacks.is_empty() { Err(Corrupt("an order that waits for nothing")) } else { Ok(lacks) }
 }
 
 fn step(rest: &mut &[u8]) -> Loaded<Step> {

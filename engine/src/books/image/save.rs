@@ -206,7 +206,10 @@ impl Store {
             put(out, item.qty);
         }
         put(out, Flat::mark(flat));
-        flat.iter().for_each(|flat| flat.write(out));
+        if let Some(flat) = flat {
+            flat.write(out);
+            flat.write_waits(out, order.items());
+        }
     }
 }
 
