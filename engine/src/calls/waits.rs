@@ -117,17 +117,13 @@ impl Store {
         spent.max(1)
     }
 
-    /// Hands units of one SKU on to the order whose turn it is, which is queued if it has all it waits for.
+    /// Hands units of one SKU on to the order whose turn it is, which is let in if it has all it waited for.
     fn hand_to(&mut self, turn: Turn, fx: &mut Effects) -> u64 {
-        let (at, aside) = (self.now, self.shelf.at(turn.sku).aside);
-        let (units, is_served, has_all) = self.changing_order(turn.order, |_, extra| {
-            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return (0, true, false) };
+        let aside = self.shelf.at(turn.sku).aside;
+        let (units, is_served) = self.changing_order(turn.order, |_, extra| {
+            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return (0, true) };
             let units = waitlisted.miss_fewer(turn.sku, aside);
-            let (is_served, has_all) = (waitlisted.missing_of(turn.sku) == 0, waitlisted.missing.is_empty());
-            if has_all {
-                extra.history.push(HistoryEvent::Gathered { at });
-            }
-            (units, is_served, has_all)
+            (units, waitlisted.missing_of(turn.sku) == 0)
         });
         debug_assert!(units > 0, "who is in a line waits for units of its SKU");
         self.shelf.change(turn.sku, |sku| sku.aside -= units);
@@ -135,11 +131,19 @@ impl Store {
             self.waitlist.leave(turn.sku, turn.seq);
         }
         self.follow_line(turn.sku);
-        if !has_all {
-            return 1;
+        if self.end_wait(turn.order, fx) { 1 + ENTRY_WEIGHT } else { 1 }
+    }
+
+    /// Lets an order in that waited for stock, if it lacks nothing any more; says whether it does not.
+    pub(crate) fn end_wait(&mut self, slot: u32, fx: &mut Effects) -> bool {
+        let waitlisted = self.orders.extra_at(slot).and_then(|extra| extra.stage.waitlisted());
+        if waitlisted.is_none_or(|waitlisted| !waitlisted.missing.is_empty()) {
+            return false;
         }
-        self.admit(turn.order, fx);
-        1 + ENTRY_WEIGHT
+        let at = self.now;
+        self.changing_order(slot, |_, extra| extra.history.push(HistoryEvent::Gathered { at }));
+        self.admit(slot, fx);
+        true
     }
 
     /// An order that was not queued so far has all its units: it is queued, behind all others. The id of its entry.
@@ -169,23 +173,38 @@ impl Store {
     /// Takes an order that is called off out of the lines, and puts back what it has. How many units that were, and how
     /// many it still waited for.
     pub(crate) fn leave_lines(&mut self, slot: u32, why: Why<'_>, fx: &mut Effects) -> (u64, u64) {
-        let order = self.orders.at(slot);
-        let Some(waitlisted) = self.orders.extra(order).and_then(|extra| extra.stage.waitlisted()) else {
-            return (0, 0);
-        };
-        let (seq, missing) = (waitlisted.seq, waitlisted.missing.clone());
-        let has = |item: Units| Units { sku: item.sku, qty: item.qty - waitlisted.missing_of(item.sku) };
-        let gathered: UnitsList = order.items().map(has).filter(|item| item.qty > 0).collect();
-        // It leaves every line before it puts anything back: nothing of that may come to itself.
-        for item in &missing {
-            self.waitlist.leave(item.sku, seq);
-            self.want_fewer(item, fx);
-        }
+        let items: UnitsList = self.orders.at(slot).items().collect();
+        let gathered = self.give_up(slot, &items, fx);
         for item in &gathered {
             self.move_stock(item.sku, Move::Free(item.qty), why, fx);
         }
-        let total = |list: &[Units]| list.iter().map(|item| item.qty).sum();
-        (total(&gathered), total(&missing))
+        let total = |list: &[Units]| list.iter().map(|item| item.qty).sum::<u64>();
+        (total(&gathered), total(&items) - total(&gathered))
+    }
+
+    /// An order that waits for stock is to have fewer units: it gives up those that it lacks first, and leaves the lines
+    /// in which it lacks none then. The others, which it has, are the caller's to move.
+    pub(crate) fn give_up(&mut self, slot: u32, less: &[Units], fx: &mut Effects) -> UnitsList {
+        let (mut lacked, mut has) = (UnitsList::new(), UnitsList::new());
+        let seq = self.changing_order(slot, |_, extra| {
+            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return 0 };
+            for item in less {
+                let fewer = waitlisted.miss_fewer(item.sku, item.qty);
+                lacked.push(Units { sku: item.sku, qty: fewer });
+                has.push(Units { sku: item.sku, qty: item.qty - fewer });
+            }
+            waitlisted.seq
+        });
+        has.retain(|item| item.qty > 0);
+        // It leaves every line before anything is put back: nothing of that may come to itself.
+        for item in lacked.iter().filter(|item| item.qty > 0) {
+            let lacks = self.orders.extra_at(slot).and_then(|extra| extra.stage.waitlisted());
+            if lacks.is_none_or(|waitlisted| waitlisted.missing_of(item.sku) == 0) {
+                self.waitlist.leave(item.sku, seq);
+            }
+            self.want_fewer(item, fx);
+        }
+        has
     }
 
     /// Fewer units of a SKU are waited for. Some may be set aside for them already: others who wait get those, and where
