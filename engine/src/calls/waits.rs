@@ -182,8 +182,8 @@ impl Store {
         (total(&gathered), total(&items) - total(&gathered))
     }
 
-    /// An order that waits for stock is to have fewer units: it gives up those that it lacks first, and leaves the lines
-    /// in which it lacks none then. The others, which it has, are the caller's to move.
+    /// An order that waits for stock is to have fewer units: it gives up those that it lacks first, and leaves the
+    /// lines in which it lacks none then. The others, which it has, are the caller's to move.
     pub(crate) fn give_up(&mut self, slot: u32, less: &[Units], fx: &mut Effects) -> UnitsList {
         let (mut lacked, mut has) = (UnitsList::new(), UnitsList::new());
         let seq = self.changing_order(slot, |_, extra| {
@@ -207,8 +207,8 @@ impl Store {
         has
     }
 
-    /// Fewer units of a SKU are waited for. Some may be set aside for them already: others who wait get those, and where
-    /// nobody else waits they are available again.
+    /// Fewer units of a SKU are waited for. Some may be set aside for them already: others who wait get those, and
+    /// where nobody else waits they are available again.
     fn want_fewer(&mut self, fewer: &Units, fx: &mut Effects) {
         let waiting = self.shelf.at(fewer.sku).waiting.min(fewer.qty);
         self.shelf.change(fewer.sku, |sku| sku.waiting -= waiting);
