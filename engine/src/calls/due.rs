@@ -26,8 +26,15 @@ impl Store {
         match self.agenda.first() {
             Some((_, Due::Order(slot))) => !self.orders.at(slot).state().is_open(),
             Some((_, Due::Line)) => false,
-            Some((_, Due::Hold(_) | Due::Ref(_))) | None => true,
+            Some((_, Due::Hold(slot))) => !self.is_hold_waited_for(slot),
+            Some((_, Due::Ref(_))) | None => true,
         }
+    }
+
+    /// Whether orders wait for what a live hold has: they are queued when it expires.
+    fn is_hold_waited_for(&self, slot: u32) -> bool {
+        let hold = self.holds.at(slot);
+        hold.is_live() && hold.items.iter().any(|item| item.left > 0 && self.shelf.at(item.sku).waiting > 0)
     }
 
     /// Does what is due at `now`, earliest first, until about `budget` records and items have been worked on. Returns

@@ -95,8 +95,10 @@ fn units_go_to_the_head_of_the_line_however_they_come_free() {
 fn a_hold_that_expires_frees_units_for_those_who_wait() {
     let mut shop = Shop::with(&[("tea", 2)]);
     shop.ok(reserve("h", &[("tea", 2)]).ttl(50));
+    assert!(shop.store.next_due_leaves_orders());
     shop.ok(place("a", "ann", &[("tea", 1)]).wait(0));
     shop.ok(place("b", "bob", &[("tea", 2)]).wait(0));
+    assert!(!shop.store.next_due_leaves_orders(), "its end writes the stream of orders");
     shop.now += 50;
     shop.ok(sweep(1));
     assert_eq!((shop.state("a"), waiting(&shop)), (OrderState::Queued, vec!["b".to_string()]));
