@@ -41,10 +41,11 @@ impl Store {
     /// whether anything was due.
     pub fn sweep(&mut self, now: Ms, budget: u64, fx: &mut Effects) -> bool {
         let now = self.stamp(now);
-        let mut spent = 0;
+        // A long line takes no more than half, so that no deadline waits for its end.
+        let mut spent = self.serve_due_line(now, budget.div_ceil(2), fx);
         while spent < budget {
             let late = self.queue.next_late(&self.orders, self.settings.sla_ms).filter(|(late, _)| *late <= now);
-            let due = self.agenda.first().map(|(key, _)| key.at).filter(|due| *due <= now);
+            let due = self.agenda.first_deadline().map(|(key, _)| key.at).filter(|due| *due <= now);
             spent += match (due, late) {
                 (due, Some((late, slot))) if due.is_none_or(|due| late < due) => {
                     self.touch(now, fx);
@@ -53,12 +54,22 @@ impl Store {
                 }
                 (Some(_), _) => {
                     self.touch(now, fx);
-                    self.first_due(budget - spent, fx)
+                    self.first_due(fx)
                 }
                 (None, _) => break,
             };
         }
+        spent += self.serve_due_line(now, budget.saturating_sub(spent), fx);
         spent > 0
+    }
+
+    /// Goes on with handing units on to those who wait for them; says how many records that were.
+    fn serve_due_line(&mut self, now: Ms, budget: u64, fx: &mut Effects) -> u64 {
+        if budget == 0 || !self.waitlist.has_turns() {
+            return 0;
+        }
+        self.touch(now, fx);
+        self.hand_on(budget, fx)
     }
 
     /// Counts an order as late, once.
@@ -68,10 +79,10 @@ impl Store {
         fx.event(Event::OrderLate);
     }
 
-    /// Does what is due first, of what can be many about `budget` records; says how many records and items that were.
-    fn first_due(&mut self, budget: u64, fx: &mut Effects) -> u64 {
+    /// Does what is due first; says how many records and items that were.
+    fn first_due(&mut self, fx: &mut Effects) -> u64 {
         match self.agenda.pop_first(&mut self.orders) {
-            None => 1,
+            None | Some(Due::Line) => 1,
             Some(Due::Hold(slot)) if self.holds.at(slot).is_live() => self.expire_hold(slot, fx),
             Some(Due::Hold(slot)) => self.forget_hold(slot),
             Some(Due::Order(slot)) => match self.orders.at(slot).state() {
@@ -84,7 +95,6 @@ impl Store {
                 self.remembered.forget(slot);
                 1
             }
-            Some(Due::Line) => self.hand_on(budget, fx),
         }
     }
 

@@ -114,7 +114,7 @@ impl Store {
             let Some(turn) = self.waitlist.next() else { break };
             spent += self.hand_to(turn, fx);
         }
-        spent.max(1)
+        spent
     }
 
     /// Hands units of one SKU on to the order whose turn it is, which is let in if it has all it waited for.

@@ -1,6 +1,7 @@
 //! The agenda: what is due, and the numbers that keep deadlines of one millisecond in order.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::base::units::{Ms, NIL};
 use crate::record::due::{Due, DueKey};
@@ -140,9 +141,15 @@ impl Agenda {
         }
     }
 
-    /// Takes what is due first.
+    /// What is due first, but for the units that are to be handed on.
+    pub fn first_deadline(&self) -> Option<(DueKey, Due)> {
+        let due = self.due.range((Bound::Excluded(LINE), Bound::Unbounded)).next();
+        due.map(|(key, due)| (*key, *due)).into_iter().chain(self.ended.first()).min_by_key(|(key, _)| *key)
+    }
+
+    /// Takes out the deadline that comes first.
     pub fn pop_first(&mut self, orders: &mut Orders) -> Option<Due> {
-        let (key, due) = self.first()?;
+        let (key, due) = self.first_deadline()?;
         if self.due.remove(&key).is_none() {
             self.ended.pop(orders);
         }

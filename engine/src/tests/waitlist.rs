@@ -345,3 +345,15 @@ fn what_is_set_aside_for_nobody_any_more_is_available() {
     shop.wait(0);
     assert_eq!(shop.store.info(shop.now).orders[OrderState::Queued as usize], 80);
 }
+
+#[test]
+fn no_deadline_waits_for_the_end_of_a_long_line() {
+    let mut shop = long_line(2_000);
+    shop.ok(set("milk", 5));
+    shop.ok(reserve("h", &[("milk", 1)]).ttl(10));
+    shop.ok(adjust("tea", 2_000));
+    shop.now += 10;
+    shop.ok(sweep(100));
+    assert_eq!(shop.books("milk"), (5, 0, 0), "the hold expired");
+    assert!(shop.store.next_due().is_some_and(|due| due <= shop.now), "and the line is not at its end");
+}
