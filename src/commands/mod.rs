@@ -4,6 +4,7 @@
 
 mod apply;
 mod args;
+mod edits;
 mod glob;
 mod holds;
 mod locks;
@@ -43,6 +44,8 @@ pub static TABLE: &[&Command] = &[
     &work::RENEW,
     &work::YIELD,
     &work::ADVANCE,
+    &edits::EDIT,
+    &edits::SPLIT,
     &orders::CANCEL,
     &orders::RETURN,
     &work::REDRIVE,

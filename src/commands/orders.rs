@@ -399,6 +399,20 @@ fn reply_event(ctx: Ctx, event: &HistoryEvent<'_>) {
             field_int(ctx, "version", version as i64);
         }
         HistoryEvent::Gathered { at } => begin_event(ctx, "gathered", at, 0),
+        HistoryEvent::Edited { at, units } => {
+            begin_event(ctx, "edited", at, 1);
+            field_int(ctx, "units", units as i64);
+        }
+        HistoryEvent::Split { at, units, into } => {
+            begin_event(ctx, "split", at, 2);
+            field_int(ctx, "units", units as i64);
+            field_text(ctx, "into", into);
+        }
+        HistoryEvent::SplitOff { at, units, from } => {
+            begin_event(ctx, "split-off", at, 2);
+            field_int(ctx, "units", units as i64);
+            field_text(ctx, "from", from);
+        }
     }
 }
 

@@ -58,6 +58,8 @@ const CALLS: &[&str] = &[
     "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1",
     "ORDER.PLACE popup o-1 c-1 WAIT 5 ITEMS sku-1 1",
     "ORDER.COMPLETE popup o-1",
+    "ORDER.EDIT popup o-1 ITEMS sku-1 1",
+    "ORDER.SPLIT popup o-1 o-2 ITEMS sku-1 1",
     "ORDER.CANCEL popup o-1",
     "ORDER.RETURN popup o-1 ITEMS sku-1 1",
     "ORDER.CLAIM popup w-1",
@@ -99,6 +101,8 @@ fn quantities_at_the_bounds(binary: &ServerBinary) {
         client.refused_naming("ERR", "qty", cmd!["ORDER.PLACE", "popup", "o-1", "c-1", "ITEMS", "much", quantity]);
         client.refused_naming("ERR", "qty", cmd!["INV.RESERVE", "popup", "h-1", "ITEMS", "much", quantity]);
         client.refused("ERR", cmd!["ORDER.RETURN", "popup", "o-1", "ITEMS", "much", quantity]);
+        client.refused_naming("ERR", "qty", cmd!["ORDER.EDIT", "popup", "o-1", "ITEMS", "much", quantity]);
+        client.refused_naming("ERR", "qty", cmd!["ORDER.SPLIT", "popup", "o-1", "o-2", "ITEMS", "much", quantity]);
         client.refused("ERR", cmd!["INV.COMMIT", "popup", "h-1", "ITEMS", "much", quantity]);
     }
     client.text(format!("ORDER.PLACE popup o-max c-1 ITEMS much {MAX}"));
@@ -121,6 +125,9 @@ fn sums_past_the_bound(binary: &ServerBinary) {
     client.refused("ERR", format!("INV.RESERVE popup h-1 CUSTOMER c-1 ITEMS a {MAX} b {MAX}"));
     client.text(format!("ORDER.PLACE popup o-1 c-1 ITEMS a {MAX}"));
     client.refused("ERR", "ORDER.PLACE popup o-2 c-1 ITEMS b 1");
+    client.refused("ERR", format!("ORDER.EDIT popup o-1 ITEMS a {MAX} b 1"));
+    client.refused("ERR", format!("ORDER.EDIT popup o-1 ITEMS a {MAX} a {MAX}"));
+    client.refused("ERR", format!("ORDER.SPLIT popup o-1 o-2 ITEMS a {MAX} a {MAX}"));
     client.text("ORDER.COMPLETE popup o-1");
     // Everything that was sold may come back, so there is no room for more.
     client.refused("ERR", "INV.SET popup a 5");
@@ -159,6 +166,8 @@ fn ids_at_the_bounds(binary: &ServerBinary) {
     client.int(cmd!["INV.RESERVE", "popup", id, "CUSTOMER", id, "ITEMS", id, 1]);
     client.text(cmd!["ORDER.PLACE", "popup", id, id, "GROUP", id, "ITEMS", id, 2]);
     client.text(cmd!["INV.SYNC", "popup", id, 1, "ITEMS", id, 20]);
+    client.int(cmd!["ORDER.EDIT", "popup", id, "REF", id, "ITEMS", id, 3]);
+    client.text(cmd!["ORDER.SPLIT", "popup", id, &id[1..], "ITEMS", id, 1]);
     client.text(cmd!["ORDER.COMPLETE", "popup", id]);
     assert_eq!(client.get(cmd!["ORDER.GET", "popup", id]).field("customer").bytes(), id);
     let key = vec![b'k'; MAX_ID_BYTES];
@@ -364,6 +373,7 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
         "TTL",
         "GROUP",
         "DATA",
+        "LOST",
         "RESULT",
         "TOKEN",
         "MATCH",

@@ -65,6 +65,8 @@ const CONTRACT: &[Contract] = contract! {
     "order.yield" 3 write [] "popup w-1";
     "order.advance" -4 write ["FROM" "TOKEN"] "popup o-1 packed";
     "order.redrive" -3 write ["ALL" "REASON" "COUNT"] "popup o-1";
+    "order.edit" -6 write ["TOKEN" "REF" "LOST" "ITEMS"] "popup o-1 ITEMS sku-1 1";
+    "order.split" -7 write ["TOKEN" "ITEMS"] "popup o-1 o-2 ITEMS sku-1 1";
     "order.cancel" -3 write ["REASON"] "popup o-1";
     "order.return" -6 write ["CUSTOMER" "REF" "SCRAP" "ITEMS"] "popup o-1 ITEMS sku-1 1";
     "order.get" 3 read [] "popup o-1";

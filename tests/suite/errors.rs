@@ -48,6 +48,8 @@ const ON_A_STORE: &[&str] = &[
     "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1",
     "ORDER.PLACE popup o-1 c-1 HOLD h-1",
     "ORDER.COMPLETE popup o-1",
+    "ORDER.EDIT popup o-1 ITEMS sku-1 1",
+    "ORDER.SPLIT popup o-1 o-2 ITEMS sku-1 1",
     "ORDER.CANCEL popup o-1",
     "ORDER.RETURN popup o-1 ITEMS sku-1 1",
     "ORDER.CLAIM popup w-1",
@@ -115,6 +117,8 @@ fn noorder(binary: &ServerBinary) {
     for command in [
         "ORDER.COMPLETE popup o-9",
         "ORDER.COMPLETE popup o-9 TOKEN 5",
+        "ORDER.EDIT popup o-9 ITEMS sku-1 1",
+        "ORDER.SPLIT popup o-9 o-8 ITEMS sku-1 1",
         "ORDER.CANCEL popup o-9",
         "ORDER.RETURN popup o-9 ITEMS sku-1 1",
         "ORDER.GET popup o-9",

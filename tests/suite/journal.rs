@@ -24,10 +24,10 @@ pub fn follow(journal: &[Entry]) -> Books {
             "scrap" => {}
             "set" | "adjust" | "sync" | "return" => *on_hand += number("delta"),
             // After a low count more units may leave than the books have: on-hand stops at 0.
-            "commit" | "complete" => {
+            "commit" | "complete" | "lost" => {
                 (*on_hand, *held) = ((*on_hand + number("delta")).max(0), *held + number("delta"));
             }
-            "reserve" | "place" | "release" | "expire" | "cancel" | "dead" | "redrive" | "waitlist" => {
+            "reserve" | "place" | "release" | "expire" | "cancel" | "dead" | "redrive" | "edit" | "waitlist" => {
                 *held += number("delta");
             }
             kind => panic!("a movement of a kind that the contract does not know: {kind}"),

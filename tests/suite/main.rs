@@ -17,6 +17,7 @@ mod cmd_info;
 mod common;
 mod crash;
 mod docs;
+mod edits;
 mod errors;
 mod eviction;
 mod fleet;
@@ -74,6 +75,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("cmd_info", cmd_info::TESTS),
     ("crash", crash::TESTS),
     ("docs", docs::TESTS),
+    ("edits", edits::TESTS),
     ("errors", errors::TESTS),
     ("eviction", eviction::TESTS),
     ("fleet", fleet::TESTS),

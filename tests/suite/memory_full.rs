@@ -62,6 +62,8 @@ const TABLE: &[(Full, &str)] = &[
     (GoesOn, "ORDER.REDRIVE popup ALL"),
     (GoesOn, "ORDER.YIELD popup w-1"),
     (GoesOn, "ORDER.RETURN popup o-1 REF r-3 ITEMS sku-1 1"),
+    (GoesOn, "ORDER.EDIT popup o-5 REF r-4 ITEMS sku-1 3"),
+    (GoesOn, "ORDER.SPLIT popup o-5 o-new ITEMS sku-1 1"),
     (GoesOn, "ORDER.CANCEL popup o-4"),
     (GoesOn, "ORDER.GET popup o-1"),
     (GoesOn, "ORDER.SCAN popup 0"),

@@ -52,7 +52,7 @@ impl Store {
     }
 
     /// The entry an order has to have in a stream of orders.
-    fn entry_in(&self, kind: StreamKind, order: &Order) -> Option<EntryId> {
+    pub(crate) fn entry_in(&self, kind: StreamKind, order: &Order) -> Option<EntryId> {
         let stage = self.orders.extra(order).map(|extra| &extra.stage);
         match kind {
             StreamKind::Orders => (order.state().is_open() && self.orders.is_listed(order)).then(|| order.entry()),

@@ -2,6 +2,7 @@
 
 pub mod dead;
 pub mod due;
+pub mod edits;
 pub mod entries;
 pub mod holds;
 pub mod info;

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use crate::base::table::{Key, Keyed};
 use crate::base::units::{Ms, NIL};
+use crate::calls::edits::placed_content;
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::order::{Cancelled, Completed, Extra, Order, OrderItemView, OrderView, Stage};
 use crate::record::returns::{EarlierReturns, Returns};
@@ -164,6 +165,7 @@ impl Store {
 
     /// The first reply, if the order is known with the same content. Nobody gets the units of a cancelled one, so it is
     /// not answered as if it were placed.
+    #[cold]
     fn placed_before(&self, slot: u32, place: &Place<'_>) -> Result<Option<EntryId>, Refusal> {
         let order = self.orders.at(slot);
         if order.state() == OrderState::Cancelled {
@@ -171,8 +173,12 @@ impl Store {
         }
         let extra = self.orders.extra(order);
         let (items, data) = order.content();
-        let other =
-            |what: &str| Err(Refusal::Mismatch(format!("order {} was placed with another {what}", Shown(place.order))));
+        let mismatch = |problem: &str| Err(Refusal::Mismatch(format!("order {} {problem}", Shown(place.order))));
+        let other = |what: &str| mismatch(&format!("was placed with another {what}"));
+        let changed = extra.and_then(Extra::changed).copied().unwrap_or_default();
+        if changed.split_off != 0 {
+            return mismatch("was not placed, but split off another order");
+        }
         if self.customers.id(order.customer) != place.customer {
             return other("customer");
         }
@@ -186,16 +192,18 @@ impl Store {
         let same = match place.take {
             Take::Hold(id) => hold == Some(id),
             Take::Items(named) => {
-                hold.is_none() && self.shelf.resolve(named).is_ok_and(|list| same_units(items, list.into_iter()))
+                hold.is_none()
+                    && match changed.placed {
+                        0 => self.shelf.resolve(named).is_ok_and(|list| same_units(items, list.into_iter())),
+                        placed => placed_content(named) == placed,
+                    }
             }
         };
         if !same {
             return other("content");
         }
-        let origin = extra.and_then(Extra::origin);
-        let was_queued = !origin.is_some_and(|origin| origin.waited);
-        let first_entry = origin.and_then(|origin| origin.first_entry);
-        Ok(was_queued.then(|| first_entry.unwrap_or(order.entry())))
+        let was_queued = !extra.and_then(Extra::origin).is_some_and(|origin| origin.waited);
+        Ok(was_queued.then(|| extra.and_then(Extra::first_entry).unwrap_or(order.entry())))
     }
 
     /// Completes an order: its units are sold. Replies the id of its entry in `…:complete`.

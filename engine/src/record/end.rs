@@ -166,7 +166,7 @@ fn parts(end: &[u8], entry: EntryId) -> Option<Parts<'_>> {
     let forget = DueKey { at: take_from(rest, at)?, seq: take(rest)? };
     if has(CANCELLED) {
         let stage = Stage::Cancelled(Cancelled { at, was_dead: has(WAS_DEAD), missing: 0, forget });
-        return Some(Parts { stage, claim: None, history: *rest });
+        return Some(Parts { stage, claim: None, history: rest });
     }
     let complete = EntryId { ms: take_from(rest, at)?, seq: take_u32(rest)? };
     let claim = if has(CLAIMED) { Some(take_claim(rest, at)?) } else { None };
@@ -174,7 +174,7 @@ fn parts(end: &[u8], entry: EntryId) -> Option<Parts<'_>> {
     let token = if has(TOKEN) { take_from(rest, first_token(at))? } else { own };
     let mut completed = Completed::new(at, complete, token, forget);
     completed.next_token = if has(NEXT_TOKEN) { take_from(rest, first_token(at))? } else { 0 };
-    Some(Parts { stage: Stage::Completed(completed), claim, history: *rest })
+    Some(Parts { stage: Stage::Completed(completed), claim, history: rest })
 }
 
 fn take_claim(rest: &mut &[u8], ended_at: Ms) -> Option<Claim> {

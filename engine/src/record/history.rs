@@ -31,6 +31,12 @@ pub enum HistoryEvent<'a> {
     Step { at: Ms, step: &'a [u8], version: u64 },
     /// It had waited for stock, and has all its units now.
     Gathered { at: Ms },
+    /// Its items were changed; it has so many units now.
+    Edited { at: Ms, units: u64 },
+    /// So many of its units became an order of their own.
+    Split { at: Ms, units: u64, into: &'a [u8] },
+    /// It was made from so many units of another order.
+    SplitOff { at: Ms, units: u64, from: &'a [u8] },
 }
 
 /// Bytes of the shortest event: its kind and its time.
@@ -162,6 +168,20 @@ fn write(out: &mut SmallVec<[u8; 36]>, event: HistoryEvent<'_>) {
             put_bytes(out, step);
         }
         HistoryEvent::Gathered { at } => start(12, at),
+        HistoryEvent::Edited { at, units } => {
+            start(7, at);
+            put(out, units);
+        }
+        HistoryEvent::Split { at, units, into } => {
+            start(8, at);
+            put(out, units);
+            put_bytes(out, into);
+        }
+        HistoryEvent::SplitOff { at, units, from } => {
+            start(9, at);
+            put(out, units);
+            put_bytes(out, from);
+        }
     }
 }
 
@@ -187,6 +207,15 @@ fn read<'a>(rest: &mut &'a [u8]) -> Option<HistoryEvent<'a>> {
             HistoryEvent::Step { at, step: take_bytes(rest)?, version }
         }
         12 => HistoryEvent::Gathered { at },
+        7 => HistoryEvent::Edited { at, units: take(rest)? },
+        8 => {
+            let units = take(rest)?;
+            HistoryEvent::Split { at, units, into: take_bytes(rest)? }
+        }
+        9 => {
+            let units = take(rest)?;
+            HistoryEvent::SplitOff { at, units, from: take_bytes(rest)? }
+        }
         _ => return None,
     })
 }
@@ -206,6 +235,9 @@ mod tests {
             HistoryEvent::Redriven { at: 7 },
             HistoryEvent::Step { at: 8, step: b"packed", version: 3 },
             HistoryEvent::Gathered { at: 9 },
+            HistoryEvent::Edited { at: 9, units: 1 << 40 },
+            HistoryEvent::Split { at: 10, units: 2, into: b"o-2" },
+            HistoryEvent::SplitOff { at: 11, units: 2, from: b"o-1" },
         ];
         let mut history = History::default();
         all.into_iter().for_each(|event| history.push(event));

@@ -102,7 +102,7 @@ pub(crate) struct Origin {
     pub placed_at: Option<Ms>,
     /// The id its entry had when it was queued, where it has another one now: it decides the order in the queue.
     pub queued_as: Option<EntryId>,
-    /// What ORDER.PLACE replied, where the order was redriven since and has another entry.
+    /// What ORDER.PLACE replied, where the order was redriven, edited or split since and has another entry.
     pub first_entry: Option<EntryId>,
     /// How often it was redriven.
     pub redrives: u32,
@@ -111,6 +111,19 @@ pub(crate) struct Origin {
     pub unlisted: bool,
     /// Whether it had to wait for stock when it was placed: ORDER.PLACE replied nil.
     pub waited: bool,
+    /// What ORDER.EDIT and ORDER.SPLIT made of it.
+    pub changed: Option<Box<Changed>>,
+}
+
+/// An order whose items changed, or that was split off another one. All are fingerprints; 0: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// Of the items it was placed with, where it has others now.
+    pub placed: u128,
+    /// Of the last ORDER.EDIT.
+    pub edit: u128,
+    /// Of the ORDER.SPLIT that made it.
+    pub split_off: u128,
 }
 
 /// Where an order is in its life, with what an order has only there.
@@ -427,6 +440,21 @@ impl Extra {
         self.seldom()?.step.as_deref()
     }
 
+    /// What ORDER.EDIT and ORDER.SPLIT made of it.
+    pub fn changed(&self) -> Option<&Changed> {
+        self.origin()?.changed.as_deref()
+    }
+
+    /// The same, to be set.
+    pub fn changed_mut(&mut self) -> &mut Changed {
+        self.origin_mut().changed.get_or_insert_default()
+    }
+
+    /// What ORDER.PLACE or ORDER.SPLIT replied, where its entry is another one since.
+    pub fn first_entry(&self) -> Option<EntryId> {
+        self.origin()?.first_entry
+    }
+
     /// What came back.
     pub fn returns(&self) -> Option<&Returns> {
         self.seldom()?.returns.as_deref()
@@ -500,6 +528,12 @@ impl Order {
             position: Position::None,
             late: false,
         }
+    }
+
+    /// Sets the items of an order that has not ended.
+    pub fn set_items(&mut self, items: &[Units]) {
+        debug_assert!(self.end().is_none(), "an order that ended keeps its items");
+        self.packed = Order::new(self.id(), self.customer, self.entry(), items, self.data()).packed;
     }
 
     /// Bytes of the id, the items and the data.

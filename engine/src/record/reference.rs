@@ -18,13 +18,13 @@ pub(crate) enum RefCommand {
     Commit = 2,
     Release = 3,
     Return = 4,
+    Edit = 5,
 }
 
 impl RefCommand {
     pub fn by_number(number: u64) -> Option<RefCommand> {
-        [RefCommand::Any, RefCommand::Adjust, RefCommand::Commit, RefCommand::Release, RefCommand::Return]
-            .into_iter()
-            .find(|asker| *asker as u64 == number)
+        use RefCommand::{Adjust, Any, Commit, Edit, Release, Return};
+        [Any, Adjust, Commit, Release, Return, Edit].into_iter().find(|asker| *asker as u64 == number)
     }
 }
 

@@ -118,6 +118,14 @@ impl Sku {
                 self.sold += qty;
                 -(qty as i64)
             }
+            // As if they were put back, and a count took off what is there of them.
+            Move::Lost(qty) => {
+                let counted = qty.min(self.on_hand);
+                self.on_hand -= counted;
+                self.received -= counted as i64;
+                self.held -= qty;
+                -(qty as i64)
+            }
             Move::Return(qty) => {
                 self.on_hand += qty;
                 self.sold -= qty;

@@ -295,6 +295,6 @@ fn random_commands_reach_every_outcome() {
     let seats = "Ended Fifo InGroup None Ready Retry";
     let all = "cancelled claimed committed completed dead expired live ordered queued released retrying waitlisted";
     assert_eq!(joined(states), format!("{seats} {all}"));
-    assert_eq!(events.len(), 24, "{events:?}");
+    assert_eq!(events.len(), 26, "{events:?}");
     assert!(past, "no unit of a forgotten order came back");
 }

@@ -63,6 +63,14 @@ pub fn give_back(order: &str, items: &[(&str, u64)]) -> Command {
     Command::Return { order: order.into(), customer: None, reference: None, scrap: false, items: lines(items) }
 }
 
+pub fn edit(order: &str, items: &[(&str, u64)]) -> Command {
+    Command::Edit { order: order.into(), token: None, reference: None, lost: false, items: lines(items) }
+}
+
+pub fn split(order: &str, new_order: &str, items: &[(&str, u64)]) -> Command {
+    Command::Split { order: order.into(), new_order: new_order.into(), token: None, items: lines(items) }
+}
+
 pub fn claim(worker: &str, count: usize) -> Command {
     Command::Claim { worker: worker.into(), count, lease_ms: None }
 }
@@ -127,6 +135,13 @@ impl Command {
         })
     }
 
+    pub fn lost(self) -> Command {
+        self.with(|command| match command {
+            Command::Edit { lost, .. } => !std::mem::replace(lost, true),
+            _ => false,
+        })
+    }
+
     pub fn ttl(self, ms: u64) -> Command {
         self.with(|command| match command {
             Command::Reserve { ttl_ms, .. } => ttl_ms.replace(ms).is_none(),
@@ -145,6 +160,7 @@ impl Command {
         self.with(|command| match command {
             Command::Adjust { reference, .. }
             | Command::Close { reference, .. }
+            | Command::Edit { reference, .. }
             | Command::Return { reference, .. } => reference.replace(id.into()).is_none(),
             _ => false,
         })
@@ -175,6 +191,8 @@ impl Command {
             Command::Complete { token, .. }
             | Command::CompleteAndClaim { token, .. }
             | Command::Fail { token, .. }
+            | Command::Edit { token, .. }
+            | Command::Split { token, .. }
             | Command::Advance { token, .. } => token.replace(number).is_none(),
             _ => false,
         })

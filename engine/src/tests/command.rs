@@ -1,6 +1,7 @@
 //! Every call of the engine as a value: what tests make up, log, replay and hand to the model.
 
 use crate::base::units::Ms;
+use crate::calls::edits::{Edit, Split};
 use crate::calls::holds::{Close, Reserve};
 use crate::calls::orders::{Complete, Place, ScanOrders, Take};
 use crate::calls::returns::Return;
@@ -85,6 +86,19 @@ pub enum Command {
         customer: Option<Id>,
         reference: Option<Id>,
         scrap: bool,
+        items: Lines,
+    },
+    Edit {
+        order: Id,
+        token: Option<u64>,
+        reference: Option<Id>,
+        lost: bool,
+        items: Lines,
+    },
+    Split {
+        order: Id,
+        new_order: Id,
+        token: Option<u64>,
         items: Lines,
     },
     Claim {
@@ -222,6 +236,7 @@ impl Command {
             Command::Place { .. } | Command::Complete { .. } | Command::Cancel { .. } | Command::Return { .. } => {
                 self.apply_order(store, now, fx)
             }
+            Command::Edit { .. } | Command::Split { .. } => self.apply_edit(store, now, fx),
             Command::Claim { .. } | Command::Yield { .. } | Command::CompleteAndClaim { .. } => {
                 self.apply_worker(store, now, fx)
             }
@@ -244,6 +259,8 @@ impl Command {
             Command::Complete { order, token, .. }
             | Command::CompleteAndClaim { order, token, .. }
             | Command::Fail { order, token, .. }
+            | Command::Edit { order, token, .. }
+            | Command::Split { order, token, .. }
             | Command::Advance { order, token, .. } => (order, token.as_mut()),
             Command::Redrive { order } | Command::Return { order, .. } | Command::Cancel { order, .. } => (order, None),
             _ => return self,
@@ -323,6 +340,21 @@ impl Command {
                 store.return_units(now, &back, fx).map(Reply::Units)
             }
             other => unreachable!("{other:?} is of no order"),
+        }
+    }
+
+    fn apply_edit(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
+        match self {
+            Command::Edit { order, token, reference, lost, items } => {
+                let (reference, items) = (reference.as_deref(), &lines(items));
+                let edit = Edit { order, token: *token, reference, lost: *lost, items };
+                store.edit(now, &edit, fx).map(Reply::Units)
+            }
+            Command::Split { order, new_order, token, items } => {
+                let split = Split { order, new_order, token: *token, items: &lines(items) };
+                store.split(now, &split, fx).map(Reply::Entry)
+            }
+            other => unreachable!("{other:?} changes no order"),
         }
     }
 

@@ -81,6 +81,9 @@ pub fn rich() -> Shop {
         place("lacks-2", "cyd", &[("rare", 1)]).wait(600).group("w"),
         place("called-off", "cyd", &[("rare", 1), ("tea", 1)]).wait(0),
         cancel("called-off").note("why"),
+        place("changes", "fay", &[("tea", 5), ("milk", 1)]).group("g"),
+        edit("changes", &[("tea", 3), ("jam", 1)]).reference("r").lost(),
+        split("changes", "part", &[("tea", 2)]),
     ];
     for command in script {
         shop.changes(command);
@@ -175,6 +178,11 @@ fn probes() -> Vec<Command> {
         cancel("lacks"),
         place("lacks-3", "cyd", &[("rare", 9)]).wait(3),
         complete("waits"),
+        edit("changes", &[("tea", 2), ("milk", 1)]),
+        edit("changes", &[("tea", 3), ("jam", 1)]).reference("r").lost(),
+        split("changes", "part", &[("tea", 2)]),
+        split("part", "part-2", &[("tea", 1)]),
+        place("changes", "fay", &[("tea", 5), ("milk", 1)]).group("g"),
         cancel("of-hold"),
         complete("new"),
         give_back("waits", &[("jam", 2)]),

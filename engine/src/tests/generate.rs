@@ -185,6 +185,7 @@ fn of_order() -> impl Strategy<Value = Command> {
         }),
         2 => (order(), note()).prop_map(|(order, reason)| Command::Cancel { order, reason }),
         4 => came_back(),
+        5 => edited(),
         1 => (order(), any::<bool>(), weighted(0.8, 1u64..50)).prop_map(|(order, side, ahead_ms)| {
             Command::Reentry { order, side, ahead_ms }
         }),
@@ -199,6 +200,24 @@ fn came_back() -> impl Strategy<Value = Command> {
     (which, reference(), weighted(0.3, Just(()))).prop_map(|((order, customer, items), reference, scrap)| {
         Command::Return { order, customer, reference, scrap: scrap.is_some(), items }
     })
+}
+
+/// Orders that change. What is split off gets an id that other commands do not name, most of the time.
+fn edited() -> BoxedStrategy<Command> {
+    let new_order = id(&[b"s1", b"s2", b"s3", b"s4", b"o3"]);
+    let items = || prop_oneof![6 => few(), 1 => lines()].boxed();
+    let lost = weighted(0.3, Just(()));
+    let reference = weighted(0.2, id(&[b"r1", b"r2", b"r3"]));
+    let edit = (order(), token(), reference, lost, items()).prop_map(|(order, token, reference, lost, items)| {
+        Command::Edit { order, token, reference, lost: lost.is_some(), items }
+    });
+    let split = (order(), new_order, token(), items()).prop_map(|(order, new_order, token, items)| Command::Split {
+        order,
+        new_order,
+        token,
+        items,
+    });
+    prop_oneof![4 => edit.boxed(), 3 => split.boxed()].boxed()
 }
 
 fn worker() -> impl Strategy<Value = Id> {

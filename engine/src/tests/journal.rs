@@ -19,9 +19,9 @@ pub fn follow(ledger: &mut Ledger, movement: &Movement) {
     match movement.kind {
         "set" | "adjust" | "sync" | "return" => *on_hand = by(*on_hand),
         "scrap" => {}
-        "reserve" | "place" | "release" | "expire" | "cancel" | "waitlist" => *held = by(*held),
+        "reserve" | "place" | "release" | "expire" | "cancel" | "edit" | "waitlist" => *held = by(*held),
         // More may leave than a low count has left in the books: on_hand stops at 0.
-        "commit" | "complete" => {
+        "commit" | "complete" | "lost" => {
             *held = by(*held);
             *on_hand = on_hand.saturating_add_signed(movement.delta);
         }
@@ -74,8 +74,13 @@ fn the_books_follow_from_the_journal() {
         (give_back("o", &[("tea", 1)]).scrap(), &["scrap tea +1 8/0 o"]),
         (place("o2", "ann", &[("tea", 5)]), &["place tea +5 8/5 o2"]),
         (cancel("o2").note("no"), &["cancel tea -5 8/0 o2 no"]),
-        (reserve("h2", &[("tea", 6)]).ttl(10), &["reserve tea +6 8/6 h2"]),
-        (set("tea", 1), &["set tea -7 1/6"]),
+        (place("o3", "ann", &[("tea", 2)]), &["place tea +2 8/2 o3"]),
+        (edit("o3", &[("tea", 3)]).lost(), &["edit tea +1 8/3 o3"]),
+        (edit("o3", &[("milk", 1), ("tea", 2)]), &["edit tea -1 8/2 o3", "edit milk +1 3/1 o3"]),
+        (edit("o3", &[("tea", 1)]).lost(), &["lost milk -1 2/0 o3", "lost tea -1 7/1 o3"]),
+        (cancel("o3"), &["cancel tea -1 7/0 o3"]),
+        (reserve("h2", &[("tea", 6)]).ttl(10), &["reserve tea +6 7/6 h2"]),
+        (set("tea", 1), &["set tea -6 1/6"]),
         (commit("h2").of(&[("tea", 2)]), &["commit tea -2 0/4 h2"]),
     ];
     for (command, wanted) in script {

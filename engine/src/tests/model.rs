@@ -1,6 +1,7 @@
 //! A store as one would write it down without a thought for speed: lists of what is, and every sum made anew whenever
 //! it is asked for. What it says is what the engine has to say.
 
+mod edits;
 mod holds;
 mod metrics;
 mod orders;
@@ -80,8 +81,14 @@ pub struct Order {
     pub entry: Option<EntryId>,
     /// Whether ORDER.PLACE replied nil, as it had to wait for stock.
     pub unlisted: bool,
-    /// What ORDER.PLACE replied, where it was redriven since.
+    /// What ORDER.PLACE or ORDER.SPLIT replied, where it has another entry since.
     pub first_entry: Option<EntryId>,
+    /// The items it was placed with, where they changed since.
+    pub placed_items: Option<BTreeMap<Id, u64>>,
+    /// The last ORDER.EDIT.
+    pub edited: Option<Command>,
+    /// The ORDER.SPLIT that made it.
+    pub split_off: Option<Command>,
     pub placed_at: u64,
     pub ended_at: u64,
     pub complete: Option<EntryId>,
@@ -213,6 +220,10 @@ impl Model {
             Command::Return { order, customer, reference, scrap, items } => {
                 self.give_back(command, order, customer.as_ref(), reference, *scrap, items)
             }
+            Command::Edit { order, token, reference, lost, items } => {
+                self.edit(command, order, *token, reference, *lost, items)
+            }
+            Command::Split { order, new_order, token, items } => self.split(command, order, new_order, *token, items),
             Command::Claim { worker, count, lease_ms } => self.claim(worker, *count, *lease_ms),
             Command::Renew { order, token, lease_ms } => self.renew(order, *token, *lease_ms),
             Command::Yield { worker } => self.yield_all(worker),
@@ -502,6 +513,7 @@ fn of_command(command: &Command) -> &'static str {
         Command::Close { commit: true, .. } => "commit",
         Command::Close { commit: false, .. } => "release",
         Command::Return { .. } => "return",
+        Command::Edit { .. } => "edit",
         other => unreachable!("{other:?} has no REF"),
     }
 }
@@ -509,8 +521,16 @@ fn of_command(command: &Command) -> &'static str {
 /// A call as what it asks for: its items in no order, each SKU once.
 fn content(command: &Command) -> Command {
     let mut command = command.clone();
-    if let Command::Return { items, .. } | Command::Close { items: Some(items), .. } = &mut command {
-        *items = added_up(items).into_iter().collect();
+    match &mut command {
+        Command::Return { items, .. } | Command::Close { items: Some(items), .. } => {
+            *items = added_up(items).into_iter().collect();
+        }
+        // The same edit or split under another token is the same.
+        Command::Edit { items, token, .. } | Command::Split { items, token, .. } => {
+            *items = added_up(items).into_iter().collect();
+            *token = None;
+        }
+        _ => {}
     }
     command
 }

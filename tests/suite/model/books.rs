@@ -41,8 +41,13 @@ struct Hold {
 #[derive(Clone)]
 struct Order {
     customer: u8,
+    /// The call that made it: PLACE or SPLIT.
     placed_by: Call,
     items: Items,
+    /// The last EDIT.
+    edited_by: Option<Call>,
+    /// Whether its entry is another one than that call replied.
+    is_listed_again: bool,
     returned: BTreeMap<usize, i64>,
     state: &'static str,
     result: Option<u8>,
@@ -57,8 +62,8 @@ pub struct Books {
     skus: [Sku; SKUS.len()],
     holds: BTreeMap<u8, Hold>,
     orders: BTreeMap<u8, Order>,
-    /// Orders by the time they were placed.
-    placed: Vec<u8>,
+    /// Orders by the time their entries were written.
+    listed: Vec<u8>,
     /// Calls that had a REF and their replies, by the name of the command.
     refs: BTreeMap<(&'static str, u8), (Call, i64)>,
     units: BTreeMap<u8, i64>,
@@ -81,7 +86,7 @@ impl Books {
             skus: [Sku { on_hand: units, ..Sku::default() }; SKUS.len()],
             holds: BTreeMap::new(),
             orders: BTreeMap::new(),
-            placed: Vec::new(),
+            listed: Vec::new(),
             refs: BTreeMap::new(),
             units: BTreeMap::new(),
         }
@@ -110,6 +115,10 @@ impl Books {
             }),
             Call::Reserve { hold, customer, items } => self.reserve(*hold, *customer, items),
             Call::Place { order, .. } | Call::PlaceHold { order, .. } => self.place(*order, call),
+            Call::Edit { order, reference, lost, items } => {
+                self.with_reference(call, *reference, |books| books.edit(call, *order, items, *lost))
+            }
+            Call::Split { order, new, items } => self.split(call, *order, *new, items),
             Call::Complete { order, result } => self.complete(*order, *result),
             Call::Cancel { order } => self.cancel(*order).map_or_else(Expected::Refused, Expected::Int),
         }
@@ -121,7 +130,10 @@ impl Books {
             (Call::Reserve { hold, .. }, Reply::Int(time)) => {
                 self.holds.get_mut(hold).and_then(|hold| hold.expires_at.get_or_insert(*time).checked_add(0));
             }
-            (Call::Place { order, .. } | Call::PlaceHold { order, .. }, Reply::Bulk(_)) => {
+            (
+                Call::Place { order, .. } | Call::PlaceHold { order, .. } | Call::Split { new: order, .. },
+                Reply::Bulk(_),
+            ) => {
                 self.orders.get_mut(order).map(|order| order.entry.get_or_insert(reply.text()).len());
             }
             (Call::Complete { order, .. }, Reply::Bulk(_)) => {
@@ -259,11 +271,18 @@ impl Books {
             Ok(taken) => taken,
             Err(code) => return Expected::Refused(code),
         };
-        let placed_by = call.clone();
+        self.list(id, call, customer, items);
+        Expected::NewText
+    }
+
+    /// Adds an order that waits.
+    fn list(&mut self, id: u8, call: &Call, customer: u8, items: Items) {
         let order = Order {
             customer,
-            placed_by,
+            placed_by: call.clone(),
             items,
+            edited_by: None,
+            is_listed_again: false,
             returned: BTreeMap::new(),
             state: "queued",
             result: None,
@@ -271,7 +290,81 @@ impl Books {
             complete: None,
         };
         self.orders.insert(id, order);
-        self.placed.push(id);
+        self.listed.push(id);
+    }
+
+    /// Gives an order other items; its entry is the last one then.
+    fn list_again(&mut self, id: u8, items: Items) {
+        let order = self.orders.get_mut(&id).expect("it is there");
+        (order.items, order.is_listed_again) = (items, true);
+        self.listed.retain(|listed| *listed != id);
+        self.listed.push(id);
+    }
+
+    /// EDIT: units of the order then and whether that changed anything, or the refusal.
+    fn edit(&mut self, call: &Call, id: u8, items: &Items, lost: bool) -> Result<(i64, bool), &'static str> {
+        let Call::Edit { reference, .. } = call else { unreachable!("a call of another kind") };
+        let order = self.orders.get(&id).cloned().ok_or("NOORDER")?;
+        let units = total(items);
+        let (mut had, bare) = (order.items.clone(), (lost, items.clone()));
+        had.sort_unstable();
+        let edited = order.edited_by.as_ref().map(|call| match call {
+            Call::Edit { lost, items, .. } => (*lost, items.clone()),
+            other => unreachable!("{other:?} edits nothing"),
+        });
+        let is_again = order.state == "completed" && had == *items && edited == Some(bare);
+        if is_again && reference.is_none() {
+            return Ok((units, false));
+        }
+        if order.state != "queued" {
+            return Err("BADSTATE");
+        }
+        if had == *items {
+            return Ok((units, true));
+        }
+        let more: Items = items.iter().map(|(sku, units)| (*sku, (units - of(&had, *sku)).max(0))).collect();
+        let less: Items = had.iter().map(|(sku, units)| (*sku, (units - of(items, *sku)).max(0))).collect();
+        let growth = total(&more) - total(&less);
+        if self.limit > 0 && growth > 0 && self.units[&order.customer] + growth > self.limit {
+            return Err("LIMIT");
+        }
+        let short = |(sku, units): &(usize, i64)| *units > 0 && self.skus[*sku].on_hand - self.skus[*sku].held < *units;
+        if more.iter().any(short) {
+            return Err("OUTOFSTOCK");
+        }
+        self.hold_units(&less, -1);
+        self.hold_units(&more, 1);
+        if lost {
+            for (sku, units) in &less {
+                self.skus[*sku].on_hand = (self.skus[*sku].on_hand - units).max(0);
+            }
+        }
+        self.count(Some(order.customer), growth);
+        self.list_again(id, items.clone());
+        self.orders.get_mut(&id).expect("it is there").edited_by = Some(call.clone());
+        Ok((units, true))
+    }
+
+    fn split(&mut self, call: &Call, id: u8, new: u8, items: &Items) -> Expected {
+        if let Some(order) = self.orders.get(&new) {
+            return match order.entry.clone().filter(|_| order.placed_by == *call) {
+                Some(_) if order.state == "cancelled" => Expected::Refused("BADSTATE"),
+                Some(entry) => Expected::Text(entry),
+                None => Expected::Refused("MISMATCH"),
+            };
+        }
+        let Some(order) = self.orders.get(&id).cloned() else { return Expected::Refused("NOORDER") };
+        let has = |(sku, units): &(usize, i64)| of(&order.items, *sku) >= *units;
+        if order.state != "queued" || !items.iter().all(has) {
+            return Expected::Refused("BADSTATE");
+        }
+        let kept = order.items.iter().map(|(sku, units)| (*sku, units - of(items, *sku)));
+        let kept: Items = kept.filter(|(_, units)| *units > 0).collect();
+        if kept.is_empty() {
+            return Expected::Refused("ERR");
+        }
+        self.list_again(id, kept);
+        self.list(new, call, order.customer, items.clone());
         Expected::NewText
     }
 
@@ -374,9 +467,10 @@ impl Books {
         self.holds.iter().map(|(id, hold)| (format!("h-{id}"), hold.state, total(&hold.left)))
     }
 
-    /// The orders that wait, in the order placed, each with the id of its entry.
-    pub fn waiting(&self) -> Vec<(String, String)> {
-        let open = self.placed.iter().map(|id| (id, &self.orders[id])).filter(|(_, order)| order.state == "queued");
-        open.map(|(id, order)| (format!("o-{id}"), order.entry.clone().unwrap_or_default())).collect()
+    /// The orders that wait, as they are listed, each with the id of its entry where a reply said it.
+    pub fn waiting(&self) -> Vec<(String, Option<String>)> {
+        let open = self.listed.iter().map(|id| (id, &self.orders[id])).filter(|(_, order)| order.state == "queued");
+        let entry = |order: &Order| order.entry.clone().filter(|_| !order.is_listed_again);
+        open.map(|(id, order)| (format!("o-{id}"), entry(order))).collect()
     }
 }

@@ -19,6 +19,8 @@ pub enum Call {
     PlaceHold { order: u8, customer: u8, hold: u8 },
     Complete { order: u8, result: Option<u8> },
     Cancel { order: u8 },
+    Edit { order: u8, reference: Option<u8>, lost: bool, items: Items },
+    Split { order: u8, new: u8, items: Items },
     Return { order: u8, reference: Option<u8>, scrap: bool, items: Items },
 }
 
@@ -48,6 +50,9 @@ pub fn call() -> impl Strategy<Value = Call> {
         4 => (order.clone(), proptest::option::weighted(0.2, 0..2_u8))
             .prop_map(|(order, result)| Call::Complete { order, result }),
         3 => order.clone().prop_map(|order| Call::Cancel { order }),
+        3 => (order.clone(), reference(), proptest::bool::weighted(0.3), items())
+            .prop_map(|(order, reference, lost, items)| Call::Edit { order, reference, lost, items }),
+        3 => (order.clone(), 10..16_u8, items()).prop_map(|(order, new, items)| Call::Split { order, new, items }),
         3 => (order, reference(), proptest::bool::weighted(0.3), items())
             .prop_map(|(order, reference, scrap, items)| Call::Return { order, reference, scrap, items }),
     ]
@@ -68,6 +73,7 @@ impl Call {
             Call::Adjust { .. } => "INV.ADJUST",
             Call::Close { commit: true, .. } => "INV.COMMIT",
             Call::Close { commit: false, .. } => "INV.RELEASE",
+            Call::Edit { .. } => "ORDER.EDIT",
             Call::Return { .. } => "ORDER.RETURN",
             other => unreachable!("{other:?} has no REF"),
         }
@@ -99,6 +105,13 @@ impl Call {
                 format!("ORDER.COMPLETE popup o-{order}{}", option("RESULT", "", *result))
             }
             Call::Cancel { order } => format!("ORDER.CANCEL popup o-{order}"),
+            Call::Edit { order, reference, lost, items } => {
+                let (reference, lost) = (option("REF", "r-", *reference), if *lost { " LOST" } else { "" });
+                format!("ORDER.EDIT popup o-{order}{reference}{lost} ITEMS{}", listed(items))
+            }
+            Call::Split { order, new, items } => {
+                format!("ORDER.SPLIT popup o-{order} o-{new} ITEMS{}", listed(items))
+            }
             Call::Return { order, reference, scrap, items } => {
                 let (reference, scrap) = (option("REF", "r-", *reference), if *scrap { " SCRAP" } else { "" });
                 format!("ORDER.RETURN popup o-{order}{reference}{scrap} ITEMS{}", listed(items))

@@ -11,7 +11,7 @@ use crate::base::units::Ms;
 use crate::record::due::DueKey;
 use crate::record::history::History;
 use crate::record::order::{
-    Cancelled, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step, Waitlisted,
+    Cancelled, Changed, Claimed, Completed, Dead, Extra, Failed, Origin, Retry, Stage, Step, Waitlisted,
 };
 use crate::record::returns::Returns;
 use crate::store::Store;
@@ -19,9 +19,10 @@ use crate::terms::items::Units;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
-/// The bits of the number before what few orders have: whether there is any of it, and whether it waited for stock.
-pub(crate) const SOME: u64 = 1;
-pub(crate) const WAITED: u64 = 4;
+/// Bits of the number that says which of its last fields an order has: until version 2 it had only the first.
+pub(crate) const HAS_RETURNS: u64 = 1;
+pub(crate) const HAS_CHANGED: u64 = 2;
+pub(crate) const HAS_WAITED: u64 = 4;
 
 /// What few orders have. A field that an order does not have is 0 or empty, which it never is otherwise.
 #[derive(Clone, Debug)]
@@ -66,6 +67,7 @@ pub(crate) struct Flat<'a> {
     /// Its number among the orders that came, and what it lacks, while it waits for stock.
     pub came: u64,
     pub lacks: Cow<'a, [Units]>,
+    pub changed: Option<Changed>,
 }
 
 impl<'a> Flat<'a> {
@@ -106,6 +108,7 @@ impl<'a> Flat<'a> {
             missing: if let Stage::Cancelled(cancelled) = stage { cancelled.missing } else { 0 },
             came: stage.waitlisted().map_or(0, |waitlisted| waitlisted.seq),
             lacks: stage.waitlisted().map_or(Cow::default(), |waitlisted| Cow::Borrowed(&*waitlisted.missing)),
+            changed: extra.changed().copied(),
         }
     }
 
@@ -136,15 +139,16 @@ impl<'a> Flat<'a> {
             put_wide(out, step.call);
         }
         put_all(out, [self.next_token, u64::from(self.redrives), u64::from(self.was_dead)]);
+        let bit = |has: bool, bit: u64| if has { bit } else { 0 };
+        let has = bit(self.returns.is_some(), HAS_RETURNS) | bit(self.changed.is_some(), HAS_CHANGED);
+        put(out, has | bit(self.waited, HAS_WAITED));
         self.write_returns(out);
+        if let Some(Changed { placed, edit, split_off }) = self.changed {
+            [placed, edit, split_off].into_iter().for_each(|call| put_wide(out, call));
+        }
     }
 
-    /// What an order has of all this, for the number before it.
-    pub fn mark(flat: Option<&Flat<'_>>) -> u64 {
-        flat.map_or(0, |flat| SOME | if flat.waited { WAITED } else { 0 })
-    }
-
-    /// Appends how an order with these items waited for stock, if it had to: [`Flat::mark`] says so.
+    /// Appends how an order with these items waited for stock, if it had to.
     pub fn write_waits(&self, out: &mut Vec<u8>, items: impl Iterator<Item = Units>) {
         if !self.waited {
             return;
@@ -157,7 +161,6 @@ impl<'a> Flat<'a> {
     }
 
     fn write_returns(&self, out: &mut Vec<u8>) {
-        put(out, u64::from(self.returns.is_some()));
         let Some(returns) = &self.returns else { return };
         put(out, returns.units.len() as u64);
         put_all(out, returns.units.iter().copied());
@@ -177,11 +180,12 @@ impl<'a> Flat<'a> {
         extra.set_note(self.note);
         let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
         let (queued_as, first_entry) = (some(self.queued_as), some(self.first_entry));
-        let has_ids = queued_as.is_some() || first_entry.is_some();
-        if self.placed_at > 0 || has_ids || self.redrives > 0 || self.waited {
+        let has_origin = self.placed_at > 0 || queued_as.is_some() || first_entry.is_some();
+        if has_origin || self.redrives > 0 || self.changed.is_some() || self.waited {
             let placed_at = Some(self.placed_at).filter(|at| *at > 0);
-            let Flat { redrives, unlisted, waited, .. } = self;
-            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives, unlisted, waited };
+            let (changed, redrives) = (self.changed.map(Box::new), self.redrives);
+            let Flat { unlisted, waited, .. } = self;
+            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives, unlisted, waited, changed };
         }
         if !self.hold.is_empty() {
             extra.seldom_mut().hold = Some(self.hold.into());

@@ -8,12 +8,12 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
-use crate::books::image::flat::{Flat, SOME, WAITED};
+use crate::books::image::flat::{Flat, HAS_CHANGED, HAS_RETURNS, HAS_WAITED};
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::{Due, DueKey};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
 use crate::record::hold::{Hold, HoldItem};
-use crate::record::order::{Extra, Failed, Order, Step, Waitlisted, kept};
+use crate::record::order::{Changed, Extra, Failed, Order, Step, Waitlisted, kept};
 use crate::record::reference::{Ref, RefCommand, Source};
 use crate::record::returns::{EarlierReturns, RETURNS_MAX, ReturnEvent, Returns};
 use crate::record::sampling::Sampling;
@@ -330,12 +330,10 @@ impl Loader {
             total = sum(total, units.qty)?;
             items.push(units);
         }
-        let mark = number(rest)?;
-        let extra = match mark {
-            0 if state == OrderState::Queued => None,
-            SOME => Some(self.extra(rest, state, &items, mark)?),
-            _ if self.version > 2 && mark == SOME | WAITED => Some(self.extra(rest, state, &items, mark)?),
-            _ => return Err(Corrupt("an order that cannot be")),
+        let extra = match flag(rest)? {
+            true => Some(self.extra(rest, state, &items)?),
+            false if state == OrderState::Queued => None,
+            false => return Err(Corrupt("an order that cannot be")),
         };
         let mut order = Order::new(id, customer, entry, &items, data);
         order.late = late;
@@ -452,15 +450,8 @@ impl Loader {
     }
 
     /// What few orders have, of an order in a state.
-    fn extra(&mut self, rest: &mut &[u8], state: OrderState, items: &UnitsList, mark: u64) -> Loaded<Extra> {
-        let mut flat = self.flat(rest, state, items)?;
-        if mark & WAITED != 0 {
-            (flat.waited, flat.unlisted) = (true, flag(rest)?);
-            (flat.missing, flat.came) = (missing(rest, items)?, quantity(rest)?);
-            if flat.came > 0 {
-                flat.lacks = Cow::Owned(lacks(rest, items)?);
-            }
-        }
+    fn extra(&mut self, rest: &mut &[u8], state: OrderState, items: &UnitsList) -> Loaded<Extra> {
+        let flat = self.flat(rest, state, items)?;
         let history = History::from_packed(flat.history, flat.history_lost).ok_or(Corrupt("a history"))?;
         let group = (!flat.group.is_empty()).then(|| self.store.queue.name_group(flat.group));
         let worker = (!flat.worker.is_empty()).then(|| self.store.workers.find_or_add(flat.worker));
@@ -470,7 +461,7 @@ impl Loader {
     /// The same, field by field, each within its range.
     fn flat<'a>(&self, rest: &mut &'a [u8], state: OrderState, items: &UnitsList) -> Loaded<Flat<'a>> {
         let last = self.store.last;
-        Ok(Flat {
+        let mut flat = Flat {
             state,
             placed_at: time(rest)?,
             queued_as: entry_to(last.orders, rest)?,
@@ -494,13 +485,42 @@ impl Loader {
             next_token: self.token(rest)?,
             redrives: take_u32(rest).ok_or(Corrupt("a number of redrives"))?,
             was_dead: flag(rest)?,
-            returns: self.returns(rest, items)?.map(Cow::Owned),
+            returns: None,
             waited: false,
             unlisted: false,
             missing: 0,
             came: 0,
             lacks: Cow::default(),
-        })
+            changed: None,
+        };
+        self.last_fields(rest, items, &mut flat)?;
+        Ok(flat)
+    }
+
+    /// The fields that an order has only if a number before them says so.
+    fn last_fields(&self, rest: &mut &[u8], items: &UnitsList, flat: &mut Flat<'_>) -> Loaded<()> {
+        let has = match self.version {
+            1 => HAS_RETURNS,
+            2 => u64::from(flag(rest)?),
+            _ => number(rest)?,
+        };
+        if has & !(HAS_RETURNS | HAS_CHANGED | HAS_WAITED) != 0 {
+            return Err(Corrupt("a field that no order has"));
+        }
+        if has & HAS_RETURNS != 0 {
+            flat.returns = self.returns(rest, items)?.map(Cow::Owned);
+        }
+        if has & HAS_CHANGED != 0 {
+            flat.changed = Some(Changed { placed: wide(rest)?, edit: wide(rest)?, split_off: wide(rest)? });
+        }
+        if has & HAS_WAITED != 0 {
+            (flat.waited, flat.unlisted) = (true, flag(rest)?);
+            (flat.missing, flat.came) = (missing(rest, items)?, quantity(rest)?);
+            if flat.came > 0 {
+                flat.lacks = Cow::Owned(lacks(rest, items)?);
+            }
+        }
+        Ok(())
     }
 
     fn failed(&self, rest: &mut &[u8]) -> Loaded<Failed> {
@@ -509,10 +529,6 @@ impl Loader {
     }
 
     fn returns(&self, rest: &mut &[u8], items: &UnitsList) -> Loaded<Option<Returns>> {
-        let some = self.version == 1 || flag(rest)?;
-        if !some {
-            return Ok(None);
-        }
         let mut back = Vec::new();
         for i in 0..number(rest)? as usize {
             back.push(quantity(rest)?);

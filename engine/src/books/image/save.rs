@@ -205,7 +205,7 @@ impl Store {
             names.sku(out, item.sku);
             put(out, item.qty);
         }
-        put(out, Flat::mark(flat));
+        put(out, u64::from(flat.is_some()));
         if let Some(flat) = flat {
             flat.write(out);
             flat.write_waits(out, order.items());

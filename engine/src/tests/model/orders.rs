@@ -2,6 +2,7 @@
 
 use super::super::command::{Command, Id, Lines, Reply, Source};
 use super::super::published::Published;
+use super::edits::order_item;
 use super::{Model, Order, OrderItem, Outcome, Past, added_up, next_entry};
 use crate::terms::effects::Event;
 use crate::terms::states::HoldState;
@@ -25,11 +26,13 @@ impl Model {
             if order.state == OrderState::Cancelled {
                 return Err(vec!["BADSTATE"]);
             }
-            let items = order.items.iter().map(|item| (item.sku.clone(), item.qty));
+            let items = || order.items.iter().map(|item| (item.sku.clone(), item.qty)).collect();
+            let placed = order.placed_items.clone().unwrap_or_else(items);
             let taken = match take {
                 Source::Hold(hold) => order.hold.as_ref() == Some(hold),
-                Source::Items(lines) => order.hold.is_none() && added_up(lines) == items.collect(),
+                Source::Items(lines) => order.hold.is_none() && added_up(lines) == placed,
             };
+            let taken = taken && order.split_off.is_none();
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
             let first = order.first_entry.or(order.entry).filter(|_| !order.unlisted);
             let reply = first.map_or(Reply::Unlisted, Reply::Entry);
@@ -41,13 +44,20 @@ impl Model {
         };
         self.changed = true;
         let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
-        let order = self.new_order(customer, group, data, take, &items);
         // An order that is not queued keeps an id free.
         let entry = next_entry(&mut self.last_orders, self.now);
+        let order = Order {
+            group: group.clone(),
+            data: data.clone(),
+            hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
+            items: items.iter().map(order_item).collect(),
+            placed_at: self.now,
+            ..Order::queued(customer.clone(), self.next_place(), entry)
+        };
         if waits {
             return self.place_waiting(id, order, wait_ms);
         }
-        self.orders.insert(id.clone(), Order { entry: Some(entry), ..order });
+        self.orders.insert(id.clone(), order);
         self.published.push(Published::Queued(id.clone(), entry));
         match take {
             Source::Hold(hold) => self.end_hold(hold, HoldState::Ordered),
@@ -60,50 +70,6 @@ impl Model {
         self.tally("placed", 1);
         self.published.push(Published::Event(Event::OrderPlaced));
         Ok(Reply::Entry(entry))
-    }
-
-    fn new_order(
-        &mut self,
-        customer: &Id,
-        group: &Option<Id>,
-        data: &Id,
-        take: &Source,
-        items: &[(Id, u128)],
-    ) -> Order {
-        let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0, has: 0 };
-        Order {
-            queued: self.next_place(),
-            customer: customer.clone(),
-            group: group.clone(),
-            data: data.clone(),
-            hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
-            items: items.iter().map(item).collect(),
-            state: OrderState::Queued,
-            entry: None,
-            unlisted: false,
-            missing: 0,
-            placed_at: self.now,
-            ended_at: 0,
-            complete: None,
-            note: Vec::new(),
-            returns: Vec::new(),
-            first_entry: None,
-            due: None,
-            retry: None,
-            died: 0,
-            side: None,
-            token: 0,
-            worker: None,
-            lease_ms: None,
-            attempts: 0,
-            history: Vec::new(),
-            failed: None,
-            step: None,
-            next: None,
-            redriven: false,
-            was_dead: false,
-            late: false,
-        }
     }
 
     /// The items, and whether the order has to wait for some of them.
@@ -315,6 +281,48 @@ impl Model {
             _ => order.entry = Some(next(&mut self.last_orders)),
         }
         Ok(Reply::Nothing)
+    }
+}
+
+impl Order {
+    /// An order that waits, as nothing but its place and its entry say.
+    pub fn queued(customer: Id, queued: u64, entry: EntryId) -> Order {
+        Order {
+            queued,
+            customer,
+            group: None,
+            data: Vec::new(),
+            hold: None,
+            items: Vec::new(),
+            state: OrderState::Queued,
+            entry: Some(entry),
+            unlisted: false,
+            missing: 0,
+            placed_at: entry.ms,
+            ended_at: 0,
+            complete: None,
+            note: Vec::new(),
+            returns: Vec::new(),
+            first_entry: None,
+            placed_items: None,
+            edited: None,
+            split_off: None,
+            due: None,
+            retry: None,
+            died: 0,
+            side: None,
+            token: 0,
+            worker: None,
+            lease_ms: None,
+            attempts: 0,
+            history: Vec::new(),
+            failed: None,
+            step: None,
+            next: None,
+            redriven: false,
+            was_dead: false,
+            late: false,
+        }
     }
 }
 

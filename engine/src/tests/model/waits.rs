@@ -32,7 +32,7 @@ impl Model {
             item.has = item.qty.min(self.available(&item.sku).max(0) as u64);
         }
         order.state = OrderState::Waitlisted;
-        order.unlisted = true;
+        (order.unlisted, order.entry) = (true, None);
         order.due = wait_ms.filter(|ms| *ms > 0).map(|ms| (self.now + ms, self.next_place()));
         let has: Vec<_> = order.items.iter().map(|item| item.has as i64).collect();
         self.orders.insert(id.clone(), order);

@@ -1,0 +1,202 @@
+//! The model's orders that change.
+
+use std::collections::BTreeMap;
+
+use super::super::command::{Command, Id, Lines, Reply};
+use super::super::published::Published;
+use super::{MAX, Model, Order, OrderItem, Outcome, content, next_entry};
+use crate::record::history::HistoryEvent;
+use crate::terms::effects::Event;
+use crate::terms::states::OrderState;
+use crate::terms::streams::StreamKind;
+
+impl Model {
+    pub(crate) fn edit(
+        &mut self,
+        command: &Command,
+        id: &Id,
+        token: Option<u64>,
+        reference: &Option<Id>,
+        lost: bool,
+        lines: &Lines,
+    ) -> Outcome {
+        if let Some(replied) = self.replied(reference, command) {
+            return replied.map(Reply::Units);
+        }
+        let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
+        let items = self.merged(lines)?;
+        let units: u128 = items.iter().map(|(_, qty)| qty).sum();
+        if units > MAX {
+            return Err(vec!["ERR"]);
+        }
+        let (had, has) = (units_by_sku(order), items.iter().map(|(sku, qty)| (sku.clone(), *qty as u64)).collect());
+        let is_same = had == has;
+        let stands = !matches!(order.state, OrderState::Dead | OrderState::Cancelled);
+        let call = with_token(command, token);
+        if is_same && reference.is_none() && stands && order.edited.as_ref() == Some(&call) {
+            return Ok(Reply::Units(units as u64));
+        }
+        self.changeable(order, token)?;
+        if is_same && reference.is_none() {
+            return Ok(Reply::Units(units as u64));
+        }
+        self.check_edit(order, &had, &has, &items)?;
+        self.changed = true;
+        if !is_same {
+            self.change_stock_of(id, &had, &has, &items, lost);
+            let at = self.now;
+            self.change_items(id, &items, HistoryEvent::Edited { at, units: units as u64 });
+            self.orders.get_mut(id).unwrap().edited = Some(call);
+            self.published.push(Published::Event(Event::OrderEdited));
+            self.serve_line();
+        }
+        self.remember(reference, command, units as u64);
+        Ok(Reply::Units(units as u64))
+    }
+
+    /// Whether the items of an order may change: it is open, and nobody but the worker that has it changes them.
+    fn changeable(&self, order: &Order, token: Option<u64>) -> Result<(), Vec<&'static str>> {
+        if !order.state.is_open() {
+            return Err(vec!["BADSTATE"]);
+        }
+        if order.state == OrderState::Waitlisted {
+            return Err(vec!["BADSTATE"]);
+        }
+        self.check_token(order, token)?;
+        if order.state == OrderState::Claimed && token.is_none() { Err(vec!["FENCED"]) } else { Ok(()) }
+    }
+
+    /// Why an order may not have these items instead of its own: what it had is there for it again.
+    fn check_edit(
+        &self,
+        order: &Order,
+        had: &BTreeMap<Id, u64>,
+        has: &BTreeMap<Id, u64>,
+        items: &[(Id, u128)],
+    ) -> Result<(), Vec<&'static str>> {
+        let grown = |sku: &Id, qty: u128| qty as i128 - i128::from(had.get(sku).copied().unwrap_or(0));
+        let mut codes = Vec::new();
+        for (sku, qty) in items.iter().filter(|(sku, qty)| grown(sku, *qty) > 0) {
+            let (more, limit) = (grown(sku, *qty), i128::from(self.skus[sku].limit));
+            if limit > 0 && i128::from(self.units(&order.customer, Some(sku))) + more > limit {
+                codes.push("LIMIT");
+            }
+            if i128::from(self.available(sku)) < more {
+                codes.push("OUTOFSTOCK");
+            }
+        }
+        let more = i128::from(has.values().sum::<u64>()) - i128::from(had.values().sum::<u64>());
+        let (units, limit) = (i128::from(self.units(&order.customer, None)) + more, i128::from(self.setting("limit")));
+        if more > 0 && limit > 0 && units > limit {
+            codes.push("LIMIT");
+        }
+        if units > MAX as i128 {
+            codes.push("ERR");
+        }
+        if codes.is_empty() { Ok(()) } else { Err(codes) }
+    }
+
+    /// What is given up goes back or is written off, then what is added is taken; each in the order it is named.
+    fn change_stock_of(
+        &mut self,
+        id: &Id,
+        had: &BTreeMap<Id, u64>,
+        has: &BTreeMap<Id, u64>,
+        items: &[(Id, u128)],
+        lost: bool,
+    ) {
+        let old: Vec<Id> = self.orders[id].items.iter().map(|item| item.sku.clone()).collect();
+        let (of, kind) = (|map: &BTreeMap<Id, u64>, sku: &Id| map.get(sku).copied().unwrap_or(0) as i64, "edit");
+        let change = |sku: &Id| of(has, sku) - of(had, sku);
+        let less: Vec<_> = old.iter().filter(|sku| change(sku) < 0).cloned().collect();
+        let more: Vec<_> = items.iter().map(|(sku, _)| sku.clone()).filter(|sku| change(sku) > 0).collect();
+        for sku in less.iter().chain(&more) {
+            let before = self.levels([sku.clone()]).remove(0);
+            // Held is what the order has, so it has to have it by the time the movement is told.
+            let order = self.orders.get_mut(id).unwrap();
+            order.items.retain(|item| item.sku != *sku);
+            order.items.push(OrderItem { sku: sku.clone(), qty: of(has, sku) as u64, returned: 0, has: 0 });
+            let (delta, is_lost) = (change(sku), lost && change(sku) < 0);
+            if is_lost {
+                let books = self.skus.get_mut(sku).unwrap();
+                books.on_hand = books.on_hand.saturating_sub(delta.unsigned_abs());
+            }
+            self.moved(&before, if is_lost { "lost" } else { kind }, delta, id, b"");
+        }
+        let order = self.orders.get_mut(id).unwrap();
+        order.placed_items.get_or_insert_with(|| had.clone());
+    }
+
+    /// Gives an order these items, with a new entry at the end of the stream; it stays where it is in the queue.
+    fn change_items(&mut self, id: &Id, items: &[(Id, u128)], event: HistoryEvent<'_>) {
+        let entry = next_entry(&mut self.last_orders, self.now);
+        let order = self.orders.get_mut(id).unwrap();
+        let had = units_by_sku(order);
+        order.placed_items.get_or_insert(had);
+        order.items = items.iter().map(order_item).collect();
+        let old = order.entry.replace(entry).expect("it was queued");
+        order.first_entry = order.first_entry.or(Some(old));
+        order.history.push(format!("{event:?}"));
+        self.published.extend([Published::Left(StreamKind::Orders, old), Published::Queued(id.clone(), entry)]);
+    }
+
+    pub(crate) fn split(&mut self, command: &Command, id: &Id, new: &Id, token: Option<u64>, lines: &Lines) -> Outcome {
+        if let Some(known) = self.orders.get(new) {
+            // The new order is named by the call as well.
+            return match known.split_off == Some(content(command)) {
+                false => Err(vec!["MISMATCH"]),
+                true if known.state == OrderState::Cancelled => Err(vec!["BADSTATE"]),
+                true => Ok(Reply::Entry(known.first_entry.or(known.entry).expect("it was queued"))),
+            };
+        }
+        let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
+        self.changeable(order, token)?;
+        let moved = self.merged(lines)?;
+        let had = units_by_sku(order);
+        if moved.iter().any(|(sku, qty)| u128::from(had.get(sku).copied().unwrap_or(0)) < *qty) {
+            return Err(vec!["BADSTATE"]);
+        }
+        let of = |sku: &Id| moved.iter().find(|(known, _)| known == sku).map_or(0, |(_, qty)| *qty);
+        let kept = order.items.iter().map(|item| (item.sku.clone(), u128::from(item.qty) - of(&item.sku)));
+        let kept: Vec<_> = kept.filter(|(_, qty)| *qty > 0).collect();
+        if kept.is_empty() {
+            return Err(vec!["ERR"]);
+        }
+        self.changed = true;
+        let (at, units) = (self.now, moved.iter().map(|(_, qty)| *qty as u64).sum());
+        self.change_items(id, &kept, HistoryEvent::Split { at, units, into: new });
+        let entry = next_entry(&mut self.last_orders, at);
+        let event = HistoryEvent::SplitOff { at, units, from: id };
+        let parent = self.orders[id].clone();
+        let order = Order {
+            group: parent.group,
+            data: parent.data,
+            items: moved.iter().map(order_item).collect(),
+            placed_at: parent.placed_at,
+            history: vec![format!("{event:?}")],
+            split_off: Some(content(command)),
+            ..Order::queued(parent.customer, self.next_place(), entry)
+        };
+        self.orders.insert(new.clone(), order);
+        self.tally("placed", 1);
+        self.published.extend([Published::Queued(new.clone(), entry), Published::Event(Event::OrderSplit)]);
+        Ok(Reply::Entry(entry))
+    }
+}
+
+/// The very call: without a REF, it is known again only under the same token.
+fn with_token(command: &Command, known: Option<u64>) -> Command {
+    let mut call = content(command);
+    if let Command::Edit { token, .. } = &mut call {
+        *token = known;
+    }
+    call
+}
+
+pub(super) fn order_item((sku, qty): &(Id, u128)) -> OrderItem {
+    OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0, has: 0 }
+}
+
+fn units_by_sku(order: &Order) -> BTreeMap<Id, u64> {
+    order.items.iter().map(|item| (item.sku.clone(), item.qty)).collect()
+}
