@@ -32,7 +32,7 @@ impl Store {
             return Ok(version);
         }
         self.check_token(slot, advance.token)?;
-        self.check_open(slot)?;
+        self.check_for_workers(slot)?;
         if let Some(from) = advance.from {
             let at = known.map_or(&b""[..], |step| &step.name);
             if from != at {

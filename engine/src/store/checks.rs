@@ -69,8 +69,16 @@ impl Store {
         }
     }
 
-    /// Whether the order waits for a worker or is being worked on.
+    /// Whether the order has neither ended nor died.
     pub(crate) fn check_open(&self, slot: u32) -> Result<(), Refusal> {
+        match self.orders.at(slot).state() {
+            state if state.is_open() => Ok(()),
+            state => Err(refuse(|| Refusal::order_is(state))),
+        }
+    }
+
+    /// Whether workers have the order, or get it in its turn.
+    pub(crate) fn check_for_workers(&self, slot: u32) -> Result<(), Refusal> {
         match self.orders.at(slot).state() {
             state if state.is_for_workers() => Ok(()),
             state => Err(refuse(|| Refusal::order_is(state))),

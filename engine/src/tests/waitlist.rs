@@ -357,3 +357,30 @@ fn no_deadline_waits_for_the_end_of_a_long_line() {
     assert_eq!(shop.books("milk"), (5, 0, 0), "the hold expired");
     assert!(shop.store.next_due().is_some_and(|due| due <= shop.now), "and the line is not at its end");
 }
+
+#[test]
+fn an_order_that_waits_is_edited_in_its_place() {
+    let mut shop = Shop::with(&[("tea", 2), ("milk", 5)]);
+    let order = place("a", "ann", &[("tea", 5), ("milk", 1)]).wait(0);
+    shop.ok(order.clone());
+    shop.ok(place("b", "bob", &[("tea", 1)]).wait(0));
+    assert_eq!(shop.changes(edit("a", &[("tea", 3), ("milk", 2)])), Units(5));
+    assert_eq!((shop.sku("tea").waiting, shop.books("tea"), shop.books("milk")), (2, (2, 2, 0), (5, 2, 0)));
+    assert!(shop.refused(edit("a", &[("tea", 4)])).starts_with("OUTOFSTOCK "), "it adds what is available, no more");
+    assert_eq!(shop.repeats(order), Unlisted, "the first reply");
+    shop.reload();
+    shop.changes(edit("a", &[("tea", 1), ("milk", 2)]));
+    assert_eq!(shop.events(), [Event::OrderEdited, Event::OrderQueued, Event::OrderQueued]);
+    assert_eq!((waiting(&shop), shop.books("tea")), (vec![], (2, 2, 0)), "it has all, and b what it gave up");
+    assert_eq!(shop.story("a"), ["edited to 5", "edited to 3", "gathered"]);
+    assert_eq!(shop.claims("w", 9), ["a", "b"]);
+}
+
+#[test]
+fn what_an_order_that_waits_gives_up_can_be_written_off_and_none_is_split_off() {
+    let mut shop = Shop::with(&[("tea", 3)]);
+    shop.ok(place("a", "ann", &[("tea", 5)]).wait(0));
+    assert_eq!(shop.refused(split("a", "p", &[("tea", 1)])), "BADSTATE order is waitlisted");
+    shop.changes(edit("a", &[("tea", 1)]).lost());
+    assert_eq!((shop.state("a"), shop.books("tea")), (OrderState::Queued, (1, 1, 0)));
+}

@@ -77,6 +77,14 @@ impl Model {
         work
     }
 
+    /// An order that lacks nothing any more is queued.
+    pub(super) fn end_wait(&mut self, id: &Id) {
+        let order = &self.orders[id];
+        if order.state == OrderState::Waitlisted && order.items.iter().all(|item| item.has == item.qty) {
+            self.queue_served(id);
+        }
+    }
+
     fn queue_served(&mut self, id: &Id) {
         let (at, queued) = (self.now, self.next_place());
         self.line.retain(|other| other != id);
