@@ -40,4 +40,5 @@ mod steps;
 mod stock;
 mod stream_ids;
 mod sync;
+mod waitlist;
 mod window;

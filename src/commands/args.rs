@@ -19,7 +19,8 @@ const COUNT_MAX: u64 = 10_000;
 pub type Items<'a> = SmallVec<[Item<'a>; 4]>;
 
 /// Options that are sometimes given after ITEMS by mistake, where they are read as a SKU.
-const BEFORE_ITEMS: [&str; 10] = ["CUSTOMER", "DATA", "GATE", "GROUP", "HOLD", "LOST", "REF", "SCRAP", "TOKEN", "TTL"];
+const BEFORE_ITEMS: [&str; 11] =
+    ["CUSTOMER", "DATA", "GATE", "GROUP", "HOLD", "LOST", "REF", "SCRAP", "TOKEN", "TTL", "WAIT"];
 
 /// The arguments after the key, read one by one.
 pub struct Args<'a> {
@@ -147,6 +148,12 @@ impl<'a> Args<'a> {
     /// Units or a time, 0 and more.
     pub fn count(&mut self, name: &'static str) -> Result<u64, Refusal> {
         self.integer(name, 0, MAX_QUANTITY as i64).map(i64::unsigned_abs)
+    }
+
+    /// The same, if the next argument is a number.
+    pub fn count_if_any(&mut self, name: &'static str) -> Result<Option<u64>, Refusal> {
+        let is_number = self.rest.first().is_some_and(|arg| arg.integer().is_some());
+        if is_number { self.count(name).map(Some) } else { Ok(None) }
     }
 
     /// A duration, 1 ms and more.

@@ -123,7 +123,8 @@ fn close(call: &Call<'_>, commit: bool) -> Result<(), Stop> {
         }
     }
     let close = Close { hold, commit, reference, items: items.as_deref() };
-    let left = write(call, Rule::default(), |store, now, fx| store.close_hold(now, &close, fx))?.reply;
+    let left =
+        write(call, Rule { frees: true, ..Rule::default() }, |store, now, fx| store.close_hold(now, &close, fx))?.reply;
     call.ctx.int(left as i64);
     Ok(())
 }

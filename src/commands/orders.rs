@@ -27,11 +27,14 @@ pub const PLACE: Command = Command {
         name: c"ORDER.PLACE",
         summary: "Places an order: checks sale window, limit and stock, takes the units and appends the stream \
                   entry, all or nothing",
-        reply: "the id of its entry in `…:orders`; nil with GATE: the order is `pending`, holds its units, and is \
-                queued once every gate is passed (ORDER.PASS). If one is not passed within `ms` (0: no end), the \
-                order is cancelled with the reason `gate <gate> expired`. The same call sent again (with the items \
-                and gates in any order) gets the first reply, and `BADSTATE` after the order was cancelled. GATE can \
-                be given up to 8 times",
+        reply: "the id of its entry in `…:orders`; nil while it is waitlisted or pending. With WAIT, an order of which \
+                units are short is `waitlisted`: it takes those that are available, waits for the others in the order \
+                the orders came, and is cancelled after `ms` (0 or none: never) with the reason `waitlist expired`; \
+                `OUTOFSTOCK` then only names a full backlog (INV.SET … BACKLOG). With GATE (up to 8 times) it is \
+                `pending` once it has its units, until every gate is passed (ORDER.PASS); if one is not passed within \
+                `ms` (0: no end), it is cancelled with the reason `gate <gate> expired`. The same call sent again \
+                (with the items and gates in any order, with or without WAIT) gets the first reply, and `BADSTATE` \
+                after the order was cancelled",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write fast",
@@ -43,6 +46,7 @@ pub const PLACE: Command = Command {
             Arg::text("group").after("GROUP"),
             Arg::text("json").after("DATA"),
             Arg::block("gate", &[Arg::text("gate"), Arg::integer("ms")]).after("GATE").again(),
+            Arg::block("wait", &[Arg::integer("ms").opt()]).after("WAIT"),
             Arg::one_of("units", &[Arg::items(), Arg::text("hold").with("HOLD")]),
         ],
     },
@@ -52,7 +56,7 @@ pub const PLACE: Command = Command {
 fn place(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let ((order, order_str), (customer, customer_str)) = (args.id_str("order")?, args.id_str("customer")?);
-    let (mut group, mut data, mut data_str, mut gates) = (None, &b""[..], None, Vec::new());
+    let (mut group, mut data, mut data_str, mut gates, mut wait_ms) = (None, &b""[..], None, Vec::new(), None);
     let items;
     let take = loop {
         if args.keyword("ITEMS") {
@@ -69,11 +73,13 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
         } else if args.keyword("DATA") {
             let (json, string) = args.json("DATA")?;
             (data, data_str) = (json, Some(string));
+        } else if args.keyword("WAIT") {
+            wait_ms = Some(args.count_if_any("WAIT")?.unwrap_or(0));
         } else {
             args.needs("ITEMS or HOLD")?;
         }
     };
-    let place = Place { order, customer, group, data, gates: &gates, take };
+    let place = Place { order, customer, group, data, gates: &gates, wait_ms, take };
     let words = EntryWords { order: order_str, customer: Some(customer_str), text: data_str };
     let new = |store: &Store| store.order_at(order).is_none();
     let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), takes_in: Some(&new), ..Rule::default() };
@@ -191,7 +197,8 @@ pub const CANCEL: Command = Command {
     about: About {
         name: c"ORDER.CANCEL",
         summary: "Cancels an open or dead order and puts its units back",
-        reply: "the units put back: 0 for a dead order, whose units went back when it died",
+        reply: "the units put back: 0 for a dead order, whose units went back when it died; of an order that waits for \
+                stock those that it has so far",
         complexity: "O(N*log(E)) with N items and E ended orders",
         since: "0.1.0",
         flags: "write fast",
@@ -255,7 +262,8 @@ fn return_units(call: &Call<'_>) -> Result<(), Stop> {
     }
     let items = args.items()?;
     let back = Return { order, customer, reference, scrap, items: &items };
-    let units = write(call, Rule::default(), |store, now, fx| store.return_units(now, &back, fx))?.reply;
+    let rule = Rule { frees: true, ..Rule::default() };
+    let units = write(call, rule, |store, now, fx| store.return_units(now, &back, fx))?.reply;
     call.ctx.int(units as i64);
     Ok(())
 }
@@ -267,10 +275,11 @@ pub const GET: Command = Command {
         reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` \
                 `entry` `placed-at` `ended-at` `complete` (the id of its entry there) `result` `reason` (of the \
                 cancel, or of the last failure of an order that is not completed) `late` (0 or 1) `attempts` (failed \
-                ones) `worker` `token` `due` (when the lease expires, the retry is due, or the next gate expires) \
-                `gates` (maps: `gate` `deadline` `passed` (0 or 1)) `step` `version` (of the step) `history` (maps: \
-                `event` `at` …: the last 100 events before the order ended, and the last 100 returns; earlier ones \
-                are summed up in a `forgotten` event each). Times are Unix milliseconds; nil for what is not set",
+                ones) `worker` `token` `due` (when the lease expires, the retry is due, the next gate expires, or it \
+                stops waiting for stock) `gates` (maps: `gate` `deadline` `passed` (0 or 1)) `step` `version` (of the \
+                step) `history` (maps: `event` `at` …: the last 100 events before the order ended, and the last 100 \
+                returns; earlier ones are summed up in a `forgotten` event each). Times are Unix milliseconds; nil \
+                for what is not set",
         complexity: "O(N) with N items and events",
         since: "0.1.0",
         flags: "readonly fast",
@@ -397,6 +406,7 @@ fn reply_event(ctx: Ctx, event: &HistoryEvent<'_>) {
             field_text(ctx, "step", step);
             field_int(ctx, "version", version as i64);
         }
+        HistoryEvent::Gathered { at } => begin_event(ctx, "gathered", at, 0),
         HistoryEvent::Edited { at, units } => {
             begin_event(ctx, "edited", at, 1);
             field_int(ctx, "units", units as i64);

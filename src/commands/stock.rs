@@ -2,7 +2,7 @@
 
 use super::args::{Args, scan_count};
 use super::glob;
-use super::reply::{field_int, scan};
+use super::reply::{field_int, field_text, scan};
 use crate::host::register::{About, Access, Arg, Kind};
 use crate::host::table::Command;
 use crate::host::{Call, Ctx, Stop};
@@ -18,7 +18,9 @@ pub const SET: Command = Command {
     about: About {
         name: c"INV.SET",
         summary: "Sets the absolute count of a SKU; creates the store and the SKU if they do not exist",
-        reply: "the units available; negative if the count is below the units held",
+        reply: "the units available; negative if the count is below the units held. Units that orders wait for go to \
+                them. BACKLOG: at most so many units may be waited for (ORDER.PLACE … WAIT), 0: nobody may wait, \
+                9007199254740991: no bound, as from the start",
         complexity: "O(1)",
         since: "0.1.0",
         flags: "write fast",
@@ -30,6 +32,7 @@ pub const SET: Command = Command {
             Arg::integer("safety").after("SAFETY"),
             Arg::integer("low").after("LOW"),
             Arg::integer("limit").after("LIMIT"),
+            Arg::integer("backlog").after("BACKLOG"),
         ],
     },
     run: set,
@@ -37,8 +40,8 @@ pub const SET: Command = Command {
 
 fn set(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
-    let mut set =
-        SetStock { sku: args.id("sku")?, on_hand: args.count("on-hand")?, safety: None, low: None, limit: None };
+    let (sku, on_hand) = (args.id("sku")?, args.count("on-hand")?);
+    let mut set = SetStock { sku, on_hand, safety: None, low: None, limit: None, backlog: None };
     while args.more() {
         if args.keyword("SAFETY") {
             set.safety = Some(args.count("SAFETY")?);
@@ -46,12 +49,14 @@ fn set(call: &Call<'_>) -> Result<(), Stop> {
             set.low = Some(args.count("LOW")?);
         } else if args.keyword("LIMIT") {
             set.limit = Some(args.count("LIMIT")?);
+        } else if args.keyword("BACKLOG") {
+            set.backlog = Some(args.count("BACKLOG")?);
         } else {
             args.unknown()?;
         }
     }
     let new = |store: &Store| !store.has_sku(set.sku);
-    let rule = Rule { makes: true, takes_in: Some(&new), ..Rule::default() };
+    let rule = Rule { makes: true, frees: true, takes_in: Some(&new), ..Rule::default() };
     let available = write(call, rule, |store, now, fx| store.set_stock(now, &set, fx))?.reply;
     call.ctx.int(available);
     Ok(())
@@ -94,7 +99,8 @@ fn adjust(call: &Call<'_>) -> Result<(), Stop> {
             args.unknown()?;
         }
     }
-    let on_hand = write(call, Rule::default(), |store, now, fx| store.adjust(now, &adjust, fx))?.reply;
+    let rule = Rule { frees: true, ..Rule::default() };
+    let on_hand = write(call, rule, |store, now, fx| store.adjust(now, &adjust, fx))?.reply;
     call.ctx.int(on_hand as i64);
     Ok(())
 }
@@ -104,7 +110,8 @@ pub const GET: Command = Command {
         name: c"INV.GET",
         summary: "Returns the counts of SKUs",
         reply: "an array with a map for each SKU: `on-hand` `held` `safety` `low` `available` `sold` `limit` \
-                (units); nil for an unknown SKU",
+                `waiting` (units that orders wait for) `backlog` (the most that may be waited for; nil: no bound); \
+                nil for an unknown SKU",
         complexity: "O(N) with N SKUs",
         since: "0.1.0",
         flags: "readonly fast",
@@ -132,7 +139,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
 }
 
 fn reply_sku(ctx: Ctx, sku: &SkuView) {
-    ctx.map(7);
+    ctx.map(9);
     field_int(ctx, "on-hand", sku.on_hand as i64);
     field_int(ctx, "held", sku.held as i64);
     field_int(ctx, "safety", sku.safety as i64);
@@ -140,6 +147,11 @@ fn reply_sku(ctx: Ctx, sku: &SkuView) {
     field_int(ctx, "available", sku.available);
     field_int(ctx, "sold", sku.sold as i64);
     field_int(ctx, "limit", sku.limit as i64);
+    field_int(ctx, "waiting", sku.waiting as i64);
+    match sku.backlog {
+        Some(backlog) => field_int(ctx, "backlog", backlog as i64),
+        None => field_text(ctx, "backlog", b""),
+    }
 }
 
 pub const SCAN: Command = Command {
@@ -212,7 +224,7 @@ fn sync(call: &Call<'_>) -> Result<(), Stop> {
     let counts = args.counts()?;
     let sync = SyncCounts { source, seq, counts: &counts };
     let new = |store: &Store| store.sync_makes_skus(&sync);
-    let rule = Rule { makes: true, takes_in: Some(&new), ..Rule::default() };
+    let rule = Rule { makes: true, frees: true, takes_in: Some(&new), ..Rule::default() };
     let synced = write(call, rule, |store, now, fx| store.sync(now, &sync, fx))?.reply;
     call.ctx.status(match synced {
         Synced::Applied => c"APPLIED",

@@ -171,7 +171,7 @@ fn fail(call: &Call<'_>) -> Result<(), Stop> {
         }
     }
     let leaves = &[StreamKind::Orders, StreamKind::Retry];
-    let rule = Rule { streams: &[StreamKind::Dead], leaves, ..Rule::default() };
+    let rule = Rule { frees: true, streams: &[StreamKind::Dead], leaves, ..Rule::default() };
     let failure = write(call, rule, |store, now, fx| store.fail(now, &fail, fx))?.reply;
     call.ctx.map(3);
     field_text(call.ctx, "state", failure.state.name().as_bytes());

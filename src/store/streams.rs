@@ -186,6 +186,8 @@ impl<'a, H: Host> Streams<'a, H> {
     /// Writes nothing to a stream from now on.
     pub fn leave_out(&mut self, kind: StreamKind) {
         self.left_out[kind as usize] = true;
+        // An entry of an order that is placed does not look at what is left out.
+        self.by_reentry[kind as usize] = true;
     }
 
     /// Opens the streams that a change writes. It has to be done before the change is replicated: where the time to

@@ -42,7 +42,8 @@ const COMMANDS: [(&CStr, Run); 11] = [
     }),
     (c"INV.SET", |call| {
         let on_hand = number(call.rest[1]);
-        let set = SetStock { sku: call.rest[0].bytes(), on_hand, safety: None, low: None, limit: None };
+        let sku = call.rest[0].bytes();
+        let set = SetStock { sku, on_hand, safety: None, low: None, limit: None, backlog: None };
         write(call, Rule { makes: true, ..Rule::default() }, |store, now, fx| store.set_stock(now, &set, fx)).map(drop)
     }),
     (c"INV.RESERVE", |call| {
@@ -56,8 +57,15 @@ const COMMANDS: [(&CStr, Run); 11] = [
         let gates: Vec<_> = gate.chunks(2).map(gate_of).collect();
         let items = [Item { sku: sku.bytes(), qty: 1 }];
         let take = Take::Items(&items);
-        let place =
-            Place { order: order.bytes(), customer: customer.bytes(), group: None, data: b"", gates: &gates, take };
+        let place = Place {
+            order: order.bytes(),
+            customer: customer.bytes(),
+            group: None,
+            data: b"",
+            gates: &gates,
+            wait_ms: None,
+            take,
+        };
         let words = EntryWords { order: *order, customer: Some(*customer), text: None };
         let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), ..Rule::default() };
         let is_new = any_store(call.ctx, call.key)?.store()?.store.order_at(order.bytes()).is_none();

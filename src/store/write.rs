@@ -37,6 +37,8 @@ pub struct Rule<'a> {
     pub streams: &'static [StreamKind],
     /// The streams it may take an entry out of: they matter only once they were made.
     pub leaves: &'static [StreamKind],
+    /// Whether it can free units for orders that wait for stock: these are queued then.
+    pub frees: bool,
     /// Whether it moves no stock, so that nothing can be written to the journal.
     pub moves_nothing: bool,
     /// Whether it is no client's command as it came, so that it has to be replicated with its stamp.
@@ -49,8 +51,16 @@ pub struct Rule<'a> {
 }
 
 /// The rule of what changes no stock and writes no stream.
-pub const QUIET: Rule<'_> =
-    Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, words: None, takes_in: None };
+pub const QUIET: Rule<'_> = Rule {
+    makes: false,
+    streams: &[],
+    leaves: &[],
+    frees: false,
+    moves_nothing: true,
+    stamped: false,
+    words: None,
+    takes_in: None,
+};
 
 /// A write's reply, and the id of an entry that got another one than the engine gave it: both.
 pub struct Written<T> {
@@ -135,6 +145,9 @@ pub fn change<H: Host, T>(
         if call.ctx.flags().cluster() && value.store.last_entry(*kind) != EntryId::default() {
             streams.check(*kind)?;
         }
+    }
+    if rule.frees && value.store.is_waited_for() {
+        streams.check(StreamKind::Orders)?;
     }
     if value.store.settings().journal > 0 && !rule.moves_nothing {
         streams.check(StreamKind::Journal)?;

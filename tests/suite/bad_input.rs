@@ -56,6 +56,7 @@ const CALLS: &[&str] = &[
     "INV.HOLDS popup 0",
     "INV.SYNC popup erp 1 ITEMS sku-1 5",
     "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1",
+    "ORDER.PLACE popup o-1 c-1 WAIT 5 ITEMS sku-1 1",
     "ORDER.COMPLETE popup o-1",
     "ORDER.EDIT popup o-1 ITEMS sku-1 1",
     "ORDER.SPLIT popup o-1 o-2 ITEMS sku-1 1",

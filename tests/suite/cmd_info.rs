@@ -46,7 +46,7 @@ const CONTRACT: &[Contract] = contract! {
     "store.audit" 2 read [] "popup";
     "store.repair" 2 write [] "popup";
     "store.drop" 2 write [] "popup";
-    "inv.set" -4 write ["SAFETY" "LOW" "LIMIT"] "popup sku-1 5";
+    "inv.set" -4 write ["SAFETY" "LOW" "LIMIT" "BACKLOG"] "popup sku-1 5";
     "inv.adjust" -4 write ["REASON" "REF"] "popup sku-1 5";
     "inv.get" -3 read [] "popup sku-1";
     "inv.scan" -3 read ["MATCH" "COUNT" "LOW"] "popup 0";
@@ -57,7 +57,7 @@ const CONTRACT: &[Contract] = contract! {
     "inv.hold" 3 read [] "popup h-1";
     "inv.holds" -3 read ["CUSTOMER" "COUNT"] "popup 0";
     "inv.sync" -7 write ["ITEMS"] "popup erp 1 ITEMS sku-1 5";
-    "order.place" -6 write ["GROUP" "DATA" "GATE" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
+    "order.place" -6 write ["GROUP" "DATA" "GATE" "WAIT" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
     "order.claim" -3 write ["COUNT" "LEASE" "BLOCK"] "popup w-1";
     "order.complete" -3 write ["TOKEN" "RESULT" "CLAIM" "LEASE"] "popup o-1";
     "order.fail" -3 write ["TOKEN" "REASON" "AFTER" "FATAL"] "popup o-1";

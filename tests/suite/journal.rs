@@ -27,8 +27,8 @@ pub fn follow(journal: &[Entry]) -> Books {
             "commit" | "complete" | "lost" => {
                 (*on_hand, *held) = ((*on_hand + number("delta")).max(0), *held + number("delta"));
             }
-            "reserve" | "place" | "release" | "expire" | "cancel" | "dead" | "redrive" | "edit" => {
-                *held += number("delta")
+            "reserve" | "place" | "release" | "expire" | "cancel" | "dead" | "redrive" | "edit" | "waitlist" => {
+                *held += number("delta");
             }
             kind => panic!("a movement of a kind that the contract does not know: {kind}"),
         }
@@ -77,6 +77,11 @@ fn the_books_follow_from_the_journal(binary: &ServerBinary) {
         "ORDER.FAIL popup o-2 REASON lost FATAL",
         "ORDER.REDRIVE popup o-2",
         "ORDER.CANCEL popup o-3 REASON late",
+        "INV.SET popup rare 1",
+        "ORDER.PLACE popup o-4 dee WAIT ITEMS rare 3 tea 1",
+        "ORDER.PLACE popup o-5 eve WAIT ITEMS rare 2",
+        "INV.ADJUST popup rare 1",
+        "ORDER.CANCEL popup o-4",
         // More units are held than counted now, and they leave.
         "INV.SET popup tea 1",
         "ORDER.COMPLETE popup o-2",
@@ -88,7 +93,7 @@ fn the_books_follow_from_the_journal(binary: &ServerBinary) {
     wait_until(DEADLINE, "the cart expires", || info(&mut client, "expired") == 1);
     assert_follows(&mut client);
     let kinds: Vec<_> = entries(&mut client, JOURNAL).iter().map(|entry| entry.text("kind")).collect();
-    for kind in ["commit", "release", "expire", "cancel", "dead", "redrive", "return", "scrap", "sync"] {
+    for kind in ["commit", "release", "expire", "cancel", "dead", "redrive", "return", "scrap", "sync", "waitlist"] {
         assert!(kinds.iter().any(|told| told == kind), "no {kind} in {kinds:?}");
     }
     client.ok("SAVE");

@@ -53,6 +53,7 @@ mod tui;
 mod tui_terminal;
 mod twins;
 mod versions;
+mod waitlist;
 mod watch;
 mod watch_connections;
 mod watch_events;
@@ -111,6 +112,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("tui_terminal", tui_terminal::TESTS),
     ("twins", twins::TESTS),
     ("versions", versions::TESTS),
+    ("waitlist", waitlist::TESTS),
     ("watch", watch::TESTS),
     ("watch_connections", watch_connections::TESTS),
     ("watch_events", watch_events::TESTS),

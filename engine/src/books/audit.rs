@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::store::queue::waits;
 use crate::store::recount::{AuditProgress, weighted};
 use crate::terms::audit::Difference;
+use crate::terms::items::Units;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
@@ -143,6 +144,7 @@ impl Store {
         };
         audit.expect("due", order.id(), is_due);
         self.check_worker(audit, order, slot);
+        self.check_lines(audit, order, slot);
         self.check_age(audit, order, slot);
         self.check_position(audit, order, slot);
     }
@@ -153,6 +155,13 @@ impl Store {
         let worker = self.workers.records().get(claimed.worker);
         let has = worker.and_then(|worker| worker.claims.get(&claimed.token)) == Some(&slot);
         audit.expect("worker", order.id(), has);
+    }
+
+    /// Whether an order that waits for stock is in the line of each SKU of which it lacks units.
+    fn check_lines(&self, audit: &mut AuditProgress, order: &Order, slot: u32) {
+        let Some(waitlisted) = self.orders.extra(order).and_then(|extra| extra.stage.waitlisted()) else { return };
+        let in_line = |item: &Units| item.qty > 0 && self.waitlist.get(item.sku, waitlisted.seq) == Some(slot);
+        audit.expect("waitlist", order.id(), waitlisted.missing.iter().all(in_line));
     }
 
     /// Whether an open order that was not late so far will be found when it is.
@@ -290,10 +299,16 @@ impl Store {
         let (Some(holds), Some(orders)) = (self.holds.recount(), self.orders.recount()) else { return };
         let sku = self.shelf.at(slot);
         let ([held, sold], [held_too, sold_too]) = (holds.units.skus.at(slot), orders.units.skus.at(slot));
-        let (held, sold) = (held + held_too, sold + sold_too + sku.past as i64);
+        let (held, sold) = (held + held_too + sku.aside as i64, sold + sold_too + sku.past as i64);
         audit.differ("held", &sku.id, sku.held as i64, held);
         audit.differ("sold", &sku.id, sku.sold as i64, sold);
         audit.differ("on-hand", &sku.id, sku.on_hand as i64, sku.received - sold);
+        let [missing, _] = orders.missing.at(slot);
+        audit.differ("waiting", &sku.id, sku.waiting as i64, missing - sku.aside as i64);
+        // What is set aside is handed on to the first of the line, and nobody waits for what is available.
+        let first = self.waitlist.first(slot).filter(|_| sku.aside > 0).map(|(seq, _)| seq);
+        audit.expect("waitlist", &sku.id, self.waitlist.head(slot) == first && (first.is_some() || sku.aside == 0));
+        audit.expect("waitlist", &sku.id, sku.waiting == 0 || sku.available() <= 0);
     }
 
     fn compare_customer(&self, audit: &mut AuditProgress, slot: u32) {
@@ -322,11 +337,15 @@ impl Store {
             audit.differ("orders", state.name().as_bytes(), books, orders.by_state[state as usize]);
         }
         audit.differ("holds", b"live", self.holds.live() as i64, holds.live);
-        // Every hold, every order with a deadline and every REF is due once, and nothing else is.
-        let recount = self.holds.records().len() as i64 + orders.due + self.remembered.refs().len() as i64;
+        // Every hold, every order with a deadline and every REF is due once, so is what those who wait get, and nothing
+        // else is.
+        let line = i64::from(self.waitlist.has_turns());
+        let recount = self.holds.records().len() as i64 + orders.due + self.remembered.refs().len() as i64 + line;
         audit.differ("due", b"", self.agenda.len() as i64, recount);
-        audit.differ("stream", b"retry", self.orders.retry_entries() as i64, orders.retry_entries);
         audit.differ("stream", b"orders", self.orders.unlisted() as i64, orders.unlisted);
+        audit.differ("waitlist", b"", self.waitlist.len() as i64, orders.waits);
+        audit.expect("waitlist", b"", self.waitlist.is_paired());
+        audit.differ("stream", b"retry", self.orders.retry_entries() as i64, orders.retry_entries);
         let dead = orders.by_state[OrderState::Dead as usize];
         audit.differ("orders", b"dead letters", self.orders.dead().len() as i64, dead);
         let waits = |slot: u32| {

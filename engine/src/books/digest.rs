@@ -25,6 +25,9 @@ impl Store {
                 put_bytes(out, &sku.id);
                 put_all(out, [sku.on_hand, sku.held, sku.safety, sku.low, sku.limit, sku.sold, sku.past]);
                 put(out, zigzag(sku.received));
+                if sku.is_waited_for() {
+                    put_all(out, [sku.waiting, sku.aside, sku.backlog]);
+                }
             });
         }
         for (slot, customer) in self.customers.records().iter() {

@@ -1,5 +1,6 @@
-//! Deadlines: holds, leases and gates that expire, retries that come due, orders that get late, ended holds and
-//! orders and REFs that are forgotten. In slices, so that a million of them in one millisecond never stop the server.
+//! Deadlines: holds, leases and gates that expire, retries that come due, waits for stock that end, orders that get
+//! late, ended holds and orders and REFs that are forgotten; and units for those who wait. In slices, so that a million
+//! of them in one millisecond never stop the server.
 
 use crate::base::units::Ms;
 use crate::record::customer::{UnitChange, UnitChanges};
@@ -24,18 +25,27 @@ impl Store {
     pub fn next_due_leaves_orders(&self) -> bool {
         match self.agenda.first() {
             Some((_, Due::Order(slot))) => !self.orders.at(slot).state().is_open(),
-            Some((_, Due::Hold(_) | Due::Ref(_))) | None => true,
+            Some((_, Due::Line)) => false,
+            Some((_, Due::Hold(slot))) => !self.is_hold_waited_for(slot),
+            Some((_, Due::Ref(_))) | None => true,
         }
+    }
+
+    /// Whether orders wait for what a live hold has: they are queued when it expires.
+    fn is_hold_waited_for(&self, slot: u32) -> bool {
+        let hold = self.holds.at(slot);
+        hold.is_live() && hold.items.iter().any(|item| item.left > 0 && self.shelf.at(item.sku).waiting > 0)
     }
 
     /// Does what is due at `now`, earliest first, until about `budget` records and items have been worked on. Returns
     /// whether anything was due.
     pub fn sweep(&mut self, now: Ms, budget: u64, fx: &mut Effects) -> bool {
         let now = self.stamp(now);
-        let mut spent = 0;
+        // A long line takes no more than half, so that no deadline waits for its end.
+        let mut spent = self.serve_due_line(now, budget.div_ceil(2), fx);
         while spent < budget {
             let late = self.queue.next_late(&self.orders, self.settings.sla_ms).filter(|(late, _)| *late <= now);
-            let due = self.agenda.first().map(|(key, _)| key.at).filter(|due| *due <= now);
+            let due = self.agenda.first_deadline().map(|(key, _)| key.at).filter(|due| *due <= now);
             spent += match (due, late) {
                 (due, Some((late, slot))) if due.is_none_or(|due| late < due) => {
                     self.touch(now, fx);
@@ -49,7 +59,17 @@ impl Store {
                 (None, _) => break,
             };
         }
+        spent += self.serve_due_line(now, budget.saturating_sub(spent), fx);
         spent > 0
+    }
+
+    /// Goes on with handing units on to those who wait for them; says how many records that were.
+    fn serve_due_line(&mut self, now: Ms, budget: u64, fx: &mut Effects) -> u64 {
+        if budget == 0 || !self.waitlist.has_turns() {
+            return 0;
+        }
+        self.touch(now, fx);
+        self.hand_on(budget, fx)
     }
 
     /// Counts an order as late, once.
@@ -62,13 +82,14 @@ impl Store {
     /// Does what is due first; says how many records and items that were.
     fn first_due(&mut self, fx: &mut Effects) -> u64 {
         match self.agenda.pop_first(&mut self.orders) {
-            None => 1,
+            None | Some(Due::Line) => 1,
             Some(Due::Hold(slot)) if self.holds.at(slot).is_live() => self.expire_hold(slot, fx),
             Some(Due::Hold(slot)) => self.forget_hold(slot),
             Some(Due::Order(slot)) => match self.orders.at(slot).state() {
                 OrderState::Claimed => self.expire_lease(slot, fx),
                 OrderState::Retrying => self.retry_due(slot, fx),
                 OrderState::Pending => self.expire_gate(slot, fx),
+                OrderState::Waitlisted => self.stop_waiting(slot, fx),
                 _ => self.forget_order(slot),
             },
             Some(Due::Ref(slot)) => {
@@ -87,7 +108,7 @@ impl Store {
         self.empty_hold(slot, HoldState::Expired);
         self.counters.expired = self.counters.expired.saturating_add(1);
         fx.event(Event::HoldExpired);
-        1 + items.len() as u64
+        1 + items.len() as u64 + self.serve_line(fx)
     }
 
     /// Forgets an ended hold. What was committed stays counted for the customer and as sold.

@@ -73,6 +73,8 @@ impl Store {
             self.change_items(slot, &change.items, HistoryEvent::Edited { at: self.now, units }, fx);
             self.changing_order(slot, |_, extra| extra.changed_mut().edit = call);
             fx.event(Event::OrderEdited);
+            self.end_wait(slot, fx);
+            self.serve_line(fx);
         }
         self.remember(RefCommand::Edit, edit.reference, &content, units);
         Ok(units)
@@ -89,10 +91,6 @@ impl Store {
     /// Whether the items of an order may change now: it is open, and if a worker has it, the token is that worker's.
     fn check_changeable(&self, slot: u32, token: Option<u64>) -> Result<(), Refusal> {
         self.check_open(slot)?;
-        // One that waits for units has none that could be changed.
-        if self.orders.at(slot).state() == OrderState::Waitlisted {
-            return Err(Refusal::order_is(OrderState::Waitlisted));
-        }
         self.check_token(slot, token)?;
         let claimed = self.orders.extra_at(slot).and_then(|extra| extra.stage.claimed());
         match claimed.filter(|_| token.is_none()) {
@@ -126,7 +124,10 @@ impl Store {
     /// Moves the stock that an edit takes and gives up, and counts it for the customer.
     fn change_units(&mut self, slot: u32, edit: &Edit<'_>, change: &Change, fx: &mut Effects) {
         let (kind, how): (_, fn(u64) -> Move) = if edit.lost { ("lost", Move::Lost) } else { ("edit", Move::Free) };
-        for units in &change.less {
+        // One that waits for stock gives up first what it lacks, and adds only what is available.
+        let waits = self.orders.at(slot).state() == OrderState::Waitlisted;
+        let less = if waits { self.give_up(slot, &change.less, fx) } else { change.less.clone() };
+        for units in &less {
             self.move_stock(units.sku, how(units.qty), Why::new(kind, edit.order), fx);
         }
         for units in &change.more {
@@ -185,9 +186,10 @@ impl Store {
         }
         let slot = self.orders.slot(split.order)?;
         self.check_changeable(slot, split.token)?;
-        // The new order would need the gates of the other.
-        if self.orders.at(slot).state() == OrderState::Pending {
-            return Err(Refusal::order_is(OrderState::Pending));
+        // The new order would need the gates of the other, or the other's place in the lines.
+        let state = self.orders.at(slot).state();
+        if matches!(state, OrderState::Pending | OrderState::Waitlisted) {
+            return Err(Refusal::order_is(state));
         }
         let moved = self.shelf.resolve(split.items)?;
         let kept = self.check_split(slot, &moved)?;

@@ -180,7 +180,7 @@ impl Store {
         let id = self.orders.at(slot).id().to_vec();
         self.call_off(slot, &id, &reason, fx);
         self.counters.gates_expired = self.counters.gates_expired.saturating_add(1);
-        1 + self.orders.at(slot).items().count() as u64
+        1 + self.orders.at(slot).items().count() as u64 + self.serve_line(fx)
     }
 
     /// Refuses an order with a gate that has expired, which a sweep will cancel.

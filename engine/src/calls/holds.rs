@@ -155,6 +155,7 @@ impl Store {
         let left = self.take_from_hold(slot, close, &taken, &self.ending(ends_as, content.call), fx);
         self.remember(by, close.reference, &content, left);
         fx.event(if close.commit { Event::HoldCommitted } else { Event::HoldReleased });
+        self.serve_line(fx);
         Ok(left)
     }
 

@@ -14,4 +14,5 @@ pub mod returns;
 pub mod settings;
 pub mod steps;
 pub mod stock;
+pub mod waits;
 pub mod work;

@@ -29,6 +29,8 @@ pub struct Place<'a> {
     pub data: &'a [u8],
     /// What it has to pass before workers get it.
     pub gates: &'a [NewGate<'a>],
+    /// Where units are short: how long it waits for them, 0 for ever; none: it is refused.
+    pub wait_ms: Option<Ms>,
     pub take: Take<'a>,
 }
 
@@ -65,7 +67,7 @@ pub struct ScanOrders<'a> {
 }
 
 impl Store {
-    /// Places an order; replies the id of its entry in `…:orders`, if it is queued.
+    /// Places an order; replies the id of its entry in `…:orders`, none while it waits for stock or has gates to pass.
     pub fn place(&mut self, now: Ms, place: &Place<'_>, fx: &mut Effects) -> Result<Option<EntryId>, Refusal> {
         let key = self.orders.key(place.order);
         if let Some(slot) = self.orders.find_key(&key) {
@@ -77,8 +79,11 @@ impl Store {
         }
         let customer = self.customers.look_up(place.customer);
         match place.take {
-            Take::Items(items) => {
-                let items = self.check_place(now, &customer, items)?;
+            Take::Items(named) => {
+                let items = match self.check_place(now, &customer, named) {
+                    Ok(items) => items,
+                    Err(short) => return self.place_waiting(now, place, named, short, fx).map(|()| None),
+                };
                 self.touch(now, fx);
                 let entry = self.new_order(place, &key, &customer, &items, fx);
                 for item in &items {
@@ -218,8 +223,9 @@ impl Store {
         if !gates.map_or(place.gates.is_empty(), |gates| gates.were_placed(place.gates)) {
             return other("GATE");
         }
-        // One that was placed with gates got its entry later, as it passed them.
-        let was_queued = !gates.is_some_and(Gates::any_placed);
+        // One that was placed with gates, or had to wait for stock, got its entry later.
+        let waited = extra.and_then(Extra::origin).is_some_and(|origin| origin.waited);
+        let was_queued = !waited && !gates.is_some_and(Gates::any_placed);
         Ok(was_queued.then(|| extra.and_then(Extra::first_entry).unwrap_or(order.entry())))
     }
 
@@ -290,7 +296,8 @@ impl Store {
         }
     }
 
-    /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already).
+    /// Cancels an order that is open, or dead; replies the units put back (those of a dead one are back already, and
+    /// one that waits for stock has only those that it gathered).
     pub fn cancel(&mut self, now: Ms, id: &[u8], reason: &[u8], fx: &mut Effects) -> Result<u64, Refusal> {
         let slot = self.orders.slot(id)?;
         let state = self.orders.at(slot).state();
@@ -300,21 +307,28 @@ impl Store {
             _ => {}
         }
         self.touch(now, fx);
-        Ok(self.call_off(slot, id, reason, fx))
+        let units = self.call_off(slot, id, reason, fx);
+        self.serve_line(fx);
+        Ok(units)
     }
 
-    /// Cancels an order that is open, or dead; the units that are put back.
+    /// Cancels an order for a reason; the units put back.
     pub(crate) fn call_off(&mut self, slot: u32, id: &[u8], reason: &[u8], fx: &mut Effects) -> u64 {
-        let was_dead = self.orders.at(slot).state() == OrderState::Dead;
-        let mut units = 0;
-        if was_dead {
-            self.leave_dead(slot, fx);
-        } else {
-            units = self.move_items(slot, Why { kind: "cancel", reference: id, reason }, Move::Free, fx);
+        let state = self.orders.at(slot).state();
+        let (was_dead, why) = (state == OrderState::Dead, Why { kind: "cancel", reference: id, reason });
+        let (units, missing) = match state {
+            OrderState::Dead => {
+                self.leave_dead(slot, fx);
+                (0, 0)
+            }
+            OrderState::Waitlisted => self.leave_lines(slot, why, fx),
+            _ => (self.move_items(slot, why, Move::Free, fx), 0),
+        };
+        if !was_dead {
             self.count_items(slot, UnitChange::less);
             self.take_off(slot, fx);
         }
-        let cancelled = Cancelled { at: self.now, was_dead, forget: self.agenda.key(self.forget_at()) };
+        let cancelled = Cancelled { at: self.now, was_dead, missing, forget: self.agenda.key(self.forget_at()) };
         self.changing_order(slot, |_, extra| {
             extra.stage = Stage::Cancelled(cancelled);
             extra.set_note(reason);
@@ -329,7 +343,10 @@ impl Store {
         let known = self.orders.full(order).filter(|extra| extra.reason() == reason);
         match known.as_ref().map(|extra| &extra.stage) {
             Some(Stage::Cancelled(cancelled)) if cancelled.was_dead => Ok(0),
-            Some(_) => Ok(order.items().map(|item| item.qty).sum()),
+            Some(Stage::Cancelled(cancelled)) => {
+                Ok(order.items().map(|item| item.qty).sum::<u64>() - cancelled.missing)
+            }
+            Some(_) => Ok(0),
             None => Err(Refusal::Mismatch(format!("order {} was cancelled with another REASON", Shown(id)))),
         }
     }

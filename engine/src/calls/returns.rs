@@ -47,6 +47,7 @@ impl Store {
         self.counters.returned = self.counters.returned.saturating_add(units);
         self.remember(RefCommand::Return, back.reference, &content, units);
         fx.event(Event::OrderReturned);
+        self.serve_line(fx);
         Ok(units)
     }
 

@@ -21,6 +21,8 @@ pub struct SetStock<'a> {
     pub safety: Option<u64>,
     pub low: Option<u64>,
     pub limit: Option<u64>,
+    /// The most units that may be waited for; 2^53 - 1: any number.
+    pub backlog: Option<u64>,
 }
 
 /// `INV.ADJUST`: units more or less.
@@ -59,10 +61,12 @@ impl Store {
             sku.safety = set.safety.unwrap_or(sku.safety);
             sku.low = set.low.unwrap_or(sku.low);
             sku.limit = set.limit.unwrap_or(sku.limit);
+            sku.backlog = set.backlog.unwrap_or(sku.backlog);
             to_count(sku, set.on_hand)
         };
         self.change_stock(slot, count, Why::new("set", b""), fx);
         fx.event(Event::StockChanged);
+        self.serve_line(fx);
         Ok(self.shelf.at(slot).available())
     }
 
@@ -85,6 +89,7 @@ impl Store {
         let why = Why { kind: "adjust", reference: adjust.reference.unwrap_or_default(), reason: adjust.reason };
         self.move_stock(slot, Move::OnHand(adjust.delta), why, fx);
         fx.event(Event::StockChanged);
+        self.serve_line(fx);
         self.remember(RefCommand::Adjust, adjust.reference, &content, on_hand);
         Ok(on_hand)
     }
@@ -126,6 +131,7 @@ impl Store {
             self.change_stock(slot, |sku| to_count(sku, count.qty), Why::new("sync", sync.source), fx);
             fx.event(Event::StockChanged);
         }
+        self.serve_line(fx);
         self.remembered.set_source(sync.source, Source { seq: sync.seq, call: content.call });
         Ok(Synced::Applied)
     }

@@ -139,7 +139,7 @@ impl Store {
         let now = self.stamp(now);
         let slot = self.orders.slot(id)?;
         self.check_token(slot, Some(token))?;
-        self.check_open(slot)?;
+        self.check_for_workers(slot)?;
         let claimed = self.orders.extra_at(slot).and_then(|extra| extra.stage.claimed());
         let (asked_ms, expires) = claimed.map_or((0, 0), |claimed| (claimed.lease_ms, claimed.lease.at));
         let lease_ms = lease_ms.unwrap_or(if asked_ms > 0 { asked_ms } else { self.settings.lease_ms });
@@ -173,7 +173,7 @@ impl Store {
     pub fn take_back(&mut self, now: Ms, id: &[u8], token: u64, fx: &mut Effects) -> Result<(), Refusal> {
         let slot = self.orders.slot(id)?;
         self.check_token(slot, Some(token))?;
-        self.check_open(slot)?;
+        self.check_for_workers(slot)?;
         self.touch(now, fx);
         self.give_back(slot, fx);
         Ok(())
@@ -205,7 +205,7 @@ impl Store {
         self.counters.lapsed = self.counters.lapsed.saturating_add(1);
         fx.event(Event::OrderLeaseEnded);
         if dies {
-            return self.die(slot, LEASE_EXPIRED, fx);
+            return self.die(slot, LEASE_EXPIRED, fx) + self.serve_line(fx);
         }
         self.queue.offer(&mut self.orders, slot);
         1
@@ -254,6 +254,7 @@ impl Store {
         if dies {
             fx.event(Event::OrderFailed);
             self.die(slot, fail.reason, fx);
+            self.serve_line(fx);
         } else {
             self.back_off(slot, due, fail.reason, fx);
             fx.event(Event::OrderFailed);

@@ -16,9 +16,11 @@ pub(crate) struct DueKey {
 pub(crate) enum Due {
     /// A live hold expires, an ended one is forgotten.
     Hold(u32),
-    /// The lease of a claimed order or a gate of a pending one expires, the retry of a failed one is due, an ended one
-    /// is forgotten.
+    /// The lease of a claimed order or a gate of a pending one expires, the retry of a failed one is due, one that
+    /// waits for stock stops waiting, an ended one is forgotten.
     Order(u32),
     /// A REF is forgotten.
     Ref(u32),
+    /// Units are set aside for orders that wait for stock, and have to be handed on.
+    Line,
 }

@@ -58,7 +58,7 @@ pub(crate) fn pack(extra: &Extra, entry: EntryId, keep: impl FnOnce(&[u8]) -> u3
                 return Some(out);
             }
         }
-        Stage::Cancelled(Cancelled { at, was_dead, forget }) => {
+        Stage::Cancelled(Cancelled { at, was_dead, missing: 0, forget }) => {
             out.push(CANCELLED | mark(*was_dead, WAS_DEAD));
             put_from(&mut out, *at, entry.ms);
             put_due(&mut out, *forget, *at);
@@ -165,7 +165,7 @@ fn parts(end: &[u8], entry: EntryId) -> Option<Parts<'_>> {
     let at = take_from(rest, entry.ms)?;
     let forget = DueKey { at: take_from(rest, at)?, seq: take(rest)? };
     if has(CANCELLED) {
-        let stage = Stage::Cancelled(Cancelled { at, was_dead: has(WAS_DEAD), forget });
+        let stage = Stage::Cancelled(Cancelled { at, was_dead: has(WAS_DEAD), missing: 0, forget });
         return Some(Parts { stage, claim: None, history: rest });
     }
     let complete = EntryId { ms: take_from(rest, at)?, seq: take_u32(rest)? };
@@ -228,7 +228,7 @@ mod tests {
                 assert_eq!((unpack(&end, entry, name), worker(&end, entry)), (twice, None));
             }
             for was_dead in [false, true] {
-                let extra = extra(Stage::Cancelled(Cancelled { at, was_dead, forget }));
+                let extra = extra(Stage::Cancelled(Cancelled { at, was_dead, missing: 0, forget }));
                 assert_eq!(unpack(&pack(&extra, entry, keep).expect("a usual end"), entry, name), extra);
             }
         }

@@ -33,6 +33,8 @@ pub enum HistoryEvent<'a> {
     Gated { at: Ms, gate: &'a [u8], until: Ms },
     /// It passed a gate.
     Passed { at: Ms, gate: &'a [u8] },
+    /// It had waited for stock, and has all its units now.
+    Gathered { at: Ms },
     /// Its items were changed; it has so many units now.
     Edited { at: Ms, units: u64 },
     /// So many of its units became an order of their own.
@@ -169,6 +171,7 @@ fn write(out: &mut SmallVec<[u8; 36]>, event: HistoryEvent<'_>) {
             put(out, version);
             put_bytes(out, step);
         }
+        HistoryEvent::Gathered { at } => start(12, at),
         HistoryEvent::Gated { at, gate, until } => {
             start(7, at);
             put(out, until);
@@ -216,6 +219,7 @@ fn read<'a>(rest: &mut &'a [u8]) -> Option<HistoryEvent<'a>> {
             let version = take(rest)?;
             HistoryEvent::Step { at, step: take_bytes(rest)?, version }
         }
+        12 => HistoryEvent::Gathered { at },
         7 => {
             let until = take(rest)?;
             HistoryEvent::Gated { at, gate: take_bytes(rest)?, until }
@@ -250,6 +254,7 @@ mod tests {
             HistoryEvent::Step { at: 8, step: b"packed", version: 3 },
             HistoryEvent::Gated { at: 9, gate: b"pay", until: 10 },
             HistoryEvent::Passed { at: 11, gate: b"pay" },
+            HistoryEvent::Gathered { at: 9 },
             HistoryEvent::Edited { at: 9, units: 1 << 40 },
             HistoryEvent::Split { at: 10, units: 2, into: b"o-2" },
             HistoryEvent::SplitOff { at: 11, units: 2, from: b"o-1" },
@@ -273,7 +278,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_history_are_refused() {
-        assert_eq!(History::from_packed(&[10, 0], 0), None);
+        assert_eq!(History::from_packed(&[99, 0], 0), None);
         assert_eq!(History::from_packed(&[6, 1, 1, 200, 1], 0), None);
         let long = [3u8, 1].repeat(HISTORY_EVENTS_MAX + 1);
         assert_eq!(History::from_packed(&long, 0), None);

@@ -112,6 +112,8 @@ pub(crate) struct Origin {
     /// Whether it was never queued. The id of its entry was kept free then, and tells it from orders of the same age;
     /// there is no such entry.
     pub unlisted: bool,
+    /// Whether it had to wait for stock when it was placed: ORDER.PLACE replied nil.
+    pub waited: bool,
     /// What ORDER.EDIT and ORDER.SPLIT made of it.
     pub changed: Option<Box<Changed>>,
 }
@@ -142,6 +144,8 @@ pub(crate) enum Stage {
     Dead(Dead),
     Completed(Completed),
     Cancelled(Cancelled),
+    /// It waits for stock.
+    Waitlisted(Box<Waitlisted>),
     /// No order has this slot; the next such slot.
     Vacant(u32),
 }
@@ -175,6 +179,39 @@ pub(crate) struct Retry {
     pub since: DueKey,
     /// The id of its entry in `…:retry`.
     pub entry: EntryId,
+}
+
+/// The order waits for stock.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Waitlisted {
+    /// Its number among the orders that came: every line is in this order.
+    pub seq: u64,
+    /// When it stops waiting, if it ever does.
+    pub until: Option<DueKey>,
+    /// Units that it still waits for, sorted by the SKU's slot, each SKU once: what is not in here it has.
+    pub missing: Vec<Units>,
+}
+
+impl Waitlisted {
+    /// Units of a SKU that it still waits for.
+    pub fn missing_of(&self, sku: u32) -> u64 {
+        self.find(sku).map_or(0, |at| self.missing[at].qty)
+    }
+
+    /// It waits for fewer units of a SKU, `units` at most; how many fewer.
+    pub fn miss_fewer(&mut self, sku: u32, units: u64) -> u64 {
+        let Some(at) = self.find(sku) else { return 0 };
+        let fewer = units.min(self.missing[at].qty);
+        self.missing[at].qty -= fewer;
+        if self.missing[at].qty == 0 {
+            self.missing.remove(at);
+        }
+        fewer
+    }
+
+    fn find(&self, sku: u32) -> Option<usize> {
+        self.missing.binary_search_by_key(&sku, |units| units.sku).ok()
+    }
 }
 
 /// The order is out of attempts.
@@ -225,6 +262,8 @@ pub(crate) struct Cancelled {
     pub at: Ms,
     /// Whether it was dead before: no units were put back then.
     pub was_dead: bool,
+    /// Units that it still waited for when it was cancelled: they could not be put back.
+    pub missing: u64,
     /// When it is forgotten.
     pub forget: DueKey,
 }
@@ -262,10 +301,11 @@ impl Stage {
             Stage::Dead(_) => OrderState::Dead,
             Stage::Completed(_) => OrderState::Completed,
             Stage::Cancelled(_) | Stage::Vacant(_) => OrderState::Cancelled,
+            Stage::Waitlisted(_) => OrderState::Waitlisted,
         }
     }
 
-    /// When its lease or a gate expires, its retry is due, or it is forgotten.
+    /// When its lease or a gate expires, its retry is due, it stops waiting for stock, or it is forgotten.
     #[inline]
     pub fn due(&self) -> Option<DueKey> {
         match self {
@@ -274,6 +314,7 @@ impl Stage {
             Stage::Backoff(due) => Some(*due),
             Stage::Completed(completed) => Some(completed.forget),
             Stage::Cancelled(cancelled) => Some(cancelled.forget),
+            Stage::Waitlisted(waitlisted) => waitlisted.until,
             Stage::Queued | Stage::RetryDue(_) | Stage::Dead(_) | Stage::Vacant(_) => None,
         }
     }
@@ -282,6 +323,12 @@ impl Stage {
     #[inline]
     pub fn claimed(&self) -> Option<&Claimed> {
         if let Stage::Claimed(claimed) = self { Some(claimed) } else { None }
+    }
+
+    /// What it waits for, if it waits for stock.
+    #[inline]
+    pub fn waitlisted(&self) -> Option<&Waitlisted> {
+        if let Stage::Waitlisted(waitlisted) = self { Some(waitlisted) } else { None }
     }
 
     /// Its end, if it is completed.
@@ -358,6 +405,12 @@ impl Extra {
         self.seldom_mut().origin.get_or_insert_default()
     }
 
+    /// Whether it was never queued, so that it has no entry.
+    #[inline]
+    pub fn is_unlisted(&self) -> bool {
+        self.origin().is_some_and(|origin| origin.unlisted)
+    }
+
     /// The slot of the group it belongs to.
     #[inline]
     pub fn group(&self) -> Option<u32> {
@@ -419,12 +472,6 @@ impl Extra {
     /// What it had to pass, or has to, before workers get it.
     pub fn gates(&self) -> Option<&Gates> {
         self.seldom()?.gates.as_deref()
-    }
-
-    /// Whether it was never queued, so that it has no entry.
-    #[inline]
-    pub fn is_unlisted(&self) -> bool {
-        self.origin().is_some_and(|origin| origin.unlisted)
     }
 
     /// What came back.
@@ -679,7 +726,7 @@ pub struct OrderView<'a> {
     pub worker: &'a [u8],
     /// The token of the claim it is under; 0: none.
     pub token: u64,
-    /// When its lease ends, its retry is due or the next gate expires; 0: none of these.
+    /// When its lease ends, its retry is due, the next gate expires or it stops waiting for stock; 0: none of these.
     pub due: Ms,
     /// What it had to pass, or has to, before workers get it.
     pub gates: Vec<GateView<'a>>,

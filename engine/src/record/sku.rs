@@ -2,7 +2,7 @@
 
 use crate::base::slab::Record;
 use crate::base::table::Keyed;
-use crate::base::units::{Bytes, NIL};
+use crate::base::units::{Bytes, MAX_QUANTITY, NIL};
 use crate::terms::journal::Move;
 
 /// Stock of one SKU, units. `received` and `past` are what an audit recounts with.
@@ -13,7 +13,7 @@ pub(crate) struct Sku {
     is_plain: bool,
     /// Units in the building.
     pub on_hand: u64,
-    /// Units of live holds and open orders.
+    /// Units of live holds and open orders, and units set aside for orders that wait.
     pub held: u64,
     /// Units that are never sold.
     pub safety: u64,
@@ -27,18 +27,51 @@ pub(crate) struct Sku {
     pub received: i64,
     /// The part of `sold` whose orders and holds are forgotten.
     pub past: u64,
+    /// Units that waitlisted orders wait for and that are not set aside for them.
+    pub waiting: u64,
+    /// Units that are set aside for waitlisted orders and not handed on to one so far: part of `held`.
+    pub aside: u64,
+    /// The most units that may be waited for; [`NO_BACKLOG`]: any number.
+    pub backlog: u64,
 }
+
+/// A backlog without a bound: no sum is larger.
+pub(crate) const NO_BACKLOG: u64 = MAX_QUANTITY;
 
 impl Sku {
     pub fn new(id: &[u8]) -> Self {
         let is_plain = id.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\'));
-        Sku { id: id.into(), is_plain, on_hand: 0, held: 0, safety: 0, low: 0, limit: 0, sold: 0, received: 0, past: 0 }
+        Sku {
+            id: id.into(),
+            is_plain,
+            on_hand: 0,
+            held: 0,
+            safety: 0,
+            low: 0,
+            limit: 0,
+            sold: 0,
+            received: 0,
+            past: 0,
+            waiting: 0,
+            aside: 0,
+            backlog: NO_BACKLOG,
+        }
     }
 
     /// Units that can be sold; negative when a count came in below what is held.
     #[inline]
     pub fn available(&self) -> i64 {
         self.on_hand as i64 - self.held as i64 - self.safety as i64
+    }
+
+    /// Whether orders wait for it, or its backlog is bounded.
+    pub fn is_waited_for(&self) -> bool {
+        self.waiting > 0 || self.aside > 0 || self.backlog < NO_BACKLOG
+    }
+
+    /// How many of so many units that are wanted are available.
+    pub fn takes(&self, wanted: u64) -> u64 {
+        wanted.min(self.available().max(0).unsigned_abs())
     }
 
     /// Appends the id as a JSON string. One that is not UTF-8 is written byte by byte, each as the character of its
@@ -116,6 +149,8 @@ impl Sku {
             limit: self.limit,
             available: self.available(),
             sold: self.sold,
+            waiting: self.waiting,
+            backlog: Some(self.backlog).filter(|backlog| *backlog < NO_BACKLOG),
         }
     }
 }
@@ -154,4 +189,8 @@ pub struct SkuView {
     pub available: i64,
     /// Units sold, net of returns.
     pub sold: u64,
+    /// Units that orders wait for.
+    pub waiting: u64,
+    /// The most units that may be waited for; none: any number.
+    pub backlog: Option<u64>,
 }

@@ -1,12 +1,16 @@
 //! The agenda: what is due, and the numbers that keep deadlines of one millisecond in order.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::base::units::{Ms, NIL};
 use crate::record::due::{Due, DueKey};
 use crate::record::group::OrderList;
 use crate::record::order::Position;
 use crate::store::orders::Orders;
+
+/// When units are to be handed on that are set aside: before all else. No deadline has this number.
+const LINE: DueKey = DueKey { at: 1, seq: 0 };
 
 /// What is due, earliest first.
 #[derive(Default)]
@@ -137,9 +141,15 @@ impl Agenda {
         }
     }
 
-    /// Takes what is due first.
+    /// What is due first, but for the units that are to be handed on.
+    pub fn first_deadline(&self) -> Option<(DueKey, Due)> {
+        let due = self.due.range((Bound::Excluded(LINE), Bound::Unbounded)).next();
+        due.map(|(key, due)| (*key, *due)).into_iter().chain(self.ended.first()).min_by_key(|(key, _)| *key)
+    }
+
+    /// Takes out the deadline that comes first.
     pub fn pop_first(&mut self, orders: &mut Orders) -> Option<Due> {
-        let (key, due) = self.first()?;
+        let (key, due) = self.first_deadline()?;
         if self.due.remove(&key).is_none() {
             self.ended.pop(orders);
         }
@@ -159,6 +169,15 @@ impl Agenda {
     /// How many deadlines there are.
     pub fn len(&self) -> usize {
         self.due.len() + self.ended.len
+    }
+
+    /// Notes whether units are to be handed on to orders that wait for stock.
+    pub fn note_line(&mut self, is_due: bool) {
+        if is_due {
+            self.due.insert(LINE, Due::Line);
+        } else {
+            self.due.remove(&LINE);
+        }
     }
 
     /// Breaks the agenda on purpose.

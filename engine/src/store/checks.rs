@@ -43,6 +43,20 @@ impl Store {
         checked_sum(has, want, "qty").map(drop)
     }
 
+    /// Whether the units of which too few are available may be waited for, by the SKUs' backlogs.
+    pub(crate) fn check_backlog(&self, items: &[Units]) -> Result<(), Refusal> {
+        for item in items {
+            let sku = self.shelf.at(item.sku);
+            let missing = item.qty - sku.takes(item.qty);
+            if missing > 0 && missing > sku.backlog.saturating_sub(sku.waiting) {
+                let (wanted, available) = (item.qty, sku.available());
+                let (waiting, backlog) = (sku.waiting, sku.backlog);
+                return Err(Refusal::Backlog { sku: sku.id.clone(), wanted, available, waiting, backlog });
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the hold still has its units at `now`. One whose deadline passed has not, swept or not.
     pub(crate) fn check_live(&self, slot: u32, now: Ms) -> Result<(), Refusal> {
         let hold = self.holds.at(slot);
@@ -55,7 +69,7 @@ impl Store {
         }
     }
 
-    /// Whether the order waits or is being worked on.
+    /// Whether the order has neither ended nor died.
     pub(crate) fn check_open(&self, slot: u32) -> Result<(), Refusal> {
         match self.orders.at(slot).state() {
             state if state.is_open() => Ok(()),

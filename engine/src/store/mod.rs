@@ -11,6 +11,7 @@ pub(crate) mod queue;
 pub(crate) mod recount;
 pub(crate) mod remembered;
 pub(crate) mod shelf;
+pub(crate) mod waitlist;
 pub(crate) mod workers;
 
 use crate::base::units::{MAX_QUANTITY, Ms};
@@ -28,6 +29,7 @@ use crate::store::queue::Queue;
 use crate::store::recount::AuditProgress;
 use crate::store::remembered::Remembered;
 use crate::store::shelf::{Level, Shelf};
+use crate::store::waitlist::Waitlist;
 use crate::store::workers::Workers;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::journal::{Move, Movement, Why};
@@ -49,6 +51,7 @@ pub struct Store {
     pub(crate) holds: Holds,
     pub(crate) orders: Orders,
     pub(crate) queue: Queue,
+    pub(crate) waitlist: Waitlist,
     pub(crate) workers: Workers,
     pub(crate) agenda: Agenda,
     pub(crate) remembered: Remembered,
@@ -71,6 +74,7 @@ impl Store {
             holds: Holds::new(seed),
             orders: Orders::new(seed),
             queue: Queue::new(seed),
+            waitlist: Waitlist::default(),
             workers: Workers::new(seed),
             agenda: Agenda::default(),
             remembered: Remembered::new(seed),
@@ -150,12 +154,46 @@ impl Store {
         if after.out && !before.out {
             fx.event(Event::StockOut);
         }
-        if after.low && !before.low {
-            fx.event(Event::StockLow);
-        }
         if self.settings.journal > 0 {
             self.write_journal(slot, delta, why, fx);
         }
+        // Nobody waits for a SKU of which any is available: only where it was out somebody can wait.
+        let after = if before.out && !after.out { self.set_aside(slot, fx) } else { after };
+        if after.low && !before.low {
+            fx.event(Event::StockLow);
+        }
+    }
+
+    /// Sets units of a SKU that came free aside for the orders that wait for it, as far as they reach: others cannot
+    /// take them any more. What level the SKU is at then.
+    #[cold]
+    #[inline(never)]
+    fn set_aside(&mut self, slot: u32, fx: &mut Effects) -> Level {
+        let sku = self.shelf.at(slot);
+        let units = sku.takes(sku.waiting);
+        if units > 0 {
+            self.move_aside(slot, units as i64, fx);
+        }
+        Level::of(self.shelf.at(slot))
+    }
+
+    /// Moves units of a SKU to those that are set aside, or back to those that are available (negative).
+    pub(crate) fn move_aside(&mut self, slot: u32, units: i64, fx: &mut Effects) {
+        self.shelf.change(slot, |sku| {
+            sku.held = sku.held.saturating_add_signed(units);
+            sku.aside = sku.aside.saturating_add_signed(units);
+            sku.waiting = sku.waiting.saturating_sub(units.max(0).unsigned_abs());
+        });
+        if self.settings.journal > 0 {
+            self.write_journal(slot, units, Why::new("waitlist", b""), fx);
+        }
+        self.follow_line(slot);
+    }
+
+    /// Notes whether units of a SKU are to be handed on, after they were set aside or its line changed.
+    pub(crate) fn follow_line(&mut self, slot: u32) {
+        self.waitlist.follow(slot, self.shelf.at(slot).aside > 0);
+        self.agenda.note_line(self.waitlist.has_turns());
     }
 
     fn write_journal(&mut self, slot: u32, delta: i64, why: Why<'_>, fx: &mut Effects) {

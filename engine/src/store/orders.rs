@@ -27,10 +27,10 @@ pub(crate) struct Orders {
     dead: BTreeMap<u64, u32>,
     /// Entries that are in `…:retry`.
     retry_entries: u64,
-    /// Workers that packed ends name.
-    workers: Names,
     /// Open orders that were never queued: they have no entry in `…:orders`.
     unlisted: u64,
+    /// Workers that packed ends name.
+    workers: Names,
     recount: Option<Box<OrderRecount>>,
 }
 
@@ -59,8 +59,8 @@ impl Orders {
             by_state: [0; OrderState::COUNT],
             dead: BTreeMap::new(),
             retry_entries: 0,
-            workers: Names::new(seed),
             unlisted: 0,
+            workers: Names::new(seed),
             recount: None,
         }
     }
@@ -187,7 +187,8 @@ impl Orders {
     /// Whether an open order has an entry in `…:orders`, and a place in its group.
     #[inline]
     pub fn is_listed(&self, order: &Order) -> bool {
-        order.state() != OrderState::Pending || !self.extra(order).is_some_and(Extra::is_unlisted)
+        !matches!(order.state(), OrderState::Pending | OrderState::Waitlisted)
+            || !self.extra(order).is_some_and(Extra::is_unlisted)
     }
 
     /// Adds an order; its slot. What other parts have to know of it is the caller's to tell them.
@@ -389,7 +390,7 @@ impl Orders {
 /// Whether an order is open and was never queued.
 #[inline]
 fn is_unlisted(extra: &Extra) -> bool {
-    matches!(extra.stage, Stage::Pending(_)) && extra.is_unlisted()
+    matches!(extra.stage, Stage::Pending(_) | Stage::Waitlisted(_)) && extra.is_unlisted()
 }
 
 impl OrderList {

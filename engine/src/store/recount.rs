@@ -5,7 +5,7 @@
 use crate::base::units::{Ms, NIL};
 use crate::record::due::DueKey;
 use crate::record::hold::Hold;
-use crate::record::order::{Extra, Order};
+use crate::record::order::{Extra, Order, Waitlisted};
 use crate::terms::audit::Difference;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
@@ -101,6 +101,9 @@ pub(crate) struct OrderRecount {
     pub retry_entries: i64,
     /// Open orders that have no entry in `…:orders`.
     pub unlisted: i64,
+    /// Units of a SKU that orders wait for; and how many orders do, each once for every SKU.
+    pub missing: BySlot,
+    pub waits: i64,
 }
 
 impl OrderRecount {
@@ -112,6 +115,9 @@ impl OrderRecount {
             self.due += sign * i64::from(extra.stage.due().is_some());
             self.retry_entries += sign * i64::from(extra.stage.retry().is_some());
             self.unlisted += sign * i64::from(state.is_open() && extra.is_unlisted());
+            if let Some(waitlisted) = extra.stage.waitlisted() {
+                return self.count_waiting(order, waitlisted, sign);
+            }
         }
         for kept in order.kept(extra) {
             let qty = sign * kept.qty as i64;
@@ -120,6 +126,21 @@ impl OrderRecount {
                 state if state.is_open() => self.units.count(order.customer, kept.sku, qty, 0),
                 _ => {}
             }
+        }
+    }
+}
+
+impl OrderRecount {
+    /// An order that waits for stock holds what it gathered; all of it counts for its customer.
+    fn count_waiting(&mut self, order: &Order, waitlisted: &Waitlisted, sign: i64) {
+        for units in order.items() {
+            self.units.count(order.customer, units.sku, sign * units.qty as i64, 0);
+        }
+        for missing in &waitlisted.missing {
+            let qty = sign * missing.qty as i64;
+            self.units.skus.at_mut(missing.sku)[0] -= qty;
+            self.missing.at_mut(missing.sku)[0] += qty;
+            self.waits += sign;
         }
     }
 }

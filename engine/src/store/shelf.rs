@@ -139,6 +139,12 @@ impl Shelf {
             if sku.on_hand + sku.sold > MAX_QUANTITY || sku.held + sku.sold > MAX_QUANTITY {
                 return false;
             }
+            // What is set aside is a part of what those who wait still lack.
+            let Some(waiting) = sku.waiting.checked_sub(sku.aside) else { return false };
+            sku.waiting = waiting;
+            if waiting > 0 && sku.available() > 0 {
+                return false;
+            }
             sku.received = (sku.on_hand + sku.sold) as i64;
             self.totals.change(Share::default(), Share::of(sku));
         }

@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// What was compared: `on-hand`, `held`, `sold`, `customer`, `customer by SKU`, `orders`, `holds`, `queue`,
-    /// `group`, `worker`, `late`, `due`, `index`, `stream`.
+    /// `group`, `worker`, `late`, `due`, `index`, `stream`, `waiting`, `waitlist`.
     pub what: &'static str,
     /// Of which SKU, customer, state or stream.
     pub id: Box<[u8]>,

@@ -6,8 +6,9 @@ use crate::terms::streams::EntryId;
 ///
 /// `delta` is, by kind: `set`, `adjust`, `sync`, `return` units more (or less) on_hand; `reserve`, `place` units more
 /// held; `scrap` units that came back and were written off (neither held nor on_hand moves); `release`, `expire`,
-/// `cancel` units less held (negative); `commit`, `complete` units less held and on_hand (negative); `edit` units more
-/// or less held; `lost` units that an edit wrote off, less held and on_hand (negative).
+/// `cancel` units less held (negative); `waitlist` units that came free and are held for those who wait (negative:
+/// units of which nobody waits any more); `commit`, `complete` units less held and on_hand (negative); `edit` units
+/// more or less held; `lost` units that an edit wrote off, less held and on_hand (negative).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Movement {
     /// Its id in the stream.

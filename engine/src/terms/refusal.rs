@@ -22,6 +22,8 @@ pub enum Refusal {
     NoGate { order: Bytes, gate: Bytes },
     /// Fewer units are available than wanted.
     OutOfStock { sku: Bytes, wanted: u64, available: i64 },
+    /// The same, of an order that would wait: more units than the SKU's backlog would be waited for.
+    Backlog { sku: Bytes, wanted: u64, available: i64, waiting: u64, backlog: u64 },
     /// The customer would have more units than the limit of the store, or of the SKU where one is named.
     Limit { customer: Bytes, limit: u64, has: u64, sku: Option<Bytes> },
     /// The sale window has not opened yet.
@@ -76,6 +78,10 @@ impl fmt::Display for Refusal {
             Refusal::NoGate { order, gate } => write!(f, "NOGATE order {} has no gate {}", Shown(order), Shown(gate)),
             Refusal::OutOfStock { sku, wanted, available } => {
                 write!(f, "OUTOFSTOCK {} wanted {wanted} available {available}", Shown(sku))
+            }
+            Refusal::Backlog { sku, wanted, available, waiting, backlog } => {
+                write!(f, "OUTOFSTOCK {} wanted {wanted} available {available} ", Shown(sku))?;
+                write!(f, "backlog {waiting} of {backlog}")
             }
             Refusal::Limit { customer, limit, has, sku } => {
                 write!(f, "LIMIT customer {} limit {limit} has {has}", Shown(customer))?;
@@ -184,7 +190,7 @@ impl Code {
             Refusal::NoHold(_) => Code::NoHold,
             Refusal::NoOrder(_) | Refusal::Forgotten(_) => Code::NoOrder,
             Refusal::NoGate { .. } => Code::NoGate,
-            Refusal::OutOfStock { .. } => Code::OutOfStock,
+            Refusal::OutOfStock { .. } | Refusal::Backlog { .. } => Code::OutOfStock,
             Refusal::Limit { .. } => Code::Limit,
             Refusal::NotOpen { .. } => Code::NotOpen,
             Refusal::Closed { .. } => Code::Closed,

@@ -75,12 +75,13 @@ impl OrderState {
         match self {
             OrderState::Completed | OrderState::Cancelled => next == self,
             OrderState::Dead => matches!(next, OrderState::Dead | OrderState::Queued | OrderState::Cancelled),
-            _ => true,
+            OrderState::Waitlisted => !matches!(next, OrderState::Claimed | OrderState::Retrying | OrderState::Dead),
+            _ => next != OrderState::Waitlisted,
         }
     }
 
     /// Whether workers have the order or get it in its turn.
-    pub(crate) const fn is_for_workers(self) -> bool {
+    pub const fn is_for_workers(self) -> bool {
         matches!(self, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
     }
 

@@ -6,14 +6,15 @@ use proptest::prelude::*;
 
 use super::command::{Command, Id, code};
 use super::generate::{Step, cases, opening, steps};
-use super::model::{Gate, Model, Order};
+use super::model::{Gate, Model, Order, OrderItem};
 use super::published::{Published, published};
 use super::shop::{START, audited, loaded, saved};
 use crate::calls::orders::ScanOrders;
-use crate::record::order::OrderView;
+use crate::record::order::{OrderView, Stage};
 use crate::record::returns::EarlierReturns;
 use crate::store::Store;
 use crate::terms::effects::Effects;
+use crate::terms::items::Units;
 use crate::terms::metrics::METRICS;
 use crate::terms::settings::FIELDS;
 use crate::terms::states::HoldState;
@@ -115,6 +116,10 @@ impl Pair {
             let sums = (sku.held, sku.sold, sku.available);
             let wanted = (self.model.held(id), self.model.sold(id), self.model.available(id));
             assert_eq!(sums, wanted, "held, sold, available of {id:?}");
+            let waits = (self.model.waiting(id), self.model.skus[id].backlog);
+            assert_eq!((sku.waiting, sku.backlog), waits, "waiting, backlog of {id:?}");
+            assert!(sku.waiting == 0 || sku.available <= 0, "somebody waits for {id:?}, and some is available");
+            assert_eq!(self.store.shelf.at(self.store.shelf.find(id).unwrap()).aside, 0, "{id:?}");
         }
         let (_, ids) = self.store.scan_skus(0, 1_000, |_, _| true);
         assert_eq!(set(ids), self.model.skus.keys().cloned().collect());
@@ -152,6 +157,14 @@ impl Pair {
             let until = if wanted.ended_at > 0 { wanted.ended_at } else { self.now };
             let sla_ms = self.model.setting("sla-ms");
             assert_eq!(order.late, sla_ms > 0 && until.saturating_sub(wanted.placed_at) > sla_ms);
+            let stage = self.store.orders.extra_at(self.store.orders.find(id).unwrap()).map(|extra| &extra.stage);
+            let missing = stage.and_then(Stage::waitlisted).map(|waitlisted| waitlisted.missing.clone());
+            let waits = wanted.state == OrderState::Waitlisted;
+            let lacks =
+                |item: &OrderItem| Units { sku: self.store.shelf.find(&item.sku).unwrap(), qty: item.qty - item.has };
+            let mut lacked: Vec<_> = wanted.items.iter().map(lacks).filter(|item| item.qty > 0).collect();
+            lacked.sort_by_key(|item| item.sku);
+            assert_eq!(missing, waits.then_some(lacked), "{id:?}");
             let counted = self.store.orders.at(self.store.orders.find(id).unwrap()).late;
             assert_eq!(counted, wanted.late, "whether {id:?} was counted as late");
             Self::compare_work(&order, wanted);
@@ -184,7 +197,7 @@ impl Pair {
     /// The entries that the streams of orders have to have: what a repair goes by.
     fn compare_entries(&self) {
         let open = |order: &&Order| order.state.is_open() && order.entry.is_some();
-        let retry = |order: &&Order| order.state.is_open() && order.side.is_some();
+        let retry = |order: &&Order| order.state.is_for_workers() && order.side.is_some();
         let dead = |order: &&Order| order.state == OrderState::Dead;
         let orders = || self.model.orders.values();
         let wanted: [(StreamKind, BTreeSet<EntryId>); 3] = [
@@ -285,7 +298,8 @@ fn random_commands_reach_every_outcome() {
     let all = "BADSTATE CLOSED ERR EXPIRED FENCED GAP LIMIT MISMATCH NOGATE NOHOLD NOORDER NOSKU NOTOPEN OUTOFSTOCK";
     assert_eq!(joined(codes), all);
     let seats = "Ended Fifo InGroup None Ready Retry";
-    let all = "cancelled claimed committed completed dead expired live ordered pending queued released retrying";
+    let all = "cancelled claimed committed completed dead expired live ordered pending queued released retrying \
+               waitlisted";
     assert_eq!(joined(states), format!("{seats} {all}"));
     assert_eq!(events.len(), 28, "{events:?}");
     assert!(past, "no unit of a forgotten order came back");

@@ -131,6 +131,34 @@ fn numbers_of_a_sku_that_are_wrong_are_found() {
 }
 
 #[test]
+fn a_waitlist_that_is_wrong_is_found() {
+    let rare = |store: &Store| store.shelf.find(b"rare").unwrap();
+    let waiting = found(|store| store.shelf.break_sku(rare(store)).waiting += 1);
+    assert_eq!(waiting, ["waiting rare 4/3"]);
+    let aside = found(|store| store.shelf.break_sku(rare(store)).aside += 1);
+    assert_eq!(aside, ["held rare 3/4", "waiting rare 3/2", "waitlist rare 0/1"]);
+    let available = found(|store| {
+        let slot = rare(store);
+        let sku = store.shelf.break_sku(slot);
+        (sku.on_hand, sku.received) = (sku.on_hand + 1, sku.received + 1);
+    });
+    assert_eq!(available, ["waitlist rare 0/1"], "somebody waits for what is available");
+    let missing = found(|store| {
+        let slot = store.orders.find(b"lacks").unwrap();
+        let Stage::Waitlisted(waitlisted) = &mut store.orders.break_order(slot).1.stage else { panic!("it waits") };
+        waitlisted.missing[0].qty += 1;
+    });
+    assert_eq!(missing, ["held rare 3/2", "waiting rare 3/4"]);
+    assert_eq!(found(|store| *store.orders.broken().unlisted += 1), ["stream orders 4/3"]);
+    let lost = found(|store| store.waitlist.broken().clear());
+    assert_eq!(lost, ["waitlist lacks 0/1", "waitlist lacks-2 0/1", "waitlist  0/2"]);
+    let stray = found(|store| assert_eq!(store.waitlist.broken().insert((0, 1), 0), None));
+    assert_eq!(stray, ["waitlist  3/2"]);
+    let turn = found(|store| assert!(store.waitlist.broken_turns().insert((1, 0))));
+    assert!(turn.contains(&"waitlist  0/1".to_string()), "{turn:?}");
+}
+
+#[test]
 fn holds_that_are_wrong_are_found() {
     let slot = |store: &Store, id: &[u8]| store.holds.find(id).unwrap();
     let left = found(|store| {

@@ -12,7 +12,7 @@ pub fn configure(fields: &[(Field, u64)]) -> Command {
 }
 
 pub fn set(sku: &str, on_hand: u64) -> Command {
-    Command::SetStock { sku: sku.into(), on_hand, safety: None, low: None, limit: None }
+    Command::SetStock { sku: sku.into(), on_hand, safety: None, low: None, limit: None, backlog: None }
 }
 
 pub fn adjust(sku: &str, delta: i64) -> Command {
@@ -41,26 +41,14 @@ pub fn release(hold: &str) -> Command {
 
 pub fn place(order: &str, customer: &str, items: &[(&str, u64)]) -> Command {
     let take = Source::Items(lines(items));
-    Command::Place {
-        order: order.into(),
-        customer: customer.into(),
-        group: None,
-        data: Vec::new(),
-        gates: Vec::new(),
-        take,
-    }
+    let (order, customer, data) = (order.into(), customer.into(), Vec::new());
+    Command::Place { order, customer, group: None, data, gates: Vec::new(), wait_ms: None, take }
 }
 
 pub fn place_hold(order: &str, customer: &str, hold: &str) -> Command {
     let take = Source::Hold(hold.into());
-    Command::Place {
-        order: order.into(),
-        customer: customer.into(),
-        group: None,
-        data: Vec::new(),
-        gates: Vec::new(),
-        take,
-    }
+    let (order, customer, data) = (order.into(), customer.into(), Vec::new());
+    Command::Place { order, customer, group: None, data, gates: Vec::new(), wait_ms: None, take }
 }
 
 pub fn gate(order: &str, gate: &str, ms: u64) -> Command {
@@ -276,6 +264,20 @@ impl Command {
     pub fn limit(self, units: u64) -> Command {
         self.with(|command| match command {
             Command::SetStock { limit, .. } => limit.replace(units).is_none(),
+            _ => false,
+        })
+    }
+
+    pub fn backlog(self, units: u64) -> Command {
+        self.with(|command| match command {
+            Command::SetStock { backlog, .. } => backlog.replace(units).is_none(),
+            _ => false,
+        })
+    }
+
+    pub fn wait(self, ms: u64) -> Command {
+        self.with(|command| match command {
+            Command::Place { wait_ms, .. } => wait_ms.replace(ms).is_none(),
             _ => false,
         })
     }

@@ -36,6 +36,7 @@ pub enum Command {
         safety: Option<u64>,
         low: Option<u64>,
         limit: Option<u64>,
+        backlog: Option<u64>,
     },
     Adjust {
         sku: Id,
@@ -71,6 +72,7 @@ pub enum Command {
         data: Id,
         /// Each with its milliseconds; 0: no end.
         gates: Lines,
+        wait_ms: Option<Ms>,
         take: Source,
     },
     Gate {
@@ -196,6 +198,8 @@ pub enum Reply {
     Entry(EntryId),
     /// Gates still to pass.
     ToPass(u64),
+    /// An order was placed that is not queued: it waits for stock or has gates to pass.
+    Unlisted,
     Synced(Synced),
     /// Orders that were handed out, each with its token.
     Claimed(Vec<(Id, u64)>),
@@ -300,8 +304,9 @@ impl Command {
 
     fn apply_count(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::SetStock { sku, on_hand, safety, low, limit } => {
-                let set = SetStock { sku, on_hand: *on_hand, safety: *safety, low: *low, limit: *limit };
+            Command::SetStock { sku, on_hand, safety, low, limit, backlog } => {
+                let (on_hand, safety, low) = (*on_hand, *safety, *low);
+                let set = SetStock { sku, on_hand, safety, low, limit: *limit, backlog: *backlog };
                 store.set_stock(now, &set, fx).map(Reply::Available)
             }
             Command::Adjust { sku, delta, reason, reference } => {
@@ -336,15 +341,16 @@ impl Command {
 
     fn apply_order(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::Place { order, customer, group, data, gates, take } => {
+            Command::Place { order, customer, group, data, gates, wait_ms, take } => {
                 let items = if let Source::Items(items) = take { lines(items) } else { Vec::new() };
                 let take = match take {
                     Source::Items(_) => Take::Items(&items),
                     Source::Hold(hold) => Take::Hold(hold),
                 };
                 let gates: Vec<_> = gates.iter().map(|(name, ms)| NewGate { name, ms: *ms }).collect();
-                let place = Place { order, customer, group: group.as_deref(), data, gates: &gates, take };
-                store.place(now, &place, fx).map(|entry| entry.map_or(Reply::Nothing, Reply::Entry))
+                let (group, gates, wait_ms) = (group.as_deref(), &gates[..], *wait_ms);
+                let place = Place { order, customer, group, data, gates, wait_ms, take };
+                store.place(now, &place, fx).map(|entry| entry.map_or(Reply::Unlisted, Reply::Entry))
             }
             Command::Complete { order, token, result } => {
                 store.complete(now, &Complete { order, token: *token, result }, fx).map(Reply::Entry)
@@ -428,7 +434,7 @@ fn reenter(store: &mut Store, order: &[u8], side: bool, ahead_ms: Option<Ms>, fx
     let (kind, own) = match (view.state, view.side) {
         (OrderState::Completed, _) => (StreamKind::Complete, view.complete.unwrap_or_default()),
         (OrderState::Dead, Some(dead)) => (StreamKind::Dead, dead),
-        (OrderState::Cancelled | OrderState::Dead, _) => return,
+        (OrderState::Cancelled | OrderState::Dead | OrderState::Waitlisted, _) => return,
         (_, Some(retry)) if side => (StreamKind::Retry, retry),
         _ => match view.entry {
             Some(entry) => (StreamKind::Orders, entry),

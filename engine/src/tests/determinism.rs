@@ -153,6 +153,15 @@ fn a_digest_tells_apart_whatever_differs() {
         vec![sync("erp", 2, &[("tea", 9)])],
         vec![sync("wms", 1, &[("tea", 9)])],
         vec![set("tea", 9), configure(&[(Field::Limit, 1)])],
+        vec![set("tea", 9).backlog(5)],
+        vec![set("tea", 9).backlog(6)],
+        vec![set("tea", 1), place("o", "ann", &[("tea", 2)]).wait(0)],
+        vec![set("tea", 1), place("o", "ann", &[("tea", 2)]).wait(5)],
+        vec![set("tea", 1), place("o", "ann", &[("tea", 3)]).wait(0)],
+        vec![set("tea", 0), place("o", "ann", &[("tea", 2)]).wait(0)],
+        vec![set("tea", 0), place("o", "ann", &[("tea", 2)]).wait(0), adjust("tea", 2)],
+        vec![set("tea", 0), place("o", "ann", &[("tea", 2)]).wait(0), cancel("o")],
+        vec![set("tea", 1), place("o", "ann", &[("tea", 2)]).wait(0), cancel("o")],
     ];
     let placed = || vec![set("tea", 9), place("o", "ann", &[("tea", 1)])];
     let worked = |work: &[Command]| [placed(), vec![claim("w", 1)], work.to_vec()].concat();

@@ -1,7 +1,7 @@
 //! Gates: orders that hold their units until a payment or a check is passed.
 
 use super::build::*;
-use super::command::Reply::{self, Entry, Nothing, Time, ToPass};
+use super::command::Reply::{self, Entry, Time, ToPass, Unlisted};
 use super::published::Published;
 use super::shop::{START, Shop};
 use crate::record::gate::GateView;
@@ -30,7 +30,7 @@ fn gates(shop: &Shop, order: &str) -> Vec<(String, u64, bool)> {
 fn an_order_with_gates_holds_its_units_and_is_queued_when_all_are_passed() {
     let mut shop = shop();
     let ask = tea("o").gate("pay", 50).gate("fraud", 0);
-    assert_eq!(shop.changes(ask.clone()), Nothing);
+    assert_eq!(shop.changes(ask.clone()), Unlisted);
     assert_eq!((shop.published(), shop.events()), (vec![], vec![Event::OrderPlaced]));
     assert_eq!((shop.state("o"), shop.books("tea")), (OrderState::Pending, (10, 2, 0)));
     let order = shop.order("o");
@@ -49,7 +49,7 @@ fn an_order_with_gates_holds_its_units_and_is_queued_when_all_are_passed() {
     assert_eq!(shop.events(), [Event::OrderPassed, Event::OrderQueued]);
     let order = shop.order("o");
     assert_eq!((order.state, order.entry, order.placed_at), (OrderState::Queued, Some(entry), START));
-    assert_eq!(shop.repeats(ask), Nothing, "the first reply");
+    assert_eq!(shop.repeats(ask), Unlisted, "the first reply");
     assert_eq!((shop.repeats(pass("o", "pay")), shop.repeats(pass("o", "fraud"))), (ToPass(1), ToPass(0)));
     shop.reload();
     assert_eq!(shop.claims("w", 5), ["later", "o"], "at the end of the queue, whenever it was placed");
@@ -256,12 +256,12 @@ fn a_hold_becomes_an_order_with_gates_and_a_dead_one_keeps_those_it_passed() {
     let mut shop = shop();
     shop.ok(reserve("cart", &[("tea", 3)]).by("ann"));
     let ask = place_hold("o", "ann", "cart").gate("pay", 50);
-    assert_eq!((shop.changes(ask.clone()), shop.books("tea")), (Nothing, (10, 3, 0)));
+    assert_eq!((shop.changes(ask.clone()), shop.books("tea")), (Unlisted, (10, 3, 0)));
     shop.ok(pass("o", "pay"));
     shop.ok(fail("o").fatal());
     assert_eq!(shop.repeats(pass("o", "pay")), ToPass(0));
     shop.ok(redrive("o"));
-    assert_eq!((shop.repeats(ask), shop.state("o")), (Nothing, OrderState::Queued));
+    assert_eq!((shop.repeats(ask), shop.state("o")), (Unlisted, OrderState::Queued));
     shop.reload();
     assert_eq!(shop.claims("w", 1), ["o"]);
 }
@@ -291,4 +291,43 @@ fn an_order_can_be_gated_and_passed_for_ever() {
     }
     let order = shop.order("o");
     assert_eq!((order.history.len(), order.history_lost), (100, 200));
+}
+
+#[test]
+fn the_time_of_a_gate_begins_when_an_order_that_waits_has_its_units() {
+    let mut shop = Shop::with(&[("tea", 1)]);
+    shop.ok(place("first", "ann", &[("tea", 1)]));
+    let ask = place("o", "bob", &[("tea", 1)]).wait(0).gate("pay", 50).gate("fraud", 0);
+    assert_eq!(shop.changes(ask.clone()), Unlisted);
+    shop.ok(place("next", "cyd", &[("tea", 1)]).wait(0));
+    assert_eq!(shop.ok(gate("o", "pay", 80)), Reply::Time(0), "its time does not run yet");
+    assert_eq!(shop.ok(pass("o", "fraud")), Reply::ToPass(1));
+    for reload in [false, true] {
+        if reload {
+            shop.reload();
+        }
+        shop.wait(1_000);
+        assert_eq!(shop.order("o").state, OrderState::Waitlisted);
+    }
+    shop.ok(cancel("first"));
+    let order = shop.order("o");
+    assert_eq!((order.state, order.due, order.entry), (OrderState::Pending, shop.now + 80, None));
+    assert_eq!(shop.repeats(ask), Unlisted);
+    shop.reload();
+    shop.wait(80);
+    assert_eq!((shop.order("o").state, shop.order("o").reason), (OrderState::Cancelled, &b"gate pay expired"[..]));
+    assert_eq!(shop.order("next").state, OrderState::Queued, "it gets the units in the same step");
+}
+
+#[test]
+fn an_order_that_passed_its_gates_while_it_waited_is_queued_with_its_units() {
+    let mut shop = Shop::with(&[("tea", 1)]);
+    shop.ok(place("first", "ann", &[("tea", 1)]));
+    shop.ok(place("o", "bob", &[("tea", 1)]).wait(0).gate("pay", 50));
+    assert_eq!(shop.ok(pass("o", "pay")), Reply::ToPass(0));
+    assert_eq!(shop.repeats(pass("o", "pay")), Reply::ToPass(0));
+    assert_eq!(shop.order("o").state, OrderState::Waitlisted);
+    shop.ok(cancel("first"));
+    assert_eq!(shop.order("o").state, OrderState::Queued);
+    assert_eq!(shop.repeats(pass("o", "pay")), Reply::ToPass(0));
 }

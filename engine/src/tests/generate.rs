@@ -90,7 +90,7 @@ fn qty() -> impl Strategy<Value = u64> {
 }
 
 fn on_hand() -> impl Strategy<Value = u64> {
-    prop_oneof![10 => 0u64..16, 18 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
+    prop_oneof![6 => 0u64..4, 8 => 0u64..16, 16 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
 }
 
 /// SKUs of long carts: more than the engine compares with each other, and than it keeps packed for a customer.
@@ -104,8 +104,8 @@ fn wide(least: usize, units: std::ops::Range<u64>) -> impl Strategy<Value = Line
     (names, units).prop_map(|(names, units)| names.into_iter().map(|name| (name.to_vec(), units)).collect())
 }
 
-fn lines() -> impl Strategy<Value = Lines> {
-    prop_oneof![12 => vec((sku(), qty()), 1..4), 1 => wide(1, 1..3)]
+fn lines() -> BoxedStrategy<Lines> {
+    prop_oneof![12 => vec((sku(), qty()), 1..4), 1 => wide(1, 1..3)].boxed()
 }
 
 fn setting() -> impl Strategy<Value = (Field, u64)> {
@@ -128,13 +128,14 @@ fn setting() -> impl Strategy<Value = (Field, u64)> {
     ]
 }
 
-fn count() -> impl Strategy<Value = Command> {
-    let marks = (option::of(0u64..6), option::of(0u64..6), option::of(0u64..9));
+fn count() -> BoxedStrategy<Command> {
+    let backlog = weighted(0.2, prop_oneof![2 => 0u64..7, 2 => Just(MAX_QUANTITY)]);
+    let marks = (option::of(0u64..6), option::of(0u64..6), option::of(0u64..9), backlog);
     let delta = prop_oneof![9 => -8i64..12, 1 => select(vec![MAX_QUANTITY as i64, -(MAX_QUANTITY as i64)])];
     let delta = delta.prop_map(|delta| if delta == 0 { 1 } else { delta });
     prop_oneof![
-        4 => (sku(), on_hand(), marks).prop_map(|(sku, on_hand, (safety, low, limit))| {
-            Command::SetStock { sku, on_hand, safety, low, limit }
+        4 => (sku(), on_hand(), marks).prop_map(|(sku, on_hand, (safety, low, limit, backlog))| {
+            Command::SetStock { sku, on_hand, safety, low, limit, backlog }
         }),
         3 => (sku(), delta, note(), reference()).prop_map(|(sku, delta, reason, reference)| {
             Command::Adjust { sku, delta, reason, reference }
@@ -146,9 +147,10 @@ fn count() -> impl Strategy<Value = Command> {
             Command::Sync { source, seq, counts }
         }),
     ]
+    .boxed()
 }
 
-fn of_hold() -> impl Strategy<Value = Command> {
+fn of_hold() -> BoxedStrategy<Command> {
     let ttl_ms = weighted(0.6, prop_oneof![9 => 1u64..200, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
     prop_oneof![
         5 => (hold(), option::of(customer()), ttl_ms, lines()).prop_map(|(hold, customer, ttl_ms, items)| {
@@ -159,23 +161,25 @@ fn of_hold() -> impl Strategy<Value = Command> {
             Command::Close { hold, commit, reference, items }
         }),
     ]
+    .boxed()
 }
 
-fn few() -> impl Strategy<Value = Lines> {
-    vec((id(&[b"tea", b"milk", b"jam"]), 1u64..3), 1..3)
+fn few() -> BoxedStrategy<Lines> {
+    vec((id(&[b"tea", b"milk", b"jam"]), 1u64..3), 1..3).boxed()
 }
 
-fn of_order() -> impl Strategy<Value = Command> {
+fn of_order() -> BoxedStrategy<Command> {
     let take = prop_oneof![
         6 => few().prop_map(Source::Items),
         2 => lines().prop_map(Source::Items),
         2 => hold().prop_map(Source::Hold),
     ];
     let group = weighted(0.5, id(&[b"g1", b"g1", b"g2"]));
+    let wait_ms = weighted(0.5, prop_oneof![10 => Just(0), 6 => 1u64..200, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
     prop_oneof![
-        12 => (order(), customer(), group, note(), gates(), take).prop_map(
-            |(order, customer, group, data, gates, take)| {
-                Command::Place { order, customer, group, data, gates, take }
+        12 => (order(), customer(), group, note(), gates(), wait_ms, take).prop_map(
+            |(order, customer, group, data, gates, wait_ms, take)| {
+                Command::Place { order, customer, group, data, gates, wait_ms, take }
             }
         ),
         3 => (order(), gate()).prop_map(|(order, (gate, ms))| Command::Gate { order, gate, ms }),
@@ -190,6 +194,7 @@ fn of_order() -> impl Strategy<Value = Command> {
             Command::Reentry { order, side, ahead_ms }
         }),
     ]
+    .boxed()
 }
 
 fn gate() -> impl Strategy<Value = (Id, u64)> {
@@ -197,18 +202,24 @@ fn gate() -> impl Strategy<Value = (Id, u64)> {
     (id(&[b"pay", b"pay", b"fraud", b"\xff\0"]), ms)
 }
 
-fn gates() -> impl Strategy<Value = Lines> {
-    prop_oneof![14 => Just(Vec::new()), 5 => vec(gate(), 1..3), 1 => vec(gate(), 9)]
+fn gates() -> BoxedStrategy<Lines> {
+    prop_oneof![14 => Just(Vec::new()), 5 => vec(gate(), 1..3), 1 => vec(gate(), 9)].boxed()
 }
 
 /// Units of an order, and of one that nobody remembers.
-fn came_back() -> impl Strategy<Value = Command> {
+fn came_back() -> BoxedStrategy<Command> {
     let gone = (Just(b"gone".to_vec()), customer().prop_map(Some), few());
     let known = (order(), weighted(0.3, customer()), prop_oneof![few(), lines()]);
     let which = prop_oneof![2 => known, 1 => gone];
-    (which, reference(), weighted(0.3, Just(()))).prop_map(|((order, customer, items), reference, scrap)| {
-        Command::Return { order, customer, reference, scrap: scrap.is_some(), items }
-    })
+    (which, reference(), weighted(0.3, Just(())))
+        .prop_map(|((order, customer, items), reference, scrap)| Command::Return {
+            order,
+            customer,
+            reference,
+            scrap: scrap.is_some(),
+            items,
+        })
+        .boxed()
 }
 
 /// Orders that change. What is split off gets an id that other commands do not name, most of the time.
@@ -250,7 +261,7 @@ fn step() -> impl Strategy<Value = Id> {
     id(&[b"picked", b"packed"])
 }
 
-fn of_worker() -> impl Strategy<Value = Command> {
+fn of_worker() -> BoxedStrategy<Command> {
     prop_oneof![
         8 => (worker(), 0usize..4, lease_ms()).prop_map(|(worker, count, lease_ms)| {
             Command::Claim { worker, count, lease_ms }
@@ -260,9 +271,10 @@ fn of_worker() -> impl Strategy<Value = Command> {
             Command::CompleteAndClaim { order, token, result, worker, lease_ms }
         }),
     ]
+    .boxed()
 }
 
-fn of_work() -> impl Strategy<Value = Command> {
+fn of_work() -> BoxedStrategy<Command> {
     let after_ms = weighted(0.4, prop_oneof![20 => 0u64..40, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
     prop_oneof![
         2 => (order(), some_token(), lease_ms()).prop_map(|(order, token, lease_ms)| {
@@ -279,9 +291,10 @@ fn of_work() -> impl Strategy<Value = Command> {
             Command::Advance { order, step, from, token }
         }),
     ]
+    .boxed()
 }
 
-pub fn command() -> impl Strategy<Value = Command> {
+pub fn command() -> BoxedStrategy<Command> {
     prop_oneof![
         1 => vec(setting(), 1..3).prop_map(Command::Configure),
         3 => count(),
@@ -293,4 +306,5 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => vec((select(Code::ALL).prop_map(Code::metric), 1u64..4), 0..3)
             .prop_map(|refused| Command::Sample { refused }),
     ]
+    .boxed()
 }

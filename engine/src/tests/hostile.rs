@@ -16,6 +16,7 @@ use crate::record::gate::{Gate, GateState};
 use crate::record::returns::{EarlierReturns, ReturnEvent, Returns};
 use crate::store::Store;
 use crate::terms::effects::Effects;
+use crate::terms::items::Units;
 use crate::terms::states::HoldState;
 use crate::terms::states::OrderState;
 use crate::terms::streams::{EntryId, LastIds};
@@ -394,6 +395,35 @@ fn gates_that_cannot_be_are_refused() {
 
 fn gates<'a>(flat: &'a mut Flat<'_>) -> &'a mut Vec<Gate> {
     &mut flat.gates.as_mut().expect("it has gates").to_mut().0
+}
+
+#[test]
+fn an_order_that_waits_for_stock_and_cannot_be_is_refused() {
+    refused_order("it waits, and lacks nothing", "lacks", |_, flat| flat.lacks = Cow::default());
+    refused_order("it waits for more than it wants", "lacks", |_, flat| flat.lacks.to_mut()[0].qty = 5);
+    refused_order("it waits for what is available", "lacks", |_, flat| {
+        flat.lacks.to_mut().push(Units { sku: 0, qty: 1 });
+    });
+    refused_order("it waits without a number", "lacks", |_, flat| flat.came = 0);
+    refused_order("it waits with the number of a hold", "lacks", |known, flat| flat.came = known.of_hold);
+    refused_order("it waits with a number to come", "lacks", |known, flat| flat.came = known.last_seq + 1);
+    refused_order("it waits, and had an entry", "lacks", |_, flat| flat.unlisted = false);
+    refused_order("it waits, and did not wait", "lacks", |_, flat| flat.waited = false);
+    refused_order("it is queued, and has no entry", "served", |_, flat| flat.unlisted = true);
+    refused_order("it waits until a time without a number", "lacks-2", |_, flat| flat.due.seq = 0);
+    refused_order("it waits, and ended", "lacks", |_, flat| flat.ended_at = 1);
+    refused_order("it waits under a token", "lacks", |_, flat| flat.token = 1);
+    refused_order("it is queued, and has a number among those who wait", "served", |_, flat| flat.came = 1);
+    refused_order("it is queued, and lacks units", "served", |_, flat| flat.missing = 1);
+    refused_order("cancelled, and lacked more than it wanted", "called-off", |_, flat| flat.missing = 3);
+    refused_order("cancelled, lacked units, and had an entry", "called-off", |_, flat| flat.unlisted = false);
+    for other in OrderState::ALL.into_iter().filter(|state| *state != OrderState::Waitlisted) {
+        refused_order("it waits, in another state", "lacks", |_, flat| flat.state = other);
+    }
+    refused("more is set aside than anybody waits for", |store| {
+        let rare = store.shelf.find(b"rare").unwrap();
+        store.shelf.break_sku(rare).aside = 4;
+    });
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub fn follow(ledger: &mut Ledger, movement: &Movement) {
     match movement.kind {
         "set" | "adjust" | "sync" | "return" => *on_hand = by(*on_hand),
         "scrap" => {}
-        "reserve" | "place" | "release" | "expire" | "cancel" | "edit" => *held = by(*held),
+        "reserve" | "place" | "release" | "expire" | "cancel" | "edit" | "waitlist" => *held = by(*held),
         // More may leave than a low count has left in the books: on_hand stops at 0.
         "commit" | "complete" | "lost" => {
             *held = by(*held);

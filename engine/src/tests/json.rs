@@ -9,7 +9,8 @@ fn json(shop: &mut Shop, items: Vec<(Vec<u8>, u64)>) -> String {
     let (customer, take) = (b"ann".to_vec(), Source::Items(items));
     let order = shop.now.to_string().into_bytes();
     shop.now += 1;
-    shop.changes(Command::Place { order, customer, group: None, data: Vec::new(), gates: Vec::new(), take });
+    let (data, gates) = (Vec::new(), Vec::new());
+    shop.changes(Command::Place { order, customer, group: None, data, gates, wait_ms: None, take });
     let slot = shop.fx.list.iter().find_map(|e| if let Effect::Queued { order, .. } = e { Some(*order) } else { None });
     let mut out = Vec::new();
     shop.store.items_json(slot.expect("a placed order is queued"), &mut out);
@@ -19,7 +20,8 @@ fn json(shop: &mut Shop, items: Vec<(Vec<u8>, u64)>) -> String {
 fn stocked(ids: &[&[u8]]) -> Shop {
     let mut shop = Shop::new();
     for id in ids {
-        shop.ok(Command::SetStock { sku: id.to_vec(), on_hand: u64::MAX >> 11, safety: None, low: None, limit: None });
+        let (sku, on_hand) = (id.to_vec(), u64::MAX >> 11);
+        shop.ok(Command::SetStock { sku, on_hand, safety: None, low: None, limit: None, backlog: None });
     }
     shop
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::build::{configure, place, set, sweep, yield_all};
+use super::build::{adjust, configure, place, set, sweep, yield_all};
 use super::command::{Command, Id, Reply, code};
 use super::generate::{Step, cases, opening, steps};
 use super::shop::{START, audited, loaded, saved};
@@ -98,6 +98,23 @@ impl Shift {
         }
     }
 
+    /// Brings all that somebody waits for. Where the count cannot be as high, those who wait are called off.
+    fn restock(&mut self) {
+        let skus: Vec<Id> = self.store.scan_skus(0, 1_000, |_, _| true).1.into_iter().map(<[u8]>::to_vec).collect();
+        for sku in skus {
+            let view = self.store.sku(&sku).unwrap();
+            let delta = view.waiting as i64 - view.available;
+            if view.waiting > 0 && self.call(adjust(&String::from_utf8_lossy(&sku), delta)).is_err() {
+                let waitlisted = ScanOrders { state: Some(OrderState::Waitlisted), ..ScanOrders::default() };
+                let ids = self.store.scan_orders(self.now, 0, 1_000, &waitlisted).1;
+                let ids: Vec<Id> = ids.into_iter().map(<[u8]>::to_vec).collect();
+                for order in ids {
+                    self.call(Command::Cancel { order, reason: Vec::new() }).expect("who waits can be called off");
+                }
+            }
+        }
+    }
+
     /// A worker that comes back: takes what it gets, and does it, but for one in so many.
     fn work(&mut self, fails: u64) {
         let claim = Command::Claim { worker: b"back".to_vec(), count: 3, lease_ms: Some(20) };
@@ -140,6 +157,7 @@ proptest! {
             prop_assert!(rounds <= bound, "{open} orders are stuck: {:?}", shift.store.info(shift.now));
             shift.let_time_pass();
             shift.pass_gates();
+            shift.restock();
             shift.work(fails);
             prop_assert_eq!(audited(&mut shift.store, 1_000), []);
         }
@@ -230,9 +248,10 @@ impl Groups {
     /// Looks at every order anew: those that were not open and queued join the end, those that are not any more leave.
     fn look(&mut self, store: &Store, now: u64) {
         let ids = store.scan_orders(now, 0, 1_000, &ScanOrders::default()).1;
-        // One call makes at most one order more: which of two came first never has to be asked of the store.
         let known = ids.iter().filter_map(|id| store.order(now, id));
-        let open: Vec<_> = known.filter(|view| view.state.is_open() && view.entry.is_some()).collect();
+        let mut open: Vec<_> = known.filter(|view| view.state.is_open() && view.entry.is_some()).collect();
+        // Units that come free may let more than one in, each behind the last.
+        open.sort_by_key(|view| view.entry);
         for waiting in self.waiting.values_mut() {
             waiting.retain(|id| open.iter().any(|view| view.id == *id));
         }

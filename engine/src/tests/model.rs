@@ -7,6 +7,7 @@ mod holds;
 mod metrics;
 mod orders;
 mod stock;
+mod waits;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ pub struct Sku {
     pub safety: u64,
     pub low: u64,
     pub limit: u64,
+    pub backlog: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ pub struct OrderItem {
     pub sku: Id,
     pub qty: u64,
     pub returned: u64,
+    /// Units it has, while the order waits for stock.
+    pub has: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +81,8 @@ pub struct Order {
     /// None, if it was never queued.
     pub entry: Option<EntryId>,
     pub gates: Vec<Gate>,
+    /// Whether ORDER.PLACE replied nil, as it had to wait for stock.
+    pub unlisted: bool,
     /// What ORDER.PLACE or ORDER.SPLIT replied, where it has another entry since.
     pub first_entry: Option<EntryId>,
     /// The items it was placed with, where they changed since.
@@ -114,6 +120,8 @@ pub struct Order {
     pub next: Option<(Id, u64)>,
     pub redriven: bool,
     pub was_dead: bool,
+    /// Units it lacked when it was cancelled.
+    pub missing: u64,
     /// Whether it was counted as late.
     pub late: bool,
 }
@@ -125,6 +133,8 @@ pub struct Gate {
     pub placed_ms: Option<u64>,
     /// 0: no end.
     pub until: u64,
+    /// How long it can be passed from when the order has its units, while it waits for them.
+    pub waits_ms: Option<u64>,
     /// How many were to pass as it was passed.
     pub passed: Option<u64>,
 }
@@ -153,6 +163,10 @@ pub struct Model {
     pub skus: BTreeMap<Id, Sku>,
     pub holds: BTreeMap<Id, Hold>,
     pub orders: BTreeMap<Id, Order>,
+    /// The orders that wait for stock, as they came.
+    pub line: Vec<Id>,
+    /// Units that came free in the call at hand, for those who wait.
+    aside: BTreeMap<Id, u64>,
     /// REFs, by the name of their command.
     references: BTreeMap<(&'static str, Id), Reference>,
     sources: BTreeMap<Id, (u64, BTreeMap<Id, u64>)>,
@@ -203,8 +217,8 @@ impl Model {
     fn call(&mut self, command: &Command) -> Outcome {
         match command {
             Command::Configure(fields) => self.configure(fields),
-            Command::SetStock { sku, on_hand, safety, low, limit } => {
-                self.set_stock(sku, *on_hand, [*safety, *low, *limit])
+            Command::SetStock { sku, on_hand, safety, low, limit, backlog } => {
+                self.set_stock(sku, *on_hand, [*safety, *low, *limit, *backlog])
             }
             Command::Adjust { sku, delta, reason, reference } => self.adjust(command, sku, *delta, reason, reference),
             Command::Sync { source, seq, counts } => self.sync(source, *seq, counts),
@@ -213,8 +227,8 @@ impl Model {
             Command::Close { hold, commit, reference, items } => {
                 self.close(command, hold, *commit, reference, items.as_ref())
             }
-            Command::Place { order, customer, group, data, gates, take } => {
-                self.place(order, customer, group, data, gates, take)
+            Command::Place { order, customer, group, data, gates, wait_ms, take } => {
+                self.place(order, customer, group, data, (gates, *wait_ms), take)
             }
             Command::Gate { order, gate, ms } => self.gate(order, gate, *ms),
             Command::Pass { order, gate } => self.pass(order, gate),
@@ -295,12 +309,19 @@ impl Model {
         self.now + self.setting("keep-ms")
     }
 
-    /// Units of live holds and open orders.
+    /// Units of live holds and open orders, what those have that wait, and what came free for them.
     pub fn held(&self, sku: &[u8]) -> u64 {
         let live = self.holds.values().filter(|hold| hold.state == HoldState::Live).flat_map(|hold| &hold.items);
-        let open = self.orders.values().filter(|order| order.state.is_open()).flat_map(|o| &o.items);
+        let open = self
+            .orders
+            .values()
+            .filter(|order| order.state.is_open() && order.state != OrderState::Waitlisted)
+            .flat_map(|o| &o.items);
+        let waiting = self.orders.values().filter(|order| order.state == OrderState::Waitlisted).flat_map(|o| &o.items);
         live.filter(|item| item.sku == sku).map(|item| item.left).sum::<u64>()
             + open.filter(|item| item.sku == sku).map(|item| item.qty).sum::<u64>()
+            + waiting.filter(|item| item.sku == sku).map(|item| item.has).sum::<u64>()
+            + self.aside.get(sku).copied().unwrap_or(0)
     }
 
     /// Units committed from holds and of completed orders, net of returns, forgotten ones included.
@@ -392,6 +413,7 @@ impl Model {
                 OrderState::Claimed => self.end_lease(id),
                 OrderState::Retrying => self.retry_due(id),
                 OrderState::Pending => self.expire_gate(id),
+                OrderState::Waitlisted => self.stop_waiting(id),
                 _ => self.forget_order(id),
             },
             _ => {
@@ -414,13 +436,17 @@ impl Model {
     /// Tells that the stock of a SKU moved: what it is now is the state's, what it was the caller's to remember.
     fn moved(&mut self, before: &(Id, Level), kind: &'static str, delta: i64, reference: &[u8], reason: &[u8]) {
         let (sku, (was_out, was_low)) = before;
-        let (out, low) = self.level(sku);
-        if out && !was_out {
+        if self.level(sku).0 && !was_out {
             self.published.push(Published::Event(Event::StockOut));
         }
-        if low && !was_low {
+        self.write_down(sku, kind, delta, reference, reason);
+        self.set_aside(sku);
+        if self.level(sku).1 && !was_low {
             self.published.push(Published::Event(Event::StockLow));
         }
+    }
+
+    fn write_down(&mut self, sku: &Id, kind: &'static str, delta: i64, reference: &[u8], reason: &[u8]) {
         if self.setting("journal") > 0 {
             let id = next_entry(&mut self.last_journal, self.now);
             let (on_hand, held) = (self.skus[sku].on_hand, self.held(sku));

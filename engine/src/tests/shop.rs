@@ -184,6 +184,7 @@ impl Shop {
             HistoryEvent::Dead { reason, .. } => format!("dead: {}", text(reason)),
             HistoryEvent::Redriven { .. } => "redriven".to_string(),
             HistoryEvent::Step { step, version, .. } => format!("step {version}: {}", text(step)),
+            HistoryEvent::Gathered { .. } => "gathered".to_string(),
             HistoryEvent::Edited { units, .. } => format!("edited to {units}"),
             HistoryEvent::Split { units, into, .. } => format!("{units} split into {}", text(into)),
             HistoryEvent::SplitOff { units, from, .. } => format!("{units} split off {}", text(from)),

@@ -31,7 +31,7 @@ impl<H: Host> Streams<'_, H> {
     #[cold]
     pub(super) fn enter(&mut self, store: &mut Store, entry: Entry<'_>) {
         self.by_reentry[entry.kind as usize] = true;
-        if !self.decides {
+        if !self.decides || self.left_out[entry.kind as usize] {
             return;
         }
         let Some(next) = self.next_id(store, entry.kind, entry.id) else { return self.warn_full(entry.kind) };

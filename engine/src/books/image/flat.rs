@@ -4,6 +4,7 @@
 //! has to look which of them go together: [`Flat::into_extra`] is the one place where that is done.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::base::packed::{put, put_all, put_bytes, put_wide};
 use crate::base::units::Ms;
@@ -11,10 +12,11 @@ use crate::record::due::DueKey;
 use crate::record::gate::{GATES_MAX, GateState, Gates};
 use crate::record::history::History;
 use crate::record::order::{
-    Cancelled, Changed, Claimed, Completed, Dead, Extra, Failed, Origin, Pending, Retry, Stage, Step,
+    Cancelled, Changed, Claimed, Completed, Dead, Extra, Failed, Origin, Pending, Retry, Stage, Step, Waitlisted,
 };
 use crate::record::returns::Returns;
 use crate::store::Store;
+use crate::terms::items::Units;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
 
@@ -22,6 +24,7 @@ use crate::terms::streams::EntryId;
 pub(crate) const HAS_RETURNS: u64 = 1;
 pub(crate) const HAS_CHANGED: u64 = 2;
 pub(crate) const HAS_GATES: u64 = 4;
+pub(crate) const HAS_WAITED: u64 = 8;
 
 /// What few orders have. A field that an order does not have is 0 or empty, which it never is otherwise.
 #[derive(Clone, Debug)]
@@ -58,10 +61,17 @@ pub(crate) struct Flat<'a> {
     pub redrives: u32,
     pub was_dead: bool,
     pub returns: Option<Cow<'a, Returns>>,
+    /// Whether it had to wait for stock when it was placed.
+    pub waited: bool,
+    /// Whether it was never queued: of an order that had to wait, or has gates.
+    pub unlisted: bool,
+    /// Units that it lacked when it was cancelled.
+    pub missing: u64,
+    /// Its number among the orders that came, and what it lacks, while it waits for stock.
+    pub came: u64,
+    pub lacks: Cow<'a, [Units]>,
     pub changed: Option<Changed>,
     pub gates: Option<Cow<'a, Gates>>,
-    /// Whether it was never queued: of an order with gates.
-    pub unlisted: bool,
 }
 
 impl<'a> Flat<'a> {
@@ -97,9 +107,13 @@ impl<'a> Flat<'a> {
             redrives: origin.map_or(0, |origin| origin.redrives),
             was_dead: matches!(stage, Stage::Cancelled(cancelled) if cancelled.was_dead),
             returns: extra.returns().map(Cow::Borrowed),
+            waited: origin.is_some_and(|origin| origin.waited),
+            unlisted: extra.is_unlisted(),
+            missing: if let Stage::Cancelled(cancelled) = stage { cancelled.missing } else { 0 },
+            came: stage.waitlisted().map_or(0, |waitlisted| waitlisted.seq),
+            lacks: stage.waitlisted().map_or(Cow::default(), |waitlisted| Cow::Borrowed(&*waitlisted.missing)),
             changed: extra.changed().copied(),
             gates: extra.gates().map(Cow::Borrowed),
-            unlisted: extra.is_unlisted(),
         }
     }
 
@@ -134,6 +148,7 @@ impl<'a> Flat<'a> {
             (self.returns.is_some(), HAS_RETURNS),
             (self.changed.is_some(), HAS_CHANGED),
             (self.gates.is_some(), HAS_GATES),
+            (self.waited, HAS_WAITED),
         ];
         put(out, has.iter().map(|(has, bit)| if *has { *bit } else { 0 }).sum());
         self.write_returns(out);
@@ -160,6 +175,18 @@ impl<'a> Flat<'a> {
         }
     }
 
+    /// Appends how an order with these items waited for stock, if it had to.
+    pub fn write_waits(&self, out: &mut Vec<u8>, items: impl Iterator<Item = Units>) {
+        if !self.waited {
+            return;
+        }
+        put_all(out, [u64::from(self.unlisted), self.missing, self.came]);
+        let lacks: BTreeMap<u32, u64> = self.lacks.iter().map(|units| (units.sku, units.qty)).collect();
+        if self.came > 0 {
+            put_all(out, items.map(|item| lacks.get(&item.sku).copied().unwrap_or(0)));
+        }
+    }
+
     fn write_returns(&self, out: &mut Vec<u8>) {
         let Some(returns) = &self.returns else { return };
         put(out, returns.units.len() as u64);
@@ -181,11 +208,11 @@ impl<'a> Flat<'a> {
         let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
         let (queued_as, first_entry) = (some(self.queued_as), some(self.first_entry));
         let has_origin = self.placed_at > 0 || queued_as.is_some() || first_entry.is_some();
-        if has_origin || self.redrives > 0 || self.changed.is_some() {
+        if has_origin || self.redrives > 0 || self.changed.is_some() || self.waited {
             let placed_at = Some(self.placed_at).filter(|at| *at > 0);
-            let (changed, unlisted) = (self.changed.map(Box::new), false);
-            *extra.origin_mut() =
-                Origin { placed_at, queued_as, first_entry, redrives: self.redrives, unlisted, changed };
+            let (changed, redrives) = (self.changed.map(Box::new), self.redrives);
+            let Flat { unlisted, waited, .. } = self;
+            *extra.origin_mut() = Origin { placed_at, queued_as, first_entry, redrives, unlisted, waited, changed };
         }
         if !self.hold.is_empty() {
             extra.seldom_mut().hold = Some(self.hold.into());
@@ -214,6 +241,7 @@ impl<'a> Flat<'a> {
             && (self.ended_at > 0) == is_ended
             && (self.returns.is_none() || self.state == OrderState::Completed)
             && (!self.was_dead || self.state == OrderState::Cancelled)
+            && self.waits_fit()
             && (self.token == 0 || matches!(self.state, OrderState::Claimed | OrderState::Completed))
             && (!is_retry || matches!(self.state, OrderState::Claimed | OrderState::Retrying))
             && (self.due.seq > 0) == (is_due || is_dead)
@@ -233,32 +261,50 @@ impl<'a> Flat<'a> {
             (OrderState::Retrying, false) => Stage::RetryDue(retry?),
             (OrderState::Dead, false) => Stage::Dead(Dead { seq: self.due.seq, entry: self.side }),
             (OrderState::Completed, true) => Stage::Completed(self.completed()),
-            (OrderState::Cancelled, true) => {
-                Stage::Cancelled(Cancelled { at: self.ended_at, was_dead: self.was_dead, forget: self.due })
-            }
+            (OrderState::Cancelled, true) => Stage::Cancelled(self.cancelled()),
+            (OrderState::Waitlisted, is_due) => Stage::Waitlisted(Box::new(Waitlisted {
+                seq: self.came,
+                until: is_due.then_some(self.due),
+                missing: self.lacks.to_vec(),
+            })),
             _ => return None,
         };
         fits.then_some(stage)
     }
 
     /// Whether it has gates as an order in its state can have them: each of a name of its own, and to be passed only
-    /// while it is pending, or since it was cancelled.
+    /// before it is queued, or since it was cancelled.
     fn gates_fit(&self) -> bool {
-        let is_pending = self.state == OrderState::Pending;
-        let Some(gates) = &self.gates else { return !is_pending && !self.unlisted };
+        let (is_pending, waits) = (self.state == OrderState::Pending, self.state == OrderState::Waitlisted);
+        let is_cancelled = self.state == OrderState::Cancelled;
+        let unlisted_fits = !self.unlisted || is_pending || waits || is_cancelled;
+        let Some(gates) = &self.gates else { return !is_pending && unlisted_fits && (!self.unlisted || self.waited) };
         let list = &gates.0;
         let names_fit = list.iter().enumerate().all(|(i, gate)| list[..i].iter().all(|other| other.name != gate.name));
         let states_fit = list.iter().all(|gate| match gate.state {
-            GateState::Waits(_) => false,
-            GateState::Open(_) => is_pending || self.state == OrderState::Cancelled,
+            GateState::Waits(_) => waits || is_cancelled && self.unlisted,
+            GateState::Open(_) => is_pending || is_cancelled,
             GateState::Passed(left) => left < GATES_MAX as u64,
         });
         let due = gates.first_to_expire().map_or(0, |(until, _)| until);
         (1..=GATES_MAX).contains(&list.len())
             && names_fit
             && states_fit
+            && unlisted_fits
             && (!is_pending || gates.to_pass() > 0 && due == self.due.at)
-            && (!self.unlisted || is_pending || self.state == OrderState::Cancelled)
+    }
+
+    /// Whether it waited for stock as an order in its state can have.
+    fn waits_fit(&self) -> bool {
+        let (waits, ended) = (self.state == OrderState::Waitlisted, self.state == OrderState::Cancelled);
+        (self.came > 0) == waits
+            && (self.waited || !waits)
+            && (self.unlisted || !waits)
+            && (self.missing == 0 || ended && self.unlisted)
+    }
+
+    fn cancelled(&self) -> Cancelled {
+        Cancelled { at: self.ended_at, was_dead: self.was_dead, missing: self.missing, forget: self.due }
     }
 
     fn completed(&self) -> Completed {

@@ -1,19 +1,21 @@
 //! Reading an image that anyone may have made.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
-use crate::books::image::flat::{Flat, HAS_CHANGED, HAS_GATES, HAS_RETURNS};
+use crate::books::image::flat::{Flat, HAS_CHANGED, HAS_GATES, HAS_RETURNS, HAS_WAITED};
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::{Due, DueKey};
 use crate::record::gate::{GATES_MAX, Gate, GateState, Gates};
 use crate::record::history::{HISTORY_EVENTS_MAX, History};
 use crate::record::hold::{Hold, HoldItem};
-use crate::record::order::{Changed, Extra, Failed, Order, Step, kept};
+use crate::record::order::{Changed, Extra, Failed, Order, Step, Waitlisted, kept};
 use crate::record::reference::{Ref, RefCommand, Source};
 use crate::record::returns::{EarlierReturns, RETURNS_MAX, ReturnEvent, Returns};
 use crate::record::sampling::Sampling;
@@ -174,6 +176,11 @@ impl Loader {
         if !self.store.shelf.settle() {
             return Err(Corrupt("a SKU's units do not add up"));
         }
+        for slot in 0..self.store.shelf.skus().end() {
+            if self.store.shelf.at(slot).aside > 0 {
+                self.store.follow_line(slot);
+            }
+        }
         let customers = &self.store.customers;
         if customers.records().iter().any(|(slot, _)| !customers.is_sound(slot)) {
             return Err(Corrupt("a customer that nothing needs, or has too much"));
@@ -230,7 +237,11 @@ impl Loader {
         for field in [&mut sku.on_hand, &mut sku.safety, &mut sku.low, &mut sku.limit, &mut sku.past] {
             *field = quantity(rest)?;
         }
-        sku.sold = sku.past;
+        if self.version > 2 {
+            sku.aside = quantity(rest)?;
+            sku.backlog = quantity(rest)?;
+        }
+        (sku.sold, sku.held) = (sku.past, sku.aside);
         Ok(())
     }
 
@@ -321,6 +332,9 @@ impl Loader {
             total = sum(total, units.qty)?;
             items.push(units);
         }
+        if items.len() > 1 && names_twice(&items) {
+            return Err(Corrupt("an order's SKU twice"));
+        }
         let extra = match number(rest)? {
             0 if state == OrderState::Queued => None,
             1 => Some(self.extra(rest, state, &items)?),
@@ -336,23 +350,36 @@ impl Loader {
         let mut changes = UnitChanges::new();
         let counts = state.is_open() || state == OrderState::Completed;
         for units in kept(items.iter().copied(), extra.as_ref()).filter(|_| counts) {
+            changes.push(UnitChange::more(units));
+            if state == OrderState::Waitlisted {
+                continue;
+            }
             let sku = self.store.shelf.loading(units.sku);
             let to = if state.is_open() { &mut sku.held } else { &mut sku.sold };
             *to = sum(*to, units.qty)?;
-            changes.push(UnitChange::more(units));
+        }
+        if let Some(waitlisted) = extra.as_ref().and_then(|extra| extra.stage.waitlisted()) {
+            self.add_waiting(waitlisted, items)?;
         }
         self.store.customers.change(order.customer, 1, &changes);
         if let Some(extra) = &extra {
             let (retry, dead) = (extra.stage.retry(), extra.stage.dead());
             let due = extra.stage.due().map(|due| due.seq);
-            for seq in due.into_iter().chain(retry.map(|retry| retry.since.seq)).chain(dead.map(|dead| dead.seq)) {
+            let came = extra.stage.waitlisted().map(|waitlisted| waitlisted.seq);
+            let seqs = due.into_iter().chain(retry.map(|retry| retry.since.seq)).chain(dead.map(|dead| dead.seq));
+            for seq in seqs.chain(came) {
                 self.take_seq(seq)?;
             }
         }
         let claim =
             extra.as_ref().and_then(|extra| extra.stage.claimed()).map(|claimed| (claimed.worker, claimed.token));
         let due = extra.as_ref().and_then(|extra| extra.stage.due());
+        let waitlisted = extra.as_ref().and_then(|extra| extra.stage.waitlisted());
+        let lines = waitlisted.map(|waitlisted| (waitlisted.seq, waitlisted.missing.clone()));
         let slot = self.store.orders.load(order, extra);
+        if let Some((seq, missing)) = lines {
+            missing.iter().for_each(|item| self.store.waitlist.join(item.sku, seq, slot));
+        }
         self.due.extend(due.map(|due| (due, Due::Order(slot))));
         if let Some((worker, token)) = claim {
             self.store.workers.add_claim(worker, token, slot);
@@ -362,6 +389,16 @@ impl Loader {
             let queued_as = self.store.orders.queued_as(self.store.orders.at(slot));
             self.open_to = self.open_to.filter(|last| *last < queued_as).map(|_| queued_as);
             self.open.push(slot);
+        }
+        Ok(())
+    }
+
+    /// An order that waits for stock holds only what it gathered.
+    fn add_waiting(&mut self, waitlisted: &Waitlisted, items: &UnitsList) -> Loaded<()> {
+        for item in items {
+            let (sku, missing) = (self.store.shelf.loading(item.sku), waitlisted.missing_of(item.sku));
+            sku.held = sum(sku.held, item.qty - missing)?;
+            sku.waiting = sum(sku.waiting, missing)?;
         }
         Ok(())
     }
@@ -454,9 +491,13 @@ impl Loader {
             redrives: take_u32(rest).ok_or(Corrupt("a number of redrives"))?,
             was_dead: flag(rest)?,
             returns: None,
+            waited: false,
+            unlisted: false,
+            missing: 0,
+            came: 0,
+            lacks: Cow::default(),
             changed: None,
             gates: None,
-            unlisted: false,
         };
         self.last_fields(rest, items, &mut flat)?;
         Ok(flat)
@@ -469,7 +510,7 @@ impl Loader {
             2 => u64::from(flag(rest)?),
             _ => number(rest)?,
         };
-        if has & !(HAS_RETURNS | HAS_CHANGED | HAS_GATES) != 0 {
+        if has & !(HAS_RETURNS | HAS_CHANGED | HAS_GATES | HAS_WAITED) != 0 {
             return Err(Corrupt("a field that no order has"));
         }
         if has & HAS_RETURNS != 0 {
@@ -480,6 +521,13 @@ impl Loader {
         }
         if has & HAS_GATES != 0 {
             (flat.unlisted, flat.gates) = (flag(rest)?, Some(Cow::Owned(gates(rest)?)));
+        }
+        if has & HAS_WAITED != 0 {
+            (flat.waited, flat.unlisted) = (true, flag(rest)?);
+            (flat.missing, flat.came) = (missing(rest, items)?, quantity(rest)?);
+            if flat.came > 0 {
+                flat.lacks = Cow::Owned(lacks(rest, items)?);
+            }
         }
         Ok(())
     }
@@ -522,6 +570,26 @@ impl Loader {
 /// The most a history can take: every event with the longest ids.
 const MAX_HISTORY_BYTES: usize = HISTORY_EVENTS_MAX * (MAX_ID_BYTES + 64);
 
+/// Units that a cancelled order lacked: no more than it was to have.
+fn missing(rest: &mut &[u8], items: &UnitsList) -> Loaded<u64> {
+    let total = items.iter().map(|item| item.qty).sum();
+    quantity(rest).ok().filter(|missing| *missing <= total).ok_or(Corrupt("more was missing than was ordered"))
+}
+
+/// What an order that waits for stock lacks of its items: of one of them something, of none more than it is to have.
+fn lacks(rest: &mut &[u8], items: &UnitsList) -> Loaded<Vec<Units>> {
+    let mut lacks = BTreeMap::new();
+    for item in items {
+        let qty =
+            quantity(rest).ok().filter(|lacks| *lacks <= item.qty).ok_or(Corrupt("more is lacked than ordered"))?;
+        if lacks.insert(item.sku, qty).is_some() {
+            return Err(Corrupt("an order that waits twice for the same"));
+        }
+    }
+    let lacks: Vec<_> = lacks.into_iter().filter(|(_, qty)| *qty > 0).map(|(sku, qty)| Units { sku, qty }).collect();
+    if lacks.is_empty() { Err(Corrupt("an order that waits for nothing")) } else { Ok(lacks) }
+}
+
 fn step(rest: &mut &[u8]) -> Loaded<Step> {
     Ok(Step { name: id(rest)?.into(), version: number(rest)?, call: wide(rest)? })
 }
@@ -542,6 +610,13 @@ fn gates(rest: &mut &[u8]) -> Loaded<Gates> {
         Ok(Gate { name, placed_ms: is_placed.then_some(ms), state })
     };
     (0..count).map(|_| gate(rest)).collect::<Loaded<Vec<_>>>().map(Gates)
+}
+
+/// Whether a list names a SKU twice.
+fn names_twice(items: &[Units]) -> bool {
+    let mut skus: SmallVec<[u32; 16]> = items.iter().map(|item| item.sku).collect();
+    skus.sort_unstable();
+    skus.windows(2).any(|two| two[0] == two[1])
 }
 
 /// Yes or no.

@@ -109,7 +109,7 @@ impl Store {
         for (_, sku) in self.shelf.skus().iter() {
             pieces.record(|out| {
                 put_bytes(out, &sku.id);
-                put_all(out, [sku.on_hand, sku.safety, sku.low, sku.limit, sku.past]);
+                put_all(out, [sku.on_hand, sku.safety, sku.low, sku.limit, sku.past, sku.aside, sku.backlog]);
             });
         }
         pieces.start(Section::Customers);
@@ -206,7 +206,10 @@ impl Store {
             put(out, item.qty);
         }
         put(out, u64::from(flat.is_some()));
-        flat.iter().for_each(|flat| flat.write(out));
+        if let Some(flat) = flat {
+            flat.write(out);
+            flat.write_waits(out, order.items());
+        }
     }
 }
 

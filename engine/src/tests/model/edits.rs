@@ -48,6 +48,8 @@ impl Model {
             self.change_items(id, &items, HistoryEvent::Edited { at, units: units as u64 });
             self.orders.get_mut(id).unwrap().edited = Some(call);
             self.published.push(Published::Event(Event::OrderEdited));
+            self.end_wait(id);
+            self.serve_line();
         }
         self.remember(reference, command, units as u64);
         Ok(Reply::Units(units as u64))
@@ -110,9 +112,22 @@ impl Model {
             let before = self.levels([sku.clone()]).remove(0);
             // Held is what the order has, so it has to have it by the time the movement is told.
             let order = self.orders.get_mut(id).unwrap();
+            let old = order.items.iter().find(|item| item.sku == *sku).cloned();
+            let (qty, has_now) = (of(has, sku), old.as_ref().map_or(0, |item| item.has as i64));
             order.items.retain(|item| item.sku != *sku);
-            order.items.push(OrderItem { sku: sku.clone(), qty: of(has, sku) as u64, returned: 0 });
-            let (delta, is_lost) = (change(sku), lost && change(sku) < 0);
+            let mut item = OrderItem { sku: sku.clone(), qty: qty as u64, returned: 0, has: 0 };
+            let mut delta = change(sku);
+            if order.state == OrderState::Waitlisted {
+                // What it lacks is given up first.
+                let lacks = old.map_or(0, |item| (item.qty - item.has) as i64);
+                item.has = (qty - (lacks + delta.min(0)).max(0)) as u64;
+                delta = item.has as i64 - has_now;
+            }
+            order.items.push(item);
+            if delta == 0 {
+                continue;
+            }
+            let is_lost = lost && delta < 0;
             if is_lost {
                 let books = self.skus.get_mut(sku).unwrap();
                 books.on_hand = books.on_hand.saturating_sub(delta.unsigned_abs());
@@ -128,7 +143,9 @@ impl Model {
         let order = self.orders.get_mut(id).unwrap();
         let had = units_by_sku(order);
         order.placed_items.get_or_insert(had);
-        order.items = items.iter().map(order_item).collect();
+        let has = |sku: &Id| order.items.iter().find(|item| item.sku == *sku).map_or(0, |item| item.has);
+        let items = items.iter().map(|item| OrderItem { has: has(&item.0), ..order_item(item) }).collect();
+        order.items = items;
         order.history.push(format!("{event:?}"));
         // One that was never queued has no entry that could be written anew.
         let Some(old) = order.entry else { return };
@@ -149,7 +166,7 @@ impl Model {
         }
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         self.changeable(order, token)?;
-        if order.state == OrderState::Pending {
+        if matches!(order.state, OrderState::Pending | OrderState::Waitlisted) {
             return Err(vec!["BADSTATE"]);
         }
         let moved = self.merged(lines)?;
@@ -194,8 +211,8 @@ fn with_token(command: &Command, known: Option<u64>) -> Command {
     call
 }
 
-fn order_item((sku, qty): &(Id, u128)) -> OrderItem {
-    OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0 }
+pub(super) fn order_item((sku, qty): &(Id, u128)) -> OrderItem {
+    OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0, has: 0 }
 }
 
 fn units_by_sku(order: &Order) -> BTreeMap<Id, u64> {

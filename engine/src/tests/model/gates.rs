@@ -25,7 +25,7 @@ impl Model {
                 return Err(vec!["ERR"]);
             }
             let (until, placed_ms) = (self.gate_until(*ms)?, Some(*ms));
-            gates.push(Gate { name: name.clone(), placed_ms, until, passed: None });
+            gates.push(Gate { name: name.clone(), placed_ms, until, waits_ms: None, passed: None });
         }
         Ok(gates)
     }
@@ -53,13 +53,18 @@ impl Model {
     pub(crate) fn gate(&mut self, id: &Id, name: &Id, ms: u64) -> Outcome {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         let waits = matches!(order.state, OrderState::Queued | OrderState::Retrying);
-        if !waits && order.state != OrderState::Pending || self.gate_expired(id) {
+        let is_waitlisted = order.state == OrderState::Waitlisted;
+        if !waits && !is_waitlisted && order.state != OrderState::Pending || self.gate_expired(id) {
             return Err(vec!["BADSTATE"]);
         }
-        let until = self.gate_until(ms)?;
+        // The time of a gate begins when the order has its units.
+        let (until, waits_ms) = match self.gate_until(ms)? {
+            _ if is_waitlisted => (0, Some(ms)),
+            until => (until, None),
+        };
         match order.gates.iter().find(|gate| gate.name == *name) {
             Some(gate) if gate.passed.is_some() => return Err(vec!["BADSTATE"]),
-            Some(gate) if gate.until == until => return Ok(Reply::Time(until)),
+            Some(gate) if (gate.until, gate.waits_ms) == (until, waits_ms) => return Ok(Reply::Time(until)),
             None if order.gates.len() == 8 => return Err(vec!["ERR"]),
             _ => {}
         }
@@ -71,8 +76,8 @@ impl Model {
         }
         let gates = &mut self.orders.get_mut(id).unwrap().gates;
         match gates.iter_mut().find(|gate| gate.name == *name) {
-            Some(gate) => gate.until = until,
-            None => gates.push(Gate { name: name.clone(), placed_ms: None, until, passed: None }),
+            Some(gate) => (gate.until, gate.waits_ms) = (until, waits_ms),
+            None => gates.push(Gate { name: name.clone(), placed_ms: None, until, waits_ms, passed: None }),
         }
         self.happened(id, HistoryEvent::Gated { at: self.now, gate: name, until });
         self.time_gates(id);
@@ -92,10 +97,11 @@ impl Model {
         self.changed = true;
         let gates = &mut self.orders.get_mut(id).unwrap().gates;
         let left = gates.iter().filter(|gate| gate.passed.is_none()).count() as u64 - 1;
-        gates.iter_mut().find(|gate| gate.name == *name).unwrap().passed = Some(left);
+        let gate = gates.iter_mut().find(|gate| gate.name == *name).unwrap();
+        (gate.passed, gate.waits_ms) = (Some(left), None);
         self.happened(id, HistoryEvent::Passed { at: self.now, gate: name });
         self.published.push(Published::Event(Event::OrderPassed));
-        if left == 0 {
+        if left == 0 && self.orders[id].state == OrderState::Pending {
             self.queue_passed(id);
         } else {
             self.time_gates(id);
@@ -123,6 +129,23 @@ impl Model {
         let (reason, units) = ([b"gate ", &gate.name[..], b" expired"].concat(), order.items.len() as u64);
         self.cancel(id, &reason).expect("a pending order can be cancelled");
         self.tally("gates-expired", 1);
-        1 + units
+        1 + units + self.serve_line()
+    }
+
+    /// An order that waited for its units has them: the time of its gates begins. Whether it has any to pass.
+    pub(super) fn begin_gates(&mut self, id: &Id) -> bool {
+        let now = self.now;
+        let order = self.orders.get_mut(id).unwrap();
+        for gate in &mut order.gates {
+            if let Some(ms) = gate.waits_ms.take().filter(|ms| *ms > 0) {
+                gate.until = (now + ms).min(MAX as u64);
+            }
+        }
+        if order.gates.iter().all(|gate| gate.passed.is_some()) {
+            return false;
+        }
+        (order.state, order.due) = (OrderState::Pending, None);
+        self.time_gates(id);
+        true
     }
 }

@@ -119,6 +119,7 @@ impl Model {
         }
         self.remember(reference, command, left);
         self.published.push(Published::Event(if commit { Event::HoldCommitted } else { Event::HoldReleased }));
+        self.serve_line();
         Ok(Reply::Units(left))
     }
 
@@ -154,7 +155,7 @@ impl Model {
         }
         self.tally("expired", 1);
         self.published.push(Published::Event(Event::HoldExpired));
-        1 + items.len() as u64
+        1 + items.len() as u64 + self.serve_line()
     }
 
     pub(crate) fn forget_hold(&mut self, id: &Id) -> u64 {

@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use super::super::command::{Command, Id, Lines, Reply, Source};
 use super::super::published::Published;
+use super::edits::order_item;
 use super::{Model, Order, OrderItem, Outcome, Past, added_up, next_entry};
 use crate::terms::effects::Event;
 use crate::terms::states::HoldState;
 use crate::terms::states::OrderState;
 use crate::terms::streams::EntryId;
+
+/// The items of an order, and whether it has to wait for some of them.
+type Wanted = (Vec<(Id, u128)>, bool);
 
 impl Model {
     pub(crate) fn place(
@@ -17,7 +21,7 @@ impl Model {
         customer: &Id,
         group: &Option<Id>,
         data: &Id,
-        gates: &Lines,
+        (gates, wait_ms): (&Lines, Option<u64>),
         take: &Source,
     ) -> Outcome {
         if let Some(order) = self.orders.get(id) {
@@ -35,21 +39,21 @@ impl Model {
             let (placed, named): (BTreeSet<_>, BTreeSet<_>) = (placed.collect(), gates.iter().cloned().collect());
             let taken = taken && placed == named && named.len() == gates.len();
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
-            let first = order.first_entry.or(order.entry).filter(|_| gates.is_empty());
-            return if same { Ok(first.map_or(Reply::Nothing, Reply::Entry)) } else { Err(vec!["MISMATCH"]) };
+            let first = order.first_entry.or(order.entry).filter(|_| gates.is_empty() && !order.unlisted);
+            let reply = first.map_or(Reply::Unlisted, Reply::Entry);
+            return if same { Ok(reply) } else { Err(vec!["MISMATCH"]) };
         }
         let checked = match take {
-            Source::Items(lines) => self.check_items(customer, lines),
-            Source::Hold(hold) => self.check_hold(customer, hold),
+            Source::Items(lines) => self.check_items(customer, lines, wait_ms),
+            Source::Hold(hold) => self.check_hold(customer, hold).map(|items| (items, false)),
         };
         let gates = match self.new_gates(gates) {
             Ok(gates) => gates,
             Err(codes) => return Err([codes, checked.err().unwrap_or_default()].concat()),
         };
-        let items = checked?;
+        let (items, waits) = checked?;
         self.changed = true;
         let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
-        let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0 };
         // An order that is not queued keeps an id free.
         let entry = next_entry(&mut self.last_orders, self.now);
         let entry = Some(entry).filter(|_| gates.is_empty());
@@ -58,11 +62,14 @@ impl Model {
             group: group.clone(),
             data: data.clone(),
             hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
-            items: items.iter().map(item).collect(),
+            items: items.iter().map(order_item).collect(),
             state: if entry.is_some() { OrderState::Queued } else { OrderState::Pending },
             placed_at: self.now,
             ..Order::queued(customer.clone(), self.next_place(), entry)
         };
+        if waits {
+            return self.place_waiting(id, order, wait_ms);
+        }
         self.orders.insert(id.clone(), order);
         self.published.extend(entry.map(|entry| Published::Queued(id.clone(), entry)));
         self.time_gates(id);
@@ -76,13 +83,18 @@ impl Model {
         }
         self.tally("placed", 1);
         self.published.push(Published::Event(Event::OrderPlaced));
-        Ok(entry.map_or(Reply::Nothing, Reply::Entry))
+        Ok(entry.map_or(Reply::Unlisted, Reply::Entry))
     }
 
-    fn check_items(&self, customer: &Id, lines: &Lines) -> Result<Vec<(Id, u128)>, Vec<&'static str>> {
+    /// The items, and whether the order has to wait for some of them.
+    fn check_items(&self, customer: &Id, lines: &Lines, wait_ms: Option<u64>) -> Result<Wanted, Vec<&'static str>> {
         let items = self.merged(lines)?;
-        let codes = [self.window(), self.limits(customer, &items), self.stock(&items)].concat();
-        if codes.is_empty() { Ok(items) } else { Err(codes) }
+        let (codes, short) = ([self.window(), self.limits(customer, &items)].concat(), self.stock(&items));
+        match (codes.is_empty() && !short.is_empty(), wait_ms) {
+            (true, Some(wait_ms)) => self.may_wait(&items, wait_ms).map(|()| (items, true)),
+            (false, _) if codes.is_empty() => Ok((items, false)),
+            _ => Err([codes, short].concat()),
+        }
     }
 
     fn check_hold(&self, customer: &Id, id: &Id) -> Result<Vec<(Id, u128)>, Vec<&'static str>> {
@@ -117,7 +129,7 @@ impl Model {
         match order.state {
             OrderState::Completed if order.note == *result => return Ok(Reply::Entry(order.complete.unwrap())),
             OrderState::Completed => return Err(vec!["MISMATCH"]),
-            state if !Self::is_for_workers(state) => return Err(vec!["BADSTATE"]),
+            state if !state.is_for_workers() => return Err(vec!["BADSTATE"]),
             _ => {}
         }
         self.changed = true;
@@ -143,14 +155,10 @@ impl Model {
         Ok(Reply::Entry(entry))
     }
 
-    /// Whether workers have an order in this state, or get it.
-    pub(crate) fn is_for_workers(state: OrderState) -> bool {
-        matches!(state, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
-    }
-
     pub(crate) fn cancel(&mut self, id: &Id, reason: &Id) -> Outcome {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         let units = if order.was_dead || order.state == OrderState::Dead { 0 } else { units_of(order) };
+        let units = units - order.missing;
         match order.state {
             OrderState::Cancelled if order.note == *reason => return Ok(Reply::Units(units)),
             OrderState::Cancelled => return Err(vec!["MISMATCH"]),
@@ -158,18 +166,34 @@ impl Model {
             _ => {}
         }
         self.changed = true;
-        let was_dead = order.state == OrderState::Dead;
+        let units = self.call_off(id, reason);
+        self.serve_line();
+        Ok(Reply::Units(units))
+    }
+
+    /// Cancels an order; how many units it put back.
+    pub(crate) fn call_off(&mut self, id: &Id, reason: &Id) -> u64 {
+        let order = &self.orders[id];
+        let (was_dead, waited) = (order.state == OrderState::Dead, order.state == OrderState::Waitlisted);
+        let had = |item: &OrderItem| if waited { item.has } else { item.qty };
         let items = if was_dead { Vec::new() } else { order.items.clone() };
-        self.leave_streams(id);
-        let before = self.levels(items.iter().map(|item| item.sku.clone()));
+        let items: Vec<_> =
+            items.iter().map(|item| (item.sku.clone(), had(item))).filter(|(_, had)| *had > 0).collect();
+        let missing = if waited { order.items.iter().map(|item| item.qty - item.has).sum() } else { 0 };
+        if !waited {
+            self.leave_streams(id);
+        }
+        let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
         self.end_order(id, OrderState::Cancelled, reason);
-        self.orders.get_mut(id).unwrap().was_dead = was_dead;
-        for (before, item) in before.iter().zip(&items) {
-            self.moved(before, "cancel", -(item.qty as i64), id, reason);
+        let order = self.orders.get_mut(id).unwrap();
+        (order.was_dead, order.missing) = (was_dead, missing);
+        self.line.retain(|other| other != id);
+        for (before, (_, had)) in before.iter().zip(&items) {
+            self.moved(before, "cancel", -(*had as i64), id, reason);
         }
         self.tally("cancelled", 1);
         self.published.push(Published::Event(Event::OrderCancelled));
-        Ok(Reply::Units(units))
+        items.iter().map(|(_, had)| had).sum()
     }
 
     pub(crate) fn give_back(
@@ -222,6 +246,7 @@ impl Model {
         self.tally("returned", units);
         self.remember(reference, command, units);
         self.published.push(Published::Event(Event::OrderReturned));
+        self.serve_line();
         Ok(Reply::Units(units))
     }
 
@@ -286,6 +311,8 @@ impl Order {
             items: Vec::new(),
             state: OrderState::Queued,
             entry,
+            unlisted: false,
+            missing: 0,
             placed_at: 0,
             ended_at: 0,
             complete: None,

@@ -13,25 +13,27 @@ impl Model {
         on_hand + u128::from(sold) > MAX
     }
 
-    pub(crate) fn set_stock(&mut self, sku: &Id, on_hand: u64, marks: [Option<u64>; 3]) -> Outcome {
+    pub(crate) fn set_stock(&mut self, sku: &Id, on_hand: u64, marks: [Option<u64>; 4]) -> Outcome {
         if self.too_many(sku, on_hand.into()) {
             return Err(vec!["ERR"]);
         }
         self.count(sku, on_hand, marks, "set", b"");
+        self.serve_line();
         Ok(Reply::Available(self.available(sku)))
     }
 
-    fn count(&mut self, sku: &Id, on_hand: u64, marks: [Option<u64>; 3], kind: &'static str, reference: &[u8]) {
+    fn count(&mut self, sku: &Id, on_hand: u64, marks: [Option<u64>; 4], kind: &'static str, reference: &[u8]) {
         self.changed = true;
         self.skus.entry(sku.clone()).or_default();
         let before = self.levels([sku.clone()]);
         let books = self.skus.get_mut(sku).unwrap();
         let delta = on_hand as i64 - books.on_hand as i64;
         books.on_hand = on_hand;
-        let [safety, low, limit] = marks;
+        let [safety, low, limit, backlog] = marks;
         books.safety = safety.unwrap_or(books.safety);
         books.low = low.unwrap_or(books.low);
         books.limit = limit.unwrap_or(books.limit);
+        books.backlog = backlog.or(books.backlog).filter(|backlog| u128::from(*backlog) < MAX);
         self.moved(&before[0], kind, delta, reference, b"");
         self.published.push(Published::Event(Event::StockChanged));
     }
@@ -60,6 +62,7 @@ impl Model {
         self.skus.get_mut(sku).unwrap().on_hand = on_hand as u64;
         self.moved(&before[0], "adjust", delta, reference.as_deref().unwrap_or_default(), reason);
         self.published.push(Published::Event(Event::StockChanged));
+        self.serve_line();
         self.remember(reference, command, on_hand as u64);
         Ok(Reply::OnHand(on_hand as u64))
     }
@@ -84,8 +87,9 @@ impl Model {
         }
         self.changed = true;
         for (sku, on_hand) in counts {
-            self.count(sku, *on_hand, [None; 3], "sync", source);
+            self.count(sku, *on_hand, [None; 4], "sync", source);
         }
+        self.serve_line();
         self.sources.insert(source.clone(), (seq, added_up(counts)));
         Ok(Reply::Synced(Synced::Applied))
     }

@@ -97,7 +97,7 @@ impl Model {
     fn claimed(&self, id: &Id, token: Option<u64>) -> Result<&Order, Vec<&'static str>> {
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         self.check_token(order, token)?;
-        if Self::is_for_workers(order.state) { Ok(order) } else { Err(vec!["BADSTATE"]) }
+        if order.state.is_for_workers() { Ok(order) } else { Err(vec!["BADSTATE"]) }
     }
 
     pub(crate) fn renew(&mut self, id: &Id, token: u64, lease_ms: Option<u64>) -> Outcome {
@@ -167,7 +167,7 @@ impl Model {
             return 1;
         }
         self.die(id, b"lease ended");
-        4 + self.orders[id].items.len() as u64
+        4 + self.orders[id].items.len() as u64 + self.serve_line()
     }
 
     pub(crate) fn retry_due(&mut self, id: &Id) -> u64 {
@@ -246,7 +246,9 @@ impl Model {
         self.tally("failed", 1);
         self.published.push(Published::Event(Event::OrderFailed));
         if due == 0 {
-            return self.die(id, reason);
+            self.die(id, reason);
+            self.serve_line();
+            return;
         }
         let place = self.next_place();
         let order = self.orders.get_mut(id).unwrap();

@@ -1,0 +1,210 @@
+//! Orders that wait for stock: `ORDER.PLACE … WAIT`, what happens when units come free, and when a wait is over.
+//!
+//! Units that come free are set aside at once ([`Store::change_stock`]). They are handed on from the head of each line:
+//! [`Store::serve_line`] does that for some orders within the command, [`Store::hand_on`] for the others as due work.
+
+use crate::base::table::{Key, Keyed};
+use crate::base::units::Ms;
+use crate::calls::orders::Place;
+use crate::calls::work::ENTRY_WEIGHT;
+use crate::record::customer::{UnitChange, UnitChanges};
+use crate::record::due::Due;
+use crate::record::gate::Gates;
+use crate::record::history::HistoryEvent;
+use crate::record::order::{Extra, Order, Origin, Stage, Waitlisted};
+use crate::store::Store;
+use crate::store::customers::Named;
+use crate::store::waitlist::Turn;
+use crate::terms::effects::{Effects, Event};
+use crate::terms::items::{Item, Units, UnitsList};
+use crate::terms::journal::{Move, Why};
+use crate::terms::refusal::{Refusal, checked_sum};
+use crate::terms::streams::StreamKind;
+
+/// Records that a command hands units on to, entries counted as [`ENTRY_WEIGHT`]: 64 orders, less than a millisecond.
+const LINE_AT_ONCE: u64 = 64 * (1 + ENTRY_WEIGHT);
+
+/// The reason of an order that is cancelled since its units did not come in time.
+const WAIT_EXPIRED: &[u8] = b"waitlist expired";
+
+impl Store {
+    /// Places an order of which units are not available, as `short` says: it takes what there is and waits for the
+    /// rest, if it may. All but the stock was checked before.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn place_waiting(
+        &mut self,
+        now: Ms,
+        place: &Place<'_>,
+        named: &[Item<'_>],
+        short: Refusal,
+        fx: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let Some(wait_ms) = place.wait_ms.filter(|_| matches!(short, Refusal::OutOfStock { .. })) else {
+            return Err(short);
+        };
+        let items = self.shelf.resolve(named)?;
+        self.check_backlog(&items)?;
+        let ends = if wait_ms == 0 { None } else { Some(checked_sum(now, wait_ms, "WAIT")?) };
+        self.touch(now, fx);
+        let key = self.orders.key(place.order);
+        let customer = self.customers.look_up(place.customer);
+        self.new_waitlisted(place, (&key, &customer), &items, ends, fx);
+        self.counters.placed = self.counters.placed.saturating_add(1);
+        fx.event(Event::OrderPlaced);
+        Ok(())
+    }
+
+    /// Adds an order that waits to the books and to the lines, and takes what is available.
+    fn new_waitlisted(
+        &mut self,
+        place: &Place<'_>,
+        (key, customer): (&Key<'_>, &Named<'_>),
+        items: &UnitsList,
+        ends: Option<Ms>,
+        fx: &mut Effects,
+    ) {
+        let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
+        let customer = self.customers.join(customer, &changes);
+        let entry = self.last.next(StreamKind::Orders, self.now);
+        let order = Order::new(place.order, customer, entry, items, place.data);
+        let mut missing: Vec<Units> = items.iter().map(|item| self.lacking(item)).filter(|item| item.qty > 0).collect();
+        missing.sort_unstable_by_key(|item| item.sku);
+        let (seq, until) = (self.agenda.next_seq(), ends.map(|at| self.agenda.key(at)));
+        let mut extra = Extra::default();
+        extra.set_group(place.group.map(|id| self.queue.name_group(id)));
+        let placed_at = Some(self.now).filter(|at| *at != entry.ms);
+        *extra.origin_mut() = Origin { placed_at, unlisted: true, waited: true, ..Origin::default() };
+        if !place.gates.is_empty() {
+            extra.seldom_mut().gates = Some(Box::new(Gates::placed(place.gates)));
+        }
+        extra.stage = Stage::Waitlisted(Box::new(Waitlisted { seq, until, missing: missing.clone() }));
+        let slot = self.orders.insert_with(key, order, extra);
+        self.queue.age(&self.orders, slot);
+        self.agenda.move_due(None, until, Due::Order(slot));
+        for item in items {
+            let has = item.qty - self.lacking(item).qty;
+            if has > 0 {
+                self.move_stock(item.sku, Move::Hold(has), Why::new("place", place.order), fx);
+            }
+        }
+        for item in missing {
+            self.shelf.change(item.sku, |sku| sku.waiting += item.qty);
+            self.waitlist.join(item.sku, seq, slot);
+        }
+    }
+
+    /// How many of the units that are wanted are not available.
+    fn lacking(&self, item: &Units) -> Units {
+        Units { sku: item.sku, qty: item.qty - self.shelf.at(item.sku).takes(item.qty) }
+    }
+
+    /// Whether any order waits for stock.
+    pub fn is_waited_for(&self) -> bool {
+        self.waitlist.len() > 0
+    }
+
+    /// Hands on what came free, within the same command or step: to some orders, the others are due. How many records
+    /// it worked on.
+    pub(crate) fn serve_line(&mut self, fx: &mut Effects) -> u64 {
+        if self.waitlist.has_turns() { self.hand_on(LINE_AT_ONCE, fx) } else { 0 }
+    }
+
+    /// Hands on what is set aside, first come, first served, until about `budget` records have been worked on; how many
+    /// it was.
+    pub(crate) fn hand_on(&mut self, budget: u64, fx: &mut Effects) -> u64 {
+        let mut spent = 0;
+        while spent < budget {
+            let Some(turn) = self.waitlist.next() else { break };
+            spent += self.hand_to(turn, fx);
+        }
+        spent
+    }
+
+    /// Hands units of one SKU on to the order whose turn it is, which is let in if it has all it waited for.
+    fn hand_to(&mut self, turn: Turn, fx: &mut Effects) -> u64 {
+        let aside = self.shelf.at(turn.sku).aside;
+        let (units, is_served) = self.changing_order(turn.order, |_, extra| {
+            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return (0, true) };
+            let units = waitlisted.miss_fewer(turn.sku, aside);
+            (units, waitlisted.missing_of(turn.sku) == 0)
+        });
+        debug_assert!(units > 0, "who is in a line waits for units of its SKU");
+        self.shelf.change(turn.sku, |sku| sku.aside -= units);
+        if is_served {
+            self.waitlist.leave(turn.sku, turn.seq);
+        }
+        self.follow_line(turn.sku);
+        if self.end_wait(turn.order, fx) { 1 + ENTRY_WEIGHT } else { 1 }
+    }
+
+    /// Lets an order in that waited for stock, if it lacks nothing any more; says whether it does not.
+    pub(crate) fn end_wait(&mut self, slot: u32, fx: &mut Effects) -> bool {
+        let waitlisted = self.orders.extra_at(slot).and_then(|extra| extra.stage.waitlisted());
+        if waitlisted.is_none_or(|waitlisted| !waitlisted.missing.is_empty()) {
+            return false;
+        }
+        let at = self.now;
+        self.changing_order(slot, |_, extra| extra.history.push(HistoryEvent::Gathered { at }));
+        self.admit(slot, fx);
+        true
+    }
+
+    /// Takes an order that is called off out of the lines, and puts back what it has. How many units that were, and how
+    /// many it still waited for.
+    pub(crate) fn leave_lines(&mut self, slot: u32, why: Why<'_>, fx: &mut Effects) -> (u64, u64) {
+        let items: UnitsList = self.orders.at(slot).items().collect();
+        let gathered = self.give_up(slot, &items, fx);
+        for item in &gathered {
+            self.move_stock(item.sku, Move::Free(item.qty), why, fx);
+        }
+        let total = |list: &[Units]| list.iter().map(|item| item.qty).sum::<u64>();
+        (total(&gathered), total(&items) - total(&gathered))
+    }
+
+    /// An order that waits for stock is to have fewer units: it gives up those that it lacks first, and leaves the
+    /// lines in which it lacks none then. The others, which it has, are the caller's to move.
+    pub(crate) fn give_up(&mut self, slot: u32, less: &[Units], fx: &mut Effects) -> UnitsList {
+        let (mut lacked, mut has) = (UnitsList::new(), UnitsList::new());
+        let seq = self.changing_order(slot, |_, extra| {
+            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return 0 };
+            for item in less {
+                let fewer = waitlisted.miss_fewer(item.sku, item.qty);
+                lacked.push(Units { sku: item.sku, qty: fewer });
+                has.push(Units { sku: item.sku, qty: item.qty - fewer });
+            }
+            waitlisted.seq
+        });
+        has.retain(|item| item.qty > 0);
+        // It leaves every line before anything is put back: nothing of that may come to itself.
+        for item in lacked.iter().filter(|item| item.qty > 0) {
+            let lacks = self.orders.extra_at(slot).and_then(|extra| extra.stage.waitlisted());
+            if lacks.is_none_or(|waitlisted| waitlisted.missing_of(item.sku) == 0) {
+                self.waitlist.leave(item.sku, seq);
+            }
+            self.want_fewer(item, fx);
+        }
+        has
+    }
+
+    /// Fewer units of a SKU are waited for. Some may be set aside for them already: others who wait get those, and
+    /// where nobody else waits they are available again.
+    fn want_fewer(&mut self, fewer: &Units, fx: &mut Effects) {
+        let waiting = self.shelf.at(fewer.sku).waiting.min(fewer.qty);
+        self.shelf.change(fewer.sku, |sku| sku.waiting -= waiting);
+        if waiting < fewer.qty {
+            self.move_aside(fewer.sku, waiting as i64 - fewer.qty as i64, fx);
+        } else {
+            self.follow_line(fewer.sku);
+        }
+    }
+
+    /// An order's units did not come in time: it is cancelled. Says how many records and items it worked on.
+    pub(crate) fn stop_waiting(&mut self, slot: u32, fx: &mut Effects) -> u64 {
+        let order = self.orders.at(slot);
+        let (id, items) = (order.id().to_vec(), order.items().count() as u64);
+        self.counters.waitlist_expired = self.counters.waitlist_expired.saturating_add(1);
+        self.call_off(slot, &id, WAIT_EXPIRED, fx);
+        1 + items + self.serve_line(fx)
+    }
+}
