@@ -30,6 +30,7 @@ mod locks;
 mod model;
 mod orders;
 mod published;
+mod replace;
 mod retention;
 mod retries;
 mod returns;

@@ -38,6 +38,7 @@ mod outsiders;
 mod persistence;
 mod race;
 mod repair;
+mod replace;
 mod replay;
 mod replication;
 mod retries;
@@ -95,6 +96,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("persistence", persistence::TESTS),
     ("race", race::TESTS),
     ("repair", repair::TESTS),
+    ("replace", replace::TESTS),
     ("replay", replay::TESTS),
     ("replication", replication::TESTS),
     ("retries", retries::TESTS),

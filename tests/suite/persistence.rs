@@ -83,6 +83,7 @@ fn digest_tells_stores_apart(binary: &ServerBinary) {
         "INV.SET popup sku-1 11",
         "INV.SET popup sku-1 11 LOW 3",
         "INV.RESERVE popup h-1 TTL 60000 ITEMS sku-1 1",
+        "INV.RESERVE popup h-1 TTL 60000 REPLACE ITEMS sku-1 2",
         "INV.EXTEND popup h-1 90000",
         "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1",
         "INV.RELEASE popup h-1",

@@ -115,6 +115,8 @@ fn setting() -> impl Strategy<Value = (Field, u64)> {
         3 => (Just(field("opens")), prop_oneof![2 => Just(0), 1 => START..START + 1_000]),
         2 => (Just(field("closes")), prop_oneof![4 => Just(0), 1 => START..START + 3_000]),
         2 => (Just(field("hold-ms")), 1u64..200),
+        2 => (Just(field("hold-max-ms")), select(vec![0, 30, 150])),
+        1 => (Just(field("hold-max-units")), select(vec![0, 0, 9])),
         2 => (Just(field("keep-ms")), 1u64..400),
         3 => (Just(field("journal")), select(vec![0, 0, 1, 100])),
         3 => (Just(field("sla-ms")), 0u64..60),
@@ -151,9 +153,11 @@ fn count() -> impl Strategy<Value = Command> {
 fn of_hold() -> impl Strategy<Value = Command> {
     let ttl_ms = weighted(0.6, prop_oneof![9 => 1u64..200, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
     prop_oneof![
-        5 => (hold(), option::of(customer()), ttl_ms, lines()).prop_map(|(hold, customer, ttl_ms, items)| {
-            Command::Reserve { hold, customer, ttl_ms, items }
-        }),
+        7 => (hold(), option::of(customer()), ttl_ms, weighted(0.4, Just(())), lines()).prop_map(
+            |(hold, customer, ttl_ms, replace, items)| {
+                Command::Reserve { hold, customer, ttl_ms, replace: replace.is_some(), items }
+            }
+        ),
         1 => (hold(), 1u64..300).prop_map(|(hold, ms)| Command::Extend { hold, ms }),
         4 => (hold(), any::<bool>(), reference(), option::of(lines())).prop_map(|(hold, commit, reference, items)| {
             Command::Close { hold, commit, reference, items }

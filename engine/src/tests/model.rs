@@ -48,6 +48,7 @@ pub struct Hold {
     pub ttl_ms: Option<u64>,
     pub items: Vec<HoldItem>,
     pub state: HoldState,
+    pub started_at: u64,
     pub first_deadline: u64,
     pub deadline: u64,
     pub ended_at: u64,
@@ -194,7 +195,10 @@ impl Model {
             }
             Command::Adjust { sku, delta, reason, reference } => self.adjust(command, sku, *delta, reason, reference),
             Command::Sync { source, seq, counts } => self.sync(source, *seq, counts),
-            Command::Reserve { hold, customer, ttl_ms, items } => self.reserve(hold, customer, *ttl_ms, items),
+            Command::Reserve { hold, customer, ttl_ms, replace: true, items } if self.holds.contains_key(hold) => {
+                self.replace(hold, customer, *ttl_ms, items)
+            }
+            Command::Reserve { hold, customer, ttl_ms, items, .. } => self.reserve(hold, customer, *ttl_ms, items),
             Command::Extend { hold, ms } => self.extend(hold, *ms),
             Command::Close { hold, commit, reference, items } => {
                 self.close(command, hold, *commit, reference, items.as_ref())
