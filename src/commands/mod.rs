@@ -49,6 +49,7 @@ pub static TABLE: &[&Command] = &[
     &orders::CANCEL,
     &orders::RETURN,
     &work::REDRIVE,
+    &work::PURGE,
     &orders::GET,
     &orders::SCAN,
     &locks::ACQUIRE,

@@ -36,6 +36,7 @@ mod model;
 mod orders;
 mod outsiders;
 mod persistence;
+mod purge;
 mod race;
 mod repair;
 mod replace;
@@ -94,6 +95,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
     ("persistence", persistence::TESTS),
+    ("purge", purge::TESTS),
     ("race", race::TESTS),
     ("repair", repair::TESTS),
     ("replace", replace::TESTS),

@@ -65,6 +65,7 @@ fn toil(client: &mut Client, tag: &str, number: usize) {
     match number % 40 {
         7 => drop(client.int("ORDER.REDRIVE popup ALL COUNT 3")),
         21 => drop(client.int("ORDER.YIELD popup w-9")),
+        27 => drop(client.int("ORDER.PURGE popup COUNT 1")),
         33 => drop(client.get(format!("ORDER.FAIL popup {order} AFTER 1"))),
         _ => {}
     }
