@@ -1,6 +1,7 @@
 //! Tests of the engine: a concern a file, and a model, a generator and hostile input that know nothing of its insides.
 
 mod against_model;
+mod alerts;
 mod audit;
 mod bounds;
 mod build;

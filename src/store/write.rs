@@ -197,7 +197,9 @@ fn checked_streams<'a, H: Host>(call: &Call<'a, H>, value: &StoreValue, now: Ms,
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
     let owns = has_streams(call.key.bytes()) && streams_of(call.ctx, call.key, value).is_none();
     for kind in effects.streams() {
-        if !owns || streams.check(kind).is_err() {
+        if owns {
+            streams.check_or_leave_out(kind);
+        } else {
             streams.leave_out(kind);
         }
     }

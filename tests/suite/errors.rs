@@ -40,6 +40,7 @@ const ON_A_STORE: &[&str] = &[
     "INV.GET popup sku-1",
     "INV.SCAN popup 0",
     "INV.RESERVE popup h-1 ITEMS sku-1 1",
+    "INV.RESERVE popup h-1 REPLACE ITEMS sku-1 1",
     "INV.EXTEND popup h-1 1000",
     "INV.COMMIT popup h-1",
     "INV.RELEASE popup h-1",
@@ -58,6 +59,7 @@ const ON_A_STORE: &[&str] = &[
     "ORDER.FAIL popup o-1",
     "ORDER.REDRIVE popup o-1",
     "ORDER.REDRIVE popup ALL",
+    "ORDER.PURGE popup",
     "ORDER.ADVANCE popup o-1 packed",
     "ORDER.GET popup o-1",
     "ORDER.SCAN popup 0",
@@ -307,7 +309,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("STORE.SET popup opens 9 closes 5", "ERR closes must be after opens, 9, or 0, got 5"),
     (
         "ORDER.SCAN popup 0 STATE lost",
-        "ERR STATE must be one of queued claimed retrying dead completed cancelled, got 'lost'",
+        "ERR STATE must be one of queued claimed retrying dead completed cancelled pending waitlisted, got 'lost'",
     ),
     (
         "ORDER.COMPLETE popup o-1 RESULT {x}",

@@ -7,6 +7,7 @@
 //! filters work: `cargo test --test suite -- redis-7.0.15::holds`. `HOLDFAST_SEED` is a number that makes other random
 //! cases; what they are is the same for the same number.
 
+mod alerts;
 mod bad_input;
 mod bench;
 mod blocking;
@@ -67,6 +68,7 @@ use std::sync::Arc;
 
 /// The files of the suite, each with its tests.
 const FILES: &[(&str, &[(&str, TestFn)])] = &[
+    ("alerts", alerts::TESTS),
     ("bad_input", bad_input::TESTS),
     ("bench", bench::TESTS),
     ("blocking", blocking::TESTS),

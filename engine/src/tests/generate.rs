@@ -125,6 +125,7 @@ fn setting() -> impl Strategy<Value = (Field, u64)> {
         2 => (Just(field("backoff-ms")), 1u64..20),
         2 => (Just(field("backoff-cap-ms")), 1u64..40),
         2 => (Just(field("paused")), select(vec![0, 0, 0, 1])),
+        1 => (Just(field("alerts")), select(vec![0, 1, 10_000])),
         1 => (Just(field("metrics")), select(vec![0, 1, 7_200])),
         1 => (select(FIELDS), select(vec![0, 1, 2, MAX_QUANTITY, MAX_QUANTITY + 1])),
     ]
