@@ -108,7 +108,7 @@ fn a_stream_that_is_ahead_gets_the_entry(binary: &ServerBinary) {
 }
 
 fn replica_log_and_load_have_the_same(binary: &ServerBinary) {
-    let mut server = Server::with(binary, &["appendonly yes"]);
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always"]);
     let replica = server.replica(binary);
     let mut client = server.client();
     open_store(&mut client, "popup", 3);

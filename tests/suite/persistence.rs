@@ -328,7 +328,7 @@ fn move_and_swapdb_keep_everything(binary: &ServerBinary) {
     let mut client = server.client();
     open_full_store(&mut client, "popup");
     let digest = client.digest_value("popup");
-    for key in ["", ":orders", ":complete", ":journal", ":retry", ":dead"] {
+    for key in ["", ":orders", ":complete", ":journal", ":retry", ":dead", ":alerts"] {
         let key = if key.is_empty() { "popup".to_owned() } else { format!("{{popup}}{key}") };
         assert_eq!(client.int(format!("MOVE {key} 3")), 1, "{key}");
     }

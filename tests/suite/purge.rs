@@ -93,7 +93,7 @@ fn in_multi_and_lua_it_runs_to_its_end(binary: &ServerBinary) {
 }
 
 fn a_replica_and_a_restart_agree(binary: &ServerBinary) {
-    let mut server = crate::common::Server::with(binary, &["appendonly yes"]);
+    let mut server = crate::common::Server::with(binary, &["appendonly yes", "appendfsync always"]);
     let replica = server.replica(binary);
     let mut client = server.client();
     crate::common::open_store(&mut client, "popup", 100);

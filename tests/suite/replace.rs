@@ -129,7 +129,7 @@ fn what_was_committed_stays_sold(binary: &ServerBinary) {
 }
 
 fn a_replica_a_restart_and_a_copy_agree(binary: &ServerBinary) {
-    let mut server = Server::with(binary, &["appendonly yes"]);
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always"]);
     let replica = server.replica(binary);
     let mut client = server.client();
     crate::common::open_store(&mut client, "popup", 50);

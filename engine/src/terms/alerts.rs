@@ -37,7 +37,8 @@ alerts! {
     OrderLate, "order.late", "Late", "the order takes longer than the store promises (sla-ms)";
     OrderDead, "order.dead", "Dead", "the order ran out of attempts, and waits for somebody to redrive or cancel it";
     GateExpired, "gate.expired", "Gate expired", "the order was cancelled because a gate was not passed in time";
-    WaitlistExpired, "waitlist.expired", "Wait expired", "the order was cancelled because its units did not come in time";
+    WaitlistExpired, "waitlist.expired", "Wait expired",
+        "the order was cancelled because its units did not come in time";
 }
 
 /// An entry of `…:alerts`. What a kind has nothing to say about is empty.
