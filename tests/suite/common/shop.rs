@@ -22,6 +22,8 @@ pub const COUNTERS: &[&str] = &[
     "lapsed",
     "redriven",
     "late",
+    "gates-expired",
+    "waitlist-expired",
 ];
 
 /// Opens the store `key` with one SKU `sku-1` of `on_hand` units. Metrics are off: they write once a second, and a test
