@@ -12,6 +12,7 @@ tests![
     no_sale_is_refused_for_an_alert,
     a_stream_that_is_ahead_gets_the_entry,
     replica_log_and_load_have_the_same,
+    in_a_cluster_each_is_written_once,
     a_drop_takes_it_along,
 ];
 
@@ -131,6 +132,24 @@ fn replica_log_and_load_have_the_same(binary: &ServerBinary) {
     server.start_again();
     let mut client = server.client();
     assert_eq!((client.digest(), told(&mut client)), (digest, all), "from the log");
+}
+
+/// There a replica and the log get each alert from the primary, which alone knows where the stream is.
+fn in_a_cluster_each_is_written_once(binary: &ServerBinary) {
+    let server = Server::cluster(binary);
+    let mut client = server.client();
+    client.ok("CONFIG SET appendonly yes");
+    open_store(&mut client, "popup", 1);
+    for round in 0..3 {
+        client.text(format!("ORDER.PLACE popup o-{round} c-1 ITEMS sku-1 1"));
+        client.get(format!("ORDER.FAIL popup o-{round} REASON lost FATAL"));
+    }
+    client.int("INV.RESERVE popup h-1 TTL 1 ITEMS sku-1 1");
+    wait_until(DEADLINE, "the hold expires", || told(&mut client).len() == 11);
+    let (digest, all) = (client.digest(), told(&mut client));
+    assert_eq!(all[1..3], ["stock.in|sku-1||1|", "order.dead||o-0||lost"]);
+    client.ok("DEBUG LOADAOF");
+    assert_eq!((client.digest(), told(&mut client)), (digest, all));
 }
 
 fn a_drop_takes_it_along(binary: &ServerBinary) {

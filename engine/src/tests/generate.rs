@@ -159,7 +159,7 @@ fn of_hold() -> impl Strategy<Value = Command> {
                 Command::Reserve { hold, customer, ttl_ms, replace: replace.is_some(), items }
             }
         ),
-        1 => (hold(), 1u64..300).prop_map(|(hold, ms)| Command::Extend { hold, ms }),
+        2 => (hold(), 1u64..300).prop_map(|(hold, ms)| Command::Extend { hold, ms }),
         4 => (hold(), any::<bool>(), reference(), option::of(lines())).prop_map(|(hold, commit, reference, items)| {
             Command::Close { hold, commit, reference, items }
         }),

@@ -182,6 +182,7 @@ impl Model {
         if deadline > MAX {
             return Err(vec!["ERR"]);
         }
+        let deadline = deadline.min(self.latest(hold.started_at));
         if deadline as u64 <= hold.deadline {
             return Ok(Reply::Time(hold.deadline));
         }
