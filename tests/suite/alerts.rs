@@ -139,6 +139,9 @@ fn in_a_cluster_each_is_written_once(binary: &ServerBinary) {
     let server = Server::cluster(binary);
     let mut client = server.client();
     client.ok("CONFIG SET appendonly yes");
+    wait_until(DEADLINE, "the log is begun", || {
+        ["aof_rewrite_in_progress", "aof_rewrite_scheduled"].iter().all(|name| client.info("persistence", name) == "0")
+    });
     open_store(&mut client, "popup", 1);
     for round in 0..3 {
         client.text(format!("ORDER.PLACE popup o-{round} c-1 ITEMS sku-1 1"));
