@@ -19,7 +19,8 @@ const COUNT_MAX: u64 = 10_000;
 pub type Items<'a> = SmallVec<[Item<'a>; 4]>;
 
 /// Options that are sometimes given after ITEMS by mistake, where they are read as a SKU.
-const BEFORE_ITEMS: [&str; 10] = ["CUSTOMER", "DATA", "GATE", "GROUP", "HOLD", "LOST", "REF", "SCRAP", "TOKEN", "TTL"];
+const BEFORE_ITEMS: [&str; 11] =
+    ["CUSTOMER", "DATA", "GATE", "GROUP", "HOLD", "LOST", "REF", "REPLACE", "SCRAP", "TOKEN", "TTL"];
 
 /// The arguments after the key, read one by one.
 pub struct Args<'a> {

@@ -52,6 +52,7 @@ pub static TABLE: &[&Command] = &[
     &orders::CANCEL,
     &orders::RETURN,
     &work::REDRIVE,
+    &work::PURGE,
     &orders::GET,
     &orders::SCAN,
     &locks::ACQUIRE,

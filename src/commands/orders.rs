@@ -11,7 +11,7 @@ use crate::host::{Call, Ctx, OwnStr, Stop};
 use crate::store::claims::{self, serve_first};
 use crate::store::keys::read_store;
 use crate::store::streams::EntryWords;
-use crate::store::write::{Rule, Written, write};
+use crate::store::write::{CANCELS, Rule, Written, write};
 use holdfast_engine::calls::orders::{Complete, Place, ScanOrders, Take};
 use holdfast_engine::calls::returns::Return;
 use holdfast_engine::calls::work::{Claim, ClaimView};
@@ -206,9 +206,7 @@ fn cancel(call: &Call<'_>) -> Result<(), Stop> {
     let order = args.id("order")?;
     let reason = if args.keyword("REASON") { args.text("REASON")? } else { b"" };
     args.end()?;
-    let leaves = &[StreamKind::Retry, StreamKind::Dead];
-    let rule = Rule { streams: &[StreamKind::Orders], leaves, ..Rule::default() };
-    let units = write(call, rule, |store, now, fx| store.cancel(now, order, reason, fx))?.reply;
+    let units = write(call, CANCELS, |store, now, fx| store.cancel(now, order, reason, fx))?.reply;
     call.ctx.int(units as i64);
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! ORDER.CLAIM, ORDER.RENEW, ORDER.YIELD, ORDER.FAIL, ORDER.REDRIVE, ORDER.ADVANCE: what workers do with orders.
+//! ORDER.CLAIM, ORDER.RENEW, ORDER.YIELD, ORDER.FAIL, ORDER.REDRIVE, ORDER.PURGE, ORDER.ADVANCE: what workers do with
+//! orders, and what becomes of those that died.
 
 use std::rc::Rc;
 
@@ -10,7 +11,7 @@ use crate::host::table::Command;
 use crate::host::{Call, Stop};
 use crate::store::claims::{reply, serve_first, wait};
 use crate::store::keys::read_store;
-use crate::store::slices::{Task, begin};
+use crate::store::slices::{AtDead, SomeDead, Task, begin};
 use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::base::units::MAX_QUANTITY;
 use holdfast_engine::calls::steps::Advance;
@@ -198,14 +199,11 @@ pub const REDRIVE: Command = Command {
 };
 
 /// `ALL [REASON glob] [COUNT n]`.
-const ALL: Arg = Arg::block(
-    "all",
-    &[
-        Arg::word("all", "ALL").required(),
-        Arg { kind: crate::host::register::Kind::Pattern, ..Arg::text("pattern").after("REASON") },
-        Arg::integer("count").after("COUNT"),
-    ],
-);
+const ALL: Arg = Arg::block("all", &[Arg::word("all", "ALL").required(), REASON, COUNT]);
+
+const REASON: Arg = Arg { kind: crate::host::register::Kind::Pattern, ..Arg::text("pattern").after("REASON") };
+
+const COUNT: Arg = Arg::integer("count").after("COUNT");
 
 fn redrive(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
@@ -217,6 +215,11 @@ fn redrive(call: &Call<'_>) -> Result<(), Stop> {
         call.ctx.int(i64::from(queued));
         return Ok(());
     }
+    begin(call, Task::Dead(some_dead(&mut args, AtDead::Redrive)?))
+}
+
+/// Reads `[REASON glob] [COUNT n]`: with which dead orders something is done.
+fn some_dead(args: &mut Args<'_>, act: AtDead) -> Result<SomeDead, Refusal> {
     let (mut pattern, mut count) = (None, MAX_QUANTITY);
     while args.more() {
         if args.keyword("REASON") {
@@ -228,8 +231,24 @@ fn redrive(call: &Call<'_>) -> Result<(), Stop> {
         }
     }
     let wanted = move |reason: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.is_match(reason));
-    begin(call, Task::Redrive { wanted: Rc::new(wanted), count })
+    Ok(SomeDead { act, wanted: Rc::new(wanted), count })
 }
+
+pub const PURGE: Command = Command {
+    about: About {
+        name: c"ORDER.PURGE",
+        summary: "Cancels dead orders: all of them, or those with a matching REASON",
+        reply: "how many orders were cancelled, in the order they died. REASON is a pattern as in KEYS; COUNT stops \
+                after that many. Each is cancelled as by ORDER.CANCEL without REASON; its units went back on sale \
+                when it died",
+        complexity: "O(N) with all dead orders, in slices of about a millisecond",
+        since: "0.2.0",
+        flags: "write blocking",
+        access: Access::Update,
+        args: &[Arg::key(), REASON, COUNT],
+    },
+    run: |call| begin(call, Task::Dead(some_dead(&mut Args::new(call), AtDead::Cancel)?)),
+};
 
 pub const ADVANCE: Command = Command {
     about: About {

@@ -48,7 +48,7 @@ const COMMANDS: [(&CStr, Run); 11] = [
     (c"INV.RESERVE", |call| {
         let items = [Item { sku: call.rest[2].bytes(), qty: 1 }];
         let ttl_ms = Some(number(call.rest[1]));
-        let reserve = Reserve { hold: call.rest[0].bytes(), customer: None, ttl_ms, items: &items };
+        let reserve = Reserve { hold: call.rest[0].bytes(), customer: None, ttl_ms, replace: false, items: &items };
         write(call, Rule::default(), |store, now, fx| store.reserve(now, &reserve, fx)).map(drop)
     }),
     (c"ORDER.PLACE", |call| {

@@ -52,6 +52,14 @@ pub struct Rule<'a> {
 pub const QUIET: Rule<'_> =
     Rule { makes: false, streams: &[], leaves: &[], moves_nothing: true, stamped: false, words: None, takes_in: None };
 
+/// The rule of ORDER.CANCEL. Who cancels in another way keeps to it: a replica, which gets ORDER.CANCEL, refuses by it.
+pub const CANCELS: Rule<'_> = Rule {
+    streams: &[StreamKind::Orders],
+    leaves: &[StreamKind::Retry, StreamKind::Dead],
+    moves_nothing: false,
+    ..QUIET
+};
+
 /// A write's reply, and the id of an entry that got another one than the engine gave it: both.
 pub struct Written<T> {
     pub reply: T,
@@ -196,7 +204,9 @@ fn checked_streams<'a, H: Host>(call: &Call<'a, H>, value: &StoreValue, now: Ms,
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
     let owns = has_streams(call.key.bytes()) && streams_of(call.ctx, call.key, value).is_none();
     for kind in effects.streams() {
-        if !owns || streams.check(kind).is_err() {
+        if owns {
+            streams.check_or_leave_out(kind);
+        } else {
             streams.leave_out(kind);
         }
     }

@@ -50,7 +50,7 @@ const CONTRACT: &[Contract] = contract! {
     "inv.adjust" -4 write ["REASON" "REF"] "popup sku-1 5";
     "inv.get" -3 read [] "popup sku-1";
     "inv.scan" -3 read ["MATCH" "COUNT" "LOW"] "popup 0";
-    "inv.reserve" -6 write ["CUSTOMER" "TTL" "ITEMS"] "popup h-1 ITEMS sku-1 1";
+    "inv.reserve" -6 write ["CUSTOMER" "TTL" "REPLACE" "ITEMS"] "popup h-1 ITEMS sku-1 1";
     "inv.extend" 4 write [] "popup h-1 1000";
     "inv.commit" -3 write ["REF" "ITEMS"] "popup h-1";
     "inv.release" -3 write ["REF" "ITEMS"] "popup h-1";
@@ -67,6 +67,7 @@ const CONTRACT: &[Contract] = contract! {
     "order.pass" 4 write [] "popup o-1 pay";
     "order.advance" -4 write ["FROM" "TOKEN"] "popup o-1 packed";
     "order.redrive" -3 write ["ALL" "REASON" "COUNT"] "popup o-1";
+    "order.purge" -2 write ["REASON" "COUNT"] "popup";
     "order.edit" -6 write ["TOKEN" "REF" "LOST" "ITEMS"] "popup o-1 ITEMS sku-1 1";
     "order.split" -7 write ["TOKEN" "ITEMS"] "popup o-1 o-2 ITEMS sku-1 1";
     "order.cancel" -3 write ["REASON"] "popup o-1";
@@ -263,7 +264,8 @@ fn acl_categories(info: &Reply) -> BTreeSet<String> {
 }
 
 /// Commands that can make a caller wait: for a lock, for an order, for the end of long work.
-const BLOCKING: [&str; 5] = ["order.claim", "lock.acquire", "store.audit", "store.repair", "order.redrive"];
+const BLOCKING: [&str; 6] =
+    ["order.claim", "lock.acquire", "store.audit", "store.repair", "order.redrive", "order.purge"];
 
 /// The flags that clients and proxies use. None has `deny-oom`: which call is refused while memory is full depends on
 /// what it would make (see `memory_full`).

@@ -10,6 +10,7 @@ pub mod info;
 pub mod locks;
 pub mod metrics;
 pub mod orders;
+pub(crate) mod replace;
 pub mod returns;
 pub mod settings;
 pub mod steps;

@@ -85,10 +85,11 @@ impl Pair {
     /// Streams, journal and events: each in order, on its own.
     fn compare_published(&self, fx: &Effects, wanted: &[Published], command: &Command) {
         let published = published(&self.store, fx);
-        let kinds: [fn(&&Published) -> bool; 3] = [
+        let kinds: [fn(&&Published) -> bool; 4] = [
             |published| matches!(published, Published::Moved(_)),
             |published| matches!(published, Published::Event(_)),
-            |published| !matches!(published, Published::Moved(_) | Published::Event(_)),
+            |published| matches!(published, Published::Alert(_)),
+            |published| !matches!(published, Published::Moved(_) | Published::Event(_) | Published::Alert(_)),
         ];
         for kind in kinds {
             let (published, wanted) = (published.iter().filter(kind), wanted.iter().filter(kind));
@@ -231,7 +232,7 @@ impl Pair {
         let [orders, complete, journal] = [model.last_orders, model.last_complete, model.last_journal];
         assert_eq!(
             last,
-            [orders, complete, journal, model.last_retry, model.last_dead, model.last_metrics, EntryId::default()]
+            [orders, complete, journal, model.last_retry, model.last_dead, model.last_metrics, model.last_alerts]
         );
     }
 }

@@ -24,7 +24,11 @@ pub fn sync(source: &str, seq: u64, counts: &[(&str, u64)]) -> Command {
 }
 
 pub fn reserve(hold: &str, items: &[(&str, u64)]) -> Command {
-    Command::Reserve { hold: hold.into(), customer: None, ttl_ms: None, items: lines(items) }
+    Command::Reserve { hold: hold.into(), customer: None, ttl_ms: None, replace: false, items: lines(items) }
+}
+
+pub fn replace(hold: &str, items: &[(&str, u64)]) -> Command {
+    Command::Reserve { hold: hold.into(), customer: None, ttl_ms: None, replace: true, items: lines(items) }
 }
 
 pub fn extend(hold: &str, ms: u64) -> Command {

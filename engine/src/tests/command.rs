@@ -52,6 +52,7 @@ pub enum Command {
         hold: Id,
         customer: Option<Id>,
         ttl_ms: Option<Ms>,
+        replace: bool,
         items: Lines,
     },
     Extend {
@@ -318,9 +319,9 @@ impl Command {
 
     fn apply_hold(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::Reserve { hold, customer, ttl_ms, items } => {
+            Command::Reserve { hold, customer, ttl_ms, replace, items } => {
                 let customer = customer.as_deref();
-                let reserve = Reserve { hold, customer, ttl_ms: *ttl_ms, items: &lines(items) };
+                let reserve = Reserve { hold, customer, ttl_ms: *ttl_ms, replace: *replace, items: &lines(items) };
                 store.reserve(now, &reserve, fx).map(Reply::Time)
             }
             Command::Extend { hold, ms } => store.extend(now, hold, *ms, fx).map(Reply::Time),

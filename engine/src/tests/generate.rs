@@ -115,6 +115,8 @@ fn setting() -> impl Strategy<Value = (Field, u64)> {
         3 => (Just(field("opens")), prop_oneof![2 => Just(0), 1 => START..START + 1_000]),
         2 => (Just(field("closes")), prop_oneof![4 => Just(0), 1 => START..START + 3_000]),
         2 => (Just(field("hold-ms")), 1u64..200),
+        2 => (Just(field("hold-max-ms")), select(vec![0, 30, 150])),
+        1 => (Just(field("hold-max-units")), select(vec![0, 0, 9])),
         2 => (Just(field("keep-ms")), 1u64..400),
         3 => (Just(field("journal")), select(vec![0, 0, 1, 100])),
         3 => (Just(field("sla-ms")), 0u64..60),
@@ -123,6 +125,7 @@ fn setting() -> impl Strategy<Value = (Field, u64)> {
         2 => (Just(field("backoff-ms")), 1u64..20),
         2 => (Just(field("backoff-cap-ms")), 1u64..40),
         2 => (Just(field("paused")), select(vec![0, 0, 0, 1])),
+        1 => (Just(field("alerts")), select(vec![0, 1, 10_000])),
         1 => (Just(field("metrics")), select(vec![0, 1, 7_200])),
         1 => (select(FIELDS), select(vec![0, 1, 2, MAX_QUANTITY, MAX_QUANTITY + 1])),
     ]
@@ -151,10 +154,12 @@ fn count() -> impl Strategy<Value = Command> {
 fn of_hold() -> impl Strategy<Value = Command> {
     let ttl_ms = weighted(0.6, prop_oneof![9 => 1u64..200, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
     prop_oneof![
-        5 => (hold(), option::of(customer()), ttl_ms, lines()).prop_map(|(hold, customer, ttl_ms, items)| {
-            Command::Reserve { hold, customer, ttl_ms, items }
-        }),
-        1 => (hold(), 1u64..300).prop_map(|(hold, ms)| Command::Extend { hold, ms }),
+        7 => (hold(), option::of(customer()), ttl_ms, weighted(0.4, Just(())), lines()).prop_map(
+            |(hold, customer, ttl_ms, replace, items)| {
+                Command::Reserve { hold, customer, ttl_ms, replace: replace.is_some(), items }
+            }
+        ),
+        2 => (hold(), 1u64..300).prop_map(|(hold, ms)| Command::Extend { hold, ms }),
         4 => (hold(), any::<bool>(), reference(), option::of(lines())).prop_map(|(hold, commit, reference, items)| {
             Command::Close { hold, commit, reference, items }
         }),
@@ -205,7 +210,7 @@ fn gates() -> impl Strategy<Value = Lines> {
 fn came_back() -> impl Strategy<Value = Command> {
     let gone = (Just(b"gone".to_vec()), customer().prop_map(Some), few());
     let known = (order(), weighted(0.3, customer()), prop_oneof![few(), lines()]);
-    let which = prop_oneof![2 => known, 1 => gone];
+    let which = prop_oneof![1 => known, 1 => gone];
     (which, reference(), weighted(0.3, Just(()))).prop_map(|((order, customer, items), reference, scrap)| {
         Command::Return { order, customer, reference, scrap: scrap.is_some(), items }
     })

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::command::{Command, Id, Lines, Reply};
 use super::published::Published;
 use crate::calls::work::Failure;
+use crate::terms::alerts::{Alert, AlertKind};
 use crate::terms::effects::Event;
 use crate::terms::journal::Movement;
 use crate::terms::settings::Field;
@@ -49,6 +50,7 @@ pub struct Hold {
     pub ttl_ms: Option<u64>,
     pub items: Vec<HoldItem>,
     pub state: HoldState,
+    pub started_at: u64,
     pub first_deadline: u64,
     pub deadline: u64,
     pub ended_at: u64,
@@ -164,6 +166,9 @@ pub struct Model {
     pub last_dead: EntryId,
     pub last_token: u64,
     pub last_metrics: EntryId,
+    pub last_alerts: EntryId,
+    /// The SKU that the call at hand makes: it was not out before.
+    new_sku: Option<Id>,
     /// What was counted, by name, refusals included.
     pub counters: BTreeMap<&'static str, u64>,
     /// How long the orders took that were completed since the last sample.
@@ -208,7 +213,10 @@ impl Model {
             }
             Command::Adjust { sku, delta, reason, reference } => self.adjust(command, sku, *delta, reason, reference),
             Command::Sync { source, seq, counts } => self.sync(source, *seq, counts),
-            Command::Reserve { hold, customer, ttl_ms, items } => self.reserve(hold, customer, *ttl_ms, items),
+            Command::Reserve { hold, customer, ttl_ms, replace: true, items } if self.holds.contains_key(hold) => {
+                self.replace(hold, customer, *ttl_ms, items)
+            }
+            Command::Reserve { hold, customer, ttl_ms, items, .. } => self.reserve(hold, customer, *ttl_ms, items),
             Command::Extend { hold, ms } => self.extend(hold, *ms),
             Command::Close { hold, commit, reference, items } => {
                 self.close(command, hold, *commit, reference, items.as_ref())
@@ -421,12 +429,26 @@ impl Model {
         if low && !was_low {
             self.published.push(Published::Event(Event::StockLow));
         }
+        let is_in = !out && *was_out && self.new_sku.as_ref() != Some(sku);
+        let turned = [(out && !was_out, "stock.out"), (low && !was_low, "stock.low"), (is_in, "stock.in")];
+        for (_, kind) in turned.into_iter().filter(|(is_so, _)| *is_so) {
+            self.alert(kind, sku, b"", Some(self.available(sku)), b"");
+        }
         if self.setting("journal") > 0 {
             let id = next_entry(&mut self.last_journal, self.now);
             let (on_hand, held) = (self.skus[sku].on_hand, self.held(sku));
             let (reference, reason) = (reference.into(), reason.into());
             let sku = sku.as_slice().into();
             self.published.push(Published::Moved(Movement { id, kind, sku, delta, on_hand, held, reference, reason }));
+        }
+    }
+
+    pub(crate) fn alert(&mut self, kind: &str, sku: &[u8], order: &[u8], available: Option<i64>, reason: &[u8]) {
+        if self.setting("alerts") > 0 {
+            let id = next_entry(&mut self.last_alerts, self.now);
+            let kind = *AlertKind::ALL.iter().find(|known| known.name() == kind).expect("a kind of the contract");
+            let (sku, order, reason) = (sku.into(), order.into(), reason.into());
+            self.published.push(Published::Alert(Alert { id, kind, sku, order, available, reason }));
         }
     }
 

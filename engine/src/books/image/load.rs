@@ -286,6 +286,10 @@ impl Loader {
             total = sum(total, qty)?;
             hold.items.push(HoldItem { sku, qty, left, committed });
         }
+        hold.started_at = if self.version > 2 { time(rest)? } else { self.store.usual_start(&hold) };
+        if hold.started_at > hold.first_deadline {
+            return Err(Corrupt("a hold that starts after its deadline"));
+        }
         if hold.is_live() && (hold.due.at != hold.deadline || hold.left() == 0) {
             return Err(Corrupt("a live hold's deadline, or its units"));
         }

@@ -272,6 +272,7 @@ impl Model {
         }
         self.tally("dead", 1);
         self.published.extend([Published::Died(id.clone(), entry), Published::Event(Event::OrderDead)]);
+        self.alert("order.dead", b"", id, None, reason);
     }
 
     pub(crate) fn leave_retry(&mut self, id: &Id) {
@@ -408,6 +409,7 @@ impl Model {
         self.orders.get_mut(id).unwrap().late = true;
         self.tally("late", 1);
         self.published.push(Published::Event(Event::OrderLate));
+        self.alert("order.late", b"", id, None, b"");
         1
     }
 }
