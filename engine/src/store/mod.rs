@@ -5,6 +5,7 @@ pub(crate) mod agenda;
 mod checks;
 pub(crate) mod customers;
 pub(crate) mod holds;
+pub(crate) mod lanes;
 pub(crate) mod names;
 pub(crate) mod orders;
 pub(crate) mod queue;
