@@ -24,6 +24,7 @@ mod image;
 mod journal;
 mod json;
 mod kept_digest;
+mod lanes;
 mod late;
 mod leases;
 mod limits;

@@ -24,6 +24,7 @@ pub static TABLE: &[&Command] = &[
     &store::SET,
     &store::GET,
     &store::INFO,
+    &store::LANES,
     &store::AUDIT,
     &store::REPAIR,
     &store::DROP,

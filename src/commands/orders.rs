@@ -14,7 +14,7 @@ use crate::store::streams::EntryWords;
 use crate::store::write::{CANCELS, Rule, Written, write};
 use holdfast_engine::calls::orders::{Complete, Place, ScanOrders, Take};
 use holdfast_engine::calls::returns::Return;
-use holdfast_engine::calls::work::{Claim, ClaimView};
+use holdfast_engine::calls::work::{Claim, ClaimView, Pick};
 use holdfast_engine::record::history::HistoryEvent;
 use holdfast_engine::record::order::OrderView;
 use holdfast_engine::store::Store;
@@ -31,7 +31,8 @@ pub const PLACE: Command = Command {
                 queued once every gate is passed (ORDER.PASS). If one is not passed within `ms` (0: no end), the \
                 order is cancelled with the reason `gate <gate> expired`. The same call sent again (with the items \
                 and gates in any order) gets the first reply, and `BADSTATE` after the order was cancelled. GATE can \
-                be given up to 8 times",
+                be given up to 8 times. LANE is the part of the queue that the order waits in (default: `\"\"`): at \
+                most 64 others at a time, and one that no order is in is gone",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write fast",
@@ -41,6 +42,7 @@ pub const PLACE: Command = Command {
             Arg::text("order"),
             Arg::text("customer"),
             Arg::text("group").after("GROUP"),
+            Arg::text("lane").after("LANE"),
             Arg::text("json").after("DATA"),
             Arg::block("gate", &[Arg::text("gate"), Arg::integer("ms")]).after("GATE").again(),
             Arg::one_of("units", &[Arg::items(), Arg::text("hold").with("HOLD")]),
@@ -52,7 +54,8 @@ pub const PLACE: Command = Command {
 fn place(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let ((order, order_str), (customer, customer_str)) = (args.id_str("order")?, args.id_str("customer")?);
-    let (mut group, mut data, mut data_str, mut gates) = (None, &b""[..], None, Vec::new());
+    let (mut group, mut lane, mut data) = (None, &b""[..], &b""[..]);
+    let (mut data_str, mut gates) = (None, Vec::new());
     let items;
     let take = loop {
         if args.keyword("ITEMS") {
@@ -66,6 +69,8 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
             group = Some(args.id("GROUP")?);
         } else if args.keyword("GATE") {
             gates.push(gate_named(&mut args)?);
+        } else if args.keyword("LANE") {
+            lane = args.lane("LANE")?;
         } else if args.keyword("DATA") {
             let (json, string) = args.json("DATA")?;
             (data, data_str) = (json, Some(string));
@@ -73,7 +78,7 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
             args.needs("ITEMS or HOLD")?;
         }
     };
-    let place = Place { order, customer, group, data, gates: &gates, take };
+    let place = Place { order, customer, group, lane, data, gates: &gates, take };
     let words = EntryWords { order: order_str, customer: Some(customer_str), text: data_str };
     let new = |store: &Store| store.order_at(order).is_none();
     let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), takes_in: Some(&new), ..Rule::default() };
@@ -125,7 +130,7 @@ impl<'a> CompleteArgs<'a> {
             } else if args.keyword("CLAIM") {
                 let worker = args.id("worker")?;
                 let lease_ms = if args.keyword("LEASE") { Some(args.duration("LEASE")?) } else { None };
-                claim = Some(Claim { worker, count: 1, lease_ms });
+                claim = Some(Claim { worker, count: 1, pick: Pick::Any, lease_ms });
             } else {
                 args.unknown()?;
             }
@@ -143,7 +148,7 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
         entry(call.ctx, written.entry());
         return Ok(());
     };
-    if !serve_first(call) && !is_completed(call, complete.order)? {
+    if !serve_first(call, &Pick::Any) && !is_completed(call, complete.order)? {
         let words = alone(&complete);
         let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
         let (alone, rule) = (Call { rest: &rest, ..*call }, Rule { stamped: true, ..rule });
@@ -295,6 +300,8 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
     field_text(ctx, "state", order.state.name().as_bytes());
     field_text(ctx, "customer", order.customer);
     field_text(ctx, "group", order.group);
+    ctx.bulk(b"lane");
+    ctx.bulk(order.lane);
     field_text(ctx, "hold", order.hold);
     ctx.bulk(b"items");
     ctx.array(order.items.len());

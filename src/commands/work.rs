@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::args::Args;
+use super::args::{Args, Lanes};
 use super::glob;
 use super::reply::{field_int, field_text, field_time};
 use crate::host::register::{About, Access, Arg};
@@ -15,7 +15,7 @@ use crate::store::slices::{AtDead, SomeDead, Task, begin};
 use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::base::units::MAX_QUANTITY;
 use holdfast_engine::calls::steps::Advance;
-use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail, Slots};
+use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail, Pick, Slots};
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::streams::StreamKind;
 
@@ -24,10 +24,12 @@ pub const CLAIM: Command = Command {
         name: c"ORDER.CLAIM",
         summary: "Gives orders to a worker under a lease: due retries first, then first in, first out; can wait for \
                   orders",
-        reply: "an array of maps `order` `token` `attempt` `customer` `items` (an array of `[sku, qty]`) `data` (nil \
-                if not set) `placed-at` `deadline` (Unix milliseconds); empty if no order came within BLOCK, or at \
-                once inside MULTI and Lua. At most 1,000 orders, or about 4 MiB of data, whatever COUNT is. BLOCK 0 \
-                waits without limit",
+        reply: "an array of maps `order` `token` `attempt` `customer` `lane` (empty for the default one) `items` (an \
+                array of `[sku, qty]`) `data` (nil if not set) `placed-at` `deadline` (Unix milliseconds); empty if no \
+                order came within BLOCK, or at once inside MULTI and Lua. At most 1,000 orders, or about 4 MiB of \
+                data, whatever COUNT is. BLOCK 0 waits without limit. With LANES, orders of these lanes alone: of the \
+                first named that has any, then of the next. With ORDER, that very order if a worker could get it now \
+                (it waits, its retry is due, and it is its turn in its group), else an empty array; ORDER never waits",
         complexity: "O(N*log(M)) with N orders given out and M claimed orders, however many wait",
         since: "0.1.0",
         flags: "write blocking",
@@ -37,16 +39,20 @@ pub const CLAIM: Command = Command {
             Arg::text("worker"),
             Arg::integer("count").after("COUNT"),
             Arg::integer("lease-ms").after("LEASE"),
+            Arg::one_of("pick", &[LANES, Arg::text("order").with("ORDER")]).opt(),
             Arg::integer("block-ms").after("BLOCK"),
         ],
     },
     run: claim,
 };
 
+/// `LANES n lane [lane …]`.
+const LANES: Arg = Arg::block("lanes", &[Arg::integer("numlanes").with("LANES"), Arg::text("lane").many()]);
+
 fn claim(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
-    let mut claim = Claim { worker: args.id("worker")?, count: 1, lease_ms: None };
-    let mut block_ms = None;
+    let mut claim = Claim { worker: args.id("worker")?, count: 1, pick: Pick::Any, lease_ms: None };
+    let (mut block_ms, mut lanes, mut order) = (None, Lanes::new(), None);
     while args.more() {
         if args.keyword("COUNT") {
             claim.count = args.quantity("COUNT")?.min(CLAIM_MAX as u64) as usize;
@@ -54,12 +60,22 @@ fn claim(call: &Call<'_>) -> Result<(), Stop> {
             claim.lease_ms = Some(args.duration("LEASE")?);
         } else if args.keyword("BLOCK") {
             block_ms = Some(args.count("BLOCK")?);
+        } else if args.keyword("LANES") {
+            lanes = args.lanes()?;
+        } else if args.keyword("ORDER") {
+            order = Some(args.id("ORDER")?);
         } else {
             args.unknown()?;
         }
     }
+    if let Some(order) = order {
+        check_alone(&[("COUNT", claim.count > 1), ("LANES", !lanes.is_empty()), ("BLOCK", block_ms.is_some())])?;
+        claim.pick = Pick::Order(order);
+    } else if !lanes.is_empty() {
+        claim.pick = Pick::Lanes(&lanes);
+    }
     let mut slots = Slots::with_capacity(claim.count);
-    if serve_first(call) {
+    if serve_first(call, &claim.pick) {
         write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx).map(|claimed| slots.extend(claimed)))?;
     }
     let value = read_store(call.ctx, call.key)?;
@@ -69,6 +85,17 @@ fn claim(call: &Call<'_>) -> Result<(), Stop> {
     call.ctx.array(slots.len());
     slots.into_iter().for_each(|slot| reply(call.ctx, &value.store.claimed(slot)));
     Ok(())
+}
+
+/// Refuses what is given together with ORDER and would have no meaning.
+fn check_alone(options: &[(&str, bool)]) -> Result<(), Refusal> {
+    match options.iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => {
+            let problem = format!("must be given without LANES, BLOCK and a COUNT over 1, got {option}");
+            Err(Refusal::argument("ORDER", problem))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A token, as a worker got it.

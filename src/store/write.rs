@@ -228,7 +228,7 @@ fn finish<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, streams: &mut Str
     call.ctx.signal_modified(call.key);
     value.note_due(call.ctx, call.key);
     if call.ctx.is_waited_for(value.uid) && value.store.has_work() {
-        call.ctx.wake(value.uid);
+        call.ctx.wake(value.uid, value.store.lanes_with_work());
     }
 }
 

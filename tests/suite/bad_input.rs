@@ -41,6 +41,7 @@ const CALLS: &[&str] = &[
     "STORE.SET popup limit 1",
     "STORE.GET popup",
     "STORE.INFO popup",
+    "STORE.LANES popup",
     "STORE.AUDIT popup",
     "STORE.REPAIR popup",
     "STORE.DROP popup",

@@ -43,6 +43,7 @@ const CONTRACT: &[Contract] = contract! {
     "store.set" -4 write [] "popup limit 1";
     "store.get" -2 read [] "popup";
     "store.info" 2 read [] "popup";
+    "store.lanes" 2 read [] "popup";
     "store.audit" 2 read [] "popup";
     "store.repair" 2 write [] "popup";
     "store.drop" 2 write [] "popup";
@@ -57,8 +58,8 @@ const CONTRACT: &[Contract] = contract! {
     "inv.hold" 3 read [] "popup h-1";
     "inv.holds" -3 read ["CUSTOMER" "COUNT"] "popup 0";
     "inv.sync" -7 write ["ITEMS"] "popup erp 1 ITEMS sku-1 5";
-    "order.place" -6 write ["GROUP" "DATA" "GATE" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
-    "order.claim" -3 write ["COUNT" "LEASE" "BLOCK"] "popup w-1";
+    "order.place" -6 write ["GROUP" "LANE" "DATA" "GATE" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
+    "order.claim" -3 write ["COUNT" "LEASE" "LANES" "ORDER" "BLOCK"] "popup w-1";
     "order.complete" -3 write ["TOKEN" "RESULT" "CLAIM" "LEASE"] "popup o-1";
     "order.fail" -3 write ["TOKEN" "REASON" "AFTER" "FATAL"] "popup o-1";
     "order.renew" -5 write ["TOKEN" "LEASE"] "popup o-1 TOKEN 1";
@@ -69,7 +70,7 @@ const CONTRACT: &[Contract] = contract! {
     "order.redrive" -3 write ["ALL" "REASON" "COUNT"] "popup o-1";
     "order.purge" -2 write ["REASON" "COUNT"] "popup";
     "order.edit" -6 write ["TOKEN" "REF" "LOST" "ITEMS"] "popup o-1 ITEMS sku-1 1";
-    "order.split" -7 write ["TOKEN" "ITEMS"] "popup o-1 o-2 ITEMS sku-1 1";
+    "order.split" -7 write ["TOKEN" "LANE" "ITEMS"] "popup o-1 o-2 ITEMS sku-1 1";
     "order.cancel" -3 write ["REASON"] "popup o-1";
     "order.return" -6 write ["CUSTOMER" "REF" "SCRAP" "ITEMS"] "popup o-1 ITEMS sku-1 1";
     "order.get" 3 read [] "popup o-1";

@@ -28,6 +28,7 @@ mod grafana;
 mod groups;
 mod holds;
 mod journal;
+mod lanes;
 mod locks;
 mod locks_kept;
 mod meddling;
@@ -89,6 +90,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
     ("journal", journal::TESTS),
+    ("lanes", lanes::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
     ("meddling", meddling::TESTS),

@@ -82,6 +82,7 @@ const TABLE: &[(Full, &str)] = &[
     (GoesOn, "STORE.SET new limit 3"),
     (GoesOn, "STORE.GET popup"),
     (GoesOn, "STORE.INFO popup"),
+    (GoesOn, "STORE.LANES popup"),
     (GoesOn, "STORE.AUDIT popup"),
     (GoesOn, "STORE.REPAIR popup"),
     (GoesOn, "STORE.DROP popup"),

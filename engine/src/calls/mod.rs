@@ -7,6 +7,7 @@ pub mod entries;
 pub mod gates;
 pub mod holds;
 pub mod info;
+pub mod lanes;
 pub mod locks;
 pub mod metrics;
 pub mod orders;

@@ -6,6 +6,7 @@ mod alerts;
 mod checks;
 pub(crate) mod customers;
 pub(crate) mod holds;
+pub(crate) mod lanes;
 pub(crate) mod names;
 pub(crate) mod orders;
 pub(crate) mod queue;

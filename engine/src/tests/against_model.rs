@@ -102,6 +102,7 @@ impl Pair {
         self.compare_holds();
         self.compare_orders();
         self.compare_info();
+        self.compare_lanes();
         for field in FIELDS {
             assert_eq!(self.store.settings().get(*field), self.model.setting(field.name()), "{}", field.name());
         }
@@ -141,6 +142,7 @@ impl Pair {
             let order = self.store.order(self.now, id).expect("an order of the model");
             assert_eq!((order.id, order.customer, order.data), (&**id, &*wanted.customer, &*wanted.data));
             assert_eq!(order.group, wanted.group.as_deref().unwrap_or_default());
+            assert_eq!(order.lane, &wanted.lane[..]);
             assert_eq!(order.hold, wanted.hold.as_deref().unwrap_or_default());
             let times = (order.entry, order.placed_at, order.ended_at, order.complete);
             assert_eq!(times, (wanted.entry, wanted.placed_at, wanted.ended_at, wanted.complete), "{id:?}");
@@ -199,6 +201,21 @@ impl Pair {
             assert_eq!(self.store.entries(kind), Some(found.len() as u64), "{kind:?}");
             assert_eq!(found.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>(), entries, "{kind:?}");
         }
+    }
+
+    fn compare_lanes(&self) {
+        let views = self
+            .store
+            .lanes(self.now)
+            .into_iter()
+            .map(|view| (view.lane.to_vec(), (view.queued, view.in_work, view.retrying, view.oldest_waiting_ms)));
+        let lanes = std::iter::once(Vec::new()).chain(self.model.lanes());
+        let aged = |(queued, in_work, retrying, at): (u64, u64, u64, u64)| {
+            let age = if at == 0 { 0 } else { self.now.saturating_sub(at) };
+            (queued, in_work, retrying, age)
+        };
+        let wanted = lanes.filter_map(|lane| Some((lane.clone(), aged(self.model.lane(&lane)?))));
+        assert_eq!(views.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
     }
 
     fn compare_info(&self) {
@@ -285,7 +302,7 @@ fn random_commands_reach_every_outcome() {
     let joined = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(" ");
     let all = "BADSTATE CLOSED ERR EXPIRED FENCED GAP LIMIT MISMATCH NOGATE NOHOLD NOORDER NOSKU NOTOPEN OUTOFSTOCK";
     assert_eq!(joined(codes), all);
-    let seats = "Ended Fifo InGroup None Ready Retry";
+    let seats = "Ended Fifo InGroup Lane None Ready Retry";
     let all = "cancelled claimed committed completed dead expired live ordered pending queued released retrying";
     assert_eq!(joined(states), format!("{seats} {all}"));
     assert_eq!(events.len(), 28, "{events:?}");

@@ -1,6 +1,6 @@
 //! Short ways to write down a [`Command`] in a test.
 
-use super::command::{Command, Lines, Source};
+use super::command::{Command, Lines, Picked, Source};
 use crate::terms::settings::Field;
 
 fn lines(list: &[(&str, u64)]) -> Lines {
@@ -49,6 +49,7 @@ pub fn place(order: &str, customer: &str, items: &[(&str, u64)]) -> Command {
         order: order.into(),
         customer: customer.into(),
         group: None,
+        lane: Vec::new(),
         data: Vec::new(),
         gates: Vec::new(),
         take,
@@ -61,6 +62,7 @@ pub fn place_hold(order: &str, customer: &str, hold: &str) -> Command {
         order: order.into(),
         customer: customer.into(),
         group: None,
+        lane: Vec::new(),
         data: Vec::new(),
         gates: Vec::new(),
         take,
@@ -96,7 +98,11 @@ pub fn split(order: &str, new_order: &str, items: &[(&str, u64)]) -> Command {
 }
 
 pub fn claim(worker: &str, count: usize) -> Command {
-    Command::Claim { worker: worker.into(), count, lease_ms: None }
+    Command::Claim { worker: worker.into(), count, pick: Picked::Any, lease_ms: None }
+}
+
+pub fn claim_order(worker: &str, order: &str) -> Command {
+    Command::Claim { worker: worker.into(), count: 1, pick: Picked::Order(order.into()), lease_ms: None }
 }
 
 pub fn renew(order: &str, token: u64) -> Command {
@@ -217,6 +223,22 @@ impl Command {
                 gates.push((name.into(), ms));
                 true
             }
+            _ => false,
+        })
+    }
+
+    pub fn lane(self, id: &str) -> Command {
+        self.with(|command| match command {
+            Command::Place { lane, .. } => std::mem::replace(lane, id.into()).is_empty(),
+            _ => false,
+        })
+    }
+
+    /// The lanes that a claim can get orders of.
+    pub fn lanes(self, list: &[&str]) -> Command {
+        let list = list.iter().map(|lane| (*lane).into()).collect();
+        self.with(|command| match command {
+            Command::Claim { pick, .. } => std::mem::replace(pick, Picked::Lanes(list)) == Picked::Any,
             _ => false,
         })
     }

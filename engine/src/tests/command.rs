@@ -7,7 +7,7 @@ use crate::calls::orders::{Complete, Place, ScanOrders, Take};
 use crate::calls::returns::Return;
 use crate::calls::steps::Advance;
 use crate::calls::stock::{Adjust, SetStock, SyncCounts, Synced};
-use crate::calls::work::{Claim, Fail, Failure};
+use crate::calls::work::{Claim, Fail, Failure, Pick};
 use crate::record::gate::NewGate;
 use crate::record::history::HistoryEvent;
 use crate::store::Store;
@@ -69,6 +69,8 @@ pub enum Command {
         order: Id,
         customer: Id,
         group: Option<Id>,
+        /// Empty: the default one.
+        lane: Id,
         data: Id,
         /// Each with its milliseconds; 0: no end.
         gates: Lines,
@@ -115,6 +117,7 @@ pub enum Command {
     Claim {
         worker: Id,
         count: usize,
+        pick: Picked,
         lease_ms: Option<Ms>,
     },
     Renew {
@@ -180,6 +183,15 @@ const TOKENS_MEANT: u64 = 100;
 pub enum Source {
     Items(Lines),
     Hold(Id),
+}
+
+/// Which orders a claim can get.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Picked {
+    #[default]
+    Any,
+    Lanes(Vec<Id>),
+    Order(Id),
 }
 
 /// What a call replies.
@@ -262,6 +274,7 @@ impl Command {
         let state = match self {
             Command::Redrive { .. } => Some(OrderState::Dead),
             Command::Return { .. } => Some(OrderState::Completed),
+            Command::Claim { .. } => Some(OrderState::Queued),
             Command::Complete { .. } | Command::Cancel { .. } => None,
             Command::Gate { .. } => Some(OrderState::Queued),
             Command::Pass { .. } => Some(OrderState::Pending),
@@ -280,6 +293,7 @@ impl Command {
             | Command::Gate { order, .. }
             | Command::Pass { order, .. }
             | Command::Cancel { order, .. } => (order, None),
+            Command::Claim { pick: Picked::Order(order), .. } => (order, None),
             _ => return self,
         };
         let meant = store.scan_orders(0, 0, 1_000, &ScanOrders { state, ..ScanOrders::default() }).1;
@@ -337,14 +351,14 @@ impl Command {
 
     fn apply_order(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::Place { order, customer, group, data, gates, take } => {
+            Command::Place { order, customer, group, lane, data, gates, take } => {
                 let items = if let Source::Items(items) = take { lines(items) } else { Vec::new() };
                 let take = match take {
                     Source::Items(_) => Take::Items(&items),
                     Source::Hold(hold) => Take::Hold(hold),
                 };
                 let gates: Vec<_> = gates.iter().map(|(name, ms)| NewGate { name, ms: *ms }).collect();
-                let place = Place { order, customer, group: group.as_deref(), data, gates: &gates, take };
+                let place = Place { order, customer, group: group.as_deref(), lane, data, gates: &gates, take };
                 store.place(now, &place, fx).map(|entry| entry.map_or(Reply::Nothing, Reply::Entry))
             }
             Command::Complete { order, token, result } => {
@@ -368,7 +382,7 @@ impl Command {
                 store.edit(now, &edit, fx).map(Reply::Units)
             }
             Command::Split { order, new_order, token, items } => {
-                let split = Split { order, new_order, token: *token, items: &lines(items) };
+                let split = Split { order, new_order, token: *token, lane: None, items: &lines(items) };
                 store.split(now, &split, fx).map(Reply::Entry)
             }
             other => unreachable!("{other:?} changes no order"),
@@ -377,15 +391,21 @@ impl Command {
 
     fn apply_worker(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::Claim { worker, count, lease_ms } => {
-                let claim = Claim { worker, count: *count, lease_ms: *lease_ms };
+            Command::Claim { worker, count, pick, lease_ms } => {
+                let lanes: Vec<&[u8]> = if let Picked::Lanes(lanes) = pick { refs(lanes) } else { Vec::new() };
+                let pick = match pick {
+                    Picked::Any => Pick::Any,
+                    Picked::Lanes(_) => Pick::Lanes(&lanes),
+                    Picked::Order(order) => Pick::Order(order),
+                };
+                let claim = Claim { worker, count: *count, pick, lease_ms: *lease_ms };
                 let slots = store.claim(now, &claim, fx)?;
                 Ok(Reply::Claimed(slots.into_iter().map(|slot| handed_out(store, slot)).collect()))
             }
             Command::Yield { worker } => Ok(Reply::Yielded(store.yield_all(now, worker, fx))),
             Command::CompleteAndClaim { order, token, result, worker, lease_ms } => {
-                let (complete, claim) =
-                    (Complete { order, token: *token, result }, Claim { worker, count: 1, lease_ms: *lease_ms });
+                let complete = Complete { order, token: *token, result };
+                let claim = Claim { worker, count: 1, pick: Pick::Any, lease_ms: *lease_ms };
                 let (id, next) = store.complete_and_claim(now, &complete, &claim, fx)?;
                 Ok(Reply::Next(id, next.map(|slot| handed_out(store, slot))))
             }
@@ -415,6 +435,10 @@ impl Command {
             other => unreachable!("{other:?} is of no work"),
         }
     }
+}
+
+fn refs(ids: &[Id]) -> Vec<&[u8]> {
+    ids.iter().map(|id| &id[..]).collect()
 }
 
 /// An order that was handed out, and its token.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::build::set;
-use super::command::{Command, Id, Lines, Source};
+use super::command::{Command, Id, Lines, Picked, Source};
 use super::shop::START;
 use crate::base::units::MAX_QUANTITY;
 use crate::terms::refusal::Code;
@@ -178,9 +178,9 @@ fn of_order() -> impl Strategy<Value = Command> {
     ];
     let group = weighted(0.5, id(&[b"g1", b"g1", b"g2"]));
     prop_oneof![
-        12 => (order(), customer(), group, note(), gates(), take).prop_map(
-            |(order, customer, group, data, gates, take)| {
-                Command::Place { order, customer, group, data, gates, take }
+        12 => (order(), customer(), group, lane(), note(), gates(), take).prop_map(
+            |(order, customer, group, lane, data, gates, take)| {
+                Command::Place { order, customer, group, lane, data, gates, take }
             }
         ),
         3 => (order(), gate()).prop_map(|(order, (gate, ms))| Command::Gate { order, gate, ms }),
@@ -234,6 +234,19 @@ fn edited() -> BoxedStrategy<Command> {
     prop_oneof![4 => edit.boxed(), 3 => split.boxed()].boxed()
 }
 
+/// Mostly the default lane, and others of which there are few.
+fn lane() -> impl Strategy<Value = Id> {
+    prop_oneof![5 => Just(Vec::new()), 3 => id(&[b"express", b"counter", b"\x00\xff"])]
+}
+
+fn pick() -> impl Strategy<Value = Picked> {
+    prop_oneof![
+        5 => Just(Picked::Any),
+        3 => vec(lane(), 1..4).prop_map(Picked::Lanes),
+        2 => order().prop_map(Picked::Order),
+    ]
+}
+
 fn worker() -> impl Strategy<Value = Id> {
     id(&[b"w1", b"w2", b"w3"])
 }
@@ -257,8 +270,8 @@ fn step() -> impl Strategy<Value = Id> {
 
 fn of_worker() -> impl Strategy<Value = Command> {
     prop_oneof![
-        8 => (worker(), 0usize..4, lease_ms()).prop_map(|(worker, count, lease_ms)| {
-            Command::Claim { worker, count, lease_ms }
+        8 => (worker(), 0usize..4, pick(), lease_ms()).prop_map(|(worker, count, pick, lease_ms)| {
+            Command::Claim { worker, count, pick, lease_ms }
         }),
         1 => worker().prop_map(|worker| Command::Yield { worker }),
         3 => (order(), token(), note(), worker(), lease_ms()).prop_map(|(order, token, result, worker, lease_ms)| {

@@ -70,6 +70,8 @@ pub struct OrderItem {
 pub struct Order {
     pub customer: Id,
     pub group: Option<Id>,
+    /// Empty: the default one.
+    pub lane: Id,
     pub data: Id,
     pub hold: Option<Id>,
     pub items: Vec<OrderItem>,
@@ -221,8 +223,8 @@ impl Model {
             Command::Close { hold, commit, reference, items } => {
                 self.close(command, hold, *commit, reference, items.as_ref())
             }
-            Command::Place { order, customer, group, data, gates, take } => {
-                self.place(order, customer, group, data, gates, take)
+            Command::Place { order, customer, group, lane, data, gates, take } => {
+                self.place(order, customer, group, lane, data, gates, take)
             }
             Command::Gate { order, gate, ms } => self.gate(order, gate, *ms),
             Command::Pass { order, gate } => self.pass(order, gate),
@@ -235,7 +237,7 @@ impl Model {
                 self.edit(command, order, *token, reference, *lost, items)
             }
             Command::Split { order, new_order, token, items } => self.split(command, order, new_order, *token, items),
-            Command::Claim { worker, count, lease_ms } => self.claim(worker, *count, *lease_ms),
+            Command::Claim { worker, count, pick, lease_ms } => self.claim(worker, *count, pick, *lease_ms),
             Command::Renew { order, token, lease_ms } => self.renew(order, *token, *lease_ms),
             Command::Yield { worker } => self.yield_all(worker),
             Command::TakeBack { order, token } => self.take_back(order, *token),

@@ -171,6 +171,7 @@ impl Model {
         let parent = self.orders[id].clone();
         let order = Order {
             group: parent.group,
+            lane: parent.lane,
             data: parent.data,
             items: moved.iter().map(order_item).collect(),
             placed_at: parent.placed_at,

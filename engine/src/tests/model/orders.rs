@@ -16,6 +16,7 @@ impl Model {
         id: &Id,
         customer: &Id,
         group: &Option<Id>,
+        lane: &Id,
         data: &Id,
         gates: &Lines,
         take: &Source,
@@ -35,6 +36,7 @@ impl Model {
             let (placed, named): (BTreeSet<_>, BTreeSet<_>) = (placed.collect(), gates.iter().cloned().collect());
             let taken = taken && placed == named && named.len() == gates.len();
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
+            let same = same && order.lane == *lane;
             let first = order.first_entry.or(order.entry).filter(|_| gates.is_empty());
             return if same { Ok(first.map_or(Reply::Nothing, Reply::Entry)) } else { Err(vec!["MISMATCH"]) };
         }
@@ -46,7 +48,11 @@ impl Model {
             Ok(gates) => gates,
             Err(codes) => return Err([codes, checked.err().unwrap_or_default()].concat()),
         };
-        let items = checked?;
+        let has_room = lane.is_empty() || self.lanes().contains(lane) || self.lanes().len() < 64;
+        let items = checked.map_err(|codes| if has_room { codes } else { [codes, vec!["ERR"]].concat() })?;
+        if !has_room {
+            return Err(vec!["ERR"]);
+        }
         self.changed = true;
         let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
         let item = |(sku, qty): &(Id, u128)| OrderItem { sku: sku.clone(), qty: *qty as u64, returned: 0 };
@@ -56,6 +62,7 @@ impl Model {
         let order = Order {
             gates,
             group: group.clone(),
+            lane: lane.clone(),
             data: data.clone(),
             hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
             items: items.iter().map(item).collect(),
@@ -281,6 +288,7 @@ impl Order {
             customer,
             gates: Vec::new(),
             group: None,
+            lane: Id::new(),
             data: Vec::new(),
             hold: None,
             items: Vec::new(),
