@@ -82,6 +82,14 @@ fn late_and_dead_orders_are_alerts() {
 }
 
 #[test]
+fn a_gate_that_was_not_passed_in_time_is_an_alert() {
+    let mut shop = Shop::with(&[("tea", 5)]);
+    shop.ok(place("o", "ann", &[("tea", 5)]).gate("fraud", 0).gate("pay", 10));
+    shop.wait(10);
+    assert_eq!(alerts(&shop), ["stock.in tea 5", "gate.expired o gate pay expired"]);
+}
+
+#[test]
 fn ids_grow_and_survive_a_load() {
     let mut shop = Shop::with(&[("tea", 1), ("milk", 1)]);
     shop.ok(place("o", "ann", &[("tea", 1), ("milk", 1)]));

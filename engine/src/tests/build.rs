@@ -94,7 +94,7 @@ pub fn edit(order: &str, items: &[(&str, u64)]) -> Command {
 }
 
 pub fn split(order: &str, new_order: &str, items: &[(&str, u64)]) -> Command {
-    Command::Split { order: order.into(), new_order: new_order.into(), token: None, items: lines(items) }
+    Command::Split { order: order.into(), new_order: new_order.into(), token: None, lane: None, items: lines(items) }
 }
 
 pub fn claim(worker: &str, count: usize) -> Command {
@@ -230,6 +230,7 @@ impl Command {
     pub fn lane(self, id: &str) -> Command {
         self.with(|command| match command {
             Command::Place { lane, .. } => std::mem::replace(lane, id.into()).is_empty(),
+            Command::Split { lane, .. } => lane.replace(id.into()).is_none(),
             _ => false,
         })
     }

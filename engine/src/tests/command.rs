@@ -112,6 +112,7 @@ pub enum Command {
         order: Id,
         new_order: Id,
         token: Option<u64>,
+        lane: Option<Id>,
         items: Lines,
     },
     Claim {
@@ -381,8 +382,9 @@ impl Command {
                 let edit = Edit { order, token: *token, reference, lost: *lost, items };
                 store.edit(now, &edit, fx).map(Reply::Units)
             }
-            Command::Split { order, new_order, token, items } => {
-                let split = Split { order, new_order, token: *token, lane: None, items: &lines(items) };
+            Command::Split { order, new_order, token, lane, items } => {
+                let (lane, items) = (lane.as_deref(), &lines(items));
+                let split = Split { order, new_order, token: *token, lane, items };
                 store.split(now, &split, fx).map(Reply::Entry)
             }
             other => unreachable!("{other:?} changes no order"),

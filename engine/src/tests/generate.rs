@@ -225,12 +225,8 @@ fn edited() -> BoxedStrategy<Command> {
     let edit = (order(), token(), reference, lost, items()).prop_map(|(order, token, reference, lost, items)| {
         Command::Edit { order, token, reference, lost: lost.is_some(), items }
     });
-    let split = (order(), new_order, token(), items()).prop_map(|(order, new_order, token, items)| Command::Split {
-        order,
-        new_order,
-        token,
-        items,
-    });
+    let split = (order(), new_order, token(), weighted(0.3, lane()), items())
+        .prop_map(|(order, new_order, token, lane, items)| Command::Split { order, new_order, token, lane, items });
     prop_oneof![4 => edit.boxed(), 3 => split.boxed()].boxed()
 }
 

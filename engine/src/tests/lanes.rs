@@ -5,12 +5,10 @@ use super::build::*;
 use super::command::{Command, Reply};
 use super::shop::{Shop, audited, loaded, saved};
 use crate::books::image::flat::Flat;
-use crate::calls::edits::Split;
 use crate::calls::work::{Claim, Pick};
 use crate::store::Store;
 use crate::store::lanes::LANES_MAX;
 use crate::terms::effects::Effects;
-use crate::terms::items::Item;
 use crate::terms::settings::Field;
 use crate::terms::states::OrderState;
 
@@ -279,18 +277,49 @@ fn what_is_split_off_waits_in_the_same_lane_or_in_the_one_that_is_named() {
     let mut shop = shop(&["a1"]);
     shop.ok(place("a2", "ann", &[("tea", 5)]).lane("a"));
     shop.ok(split("a2", "part", &[("tea", 1)]));
-    let items = [Item { sku: b"tea", qty: 1 }];
-    let ask = |lane, new_order| Split { order: b"a2", new_order, token: None, lane: Some(lane), items: &items };
-    let mut fx = Effects::default();
-    let entry = shop.store.split(shop.now, &ask(b"b", b"to-b"), &mut fx).unwrap();
-    shop.store.split(shop.now, &ask(b"", b"to-default"), &mut fx).unwrap();
-    assert_eq!(shop.store.split(shop.now, &ask(b"b", b"to-b"), &mut fx), Ok(entry));
-    assert!(shop.store.split(shop.now, &ask(b"c", b"to-b"), &mut fx).is_err(), "the lane is content");
-    assert_eq!(audited(&mut shop.store, 3), []);
+    let ask = |lane, new_order| split("a2", new_order, &[("tea", 1)]).lane(lane);
+    shop.ok(ask("b", "to-b"));
+    shop.ok(ask("", "to-default"));
+    shop.repeats(ask("b", "to-b"));
+    assert!(shop.refused(ask("c", "to-b")).starts_with("MISMATCH "), "the lane is content");
+    assert!(shop.refused(split("a2", "to-b", &[("tea", 1)])).starts_with("MISMATCH "));
+    shop.ok(edit("to-b", &[("tea", 2)]));
     shop.reload();
     assert_eq!(got(&mut shop, claim("w", 9).lanes(&["a"])), ["a1", "a2", "part"]);
     assert_eq!(got(&mut shop, claim("w", 9).lanes(&["b"])), ["to-b"]);
     assert_eq!(shop.claims("w", 9), ["to-default"]);
+}
+
+#[test]
+fn an_order_with_gates_keeps_its_lane_and_waits_in_it_when_all_are_passed() {
+    let mut shop = shop(&["a1"]);
+    shop.ok(ask("b1").gate("pay", 0));
+    assert_eq!(lanes(&shop), [lane("a", [1, 0, 0]), lane("b", [0; 3])], "a pending order is in its lane, not queued");
+    shop.ok(gate("a1", "check", 0));
+    ["a2", "a3"].iter().for_each(|id| drop(shop.ok(ask(id))));
+    assert_eq!(lanes(&shop), [lane("a", [2, 0, 0]), lane("b", [0; 3])]);
+    shop.reload();
+    assert_eq!(got(&mut shop, claim("w", 9).lanes(&["b"])), [""; 0]);
+    assert_eq!(got(&mut shop, claim_order("w", "b1")), [""; 0], "no worker could get it now");
+    shop.ok(pass("b1", "pay"));
+    shop.ok(pass("a1", "check"));
+    assert_eq!(lanes(&shop), [lane("a", [3, 0, 0]), lane("b", [1, 0, 0])]);
+    shop.reload();
+    assert_eq!(got(&mut shop, claim("w", 9).lanes(&["b"])), ["b1"]);
+    assert_eq!(got(&mut shop, claim("w", 9).lanes(&["a"])), ["a1", "a2", "a3"], "it is at its old place");
+}
+
+#[test]
+fn a_gate_that_expires_takes_the_order_out_of_its_lane() {
+    let mut shop = shop(&[]);
+    shop.ok(ask("b1").gate("pay", 50));
+    shop.ok(ask("c1").group("g"));
+    shop.ok(gate("c1", "pay", 50));
+    assert_eq!(lanes(&shop), [lane("b", [0; 3]), lane("c", [0; 3])]);
+    shop.wait(50);
+    assert_eq!(lanes(&shop), []);
+    assert_eq!((shop.order("b1").lane, shop.order("c1").lane), (&b"b"[..], &b"c"[..]), "the orders still know");
+    shop.reload();
 }
 
 #[test]

@@ -236,7 +236,9 @@ impl Model {
             Command::Edit { order, token, reference, lost, items } => {
                 self.edit(command, order, *token, reference, *lost, items)
             }
-            Command::Split { order, new_order, token, items } => self.split(command, order, new_order, *token, items),
+            Command::Split { order, new_order, token, lane, items } => {
+                self.split(command, order, new_order, *token, (lane.as_ref(), items))
+            }
             Command::Claim { worker, count, pick, lease_ms } => self.claim(worker, *count, pick, *lease_ms),
             Command::Renew { order, token, lease_ms } => self.renew(order, *token, *lease_ms),
             Command::Yield { worker } => self.yield_all(worker),

@@ -123,6 +123,7 @@ impl Model {
         let (reason, units) = ([b"gate ", &gate.name[..], b" expired"].concat(), order.items.len() as u64);
         self.cancel(id, &reason).expect("a pending order can be cancelled");
         self.tally("gates-expired", 1);
+        self.alert("gate.expired", b"", id, None, &reason);
         1 + units
     }
 }

@@ -48,7 +48,7 @@ impl Model {
             Ok(gates) => gates,
             Err(codes) => return Err([codes, checked.err().unwrap_or_default()].concat()),
         };
-        let has_room = lane.is_empty() || self.lanes().contains(lane) || self.lanes().len() < 64;
+        let has_room = self.has_room(lane);
         let items = checked.map_err(|codes| if has_room { codes } else { [codes, vec!["ERR"]].concat() })?;
         if !has_room {
             return Err(vec!["ERR"]);

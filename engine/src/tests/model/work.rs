@@ -60,6 +60,11 @@ impl Model {
         orders.map(|order| order.lane.clone()).collect()
     }
 
+    /// Whether an order can be placed in a lane.
+    pub fn has_room(&self, lane: &Id) -> bool {
+        lane.is_empty() || self.lanes().contains(lane) || self.lanes().len() < 64
+    }
+
     /// What is to be seen of a lane; none if no order that has not ended is in it.
     pub fn lane(&self, lane: &Id) -> Option<(u64, u64, u64, u64)> {
         let in_lane = |states: &[OrderState]| {
