@@ -295,7 +295,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
 }
 
 fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
-    ctx.map(22);
+    ctx.map(23);
     field_text(ctx, "order", order.id);
     field_text(ctx, "state", order.state.name().as_bytes());
     field_text(ctx, "customer", order.customer);

@@ -224,7 +224,7 @@ impl Model {
                 self.close(command, hold, *commit, reference, items.as_ref())
             }
             Command::Place { order, customer, group, lane, data, gates, take } => {
-                self.place(order, customer, group, lane, data, gates, take)
+                self.place(order, customer, (group, lane), data, gates, take)
             }
             Command::Gate { order, gate, ms } => self.gate(order, gate, *ms),
             Command::Pass { order, gate } => self.pass(order, gate),
