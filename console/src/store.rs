@@ -102,7 +102,8 @@ pub fn make_way(connection: &mut Connection, store: &str, force: bool) -> Result
         ("holdstore", true) => cmd("STORE.DROP").arg(store).exec(connection).context("dropping the old store")?,
         (_, true) => bail!("the key {store} is of type {kind}, no store: choose another with --store"),
     }
-    let streams = ["orders", "retry", "dead", "complete", "journal", "metrics"].map(|name| stream(store, name));
+    let streams =
+        ["orders", "retry", "dead", "complete", "journal", "metrics", "alerts"].map(|name| stream(store, name));
     let left: i64 = cmd("EXISTS").arg(&streams).query(connection)?;
     match (left, force) {
         (0, _) => Ok(()),

@@ -1,5 +1,6 @@
 // The page of one store: the pop-up dashboard.
 
+import { Alerts } from "./alerts.js";
 import { Chart } from "./charts.js";
 import { Counts } from "./counts.js";
 import { Dead } from "./dead.js";
@@ -39,6 +40,7 @@ export class StorePage {
     this.stock = new StockCard();
     this.tiles = new Tiles();
     this.charts = charts.map((one) => new Chart(one));
+    this.alerts = new Alerts({ orderLink });
     this.refusals = new Refusals();
     this.dead = new Dead({ notify: actions.notify, orderLink });
     this.workers = new Workers({ orderLink });
@@ -95,7 +97,7 @@ export class StorePage {
         h(
           "div",
           { class: "grid" },
-          h("div", { class: "column" }, this.refusals.element, this.workers.element),
+          h("div", { class: "column" }, this.alerts.element, this.refusals.element, this.workers.element),
           h("div", { class: "column" }, this.dead.element, this.skus.element),
         ),
         this.counts.element,
@@ -142,6 +144,7 @@ export class StorePage {
     const opens = this.store.window?.opens ?? 0;
     const soldOut = soldOutSentence(metrics, this.series.soldOutAt(opens), opens);
     this.stock.update(metrics, soldOut);
+    this.alerts.update(detail?.alerts ?? null, state.now);
     this.refusals.update(metrics);
     this.dead.update(this.id, metrics, detail?.dead ?? null, state.writes);
     this.workers.update(metrics, detail?.workers ?? null);

@@ -1,6 +1,7 @@
 //! Tests of the engine: a concern a file, and a model, a generator and hostile input that know nothing of its insides.
 
 mod against_model;
+mod alerts;
 mod audit;
 mod bounds;
 mod build;
@@ -23,6 +24,7 @@ mod image;
 mod journal;
 mod json;
 mod kept_digest;
+mod lanes;
 mod late;
 mod leases;
 mod limits;
@@ -31,6 +33,7 @@ mod locks;
 mod model;
 mod orders;
 mod published;
+mod replace;
 mod retention;
 mod retries;
 mod returns;

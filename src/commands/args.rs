@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::host::{Call, Str};
 use holdfast_engine::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms};
+use holdfast_engine::calls::lanes::LANES_MAX;
 use holdfast_engine::terms::items::Item;
 use holdfast_engine::terms::refusal::{Refusal, refuse};
 
@@ -15,12 +16,15 @@ const COUNT_DEFAULT: usize = 10;
 /// The most elements a SCAN looks at: it bounds the time one call takes.
 const COUNT_MAX: u64 = 10_000;
 
+/// The lanes of a command. Up to four need no allocation.
+pub type Lanes<'a> = SmallVec<[&'a [u8]; 4]>;
+
 /// The items of a command. Up to four need no allocation.
 pub type Items<'a> = SmallVec<[Item<'a>; 4]>;
 
 /// Options that are sometimes given after ITEMS by mistake, where they are read as a SKU.
-const BEFORE_ITEMS: [&str; 11] =
-    ["CUSTOMER", "DATA", "GATE", "GROUP", "HOLD", "LOST", "REF", "SCRAP", "TOKEN", "TTL", "WAIT"];
+const BEFORE_ITEMS: [&str; 13] =
+    ["CUSTOMER", "DATA", "GATE", "GROUP", "HOLD", "LANE", "LOST", "REF", "REPLACE", "SCRAP", "TOKEN", "TTL", "WAIT"];
 
 /// The arguments after the key, read one by one.
 pub struct Args<'a> {
@@ -103,6 +107,22 @@ impl<'a> Args<'a> {
     /// An id: 1 to 512 bytes.
     pub fn id(&mut self, name: &'static str) -> Result<&'a [u8], Refusal> {
         Ok(self.id_str(name)?.0)
+    }
+
+    /// The name of a lane: an id, or empty for the default one.
+    pub fn lane(&mut self, name: &'static str) -> Result<&'a [u8], Refusal> {
+        let bytes = self.next(name)?.bytes();
+        if bytes.len() > MAX_ID_BYTES {
+            let problem = || format!("must be 0 to {MAX_ID_BYTES} bytes, got {}", bytes.len());
+            return Err(refuse(|| Refusal::argument(name, problem())));
+        }
+        Ok(bytes)
+    }
+
+    /// A number of lanes, and as many names.
+    pub fn lanes(&mut self) -> Result<Lanes<'a>, Refusal> {
+        let count = self.integer("LANES", 1, 1 + LANES_MAX as i64)?;
+        (0..count).map(|_| self.lane("lane")).collect()
     }
 
     /// JSON, at most [`MAX_DATA_BYTES`].

@@ -64,7 +64,8 @@ pub const SPLIT: Command = Command {
         summary: "Moves units of an open order into an order of their own, of the same customer, group, data and \
                   time placed, without letting go of them",
         reply: "the id of the new order's entry in `…:orders`. The new order is queued behind those that wait; the \
-                other one keeps its place, and at least one unit. An order that a worker has needs its TOKEN \
+                other one keeps its place, and at least one unit. Without LANE it waits in the lane of the other. An \
+                order that a worker has needs its TOKEN \
                 (`FENCED`). The same call sent again gets the first reply, and `BADSTATE` after the new order was \
                 cancelled",
         complexity: "O((N+M)*log(N+M)) with N items named and M of the order",
@@ -76,6 +77,7 @@ pub const SPLIT: Command = Command {
             Arg::text("order"),
             Arg::text("new-order"),
             Arg::integer("token").after("TOKEN"),
+            Arg::text("lane").after("LANE"),
             Arg::items(),
         ],
     },
@@ -85,15 +87,18 @@ pub const SPLIT: Command = Command {
 fn split(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (order, new_order, mut named) = (args.id("order")?, args.id("new-order")?, None);
+    let mut lane = None;
     while !args.keyword("ITEMS") {
         if args.keyword("TOKEN") {
             named = Some(token(&mut args)?);
+        } else if args.keyword("LANE") {
+            lane = Some(args.lane("LANE")?);
         } else {
             args.needs("ITEMS")?;
         }
     }
     let items = args.items()?;
-    let split = edits::Split { order, new_order, token: named, items: &items };
+    let split = edits::Split { order, new_order, token: named, lane, items: &items };
     let rule = Rule { streams: &[StreamKind::Orders], ..Rule::default() };
     let written = write(call, rule, |store, now, fx| store.split(now, &split, fx))?;
     entry(call.ctx, written.entry());

@@ -15,10 +15,15 @@ use holdfast_engine::terms::refusal::Refusal;
 pub const RESERVE: Command = Command {
     about: About {
         name: c"INV.RESERVE",
-        summary: "Holds units until a deadline: all items or none",
-        reply: "when the hold expires, Unix milliseconds. The same call sent again (with the items in any order) \
-                gets the same reply while the hold is live, and `EXPIRED` or `BADSTATE` after it has ended, until it \
-                is forgotten (`keep-ms`)",
+        summary: "Holds units until a deadline: all items or none. With REPLACE the hold becomes exactly this, \
+                  whatever it was before: live or ended, or of another customer",
+        reply: "when the hold expires, Unix milliseconds; never later than `hold-max-ms` lets it live, whatever TTL \
+                says. The same call sent again (with the items in any order) gets the same reply while the hold is \
+                live, and `EXPIRED` or `BADSTATE` after it has ended, until it is forgotten (`keep-ms`). With \
+                REPLACE the hold's own units are never in the way: of stock and limits only what it has more than \
+                before is taken, and what it has less is given back. Units that were committed stay sold. A live \
+                hold that is replaced keeps its start, from which `hold-max-ms` counts; one that ended starts anew. \
+                A hold that became an order is refused with `BADSTATE`. Refused, the hold stays as it was",
         complexity: "O(N*log(H)) with N items and H holds",
         since: "0.1.0",
         flags: "write fast",
@@ -28,6 +33,7 @@ pub const RESERVE: Command = Command {
             Arg::text("hold"),
             Arg::text("customer").after("CUSTOMER"),
             Arg::integer("ms").after("TTL"),
+            Arg::word("replace", "REPLACE"),
             Arg::items(),
         ],
     },
@@ -37,20 +43,22 @@ pub const RESERVE: Command = Command {
 fn reserve(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let hold = args.id("hold")?;
-    let (mut customer, mut ttl_ms) = (None, None);
+    let (mut customer, mut ttl_ms, mut replace) = (None, None, false);
     while !args.keyword("ITEMS") {
         if args.keyword("CUSTOMER") {
             customer = Some(args.id("CUSTOMER")?);
         } else if args.keyword("TTL") {
             ttl_ms = Some(args.duration("TTL")?);
+        } else if args.keyword("REPLACE") {
+            replace = true;
         } else {
             args.needs("ITEMS")?;
         }
     }
     let items = args.items()?;
-    let reserve = Reserve { hold, customer, ttl_ms, items: &items };
-    let new = |store: &Store| !store.has_hold(hold);
-    let rule = Rule { takes_in: Some(&new), ..Rule::default() };
+    let reserve = Reserve { hold, customer, ttl_ms, replace, items: &items };
+    let new = |store: &Store| store.hold_len(hold).is_none_or(|len| replace && items.len() > len);
+    let rule = Rule { frees: replace, takes_in: Some(&new), ..Rule::default() };
     let deadline = write(call, rule, |store, now, fx| store.reserve(now, &reserve, fx))?.reply;
     call.ctx.int(deadline as i64);
     Ok(())
@@ -60,7 +68,7 @@ pub const EXTEND: Command = Command {
     about: About {
         name: c"INV.EXTEND",
         summary: "Moves a hold's deadline to this many milliseconds from now, never to an earlier time",
-        reply: "when the hold expires now, Unix milliseconds",
+        reply: "when the hold expires now, Unix milliseconds; never later than `hold-max-ms` from its start",
         complexity: "O(log(H)) with H holds",
         since: "0.1.0",
         flags: "write fast",

@@ -11,10 +11,10 @@ use crate::host::{Call, Ctx, OwnStr, Stop};
 use crate::store::claims::{self, serve_first};
 use crate::store::keys::read_store;
 use crate::store::streams::EntryWords;
-use crate::store::write::{Rule, Written, write};
+use crate::store::write::{CANCELS, Rule, Written, write};
 use holdfast_engine::calls::orders::{Complete, Place, ScanOrders, Take};
 use holdfast_engine::calls::returns::Return;
-use holdfast_engine::calls::work::{Claim, ClaimView};
+use holdfast_engine::calls::work::{Claim, ClaimView, Pick};
 use holdfast_engine::record::history::HistoryEvent;
 use holdfast_engine::record::order::OrderView;
 use holdfast_engine::store::Store;
@@ -34,7 +34,8 @@ pub const PLACE: Command = Command {
                 `pending` once it has its units, until every gate is passed (ORDER.PASS); if one is not passed within \
                 `ms` (0: no end), it is cancelled with the reason `gate <gate> expired`. The same call sent again \
                 (with the items and gates in any order, with or without WAIT) gets the first reply, and `BADSTATE` \
-                after the order was cancelled",
+                after the order was cancelled. LANE is the part of the queue that the order waits in (default: `\"\"`): \
+                at most 64 others at a time, and one that no order is in is gone",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write fast",
@@ -44,6 +45,7 @@ pub const PLACE: Command = Command {
             Arg::text("order"),
             Arg::text("customer"),
             Arg::text("group").after("GROUP"),
+            Arg::text("lane").after("LANE"),
             Arg::text("json").after("DATA"),
             Arg::block("gate", &[Arg::text("gate"), Arg::integer("ms")]).after("GATE").again(),
             Arg::block("wait", &[Arg::integer("ms").opt()]).after("WAIT"),
@@ -56,7 +58,8 @@ pub const PLACE: Command = Command {
 fn place(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let ((order, order_str), (customer, customer_str)) = (args.id_str("order")?, args.id_str("customer")?);
-    let (mut group, mut data, mut data_str, mut gates, mut wait_ms) = (None, &b""[..], None, Vec::new(), None);
+    let (mut group, mut lane, mut data, mut wait_ms) = (None, &b""[..], &b""[..], None);
+    let (mut data_str, mut gates) = (None, Vec::new());
     let items;
     let take = loop {
         if args.keyword("ITEMS") {
@@ -70,6 +73,8 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
             group = Some(args.id("GROUP")?);
         } else if args.keyword("GATE") {
             gates.push(gate_named(&mut args)?);
+        } else if args.keyword("LANE") {
+            lane = args.lane("LANE")?;
         } else if args.keyword("DATA") {
             let (json, string) = args.json("DATA")?;
             (data, data_str) = (json, Some(string));
@@ -79,7 +84,7 @@ fn place(call: &Call<'_>) -> Result<(), Stop> {
             args.needs("ITEMS or HOLD")?;
         }
     };
-    let place = Place { order, customer, group, data, gates: &gates, wait_ms, take };
+    let place = Place { order, customer, group, lane, data, gates: &gates, wait_ms, take };
     let words = EntryWords { order: order_str, customer: Some(customer_str), text: data_str };
     let new = |store: &Store| store.order_at(order).is_none();
     let rule = Rule { streams: &[StreamKind::Orders], words: Some(&words), takes_in: Some(&new), ..Rule::default() };
@@ -131,7 +136,7 @@ impl<'a> CompleteArgs<'a> {
             } else if args.keyword("CLAIM") {
                 let worker = args.id("worker")?;
                 let lease_ms = if args.keyword("LEASE") { Some(args.duration("LEASE")?) } else { None };
-                claim = Some(Claim { worker, count: 1, lease_ms });
+                claim = Some(Claim { worker, count: 1, pick: Pick::Any, lease_ms });
             } else {
                 args.unknown()?;
             }
@@ -149,7 +154,7 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
         entry(call.ctx, written.entry());
         return Ok(());
     };
-    if !serve_first(call) && !is_completed(call, complete.order)? {
+    if !serve_first(call, &Pick::Any) && !is_completed(call, complete.order)? {
         let words = alone(&complete);
         let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
         let (alone, rule) = (Call { rest: &rest, ..*call }, Rule { stamped: true, ..rule });
@@ -213,9 +218,7 @@ fn cancel(call: &Call<'_>) -> Result<(), Stop> {
     let order = args.id("order")?;
     let reason = if args.keyword("REASON") { args.text("REASON")? } else { b"" };
     args.end()?;
-    let leaves = &[StreamKind::Retry, StreamKind::Dead];
-    let rule = Rule { streams: &[StreamKind::Orders], leaves, ..Rule::default() };
-    let units = write(call, rule, |store, now, fx| store.cancel(now, order, reason, fx))?.reply;
+    let units = write(call, CANCELS, |store, now, fx| store.cancel(now, order, reason, fx))?.reply;
     call.ctx.int(units as i64);
     Ok(())
 }
@@ -301,11 +304,13 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
 }
 
 fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
-    ctx.map(22);
+    ctx.map(23);
     field_text(ctx, "order", order.id);
     field_text(ctx, "state", order.state.name().as_bytes());
     field_text(ctx, "customer", order.customer);
     field_text(ctx, "group", order.group);
+    ctx.bulk(b"lane");
+    ctx.bulk(order.lane);
     field_text(ctx, "hold", order.hold);
     ctx.bulk(b"items");
     ctx.array(order.items.len());

@@ -136,6 +136,38 @@ fn info(call: &Call<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
+pub const LANES: Command = Command {
+    about: About {
+        name: c"STORE.LANES",
+        summary: "Lists the lanes of a store: how many orders wait in each, are worked on and are retried",
+        reply: "an array of maps `lane` (empty for the default one) `queued` `in-work` `retrying` `oldest-waiting-ms` \
+                (how long ago the order that is next in the lane was placed, 0 if none waits), sorted by name. A lane \
+                is listed while an order that has not ended, or a dead one, is in it",
+        complexity: "O(N*log(N)) with N lanes, at most 65",
+        since: "0.2.0",
+        flags: "readonly fast",
+        access: Access::Read,
+        args: &[Arg::key()],
+    },
+    run: lanes,
+};
+
+fn lanes(call: &Call<'_>) -> Result<(), Stop> {
+    let value = read_store(call.ctx, call.key)?;
+    let (ctx, lanes) = (call.ctx, value.store.lanes(value.time_of(call)));
+    ctx.array(lanes.len());
+    for view in lanes {
+        ctx.map(5);
+        ctx.bulk(b"lane");
+        ctx.bulk(view.lane);
+        field_int(ctx, "queued", view.queued as i64);
+        field_int(ctx, "in-work", view.in_work as i64);
+        field_int(ctx, "retrying", view.retrying as i64);
+        field_int(ctx, "oldest-waiting-ms", view.oldest_waiting_ms as i64);
+    }
+    Ok(())
+}
+
 pub const AUDIT: Command = Command {
     about: About {
         name: c"STORE.AUDIT",

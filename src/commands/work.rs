@@ -1,8 +1,9 @@
-//! ORDER.CLAIM, ORDER.RENEW, ORDER.YIELD, ORDER.FAIL, ORDER.REDRIVE, ORDER.ADVANCE: what workers do with orders.
+//! ORDER.CLAIM, ORDER.RENEW, ORDER.YIELD, ORDER.FAIL, ORDER.REDRIVE, ORDER.PURGE, ORDER.ADVANCE: what workers do with
+//! orders, and what becomes of those that died.
 
 use std::rc::Rc;
 
-use super::args::Args;
+use super::args::{Args, Lanes};
 use super::glob;
 use super::reply::{field_int, field_text, field_time};
 use crate::host::register::{About, Access, Arg};
@@ -10,11 +11,11 @@ use crate::host::table::Command;
 use crate::host::{Call, Stop};
 use crate::store::claims::{reply, serve_first, wait};
 use crate::store::keys::read_store;
-use crate::store::slices::{Task, begin};
+use crate::store::slices::{AtDead, SomeDead, Task, begin};
 use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::base::units::MAX_QUANTITY;
 use holdfast_engine::calls::steps::Advance;
-use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail, Slots};
+use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail, Pick, Slots};
 use holdfast_engine::terms::refusal::Refusal;
 use holdfast_engine::terms::streams::StreamKind;
 
@@ -23,10 +24,12 @@ pub const CLAIM: Command = Command {
         name: c"ORDER.CLAIM",
         summary: "Gives orders to a worker under a lease: due retries first, then first in, first out; can wait for \
                   orders",
-        reply: "an array of maps `order` `token` `attempt` `customer` `items` (an array of `[sku, qty]`) `data` (nil \
-                if not set) `placed-at` `deadline` (Unix milliseconds); empty if no order came within BLOCK, or at \
-                once inside MULTI and Lua. At most 1,000 orders, or about 4 MiB of data, whatever COUNT is. BLOCK 0 \
-                waits without limit",
+        reply: "an array of maps `order` `token` `attempt` `customer` `lane` (empty for the default one) `items` (an \
+                array of `[sku, qty]`) `data` (nil if not set) `placed-at` `deadline` (Unix milliseconds); empty if no \
+                order came within BLOCK, or at once inside MULTI and Lua. At most 1,000 orders, or about 4 MiB of \
+                data, whatever COUNT is. BLOCK 0 waits without limit. With LANES, orders of these lanes alone: of the \
+                first named that has any, then of the next. With ORDER, that very order if a worker could get it now \
+                (it waits, its retry is due, and it is its turn in its group), else an empty array; ORDER never waits",
         complexity: "O(N*log(M)) with N orders given out and M claimed orders, however many wait",
         since: "0.1.0",
         flags: "write blocking",
@@ -36,16 +39,20 @@ pub const CLAIM: Command = Command {
             Arg::text("worker"),
             Arg::integer("count").after("COUNT"),
             Arg::integer("lease-ms").after("LEASE"),
+            Arg::one_of("pick", &[LANES, Arg::text("order").with("ORDER")]).opt(),
             Arg::integer("block-ms").after("BLOCK"),
         ],
     },
     run: claim,
 };
 
+/// `LANES n lane [lane …]`.
+const LANES: Arg = Arg::block("lanes", &[Arg::integer("numlanes").with("LANES"), Arg::text("lane").many()]);
+
 fn claim(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
-    let mut claim = Claim { worker: args.id("worker")?, count: 1, lease_ms: None };
-    let mut block_ms = None;
+    let mut claim = Claim { worker: args.id("worker")?, count: 1, pick: Pick::Any, lease_ms: None };
+    let (mut block_ms, mut lanes, mut order) = (None, Lanes::new(), None);
     while args.more() {
         if args.keyword("COUNT") {
             claim.count = args.quantity("COUNT")?.min(CLAIM_MAX as u64) as usize;
@@ -53,12 +60,22 @@ fn claim(call: &Call<'_>) -> Result<(), Stop> {
             claim.lease_ms = Some(args.duration("LEASE")?);
         } else if args.keyword("BLOCK") {
             block_ms = Some(args.count("BLOCK")?);
+        } else if args.keyword("LANES") {
+            lanes = args.lanes()?;
+        } else if args.keyword("ORDER") {
+            order = Some(args.id("ORDER")?);
         } else {
             args.unknown()?;
         }
     }
+    if let Some(order) = order {
+        check_alone(&[("COUNT", claim.count > 1), ("LANES", !lanes.is_empty()), ("BLOCK", block_ms.is_some())])?;
+        claim.pick = Pick::Order(order);
+    } else if !lanes.is_empty() {
+        claim.pick = Pick::Lanes(&lanes);
+    }
     let mut slots = Slots::with_capacity(claim.count);
-    if serve_first(call) {
+    if serve_first(call, &claim.pick) {
         write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx).map(|claimed| slots.extend(claimed)))?;
     }
     let value = read_store(call.ctx, call.key)?;
@@ -68,6 +85,17 @@ fn claim(call: &Call<'_>) -> Result<(), Stop> {
     call.ctx.array(slots.len());
     slots.into_iter().for_each(|slot| reply(call.ctx, &value.store.claimed(slot)));
     Ok(())
+}
+
+/// Refuses what is given together with ORDER and would have no meaning.
+fn check_alone(options: &[(&str, bool)]) -> Result<(), Refusal> {
+    match options.iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => {
+            let problem = format!("must be given without LANES, BLOCK and a COUNT over 1, got {option}");
+            Err(Refusal::argument("ORDER", problem))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A token, as a worker got it.
@@ -198,14 +226,11 @@ pub const REDRIVE: Command = Command {
 };
 
 /// `ALL [REASON glob] [COUNT n]`.
-const ALL: Arg = Arg::block(
-    "all",
-    &[
-        Arg::word("all", "ALL").required(),
-        Arg { kind: crate::host::register::Kind::Pattern, ..Arg::text("pattern").after("REASON") },
-        Arg::integer("count").after("COUNT"),
-    ],
-);
+const ALL: Arg = Arg::block("all", &[Arg::word("all", "ALL").required(), REASON, COUNT]);
+
+const REASON: Arg = Arg { kind: crate::host::register::Kind::Pattern, ..Arg::text("pattern").after("REASON") };
+
+const COUNT: Arg = Arg::integer("count").after("COUNT");
 
 fn redrive(call: &Call<'_>) -> Result<(), Stop> {
     let mut args = Args::new(call);
@@ -217,6 +242,11 @@ fn redrive(call: &Call<'_>) -> Result<(), Stop> {
         call.ctx.int(i64::from(queued));
         return Ok(());
     }
+    begin(call, Task::Dead(some_dead(&mut args, AtDead::Redrive)?))
+}
+
+/// Reads `[REASON glob] [COUNT n]`: with which dead orders something is done.
+fn some_dead(args: &mut Args<'_>, act: AtDead) -> Result<SomeDead, Refusal> {
     let (mut pattern, mut count) = (None, MAX_QUANTITY);
     while args.more() {
         if args.keyword("REASON") {
@@ -228,8 +258,24 @@ fn redrive(call: &Call<'_>) -> Result<(), Stop> {
         }
     }
     let wanted = move |reason: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.is_match(reason));
-    begin(call, Task::Redrive { wanted: Rc::new(wanted), count })
+    Ok(SomeDead { act, wanted: Rc::new(wanted), count })
 }
+
+pub const PURGE: Command = Command {
+    about: About {
+        name: c"ORDER.PURGE",
+        summary: "Cancels dead orders: all of them, or those with a matching REASON",
+        reply: "how many orders were cancelled, in the order they died. REASON is a pattern as in KEYS; COUNT stops \
+                after that many. Each is cancelled as by ORDER.CANCEL without REASON; its units went back on sale \
+                when it died",
+        complexity: "O(N) with all dead orders, in slices of about a millisecond",
+        since: "0.2.0",
+        flags: "write blocking",
+        access: Access::Update,
+        args: &[Arg::key(), REASON, COUNT],
+    },
+    run: |call| begin(call, Task::Dead(some_dead(&mut Args::new(call), AtDead::Cancel)?)),
+};
 
 pub const ADVANCE: Command = Command {
     about: About {

@@ -78,8 +78,8 @@ pub trait Host: Copy {
     /// Whether anybody waits for the value.
     fn is_waited_for(self, uid: u64) -> bool;
 
-    /// Serves those who wait for the value, after what the server does now.
-    fn wake(self, uid: u64);
+    /// Serves those who wait for these parts of the value, after what the server does now.
+    fn wake<'p>(self, uid: u64, parts: impl Iterator<Item = &'p [u8]>);
 
     /// Writes a line to the server's log.
     fn warn(self, text: &str);
@@ -223,8 +223,8 @@ impl<'a> Host for Ctx<'a> {
         waiters::anybody(uid)
     }
 
-    fn wake(self, uid: u64) {
-        waiters::schedule(uid);
+    fn wake<'p>(self, uid: u64, parts: impl Iterator<Item = &'p [u8]>) {
+        waiters::schedule_of(uid, parts);
     }
 
     fn warn(self, text: &str) {

@@ -326,7 +326,7 @@ impl<'a> Host for &'a Simulated {
         false
     }
 
-    fn wake(self, _: u64) {}
+    fn wake<'p>(self, _: u64, _: impl Iterator<Item = &'p [u8]>) {}
 
     fn warn(self, text: &str) {
         self.log.borrow_mut().push(text.to_owned());

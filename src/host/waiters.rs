@@ -9,6 +9,9 @@
 //! UNBLOCK for that caller without calling the module, and would drop the answer: the caller would never get one. So
 //! the answer is kept here until no other command can come in between, and CLIENT UNBLOCK delivers it.
 //!
+//! A caller may want parts of a value alone (lanes of a store). Such callers are also kept by each part that they want:
+//! the first who can get something that became available is found without a look at those who cannot.
+//!
 //! The server's own lists of clients blocked on keys are not used: they wake all callers at once, and say nothing when
 //! a key is deleted.
 
@@ -50,6 +53,11 @@ pub trait Ask: Any {
 
     /// The reply to a caller who got nothing.
     fn nothing(&self, ctx: Ctx<'_>);
+
+    /// The parts of the value that the caller takes from; empty: all of it.
+    fn parts(&self) -> &[Vec<u8>] {
+        &[]
+    }
 }
 
 /// Serves the queue of a value. It hands out to the first in the queue, and so on, until the queue or the goods are
@@ -97,8 +105,16 @@ struct Waiter {
 /// Where a caller is: the value it waits for, and its number.
 type At = (u64, u64);
 
-/// Those who wait for a value, in the order of coming.
-type Queue = BTreeMap<u64, Waiter>;
+/// Those who wait for a value, by their numbers: in the order of coming.
+#[derive(Default)]
+struct Queue {
+    /// Those who take from all of it.
+    of_all: BTreeMap<u64, Waiter>,
+    /// Those who take from parts of it.
+    of_parts: BTreeMap<u64, Waiter>,
+    /// Their numbers, by each part.
+    by_part: BTreeMap<Vec<u8>, BTreeSet<u64>>,
+}
 
 /// Trees, not hash tables: they never double under a queue of many callers.
 #[derive(Default)]
@@ -132,6 +148,63 @@ thread_local! {
     static WAITING: Cell<usize> = const { Cell::new(0) };
 }
 
+impl Queue {
+    fn insert(&mut self, waiter: Waiter) {
+        for part in waiter.ask.parts() {
+            self.by_part.entry(part.clone()).or_default().insert(waiter.number);
+        }
+        let of = if waiter.ask.parts().is_empty() { &mut self.of_all } else { &mut self.of_parts };
+        of.insert(waiter.number, waiter);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Waiter> {
+        if let Some(waiter) = self.of_all.remove(&number) {
+            return Some(waiter);
+        }
+        let waiter = self.of_parts.remove(&number)?;
+        for part in waiter.ask.parts() {
+            if let Some(numbers) = self.by_part.get_mut(part) {
+                numbers.remove(&number);
+                if numbers.is_empty() {
+                    self.by_part.remove(part);
+                }
+            }
+        }
+        Some(waiter)
+    }
+
+    fn len(&self) -> usize {
+        self.of_all.len() + self.of_parts.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.of_all.is_empty() && self.of_parts.is_empty()
+    }
+
+    /// Those who take from all of it, then the others.
+    fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        self.of_all.values().chain(self.of_parts.values())
+    }
+
+    fn first(&self) -> Option<&Waiter> {
+        let firsts = [&self.of_all, &self.of_parts].into_iter().filter_map(|of| of.values().next());
+        firsts.min_by_key(|waiter| waiter.number)
+    }
+
+    /// The first who takes from one of these parts.
+    fn first_of<'a>(&self, parts: impl Iterator<Item = &'a [u8]>) -> Option<&Waiter> {
+        let (mut any, mut first) = (false, None);
+        for part in parts {
+            any = true;
+            let of_part = self.by_part.get(part).and_then(|numbers| numbers.first());
+            first = first.into_iter().chain(of_part.copied()).min();
+        }
+        let of_parts = first.and_then(|number| self.of_parts.get(&number));
+        let of_all = self.of_all.values().next().filter(|_| any);
+        of_all.into_iter().chain(of_parts).min_by_key(|waiter| waiter.number)
+    }
+}
+
 impl Waiters {
     fn push(&mut self, uid: u64, mut waiter: Waiter) {
         waiter.number = self.next_number;
@@ -139,12 +212,12 @@ impl Waiters {
         self.next_number += 1;
         self.clients.insert(waiter.client, at);
         self.timeouts.extend(waiter.until.map(|until| (until, at)));
-        self.queues.entry(uid).or_default().insert(waiter.number, waiter);
+        self.queues.entry(uid).or_default().insert(waiter);
         WAITING.set(WAITING.get() + 1);
     }
 
     fn of(&self, uid: u64) -> impl Iterator<Item = &Waiter> {
-        self.queues.get(&uid).into_iter().flat_map(BTreeMap::values)
+        self.queues.get(&uid).into_iter().flat_map(Queue::iter)
     }
 
     fn remove(&mut self, at: At) -> Option<Waiter> {
@@ -159,7 +232,7 @@ impl Waiters {
     /// Takes a caller out of its queue, or out of one that is leaving.
     fn take(&mut self, (uid, number): At) -> Option<Waiter> {
         if let Some(queue) = self.queues.get_mut(&uid)
-            && let Some(waiter) = queue.remove(&number)
+            && let Some(waiter) = queue.remove(number)
         {
             if queue.is_empty() {
                 self.queues.remove(&uid);
@@ -167,11 +240,11 @@ impl Waiters {
             WAITING.set(WAITING.get() - 1);
             return Some(waiter);
         }
-        self.leaving.iter_mut().filter(|(of, _)| *of == uid).find_map(|(_, queue)| queue.remove(&number))
+        self.leaving.iter_mut().filter(|(of, _)| *of == uid).find_map(|(_, queue)| queue.remove(number))
     }
 
     fn remove_first(&mut self, uid: u64) -> Option<Waiter> {
-        let number = self.of(uid).next().map(|waiter| waiter.number)?;
+        let number = self.queues.get(&uid)?.first()?.number;
         self.remove((uid, number))
     }
 
@@ -187,8 +260,8 @@ impl Waiters {
     fn remove_leaving(&mut self) -> Option<Waiter> {
         loop {
             let (uid, queue) = self.leaving.front()?;
-            match queue.keys().next() {
-                Some(number) => return self.remove((*uid, *number)),
+            match queue.first() {
+                Some(waiter) => return self.remove((*uid, waiter.number)),
                 None => drop(self.leaving.pop_front()),
             }
         }
@@ -236,12 +309,12 @@ pub fn wait(call: &Call<'_>, uid: u64, ask: impl Ask, timeout_ms: Ms) -> Stop {
 /// Whether anybody waits for the value. It costs next to nothing while nobody waits anywhere.
 #[inline]
 pub fn anybody(uid: u64) -> bool {
-    WAITING.get() > 0 && WAITERS.with_borrow(|waiters| waiters.of(uid).next().is_some())
+    WAITING.get() > 0 && WAITERS.with_borrow(|waiters| waiters.queues.contains_key(&uid))
 }
 
 /// How many wait for the value.
 pub fn count(uid: u64) -> usize {
-    WAITERS.with_borrow(|waiters| waiters.queues.get(&uid).map_or(0, BTreeMap::len))
+    WAITERS.with_borrow(|waiters| waiters.queues.get(&uid).map_or(0, Queue::len))
 }
 
 /// Whether nobody waits for anything.
@@ -252,13 +325,31 @@ pub fn nobody() -> bool {
 
 /// What the first in the queue asks for, if it is an `A`.
 pub fn first<A: Ask>(uid: u64) -> Option<Rc<A>> {
-    let ask = WAITERS.with_borrow(|waiters| waiters.of(uid).next().map(|waiter| Rc::clone(&waiter.ask)))?;
-    Rc::downcast(ask as Rc<dyn Any>).ok()
+    let first = |waiters: &Waiters| Some(Rc::clone(&waiters.queues.get(&uid)?.first()?.ask));
+    Rc::downcast(WAITERS.with_borrow(first)? as Rc<dyn Any>).ok()
+}
+
+/// The number of the first in the queue who takes from one of these parts of the value, and what it asks for, if that
+/// is an `A`.
+pub fn first_of<'a, A: Ask>(uid: u64, parts: impl Iterator<Item = &'a [u8]>) -> Option<(u64, Rc<A>)> {
+    let first = |waiters: &Waiters| {
+        let waiter = waiters.queues.get(&uid)?.first_of(parts)?;
+        Some((waiter.number, Rc::clone(&waiter.ask)))
+    };
+    let (number, ask) = WAITERS.with_borrow(first)?;
+    Some((number, Rc::downcast(ask as Rc<dyn Any>).ok()?))
 }
 
 /// Takes the first out of the queue: it gets the answer as soon as the server has done what it does.
 pub fn answer_first(uid: u64, answer: Answer) {
     if let Some(waiter) = WAITERS.with_borrow_mut(|waiters| waiters.remove_first(uid)) {
+        waiter.answer(answer);
+    }
+}
+
+/// The same for the one who has this number.
+pub fn answer(uid: u64, number: u64, answer: Answer) {
+    if let Some(waiter) = WAITERS.with_borrow_mut(|waiters| waiters.remove((uid, number))) {
         waiter.answer(answer);
     }
 }
@@ -319,9 +410,8 @@ pub fn leave(uid: u64) {
 /// As [`leave`], for all values whose slot is another node's by now, or whose keys were deleted without an event.
 pub fn leave_moved(ctx: Ctx<'_>) {
     let values: Vec<_> = WAITERS.with_borrow(|waiters| {
-        let first = |(uid, queue): (&u64, &Queue)| {
-            queue.values().next().map(|waiter| (*uid, waiter.db, Rc::clone(&waiter.key)))
-        };
+        let first =
+            |(uid, queue): (&u64, &Queue)| queue.first().map(|waiter| (*uid, waiter.db, Rc::clone(&waiter.key)));
         waiters.queues.iter().filter_map(first).collect()
     });
     for (uid, db, key) in values {
@@ -336,7 +426,7 @@ pub fn leave_db(db: c_int) {
     if WAITING.get() == 0 {
         return;
     }
-    let in_db = |queue: &Queue| db == -1 || queue.values().any(|waiter| waiter.db == db);
+    let in_db = |queue: &Queue| db == -1 || queue.iter().any(|waiter| waiter.db == db);
     let left: Vec<u64> = WAITERS
         .with_borrow(|waiters| waiters.queues.iter().filter(|(_, queue)| in_db(queue)).map(|(uid, _)| *uid).collect());
     left.into_iter().for_each(leave);
@@ -348,6 +438,15 @@ pub fn schedule(uid: u64) {
     if anybody(uid) {
         WAITERS.with_borrow_mut(|waiters| waiters.scheduled.insert(uid));
         turn::request();
+    }
+}
+
+/// The same, if any of those in the queue takes from one of these parts of the value.
+#[cold]
+pub fn schedule_of<'a>(uid: u64, parts: impl Iterator<Item = &'a [u8]>) {
+    let is_wanted = |waiters: &Waiters| waiters.queues.get(&uid)?.first_of(parts).map(drop);
+    if WAITERS.with_borrow(is_wanted).is_some() {
+        schedule(uid);
     }
 }
 
@@ -424,7 +523,7 @@ fn serve_scheduled(ctx: Ctx<'_>, turn: Turn) {
 /// Serves the queue of a value; says how many callers got an answer, or nothing where its key cannot be written now.
 fn serve(ctx: Ctx<'_>, uid: u64, most: usize) -> Option<usize> {
     let of_waiter = |waiter: &Waiter| (waiter.db, Rc::clone(&waiter.key), waiter.ask.serve());
-    let first = WAITERS.with_borrow(|waiters| waiters.of(uid).next().map(of_waiter));
+    let first = WAITERS.with_borrow(|waiters| waiters.queues.get(&uid)?.first().map(of_waiter));
     let Some((db, key, serve)) = first else { return Some(0) };
     if !ctx.select(db) {
         return Some(0);

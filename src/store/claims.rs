@@ -8,7 +8,7 @@ use crate::host::turn::Turn;
 use crate::host::waiters::{self, ANSWERS_A_PIECE, Answer, Ask, Serve};
 use crate::host::{Call, Ctx, Host, OwnStr, Stop, Str};
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::calls::work::{Claim, ClaimView, Slots};
+use holdfast_engine::calls::work::{Claim, ClaimView, Pick, Slots};
 use holdfast_engine::terms::items::Item;
 
 /// What is done for callers who wait: no client's command as it came, and it moves no stock.
@@ -20,13 +20,15 @@ pub fn reply(ctx: Ctx<'_>, order: &ClaimView<'_>) {
         ctx.bulk(name);
         ctx.int(n as i64);
     };
-    ctx.map(8);
+    ctx.map(9);
     ctx.bulk(b"order");
     ctx.bulk(order.order);
     number(b"token", order.token);
     number(b"attempt", order.attempt);
     ctx.bulk(b"customer");
     ctx.bulk(order.customer);
+    ctx.bulk(b"lane");
+    ctx.bulk(order.lane);
     ctx.bulk(b"items");
     ctx.array(order.items.len());
     for item in &order.items {
@@ -50,6 +52,7 @@ pub(super) struct Handed {
     pub(super) token: u64,
     attempt: u64,
     customer: Vec<u8>,
+    lane: Vec<u8>,
     items: Vec<(Vec<u8>, u64)>,
     data: Vec<u8>,
     placed_at: Ms,
@@ -63,6 +66,7 @@ impl Handed {
             token: view.token,
             attempt: view.attempt,
             customer: view.customer.to_vec(),
+            lane: view.lane.to_vec(),
             items: view.items.iter().map(|item| (item.sku.to_vec(), item.qty)).collect(),
             data: view.data.to_vec(),
             placed_at: view.placed_at,
@@ -76,6 +80,7 @@ impl Handed {
             token: self.token,
             attempt: self.attempt,
             customer: &self.customer,
+            lane: &self.lane,
             items: self.items.iter().map(|(sku, qty)| Item { sku, qty: *qty }).collect(),
             data: &self.data,
             placed_at: self.placed_at,
@@ -88,6 +93,8 @@ impl Handed {
 pub struct Wanted {
     worker: Vec<u8>,
     count: usize,
+    /// The lanes it takes orders of; empty: all.
+    lanes: Vec<Vec<u8>>,
     lease_ms: Option<Ms>,
 }
 
@@ -99,17 +106,23 @@ impl Ask for Wanted {
     fn nothing(&self, ctx: Ctx<'_>) {
         ctx.array(0);
     }
+
+    fn parts(&self) -> &[Vec<u8>] {
+        &self.lanes
+    }
 }
 
 /// Has the caller wait for orders of the store `uid`, milliseconds; 0 for ever.
 pub fn wait(call: &Call<'_>, uid: u64, claim: &Claim<'_>, block_ms: Ms) -> Stop {
-    let wanted = Wanted { worker: claim.worker.to_vec(), count: claim.count, lease_ms: claim.lease_ms };
+    let lanes = if let Pick::Lanes(lanes) = claim.pick { lanes } else { &[] };
+    let lanes = lanes.iter().map(|lane| lane.to_vec()).collect();
+    let wanted = Wanted { worker: claim.worker.to_vec(), count: claim.count, lanes, lease_ms: claim.lease_ms };
     waiters::wait(call, uid, wanted, block_ms)
 }
 
 /// Those who wait for orders of the call's store come before its caller: as many of them as a turn has time for. Says
-/// whether it is the caller's turn then: if not, there is nothing for it yet.
-pub fn serve_first(call: &Call<'_>) -> bool {
+/// whether it is the caller's turn then, who wants what `pick` says: if not, there is nothing for it yet.
+pub fn serve_first(call: &Call<'_>, pick: &Pick<'_>) -> bool {
     if waiters::nobody() || call.ctx.denies_blocking() {
         return true;
     }
@@ -118,10 +131,17 @@ pub fn serve_first(call: &Call<'_>) -> bool {
     let turn = Turn::begin();
     while serve(call.ctx, call.key, uid, ANSWERS_A_PIECE) == ANSWERS_A_PIECE {
         if waiters::is_over(turn) {
-            return !waiters::anybody(uid);
+            return !is_behind(call, uid, pick);
         }
     }
     true
+}
+
+/// Whether somebody waits for orders that a caller wants.
+fn is_behind(call: &Call<'_>, uid: u64, pick: &Pick<'_>) -> bool {
+    let Some(value) = own_store(call.ctx, call.key, uid) else { return false };
+    let wanted = |lane: &&[u8]| if let Pick::Lanes(lanes) = pick { lanes.contains(lane) } else { true };
+    waiters::first_of::<Wanted>(uid, value.store.lanes_with_work().filter(wanted)).is_some()
 }
 
 /// Hands orders to those who wait for them, first come, first served; says how many callers got any ([`Serve`]).
@@ -129,9 +149,11 @@ fn serve(ctx: Ctx<'_>, key: Str<'_>, uid: u64, most: usize) -> usize {
     let Some(mut value) = own_store(ctx, key, uid) else { return 0 };
     let mut answered = 0;
     while answered < most && value.store.has_work() {
-        let Some(wanted) = waiters::first::<Wanted>(uid) else { break };
-        let claim = Claim { worker: &wanted.worker, count: wanted.count, lease_ms: wanted.lease_ms };
-        waiters::answer_first(uid, answer(ctx, key, &mut value, &claim));
+        let Some((number, wanted)) = waiters::first_of::<Wanted>(uid, value.store.lanes_with_work()) else { break };
+        let lanes: Vec<&[u8]> = wanted.lanes.iter().map(Vec::as_slice).collect();
+        let pick = if lanes.is_empty() { Pick::Any } else { Pick::Lanes(&lanes) };
+        let claim = Claim { worker: &wanted.worker, count: wanted.count, pick, lease_ms: wanted.lease_ms };
+        waiters::answer(uid, number, answer(ctx, key, &mut value, &claim));
         answered += 1;
     }
     answered
@@ -176,6 +198,10 @@ fn words(claim: &Claim<'_>) -> Vec<OwnStr> {
     let mut words = vec![OwnStr::new(claim.worker), OwnStr::new(b"COUNT"), OwnStr::number(claim.count as u64)];
     if let Some(lease_ms) = claim.lease_ms {
         words.extend([OwnStr::new(b"LEASE"), OwnStr::number(lease_ms)]);
+    }
+    if let Pick::Lanes(lanes) = claim.pick {
+        words.extend([OwnStr::new(b"LANES"), OwnStr::number(lanes.len() as u64)]);
+        words.extend(lanes.iter().map(|lane| OwnStr::new(lane)));
     }
     words
 }

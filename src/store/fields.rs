@@ -41,6 +41,7 @@ pub struct Names {
     pub retry: [OwnStr; 3],
     pub dead: [OwnStr; 3],
     pub metrics: [OwnStr; METRICS.len()],
+    pub alerts: [OwnStr; 5],
     pub empty: OwnStr,
 }
 
@@ -52,6 +53,7 @@ thread_local! {
         journal: ["kind", "sku", "delta", "on-hand", "held", "ref", "reason"].map(|n| OwnStr::new(n.as_bytes())),
         retry: RETRY_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
         dead: DEAD_FIELDS.map(|name| OwnStr::new(name.as_bytes())),
+        alerts: ["kind", "sku", "order", "available", "reason"].map(|name| OwnStr::new(name.as_bytes())),
         metrics: METRICS.map(|metric| OwnStr::new(metric.name.as_bytes())),
         empty: OwnStr::new(b""),
     };

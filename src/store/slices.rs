@@ -1,4 +1,4 @@
-//! Long work for a blocked caller, in slices: STORE.AUDIT, STORE.REPAIR, ORDER.REDRIVE ALL.
+//! Long work for a blocked caller, in slices: STORE.AUDIT, STORE.REPAIR, ORDER.REDRIVE ALL, ORDER.PURGE.
 //!
 //! One job runs at a time, first come, first served; a tick of a timer works on it for a moment and lets the clients
 //! that wait go on. Inside MULTI and Lua, where nobody may be blocked, a job runs to its end at once.
@@ -12,7 +12,7 @@ use super::keys::{read_store, same_store, streams_of, write_store};
 use super::repair::{Comparison, Repair};
 use super::streams::TRYAGAIN;
 use super::value::StoreValue;
-use super::write::{Rule, write};
+use super::write::{CANCELS, Rule, write};
 use crate::host::blocked::Blocked;
 use crate::host::clock::Boot;
 use crate::host::key::Mode;
@@ -26,8 +26,8 @@ use holdfast_engine::terms::streams::StreamKind;
 /// The pause between two ticks, milliseconds.
 const PAUSE_MS: u64 = 1;
 
-/// Dead orders that one slice of a redrive looks at.
-const REDRIVE_SLICE: usize = 100;
+/// Dead orders that one slice looks at.
+const DEAD_SLICE: usize = 100;
 
 /// Whether an order that died of this reason is wanted.
 type Wanted = Rc<dyn Fn(&[u8]) -> bool>;
@@ -37,17 +37,54 @@ type Wanted = Rc<dyn Fn(&[u8]) -> bool>;
 pub enum Task {
     Audit,
     Repair,
-    /// Queues dead orders again, at most `count`.
-    Redrive {
-        wanted: Wanted,
-        count: u64,
-    },
+    Dead(SomeDead),
+}
+
+/// Something to do with dead orders, in the order they died.
+#[derive(Clone)]
+pub struct SomeDead {
+    pub act: AtDead,
+    /// Which of them: by the reason.
+    pub wanted: Wanted,
+    /// With how many, at most.
+    pub count: u64,
+}
+
+/// What is done with a dead order.
+#[derive(Clone, Copy)]
+pub enum AtDead {
+    /// It is queued again, if its units can be taken again.
+    Redrive,
+    /// It is cancelled, as by ORDER.CANCEL without REASON.
+    Cancel,
+}
+
+impl AtDead {
+    /// Does it, as a command of its own: what stays dead is in nobody's log. Says whether it was done.
+    fn run(self, host: impl Host, name: Str<'_>, id: Str<'_>) -> Result<bool, Stop> {
+        let command = match self {
+            AtDead::Redrive => c"ORDER.REDRIVE",
+            AtDead::Cancel => c"ORDER.CANCEL",
+        };
+        let call = Call { ctx: host, name: command, key: name, rest: &[id], stamp: None };
+        match self {
+            AtDead::Redrive => {
+                let (streams, leaves) = (&[StreamKind::Orders], &[StreamKind::Dead]);
+                let rule = Rule { streams, leaves, stamped: true, ..Rule::default() };
+                Ok(write(&call, rule, |store, now, fx| store.redrive(now, id.bytes(), fx))?.reply)
+            }
+            AtDead::Cancel => {
+                let rule = Rule { stamped: true, ..CANCELS };
+                write(&call, rule, |store, now, fx| store.cancel(now, id.bytes(), b"", fx)).map(|_| true)
+            }
+        }
+    }
 }
 
 /// What came of a job.
 enum Outcome {
     Differences(Vec<Difference>),
-    /// How many entries were removed or written, or orders queued again.
+    /// How many entries were removed or written, or orders queued again or cancelled.
     Count(u64),
     Failed(Stop),
 }
@@ -70,9 +107,9 @@ struct Job {
     recounted: Option<Vec<Difference>>,
     comparison: Comparison,
     repair: Repair,
-    /// Redrive: the position among the dead it has come to, and orders queued again.
+    /// The position among the dead it has come to, and with how many of them something was done.
     at: u64,
-    queued: u64,
+    done: u64,
 }
 
 thread_local! {
@@ -141,7 +178,7 @@ impl Job {
             comparison: Comparison::default(),
             repair: Repair::default(),
             at: 0,
-            queued: 0,
+            done: 0,
         })
     }
 
@@ -184,34 +221,31 @@ impl Job {
             Task::Audit if self.recounted.is_some() => self.compare(host, key.get(), &value),
             Task::Audit => self.audit(host, key.get(), &mut value),
             Task::Repair => self.repair(host, key.get(), &mut value),
-            Task::Redrive { wanted, count } => {
-                let (next, ids) = value.store.dead_from(self.at, REDRIVE_SLICE, |reason| wanted(reason));
+            Task::Dead(some) => {
+                let (next, ids) = value.store.dead_from(self.at, DEAD_SLICE, |reason| (some.wanted)(reason));
                 let ids: Vec<_> = ids.into_iter().map(OwnStr::new).collect();
                 self.at = next;
                 drop(value);
-                self.redrive(host, key.get(), &ids, count)
+                self.at_dead(host, key.get(), &ids, &some)
             }
         }
     }
 
-    /// Queues these dead orders again, each as a command of its own: what stays dead is in nobody's log.
-    fn redrive(&mut self, host: impl Host, name: Str<'_>, ids: &[OwnStr], count: u64) -> Option<Outcome> {
+    /// Does the same with each of these dead orders.
+    fn at_dead(&mut self, host: impl Host, name: Str<'_>, ids: &[OwnStr], some: &SomeDead) -> Option<Outcome> {
         if !host.flags().primary() {
             return Some(Outcome::Failed(Stop::Server(READONLY.into())));
         }
-        let rule =
-            Rule { streams: &[StreamKind::Orders], leaves: &[StreamKind::Dead], stamped: true, ..Rule::default() };
         for id in ids.iter().map(OwnStr::get) {
-            if self.queued == count {
+            if self.done == some.count {
                 break;
             }
-            let call = Call { ctx: host, name: c"ORDER.REDRIVE", key: name, rest: &[id], stamp: None };
-            match write(&call, rule, |store, now, fx| store.redrive(now, id.bytes(), fx)) {
-                Ok(written) => self.queued += u64::from(written.reply),
+            match some.act.run(host, name, id) {
+                Ok(done) => self.done += u64::from(done),
                 Err(stop) => return Some(Outcome::Failed(stop)),
             }
         }
-        (self.at == 0 || self.queued == count).then_some(Outcome::Count(self.queued))
+        (self.at == 0 || self.done == some.count).then_some(Outcome::Count(self.done))
     }
 
     fn audit(&mut self, host: impl Host, name: Str<'_>, value: &mut StoreValue) -> Option<Outcome> {

@@ -18,6 +18,7 @@ use crate::host::stream::{Pairs, RawId};
 use crate::host::{Host, OwnStr, Stop, Str};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::store::Store;
+use holdfast_engine::terms::alerts::Alert;
 use holdfast_engine::terms::effects::{Effect, Effects};
 use holdfast_engine::terms::journal::Movement;
 use holdfast_engine::terms::metrics::Sample;
@@ -191,12 +192,26 @@ impl<'a, H: Host> Streams<'a, H> {
     }
 
     /// Opens the streams that a change writes. It has to be done before the change is replicated: where the time to
-    /// live of a stream is over, the server deletes it as it is opened, and replicates that at this moment.
+    /// live of a stream is over, the server deletes it as it is opened, and replicates that at this moment. Whether
+    /// there is an alert is known only now, so its stream was not checked before: no alert is worth a refusal.
     pub fn open(&mut self, effects: &Effects) {
         for kind in effects.list.iter().filter_map(Effect::stream) {
             if self.open[kind as usize].is_none() {
-                self.stream(kind);
+                match kind {
+                    StreamKind::Alerts => self.check_or_leave_out(kind),
+                    _ => {
+                        self.stream(kind);
+                    }
+                }
             }
+        }
+    }
+
+    /// Writes nothing to a stream that cannot be written now.
+    #[cold]
+    pub fn check_or_leave_out(&mut self, kind: StreamKind) {
+        if self.check(kind).is_err() {
+            self.leave_out(kind);
         }
     }
 
@@ -212,6 +227,8 @@ impl<'a, H: Host> Streams<'a, H> {
                 Effect::Died { order, id } => self.listed(store, StreamKind::Dead, *order, *id),
                 Effect::Moved(_) if self.left_out[StreamKind::Journal as usize] => {}
                 Effect::Moved(movement) => self.journal(store, movement),
+                Effect::Alert(_) if self.left_out[StreamKind::Alerts as usize] => {}
+                Effect::Alert(alert) => self.alerted(store, alert),
                 Effect::Sampled { .. } if self.left_out[StreamKind::Metrics as usize] => {}
                 Effect::Sampled { id, sample } => self.sampled(store, *id, sample),
                 Effect::Event(event) => {
@@ -309,6 +326,20 @@ impl<'a, H: Host> Streams<'a, H> {
         self.record(store, StreamKind::Journal, movement.id, &values.each_ref().map(OwnStr::get));
     }
 
+    /// In a cluster an alert is left out where its stream has moved ahead of the store, and a replica cannot know that:
+    /// there it gets each alert by a REENTRY, after it was written here.
+    #[cold]
+    fn alerted(&mut self, store: &mut Store, alert: &Alert) {
+        if self.host.flags().cluster() {
+            self.by_reentry[StreamKind::Alerts as usize] = true;
+        }
+        let mut available = itoa::Buffer::new();
+        let available = alert.available.map_or("", |units| available.format(units)).as_bytes();
+        let values = [alert.kind.name().as_bytes(), &alert.sku, &alert.order, available, &alert.reason];
+        let values = values.map(OwnStr::new);
+        self.record(store, StreamKind::Alerts, alert.id, &values.each_ref().map(OwnStr::get));
+    }
+
     fn sampled(&mut self, store: &mut Store, id: EntryId, sample: &Sample) {
         let values = sample.0.map(|number| OwnStr::new(itoa::Buffer::new().format(number).as_bytes()));
         self.record(store, StreamKind::Metrics, id, &values.each_ref().map(OwnStr::get));
@@ -324,13 +355,22 @@ impl<'a, H: Host> Streams<'a, H> {
     /// The same under an id, with the trim.
     fn add_record(&mut self, store: &Store, kind: StreamKind, id: EntryId, values: &[Str<'_>]) -> bool {
         let added = NAMES.with(|names| {
-            let fields: &[OwnStr] = if kind == StreamKind::Journal { &names.journal } else { &names.metrics };
+            let fields: &[OwnStr] = match kind {
+                StreamKind::Journal => &names.journal,
+                StreamKind::Alerts => &names.alerts,
+                _ => &names.metrics,
+            };
             // A REENTRY of a version with other fields: there is nothing to write that this one would understand.
             fields.len() == values.len() && self.add(kind, id, fields, values)
         });
         if added {
             let settings = store.settings();
-            self.trim(kind, if kind == StreamKind::Journal { settings.journal } else { settings.metrics });
+            let length = match kind {
+                StreamKind::Journal => settings.journal,
+                StreamKind::Alerts => settings.alerts,
+                _ => settings.metrics,
+            };
+            self.trim(kind, length);
         }
         added
     }

@@ -22,7 +22,7 @@ use holdfast_engine::books::audit::AUDIT_SLICE;
 use holdfast_engine::calls::holds::Reserve;
 use holdfast_engine::calls::orders::{Complete, Place, Take};
 use holdfast_engine::calls::stock::SetStock;
-use holdfast_engine::calls::work::{Claim, Fail};
+use holdfast_engine::calls::work::{Claim, Fail, Pick};
 use holdfast_engine::record::gate::NewGate;
 use holdfast_engine::terms::items::Item;
 use holdfast_engine::terms::settings::Field;
@@ -49,7 +49,7 @@ const COMMANDS: [(&CStr, Run); 11] = [
     (c"INV.RESERVE", |call| {
         let items = [Item { sku: call.rest[2].bytes(), qty: 1 }];
         let ttl_ms = Some(number(call.rest[1]));
-        let reserve = Reserve { hold: call.rest[0].bytes(), customer: None, ttl_ms, items: &items };
+        let reserve = Reserve { hold: call.rest[0].bytes(), customer: None, ttl_ms, replace: false, items: &items };
         write(call, Rule::default(), |store, now, fx| store.reserve(now, &reserve, fx)).map(drop)
     }),
     (c"ORDER.PLACE", |call| {
@@ -61,6 +61,7 @@ const COMMANDS: [(&CStr, Run); 11] = [
             order: order.bytes(),
             customer: customer.bytes(),
             group: None,
+            lane: b"",
             data: b"",
             gates: &gates,
             wait_ms: None,
@@ -78,7 +79,8 @@ const COMMANDS: [(&CStr, Run); 11] = [
         Ok(())
     }),
     (c"ORDER.CLAIM", |call| {
-        let claim = Claim { worker: call.rest[0].bytes(), count: number(call.rest[2]) as usize, lease_ms: None };
+        let (worker, count) = (call.rest[0].bytes(), number(call.rest[2]) as usize);
+        let claim = Claim { worker, count, pick: Pick::Any, lease_ms: None };
         write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx)).map(drop)
     }),
     (c"ORDER.COMPLETE", |call| {
@@ -310,7 +312,7 @@ fn do_step(primary: &Shop, replica: &Shop, step: &Step) {
 fn hand_out_and_take_back(shop: &Shop) {
     let key = OwnStr::new(b"p");
     let Ok(Opened::Store(mut value)) = write_store(&shop.0, key.get()) else { panic!("the store") };
-    let (uid, claim) = (value.uid, Claim { worker: b"gone", count: 1, lease_ms: Some(1_000) });
+    let (uid, claim) = (value.uid, Claim { worker: b"gone", count: 1, pick: Pick::Any, lease_ms: Some(1_000) });
     let handed = hand_out(&shop.0, key.get(), &mut value, &claim).expect("not refused");
     drop(value);
     let tokens: Vec<_> = handed.into_iter().map(|order| (order.order, order.token)).collect();

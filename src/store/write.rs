@@ -62,6 +62,14 @@ pub const QUIET: Rule<'_> = Rule {
     takes_in: None,
 };
 
+/// The rule of ORDER.CANCEL. Who cancels in another way keeps to it: a replica, which gets ORDER.CANCEL, refuses by it.
+pub const CANCELS: Rule<'_> = Rule {
+    streams: &[StreamKind::Orders],
+    leaves: &[StreamKind::Retry, StreamKind::Dead],
+    moves_nothing: false,
+    ..QUIET
+};
+
 /// A write's reply, and the id of an entry that got another one than the engine gave it: both.
 pub struct Written<T> {
     pub reply: T,
@@ -209,7 +217,9 @@ fn checked_streams<'a, H: Host>(call: &Call<'a, H>, value: &StoreValue, now: Ms,
     let mut streams = Streams::new(call.ctx, call.key, now, call.stamp.is_none(), None);
     let owns = has_streams(call.key.bytes()) && streams_of(call.ctx, call.key, value).is_none();
     for kind in effects.streams() {
-        if !owns || streams.check(kind).is_err() {
+        if owns {
+            streams.check_or_leave_out(kind);
+        } else {
             streams.leave_out(kind);
         }
     }
@@ -231,7 +241,7 @@ fn finish<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, streams: &mut Str
     call.ctx.signal_modified(call.key);
     value.note_due(call.ctx, call.key);
     if call.ctx.is_waited_for(value.uid) && value.store.has_work() {
-        call.ctx.wake(value.uid);
+        call.ctx.wake(value.uid, value.store.lanes_with_work());
     }
 }
 

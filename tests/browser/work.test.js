@@ -47,6 +47,18 @@ test("dead letters stand by reason, most first", async () => {
   await page.context().close();
 });
 
+test("alerts are listed, newest first, and lead to their orders", async () => {
+  const page = await browser.open(`${writer.origin}/#/store/shop`);
+  const rows = page.locator(".alert-list > li");
+  await rows.first().waitFor();
+  assert.equal(await rows.count(), 7);
+  const [newest, oldest] = [await rows.first().textContent(), await rows.last().textContent()];
+  assert.ok(newest.includes("o-7") && newest.includes(STOLEN) && oldest.includes("o-1"), `${newest} … ${oldest}`);
+  await rows.first().getByRole("link", { name: "o-7" }).click();
+  await page.locator("dialog .chip", { hasText: "Dead" }).waitFor();
+  await page.context().close();
+});
+
 test("one order is redriven, and then all of its reason; no other", async () => {
   const page = await browser.open(`${writer.origin}/#/store/shop`);
   const row = reasonRow(page, DECLINED);

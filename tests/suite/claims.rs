@@ -61,7 +61,7 @@ fn what_a_worker_gets_to_see(binary: &ServerBinary) {
     let reply = client.get("ORDER.CLAIM popup w-1 LEASE 60000");
     let order = &reply.array()[0];
     let names: Vec<String> = order.pairs().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["order", "token", "attempt", "customer", "items", "data", "placed-at", "deadline"]);
+    assert_eq!(names, ["order", "token", "attempt", "customer", "lane", "items", "data", "placed-at", "deadline"]);
     assert_eq!((order.field("order").text(), order.field("customer").text()), ("o-1".into(), "c-1".into()));
     assert_eq!((order.field("attempt").int(), order.field("data").text()), (1, "{\"gift\":true}".into()));
     let items: Vec<(String, i64)> =
@@ -73,7 +73,7 @@ fn what_a_worker_gets_to_see(binary: &ServerBinary) {
     place(&mut client, &["o-2"]);
     let mut resp3 = server.client().resp3();
     let reply = resp3.get("ORDER.CLAIM popup w-1");
-    assert!(matches!(&reply.array()[0], Reply::Map(pairs) if pairs.len() == 8), "{reply:?}");
+    assert!(matches!(&reply.array()[0], Reply::Map(pairs) if pairs.len() == 9), "{reply:?}");
     assert_eq!(reply.array()[0].field("data"), Reply::Nil);
 }
 

@@ -29,6 +29,7 @@ const ORDERS: &str = "{popup}:orders";
 const COMPLETE: &str = "{popup}:complete";
 const JOURNAL: &str = "{popup}:journal";
 const DEAD: &str = "{popup}:dead";
+const ALERTS: &str = "{popup}:alerts";
 
 fn commands_work_in_a_cluster(binary: &ServerBinary) {
     let server = Server::cluster(binary);
@@ -227,7 +228,7 @@ fn attempts(round: usize) -> Vec<String> {
         format!("ORDER.CANCEL popup o-{}", 10 + round),
         format!("INV.RESERVE popup h-{round} TTL 3600000 ITEMS sku-1 1"),
         "INV.ADJUST popup sku-1 1".to_string(),
-        format!("ORDER.FAIL popup o-{} REASON lost FATAL", [8, 9, 16, 17, 18, 19][round]),
+        format!("ORDER.FAIL popup o-{} REASON lost FATAL", [9, 17, 18, 19, 20, 21, 22][round]),
         format!("ORDER.CLAIM popup w-{round} LEASE 3600000"),
     ]
 }
@@ -254,10 +255,13 @@ fn try_everywhere(pair: &Pair, from: usize, round: usize) -> Vec<String> {
 }
 
 /// Moves the slot key by key, in this order, while clients try at every step, and checks the books at the end.
-fn reshard(binary: &ServerBinary, keys: [&str; 5]) {
+fn reshard(binary: &ServerBinary, keys: [&str; 6]) {
     let pair = Pair::start(binary);
     let slot = open_shop(&pair);
     let mut client = pair.client(0);
+    for order in 20..23 {
+        client.text(format!("ORDER.PLACE popup o-{order} c-1 ITEMS sku-1 1"));
+    }
     // All streams exist: one that was never made could be on the other node, and is not made while the slot moves.
     client.get("ORDER.FAIL popup o-2 FATAL");
     assert_eq!(client.int("ORDER.REDRIVE popup o-2"), 1);
@@ -279,7 +283,7 @@ fn reshard(binary: &ServerBinary, keys: [&str; 5]) {
     let count = |verb: &str| done.iter().filter(|command| command.starts_with(verb)).count() as i64;
     let (placed, completed, cancelled) = (count("ORDER.PLACE"), count("ORDER.COMPLETE"), count("ORDER.CANCEL"));
     let dead = count("ORDER.FAIL");
-    let open = 18 + placed - completed - cancelled - dead;
+    let open = 21 + placed - completed - cancelled - dead;
     assert_eq!(client.int(format!("XLEN {ORDERS}")), open);
     assert_eq!(client.int(format!("XLEN {DEAD}")), dead);
     assert_eq!(client.int(format!("XLEN {COMPLETE}")), 2 + completed);
@@ -291,11 +295,11 @@ fn reshard(binary: &ServerBinary, keys: [&str; 5]) {
 }
 
 fn resharding_store_first(binary: &ServerBinary) {
-    reshard(binary, ["popup", ORDERS, COMPLETE, JOURNAL, DEAD]);
+    reshard(binary, ["popup", ORDERS, COMPLETE, JOURNAL, DEAD, ALERTS]);
 }
 
 fn resharding_streams_first(binary: &ServerBinary) {
-    reshard(binary, [DEAD, ORDERS, JOURNAL, COMPLETE, "popup"]);
+    reshard(binary, [ALERTS, DEAD, ORDERS, JOURNAL, COMPLETE, "popup"]);
 }
 
 /// While a stream of orders is on the other node, this node cannot know or write its entries. Afterwards a repair
@@ -323,7 +327,7 @@ fn repair_and_audit_wait_for_the_streams(binary: &ServerBinary) {
     pair.move_key("popup", 0);
     let mut importing = pair.client(1);
     waits(&mut importing, true);
-    [ORDERS, COMPLETE, JOURNAL].iter().for_each(|key| pair.move_key(key, 0));
+    [ORDERS, COMPLETE, JOURNAL, ALERTS].iter().for_each(|key| pair.move_key(key, 0));
     pair.end_move(slot, 0);
     assert_eq!(importing.get("STORE.AUDIT popup").array().len(), 2);
     assert_eq!(importing.int("STORE.REPAIR popup"), 2);

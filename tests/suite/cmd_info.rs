@@ -43,6 +43,7 @@ const CONTRACT: &[Contract] = contract! {
     "store.set" -4 write [] "popup limit 1";
     "store.get" -2 read [] "popup";
     "store.info" 2 read [] "popup";
+    "store.lanes" 2 read [] "popup";
     "store.audit" 2 read [] "popup";
     "store.repair" 2 write [] "popup";
     "store.drop" 2 write [] "popup";
@@ -50,15 +51,15 @@ const CONTRACT: &[Contract] = contract! {
     "inv.adjust" -4 write ["REASON" "REF"] "popup sku-1 5";
     "inv.get" -3 read [] "popup sku-1";
     "inv.scan" -3 read ["MATCH" "COUNT" "LOW"] "popup 0";
-    "inv.reserve" -6 write ["CUSTOMER" "TTL" "ITEMS"] "popup h-1 ITEMS sku-1 1";
+    "inv.reserve" -6 write ["CUSTOMER" "TTL" "REPLACE" "ITEMS"] "popup h-1 ITEMS sku-1 1";
     "inv.extend" 4 write [] "popup h-1 1000";
     "inv.commit" -3 write ["REF" "ITEMS"] "popup h-1";
     "inv.release" -3 write ["REF" "ITEMS"] "popup h-1";
     "inv.hold" 3 read [] "popup h-1";
     "inv.holds" -3 read ["CUSTOMER" "COUNT"] "popup 0";
     "inv.sync" -7 write ["ITEMS"] "popup erp 1 ITEMS sku-1 5";
-    "order.place" -6 write ["GROUP" "DATA" "GATE" "WAIT" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
-    "order.claim" -3 write ["COUNT" "LEASE" "BLOCK"] "popup w-1";
+    "order.place" -6 write ["GROUP" "LANE" "DATA" "GATE" "WAIT" "ITEMS" "HOLD"] "popup o-1 c-1 ITEMS sku-1 1";
+    "order.claim" -3 write ["COUNT" "LEASE" "LANES" "ORDER" "BLOCK"] "popup w-1";
     "order.complete" -3 write ["TOKEN" "RESULT" "CLAIM" "LEASE"] "popup o-1";
     "order.fail" -3 write ["TOKEN" "REASON" "AFTER" "FATAL"] "popup o-1";
     "order.renew" -5 write ["TOKEN" "LEASE"] "popup o-1 TOKEN 1";
@@ -67,8 +68,9 @@ const CONTRACT: &[Contract] = contract! {
     "order.pass" 4 write [] "popup o-1 pay";
     "order.advance" -4 write ["FROM" "TOKEN"] "popup o-1 packed";
     "order.redrive" -3 write ["ALL" "REASON" "COUNT"] "popup o-1";
+    "order.purge" -2 write ["REASON" "COUNT"] "popup";
     "order.edit" -6 write ["TOKEN" "REF" "LOST" "ITEMS"] "popup o-1 ITEMS sku-1 1";
-    "order.split" -7 write ["TOKEN" "ITEMS"] "popup o-1 o-2 ITEMS sku-1 1";
+    "order.split" -7 write ["TOKEN" "LANE" "ITEMS"] "popup o-1 o-2 ITEMS sku-1 1";
     "order.cancel" -3 write ["REASON"] "popup o-1";
     "order.return" -6 write ["CUSTOMER" "REF" "SCRAP" "ITEMS"] "popup o-1 ITEMS sku-1 1";
     "order.get" 3 read [] "popup o-1";
@@ -263,7 +265,8 @@ fn acl_categories(info: &Reply) -> BTreeSet<String> {
 }
 
 /// Commands that can make a caller wait: for a lock, for an order, for the end of long work.
-const BLOCKING: [&str; 5] = ["order.claim", "lock.acquire", "store.audit", "store.repair", "order.redrive"];
+const BLOCKING: [&str; 6] =
+    ["order.claim", "lock.acquire", "store.audit", "store.repair", "order.redrive", "order.purge"];
 
 /// The flags that clients and proxies use. None has `deny-oom`: which call is refused while memory is full depends on
 /// what it would make (see `memory_full`).

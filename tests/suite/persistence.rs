@@ -83,6 +83,7 @@ fn digest_tells_stores_apart(binary: &ServerBinary) {
         "INV.SET popup sku-1 11",
         "INV.SET popup sku-1 11 LOW 3",
         "INV.RESERVE popup h-1 TTL 60000 ITEMS sku-1 1",
+        "INV.RESERVE popup h-1 TTL 60000 REPLACE ITEMS sku-1 2",
         "INV.EXTEND popup h-1 90000",
         "ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1",
         "INV.RELEASE popup h-1",
@@ -332,7 +333,7 @@ fn move_and_swapdb_keep_everything(binary: &ServerBinary) {
     let mut client = server.client();
     open_full_store(&mut client, "popup");
     let digest = client.digest_value("popup");
-    for key in ["", ":orders", ":complete", ":journal", ":retry", ":dead"] {
+    for key in ["", ":orders", ":complete", ":journal", ":retry", ":dead", ":alerts"] {
         let key = if key.is_empty() { "popup".to_owned() } else { format!("{{popup}}{key}") };
         assert_eq!(client.int(format!("MOVE {key} 3")), 1, "{key}");
     }

@@ -65,6 +65,7 @@ fn toil(client: &mut Client, tag: &str, number: usize) {
     match number % 40 {
         7 => drop(client.int("ORDER.REDRIVE popup ALL COUNT 3")),
         21 => drop(client.int("ORDER.YIELD popup w-9")),
+        27 => drop(client.int("ORDER.PURGE popup COUNT 1")),
         33 => drop(client.get(format!("ORDER.FAIL popup {order} AFTER 1"))),
         13 => {
             client.get(format!("ORDER.PLACE popup {tag}g-{number} c-w GROUP g-1 GATE pay 3600000 ITEMS sku-1 1"));

@@ -44,6 +44,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("history", "100000"),
     ("journal", "0"),
     ("metrics", "7200"),
+    ("alerts", "10000"),
+    ("hold-max-ms", "0"),
+    ("hold-max-units", "0"),
     ("paused", "no"),
 ];
 

@@ -40,6 +40,7 @@ fn assert_leaves_streams_alone(client: &mut Client, second: &str, first: &str) {
         "ORDER.PLACE KEY o-9 c-1 ITEMS sku-1 1",
         "ORDER.CLAIM KEY w-9",
         "ORDER.REDRIVE KEY ALL",
+        "ORDER.PURGE KEY",
         "INV.RESERVE KEY h-9 ITEMS sku-1 1",
         "INV.SET KEY sku-1 5",
         "STORE.SET KEY limit 4",

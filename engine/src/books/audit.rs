@@ -13,7 +13,7 @@ use crate::record::due::{Due, DueKey};
 use crate::record::group::OrderList;
 use crate::record::order::{Extra, Order, Position, Stage};
 use crate::store::Store;
-use crate::store::queue::waits;
+use crate::store::queue::{Line, waits};
 use crate::store::recount::{AuditProgress, weighted};
 use crate::terms::audit::Difference;
 use crate::terms::items::Units;
@@ -104,14 +104,19 @@ impl Store {
         self.check_lists(audit, slice as usize)
     }
 
-    /// Goes on with the sums of SKUs and customers. Says whether there was any left.
+    /// Goes on with the sums of SKUs, customers and lanes. Says whether there was any left.
     fn compare_sums(&self, audit: &mut AuditProgress, slice: u32) -> bool {
         if let Some(slots) = next_slots(&mut audit.skus, self.shelf.skus().end(), slice) {
             slots.for_each(|slot| self.compare_sku(audit, slot));
             return true;
         }
-        let Some(slots) = next_slots(&mut audit.customers, self.customers.records().end(), slice) else { return false };
-        slots.for_each(|slot| self.compare_customer(audit, slot));
+        if let Some(slots) = next_slots(&mut audit.customers, self.customers.records().end(), slice) {
+            slots.for_each(|slot| self.compare_customer(audit, slot));
+            return true;
+        }
+        let lanes = self.orders.lanes().records().end();
+        let Some(slots) = next_slots(&mut audit.lanes, lanes, slice) else { return false };
+        slots.for_each(|slot| self.compare_lane(audit, slot));
         true
     }
 
@@ -183,13 +188,23 @@ impl Store {
         let (group, queue) = (self.orders.group(order), &self.queue);
         let retry = self.orders.extra(order).and_then(|extra| extra.stage.retry());
         let (waits, queued_as) = (waits(&self.orders, order), |order: &Order| self.orders.queued_as(order));
+        let lane = self.orders.lane(order);
+        let line = queue.line(lane);
         let turn = group.is_none_or(|group| queue.groups().at(group).orders.head == slot);
         let fits = match order.position {
             Position::None | Position::Ended => !waits,
-            Position::Fifo => waits && group.is_none() && self.is_linked(queue.fifo(), slot, queued_as),
-            Position::Ready => waits && turn && retry.is_none() && queue.ready().get(&queued_as(order)) == Some(&slot),
+            Position::Fifo | Position::Lane => {
+                let is_default = order.position == Position::Fifo;
+                let linked = line.is_some_and(|line| self.is_linked(line.fifo(), slot, queued_as));
+                waits && group.is_none() && lane.is_none() == is_default && linked
+            }
+            Position::Ready => {
+                let noted = line.is_some_and(|line| line.ready().get(&queued_as(order)) == Some(&slot));
+                waits && turn && retry.is_none() && noted
+            }
             Position::Retry => {
-                waits && turn && retry.is_some_and(|retry| queue.retries().get(&retry.since) == Some(&slot))
+                let since = |line: &Line| line.retries().get(&retry?.since).copied();
+                waits && turn && line.and_then(since) == Some(slot)
             }
             Position::InGroup => waits && !turn,
         };
@@ -253,15 +268,13 @@ impl Store {
     /// Whether what is among the ready, the due retries, the aging and the dead belongs there. Says whether there was
     /// any to look at.
     fn check_lists(&self, audit: &mut AuditProgress, slice: usize) -> bool {
-        let queue = &self.queue;
-        let ready = next_entries(queue.ready(), &mut audit.ready, slice);
-        let retries = next_entries(queue.retries(), &mut audit.retries, slice);
-        let aging = next_entries(queue.aging(), &mut audit.aging, slice);
+        if self.check_line(audit, slice) || self.next_lane(audit) {
+            return true;
+        }
+        let aging = next_entries(self.queue.aging(), &mut audit.aging, slice);
         let dead = next_entries(self.orders.dead(), &mut audit.dead, slice);
-        let looked = ready.len() + retries.len() + aging.len() + dead.len();
+        let looked = aging.len() + dead.len();
         let strays = [
-            ("queue", strays(&ready, |queued_as, slot| self.is_ready(slot, queued_as))),
-            ("queue", strays(&retries, |since, slot| self.is_retry(slot, since))),
             ("late", strays(&aging, |age, slot| self.is_aging(slot, age))),
             ("due", strays(&dead, |seq, slot| self.is_dead(slot, seq))),
         ];
@@ -271,15 +284,49 @@ impl Store {
         looked > 0
     }
 
-    /// Whether an order is ready, and was queued then.
-    fn is_ready(&self, slot: u32, queued_as: EntryId) -> bool {
-        let order = self.orders.records().get(slot).filter(|order| order.position == Position::Ready);
-        order.is_some_and(|order| self.orders.queued_as(order) == queued_as)
+    /// The same for the ready and the due retries of the lane at hand.
+    fn check_line(&self, audit: &mut AuditProgress, slice: usize) -> bool {
+        let lane = audit.lane;
+        let Some(line) = self.queue.line(lane) else { return false };
+        let ready = next_entries(line.ready(), &mut audit.ready, slice);
+        let retries = next_entries(line.retries(), &mut audit.retries, slice);
+        let strays = [
+            strays(&ready, |queued_as, slot| self.is_ready(slot, lane, queued_as)),
+            strays(&retries, |since, slot| self.is_retry(slot, lane, since)),
+        ];
+        strays.into_iter().flatten().for_each(|slot| audit.differ("queue", self.id_of(slot), 1, 0));
+        ready.len() + retries.len() > 0
     }
 
-    /// Whether an order is a due retry, since then.
-    fn is_retry(&self, slot: u32, since: DueKey) -> bool {
+    /// Goes on to the next lane; whether there is one. Its list has to begin and end with orders of that list, and the
+    /// index of lanes has to know how its next order stands.
+    fn next_lane(&self, audit: &mut AuditProgress) -> bool {
+        let from = audit.lane.map_or(Bound::Unbounded, Bound::Excluded);
+        let Some((lane, line)) = self.queue.lanes().range((from, Bound::Unbounded)).next() else { return false };
+        (audit.lane, audit.ready, audit.retries) = (Some(*lane), None, None);
+        let id = self.orders.lanes().records().get(*lane).map_or(&b""[..], |lane| &lane.id);
+        audit.expect("queue", id, self.is_in(line.fifo().head, Position::Lane));
+        audit.expect("queue", id, self.is_in(line.fifo().tail, Position::Lane));
+        let turn = line.turn().filter(|_| line.turn() == line.next_turn(&self.orders));
+        audit.expect("lane", id, turn.and_then(|turn| self.queue.turns().get(turn)) == Some(*lane));
+        true
+    }
+
+    /// Whether an order is at that position, where there is one.
+    fn is_in(&self, slot: u32, position: Position) -> bool {
+        slot == NIL || self.orders.records().get(slot).is_some_and(|order| order.position == position)
+    }
+
+    /// Whether an order of a lane is ready, and was queued then.
+    fn is_ready(&self, slot: u32, lane: Option<u32>, queued_as: EntryId) -> bool {
+        let order = self.orders.records().get(slot).filter(|order| order.position == Position::Ready);
+        order.is_some_and(|order| self.orders.queued_as(order) == queued_as && self.orders.lane(order) == lane)
+    }
+
+    /// Whether an order of a lane is a due retry, since then.
+    fn is_retry(&self, slot: u32, lane: Option<u32>, since: DueKey) -> bool {
         let order = self.orders.records().get(slot).filter(|order| order.position == Position::Retry);
+        let order = order.filter(|order| self.orders.lane(order) == lane);
         let retry = order.and_then(|order| self.orders.extra(order)).and_then(|extra| extra.stage.retry());
         retry.is_some_and(|retry| retry.since == since)
     }
@@ -348,11 +395,23 @@ impl Store {
         audit.differ("stream", b"retry", self.orders.retry_entries() as i64, orders.retry_entries);
         let dead = orders.by_state[OrderState::Dead as usize];
         audit.differ("orders", b"dead letters", self.orders.dead().len() as i64, dead);
-        let waits = |slot: u32| {
-            let order = self.orders.records().get(slot);
-            slot == NIL || order.is_some_and(|order| order.position == Position::Fifo)
-        };
-        audit.expect("queue", b"", waits(self.queue.fifo().head));
-        audit.expect("queue", b"", waits(self.queue.fifo().tail));
+        if let Some(line) = self.queue.line(None) {
+            audit.expect("queue", b"", self.is_in(line.fifo().head, Position::Fifo));
+            audit.expect("queue", b"", self.is_in(line.fifo().tail, Position::Fifo));
+        }
+        audit.differ("lane", b"", self.orders.lanes().used().len() as i64, orders.used_lanes.len() as i64);
+        audit.differ("lane", b"", self.queue.turns().len() as i64, self.queue.lanes().len() as i64);
+    }
+
+    /// Whether a lane has as many orders of each state as named it.
+    fn compare_lane(&self, audit: &mut AuditProgress, slot: u32) {
+        let (Some(orders), lanes) = (self.orders.recount(), self.orders.lanes()) else { return };
+        let Some(lane) = lanes.records().get(slot) else { return };
+        let recount = orders.lanes.get(&slot).copied().unwrap_or_default();
+        for state in OrderState::ALL {
+            audit.differ("lane", &lane.id, lane.by_state[state as usize] as i64, recount[state as usize]);
+        }
+        let known = lanes.find(&lane.id) == Some(slot) && lane.is_named();
+        audit.expect("index", &lane.id, known && lanes.used().contains(&slot) == lane.is_used());
     }
 }

@@ -46,6 +46,13 @@ impl Store {
         let names = ById(self);
         for (_, hold) in self.holds.records().iter() {
             add(b'l', &mut |out| self.write_hold(out, hold, &names));
+            // Any other start follows from what is written already.
+            if hold.started_at != self.usual_start(hold) {
+                add(b'b', &mut |out| {
+                    put_bytes(out, &hold.id);
+                    put(out, hold.started_at);
+                });
+            }
         }
         for (_, order) in self.orders.records().iter() {
             let full = self.orders.full(order);

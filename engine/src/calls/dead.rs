@@ -7,6 +7,7 @@ use crate::record::customer::UnitChange;
 use crate::record::history::HistoryEvent;
 use crate::record::order::{Dead, Extra, Stage};
 use crate::store::Store;
+use crate::terms::alerts::AlertKind;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::items::UnitsList;
 use crate::terms::journal::{Move, Why};
@@ -31,6 +32,7 @@ impl Store {
         self.counters.dead = self.counters.dead.saturating_add(1);
         fx.push(Effect::Died { order: slot, id: dead.entry });
         fx.event(Event::OrderDead);
+        self.alert_order(AlertKind::OrderDead, slot, reason, fx);
         1 + ENTRY_WEIGHT + self.orders.at(slot).items().count() as u64
     }
 

@@ -7,6 +7,7 @@ use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::Due;
 use crate::record::order::Extra;
 use crate::store::Store;
+use crate::terms::alerts::AlertKind;
 use crate::terms::effects::{Effects, Event};
 use crate::terms::items::Units;
 use crate::terms::journal::{Move, Why};
@@ -77,6 +78,7 @@ impl Store {
         self.queue.mark_late(&mut self.orders, slot);
         self.counters.late = self.counters.late.saturating_add(1);
         fx.event(Event::OrderLate);
+        self.alert_order(AlertKind::OrderLate, slot, b"", fx);
     }
 
     /// Does what is due first; says how many records and items that were.

@@ -34,6 +34,8 @@ pub struct Split<'a> {
     pub order: &'a [u8],
     pub new_order: &'a [u8],
     pub token: Option<u64>,
+    /// The lane of the new order; none: that of the order it comes from.
+    pub lane: Option<&'a [u8]>,
     /// What the new order gets.
     pub items: &'a [Item<'a>],
 }
@@ -193,6 +195,9 @@ impl Store {
         }
         let moved = self.shelf.resolve(split.items)?;
         let kept = self.check_split(slot, &moved)?;
+        if let Some(lane) = split.lane.filter(|lane| !lane.is_empty()) {
+            self.check_lane(lane)?;
+        }
         self.touch(now, fx);
         let (at, units) = (self.now, moved.iter().map(|item| item.qty).sum());
         let event = HistoryEvent::Split { at, units, into: split.new_order };
@@ -250,6 +255,10 @@ impl Store {
         let group = self.orders.group(parent).map(|group| self.queue.groups().at(group).id.clone());
         let mut extra = Extra::default();
         extra.set_group(group.map(|id| self.queue.name_group(&id)));
+        extra.set_lane(match split.lane {
+            Some(lane) => self.orders.name_lane(lane),
+            None => self.orders.lane(self.orders.at(from)),
+        });
         *extra.changed_mut() = Changed { split_off: call, ..Changed::default() };
         if placed_at != entry.ms {
             extra.origin_mut().placed_at = Some(placed_at);
@@ -314,6 +323,9 @@ impl Edit<'_> {
 
 impl Split<'_> {
     fn content(&self) -> Content {
-        Content::with_items(&[b"split", self.order], self.items)
+        match self.lane {
+            Some(lane) => Content::with_items(&[b"split", self.order, lane], self.items),
+            None => Content::with_items(&[b"split", self.order], self.items),
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::record::gate::{GATES_MAX, Gate, GateState, Gates, NewGate};
 use crate::record::history::HistoryEvent;
 use crate::record::order::{Extra, Pending, Stage};
 use crate::store::Store;
+use crate::terms::alerts::AlertKind;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::refusal::{Refusal, Shown, checked_sum};
 use crate::terms::states::OrderState;
@@ -180,6 +181,7 @@ impl Store {
         let id = self.orders.at(slot).id().to_vec();
         self.call_off(slot, &id, &reason, fx);
         self.counters.gates_expired = self.counters.gates_expired.saturating_add(1);
+        self.alert_order(AlertKind::GateExpired, slot, &reason, fx);
         1 + self.orders.at(slot).items().count() as u64 + self.serve_line(fx)
     }
 

@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::terms::effects::{Effects, Event};
 use crate::terms::items::{Item, Units, UnitsList, same_units};
 use crate::terms::journal::{Move, Why};
-use crate::terms::refusal::{Refusal, Shown, checked_sum};
+use crate::terms::refusal::{Refusal, Shown, checked_sum, refuse};
 use crate::terms::states::HoldState;
 
 /// `INV.RESERVE`.
@@ -20,6 +20,8 @@ pub struct Reserve<'a> {
     pub customer: Option<&'a [u8]>,
     /// How long the hold lasts; none: the store's `hold-ms`.
     pub ttl_ms: Option<Ms>,
+    /// Whether the hold becomes exactly this, whatever it was before.
+    pub replace: bool,
     pub items: &'a [Item<'a>],
 }
 
@@ -63,22 +65,29 @@ impl Store {
     /// Sets units aside; replies when the hold expires.
     pub fn reserve(&mut self, now: Ms, reserve: &Reserve<'_>, fx: &mut Effects) -> Result<Ms, Refusal> {
         if let Some(slot) = self.holds.find(reserve.hold) {
+            if reserve.replace {
+                return self.replace_hold(slot, now, reserve, fx);
+            }
             return self.reserved_before(slot, self.stamp(now), reserve);
         }
         let now = self.stamp(now);
         let items = self.shelf.resolve(reserve.items)?;
         self.check_window(now)?;
+        self.check_hold_units(&items)?;
         let customer = reserve.customer.map(|id| self.customers.look_up(id));
         match &customer {
             Some(customer) => self.check_limits(customer, &items)?,
             None => drop(items.iter().try_fold(0, |sum, item| checked_sum(sum, item.qty, "qty"))?),
         }
         self.shelf.check_available(&items)?;
-        let deadline = checked_sum(now, reserve.ttl_ms.unwrap_or(self.settings.hold_ms), "TTL")?;
+        let asked = checked_sum(now, reserve.ttl_ms.unwrap_or(self.settings.hold_ms), "TTL")?;
+        let deadline = asked.min(self.latest_deadline(now));
         self.touch(now, fx);
         let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
         let customer = customer.map_or(NIL, |customer| self.customers.join(&customer, &changes));
-        self.new_hold(reserve, customer, deadline, &items);
+        let mut hold = Hold::new(reserve.hold);
+        hold.begin(customer, reserve.ttl_ms, self.agenda.key(deadline), now, &items);
+        self.add_hold(hold);
         for item in &items {
             self.move_stock(item.sku, Move::Hold(item.qty), Why::new("reserve", reserve.hold), fx);
         }
@@ -86,15 +95,32 @@ impl Store {
         Ok(deadline)
     }
 
-    fn new_hold(&mut self, reserve: &Reserve<'_>, customer: u32, deadline: Ms, items: &UnitsList) {
-        let mut hold = Hold::new(reserve.hold);
-        hold.customer = customer;
-        hold.ttl_ms = reserve.ttl_ms.unwrap_or(0);
-        hold.due = self.agenda.key(deadline);
-        hold.first_deadline = deadline;
-        hold.deadline = deadline;
-        hold.items = items.iter().map(|u| HoldItem { sku: u.sku, qty: u.qty, left: u.qty, committed: 0 }).collect();
-        self.add_hold(hold);
+    /// When a hold started, if it was neither replaced nor cut short by `hold-max-ms`.
+    pub(crate) fn usual_start(&self, hold: &Hold) -> Ms {
+        let ttl_ms = if hold.ttl_ms > 0 { hold.ttl_ms } else { self.settings.hold_ms };
+        hold.first_deadline.saturating_sub(ttl_ms)
+    }
+
+    /// How long a hold can live at most that started then.
+    pub(crate) fn latest_deadline(&self, started_at: Ms) -> Ms {
+        match self.settings.hold_max_ms {
+            0 => Ms::MAX,
+            max => started_at.saturating_add(max),
+        }
+    }
+
+    /// Whether one hold may have so many units.
+    pub(crate) fn check_hold_units(&self, items: &[Units]) -> Result<(), Refusal> {
+        let max = self.settings.hold_max_units;
+        if max == 0 {
+            return Ok(());
+        }
+        let units: u128 = items.iter().map(|item| u128::from(item.qty)).sum();
+        if units <= u128::from(max) {
+            return Ok(());
+        }
+        let problem = || format!("must add up to at most {max} units (hold-max-units), got {units}");
+        Err(refuse(|| Refusal::argument("ITEMS", problem())))
     }
 
     /// The first reply, if the hold is live with the same content. Of one that ended, only its end matters: a caller
@@ -118,13 +144,14 @@ impl Store {
         Ok(hold.first_deadline)
     }
 
-    /// Moves a live hold's deadline to `ms` from now, never to an earlier time; replies it.
+    /// Moves a live hold's deadline to `ms` from now, never to an earlier time, nor past what `hold-max-ms` lets it
+    /// live; replies it.
     pub fn extend(&mut self, now: Ms, id: &[u8], ms: Ms, fx: &mut Effects) -> Result<Ms, Refusal> {
         let now = self.stamp(now);
         let slot = self.holds.slot(id)?;
         self.check_live(slot, now)?;
-        let deadline = checked_sum(now, ms, "ms")?;
         let hold = self.holds.at(slot);
+        let deadline = checked_sum(now, ms, "ms")?.min(self.latest_deadline(hold.started_at));
         if deadline <= hold.deadline {
             return Ok(hold.deadline);
         }
@@ -238,9 +265,9 @@ impl Store {
         Ending { state, at: self.now, call, forget_at: self.forget_at() }
     }
 
-    /// Whether the store knows the hold, live or ended.
-    pub fn has_hold(&self, id: &[u8]) -> bool {
-        self.holds.find(id).is_some()
+    /// How many SKUs a hold has or had, live or ended; none if the store does not know it.
+    pub fn hold_len(&self, id: &[u8]) -> Option<usize> {
+        self.holds.find(id).map(|slot| self.holds.at(slot).items.len())
     }
 
     /// Everything known of a hold.

@@ -25,6 +25,8 @@ pub struct Place<'a> {
     pub order: &'a [u8],
     pub customer: &'a [u8],
     pub group: Option<&'a [u8]>,
+    /// The lane it waits in; empty: the default one.
+    pub lane: &'a [u8],
     /// JSON, or empty.
     pub data: &'a [u8],
     /// What it has to pass before workers get it.
@@ -76,6 +78,9 @@ impl Store {
         let now = self.stamp(now);
         if !place.gates.is_empty() {
             self.check_new_gates(now, place.gates)?;
+        }
+        if !place.lane.is_empty() {
+            self.check_lane(place.lane)?;
         }
         let customer = self.customers.look_up(place.customer);
         match place.take {
@@ -142,7 +147,7 @@ impl Store {
         let changes: UnitChanges = items.iter().map(|item| UnitChange::more(*item)).collect();
         let customer = self.customers.join(customer, &changes);
         let order = Order::new(place.order, customer, entry, items, place.data);
-        let is_usual = place.group.is_none() && place.gates.is_empty();
+        let is_usual = place.group.is_none() && place.lane.is_empty() && place.gates.is_empty();
         let is_plain = is_usual && entry.ms == self.now && matches!(place.take, Take::Items(_));
         self.counters.placed = self.counters.placed.saturating_add(1);
         let slot = if is_plain {
@@ -163,9 +168,10 @@ impl Store {
 
     /// What few orders have from the start.
     #[cold]
-    fn extra_of_new(&mut self, place: &Place<'_>, entry: EntryId) -> Extra {
+    pub(crate) fn extra_of_new(&mut self, place: &Place<'_>, entry: EntryId) -> Extra {
         let mut extra = Extra::default();
         extra.set_group(place.group.map(|id| self.queue.name_group(id)));
+        extra.set_lane(self.orders.name_lane(place.lane));
         if let Take::Hold(hold) = place.take {
             extra.seldom_mut().hold = Some(hold.into());
         }
@@ -201,6 +207,9 @@ impl Store {
         }
         if self.orders.group(order).map(|group| &*self.queue.groups().at(group).id) != place.group {
             return other("GROUP");
+        }
+        if self.orders.lane_id(order) != place.lane {
+            return other("LANE");
         }
         if data != place.data {
             return other("DATA");
@@ -368,6 +377,7 @@ impl Store {
             state: order.state(),
             customer: self.customers.id(order.customer),
             group: extra.group().map_or(b"", |group| &self.queue.groups().at(group).id),
+            lane: self.orders.lane_id(order),
             hold: extra.seldom().and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
             data: order.data(),
             items: self.item_views(order, returns),

@@ -56,6 +56,7 @@ impl Store {
     pub fn set_stock(&mut self, now: Ms, set: &SetStock<'_>, fx: &mut Effects) -> Result<i64, Refusal> {
         self.check_count(set.sku, set.on_hand)?;
         self.touch(now, fx);
+        let is_new = self.shelf.find(set.sku).is_none();
         let slot = self.shelf.find_or_add(set.sku);
         let count = |sku: &mut Sku| {
             sku.safety = set.safety.unwrap_or(sku.safety);
@@ -64,7 +65,7 @@ impl Store {
             sku.backlog = set.backlog.unwrap_or(sku.backlog);
             to_count(sku, set.on_hand)
         };
-        self.change_stock(slot, count, Why::new("set", b""), fx);
+        self.change_stock(slot, is_new, count, Why::new("set", b""), fx);
         fx.event(Event::StockChanged);
         self.serve_line(fx);
         Ok(self.shelf.at(slot).available())
@@ -127,8 +128,9 @@ impl Store {
         sync.counts.iter().try_for_each(|count| self.check_count(count.sku, count.qty))?;
         self.touch(now, fx);
         for count in sync.counts {
+            let is_new = self.shelf.find(count.sku).is_none();
             let slot = self.shelf.find_or_add(count.sku);
-            self.change_stock(slot, |sku| to_count(sku, count.qty), Why::new("sync", sync.source), fx);
+            self.change_stock(slot, is_new, |sku| to_count(sku, count.qty), Why::new("sync", sync.source), fx);
             fx.event(Event::StockChanged);
         }
         self.serve_line(fx);

@@ -9,12 +9,12 @@ use crate::calls::orders::Place;
 use crate::calls::work::ENTRY_WEIGHT;
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::Due;
-use crate::record::gate::Gates;
 use crate::record::history::HistoryEvent;
-use crate::record::order::{Extra, Order, Origin, Stage, Waitlisted};
+use crate::record::order::{Order, Stage, Waitlisted};
 use crate::store::Store;
 use crate::store::customers::Named;
 use crate::store::waitlist::Turn;
+use crate::terms::alerts::AlertKind;
 use crate::terms::effects::{Effects, Event};
 use crate::terms::items::{Item, Units, UnitsList};
 use crate::terms::journal::{Move, Why};
@@ -71,13 +71,9 @@ impl Store {
         let mut missing: Vec<Units> = items.iter().map(|item| self.lacking(item)).filter(|item| item.qty > 0).collect();
         missing.sort_unstable_by_key(|item| item.sku);
         let (seq, until) = (self.agenda.next_seq(), ends.map(|at| self.agenda.key(at)));
-        let mut extra = Extra::default();
-        extra.set_group(place.group.map(|id| self.queue.name_group(id)));
-        let placed_at = Some(self.now).filter(|at| *at != entry.ms);
-        *extra.origin_mut() = Origin { placed_at, unlisted: true, waited: true, ..Origin::default() };
-        if !place.gates.is_empty() {
-            extra.seldom_mut().gates = Some(Box::new(Gates::placed(place.gates)));
-        }
+        let mut extra = self.extra_of_new(place, entry);
+        let origin = extra.origin_mut();
+        (origin.unlisted, origin.waited) = (true, true);
         extra.stage = Stage::Waitlisted(Box::new(Waitlisted { seq, until, missing: missing.clone() }));
         let slot = self.orders.insert_with(key, order, extra);
         self.queue.age(&self.orders, slot);
@@ -205,6 +201,7 @@ impl Store {
         let (id, items) = (order.id().to_vec(), order.items().count() as u64);
         self.counters.waitlist_expired = self.counters.waitlist_expired.saturating_add(1);
         self.call_off(slot, &id, WAIT_EXPIRED, fx);
+        self.alert_order(AlertKind::WaitlistExpired, slot, WAIT_EXPIRED, fx);
         1 + items + self.serve_line(fx)
     }
 }

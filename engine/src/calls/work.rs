@@ -36,12 +36,25 @@ const LEASE_EXPIRED: &[u8] = b"lease ended";
 /// The slots of orders that are handed out: a few of them need no allocation.
 pub type Slots = SmallVec<[u32; 8]>;
 
+/// Which orders a claim can get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pick<'a> {
+    /// The next of all lanes.
+    #[default]
+    Any,
+    /// The next of the first of these lanes that has one.
+    Lanes(&'a [&'a [u8]]),
+    /// This very order, if it can be given out now.
+    Order(&'a [u8]),
+}
+
 /// `ORDER.CLAIM`.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
     pub worker: &'a [u8],
     /// The most orders to give out; never more than [`CLAIM_MAX`].
     pub count: usize,
+    pub pick: Pick<'a>,
     /// The store's `lease-ms` where none is named.
     pub lease_ms: Option<Ms>,
 }
@@ -77,6 +90,8 @@ pub struct ClaimView<'a> {
     /// The attempt this is; 1 is the first.
     pub attempt: u64,
     pub customer: &'a [u8],
+    /// The lane it waited in; empty: the default one.
+    pub lane: &'a [u8],
     pub items: SmallVec<[Item<'a>; 4]>,
     /// JSON, or empty.
     pub data: &'a [u8],
@@ -89,9 +104,25 @@ impl Store {
     /// Gives orders to a worker; their slots, in the order they are given out. None while the store is paused.
     pub fn claim(&mut self, now: Ms, claim: &Claim<'_>, fx: &mut Effects) -> Result<Slots, Refusal> {
         self.check_claim(now, claim)?;
+        match claim.pick {
+            Pick::Any => Ok(self.claim_while(now, claim, fx, |store| store.queue.next(&store.orders))),
+            Pick::Lanes(names) => Ok(self.claim_of(now, claim, names, fx)),
+            Pick::Order(id) => self.claim_order(now, claim, id, fx),
+        }
+    }
+
+    /// Gives out the orders that `next` names, as many as the claim asks for.
+    #[inline]
+    fn claim_while(
+        &mut self,
+        now: Ms,
+        claim: &Claim<'_>,
+        fx: &mut Effects,
+        mut next: impl FnMut(&Store) -> Option<u32>,
+    ) -> Slots {
         let (mut slots, mut bytes) = (Slots::new(), 0);
         while slots.len() < claim.count.min(CLAIM_MAX) && bytes < CLAIM_BYTES && self.has_work() {
-            let Some(slot) = self.queue.next(&self.orders) else { break };
+            let Some(slot) = next(self) else { break };
             if slots.is_empty() {
                 self.touch(now, fx);
             }
@@ -99,7 +130,31 @@ impl Store {
             bytes += self.orders.at(slot).packed_bytes();
             slots.push(slot);
         }
-        Ok(slots)
+        slots
+    }
+
+    /// Gives out orders of these lanes: of the first that has one, then of the next. A lane that no order is in has
+    /// nothing.
+    #[inline(never)]
+    fn claim_of(&mut self, now: Ms, claim: &Claim<'_>, names: &[&[u8]], fx: &mut Effects) -> Slots {
+        // What is given out puts nothing into a lane: one that has nothing more is not looked at again.
+        let mut names = names.iter();
+        let mut lane = None;
+        let next = |store: &Store| loop {
+            if let Some(slot) = lane.and_then(|lane| store.queue.next_in(&store.orders, lane)) {
+                return Some(slot);
+            }
+            lane = store.lane_named(names.next()?);
+        };
+        self.claim_while(now, claim, fx, next)
+    }
+
+    /// Gives out one order, if a worker could get it now: it waits, and it is its turn in its group.
+    #[inline(never)]
+    fn claim_order(&mut self, now: Ms, claim: &Claim<'_>, id: &[u8], fx: &mut Effects) -> Result<Slots, Refusal> {
+        let slot = self.orders.slot(id)?;
+        let next = |store: &Store| store.orders.at(slot).position.is_offered().then_some(slot);
+        Ok(self.claim_while(now, claim, fx, next))
     }
 
     /// Whether a claim can be made at all: afterwards it cannot fail.
@@ -358,6 +413,7 @@ impl Store {
             token: claimed.map_or(0, |claimed| claimed.token),
             attempt: u64::from(extra.map_or(0, |extra: &Extra| extra.attempts)) + 1,
             customer: self.customers.id(order.customer),
+            lane: self.orders.lane_id(order),
             items: items.map(|item| Item { sku: &self.shelf.at(item.sku).id, qty: item.qty }).collect(),
             data,
             placed_at: self.orders.placed_at(order),

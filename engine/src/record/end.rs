@@ -19,6 +19,8 @@ const NEXT_TOKEN: u8 = 8;
 const CLAIMED: u8 = 16;
 /// The token it was completed with is that of this claim.
 const CLAIM_TOKEN: u8 = 32;
+/// It named a lane, whose slot comes next.
+const LANE: u8 = 64;
 
 /// Tokens grow with the clock: the first of a millisecond is that many times it.
 const TOKENS_A_MS: u64 = 1024;
@@ -37,6 +39,7 @@ struct Claim {
 /// What a packed end says.
 #[derive(Default)]
 struct Parts<'a> {
+    lane: Option<u32>,
     stage: Stage,
     claim: Option<Claim>,
     /// The history, if it is not that claim.
@@ -46,20 +49,20 @@ struct Parts<'a> {
 /// Packs the end of an order whose entry has this id; `None` if it has not ended, or has more than the usual. `keep`
 /// keeps the id of a worker and gives its number.
 pub(crate) fn pack(extra: &Extra, entry: EntryId, keep: impl FnOnce(&[u8]) -> u32) -> Option<End> {
-    if extra.seldom().is_some() || extra.group().is_some() || extra.attempts > 0 {
+    if extra.seldom().is_some_and(|seldom| !seldom.is_lane_alone()) || extra.group().is_some() || extra.attempts > 0 {
         return None;
     }
-    let mut out = End::new();
+    let (mut out, lane) = (End::new(), extra.lane());
     match &extra.stage {
         Stage::Completed(completed) => {
             let claim = only_claim(extra, keep);
-            put_completed(&mut out, completed, entry, claim);
+            put_completed(&mut out, completed, entry, (claim, lane));
             if claim.is_some() {
                 return Some(out);
             }
         }
         Stage::Cancelled(Cancelled { at, was_dead, missing: 0, forget }) => {
-            out.push(CANCELLED | mark(*was_dead, WAS_DEAD));
+            put_marks(&mut out, CANCELLED | mark(*was_dead, WAS_DEAD), lane);
             put_from(&mut out, *at, entry.ms);
             put_due(&mut out, *forget, *at);
         }
@@ -77,7 +80,7 @@ fn only_claim(extra: &Extra, keep: impl FnOnce(&[u8]) -> u32) -> Option<Claim> {
     }
 }
 
-fn put_completed(out: &mut End, completed: &Completed, entry: EntryId, claim: Option<Claim>) {
+fn put_completed(out: &mut End, completed: &Completed, entry: EntryId, (claim, lane): (Option<Claim>, Option<u32>)) {
     let Completed { at, token, next_token, forget, .. } = *completed;
     let is_claims = claim.is_some_and(|claim| claim.token == token);
     let marks = [
@@ -86,7 +89,7 @@ fn put_completed(out: &mut End, completed: &Completed, entry: EntryId, claim: Op
         (claim.is_some(), CLAIMED),
         (is_claims, CLAIM_TOKEN),
     ];
-    out.push(marks.iter().map(|(is, flag)| mark(*is, *flag)).sum());
+    put_marks(out, marks.iter().map(|(is, flag)| mark(*is, *flag)).sum(), lane);
     put_from(out, at, entry.ms);
     put_due(out, forget, at);
     put_from(out, completed.entry().ms, at);
@@ -100,6 +103,13 @@ fn put_completed(out: &mut End, completed: &Completed, entry: EntryId, claim: Op
         if token > 0 {
             put_from(out, token, first_token(at));
         }
+    }
+}
+
+fn put_marks(out: &mut End, marks: u8, lane: Option<u32>) {
+    out.push(marks | mark(lane.is_some(), LANE));
+    if let Some(lane) = lane {
+        put(out, u64::from(lane));
     }
 }
 
@@ -124,9 +134,10 @@ fn put_due(out: &mut End, due: DueKey, at: Ms) {
 
 /// What [`pack`] packed; `name` gives the worker's id that was kept under a number.
 pub(crate) fn unpack<'a>(end: &[u8], entry: EntryId, name: impl FnOnce(u32) -> &'a [u8]) -> Extra {
-    let Parts { stage, claim, history } = parts(end, entry).unwrap_or_default();
+    let Parts { lane, stage, claim, history } = parts(end, entry).unwrap_or_default();
     let mut extra = Extra::default();
     extra.stage = stage;
+    extra.set_lane(lane);
     match claim {
         Some(claim) => extra.history.push(claimed(claim, name(claim.worker))),
         None => extra.history = History::of_bytes(history),
@@ -154,6 +165,13 @@ pub(crate) fn worker(end: &[u8], entry: EntryId) -> Option<u32> {
     parts(end, entry)?.claim.map(|claim| claim.worker)
 }
 
+/// The slot of the lane that a packed end names.
+#[inline]
+pub(crate) fn lane(end: &[u8]) -> Option<u32> {
+    let (marks, mut rest) = end.split_first()?;
+    if marks & LANE == 0 { None } else { take_u32(&mut rest) }
+}
+
 fn claimed(claim: Claim, worker: &[u8]) -> HistoryEvent<'_> {
     HistoryEvent::Claimed { at: claim.at, worker, token: claim.token, attempt: 1 }
 }
@@ -162,11 +180,12 @@ fn parts(end: &[u8], entry: EntryId) -> Option<Parts<'_>> {
     let (mark, mut rest) = end.split_first()?;
     let rest = &mut rest;
     let has = |flag: u8| mark & flag != 0;
+    let lane = if has(LANE) { Some(take_u32(rest)?) } else { None };
     let at = take_from(rest, entry.ms)?;
     let forget = DueKey { at: take_from(rest, at)?, seq: take(rest)? };
     if has(CANCELLED) {
         let stage = Stage::Cancelled(Cancelled { at, was_dead: has(WAS_DEAD), missing: 0, forget });
-        return Some(Parts { stage, claim: None, history: rest });
+        return Some(Parts { lane, stage, claim: None, history: rest });
     }
     let complete = EntryId { ms: take_from(rest, at)?, seq: take_u32(rest)? };
     let claim = if has(CLAIMED) { Some(take_claim(rest, at)?) } else { None };
@@ -174,7 +193,7 @@ fn parts(end: &[u8], entry: EntryId) -> Option<Parts<'_>> {
     let token = if has(TOKEN) { take_from(rest, first_token(at))? } else { own };
     let mut completed = Completed::new(at, complete, token, forget);
     completed.next_token = if has(NEXT_TOKEN) { take_from(rest, first_token(at))? } else { 0 };
-    Some(Parts { stage: Stage::Completed(completed), claim, history: rest })
+    Some(Parts { lane, stage: Stage::Completed(completed), claim, history: rest })
 }
 
 fn take_claim(rest: &mut &[u8], ended_at: Ms) -> Option<Claim> {
@@ -228,7 +247,12 @@ mod tests {
                 assert_eq!((unpack(&end, entry, name), worker(&end, entry)), (twice, None));
             }
             for was_dead in [false, true] {
-                let extra = extra(Stage::Cancelled(Cancelled { at, was_dead, missing: 0, forget }));
+                let mut extra = extra(Stage::Cancelled(Cancelled { at, was_dead, missing: 0, forget }));
+                let end = pack(&extra, entry, keep).expect("a usual end");
+                assert_eq!((unpack(&end, entry, name), lane(&end)), (extra.clone(), None));
+                extra.set_lane(Some(70_000));
+                let end = pack(&extra, entry, keep).expect("a usual end");
+                assert_eq!(lane(&end), Some(70_000));
                 assert_eq!(unpack(&pack(&extra, entry, keep).expect("a usual end"), entry, name), extra);
             }
         }

@@ -6,6 +6,7 @@ use crate::base::slab::Record;
 use crate::base::table::Keyed;
 use crate::base::units::{Bytes, Ms, NIL};
 use crate::record::due::DueKey;
+use crate::terms::items::Units;
 use crate::terms::states::HoldState;
 
 /// One SKU of a hold, units.
@@ -31,6 +32,8 @@ pub(crate) struct Hold {
     pub ttl_ms: Ms,
     /// When it expires; once it ended, when it is forgotten.
     pub due: DueKey,
+    /// When it was reserved: `hold-max-ms` counts from here, also where it is replaced while it is live.
+    pub started_at: Ms,
     /// When it would have expired as reserved: the first reply.
     pub first_deadline: Ms,
     /// When it expires, or ended.
@@ -56,6 +59,7 @@ impl Hold {
             state: HoldState::Live,
             ttl_ms: 0,
             due: DueKey::default(),
+            started_at: 0,
             first_deadline: 0,
             deadline: 0,
             ended_at: 0,
@@ -63,6 +67,23 @@ impl Hold {
             items: SmallVec::new(),
             vacant: None,
         }
+    }
+
+    /// Makes it a live hold of these units, which expires when it is `due`. Nothing of what it was before is left but
+    /// its id.
+    pub fn begin(&mut self, customer: u32, ttl_ms: Option<Ms>, due: DueKey, started_at: Ms, items: &[Units]) {
+        let item = |units: &Units| HoldItem { sku: units.sku, qty: units.qty, left: units.qty, committed: 0 };
+        *self = Hold {
+            id: std::mem::take(&mut self.id),
+            customer,
+            ttl_ms: ttl_ms.unwrap_or(0),
+            due,
+            started_at,
+            first_deadline: due.at,
+            deadline: due.at,
+            items: items.iter().map(item).collect(),
+            ..Hold::new(b"")
+        };
     }
 
     pub fn is_live(&self) -> bool {

@@ -7,6 +7,7 @@ pub mod gate;
 pub mod group;
 pub mod history;
 pub mod hold;
+pub(crate) mod lane;
 pub mod order;
 pub mod reference;
 pub mod returns;

@@ -21,7 +21,7 @@ use crate::terms::streams::EntryId;
 pub(crate) enum Position {
     /// Nowhere: a worker has it, its retry is not due yet, or it is dead.
     None = 0,
-    /// In the list of those that came and wait, first in, first out.
+    /// In the list of those that came and wait in the default lane, first in, first out.
     Fifo = 1,
     /// Among those that are given out by the time they were queued and are not in that list: first of their group,
     /// given back, redriven.
@@ -32,6 +32,15 @@ pub(crate) enum Position {
     InGroup = 4,
     /// Among those that ended, by when they are forgotten.
     Ended = 5,
+    /// In the list of a lane that is not the default one, first in, first out.
+    Lane = 6,
+}
+
+impl Position {
+    /// Whether a worker that asks now can get the order.
+    pub fn is_offered(self) -> bool {
+        matches!(self, Position::Fifo | Position::Lane | Position::Ready | Position::Retry)
+    }
 }
 
 /// Marks the length of a packed end, in place of the slot of an [`Extra`].
@@ -96,6 +105,16 @@ pub(crate) struct Seldom {
     pub gates: Option<Box<Gates>>,
     /// Where it stood before, if its entry has another id than the one it was placed with.
     origin: Option<Box<Origin>>,
+    /// The slot of the lane it named.
+    lane: Option<u32>,
+}
+
+impl Seldom {
+    /// Whether a lane is all of it.
+    #[cold]
+    pub fn is_lane_alone(&self) -> bool {
+        *self == Seldom { lane: self.lane, ..Seldom::default() }
+    }
 }
 
 /// Where an order stood before its entry got another id.
@@ -422,6 +441,25 @@ impl Extra {
         self.group = group.unwrap_or(NIL);
     }
 
+    /// The slot of the lane it is in; none: the default one.
+    #[inline]
+    pub fn lane(&self) -> Option<u32> {
+        self.seldom()?.lane
+    }
+
+    /// Sets the slot of the lane it is in.
+    pub fn set_lane(&mut self, lane: Option<u32>) {
+        if lane.is_some() {
+            self.seldom_mut().lane = lane;
+        }
+    }
+
+    /// Names another lane on purpose: nothing follows.
+    #[cfg(test)]
+    pub fn break_lane(&mut self, lane: Option<u32>) {
+        self.seldom_mut().lane = lane;
+    }
+
     /// Sets the reason it was cancelled for or failed for last; of an order that is completed, its result.
     pub fn set_note(&mut self, note: &[u8]) {
         if !note.is_empty() || self.seldom.is_some() {
@@ -703,6 +741,8 @@ pub struct OrderView<'a> {
     pub state: OrderState,
     pub customer: &'a [u8],
     pub group: &'a [u8],
+    /// The lane it is in; empty: the default one.
+    pub lane: &'a [u8],
     /// The hold it was made from, or empty.
     pub hold: &'a [u8],
     pub data: &'a [u8],

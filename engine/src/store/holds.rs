@@ -78,8 +78,8 @@ impl Holds {
         let hold = self.table.at_mut(slot);
         let (was_live, before) = (hold.is_live(), hold.due);
         let result = change(hold);
-        debug_assert!(was_live || !hold.is_live(), "a hold that ended never lives again");
-        self.live -= u64::from(was_live && !hold.is_live());
+        // One that ended lives again where it is replaced.
+        self.live = self.live - u64::from(was_live) + u64::from(hold.is_live());
         let after = hold.due;
         self.recounted(slot, 1);
         (result, before, after)

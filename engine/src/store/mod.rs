@@ -2,9 +2,11 @@
 //! at once (stock with its journal, an order with its deadline and its worker) changes here.
 
 pub(crate) mod agenda;
+mod alerts;
 mod checks;
 pub(crate) mod customers;
 pub(crate) mod holds;
+pub(crate) mod lanes;
 pub(crate) mod names;
 pub(crate) mod orders;
 pub(crate) mod queue;
@@ -31,7 +33,7 @@ use crate::store::remembered::Remembered;
 use crate::store::shelf::{Level, Shelf};
 use crate::store::waitlist::Waitlist;
 use crate::store::workers::Workers;
-use crate::terms::effects::{Effect, Effects, Event};
+use crate::terms::effects::{Effect, Effects};
 use crate::terms::journal::{Move, Movement, Why};
 use crate::terms::metrics::Counters;
 use crate::terms::settings::Settings;
@@ -134,13 +136,14 @@ impl Store {
     /// Moves the stock of one SKU, writes the journal and publishes what turned. The sums were checked before.
     #[inline]
     pub(crate) fn move_stock(&mut self, slot: u32, how: Move, why: Why<'_>, fx: &mut Effects) {
-        self.change_stock(slot, |_| how, why, fx);
+        self.change_stock(slot, false, |_| how, why, fx);
     }
 
-    /// The same, where the SKU's marks change as well: `change` does that, and says what moves.
+    /// The same, where the SKU is new or its marks change as well: `change` does that, and says what moves.
     pub(crate) fn change_stock(
         &mut self,
         slot: u32,
+        is_new: bool,
         change: impl FnOnce(&mut Sku) -> Move,
         why: Why<'_>,
         fx: &mut Effects,
@@ -151,16 +154,13 @@ impl Store {
             let delta = sku.apply(how);
             (before, Level::of(sku), delta)
         });
-        if after.out && !before.out {
-            fx.event(Event::StockOut);
-        }
         if self.settings.journal > 0 {
             self.write_journal(slot, delta, why, fx);
         }
         // Nobody waits for a SKU of which any is available: only where it was out somebody can wait.
         let after = if before.out && !after.out { self.set_aside(slot, fx) } else { after };
-        if after.low && !before.low {
-            fx.event(Event::StockLow);
+        if after != before {
+            self.stock_turned(slot, before, after, is_new, fx);
         }
     }
 

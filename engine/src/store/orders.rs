@@ -12,6 +12,7 @@ use crate::record::end;
 use crate::record::group::OrderList;
 use crate::record::history::{History, HistoryEvent};
 use crate::record::order::{Extra, Order, Stage};
+use crate::store::lanes::Lanes;
 use crate::store::names::Names;
 use crate::store::recount::OrderRecount;
 use crate::terms::refusal::{Refusal, refuse};
@@ -31,6 +32,7 @@ pub(crate) struct Orders {
     unlisted: u64,
     /// Workers that packed ends name.
     workers: Names,
+    lanes: Lanes,
     recount: Option<Box<OrderRecount>>,
 }
 
@@ -61,6 +63,7 @@ impl Orders {
             retry_entries: 0,
             unlisted: 0,
             workers: Names::new(seed),
+            lanes: Lanes::new(seed),
             recount: None,
         }
     }
@@ -154,6 +157,30 @@ impl Orders {
         self.extra(order).and_then(Extra::group)
     }
 
+    /// The slot of the lane an order is in; none: the default one.
+    #[inline]
+    pub fn lane(&self, order: &Order) -> Option<u32> {
+        match order.end() {
+            Some(packed) => end::lane(packed),
+            None => self.extra(order).and_then(Extra::lane),
+        }
+    }
+
+    /// The name of that lane.
+    pub fn lane_id(&self, order: &Order) -> &[u8] {
+        self.lane(order).map_or(b"", |lane| self.lanes.id(lane))
+    }
+
+    /// The lanes that orders named.
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// The slot of a lane that an order is about to name; none: the default one.
+    pub fn name_lane(&mut self, id: &[u8]) -> Option<u32> {
+        (!id.is_empty()).then(|| self.lanes.name(id))
+    }
+
     /// When an order is due.
     pub fn due(&self, slot: u32) -> Option<DueKey> {
         self.stage(self.table.at(slot)).and_then(|stage| stage.due())
@@ -234,6 +261,9 @@ impl Orders {
         self.retry_entries += u64::from(extra.stage.retry().is_some());
         self.unlisted += u64::from(is_unlisted(&extra));
         let dead = extra.stage.dead();
+        if let Some(lane) = extra.lane() {
+            self.lanes.count(lane, None, Some(order.state()));
+        }
         match end::pack(&extra, order.entry(), |worker| self.workers.take(worker)) {
             Some(end) => order.set_end(&end),
             None => order.set_extra_slot(self.extras.insert(extra)),
@@ -250,6 +280,9 @@ impl Orders {
         self.recounted(slot, -1);
         let order = self.table.remove(slot);
         self.by_state[order.state() as usize] -= 1;
+        if let Some(lane) = self.lane(&order) {
+            self.lanes.count(lane, Some(order.state()), None);
+        }
         if let Some(worker) = order.end().and_then(|end| end::worker(end, order.entry())) {
             self.workers.drop_one(worker);
         }
@@ -274,6 +307,9 @@ impl Orders {
         debug_assert!(state.may_become(order.state()), "an order went from {state:?} to {:?}", order.state());
         self.by_state[state as usize] -= 1;
         self.by_state[order.state() as usize] += 1;
+        if let Some(lane) = extra.lane() {
+            self.lanes.count(lane, Some(state), Some(order.state()));
+        }
         if dead != now_dead {
             dead.map(|dead| self.dead.remove(&dead.seq));
             now_dead.map(|dead| self.dead.insert(dead.seq, slot));
@@ -383,6 +419,7 @@ impl Orders {
             dead: &mut self.dead,
             retry_entries: &mut self.retry_entries,
             unlisted: &mut self.unlisted,
+            lanes: &mut self.lanes,
         }
     }
 }
@@ -433,4 +470,5 @@ pub(crate) struct Broken<'a> {
     pub dead: &'a mut BTreeMap<u64, u32>,
     pub retry_entries: &'a mut u64,
     pub unlisted: &'a mut u64,
+    pub lanes: &'a mut Lanes,
 }

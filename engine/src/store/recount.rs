@@ -2,6 +2,8 @@
 //! changes in a slot which was counted already is subtracted before and added after the change, so that at every moment
 //! the recount is that of the slots so far.
 
+use std::collections::BTreeMap;
+
 use crate::base::units::{Ms, NIL};
 use crate::record::due::DueKey;
 use crate::record::hold::Hold;
@@ -104,6 +106,10 @@ pub(crate) struct OrderRecount {
     /// Units of a SKU that orders wait for; and how many orders do, each once for every SKU.
     pub missing: BySlot,
     pub waits: i64,
+    /// Orders by state in each lane but the default one, by its slot.
+    pub lanes: BTreeMap<u32, [i64; OrderState::COUNT]>,
+    /// Orders that have not ended, in each lane that has any.
+    pub used_lanes: BTreeMap<u32, i64>,
 }
 
 impl OrderRecount {
@@ -115,6 +121,9 @@ impl OrderRecount {
             self.due += sign * i64::from(extra.stage.due().is_some());
             self.retry_entries += sign * i64::from(extra.stage.retry().is_some());
             self.unlisted += sign * i64::from(state.is_open() && extra.is_unlisted());
+            if let Some(lane) = extra.lane() {
+                self.count_lane(lane, state, sign);
+            }
             if let Some(waitlisted) = extra.stage.waitlisted() {
                 return self.count_waiting(order, waitlisted, sign);
             }
@@ -143,6 +152,18 @@ impl OrderRecount {
             self.waits += sign;
         }
     }
+
+    #[cold]
+    fn count_lane(&mut self, lane: u32, state: OrderState, sign: i64) {
+        self.lanes.entry(lane).or_default()[state as usize] += sign;
+        if state.is_in_lane() {
+            let orders = self.used_lanes.entry(lane).or_default();
+            *orders += sign;
+            if *orders == 0 {
+                self.used_lanes.remove(&lane);
+            }
+        }
+    }
 }
 
 /// How far an audit has come, behind the recounts; and what it found.
@@ -151,9 +172,12 @@ pub(crate) struct AuditProgress {
     pub refs: u32,
     pub skus: u32,
     pub customers: u32,
+    pub lanes: u32,
     /// The last entry checked of the ready orders, the due retries, the aging and the dead, each sorted by its own key.
     pub ready: Option<EntryId>,
     pub retries: Option<DueKey>,
+    /// The lane whose ready orders and due retries are looked at; none: the default one.
+    pub lane: Option<u32>,
     pub aging: Option<(Ms, EntryId)>,
     pub dead: Option<u64>,
     pub workers: u32,

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::terms::alerts::Alert;
 use crate::terms::journal::Movement;
 use crate::terms::metrics::Sample;
 use crate::terms::streams::{EntryId, StreamKind};
@@ -90,6 +91,8 @@ pub enum Effect {
     Completed { order: u32, id: EntryId },
     /// Add a movement to `…:journal` and trim it.
     Moved(Box<Movement>),
+    /// Add an alert to `…:alerts` and trim it.
+    Alert(Box<Alert>),
     /// Add a sample to `…:metrics` and trim it.
     Sampled { id: EntryId, sample: Box<Sample> },
     /// Tell subscribers.
@@ -115,6 +118,7 @@ impl Effect {
             Effect::Died { .. } => StreamKind::Dead,
             Effect::Completed { .. } => StreamKind::Complete,
             Effect::Moved(_) => StreamKind::Journal,
+            Effect::Alert(_) => StreamKind::Alerts,
             Effect::Sampled { .. } => StreamKind::Metrics,
             Effect::Event(_) => return None,
         })

@@ -1,5 +1,7 @@
-//! The words: states, settings, counters and gauges, each with its meaning; effects, refusals, streams, the journal.
+//! The words: states, settings, counters and gauges, each with its meaning; effects, refusals, streams, the journal,
+//! alerts.
 
+pub mod alerts;
 pub mod audit;
 pub mod effects;
 pub mod items;

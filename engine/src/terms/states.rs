@@ -85,6 +85,11 @@ impl OrderState {
         matches!(self, OrderState::Queued | OrderState::Claimed | OrderState::Retrying)
     }
 
+    /// Whether the order takes part in its lane: it has not ended. A dead one can be redriven into it.
+    pub(crate) const fn is_in_lane(self) -> bool {
+        self.is_open() || matches!(self, OrderState::Dead)
+    }
+
     /// Whether the order still holds its units, or waits for them: it has neither ended nor died.
     pub const fn is_open(self) -> bool {
         !matches!(self, OrderState::Dead | OrderState::Completed | OrderState::Cancelled)

@@ -86,10 +86,11 @@ impl Pair {
     /// Streams, journal and events: each in order, on its own.
     fn compare_published(&self, fx: &Effects, wanted: &[Published], command: &Command) {
         let published = published(&self.store, fx);
-        let kinds: [fn(&&Published) -> bool; 3] = [
+        let kinds: [fn(&&Published) -> bool; 4] = [
             |published| matches!(published, Published::Moved(_)),
             |published| matches!(published, Published::Event(_)),
-            |published| !matches!(published, Published::Moved(_) | Published::Event(_)),
+            |published| matches!(published, Published::Alert(_)),
+            |published| !matches!(published, Published::Moved(_) | Published::Event(_) | Published::Alert(_)),
         ];
         for kind in kinds {
             let (published, wanted) = (published.iter().filter(kind), wanted.iter().filter(kind));
@@ -102,6 +103,7 @@ impl Pair {
         self.compare_holds();
         self.compare_orders();
         self.compare_info();
+        self.compare_lanes();
         for field in FIELDS {
             assert_eq!(self.store.settings().get(*field), self.model.setting(field.name()), "{}", field.name());
         }
@@ -145,6 +147,7 @@ impl Pair {
             let order = self.store.order(self.now, id).expect("an order of the model");
             assert_eq!((order.id, order.customer, order.data), (&**id, &*wanted.customer, &*wanted.data));
             assert_eq!(order.group, wanted.group.as_deref().unwrap_or_default());
+            assert_eq!(order.lane, &wanted.lane[..]);
             assert_eq!(order.hold, wanted.hold.as_deref().unwrap_or_default());
             let times = (order.entry, order.placed_at, order.ended_at, order.complete);
             assert_eq!(times, (wanted.entry, wanted.placed_at, wanted.ended_at, wanted.complete), "{id:?}");
@@ -213,6 +216,21 @@ impl Pair {
         }
     }
 
+    fn compare_lanes(&self) {
+        let views = self
+            .store
+            .lanes(self.now)
+            .into_iter()
+            .map(|view| (view.lane.to_vec(), (view.queued, view.in_work, view.retrying, view.oldest_waiting_ms)));
+        let lanes = std::iter::once(Vec::new()).chain(self.model.lanes());
+        let aged = |(queued, in_work, retrying, at): (u64, u64, u64, u64)| {
+            let age = if at == 0 { 0 } else { self.now.saturating_sub(at) };
+            (queued, in_work, retrying, age)
+        };
+        let wanted = lanes.filter_map(|lane| Some((lane.clone(), aged(self.model.lane(&lane)?))));
+        assert_eq!(views.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
+    }
+
     fn compare_info(&self) {
         let (info, model) = (self.store.info(self.now), &self.model);
         let sum = |of: &dyn Fn(&Id) -> u64| model.skus.keys().map(|sku| u128::from(of(sku))).sum::<u128>();
@@ -244,7 +262,7 @@ impl Pair {
         let [orders, complete, journal] = [model.last_orders, model.last_complete, model.last_journal];
         assert_eq!(
             last,
-            [orders, complete, journal, model.last_retry, model.last_dead, model.last_metrics, EntryId::default()]
+            [orders, complete, journal, model.last_retry, model.last_dead, model.last_metrics, model.last_alerts]
         );
     }
 }
@@ -297,7 +315,7 @@ fn random_commands_reach_every_outcome() {
     let joined = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(" ");
     let all = "BADSTATE CLOSED ERR EXPIRED FENCED GAP LIMIT MISMATCH NOGATE NOHOLD NOORDER NOSKU NOTOPEN OUTOFSTOCK";
     assert_eq!(joined(codes), all);
-    let seats = "Ended Fifo InGroup None Ready Retry";
+    let seats = "Ended Fifo InGroup Lane None Ready Retry";
     let all = "cancelled claimed committed completed dead expired live ordered pending queued released retrying \
                waitlisted";
     assert_eq!(joined(states), format!("{seats} {all}"));

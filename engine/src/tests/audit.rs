@@ -18,6 +18,7 @@ use super::generate::{Step, cases, opening, steps};
 use super::shop::{START, Shop, audited, loaded, saved};
 use crate::base::units::NIL;
 use crate::store::Store;
+use crate::store::queue::Turn;
 use crate::terms::streams::EntryId;
 
 /// Does a slice of the audit that is on its way, or starts one. Says whether one was done.
@@ -375,6 +376,64 @@ fn ready_orders_that_are_wrong_are_found() {
                 let slot = of(store, "h1");
                 store.queue.withdraw(&mut store.orders, slot);
             }),
+        ],
+    );
+}
+
+#[test]
+fn lanes_that_are_wrong_are_found() {
+    let lane = |store: &Store, id: &[u8]| store.orders.lanes().find(id).unwrap();
+    all_found(
+        &["queue", "lane"],
+        vec![
+            Box::new(|store| store.queue.broken().turns.broken().clear()),
+            Box::new(|store| {
+                let turns = store.queue.broken().turns;
+                let (turn, lane) = turns.broken().pop_back().unwrap();
+                let Turn::Queued(id) = turn else { panic!("the last lane has no due retry") };
+                turns.insert(Turn::Queued(id.next(0)), lane);
+            }),
+            Box::new(|store| {
+                store.queue.broken().turns.insert(Turn::Queued(EntryId { ms: 1, seq: 1 }), 99);
+            }),
+            Box::new(|store| drop(store.queue.broken().lanes.pop_first())),
+            Box::new(|store| {
+                let line = store.queue.broken().lanes.pop_first().unwrap().1;
+                store.queue.broken().lanes.insert(99, line);
+            }),
+            // In the list of another lane, in no list, at two places.
+            Box::new(move |store| {
+                let to = lane(store, b"slow");
+                store.orders.break_order(of(store, "fast-1")).1.break_lane(Some(to));
+            }),
+            Box::new(|store| store.orders.break_order(of(store, "fast-1")).1.break_lane(None)),
+            Box::new(|store| store.orders.break_order(of(store, "fast-1")).0.position = Position::Fifo),
+            Box::new(|store| {
+                let slot = of(store, "slow-2");
+                store.queue.withdraw(&mut store.orders, slot);
+            }),
+            Box::new(|store| {
+                let slot = of(store, "slow-2");
+                store.queue.offer(&mut store.orders, slot);
+            }),
+            // What is counted.
+            Box::new(move |store| {
+                let slot = lane(store, b"fast");
+                store.orders.broken().lanes.broken().0.at_mut(slot).by_state[0] += 1;
+            }),
+            Box::new(|store| {
+                store.orders.broken().lanes.broken().1.insert(77);
+            }),
+        ],
+    );
+    all_found(
+        &["index"],
+        vec![
+            Box::new(move |store| {
+                let slot = lane(store, b"fast");
+                store.orders.broken().lanes.broken().0.lose(slot);
+            }),
+            Box::new(|store| store.orders.broken().lanes.broken().1.clear()),
         ],
     );
 }

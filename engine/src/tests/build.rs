@@ -1,6 +1,6 @@
 //! Short ways to write down a [`Command`] in a test.
 
-use super::command::{Command, Lines, Source};
+use super::command::{Command, Lines, Picked, Source};
 use crate::terms::settings::Field;
 
 fn lines(list: &[(&str, u64)]) -> Lines {
@@ -24,7 +24,11 @@ pub fn sync(source: &str, seq: u64, counts: &[(&str, u64)]) -> Command {
 }
 
 pub fn reserve(hold: &str, items: &[(&str, u64)]) -> Command {
-    Command::Reserve { hold: hold.into(), customer: None, ttl_ms: None, items: lines(items) }
+    Command::Reserve { hold: hold.into(), customer: None, ttl_ms: None, replace: false, items: lines(items) }
+}
+
+pub fn replace(hold: &str, items: &[(&str, u64)]) -> Command {
+    Command::Reserve { hold: hold.into(), customer: None, ttl_ms: None, replace: true, items: lines(items) }
 }
 
 pub fn extend(hold: &str, ms: u64) -> Command {
@@ -41,14 +45,14 @@ pub fn release(hold: &str) -> Command {
 
 pub fn place(order: &str, customer: &str, items: &[(&str, u64)]) -> Command {
     let take = Source::Items(lines(items));
-    let (order, customer, data) = (order.into(), customer.into(), Vec::new());
-    Command::Place { order, customer, group: None, data, gates: Vec::new(), wait_ms: None, take }
+    let (order, customer, lane, data, gates) = (order.into(), customer.into(), Vec::new(), Vec::new(), Vec::new());
+    Command::Place { order, customer, group: None, lane, data, gates, wait_ms: None, take }
 }
 
 pub fn place_hold(order: &str, customer: &str, hold: &str) -> Command {
     let take = Source::Hold(hold.into());
-    let (order, customer, data) = (order.into(), customer.into(), Vec::new());
-    Command::Place { order, customer, group: None, data, gates: Vec::new(), wait_ms: None, take }
+    let (order, customer, lane, data, gates) = (order.into(), customer.into(), Vec::new(), Vec::new(), Vec::new());
+    Command::Place { order, customer, group: None, lane, data, gates, wait_ms: None, take }
 }
 
 pub fn gate(order: &str, gate: &str, ms: u64) -> Command {
@@ -76,11 +80,15 @@ pub fn edit(order: &str, items: &[(&str, u64)]) -> Command {
 }
 
 pub fn split(order: &str, new_order: &str, items: &[(&str, u64)]) -> Command {
-    Command::Split { order: order.into(), new_order: new_order.into(), token: None, items: lines(items) }
+    Command::Split { order: order.into(), new_order: new_order.into(), token: None, lane: None, items: lines(items) }
 }
 
 pub fn claim(worker: &str, count: usize) -> Command {
-    Command::Claim { worker: worker.into(), count, lease_ms: None }
+    Command::Claim { worker: worker.into(), count, pick: Picked::Any, lease_ms: None }
+}
+
+pub fn claim_order(worker: &str, order: &str) -> Command {
+    Command::Claim { worker: worker.into(), count: 1, pick: Picked::Order(order.into()), lease_ms: None }
 }
 
 pub fn renew(order: &str, token: u64) -> Command {
@@ -201,6 +209,23 @@ impl Command {
                 gates.push((name.into(), ms));
                 true
             }
+            _ => false,
+        })
+    }
+
+    pub fn lane(self, id: &str) -> Command {
+        self.with(|command| match command {
+            Command::Place { lane, .. } => std::mem::replace(lane, id.into()).is_empty(),
+            Command::Split { lane, .. } => lane.replace(id.into()).is_none(),
+            _ => false,
+        })
+    }
+
+    /// The lanes that a claim can get orders of.
+    pub fn lanes(self, list: &[&str]) -> Command {
+        let list = list.iter().map(|lane| (*lane).into()).collect();
+        self.with(|command| match command {
+            Command::Claim { pick, .. } => std::mem::replace(pick, Picked::Lanes(list)) == Picked::Any,
             _ => false,
         })
     }

@@ -4,7 +4,7 @@ use super::build::*;
 use super::command::{Command, Reply};
 use super::shop::{START, Shop};
 use crate::base::units::{MAX_DATA_BYTES, MAX_QUANTITY};
-use crate::calls::work::{CLAIM_MAX, Claim, YIELD_MAX};
+use crate::calls::work::{CLAIM_MAX, Claim, Pick, YIELD_MAX};
 use crate::store::Store;
 use crate::terms::effects::{Effects, Event};
 use crate::terms::settings::Field;
@@ -163,7 +163,7 @@ fn many(orders: usize, data: &str) -> (Store, Effects) {
 
 #[test]
 fn one_claim_hands_out_no_more_than_its_bounds() {
-    let all = |worker: &'static [u8]| Claim { worker, count: usize::MAX, lease_ms: None };
+    let all = |worker: &'static [u8]| Claim { worker, count: usize::MAX, pick: Pick::Any, lease_ms: None };
     let (mut store, mut fx) = many(CLAIM_MAX + 1, "");
     assert_eq!(store.claim(START, &all(b"w"), &mut fx).unwrap().len(), CLAIM_MAX);
     assert_eq!(store.claim(START, &all(b"w"), &mut fx).unwrap().len(), 1);
@@ -178,7 +178,7 @@ fn one_claim_hands_out_no_more_than_its_bounds() {
 fn one_yield_gives_back_no_more_than_its_bound_the_first_claimed_first() {
     let (mut store, mut fx) = many(YIELD_MAX + 7, "");
     for _ in 0..=YIELD_MAX / CLAIM_MAX {
-        let claim = Claim { worker: b"w", count: CLAIM_MAX, lease_ms: None };
+        let claim = Claim { worker: b"w", count: CLAIM_MAX, pick: Pick::Any, lease_ms: None };
         store.claim(START, &claim, &mut fx).unwrap();
     }
     assert_eq!(store.yield_all(START, b"w", &mut fx), YIELD_MAX as u64);

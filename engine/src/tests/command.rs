@@ -7,7 +7,7 @@ use crate::calls::orders::{Complete, Place, ScanOrders, Take};
 use crate::calls::returns::Return;
 use crate::calls::steps::Advance;
 use crate::calls::stock::{Adjust, SetStock, SyncCounts, Synced};
-use crate::calls::work::{Claim, Fail, Failure};
+use crate::calls::work::{Claim, Fail, Failure, Pick};
 use crate::record::gate::NewGate;
 use crate::record::history::HistoryEvent;
 use crate::store::Store;
@@ -53,6 +53,7 @@ pub enum Command {
         hold: Id,
         customer: Option<Id>,
         ttl_ms: Option<Ms>,
+        replace: bool,
         items: Lines,
     },
     Extend {
@@ -69,6 +70,8 @@ pub enum Command {
         order: Id,
         customer: Id,
         group: Option<Id>,
+        /// Empty: the default one.
+        lane: Id,
         data: Id,
         /// Each with its milliseconds; 0: no end.
         gates: Lines,
@@ -111,11 +114,13 @@ pub enum Command {
         order: Id,
         new_order: Id,
         token: Option<u64>,
+        lane: Option<Id>,
         items: Lines,
     },
     Claim {
         worker: Id,
         count: usize,
+        pick: Picked,
         lease_ms: Option<Ms>,
     },
     Renew {
@@ -181,6 +186,15 @@ const TOKENS_MEANT: u64 = 100;
 pub enum Source {
     Items(Lines),
     Hold(Id),
+}
+
+/// Which orders a claim can get.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Picked {
+    #[default]
+    Any,
+    Lanes(Vec<Id>),
+    Order(Id),
 }
 
 /// What a call replies.
@@ -265,6 +279,7 @@ impl Command {
         let state = match self {
             Command::Redrive { .. } => Some(OrderState::Dead),
             Command::Return { .. } => Some(OrderState::Completed),
+            Command::Claim { .. } => Some(OrderState::Queued),
             Command::Complete { .. } | Command::Cancel { .. } => None,
             Command::Gate { .. } => Some(OrderState::Queued),
             Command::Pass { .. } => Some(OrderState::Pending),
@@ -283,6 +298,7 @@ impl Command {
             | Command::Gate { order, .. }
             | Command::Pass { order, .. }
             | Command::Cancel { order, .. } => (order, None),
+            Command::Claim { pick: Picked::Order(order), .. } => (order, None),
             _ => return self,
         };
         let meant = store.scan_orders(0, 0, 1_000, &ScanOrders { state, ..ScanOrders::default() }).1;
@@ -323,9 +339,9 @@ impl Command {
 
     fn apply_hold(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::Reserve { hold, customer, ttl_ms, items } => {
+            Command::Reserve { hold, customer, ttl_ms, replace, items } => {
                 let customer = customer.as_deref();
-                let reserve = Reserve { hold, customer, ttl_ms: *ttl_ms, items: &lines(items) };
+                let reserve = Reserve { hold, customer, ttl_ms: *ttl_ms, replace: *replace, items: &lines(items) };
                 store.reserve(now, &reserve, fx).map(Reply::Time)
             }
             Command::Extend { hold, ms } => store.extend(now, hold, *ms, fx).map(Reply::Time),
@@ -341,7 +357,7 @@ impl Command {
 
     fn apply_order(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::Place { order, customer, group, data, gates, wait_ms, take } => {
+            Command::Place { order, customer, group, lane, data, gates, wait_ms, take } => {
                 let items = if let Source::Items(items) = take { lines(items) } else { Vec::new() };
                 let take = match take {
                     Source::Items(_) => Take::Items(&items),
@@ -349,7 +365,7 @@ impl Command {
                 };
                 let gates: Vec<_> = gates.iter().map(|(name, ms)| NewGate { name, ms: *ms }).collect();
                 let (group, gates, wait_ms) = (group.as_deref(), &gates[..], *wait_ms);
-                let place = Place { order, customer, group, data, gates, wait_ms, take };
+                let place = Place { order, customer, group, lane, data, gates, wait_ms, take };
                 store.place(now, &place, fx).map(|entry| entry.map_or(Reply::Unlisted, Reply::Entry))
             }
             Command::Complete { order, token, result } => {
@@ -372,8 +388,9 @@ impl Command {
                 let edit = Edit { order, token: *token, reference, lost: *lost, items };
                 store.edit(now, &edit, fx).map(Reply::Units)
             }
-            Command::Split { order, new_order, token, items } => {
-                let split = Split { order, new_order, token: *token, items: &lines(items) };
+            Command::Split { order, new_order, token, lane, items } => {
+                let (lane, items) = (lane.as_deref(), &lines(items));
+                let split = Split { order, new_order, token: *token, lane, items };
                 store.split(now, &split, fx).map(Reply::Entry)
             }
             other => unreachable!("{other:?} changes no order"),
@@ -382,15 +399,21 @@ impl Command {
 
     fn apply_worker(&self, store: &mut Store, now: Ms, fx: &mut Effects) -> Result<Reply, Refusal> {
         match self {
-            Command::Claim { worker, count, lease_ms } => {
-                let claim = Claim { worker, count: *count, lease_ms: *lease_ms };
+            Command::Claim { worker, count, pick, lease_ms } => {
+                let lanes: Vec<&[u8]> = if let Picked::Lanes(lanes) = pick { refs(lanes) } else { Vec::new() };
+                let pick = match pick {
+                    Picked::Any => Pick::Any,
+                    Picked::Lanes(_) => Pick::Lanes(&lanes),
+                    Picked::Order(order) => Pick::Order(order),
+                };
+                let claim = Claim { worker, count: *count, pick, lease_ms: *lease_ms };
                 let slots = store.claim(now, &claim, fx)?;
                 Ok(Reply::Claimed(slots.into_iter().map(|slot| handed_out(store, slot)).collect()))
             }
             Command::Yield { worker } => Ok(Reply::Yielded(store.yield_all(now, worker, fx))),
             Command::CompleteAndClaim { order, token, result, worker, lease_ms } => {
-                let (complete, claim) =
-                    (Complete { order, token: *token, result }, Claim { worker, count: 1, lease_ms: *lease_ms });
+                let complete = Complete { order, token: *token, result };
+                let claim = Claim { worker, count: 1, pick: Pick::Any, lease_ms: *lease_ms };
                 let (id, next) = store.complete_and_claim(now, &complete, &claim, fx)?;
                 Ok(Reply::Next(id, next.map(|slot| handed_out(store, slot))))
             }
@@ -420,6 +443,10 @@ impl Command {
             other => unreachable!("{other:?} is of no work"),
         }
     }
+}
+
+fn refs(ids: &[Id]) -> Vec<&[u8]> {
+    ids.iter().map(|id| &id[..]).collect()
 }
 
 /// An order that was handed out, and its token.

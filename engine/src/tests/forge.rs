@@ -91,6 +91,18 @@ pub fn rich() -> Shop {
         place("unpaid", "dee", &[("milk", 1)]).gate("pay", 1),
         place("paid", "dee", &[("milk", 1)]).gate("pay", 50),
         pass("paid", "pay"),
+        place("fast-1", "dee", &[("tea", 1)]).lane("fast"),
+        place("fast-2", "dee", &[("tea", 1)]).lane("fast"),
+        place("slow-1", "dee", &[("tea", 1)]).lane("slow"),
+        place("slow-2", "dee", &[("tea", 1)]).lane("slow"),
+        place("was", "dee", &[("tea", 1)]).lane("past"),
+        complete("was"),
+        claim("w5", 1).lanes(&["slow"]),
+        yield_all("w5"),
+        fail("fast-2").after(0),
+        sweep(1),
+        claim("w5", 1).lanes(&["fast"]),
+        yield_all("w5"),
     ];
     for command in script {
         shop.changes(command);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::build::set;
-use super::command::{Command, Id, Lines, Source};
+use super::command::{Command, Id, Lines, Picked, Source};
 use super::shop::START;
 use crate::base::units::MAX_QUANTITY;
 use crate::terms::refusal::Code;
@@ -115,6 +115,8 @@ fn setting() -> impl Strategy<Value = (Field, u64)> {
         3 => (Just(field("opens")), prop_oneof![2 => Just(0), 1 => START..START + 1_000]),
         2 => (Just(field("closes")), prop_oneof![4 => Just(0), 1 => START..START + 3_000]),
         2 => (Just(field("hold-ms")), 1u64..200),
+        2 => (Just(field("hold-max-ms")), select(vec![0, 30, 150])),
+        1 => (Just(field("hold-max-units")), select(vec![0, 0, 9])),
         2 => (Just(field("keep-ms")), 1u64..400),
         3 => (Just(field("journal")), select(vec![0, 0, 1, 100])),
         3 => (Just(field("sla-ms")), 0u64..60),
@@ -123,6 +125,7 @@ fn setting() -> impl Strategy<Value = (Field, u64)> {
         2 => (Just(field("backoff-ms")), 1u64..20),
         2 => (Just(field("backoff-cap-ms")), 1u64..40),
         2 => (Just(field("paused")), select(vec![0, 0, 0, 1])),
+        1 => (Just(field("alerts")), select(vec![0, 1, 10_000])),
         1 => (Just(field("metrics")), select(vec![0, 1, 7_200])),
         1 => (select(FIELDS), select(vec![0, 1, 2, MAX_QUANTITY, MAX_QUANTITY + 1])),
     ]
@@ -153,10 +156,12 @@ fn count() -> BoxedStrategy<Command> {
 fn of_hold() -> BoxedStrategy<Command> {
     let ttl_ms = weighted(0.6, prop_oneof![9 => 1u64..200, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
     prop_oneof![
-        5 => (hold(), option::of(customer()), ttl_ms, lines()).prop_map(|(hold, customer, ttl_ms, items)| {
-            Command::Reserve { hold, customer, ttl_ms, items }
-        }),
-        1 => (hold(), 1u64..300).prop_map(|(hold, ms)| Command::Extend { hold, ms }),
+        7 => (hold(), option::of(customer()), ttl_ms, weighted(0.4, Just(())), lines()).prop_map(
+            |(hold, customer, ttl_ms, replace, items)| {
+                Command::Reserve { hold, customer, ttl_ms, replace: replace.is_some(), items }
+            }
+        ),
+        2 => (hold(), 1u64..300).prop_map(|(hold, ms)| Command::Extend { hold, ms }),
         4 => (hold(), any::<bool>(), reference(), option::of(lines())).prop_map(|(hold, commit, reference, items)| {
             Command::Close { hold, commit, reference, items }
         }),
@@ -177,9 +182,9 @@ fn of_order() -> BoxedStrategy<Command> {
     let group = weighted(0.5, id(&[b"g1", b"g1", b"g2"]));
     let wait_ms = weighted(0.5, prop_oneof![10 => Just(0), 6 => 1u64..200, 1 => MAX_QUANTITY - 5..=MAX_QUANTITY]);
     prop_oneof![
-        12 => (order(), customer(), group, note(), gates(), wait_ms, take).prop_map(
-            |(order, customer, group, data, gates, wait_ms, take)| {
-                Command::Place { order, customer, group, data, gates, wait_ms, take }
+        12 => (order(), customer(), group, lane(), note(), gates(), wait_ms, take).prop_map(
+            |(order, customer, group, lane, data, gates, wait_ms, take)| {
+                Command::Place { order, customer, group, lane, data, gates, wait_ms, take }
             }
         ),
         3 => (order(), gate()).prop_map(|(order, (gate, ms))| Command::Gate { order, gate, ms }),
@@ -188,7 +193,7 @@ fn of_order() -> BoxedStrategy<Command> {
             Command::Complete { order, token, result }
         }),
         2 => (order(), note()).prop_map(|(order, reason)| Command::Cancel { order, reason }),
-        6 => came_back(),
+        9 => came_back(),
         5 => edited(),
         1 => (order(), any::<bool>(), weighted(0.8, 1u64..50)).prop_map(|(order, side, ahead_ms)| {
             Command::Reentry { order, side, ahead_ms }
@@ -210,7 +215,7 @@ fn gates() -> BoxedStrategy<Lines> {
 fn came_back() -> BoxedStrategy<Command> {
     let gone = (Just(b"gone".to_vec()), customer().prop_map(Some), few());
     let known = (order(), weighted(0.3, customer()), prop_oneof![few(), lines()]);
-    let which = prop_oneof![2 => known, 1 => gone];
+    let which = prop_oneof![1 => known, 1 => gone];
     (which, reference(), weighted(0.3, Just(())))
         .prop_map(|((order, customer, items), reference, scrap)| Command::Return {
             order,
@@ -231,13 +236,22 @@ fn edited() -> BoxedStrategy<Command> {
     let edit = (order(), token(), reference, lost, items()).prop_map(|(order, token, reference, lost, items)| {
         Command::Edit { order, token, reference, lost: lost.is_some(), items }
     });
-    let split = (order(), new_order, token(), items()).prop_map(|(order, new_order, token, items)| Command::Split {
-        order,
-        new_order,
-        token,
-        items,
-    });
+    let split = (order(), new_order, token(), weighted(0.3, lane()), items())
+        .prop_map(|(order, new_order, token, lane, items)| Command::Split { order, new_order, token, lane, items });
     prop_oneof![4 => edit.boxed(), 3 => split.boxed()].boxed()
+}
+
+/// Mostly the default lane, and others of which there are few.
+fn lane() -> impl Strategy<Value = Id> {
+    prop_oneof![5 => Just(Vec::new()), 3 => id(&[b"express", b"counter", b"\x00\xff"])]
+}
+
+fn pick() -> impl Strategy<Value = Picked> {
+    prop_oneof![
+        5 => Just(Picked::Any),
+        3 => vec(lane(), 1..4).prop_map(Picked::Lanes),
+        2 => order().prop_map(Picked::Order),
+    ]
 }
 
 fn worker() -> impl Strategy<Value = Id> {
@@ -263,8 +277,8 @@ fn step() -> impl Strategy<Value = Id> {
 
 fn of_worker() -> BoxedStrategy<Command> {
     prop_oneof![
-        8 => (worker(), 0usize..4, lease_ms()).prop_map(|(worker, count, lease_ms)| {
-            Command::Claim { worker, count, lease_ms }
+        8 => (worker(), 0usize..4, pick(), lease_ms()).prop_map(|(worker, count, pick, lease_ms)| {
+            Command::Claim { worker, count, pick, lease_ms }
         }),
         1 => worker().prop_map(|worker| Command::Yield { worker }),
         3 => (order(), token(), note(), worker(), lease_ms()).prop_map(|(order, token, result, worker, lease_ms)| {

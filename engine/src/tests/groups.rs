@@ -2,7 +2,7 @@
 
 use super::build::*;
 use super::shop::{START, Shop};
-use crate::calls::work::Claim;
+use crate::calls::work::{Claim, Pick};
 use crate::store::Store;
 use crate::terms::effects::Effects;
 use crate::terms::settings::Field;
@@ -129,7 +129,7 @@ fn a_blocked_group_costs_the_others_nothing() {
     };
     (0..200_000).for_each(|i| placed(format!("blocked-{i}"), "blocked"));
     (0..2_000).for_each(|i| placed(format!("free-{i}"), &format!("group-{i}")));
-    let claim = Claim { worker: b"w", count: 1, lease_ms: None };
+    let claim = Claim { worker: b"w", count: 1, pick: Pick::Any, lease_ms: None };
     let started = std::time::Instant::now();
     for i in 0..=2_000 {
         let slots = store.claim(START, &claim, &mut fx).unwrap();

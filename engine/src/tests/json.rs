@@ -9,8 +9,8 @@ fn json(shop: &mut Shop, items: Vec<(Vec<u8>, u64)>) -> String {
     let (customer, take) = (b"ann".to_vec(), Source::Items(items));
     let order = shop.now.to_string().into_bytes();
     shop.now += 1;
-    let (data, gates) = (Vec::new(), Vec::new());
-    shop.changes(Command::Place { order, customer, group: None, data, gates, wait_ms: None, take });
+    let (lane, data, gates) = (Vec::new(), Vec::new(), Vec::new());
+    shop.changes(Command::Place { order, customer, group: None, lane, data, gates, wait_ms: None, take });
     let slot = shop.fx.list.iter().find_map(|e| if let Effect::Queued { order, .. } = e { Some(*order) } else { None });
     let mut out = Vec::new();
     shop.store.items_json(slot.expect("a placed order is queued"), &mut out);

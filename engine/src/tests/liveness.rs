@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::build::{adjust, configure, place, set, sweep, yield_all};
-use super::command::{Command, Id, Reply, code};
+use super::command::{Command, Id, Picked, Reply, code};
 use super::generate::{Step, cases, opening, steps};
 use super::shop::{START, audited, loaded, saved};
 use crate::record::gate::GateView;
@@ -117,7 +117,7 @@ impl Shift {
 
     /// A worker that comes back: takes what it gets, and does it, but for one in so many.
     fn work(&mut self, fails: u64) {
-        let claim = Command::Claim { worker: b"back".to_vec(), count: 3, lease_ms: Some(20) };
+        let claim = Command::Claim { worker: b"back".to_vec(), count: 3, pick: Picked::Any, lease_ms: Some(20) };
         let Ok(Reply::Claimed(claimed)) = self.call(claim) else { panic!("a claim was refused") };
         for (i, (order, token)) in claimed.into_iter().enumerate() {
             let turn = (token + i as u64) % (fails + 2);
@@ -297,7 +297,7 @@ fn others_go_on(shift: &Shift, groups: &Groups) {
         .filter(|id| copy.order(shift.now, id).is_some_and(|view| view.state.is_for_workers() && view.due == 0))
         .cloned()
         .collect();
-    let claim = Command::Claim { worker: b"all".to_vec(), count: 100, lease_ms: Some(1) };
+    let claim = Command::Claim { worker: b"all".to_vec(), count: 100, pick: Picked::Any, lease_ms: Some(1) };
     let Ok(Reply::Claimed(claimed)) = claim.apply(&mut copy, shift.now, &mut fx) else { panic!("nothing was claimed") };
     for id in wanted {
         assert!(claimed.iter().any(|(claimed, _)| *claimed == id), "{id:?} is first of its group and not handed out");

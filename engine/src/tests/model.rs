@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::command::{Command, Id, Lines, Reply};
 use super::published::Published;
 use crate::calls::work::Failure;
+use crate::terms::alerts::{Alert, AlertKind};
 use crate::terms::effects::Event;
 use crate::terms::journal::Movement;
 use crate::terms::settings::Field;
@@ -51,6 +52,7 @@ pub struct Hold {
     pub ttl_ms: Option<u64>,
     pub items: Vec<HoldItem>,
     pub state: HoldState,
+    pub started_at: u64,
     pub first_deadline: u64,
     pub deadline: u64,
     pub ended_at: u64,
@@ -72,6 +74,8 @@ pub struct OrderItem {
 pub struct Order {
     pub customer: Id,
     pub group: Option<Id>,
+    /// Empty: the default one.
+    pub lane: Id,
     pub data: Id,
     pub hold: Option<Id>,
     pub items: Vec<OrderItem>,
@@ -178,6 +182,9 @@ pub struct Model {
     pub last_dead: EntryId,
     pub last_token: u64,
     pub last_metrics: EntryId,
+    pub last_alerts: EntryId,
+    /// The SKU that the call at hand makes: it was not out before.
+    new_sku: Option<Id>,
     /// What was counted, by name, refusals included.
     pub counters: BTreeMap<&'static str, u64>,
     /// How long the orders took that were completed since the last sample.
@@ -222,13 +229,16 @@ impl Model {
             }
             Command::Adjust { sku, delta, reason, reference } => self.adjust(command, sku, *delta, reason, reference),
             Command::Sync { source, seq, counts } => self.sync(source, *seq, counts),
-            Command::Reserve { hold, customer, ttl_ms, items } => self.reserve(hold, customer, *ttl_ms, items),
+            Command::Reserve { hold, customer, ttl_ms, replace: true, items } if self.holds.contains_key(hold) => {
+                self.replace(hold, customer, *ttl_ms, items)
+            }
+            Command::Reserve { hold, customer, ttl_ms, items, .. } => self.reserve(hold, customer, *ttl_ms, items),
             Command::Extend { hold, ms } => self.extend(hold, *ms),
             Command::Close { hold, commit, reference, items } => {
                 self.close(command, hold, *commit, reference, items.as_ref())
             }
-            Command::Place { order, customer, group, data, gates, wait_ms, take } => {
-                self.place(order, customer, group, data, (gates, *wait_ms), take)
+            Command::Place { order, customer, group, lane, data, gates, wait_ms, take } => {
+                self.place(order, customer, (group, lane), data, (gates, *wait_ms), take)
             }
             Command::Gate { order, gate, ms } => self.gate(order, gate, *ms),
             Command::Pass { order, gate } => self.pass(order, gate),
@@ -240,8 +250,10 @@ impl Model {
             Command::Edit { order, token, reference, lost, items } => {
                 self.edit(command, order, *token, reference, *lost, items)
             }
-            Command::Split { order, new_order, token, items } => self.split(command, order, new_order, *token, items),
-            Command::Claim { worker, count, lease_ms } => self.claim(worker, *count, *lease_ms),
+            Command::Split { order, new_order, token, lane, items } => {
+                self.split(command, order, new_order, *token, (lane.as_ref(), items))
+            }
+            Command::Claim { worker, count, pick, lease_ms } => self.claim(worker, *count, pick, *lease_ms),
             Command::Renew { order, token, lease_ms } => self.renew(order, *token, *lease_ms),
             Command::Yield { worker } => self.yield_all(worker),
             Command::TakeBack { order, token } => self.take_back(order, *token),
@@ -436,13 +448,19 @@ impl Model {
     /// Tells that the stock of a SKU moved: what it is now is the state's, what it was the caller's to remember.
     fn moved(&mut self, before: &(Id, Level), kind: &'static str, delta: i64, reference: &[u8], reason: &[u8]) {
         let (sku, (was_out, was_low)) = before;
-        if self.level(sku).0 && !was_out {
-            self.published.push(Published::Event(Event::StockOut));
-        }
         self.write_down(sku, kind, delta, reference, reason);
         self.set_aside(sku);
-        if self.level(sku).1 && !was_low {
+        let (out, low) = self.level(sku);
+        if out && !was_out {
+            self.published.push(Published::Event(Event::StockOut));
+        }
+        if low && !was_low {
             self.published.push(Published::Event(Event::StockLow));
+        }
+        let is_in = !out && *was_out && self.new_sku.as_ref() != Some(sku);
+        let turned = [(out && !was_out, "stock.out"), (low && !was_low, "stock.low"), (is_in, "stock.in")];
+        for (_, kind) in turned.into_iter().filter(|(is_so, _)| *is_so) {
+            self.alert(kind, sku, b"", Some(self.available(sku)), b"");
         }
     }
 
@@ -453,6 +471,15 @@ impl Model {
             let (reference, reason) = (reference.into(), reason.into());
             let sku = sku.as_slice().into();
             self.published.push(Published::Moved(Movement { id, kind, sku, delta, on_hand, held, reference, reason }));
+        }
+    }
+
+    pub(crate) fn alert(&mut self, kind: &str, sku: &[u8], order: &[u8], available: Option<i64>, reason: &[u8]) {
+        if self.setting("alerts") > 0 {
+            let id = next_entry(&mut self.last_alerts, self.now);
+            let kind = *AlertKind::ALL.iter().find(|known| known.name() == kind).expect("a kind of the contract");
+            let (sku, order, reason) = (sku.into(), order.into(), reason.into());
+            self.published.push(Published::Alert(Alert { id, kind, sku, order, available, reason }));
         }
     }
 

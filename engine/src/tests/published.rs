@@ -2,6 +2,7 @@
 
 use super::command::Id;
 use crate::store::Store;
+use crate::terms::alerts::Alert;
 use crate::terms::effects::{Effect, Effects, Event};
 use crate::terms::journal::Movement;
 use crate::terms::metrics::Sample;
@@ -16,6 +17,7 @@ pub enum Published {
     Died(Id, EntryId),
     Completed(Id, EntryId),
     Moved(Movement),
+    Alert(Alert),
     Sampled(EntryId, Box<Sample>),
     Event(Event),
 }
@@ -30,6 +32,7 @@ pub fn published(store: &Store, fx: &Effects) -> Vec<Published> {
         Effect::Died { order, id: entry } => Published::Died(id(*order), *entry),
         Effect::Completed { order, id: entry } => Published::Completed(id(*order), *entry),
         Effect::Moved(movement) => Published::Moved((**movement).clone()),
+        Effect::Alert(alert) => Published::Alert((**alert).clone()),
         Effect::Sampled { id, sample } => Published::Sampled(*id, sample.clone()),
         Effect::Event(event) => Published::Event(*event),
     };

@@ -199,7 +199,7 @@ impl Shop {
         let published = super::published::published(&self.store, &self.fx);
         published
             .into_iter()
-            .filter(|published| !matches!(published, Published::Event(_) | Published::Moved(_)))
+            .filter(|published| !matches!(published, Published::Event(_) | Published::Moved(_) | Published::Alert(_)))
             .collect()
     }
 

@@ -2,6 +2,7 @@
 
 use crate::commands::TABLE;
 use crate::host::register::{Access, Arg, Kind};
+use holdfast_engine::terms::alerts::AlertKind;
 use holdfast_engine::terms::metrics::{METRICS, MetricKind};
 use holdfast_engine::terms::settings::FIELDS;
 
@@ -77,8 +78,23 @@ fn reference() -> String {
         };
         out.push_str(&format!("| `{}` | {default} | {min} | {} |\n", field.name(), field.doc()));
     }
+    out.push_str(ABOUT_ALERTS);
+    for kind in AlertKind::ALL {
+        out.push_str(&format!("| `{}` | {} |\n", kind.name(), kind.meaning()));
+    }
     out
 }
+
+const ABOUT_ALERTS: &str = "
+## Alerts
+
+An entry of `…:alerts` has the fields `kind` `sku` `order` `available` `reason`, each empty where there is nothing to
+say. It is written when something turns, so a store that sells calmly writes none. No command is refused because an
+alert cannot be written: while `…:alerts` is a key of another type, or on another node, alerts are left out.
+
+| kind | meaning |
+|---|---|
+";
 
 const ABOUT_METRICS: &str = "\
 # Metrics

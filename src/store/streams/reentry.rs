@@ -128,7 +128,9 @@ impl<H: Host> Streams<'_, H> {
             (StreamKind::Orders, Some(order)) => self.add_order(store, order, id),
             (StreamKind::Retry | StreamKind::Dead, Some(order)) => self.add_listed(store, kind, order, id),
             (StreamKind::Complete, Some(order)) => self.add_complete(store, order, id),
-            (StreamKind::Journal | StreamKind::Metrics, None) => self.add_record(store, kind, id, values),
+            (StreamKind::Journal | StreamKind::Metrics | StreamKind::Alerts, None) => {
+                self.add_record(store, kind, id, values)
+            }
             _ => false,
         }
     }

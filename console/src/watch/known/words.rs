@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use holdfast_engine::terms::alerts::AlertKind;
 use holdfast_engine::terms::metrics::{Group, METRICS, Metric, MetricKind};
 use holdfast_engine::terms::refusal::Code;
 use holdfast_engine::terms::states::OrderState;
@@ -57,6 +58,15 @@ pub fn tone_of(state: OrderState) -> Tone {
         OrderState::Cancelled => Tone::Muted,
         OrderState::Pending => Tone::Placed,
         OrderState::Waitlisted => Tone::Overflow,
+    }
+}
+
+pub fn tone_of_alert(kind: AlertKind) -> Tone {
+    match kind {
+        AlertKind::StockOut | AlertKind::OrderDead => Tone::Refused,
+        AlertKind::StockLow | AlertKind::OrderLate => Tone::Retry,
+        AlertKind::StockIn => Tone::Available,
+        AlertKind::GateExpired | AlertKind::WaitlistExpired => Tone::Overflow,
     }
 }
 
@@ -206,6 +216,8 @@ pub const DEAD_PANEL: Panel = (
     "Retries and dead letters",
     "Orders out of attempts. Their units are back on sale; they stay until redriven or cancelled.",
 );
+pub const ALERTS_PANEL: Panel =
+    ("Alerts", "What somebody should look at, newest first: it is written when something turns.");
 pub const WORKERS_PANEL: Panel =
     ("Workers", "Who has which orders. When a lease expires, another worker gets the order.");
 pub const SKUS_PANEL: Panel =
@@ -313,6 +325,7 @@ texts! {
     IS_LATE = "yes: longer than the store promises (sla-ms)";
     NO_REFUSALS = "Nobody was refused anything yet.";
     NO_DEAD = "No dead letters: no order ran out of attempts.";
+    NO_ALERTS = "No alerts: nothing ran out, nothing is late, nothing died.";
     NO_SKUS = "This store has no SKU yet. Make one: INV.SET store sku units.";
     NO_CLAIM_YET = "No worker has claimed an order yet.";
     NO_CLAIM = "No worker has an order right now.";
@@ -363,7 +376,8 @@ fn all() -> Json {
         "trouble": each(TROUBLE, |name| metric_json(metric(name))),
         "charts": CHARTS,
         "panels": {
-            "refusals": REFUSALS_PANEL, "dead": DEAD_PANEL, "workers": WORKERS_PANEL, "skus": SKUS_PANEL,
+            "alerts": ALERTS_PANEL, "refusals": REFUSALS_PANEL, "dead": DEAD_PANEL,
+            "workers": WORKERS_PANEL, "skus": SKUS_PANEL,
             "numbers": NUMBERS_PANEL,
         },
         "notes": NOTES,

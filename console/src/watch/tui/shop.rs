@@ -7,7 +7,7 @@ use holdfast_engine::terms::metrics::METRICS_COUNT;
 use serde_json::Value as Json;
 
 use super::foreign::safe;
-use crate::watch::known::detail::{Detail, InWork, OrderRef, Worker};
+use crate::watch::known::detail::{AlertLine, Detail, InWork, OrderRef, Worker};
 use crate::watch::known::id::{bytes_of, name_of};
 use crate::watch::known::model::{Key, StoreState, Window};
 use crate::watch::known::sample::Sample;
@@ -32,17 +32,19 @@ pub enum Tab {
     Workers,
     Stock,
     Numbers,
+    Alerts,
 }
 
 /// All tabs, with their names.
-pub const TABS: [(Tab, &str); 7] = [
+pub const TABS: [(Tab, &str); 8] = [
     (Tab::Now, "Now"),
     (Tab::OverTime, "Over time"),
     (Tab::Refusals, "Refusals"),
-    (Tab::Dead, "Dead letters"),
+    (Tab::Dead, "Dead"),
     (Tab::Workers, "Workers"),
     (Tab::Stock, "Stock"),
     (Tab::Numbers, "Numbers"),
+    (Tab::Alerts, "Alerts"),
 ];
 
 /// How much time the charts show, if the reader chose.
@@ -174,6 +176,7 @@ impl Shop {
             Tab::Workers => self.work_lines().len(),
             Tab::Stock => self.detail.as_ref().map_or(0, |detail| detail.skus.shown.len()),
             Tab::Numbers => METRICS_COUNT,
+            Tab::Alerts => self.alert_lines().len(),
         }
     }
 
@@ -194,6 +197,11 @@ impl Shop {
             }
         }
         lines
+    }
+
+    /// Alerts, newest first.
+    pub fn alert_lines(&self) -> &[AlertLine] {
+        self.detail.as_ref().map_or(&[], |detail| &detail.alerts)
     }
 
     /// The line of the dead letters that is chosen, if they are shown.
@@ -224,6 +232,7 @@ impl Shop {
         let id = match (self.tab, self.dead_line()) {
             (_, Some(DeadLine::Order(order))) => order.id,
             (Tab::Workers, _) => self.work_lines().get(self.chosen())?.1.order.id.clone(),
+            (Tab::Alerts, _) => self.alert_lines().get(self.chosen())?.order.as_ref()?.id.clone(),
             _ => return None,
         };
         Some(bytes_of(&id))

@@ -13,11 +13,14 @@ use super::keys::{self, Wish};
 use super::screen::{Dialog, Redrive, Screen};
 use super::shop::{Shop, TABS, Tab};
 use super::theme::Theme;
-use crate::watch::known::detail::{DeadLetters, Detail, InWork, OrderRef, Reason, SkuLine, Skus, Worker, Workers};
+use crate::watch::known::detail::{
+    AlertLine, DeadLetters, Detail, InWork, OrderRef, Reason, SkuLine, Skus, Worker, Workers,
+};
 use crate::watch::known::id::{id_of, name_of};
 use crate::watch::known::model::{Key, ServerState, StoreLine, StoreState, Window};
 use crate::watch::known::reply::Pairs;
 use crate::watch::known::sample::{self, Sample};
+use crate::watch::known::words::Tone;
 
 const NOW_MS: u64 = 1_700_000_100_000;
 const SIZES: [(u16, u16); 4] = [(80, 20), (80, 24), (120, 40), (200, 60)];
@@ -56,6 +59,17 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
         let names = ["available", "held", "on-hand", "sold", "low"].map(String::from);
         SkuLine::new(name.as_bytes(), Pairs(names.into_iter().zip(books).collect()))
     };
+    let alert = |entry: &str, kind: &str, tone, (sku, available): (&str, _), order| AlertLine {
+        entry: entry.into(),
+        at: NOW_MS as i64 - 5_000,
+        kind: kind.into(),
+        label: kind.into(),
+        tone,
+        sku: sku.into(),
+        available,
+        order,
+        reason: reason.into(),
+    };
     Arc::new(Detail {
         id: id_of(key),
         name: name_of(key),
@@ -74,6 +88,10 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
             truncated: false,
             shown: vec![worker(id, vec![in_work(id, 1)]), worker("w-2", vec![in_work("o-8", 2), in_work("o-9", 1)])],
         },
+        alerts: vec![
+            alert("1", "stock.out", Tone::Refused, (id, Some(0)), None),
+            alert("2", "order.dead", Tone::Refused, ("", None), Some(order(id))),
+        ],
         dead: DeadLetters { total: 3, counted: 3, reasons: vec![letters(reason, 2), letters("", 1)] },
     })
 }
@@ -229,6 +247,22 @@ fn every_tab_and_dialog_draws_at_every_size() {
             }
         }
     }
+}
+
+#[test]
+fn alerts_are_listed_and_lead_to_their_orders() {
+    for size in SIZES {
+        let mut screen = sale("popup", "o-1", &[]);
+        press(&mut screen, KeyCode::Char('8'));
+        let shown = text(&mut screen, size);
+        assert_shows(&shown, &["8 Alerts", "stock.out", "0 available", "order.dead", "card declined"]);
+        assert!(shown.find("stock.out") < shown.find("order.dead"), "newest first:\n{shown}");
+        press(&mut screen, KeyCode::Down);
+        assert!(matches!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp(_))));
+    }
+    let mut hostile = sale("popup", HOSTILE, &[]);
+    press(&mut hostile, KeyCode::Char('8'));
+    assert_shows(&text(&mut hostile, (120, 40)), &["店舗"]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub(crate) const HAS_RETURNS: u64 = 1;
 pub(crate) const HAS_CHANGED: u64 = 2;
 pub(crate) const HAS_GATES: u64 = 4;
 pub(crate) const HAS_WAITED: u64 = 8;
+pub(crate) const HAS_LANE: u64 = 16;
 
 /// What few orders have. A field that an order does not have is 0 or empty, which it never is otherwise.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct Flat<'a> {
     pub queued_as: EntryId,
     pub first_entry: EntryId,
     pub group: &'a [u8],
+    pub lane: &'a [u8],
     pub hold: &'a [u8],
     pub ended_at: Ms,
     /// When its lease or a gate expires, its retry is due, or it is forgotten; of a dead order, its number among the
@@ -74,6 +76,13 @@ pub(crate) struct Flat<'a> {
     pub gates: Option<Cow<'a, Gates>>,
 }
 
+/// The slots of those that an order names.
+pub(crate) struct Named {
+    pub group: Option<u32>,
+    pub lane: Option<u32>,
+    pub worker: Option<u32>,
+}
+
 impl<'a> Flat<'a> {
     /// That of an order.
     pub fn of(store: &'a Store, extra: &'a Extra) -> Flat<'a> {
@@ -88,6 +97,7 @@ impl<'a> Flat<'a> {
             queued_as: origin.and_then(|origin| origin.queued_as).unwrap_or_default(),
             first_entry: origin.and_then(|origin| origin.first_entry).unwrap_or_default(),
             group: extra.group().map_or(b"", |group| &store.queue.groups().at(group).id),
+            lane: extra.lane().map_or(b"", |lane| store.orders.lanes().id(lane)),
             hold: extra.seldom().and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
             ended_at: stage.ended_at(),
             due: stage.due().or(dead.map(numbered)).unwrap_or_default(),
@@ -149,6 +159,7 @@ impl<'a> Flat<'a> {
             (self.changed.is_some(), HAS_CHANGED),
             (self.gates.is_some(), HAS_GATES),
             (self.waited, HAS_WAITED),
+            (!self.lane.is_empty(), HAS_LANE),
         ];
         put(out, has.iter().map(|(has, bit)| if *has { *bit } else { 0 }).sum());
         self.write_returns(out);
@@ -156,6 +167,9 @@ impl<'a> Flat<'a> {
             [placed, edit, split_off].into_iter().for_each(|call| put_wide(out, call));
         }
         self.write_gates(out);
+        if !self.lane.is_empty() {
+            put_bytes(out, self.lane);
+        }
     }
 
     fn write_gates(&self, out: &mut Vec<u8>) {
@@ -198,12 +212,13 @@ impl<'a> Flat<'a> {
     }
 
     /// What an order keeps of it in memory; `None`, if it has what an order in its state cannot have, or lacks what it
-    /// must have. `group` and `worker` are the slots of those that it names.
-    pub fn into_extra(self, history: History, group: Option<u32>, worker: Option<u32>) -> Option<Extra> {
-        let stage = self.stage(worker)?;
+    /// must have. `named` are the slots of those that it names.
+    pub fn into_extra(self, history: History, named: &Named) -> Option<Extra> {
+        let stage = self.stage(named.worker)?;
         let mut extra = Extra::default();
         (extra.stage, extra.attempts, extra.history) = (stage, self.attempts, history);
-        extra.set_group(group);
+        extra.set_group(named.group);
+        extra.set_lane(named.lane);
         extra.set_note(self.note);
         let some = |id: EntryId| Some(id).filter(|id| *id != EntryId::default());
         let (queued_as, first_entry) = (some(self.queued_as), some(self.first_entry));

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Section, VERSION};
 use crate::base::packed::{take, take_bytes, take_u32};
 use crate::base::units::{MAX_DATA_BYTES, MAX_ID_BYTES, MAX_ITEMS, MAX_QUANTITY, Ms, NIL};
-use crate::books::image::flat::{Flat, HAS_CHANGED, HAS_GATES, HAS_RETURNS, HAS_WAITED};
+use crate::books::image::flat::{Flat, HAS_CHANGED, HAS_GATES, HAS_LANE, HAS_RETURNS, HAS_WAITED, Named};
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::due::{Due, DueKey};
 use crate::record::gate::{GATES_MAX, Gate, GateState, Gates};
@@ -20,6 +20,7 @@ use crate::record::reference::{Ref, RefCommand, Source};
 use crate::record::returns::{EarlierReturns, RETURNS_MAX, ReturnEvent, Returns};
 use crate::record::sampling::Sampling;
 use crate::store::Store;
+use crate::store::lanes::LANES_MAX;
 use crate::terms::items::{Units, UnitsList};
 use crate::terms::settings::Field;
 use crate::terms::states::{HoldState, OrderState};
@@ -297,6 +298,10 @@ impl Loader {
             total = sum(total, qty)?;
             hold.items.push(HoldItem { sku, qty, left, committed });
         }
+        hold.started_at = if self.version > 2 { time(rest)? } else { self.store.usual_start(&hold) };
+        if hold.started_at > hold.first_deadline {
+            return Err(Corrupt("a hold that starts after its deadline"));
+        }
         if hold.is_live() && (hold.due.at != hold.deadline || hold.left() == 0) {
             return Err(Corrupt("a live hold's deadline, or its units"));
         }
@@ -385,6 +390,9 @@ impl Loader {
             self.store.workers.add_claim(worker, token, slot);
             self.tokens.push(token);
         }
+        if self.store.orders.lanes().used().len() > LANES_MAX {
+            return Err(Corrupt("too many lanes"));
+        }
         if state.is_open() {
             let queued_as = self.store.orders.queued_as(self.store.orders.at(slot));
             self.open_to = self.open_to.filter(|last| *last < queued_as).map(|_| queued_as);
@@ -459,8 +467,9 @@ impl Loader {
         let flat = self.flat(rest, state, items)?;
         let history = History::from_packed(flat.history, flat.history_lost).ok_or(Corrupt("a history"))?;
         let group = (!flat.group.is_empty()).then(|| self.store.queue.name_group(flat.group));
+        let lane = self.store.orders.name_lane(flat.lane);
         let worker = (!flat.worker.is_empty()).then(|| self.store.workers.find_or_add(flat.worker));
-        flat.into_extra(history, group, worker).ok_or(Corrupt("an order that cannot be"))
+        flat.into_extra(history, &Named { group, lane, worker }).ok_or(Corrupt("an order that cannot be"))
     }
 
     /// The same, field by field, each within its range.
@@ -498,19 +507,20 @@ impl Loader {
             lacks: Cow::default(),
             changed: None,
             gates: None,
+            lane: b"",
         };
         self.last_fields(rest, items, &mut flat)?;
         Ok(flat)
     }
 
     /// The fields that an order has only if a number before them says so.
-    fn last_fields(&self, rest: &mut &[u8], items: &UnitsList, flat: &mut Flat<'_>) -> Loaded<()> {
+    fn last_fields<'a>(&self, rest: &mut &'a [u8], items: &UnitsList, flat: &mut Flat<'a>) -> Loaded<()> {
         let has = match self.version {
             1 => HAS_RETURNS,
             2 => u64::from(flag(rest)?),
             _ => number(rest)?,
         };
-        if has & !(HAS_RETURNS | HAS_CHANGED | HAS_GATES | HAS_WAITED) != 0 {
+        if has & !(HAS_RETURNS | HAS_CHANGED | HAS_GATES | HAS_WAITED | HAS_LANE) != 0 {
             return Err(Corrupt("a field that no order has"));
         }
         if has & HAS_RETURNS != 0 {
@@ -521,6 +531,9 @@ impl Loader {
         }
         if has & HAS_GATES != 0 {
             (flat.unlisted, flat.gates) = (flag(rest)?, Some(Cow::Owned(gates(rest)?)));
+        }
+        if has & HAS_LANE != 0 {
+            flat.lane = id(rest)?;
         }
         if has & HAS_WAITED != 0 {
             (flat.waited, flat.unlisted) = (true, flag(rest)?);

@@ -118,7 +118,10 @@ impl Store {
         }
         pieces.start(Section::Holds);
         for (_, hold) in self.holds.records().iter() {
-            pieces.record(|out| self.write_hold(out, hold, &BySlot));
+            pieces.record(|out| {
+                self.write_hold(out, hold, &BySlot);
+                put(out, hold.started_at);
+            });
         }
         pieces.start(Section::Orders);
         for (_, order) in self.orders.records().iter() {
@@ -177,6 +180,7 @@ impl Store {
         }
     }
 
+    /// Writes a hold, but for its start.
     pub(crate) fn write_hold(&self, out: &mut Vec<u8>, hold: &Hold, names: &impl Names) {
         put_bytes(out, &hold.id);
         names.customer(out, hold.customer);

@@ -155,7 +155,14 @@ impl Model {
         self.published.extend([Published::Left(StreamKind::Orders, old), Published::Queued(id.clone(), entry)]);
     }
 
-    pub(crate) fn split(&mut self, command: &Command, id: &Id, new: &Id, token: Option<u64>, lines: &Lines) -> Outcome {
+    pub(crate) fn split(
+        &mut self,
+        command: &Command,
+        id: &Id,
+        new: &Id,
+        token: Option<u64>,
+        (lane, lines): (Option<&Id>, &Lines),
+    ) -> Outcome {
         if let Some(known) = self.orders.get(new) {
             // The new order is named by the call as well.
             return match known.split_off == Some(content(command)) {
@@ -180,6 +187,9 @@ impl Model {
         if kept.is_empty() {
             return Err(vec!["ERR"]);
         }
+        if lane.is_some_and(|lane| !self.has_room(lane)) {
+            return Err(vec!["ERR"]);
+        }
         self.changed = true;
         let (at, units) = (self.now, moved.iter().map(|(_, qty)| *qty as u64).sum());
         self.change_items(id, &kept, HistoryEvent::Split { at, units, into: new });
@@ -188,6 +198,7 @@ impl Model {
         let parent = self.orders[id].clone();
         let order = Order {
             group: parent.group,
+            lane: lane.cloned().unwrap_or(parent.lane),
             data: parent.data,
             items: moved.iter().map(order_item).collect(),
             placed_at: parent.placed_at,

@@ -127,8 +127,9 @@ impl Model {
         let due = order.due.map(|(due, _)| due);
         let gate = order.gates.iter().find(|gate| gate.passed.is_none() && Some(gate.until) == due).unwrap();
         let (reason, units) = ([b"gate ", &gate.name[..], b" expired"].concat(), order.items.len() as u64);
-        self.cancel(id, &reason).expect("a pending order can be cancelled");
+        self.call_off(id, &reason);
         self.tally("gates-expired", 1);
+        self.alert("gate.expired", b"", id, None, &reason);
         1 + units + self.serve_line()
     }
 

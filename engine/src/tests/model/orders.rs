@@ -19,7 +19,7 @@ impl Model {
         &mut self,
         id: &Id,
         customer: &Id,
-        group: &Option<Id>,
+        (group, lane): (&Option<Id>, &Id),
         data: &Id,
         (gates, wait_ms): (&Lines, Option<u64>),
         take: &Source,
@@ -39,6 +39,7 @@ impl Model {
             let (placed, named): (BTreeSet<_>, BTreeSet<_>) = (placed.collect(), gates.iter().cloned().collect());
             let taken = taken && placed == named && named.len() == gates.len();
             let same = order.customer == *customer && order.group == *group && order.data == *data && taken;
+            let same = same && order.lane == *lane;
             let first = order.first_entry.or(order.entry).filter(|_| gates.is_empty() && !order.unlisted);
             let reply = first.map_or(Reply::Unlisted, Reply::Entry);
             return if same { Ok(reply) } else { Err(vec!["MISMATCH"]) };
@@ -51,7 +52,11 @@ impl Model {
             Ok(gates) => gates,
             Err(codes) => return Err([codes, checked.err().unwrap_or_default()].concat()),
         };
-        let (items, waits) = checked?;
+        let has_room = self.has_room(lane);
+        let (items, waits) = checked.map_err(|codes| if has_room { codes } else { [codes, vec!["ERR"]].concat() })?;
+        if !has_room {
+            return Err(vec!["ERR"]);
+        }
         self.changed = true;
         let before = self.levels(items.iter().map(|(sku, _)| sku.clone()));
         // An order that is not queued keeps an id free.
@@ -60,6 +65,7 @@ impl Model {
         let order = Order {
             gates,
             group: group.clone(),
+            lane: lane.clone(),
             data: data.clone(),
             hold: if let Source::Hold(hold) = take { Some(hold.clone()) } else { None },
             items: items.iter().map(order_item).collect(),
@@ -306,6 +312,7 @@ impl Order {
             customer,
             gates: Vec::new(),
             group: None,
+            lane: Id::new(),
             data: Vec::new(),
             hold: None,
             items: Vec::new(),

@@ -24,6 +24,7 @@ impl Model {
 
     fn count(&mut self, sku: &Id, on_hand: u64, marks: [Option<u64>; 4], kind: &'static str, reference: &[u8]) {
         self.changed = true;
+        self.new_sku = (!self.skus.contains_key(sku)).then(|| sku.clone());
         self.skus.entry(sku.clone()).or_default();
         let before = self.levels([sku.clone()]);
         let books = self.skus.get_mut(sku).unwrap();
@@ -35,6 +36,7 @@ impl Model {
         books.limit = limit.unwrap_or(books.limit);
         books.backlog = backlog.or(books.backlog).filter(|backlog| u128::from(*backlog) < MAX);
         self.moved(&before[0], kind, delta, reference, b"");
+        self.new_sku = None;
         self.published.push(Published::Event(Event::StockChanged));
     }
 

@@ -106,6 +106,7 @@ impl Model {
         let items = self.orders[id].items.len() as u64;
         self.tally("waitlist-expired", 1);
         self.call_off(id, &b"waitlist expired".to_vec());
+        self.alert("waitlist.expired", b"", id, None, b"waitlist expired");
         1 + items + self.serve_line()
     }
 }

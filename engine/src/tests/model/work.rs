@@ -1,6 +1,8 @@
 //! The model's workers: claims, leases, retries, dead orders, groups, steps, late orders.
 
-use super::super::command::{Command, Id, Reply};
+use std::collections::BTreeSet;
+
+use super::super::command::{Command, Id, Picked, Reply};
 use super::super::published::Published;
 use super::{MAX, Model, Order, Outcome, next_entry};
 use crate::calls::work::Failure;
@@ -31,17 +33,62 @@ impl Model {
         (waits && self.is_first(order)).then_some(turn)
     }
 
-    /// The order that is handed out next.
-    pub fn next_order(&self) -> Option<Id> {
-        let waiting = self.orders.iter().filter_map(|(id, order)| Some((self.turn(order)?, id)));
+    /// The order that is handed out next, of those that fit.
+    fn next_of(&self, fits: impl Fn(&Id, &Order) -> bool) -> Option<Id> {
+        let waiting = self.orders.iter().filter(|(id, order)| fits(id, order));
+        let waiting = waiting.filter_map(|(id, order)| Some((self.turn(order)?, id)));
         waiting.min().map(|(_, id)| id.clone())
     }
 
-    pub(crate) fn claim(&mut self, worker: &Id, count: usize, lease_ms: Option<u64>) -> Outcome {
+    /// The order that is handed out next.
+    pub fn next_order(&self) -> Option<Id> {
+        self.next_of(|_, _| true)
+    }
+
+    fn next_picked(&self, pick: &Picked) -> Option<Id> {
+        match pick {
+            Picked::Any => self.next_order(),
+            Picked::Lanes(lanes) => lanes.iter().find_map(|lane| self.next_of(|_, order| order.lane == *lane)),
+            Picked::Order(wanted) => self.next_of(|id, _| id == wanted),
+        }
+    }
+
+    /// Lanes, other than the default one, that an order which has not ended is in.
+    pub fn lanes(&self) -> BTreeSet<Id> {
+        let ended = |order: &Order| matches!(order.state, OrderState::Completed | OrderState::Cancelled);
+        let orders = self.orders.values().filter(|order| !ended(order) && !order.lane.is_empty());
+        orders.map(|order| order.lane.clone()).collect()
+    }
+
+    /// Whether an order can be placed in a lane.
+    pub fn has_room(&self, lane: &Id) -> bool {
+        lane.is_empty() || self.lanes().contains(lane) || self.lanes().len() < 64
+    }
+
+    /// What is to be seen of a lane; none if no order that has not ended is in it.
+    pub fn lane(&self, lane: &Id) -> Option<(u64, u64, u64, u64)> {
+        let in_lane = |states: &[OrderState]| {
+            let orders = self.orders.values().filter(|order| order.lane == *lane);
+            orders.filter(|order| states.contains(&order.state)).count() as u64
+        };
+        let ended = in_lane(&[OrderState::Completed, OrderState::Cancelled]);
+        if in_lane(&OrderState::ALL) == ended {
+            return None;
+        }
+        let next = self.next_of(|_, order| order.lane == *lane).map(|id| self.orders[&id].placed_at);
+        let [queued, in_work, retrying] =
+            [OrderState::Queued, OrderState::Claimed, OrderState::Retrying].map(|state| in_lane(&[state]));
+        Some((queued, in_work, retrying, next.unwrap_or(0)))
+    }
+
+    pub(crate) fn claim(&mut self, worker: &Id, count: usize, pick: &Picked, lease_ms: Option<u64>) -> Outcome {
         self.check_lease(lease_ms.unwrap_or(self.setting("lease-ms")))?;
+        if matches!(pick, Picked::Order(order) if !self.orders.contains_key(order)) {
+            return Err(vec!["NOORDER"]);
+        }
         let mut claimed = Vec::new();
         while claimed.len() < count && self.setting("paused") == 0 {
-            let Some(id) = self.next_order() else { break };
+            let Some(id) = self.next_picked(pick) else { break };
             let token = self.hand_out(&id, worker, lease_ms);
             claimed.push((id, token));
         }
@@ -274,6 +321,7 @@ impl Model {
         }
         self.tally("dead", 1);
         self.published.extend([Published::Died(id.clone(), entry), Published::Event(Event::OrderDead)]);
+        self.alert("order.dead", b"", id, None, reason);
     }
 
     pub(crate) fn leave_retry(&mut self, id: &Id) {
@@ -385,7 +433,9 @@ impl Model {
         self.check_lease(lease_ms.unwrap_or(self.setting("lease-ms")))?;
         let Reply::Entry(entry) = self.complete(id, token, result)? else { unreachable!("no entry") };
         if self.changed {
-            let Reply::Claimed(claimed) = self.claim(worker, 1, lease_ms)? else { unreachable!("no claim") };
+            let Reply::Claimed(claimed) = self.claim(worker, 1, &Picked::Any, lease_ms)? else {
+                unreachable!("no claim")
+            };
             let next = claimed.first().cloned();
             self.orders.get_mut(id).unwrap().next = next.clone();
             return Ok(Reply::Next(entry, next));
@@ -410,6 +460,7 @@ impl Model {
         self.orders.get_mut(id).unwrap().late = true;
         self.tally("late", 1);
         self.published.push(Published::Event(Event::OrderLate));
+        self.alert("order.late", b"", id, None, b"");
         1
     }
 }

@@ -1,5 +1,6 @@
 //! A store in detail: made at most once a second however many look on, and only of stores that somebody looks at.
 
+mod alerts;
 mod dead;
 mod scan;
 mod skus;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use tokio::time::{Instant, sleep_until};
 
+pub use self::alerts::AlertLine;
 pub use self::dead::DeadLetters;
 #[cfg(test)]
 pub use self::dead::Reason;
@@ -51,6 +53,8 @@ pub struct Detail {
     pub workers: Workers,
     /// What died of what.
     pub dead: DeadLetters,
+    /// What somebody should look at, newest first.
+    pub alerts: Vec<AlertLine>,
 }
 
 /// What is remembered of a store from one detail to the next.
@@ -121,6 +125,7 @@ impl Details {
             skus: skus::find(&mut made.skus, asker, count("skus")).await?,
             workers: work::find(&mut made.work, asker, count("in-work")).await?,
             dead: dead::read(asker, count("dead-letters")).await?,
+            alerts: alerts::read(asker).await?,
             settings,
             info,
         })

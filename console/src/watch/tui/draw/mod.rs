@@ -1,5 +1,6 @@
 //! Pictures of a [`Screen`].
 
+mod alerts;
 mod charts;
 mod dead;
 mod dialogs;
@@ -89,6 +90,7 @@ fn page(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
         Tab::Workers => work::draw(frame, area, page),
         Tab::Stock => skus::draw(frame, area, page),
         Tab::Numbers => numbers::draw(frame, area, page),
+        Tab::Alerts => alerts::draw(frame, area, page),
     }
 }
 

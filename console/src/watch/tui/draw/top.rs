@@ -86,10 +86,14 @@ pub fn times(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     spread(frame, area, text, phase(shop.window, now_ms).part.map(bar).unwrap_or_default());
 }
 
+/// From this width on there is room between the tabs.
+const TABS_APART: u16 = 84;
+
 /// Draws the tabs; one where something waits for the reader is coloured.
 pub fn tabs(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     let theme = screen.theme;
     let dead = shop.numbers.as_ref().map_or(0, |numbers| numbers.get("dead-letters"));
+    let gap = if area.width < TABS_APART { " " } else { "  " };
     let mut spans = Vec::new();
     for (index, (tab, name)) in TABS.iter().enumerate() {
         let label = format!("{} {name}", index + 1);
@@ -98,7 +102,7 @@ pub fn tabs(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
             (false, true) => theme.tone(Tone::Refused),
             (false, false) => theme.quiet(),
         };
-        spans.extend([Span::styled(label, style), Span::raw("  ")]);
+        spans.extend([Span::styled(label, style), Span::raw(gap)]);
     }
     frame.render_widget(Line::from(spans), area);
 }
@@ -153,7 +157,7 @@ pub fn foot(frame: &mut Frame, area: Rect, screen: &Screen) {
         (_, Some(Dialog::Confirm(_))) => "y redrive   n cancel",
         (_, Some(_)) => "↑↓ scroll   esc close   q quit",
         (None, None) => "↑↓ choose   enter open   / filter   ? help   q quit",
-        (Some(_), None) => "1-7 ←→ turn   / order   t time   r redrive   esc stores   ? help   q quit",
+        (Some(_), None) => "1-8 ←→ turn   / order   t time   r redrive   esc stores   ? help   q quit",
     };
     let server = &screen.server;
     let writes = if screen.writes { "writes allowed" } else { "read-only" };
