@@ -340,15 +340,18 @@ fn an_order_with_gates_waits_in_its_lane(binary: &ServerBinary) {
     assert!(got(&mut client, "w").is_empty());
     assert_eq!(client.int("ORDER.PASS popup a1 pay"), 0);
     assert_eq!(handed(&mut waiting), ["a1"]);
+    place(&mut client, &["b1"]);
+    assert_eq!(handed(&mut other), ["b1"]);
     let mut reader = replica.client();
     wait_until(DEADLINE, "the replica has all of it", || reader.digest() == client.digest());
     let digest = client.digest();
     client.ok("DEBUG RELOAD");
-    assert_eq!((client.digest(), lanes(&mut client)), (digest, vec![("a".to_string(), 0), ("c".to_string(), 0)]));
+    assert_eq!(
+        (client.digest(), lanes(&mut client)),
+        (digest, ["a", "b", "c"].map(|lane| (lane.to_string(), 0)).to_vec())
+    );
     client.int("ORDER.PASS popup c1 check");
     assert_eq!(got(&mut client, "w LANES 1 c"), ["c1"]);
-    place(&mut client, &["b1"]);
-    assert_eq!(handed(&mut other), ["b1"]);
     assert_books_balance(&mut client, "popup");
 }
 

@@ -12,8 +12,8 @@ pub(crate) mod save;
 /// The version of the format, in the first piece. A loader reads its own version and all before it. Since 2, a REF
 /// names its command, a return whether it was scrap, an order the sum of returns that it no longer remembers one by
 /// one, and a store whether it came second to the streams of its key. Since 3, a store has alerts, counts gates and
-/// waits that expired, and a hold says when it started; an order has gates and a lane, says what it was before its items
-/// changed, and which split made it.
+/// waits that expired, and a hold says when it started; an order has gates and a lane, says what it was before its
+/// items changed, and which split made it.
 const VERSION: u64 = 3;
 
 /// A piece is passed on once it is this long; only a record longer than that makes a longer piece.
