@@ -65,9 +65,8 @@ pub const SPLIT: Command = Command {
                   time placed, without letting go of them",
         reply: "the id of the new order's entry in `…:orders`. The new order is queued behind those that wait; the \
                 other one keeps its place, and at least one unit. Without LANE it waits in the lane of the other. An \
-                order that a worker has needs its TOKEN \
-                (`FENCED`). The same call sent again gets the first reply, and `BADSTATE` after the new order was \
-                cancelled",
+                order that a worker has needs its TOKEN (`FENCED`). The same call sent again gets the first reply, \
+                and `BADSTATE` after the new order was cancelled",
         complexity: "O((N+M)*log(N+M)) with N items named and M of the order",
         since: "0.2.0",
         flags: "write fast",

@@ -34,8 +34,8 @@ pub const PLACE: Command = Command {
                 `pending` once it has its units, until every gate is passed (ORDER.PASS); if one is not passed within \
                 `ms` (0: no end), it is cancelled with the reason `gate <gate> expired`. The same call sent again \
                 (with the items and gates in any order, with or without WAIT) gets the first reply, and `BADSTATE` \
-                after the order was cancelled. LANE is the part of the queue that the order waits in (default: `\"\"`): \
-                at most 64 others at a time, and one that no order is in is gone",
+                after the order was cancelled. LANE is the part of the queue that the order waits in (default: \
+                `\"\"`): at most 64 others at a time, and one that no order is in is gone",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write fast",

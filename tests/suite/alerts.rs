@@ -8,6 +8,7 @@ use crate::common::{
 tests![
     what_turns_is_an_entry_and_nothing_else_is,
     late_and_dead_orders,
+    a_gate_that_expires,
     the_stream_is_capped,
     no_sale_is_refused_for_an_alert,
     a_stream_that_is_ahead_gets_the_entry,
@@ -59,6 +60,26 @@ fn late_and_dead_orders(binary: &ServerBinary) {
     client.get("ORDER.CLAIM popup w-1 LEASE 1");
     wait_until(DEADLINE, "its lease ends", || told(&mut client).len() == 3);
     assert_eq!(told(&mut client)[2..], ["order.dead||o-2||lease ended"]);
+}
+
+/// On the primary, a replica, and from the log alike.
+fn a_gate_that_expires(binary: &ServerBinary) {
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always"]);
+    let replica = server.replica(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 5);
+    client.get("ORDER.PLACE popup o-1 c-1 LANE express GATE fraud 0 GATE pay 5 ITEMS sku-1 5");
+    wait_until(DEADLINE, "its gate expires", || told(&mut client).len() == 3);
+    let all = ["stock.out|sku-1||0|", "stock.in|sku-1||5|", "gate.expired||o-1||gate pay expired"];
+    assert_eq!(told(&mut client), all);
+    let mut reader = replica.client();
+    wait_until(DEADLINE, "the replica has the same digest", || reader.digest() == client.digest());
+    assert_eq!(told(&mut reader), all);
+    let digest = client.digest();
+    server.kill9();
+    server.start_again();
+    let mut client = server.client();
+    assert_eq!((client.digest(), told(&mut client)), (digest, all.map(str::to_string).to_vec()));
 }
 
 fn the_stream_is_capped(binary: &ServerBinary) {

@@ -268,6 +268,7 @@ const BAD_ARGUMENTS: &[(&str, &str)] = &[
     ("MATCH", "INV.SCAN popup 0 MATCH"),
     ("cursor", "INV.SCAN popup here"),
     ("LANE", "ORDER.PLACE popup o-1 c-1 GROUP g-1 LANE"),
+    ("LANE", "ORDER.SPLIT popup o-1 o-2 TOKEN 1 LANE"),
     ("LANES", "ORDER.CLAIM popup w-1 LANES many"),
     ("LANES", "ORDER.CLAIM popup w-1 LANES 0"),
     ("lane", "ORDER.CLAIM popup w-1 LANES 2 express"),

@@ -20,6 +20,8 @@ tests![
     a_caller_of_a_lane_that_gives_up_is_passed_over,
     count_holds_for_callers_of_lanes_who_wait,
     lanes_are_replicated_and_kept,
+    an_order_with_gates_waits_in_its_lane,
+    what_is_split_off_waits_in_a_lane,
     that_very_order_is_claimed,
     a_reader_of_the_stream_claims_what_it_read,
     arguments_of_a_claim_that_exclude_each_other,
@@ -315,6 +317,60 @@ fn lanes_are_replicated_and_kept(binary: &ServerBinary) {
     assert!(waiting.iter().all(|order| order.starts_with('a')), "{waiting:?}");
     assert_eq!(client.int("ORDER.REDRIVE popup b3"), 1);
     assert!(got(&mut client, "w COUNT 100 LANES 1 b").contains(&"b3".to_string()), "redriven into its lane");
+}
+
+/// It is in no worker's reach before, and keeps its lane in use.
+fn an_order_with_gates_waits_in_its_lane(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let replica = server.replica(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 1_000);
+    let mut other = waiter(&server, "other LANES 1 b");
+    let mut waiting = waiter(&server, "waits LANES 1 a");
+    client.get("ORDER.PLACE popup a1 c-1 LANE a GATE pay 0 ITEMS sku-1 1");
+    let lanes = |client: &mut Client| {
+        let row = |lane: &Reply| (lane.field("lane").text(), lane.field("queued").int());
+        client.get("STORE.LANES popup").array().iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(lanes(&mut client), [("a".to_string(), 0)]);
+    assert_eq!(order_field(&mut client, "a1", "lane"), "a");
+    assert!(got(&mut client, "w ORDER a1").is_empty(), "no worker could get it");
+    place(&mut client, &["c1"]);
+    client.int("ORDER.GATE popup c1 check 0");
+    assert!(got(&mut client, "w").is_empty());
+    assert_eq!(client.int("ORDER.PASS popup a1 pay"), 0);
+    assert_eq!(handed(&mut waiting), ["a1"]);
+    place(&mut client, &["b1"]);
+    assert_eq!(handed(&mut other), ["b1"]);
+    let mut reader = replica.client();
+    wait_until(DEADLINE, "the replica has all of it", || reader.digest() == client.digest());
+    let digest = client.digest();
+    client.ok("DEBUG RELOAD");
+    assert_eq!(
+        (client.digest(), lanes(&mut client)),
+        (digest, ["a", "b", "c"].map(|lane| (lane.to_string(), 0)).to_vec())
+    );
+    client.int("ORDER.PASS popup c1 check");
+    assert_eq!(got(&mut client, "w LANES 1 c"), ["c1"]);
+    assert_books_balance(&mut client, "popup");
+}
+
+/// In that of the order it comes from, where the call names none.
+fn what_is_split_off_waits_in_a_lane(binary: &ServerBinary) {
+    let (server, mut client) = shop(binary);
+    client.text("ORDER.PLACE popup a1 c-1 LANE a ITEMS sku-1 9");
+    client.text("ORDER.SPLIT popup a1 a2 ITEMS sku-1 1");
+    let mut waiting = waiter(&server, "waits LANES 1 b");
+    let entry = client.text("ORDER.SPLIT popup a1 b1 LANE b ITEMS sku-1 1");
+    assert_eq!(handed(&mut waiting), ["b1"]);
+    client.text(cmd!["ORDER.SPLIT", "popup", "a1", "-1", "LANE", "", "ITEMS", "sku-1", 1]);
+    assert_eq!(client.text("ORDER.SPLIT popup a1 b1 LANE b ITEMS sku-1 1"), entry);
+    client.refused("MISMATCH", "ORDER.SPLIT popup a1 b1 LANE c ITEMS sku-1 1");
+    client.refused("MISMATCH", "ORDER.SPLIT popup a1 b1 ITEMS sku-1 1");
+    client.int("ORDER.EDIT popup a1 ITEMS sku-1 2");
+    assert_eq!(got(&mut client, "w COUNT 9 LANES 1 a"), ["a1", "a2"]);
+    assert_eq!(got(&mut client, "w COUNT 9"), ["-1"]);
+    assert_books_balance(&mut client, "popup");
 }
 
 fn that_very_order_is_claimed(binary: &ServerBinary) {
