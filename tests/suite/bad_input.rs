@@ -522,7 +522,9 @@ fn truncated_payloads_never_crash(binary: &ServerBinary) {
     let (body, version) = payload_body(&payload);
     assert!(restore(&mut client, &forge_payload(body, version)), "the trailer is made as the server makes it");
     for length in 0..body.len() {
-        let taken = restore(&mut client, &forge_payload(&body[..length], version));
+        let forged = forge_payload(&body[..length], version);
+        // The trailer can happen to begin with the bytes that are missing: then nothing is.
+        let taken = restore(&mut client, &forged) && !forged.starts_with(body);
         assert!(!taken, "{length} of {} bytes were taken for a whole store", body.len());
     }
 }
