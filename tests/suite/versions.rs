@@ -1,7 +1,7 @@
 //! Files that earlier versions wrote must load in all later versions.
 //!
-//! `tests/data/version-1.rdb` has the store of [`open_full_store`] and a lock, in version 1 of the image, as Redis
-//! 7.0.15 wrote it. After a change of the image's version, add a file of the new one with
+//! `tests/data/version-1.rdb` and `version-2.rdb` have the store of [`open_full_store`] and a lock, in version 1 and 2
+//! of the image, as Redis 7.0.15 wrote them. After a change of the image's version, add a file of the new one with
 //! `HOLDFAST_WRITE_FIXTURE=<path> cargo test --test suite -- versions::`, run on the oldest server of the matrix, and
 //! leave the old one where it is.
 
@@ -9,9 +9,10 @@ use crate::common::{Client, Reply, Server, ServerBinary, assert_books_balance, e
 use crate::persistence::open_full_store;
 use std::path::Path;
 
-tests![a_file_of_version_1_loads, what_version_1_remembered_of_calls_and_returns_is_known];
+tests![a_file_of_version_1_loads, a_file_of_version_2_loads, what_version_1_remembered_of_calls_and_returns_is_known,];
 
 const VERSION_1: &str = "tests/data/version-1.rdb";
+const VERSION_2: &str = "tests/data/version-2.rdb";
 
 /// Calls with several items, with and without REF, and an order of 151 returns; nothing in it is ever forgotten.
 const VERSION_1_RETURNS: &str = "tests/data/version-1-returns.rdb";
@@ -74,11 +75,20 @@ fn knows_its_refs(old: &mut Client) {
 }
 
 fn a_file_of_version_1_loads(binary: &ServerBinary) {
+    loads(binary, VERSION_1);
+}
+
+fn a_file_of_version_2_loads(binary: &ServerBinary) {
+    loads(binary, VERSION_2);
+}
+
+/// A store that is made now and the one in the file are told apart by nothing but the day.
+fn loads(binary: &ServerBinary, file: &str) {
     let fresh = Server::with(binary, &["holdfast.sample-ms 0"]);
     let mut client = fresh.client();
     open_full_store(&mut client, "popup");
     client.int("LOCK.ACQUIRE doc owner-1 3600000");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(VERSION_1);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if let Some(path) = std::env::var_os("HOLDFAST_WRITE_FIXTURE") {
         client.ok("SAVE");
         std::fs::copy(fresh.dir().join("dump.rdb"), path).expect("the file is written");
