@@ -27,15 +27,15 @@ pub const PLACE: Command = Command {
         name: c"ORDER.PLACE",
         summary: "Places an order: checks sale window, limit and stock, takes the units and appends the stream \
                   entry, all or nothing",
-        reply: "the id of its entry in `…:orders`; nil while it is waitlisted or pending. With WAIT, an order of which \
-                units are short is `waitlisted`: it takes those that are available, waits for the others in the order \
-                the orders came, and is cancelled after `ms` (0 or none: never) with the reason `waitlist expired`; \
-                `OUTOFSTOCK` then only names a full backlog (INV.SET … BACKLOG). With GATE (up to 8 times) it is \
-                `pending` once it has its units, until every gate is passed (ORDER.PASS); if one is not passed within \
-                `ms` (0: no end), it is cancelled with the reason `gate <gate> expired`. The same call sent again \
-                (with the items and gates in any order, with or without WAIT) gets the first reply, and `BADSTATE` \
-                after the order was cancelled. LANE is the part of the queue that the order waits in (default: \
-                `\"\"`): at most 64 others at a time, and one that no order is in is gone",
+        reply: "the id of its entry in `…:orders`; nil while it is waitlisted or pending. With WAIT, an order of \
+                which units are short is `waitlisted`: it takes those that are available, waits for the others in the \
+                order the orders came, and is cancelled after `ms` (0 or none: never) with the reason `waitlist \
+                expired`; `OUTOFSTOCK` then only names a full backlog (INV.SET … BACKLOG). With GATE (up to 8 times) \
+                it is `pending` once it has its units, until every gate is passed (ORDER.PASS); if one is not passed \
+                within `ms` (0: no end), it is cancelled with the reason `gate <gate> expired`. The same call sent \
+                again (with the items and gates in any order, with or without WAIT) gets the first reply, and \
+                `BADSTATE` after the order was cancelled. LANE is the part of the queue that the order waits in \
+                (default: `\"\"`): at most 64 others at a time, and one that no order is in is gone",
         complexity: "O(N) with N items",
         since: "0.1.0",
         flags: "write fast",

@@ -1,8 +1,8 @@
 //! ORDER.CLAIM … BLOCK: which callers wake, when, and in which order.
 
 use crate::common::{
-    Claimed, Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd,
-    entries, ids, open_store, shop_of, tests, wait_until,
+    Claimed, Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, blocked, claim,
+    claim_one, cmd, entries, ids, open_store, shop_of, tests, wait_until, waiter,
 };
 use std::time::Duration;
 
@@ -39,20 +39,6 @@ fn shop(binary: &ServerBinary) -> (Server, Client) {
 
 fn place(client: &mut Client, order: &str) {
     client.text(format!("ORDER.PLACE popup {order} c-1 ITEMS sku-1 1"));
-}
-
-/// Callers blocked right now, of any command.
-fn blocked(client: &mut Client) -> usize {
-    client.info("clients", "blocked_clients").parse().expect("a number")
-}
-
-/// A connection that waits for an order; when this returns, it is among the waiting callers.
-fn waiter(server: &Server, arguments: &str) -> Client {
-    let (mut waiter, mut watcher) = (server.client(), server.client());
-    let before = blocked(&mut watcher);
-    waiter.send(format!("ORDER.CLAIM {arguments}")).expect("sent");
-    wait_until(DEADLINE, "the caller is blocked", || blocked(&mut watcher) > before);
-    waiter
 }
 
 /// The orders that the waiter gets.

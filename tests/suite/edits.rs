@@ -2,7 +2,7 @@
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, ids, info, open_store,
-    order_field, shop_of, stock, tests, wait_until,
+    order_field, rewrite_log, shop_of, stock, tests, wait_until,
 };
 
 tests![
@@ -310,10 +310,7 @@ fn edits_and_splits_survive_a_restart_and_replicate(binary: &ServerBinary) {
     for rewrite in [false, true] {
         let mut client = server.client();
         if rewrite {
-            client.text("BGREWRITEAOF");
-            wait_until(DEADLINE, "the log is rewritten", || {
-                client.info("persistence", "aof_rewrite_in_progress") == "0"
-            });
+            rewrite_log(&mut client);
         }
         server.restart();
         let mut client = server.client();

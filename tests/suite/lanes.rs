@@ -1,8 +1,8 @@
 //! Lanes: named parts of the queue, the callers who wait for some of them, and claims of one order.
 
 use crate::common::{
-    Claimed, Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, entries, ids,
-    open_store, order_field, shop_of, tests, wait_until,
+    Claimed, Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, blocked, claim, claim_one, cmd,
+    entries, ids, open_store, order_field, shop_of, tests, wait_until, waiter,
 };
 use std::time::Duration;
 
@@ -55,17 +55,9 @@ fn got(client: &mut Client, arguments: &str) -> Vec<String> {
     claim(client, format!("ORDER.CLAIM popup {arguments}")).into_iter().map(|claimed| claimed.order).collect()
 }
 
-fn blocked(client: &mut Client) -> usize {
-    client.info("clients", "blocked_clients").parse().expect("a number")
-}
-
-/// A connection that waits for an order; when this returns, it is among the waiting callers.
-fn waiter(server: &Server, arguments: &str) -> Client {
-    let (mut waiter, mut watcher) = (server.client(), server.client());
-    let before = blocked(&mut watcher);
-    waiter.send(format!("ORDER.CLAIM popup {arguments} BLOCK 0")).expect("sent");
-    wait_until(DEADLINE, "the caller is blocked", || blocked(&mut watcher) > before);
-    waiter
+/// A worker that waits for orders of these lanes.
+fn of_lanes(server: &Server, lanes: &str) -> Client {
+    waiter(server, &format!("popup w {lanes} BLOCK 0"))
 }
 
 #[track_caller]
@@ -166,12 +158,12 @@ fn groups_hold_across_lanes(binary: &ServerBinary) {
     for (order, lane) in [("o1", "a"), ("o2", "b"), ("o3", "a")] {
         client.text(format!("ORDER.PLACE popup {order} c-1 GROUP g LANE {lane} ITEMS sku-1 1"));
     }
-    let mut of_b = waiter(&server, "w LANES 1 b");
+    let mut of_b = waiter(&server, "popup w LANES 1 b BLOCK 0");
     assert!(of_b.is_silent(WATCHED), "it is the turn of o1");
     assert_eq!(got(&mut client, "w COUNT 9"), ["o1"]);
     client.text("ORDER.COMPLETE popup o1");
     assert_eq!(handed(&mut of_b), ["o2"]);
-    let mut of_a = waiter(&server, "w LANES 1 a");
+    let mut of_a = waiter(&server, "popup w LANES 1 a BLOCK 0");
     client.int("ORDER.CANCEL popup o2");
     assert_eq!(handed(&mut of_a), ["o3"]);
     assert_books_balance(&mut client, "popup");
@@ -179,12 +171,12 @@ fn groups_hold_across_lanes(binary: &ServerBinary) {
 
 fn callers_of_different_lanes_get_the_first_order_of_theirs(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
-    let mut waiters = ["a", "b", "a", "c", "b"].map(|lane| waiter(&server, &format!("w LANES 1 {lane}")));
+    let mut waiters = ["a", "b", "a", "c", "b"].map(|lane| of_lanes(&server, &format!("LANES 1 {lane}")));
     // In one turn, and in another order than they came.
     client.pipeline(&["c1", "b1", "a1", "b2", "a2"].map(ask));
     let orders = waiters.each_mut().map(|waiter| handed(waiter).remove(0));
     assert_eq!(orders, ["a1", "b1", "a2", "c1", "b2"]);
-    let mut two = waiter(&server, "w COUNT 9 LANES 2 a b");
+    let mut two = waiter(&server, "popup w COUNT 9 LANES 2 a b BLOCK 0");
     client.pipeline(&[cmd!["MULTI"], ask("b3"), ask("a3"), cmd!["EXEC"]]);
     assert_eq!(handed(&mut two), ["a3", "b3"]);
     assert_books_balance(&mut client, "popup");
@@ -192,20 +184,19 @@ fn callers_of_different_lanes_get_the_first_order_of_theirs(binary: &ServerBinar
 
 fn callers_of_some_lanes_and_of_all_are_served_in_the_order_they_came(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
-    let mut waiters =
-        ["LANES 1 a", "", "LANES 2 a b", "LANES 1 b", ""].map(|lanes| waiter(&server, &format!("w {lanes}")));
+    let mut waiters = ["LANES 1 a", "", "LANES 2 a b", "LANES 1 b", ""].map(|lanes| of_lanes(&server, lanes));
     client.pipeline(&["a1", "a2", "a3", "b1", "-1"].map(ask));
     let orders = waiters.each_mut().map(|waiter| handed(waiter).remove(0));
     assert_eq!(orders, ["a1", "a2", "a3", "b1", "-1"]);
     // Each way in which an order of a lane becomes claimable wakes who waits for that lane.
-    let mut of_a = waiter(&server, "x LANES 1 a");
+    let mut of_a = waiter(&server, "popup x LANES 1 a BLOCK 0");
     client.get("ORDER.FAIL popup a1 AFTER 3");
     assert_eq!(handed(&mut of_a), ["a1"]);
-    let mut of_a = waiter(&server, "x LANES 1 a");
+    let mut of_a = waiter(&server, "popup x LANES 1 a BLOCK 0");
     client.get("ORDER.FAIL popup a2 FATAL");
     assert_eq!(client.int("ORDER.REDRIVE popup a2"), 1);
     assert_eq!(handed(&mut of_a), ["a2"]);
-    let mut of_a = waiter(&server, "y LANES 1 a");
+    let mut of_a = waiter(&server, "popup y LANES 1 a BLOCK 0");
     assert!(client.int("ORDER.YIELD popup x") > 0);
     assert_eq!(handed(&mut of_a), ["a1"]);
 }
@@ -219,7 +210,7 @@ fn callers_who_get_nothing_hold_up_nobody(binary: &ServerBinary) {
     }
     wait_until(DEADLINE, "all are blocked", || blocked(&mut client) == IN_FRONT);
     // Neither those who wait behind them, nor those who come.
-    let mut behind = waiter(&server, "w LANES 1 a");
+    let mut behind = waiter(&server, "popup w LANES 1 a BLOCK 0");
     for number in 0..300 {
         let order = format!("a{number}");
         place(&mut client, &[&order]);
@@ -243,14 +234,14 @@ fn callers_who_get_nothing_hold_up_nobody(binary: &ServerBinary) {
 
 fn a_newcomer_overtakes_only_those_who_want_something_else(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
-    let mut of_a = waiter(&server, "first LANES 1 a");
+    let mut of_a = waiter(&server, "popup first LANES 1 a BLOCK 0");
     // In one piece: the newcomer's claim is read before any waiting caller could be woken.
     let claims = |lane: &str| cmd!["ORDER.CLAIM", "popup", "second", "LANES", 1, lane];
     let replies = client.pipeline(&[ask("b1"), claims("b"), ask("a1"), claims("a")]);
     assert_eq!(ids(&Claimed::all(&replies[1])), ["b1"]);
     assert_eq!(replies[3], Reply::Array(Vec::new()));
     assert_eq!(handed(&mut of_a), ["a1"]);
-    let mut of_a = waiter(&server, "first LANES 1 a");
+    let mut of_a = waiter(&server, "popup first LANES 1 a BLOCK 0");
     let replies = client.pipeline(&[ask("a2"), cmd!["ORDER.CLAIM", "popup", "second", "ORDER", "a2"]]);
     assert_eq!(replies[1], Reply::Array(Vec::new()), "who waited has it");
     assert_eq!(handed(&mut of_a), ["a2"]);
@@ -259,25 +250,25 @@ fn a_newcomer_overtakes_only_those_who_want_something_else(binary: &ServerBinary
 fn a_caller_of_a_lane_that_gives_up_is_passed_over(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
     assert_eq!(client.get("ORDER.CLAIM popup w LANES 2 a b BLOCK 20"), Reply::Array(Vec::new()));
-    let gone = waiter(&server, "gone LANES 3 a b a");
+    let gone = waiter(&server, "popup gone LANES 3 a b a BLOCK 0");
     let mut unblocked = server.client();
     let id = unblocked.int("CLIENT ID");
     unblocked.send("ORDER.CLAIM popup w LANES 1 b BLOCK 0").expect("sent");
     wait_until(DEADLINE, "two are blocked", || blocked(&mut client) == 2);
-    let mut stays = waiter(&server, "stays LANES 2 b a");
+    let mut stays = waiter(&server, "popup stays LANES 2 b a BLOCK 0");
     drop(gone);
     assert_eq!(client.int(format!("CLIENT UNBLOCK {id}")), 1);
     wait_until(DEADLINE, "the server knows", || blocked(&mut client) == 1);
     place(&mut client, &["a1"]);
     assert_eq!(handed(&mut stays), ["a1"]);
-    let mut of_store = waiter(&server, "w LANES 1 a");
+    let mut of_store = waiter(&server, "popup w LANES 1 a BLOCK 0");
     client.int("DEL popup");
     assert_eq!(handed(&mut of_store), [""; 0]);
 }
 
 fn count_holds_for_callers_of_lanes_who_wait(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
-    let mut waiting = waiter(&server, "w COUNT 3 LEASE 3600000 LANES 2 b a");
+    let mut waiting = waiter(&server, "popup w COUNT 3 LEASE 3600000 LANES 2 b a BLOCK 0");
     client.pipeline(&[cmd!["MULTI"], ask("a1"), ask("-1"), ask("b1"), ask("a2"), ask("a3"), cmd!["EXEC"]]);
     assert_eq!(handed(&mut waiting), ["b1", "a1", "a2"]);
     assert_eq!(got(&mut client, "w COUNT 9"), ["-1", "a3"]);
@@ -289,7 +280,7 @@ fn lanes_are_replicated_and_kept(binary: &ServerBinary) {
     let mut client = primary.client();
     open_store(&mut client, "popup", 1_000);
     for number in 0..20 {
-        let mut waiting = waiter(&primary, "waits LEASE 3600000 LANES 3 a b \u{fffd}");
+        let mut waiting = waiter(&primary, "popup waits LEASE 3600000 LANES 3 a b \u{fffd} BLOCK 0");
         place(&mut client, &[&format!("-{number}"), &format!("c{number}"), &format!("b{number}")]);
         assert_eq!(handed(&mut waiting), [format!("b{number}")]);
     }
@@ -325,8 +316,8 @@ fn an_order_with_gates_waits_in_its_lane(binary: &ServerBinary) {
     let replica = server.replica(binary);
     let mut client = server.client();
     open_store(&mut client, "popup", 1_000);
-    let mut other = waiter(&server, "other LANES 1 b");
-    let mut waiting = waiter(&server, "waits LANES 1 a");
+    let mut other = waiter(&server, "popup other LANES 1 b BLOCK 0");
+    let mut waiting = waiter(&server, "popup waits LANES 1 a BLOCK 0");
     client.get("ORDER.PLACE popup a1 c-1 LANE a GATE pay 0 ITEMS sku-1 1");
     let lanes = |client: &mut Client| {
         let row = |lane: &Reply| (lane.field("lane").text(), lane.field("queued").int());
@@ -360,7 +351,7 @@ fn what_is_split_off_waits_in_a_lane(binary: &ServerBinary) {
     let (server, mut client) = shop(binary);
     client.text("ORDER.PLACE popup a1 c-1 LANE a ITEMS sku-1 9");
     client.text("ORDER.SPLIT popup a1 a2 ITEMS sku-1 1");
-    let mut waiting = waiter(&server, "waits LANES 1 b");
+    let mut waiting = waiter(&server, "popup waits LANES 1 b BLOCK 0");
     let entry = client.text("ORDER.SPLIT popup a1 b1 LANE b ITEMS sku-1 1");
     assert_eq!(handed(&mut waiting), ["b1"]);
     client.text(cmd!["ORDER.SPLIT", "popup", "a1", "-1", "LANE", "", "ITEMS", "sku-1", 1]);

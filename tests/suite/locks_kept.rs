@@ -2,7 +2,8 @@
 
 use super::locks::{A_MOMENT, LONG, acquire, owner, reply_of, waiter, waiting};
 use crate::common::{
-    Client, DEADLINE, Server, ServerBinary, cmd, forge_payload, payload_body, server_now_ms, tests, wait_until,
+    Client, DEADLINE, Server, ServerBinary, cmd, forge_payload, payload_body, rewrite_log, server_now_ms, tests,
+    wait_until,
 };
 
 tests![
@@ -116,7 +117,7 @@ fn tokens_stay_above_those_of_keys_that_went(binary: &ServerBinary) {
         match number {
             0 => client.ok("SAVE"),
             1 => {}
-            _ => rewrite(&mut client),
+            _ => rewrite_log(&mut client),
         }
         client.ok("FLUSHALL");
         assert_eq!(acquire(&mut client, "doc", "ann", LONG), AHEAD + 4, "FLUSHALL forgets no token");
@@ -129,15 +130,6 @@ fn tokens_stay_above_those_of_keys_that_went(binary: &ServerBinary) {
         assert_eq!(client.get("LOCK.GET doc").field("token").int(), AHEAD + 4, "{config:?}");
         assert_eq!(acquire(&mut client, "new", "ann", LONG), AHEAD + 5, "{config:?}");
     }
-}
-
-fn rewrite(client: &mut Client) {
-    client.get("BGREWRITEAOF");
-    wait_until(DEADLINE, "the rewrite is done", || {
-        client.info("persistence", "aof_rewrite_in_progress") == "0"
-            && client.info("persistence", "aof_rewrite_scheduled") == "0"
-    });
-    assert_eq!(client.info("persistence", "aof_last_bgrewrite_status"), "ok");
 }
 
 fn tokens_grow_over_a_failover(binary: &ServerBinary) {
@@ -204,7 +196,7 @@ fn snapshots_and_logs_keep_locks(binary: &ServerBinary) {
         let mut client = server.client();
         let token = some_locks(&mut client);
         if number > 1 {
-            rewrite(&mut client);
+            rewrite_log(&mut client);
         }
         let mut soon = waiter(&server, "held", "bob", LONG);
         acquire(&mut client, "soon", "ann", 1_000);

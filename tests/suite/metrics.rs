@@ -1,8 +1,8 @@
 //! What a store counts, and the samples it writes to `…:metrics`.
 
 use crate::common::{
-    COUNTERS, Client, DEADLINE, Entry, Server, ServerBinary, claim_one, entries, info, open_store, server_now_ms,
-    tests, wait_until,
+    COUNTERS, Client, DEADLINE, Entry, Server, ServerBinary, claim_one, entries, info, open_store, rewrite_log,
+    server_now_ms, tests, wait_until,
 };
 
 tests![
@@ -308,8 +308,7 @@ fn replica_log_and_snapshot_have_the_same_samples(binary: &ServerBinary) {
     server.start_again();
     let mut client = server.client();
     assert_eq!(client.digest(), digest, "the log leads to the same state");
-    client.get("BGREWRITEAOF");
-    wait_until(DEADLINE, "the log is rewritten", || client.info("persistence", "aof_rewrite_in_progress") == "0");
+    rewrite_log(&mut client);
     server.restart();
     let mut client = server.client();
     assert_eq!(client.digest(), digest, "so does the rewritten one");

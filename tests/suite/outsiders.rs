@@ -2,8 +2,8 @@
 //! No order is lost, and replicas and append-only files still lead to the same state.
 
 use crate::common::{
-    Client, DEADLINE, Server, ServerBinary, assert_books_balance, entries, open_store, shop_of, stock, tests,
-    wait_until,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, entries, open_store, rewrite_log, shop_of, stock,
+    tests, wait_until,
 };
 
 tests![
@@ -315,10 +315,7 @@ fn replica_and_log_follow_through_all_of_it(binary: &ServerBinary) {
     server.restart();
     let mut client = server.client();
     assert_eq!(client.digest(), digest, "the log leads to the same state");
-    client.get("BGREWRITEAOF");
-    wait_until(DEADLINE, "the log is rewritten", || {
-        client.text("INFO persistence").contains("aof_rewrite_in_progress:0")
-    });
+    rewrite_log(&mut client);
     server.restart();
     let mut client = server.client();
     assert_eq!(client.digest(), digest, "so does the rewritten one");

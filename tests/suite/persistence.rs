@@ -2,7 +2,7 @@
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, cmd, entries, open_store, place_many,
-    server_now_ms, shop_of, stock, tests, wait_until,
+    rewrite_log, server_now_ms, shop_of, stock, tests, wait_until,
 };
 
 tests![
@@ -162,30 +162,19 @@ fn append_only_file_survives_a_restart(binary: &ServerBinary) {
     }
 }
 
-/// Waits until a rewrite has ended successfully.
-#[track_caller]
-fn rewrite(client: &mut Client) {
-    client.get("BGREWRITEAOF");
-    wait_until(DEADLINE, "the append-only file is rewritten", || {
-        let info = client.text("INFO persistence");
-        info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrite_scheduled:0")
-    });
-    assert_eq!(client.info("persistence", "aof_last_bgrewrite_status"), "ok");
-}
-
 fn rewrite_of_the_append_only_file(binary: &ServerBinary) {
     for preamble in ["yes", "no"] {
         let preamble = format!("aof-use-rdb-preamble {preamble}");
         let mut server = Server::with(binary, &["appendonly yes", "appendfsync always", &preamble]);
         let mut client = server.client();
         open_full_store(&mut client, "popup");
-        rewrite(&mut client);
+        rewrite_log(&mut client);
         client.text("ORDER.PLACE popup later c-1 ITEMS sku-1 1");
         let digest = client.digest();
         server.restart();
         let mut client = server.client();
         assert_eq!(client.digest(), digest, "{preamble}");
-        rewrite(&mut client);
+        rewrite_log(&mut client);
         go_on(&mut client);
         let digest = client.digest();
         server.restart();

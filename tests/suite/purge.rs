@@ -1,7 +1,7 @@
 //! ORDER.PURGE: dead orders that nobody wants any more.
 
 use crate::common::{
-    Client, DEADLINE, Reply, ServerBinary, assert_books_balance, cmd, entries, info, place_many, shop_of, stock, tests,
+    Client, DEADLINE, Reply, ServerBinary, assert_books_balance, cmd, die_many, entries, info, shop_of, stock, tests,
     wait_until,
 };
 
@@ -67,12 +67,7 @@ fn by_reason_and_so_many_at_a_time(binary: &ServerBinary) {
 fn many_do_not_stop_the_server(binary: &ServerBinary) {
     const ORDERS: usize = 20_000;
     let (server, mut client) = shop_of(binary, 100_000);
-    place_many(&mut client, "popup", 0..ORDERS);
-    let fail = |number: &usize| cmd!["ORDER.FAIL", "popup", format!("order-{number:010}"), "FATAL"];
-    let all: Vec<usize> = (0..ORDERS).collect();
-    for part in all.chunks(1_000) {
-        client.pipeline(&part.iter().map(fail).collect::<Vec<_>>());
-    }
+    die_many(&mut client, ORDERS);
     let mut other = server.client();
     client.send("ORDER.PURGE popup").expect("sent");
     wait_until(DEADLINE, "it has begun", || info(&mut other, "cancelled") > 0);

@@ -1,8 +1,8 @@
 //! ORDER.FAIL and ORDER.REDRIVE: backoff, dead letters, and redriving.
 
 use crate::common::{
-    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, entries, ids, info,
-    place_many, server_now_ms, shop_of, stock, tests, wait_until,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, die_many, entries, ids,
+    info, server_now_ms, shop_of, stock, tests, wait_until,
 };
 
 tests![
@@ -193,12 +193,7 @@ fn redrive_all_of_many_does_not_stop_the_server(binary: &ServerBinary) {
     const ORDERS: usize = 20_000;
     let (server, mut client) = shop(binary);
     client.int("INV.SET popup sku-1 100000");
-    place_many(&mut client, "popup", 0..ORDERS);
-    let fail = |number: &usize| cmd!["ORDER.FAIL", "popup", format!("order-{number:010}"), "FATAL"];
-    let all: Vec<usize> = (0..ORDERS).collect();
-    for part in all.chunks(1_000) {
-        client.pipeline(&part.iter().map(fail).collect::<Vec<_>>());
-    }
+    die_many(&mut client, ORDERS);
     let mut other = server.client();
     client.send("ORDER.REDRIVE popup ALL").expect("sent");
     // Other clients are served during the work: they see some orders queued and some still dead.

@@ -1,8 +1,8 @@
 //! ORDER.RETURN: of a forgotten order, as scrap, and more often than an order lists.
 
 use crate::common::{
-    Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, entries, info, open_store, shop_of, stock,
-    tests, wait_until,
+    Client, DEADLINE, Server, ServerBinary, assert_books_balance, cmd, entries, info, open_store, rewrite_log, shop_of,
+    stock, tests, wait_until,
 };
 
 tests![
@@ -102,10 +102,7 @@ fn returns_survive_a_restart_and_replicate(binary: &ServerBinary) {
     for rewrite in [false, true] {
         let mut client = server.client();
         if rewrite {
-            client.text("BGREWRITEAOF");
-            wait_until(DEADLINE, "the log is rewritten", || {
-                client.info("persistence", "aof_rewrite_in_progress") == "0"
-            });
+            rewrite_log(&mut client);
         }
         server.restart();
         let mut client = server.client();

@@ -74,7 +74,7 @@ impl Store {
         let at = self.now;
         let placed_at = self.orders.placed_at(self.orders.at(slot));
         let entry = self.last.next(StreamKind::Orders, at);
-        let group = self.changing_order(slot, |order, extra| {
+        self.changing_order(slot, |order, extra| {
             let origin = extra.origin_mut();
             origin.placed_at = Some(placed_at).filter(|placed| *placed != entry.ms);
             origin.first_entry.get_or_insert(order.entry());
@@ -86,14 +86,8 @@ impl Store {
             extra.attempts = 0;
             extra.history.push(HistoryEvent::Redriven { at });
             order.set_entry(entry);
-            extra.group()
         });
-        self.queue.age(&self.orders, slot);
-        if let Some(group) = group {
-            self.queue.join_group(&mut self.orders, group, slot);
-        }
-        self.queue.offer(&mut self.orders, slot);
-        fx.push(Effect::Queued { order: slot, id: entry });
+        self.queue_older(slot, entry, fx);
     }
 
     /// Dead orders whose number among them is higher than `after`, as they died: looks at `count` and says where to go

@@ -265,17 +265,10 @@ impl Store {
         }
         let units = moved.iter().map(|item| item.qty).sum();
         extra.history.push(HistoryEvent::SplitOff { at, units, from: split.order });
-        let group = extra.group();
         self.customers.change(customer, 1, &[]);
         let slot = self.orders.insert_with(key, order, extra);
-        // It is older than those that came last, which the list of those that wait cannot have.
-        self.queue.age(&self.orders, slot);
-        if let Some(group) = group {
-            self.queue.join_group(&mut self.orders, group, slot);
-        }
-        self.queue.offer(&mut self.orders, slot);
+        self.queue_older(slot, entry, fx);
         self.counters.placed = self.counters.placed.saturating_add(1);
-        fx.push(Effect::Queued { order: slot, id: entry });
         entry
     }
 }

@@ -119,20 +119,14 @@ impl Store {
         let placed_at = self.orders.placed_at(self.orders.at(slot));
         self.queue.forget_age(&self.orders, slot);
         let entry = self.last.next(StreamKind::Orders, self.now);
-        let group = self.changing_order(slot, |order, extra| {
+        self.changing_order(slot, |order, extra| {
             let origin = extra.origin_mut();
             origin.placed_at = Some(placed_at).filter(|placed| *placed != entry.ms);
             (origin.queued_as, origin.unlisted) = (None, false);
             extra.stage = Stage::Queued;
             order.set_entry(entry);
-            extra.group()
         });
-        self.queue.age(&self.orders, slot);
-        if let Some(group) = group {
-            self.queue.join_group(&mut self.orders, group, slot);
-        }
-        self.queue.offer(&mut self.orders, slot);
-        fx.push(Effect::Queued { order: slot, id: entry });
+        self.queue_older(slot, entry, fx);
         fx.event(Event::OrderQueued);
         entry
     }

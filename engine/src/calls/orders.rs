@@ -69,7 +69,7 @@ pub struct ScanOrders<'a> {
 }
 
 impl Store {
-    /// Places an order; replies the id of its entry in `…:orders`, none while it waits for stock or has gates to pass.
+    /// Places an order; replies the id of its entry in `…:orders`; none while it waits for stock or for gates.
     pub fn place(&mut self, now: Ms, place: &Place<'_>, fx: &mut Effects) -> Result<Option<EntryId>, Refusal> {
         let key = self.orders.key(place.order);
         if let Some(slot) = self.orders.find_key(&key) {

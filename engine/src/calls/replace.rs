@@ -1,5 +1,5 @@
-//! `INV.RESERVE … REPLACE`: a hold becomes exactly what the call says, whatever it was before. Its own units are never
-//! in the way: only what it has more than before is taken, and only what it has less is given back.
+//! `INV.RESERVE … REPLACE`: a hold becomes exactly what the call says, whatever it was before. Its own units are
+//! never in the way: only what it has more than before is taken, and only what it has less is given back.
 
 use std::collections::BTreeMap;
 

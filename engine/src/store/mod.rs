@@ -37,7 +37,7 @@ use crate::terms::effects::{Effect, Effects};
 use crate::terms::journal::{Move, Movement, Why};
 use crate::terms::metrics::Counters;
 use crate::terms::settings::Settings;
-use crate::terms::streams::{LastIds, StreamKind};
+use crate::terms::streams::{EntryId, LastIds, StreamKind};
 
 /// A shop, dark store, warehouse, or one sale: the value of one key.
 pub struct Store {
@@ -236,6 +236,17 @@ impl Store {
             self.workers.remove_claim(worker, token);
         }
         result
+    }
+
+    /// Puts an order into the queue that is older than those that came last, which the list of those that came and wait
+    /// cannot have, and has its entry written.
+    pub(crate) fn queue_older(&mut self, slot: u32, entry: EntryId, fx: &mut Effects) {
+        self.queue.age(&self.orders, slot);
+        if let Some(group) = self.orders.group(self.orders.at(slot)) {
+            self.queue.join_group(&mut self.orders, group, slot);
+        }
+        self.queue.offer(&mut self.orders, slot);
+        fx.push(Effect::Queued { order: slot, id: entry });
     }
 
     /// Remembers a command's REF for `keep-ms`.

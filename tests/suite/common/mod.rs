@@ -27,7 +27,7 @@ pub use server::Server;
 pub use shop::{COUNTERS, assert_books_balance, info, open_store, place_many, server_now_ms, shop_of, stock};
 pub use stream::{Entry, entries, ids_of};
 pub use wall_clock::WallClock;
-pub use work::{Claimed, claim, claim_one, ids, order_field};
+pub use work::{Claimed, blocked, claim, claim_one, die_many, ids, order_field, rewrite_log, waiter};
 
 /// A test: it gets the server binary it is to run on, and panics when it fails.
 pub type TestFn = fn(&ServerBinary);

@@ -1,8 +1,13 @@
 //! Orders in workers' hands.
 
+use holdfast_lab::wait::{DEADLINE, wait_until};
+
 use super::client::Client;
+use super::cmd;
 use super::command::IntoCommand;
 use super::resp::Reply;
+use super::server::Server;
+use super::shop::place_many;
 
 /// An order as ORDER.CLAIM hands it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,4 +67,38 @@ pub fn order_field(client: &mut Client, order: &str, field: &str) -> String {
         Reply::Int(number) => number.to_string(),
         value => value.text(),
     }
+}
+
+/// Callers blocked right now, of any command.
+pub fn blocked(client: &mut Client) -> usize {
+    client.info("clients", "blocked_clients").parse().expect("a number")
+}
+
+/// A connection that waits for an order; when this returns, it is among the waiting callers.
+pub fn waiter(server: &Server, arguments: &str) -> Client {
+    let (mut waiter, mut watcher) = (server.client(), server.client());
+    let before = blocked(&mut watcher);
+    waiter.send(format!("ORDER.CLAIM {arguments}")).expect("sent");
+    wait_until(DEADLINE, "the caller is blocked", || blocked(&mut watcher) > before);
+    waiter
+}
+
+/// Places this many orders in the store `popup`, all of which are dead afterwards.
+pub fn die_many(client: &mut Client, orders: usize) {
+    place_many(client, "popup", 0..orders);
+    let fail = |number: &usize| cmd!["ORDER.FAIL", "popup", format!("order-{number:010}"), "FATAL"];
+    let all: Vec<usize> = (0..orders).collect();
+    for part in all.chunks(1_000) {
+        client.pipeline(&part.iter().map(fail).collect::<Vec<_>>());
+    }
+}
+
+/// Rewrites the append-only file, and waits until that has ended successfully.
+#[track_caller]
+pub fn rewrite_log(client: &mut Client) {
+    client.get("BGREWRITEAOF");
+    wait_until(DEADLINE, "the append-only file is rewritten", || {
+        ["aof_rewrite_in_progress", "aof_rewrite_scheduled"].iter().all(|name| client.info("persistence", name) == "0")
+    });
+    assert_eq!(client.info("persistence", "aof_last_bgrewrite_status"), "ok");
 }
