@@ -24,7 +24,7 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
-.PHONY: help setup servers node chromium postgres build run test checks browser grafana lint deny docs bench
+.PHONY: help setup servers node chromium postgres build run test test-matrix checks browser grafana lint deny docs bench
 .PHONY: bench-gate clean
 
 help: ## list the targets
@@ -61,6 +61,13 @@ test: setup servers node chromium checks lint build ## test everything: engine, 
 	$(MAKE) --no-print-directory browser grafana
 	@! command -v valgrind >/dev/null || $(MAKE) --no-print-directory bench-gate
 	@cat $(SERVERS)/skipped
+
+# About five minutes a server.
+test-matrix: setup servers build ## run the suite on every version: Redis 7.0 to 8.6, Valkey 8.1 and 9.1 (FILTER=holds: a part)
+	servers=$$(command -v redis-server):$(abspath $(SERVERS)/valkey-server); \
+	others=$$(scripts/matrix $(SERVERS)/matrix $(STACK)); \
+	HOLDFAST_SERVERS=$$servers:$$(paste -sd: <<<"$$others") HOLDFAST_STACK=$(abspath $(STACK)) \
+	  HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite -- $(FILTER)
 
 checks: ## test scripts/setup: it finds what is missing, and says how to get it
 	tests/setup.sh
