@@ -16,15 +16,15 @@ tests![
 ];
 
 /// A command of the contract.
-struct Contract {
-    name: &'static str,
+pub struct Contract {
+    pub name: &'static str,
     /// As COMMAND INFO counts: the name included, negative for "at least".
     arity: i64,
     writes: bool,
     /// The keywords that its documentation must show.
     tokens: &'static [&'static str],
     /// A call with enough arguments.
-    example: &'static str,
+    pub example: &'static str,
 }
 
 macro_rules! contract {
@@ -39,7 +39,7 @@ macro_rules! contract {
     };
 }
 
-const CONTRACT: &[Contract] = contract! {
+pub const CONTRACT: &[Contract] = contract! {
     "store.set" -4 write [] "popup limit 1";
     "store.get" -2 read [] "popup";
     "store.info" 2 read [] "popup";

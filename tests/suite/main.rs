@@ -7,6 +7,7 @@
 //! filters work: `cargo test --test suite -- redis-7.0.15::holds`. `HOLDFAST_SEED` is a number that makes other random
 //! cases; what they are is the same for the same number.
 
+mod acl;
 mod alerts;
 mod bad_input;
 mod bench;
@@ -71,6 +72,7 @@ use std::sync::Arc;
 
 /// The files of the suite, each with its tests.
 const FILES: &[(&str, &[(&str, TestFn)])] = &[
+    ("acl", acl::TESTS),
     ("alerts", alerts::TESTS),
     ("bad_input", bad_input::TESTS),
     ("bench", bench::TESTS),

@@ -152,6 +152,11 @@ impl Server {
         self.0.dir()
     }
 
+    /// What it logged since it was started last.
+    pub fn log(&self) -> String {
+        self.0.log()
+    }
+
     /// The last lines of the log.
     pub fn log_tail(&self) -> String {
         self.0.log_tail()
