@@ -24,8 +24,8 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
-.PHONY: help setup servers node chromium postgres build run test test-matrix checks browser grafana lint deny docs bench
-.PHONY: bench-gate clean
+.PHONY: help setup servers node chromium postgres build run test test-matrix checks memcheck browser grafana lint
+.PHONY: deny docs bench bench-gate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -71,6 +71,10 @@ test-matrix: setup servers build ## run the suite on every version: Redis 7.0 to
 
 checks: ## test scripts/setup: it finds what is missing, and says how to get it
 	tests/setup.sh
+
+memcheck: build ## run a part of the suite on a redis-server under valgrind: no error, no leak
+	@scripts/setup valgrind
+	HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) scripts/memcheck target/memcheck $(FILTER)
 
 browser: build node chromium ## test the page in headless Chromium (HOLDFAST_SCREENSHOTS=dir: keep pictures)
 	npm ci --prefix tests/browser --no-audit --no-fund
