@@ -9,6 +9,7 @@ mod claims;
 mod command;
 mod dead;
 mod deadlines;
+mod defrag;
 mod determinism;
 mod edits;
 mod events;

@@ -8,6 +8,7 @@ use redis_module::raw;
 use super::api::api;
 use super::ctx::Ctx;
 use super::data_type::{Log, Pieces, Value};
+use super::defrag::Defrag;
 use super::opened::Kept;
 use super::string::Str;
 
@@ -29,7 +30,7 @@ pub fn register<V: Value>(ctx: Ctx<'_>) -> bool {
         free_effort: None,
         unlink: None,
         copy: None,
-        defrag: None,
+        defrag: Some(defragment::<V>),
         mem_usage2: Some(mem_usage::<V>),
         free_effort2: Some(free_effort::<V>),
         unlink2: Some(unlink::<V>),
@@ -122,6 +123,23 @@ unsafe extern "C" fn mem_usage<V: Value>(_: *mut raw::RedisModuleKeyOptCtx, valu
 unsafe extern "C" fn free_effort<V: Value>(_: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) -> usize {
     // SAFETY: the server passes a value of this type.
     unsafe { kept::<V>(value) }.read(V::weight).unwrap_or(1)
+}
+
+/// The server defragments its memory: it asks for each value, for a large one in steps. 0: all of it was looked at.
+unsafe extern "C" fn defragment<V: Value>(
+    ctx: *mut raw::RedisModuleDefragCtx,
+    _: *mut raw::RedisModuleString,
+    value: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: the server passes a live context, which is used within this callback, and a value of this type.
+    let (defrag, kept) = unsafe { (Defrag::new(ctx), kept::<V>(*value)) };
+    let mut cursor = defrag.cursor();
+    loop {
+        cursor = kept.write(|value| value.defrag(cursor, &mut |piece| defrag.put(piece))).unwrap_or(0);
+        if cursor == 0 || defrag.stops_at(cursor) {
+            return c_int::from(cursor != 0);
+        }
+    }
 }
 
 unsafe extern "C" fn unlink<V: Value>(_: *mut raw::RedisModuleKeyOptCtx, value: *const c_void) {

@@ -51,6 +51,12 @@ pub trait Value: Sized + Send + 'static {
         1
     }
 
+    /// A step of putting its small pieces of memory elsewhere. The cursor is 0 at first, then what the last step
+    /// returned, which is 0 at the end.
+    fn defrag(&mut self, _: u64, _: &mut dyn FnMut(Vec<u8>) -> Vec<u8>) -> u64 {
+        0
+    }
+
     /// A copy for another key, if it is not refused.
     fn copy(&self, to: Option<At<'_>>) -> Option<Self>;
 

@@ -18,6 +18,7 @@ pub mod config;
 pub mod ctx;
 pub mod data_type;
 pub mod deadlines;
+mod defrag;
 pub mod events;
 pub mod flags;
 pub mod free;

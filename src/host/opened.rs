@@ -65,6 +65,18 @@ impl<V: Value> Kept<V> {
         self.open.store(self.open.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         Some(done)
     }
+
+    /// Runs `write` on the value, unless somebody has it open.
+    pub(super) fn write<T>(&self, write: impl FnOnce(&mut V) -> T) -> Option<T> {
+        if self.open.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        self.open.store(WRITTEN, Ordering::Relaxed);
+        // SAFETY: nobody has the value, and nobody can open it until this ends.
+        let done = write(unsafe { &mut *self.value.get() });
+        self.open.store(0, Ordering::Relaxed);
+        Some(done)
+    }
 }
 
 /// An open key that may have a value.

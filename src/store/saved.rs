@@ -65,6 +65,10 @@ impl Value for StoreValue {
         self.store.weight()
     }
 
+    fn defrag(&mut self, cursor: u64, put: &mut dyn FnMut(Vec<u8>) -> Vec<u8>) -> u64 {
+        self.store.defrag(cursor, put)
+    }
+
     fn copy(&self, to: Option<At<'_>>) -> Option<Self> {
         if to.is_some_and(is_refused) {
             return None;

@@ -18,6 +18,7 @@ mod cluster;
 mod cmd_info;
 mod common;
 mod crash;
+mod defrag;
 mod docs;
 mod edits;
 mod errors;
@@ -82,6 +83,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("cluster", cluster::TESTS),
     ("cmd_info", cmd_info::TESTS),
     ("crash", crash::TESTS),
+    ("defrag", defrag::TESTS),
     ("docs", docs::TESTS),
     ("edits", edits::TESTS),
     ("errors", errors::TESTS),

@@ -181,6 +181,13 @@ impl<T: Record> Slab<T> {
         record.next_vacant().is_none().then_some(record)
     }
 
+    /// The same to change it.
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        let (chunk, at) = Self::at_chunk(slot);
+        let record = self.chunks.get_mut(chunk)?.get_mut(at)?;
+        record.next_vacant().is_none().then_some(record)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> + '_ {
         (0..self.end()).filter_map(|slot| self.get(slot).map(|record| (slot, record)))
     }

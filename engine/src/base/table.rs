@@ -128,6 +128,11 @@ impl<T: Keyed> Table<T> {
         self.slab.at_mut(slot)
     }
 
+    /// The records, for [`crate::books::defrag`]: they say the same afterwards.
+    pub fn records_mut(&mut self) -> &mut Slab<T> {
+        &mut self.slab
+    }
+
     /// Breaks a table on purpose: the record stays, and is not found by its id any more.
     #[cfg(test)]
     pub fn lose(&mut self, slot: u32) {

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
+use crate::base::defrag::{Defrag, Move};
 use crate::base::packed::{put, put_all, put_bytes, take, take_bytes, take_u32};
 use crate::base::slab::Record;
 use crate::base::table::Keyed;
@@ -36,6 +37,12 @@ pub(crate) type Many = BTreeMap<u32, CustomerUnits>;
 pub(crate) struct Unpacked<'a> {
     pub refs: u64,
     few: &'a [u8],
+}
+
+impl Defrag for Customer {
+    fn defrag(&mut self, put: &mut Move<'_>) {
+        self.packed.defrag(put);
+    }
 }
 
 impl Customer {

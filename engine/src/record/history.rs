@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::base::defrag::{Defrag, Move};
 use crate::base::packed::{put, put_bytes, take, take_bytes};
 use crate::base::units::Ms;
 
@@ -53,6 +54,12 @@ const LOST: u8 = u8::MAX;
 /// claim: with a worker's id of up to 19 bytes, that needs no memory of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct History(SmallVec<[u8; 36]>);
+
+impl Defrag for History {
+    fn defrag(&mut self, put: &mut Move<'_>) {
+        self.0.defrag(put);
+    }
+}
 
 impl History {
     /// Adds what happened last.

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::base::defrag::{Defrag, Move};
 use crate::base::slab::Record;
 use crate::base::table::Keyed;
 use crate::base::units::{Bytes, Ms, NIL};
@@ -43,6 +44,12 @@ pub(crate) struct Hold {
     pub end_call: u128,
     pub items: SmallVec<[HoldItem; 1]>,
     vacant: Option<u32>,
+}
+
+impl Defrag for Hold {
+    fn defrag(&mut self, put: &mut Move<'_>) {
+        self.id.defrag(put);
+    }
 }
 
 impl Keyed for Hold {

@@ -3,6 +3,7 @@
 
 use smallvec::SmallVec;
 
+use crate::base::defrag::{Defrag, Move};
 use crate::base::packed::{put, put_bytes, take, take_bytes, take_u32};
 use crate::base::slab::Record;
 use crate::base::table::Keyed;
@@ -546,6 +547,21 @@ impl Record for Order {
 
     fn next_vacant(&self) -> Option<u32> {
         (self.state == VACANT).then_some(self.next)
+    }
+}
+
+impl Defrag for Order {
+    fn defrag(&mut self, put: &mut Move<'_>) {
+        self.packed.defrag(put);
+    }
+}
+
+impl Defrag for Extra {
+    fn defrag(&mut self, put: &mut Move<'_>) {
+        self.history.defrag(put);
+        if let Some(seldom) = &mut self.seldom {
+            seldom.note.defrag(put);
+        }
     }
 }
 

@@ -38,6 +38,11 @@ impl Customers {
         &self.table
     }
 
+    /// The same, for [`crate::books::defrag`].
+    pub fn records_mut(&mut self) -> &mut Slab<Customer> {
+        self.table.records_mut()
+    }
+
     #[inline]
     pub fn find(&self, id: &[u8]) -> Option<u32> {
         self.table.find(id)

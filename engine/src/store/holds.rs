@@ -24,6 +24,11 @@ impl Holds {
         &self.table
     }
 
+    /// The same, for [`crate::books::defrag`].
+    pub fn records_mut(&mut self) -> &mut Slab<Hold> {
+        self.table.records_mut()
+    }
+
     #[inline]
     pub fn at(&self, slot: u32) -> &Hold {
         self.table.at(slot)

@@ -73,6 +73,11 @@ impl Orders {
         &self.table
     }
 
+    /// The same and their further records, for [`crate::books::defrag`].
+    pub fn records_mut(&mut self) -> (&mut Slab<Order>, &mut Slab<Extra>) {
+        (self.table.records_mut(), &mut self.extras)
+    }
+
     #[inline]
     pub fn at(&self, slot: u32) -> &Order {
         self.table.at(slot)
