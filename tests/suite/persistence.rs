@@ -318,6 +318,9 @@ fn rename_keeps_everything(binary: &ServerBinary) {
 }
 
 fn move_and_swapdb_keep_everything(binary: &ServerBinary) {
+    if !binary.returns_from_other_databases() {
+        return;
+    }
     let server = Server::start(binary);
     let mut client = server.client();
     open_full_store(&mut client, "popup");

@@ -114,6 +114,16 @@ impl ServerBinary {
     pub fn has_acl_categories(&self) -> bool {
         if self.label.starts_with("valkey") { self.version >= (8, 0, 0) } else { self.version >= (7, 4, 0) }
     }
+
+    /// False on Valkey 8.1.1: with a module that listens to keyspace events, a MOVE or a COPY to another database
+    /// leaves its client there. Says so on standard error.
+    pub fn returns_from_other_databases(&self) -> bool {
+        let returns = self.label != "valkey-8.1.1";
+        if !returns {
+            eprintln!("skipped: {} leaves a client in the database it moves or copies a key to", self.label);
+        }
+        returns
+    }
 }
 
 fn module_path() -> Result<PathBuf, String> {
