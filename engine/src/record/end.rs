@@ -3,7 +3,8 @@
 
 use smallvec::SmallVec;
 
-use crate::base::packed::{put, take, take_u32, unzigzag, zigzag};
+use crate::base::packed::{put, take, take_u32};
+use crate::base::slab::Record;
 use crate::base::units::Ms;
 use crate::record::due::DueKey;
 use crate::record::history::{History, HistoryEvent};
@@ -27,6 +28,48 @@ const TOKENS_A_MS: u64 = 1024;
 
 /// A packed end.
 pub(crate) type End = SmallVec<[u8; 64]>;
+
+/// A packed end that is short, as nearly all are: 24 bytes, where 48 would be allocated for it and the order's content.
+pub(crate) struct ShortEnd {
+    /// [`VACANT`]: the slot is vacant, and the next such slot is in `bytes`.
+    len: u8,
+    bytes: [u8; SHORT_BYTES],
+}
+
+/// The most bytes of a packed end that is short.
+const SHORT_BYTES: usize = 23;
+
+const VACANT: u8 = u8::MAX;
+
+/// The bar of 250 bytes an ended order depends on this.
+const _: () = assert!(size_of::<ShortEnd>() == 24);
+
+impl ShortEnd {
+    /// `None` if it is too long.
+    pub fn new(end: &[u8]) -> Option<Self> {
+        let mut bytes = [0; SHORT_BYTES];
+        bytes.get_mut(..end.len())?.copy_from_slice(end);
+        Some(ShortEnd { len: end.len() as u8, bytes })
+    }
+
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl Record for ShortEnd {
+    fn vacant(next: u32) -> Self {
+        let mut bytes = [0; SHORT_BYTES];
+        bytes[..size_of::<u32>()].copy_from_slice(&next.to_le_bytes());
+        ShortEnd { len: VACANT, bytes }
+    }
+
+    fn next_vacant(&self) -> Option<u32> {
+        let next = self.bytes.first_chunk().filter(|_| self.len == VACANT)?;
+        Some(u32::from_le_bytes(*next))
+    }
+}
 
 /// The claim of an order that was claimed once. `worker` is the number under which the worker's id is kept.
 #[derive(Clone, Copy)]
@@ -95,7 +138,7 @@ fn put_completed(out: &mut End, completed: &Completed, entry: EntryId, (claim, l
     put_from(out, completed.entry().ms, at);
     put(out, u64::from(completed.entry().seq));
     if let Some(claim) = claim {
-        put_from(out, claim.at, at);
+        put_from(out, at, claim.at);
         put_from(out, claim.token, first_token(claim.at));
         put(out, u64::from(claim.worker));
     }
@@ -122,9 +165,9 @@ fn first_token(at: Ms) -> u64 {
     at.wrapping_mul(TOKENS_A_MS)
 }
 
-/// Appends a number that is near another one.
-fn put_from(out: &mut End, n: u64, near: u64) {
-    put(out, zigzag(n.wrapping_sub(near) as i64));
+/// Appends a number that is a little over another one, as times and tokens are. Any other comes back, too: it wraps.
+fn put_from(out: &mut End, n: u64, from: u64) {
+    put(out, n.wrapping_sub(from));
 }
 
 fn put_due(out: &mut End, due: DueKey, at: Ms) {
@@ -197,17 +240,20 @@ fn parts(end: &[u8], entry: EntryId) -> Option<Parts<'_>> {
 }
 
 fn take_claim(rest: &mut &[u8], ended_at: Ms) -> Option<Claim> {
-    let at = take_from(rest, ended_at)?;
+    let at = ended_at.wrapping_sub(take(rest)?);
     Some(Claim { at, token: take_from(rest, first_token(at))?, worker: take_u32(rest)? })
 }
 
-fn take_from(rest: &mut &[u8], near: u64) -> Option<u64> {
-    Some(near.wrapping_add(unzigzag(take(rest)?) as u64))
+fn take_from(rest: &mut &[u8], from: u64) -> Option<u64> {
+    Some(from.wrapping_add(take(rest)?))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::base::units::MAX_QUANTITY;
 
     const WORKER: u32 = 300;
 
@@ -258,15 +304,70 @@ mod tests {
         }
     }
 
+    /// An order that was claimed `claimed_ms` before it was completed, `took_ms` after it was placed, as deadline `seq`
+    /// of a store with this `keep-ms`.
+    fn usual(took_ms: Ms, claimed_ms: Ms, keep_ms: Ms, seq: u64) -> (Extra, EntryId) {
+        let entry = EntryId { ms: 1_790_000_000_000, seq: 0 };
+        let (at, token) = (entry.ms + took_ms, first_token(entry.ms + took_ms - claimed_ms) + 1_000);
+        let forget = DueKey { at: at + keep_ms, seq };
+        let mut extra = Extra::default();
+        extra.stage = Stage::Completed(Completed::new(at, EntryId { ms: at, seq: 99 }, token, forget));
+        extra.history.push(HistoryEvent::Claimed { at: at - claimed_ms, worker: b"w", token, attempt: 1 });
+        (extra, entry)
+    }
+
     #[test]
-    fn a_usual_end_is_short_and_no_other_is_packed() {
-        let (entry, at) = (EntryId { ms: 1_790_000_000_000, seq: 0 }, 1_790_000_000_900);
-        let forget = DueKey { at: at + 86_400_000, seq: 3_000_000 };
-        let completed = Completed::new(at, EntryId { ms: at, seq: 1 }, at * 1024, forget);
-        let mut extra = extra(Stage::Completed(completed));
-        extra.history = History::default();
-        extra.history.push(HistoryEvent::Claimed { at: at - 50, worker: b"w", token: at * 1024 - 50_000, attempt: 1 });
-        assert!(pack(&extra, entry, keep).expect("a usual end").len() <= 24);
+    fn the_end_of_a_usual_order_takes_so_many_bytes() {
+        let (second, minute, day) = (1_000, 60_000, 86_400_000);
+        for (took_ms, claimed_ms, keep_ms, seq, bytes) in [
+            (second, 50, day, 100_000, 17),
+            (10 * minute, 30 * second, day, 2_000_000, 20),
+            (30 * minute, 30 * minute, 30 * day, 1 << 34, SHORT_BYTES),
+        ] {
+            let (extra, entry) = usual(took_ms, claimed_ms, keep_ms, seq);
+            let end = pack(&extra, entry, keep).expect("a usual end");
+            assert_eq!(end.len(), bytes);
+            let short = ShortEnd::new(&end).expect("a short end");
+            assert_eq!((short.bytes(), short.next_vacant()), (&end[..], None));
+            assert_eq!(unpack(short.bytes(), entry, name), extra);
+        }
+        assert!(ShortEnd::new(&[0; SHORT_BYTES + 1]).is_none());
+        for next in [0, 1 << 24, u32::MAX] {
+            assert_eq!(ShortEnd::vacant(next).next_vacant(), Some(next));
+        }
+    }
+
+    fn any_near() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(0), 1..1u64 << 50, Just(MAX_QUANTITY), any::<u64>()]
+    }
+
+    proptest! {
+        #[test]
+        fn any_times_and_tokens_come_back(
+            (entry, at, forget, seq) in (any_near(), any_near(), any_near(), any_near()),
+            (complete, complete_seq) in (any_near(), any::<u32>()),
+            (claim, token, next_token) in (any_near(), any_near(), any_near()),
+            is_claims in any::<bool>(),
+        ) {
+            let forget = DueKey { at: forget, seq };
+            let own = if is_claims { token } else { token / 2 };
+            let mut completed = Completed::new(at, EntryId { ms: complete, seq: complete_seq }, own, forget);
+            completed.next_token = next_token;
+            let cancelled = Cancelled { at, was_dead: is_claims, missing: 0, forget };
+            for stage in [Stage::Completed(completed), Stage::Cancelled(cancelled)] {
+                let (mut extra, entry) = (Extra::default(), EntryId { ms: entry, seq: 0 });
+                extra.stage = stage;
+                extra.history.push(HistoryEvent::Claimed { at: claim, worker: b"w", token, attempt: 1 });
+                let end = pack(&extra, entry, keep).expect("a usual end");
+                prop_assert_eq!(unpack(&end, entry, name), extra);
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_end_is_packed() {
+        let (mut extra, entry) = usual(900, 50, 86_400_000, 3_000_000);
+        assert!(pack(&extra, entry, keep).is_some());
         extra.attempts = 1;
         assert!(pack(&extra, entry, keep).is_none());
         extra.attempts = 0;

@@ -44,13 +44,25 @@ impl Position {
     }
 }
 
-/// Marks the length of a packed end, in place of the slot of an [`Extra`].
+/// Marks the length of a packed end behind the content, in place of the slot of an [`Extra`].
 const PACKED: u32 = 1 << 31;
+
+/// Marks the slot of a packed end that is short, in the same place. [`NIL`] is above all of them.
+const IN_SLOT: u32 = PACKED | 1 << 30;
+
+/// Where the packed end of an order is.
+pub(crate) enum EndAt<'a> {
+    /// Behind its content: here it is.
+    Behind(&'a [u8]),
+    /// Among the short ones, in this slot.
+    Slot(u32),
+}
 
 /// The mark of a vacant slot, in place of a state.
 const VACANT: u8 = u8::MAX;
 
-/// An order. `packed` holds its id, its items and its data, and how it ended where that is the usual.
+/// An order. `packed` holds its id, its items and its data, and behind that how it ended where that is
+/// the usual and not short.
 pub(crate) struct Order {
     packed: SmallVec<[u8; 24]>,
     /// The id of its entry in `…:orders`.
@@ -61,7 +73,8 @@ pub(crate) struct Order {
     /// Neighbours in the list of waiting orders, in the order's group, or in the list of ended orders.
     pub prev: u32,
     pub next: u32,
-    /// The slot of its [`Extra`]; [`NIL`] if it has none; or the length of its packed end, with [`PACKED`].
+    /// The slot of its [`Extra`]; [`NIL`] if it has none; or the length of its packed end, with [`PACKED`]; or the slot
+    /// of its packed end, with [`IN_SLOT`].
     extra: u32,
     state: u8,
     pub position: Position,
@@ -630,9 +643,15 @@ impl Order {
         rest
     }
 
+    /// Bytes of the packed end behind the content.
     #[inline]
     fn end_bytes(&self) -> usize {
-        if self.extra & PACKED == 0 || self.extra == NIL { 0 } else { (self.extra & !PACKED) as usize }
+        if (PACKED..IN_SLOT).contains(&self.extra) { (self.extra & !PACKED) as usize } else { 0 }
+    }
+
+    /// Whether its content takes no memory but the order itself.
+    pub fn is_inline(&self) -> bool {
+        !self.packed.spilled()
     }
 
     /// The slot of its [`Extra`], if it has one.
@@ -650,9 +669,18 @@ impl Order {
 
     /// How it ended, packed, if that is the usual ([`crate::record::end`]).
     #[inline]
-    pub fn end(&self) -> Option<&[u8]> {
-        let bytes = self.end_bytes();
-        (bytes > 0).then(|| &self.packed[self.packed.len() - bytes..])
+    pub fn end(&self) -> Option<EndAt<'_>> {
+        match self.extra {
+            ..PACKED | NIL => None,
+            ..IN_SLOT => Some(EndAt::Behind(&self.packed[self.packed.len() - self.end_bytes()..])),
+            IN_SLOT.. => Some(EndAt::Slot(self.extra - IN_SLOT)),
+        }
+    }
+
+    /// Sets the slot of its packed end, which is short, in place of an [`Extra`].
+    pub fn set_end_slot(&mut self, slot: u32) {
+        debug_assert!(slot < NIL - IN_SLOT && self.end().is_none(), "too many orders, or one that ended twice");
+        self.extra = IN_SLOT | slot;
     }
 
     /// Sets how it ended, in place of an [`Extra`].

@@ -5,6 +5,7 @@ pub(crate) mod agenda;
 mod alerts;
 mod checks;
 pub(crate) mod customers;
+pub(crate) mod ends;
 pub(crate) mod holds;
 pub(crate) mod lanes;
 pub(crate) mod names;

@@ -12,8 +12,8 @@ use crate::record::end;
 use crate::record::group::OrderList;
 use crate::record::history::{History, HistoryEvent};
 use crate::record::order::{Extra, Order, Stage};
+use crate::store::ends::Ends;
 use crate::store::lanes::Lanes;
-use crate::store::names::Names;
 use crate::store::recount::OrderRecount;
 use crate::terms::refusal::{Refusal, refuse};
 use crate::terms::states::OrderState;
@@ -30,8 +30,7 @@ pub(crate) struct Orders {
     retry_entries: u64,
     /// Open orders that were never queued: they have no entry in `…:orders`.
     unlisted: u64,
-    /// Workers that packed ends name.
-    workers: Names,
+    ends: Ends,
     lanes: Lanes,
     recount: Option<Box<OrderRecount>>,
 }
@@ -62,7 +61,7 @@ impl Orders {
             dead: BTreeMap::new(),
             retry_entries: 0,
             unlisted: 0,
-            workers: Names::new(seed),
+            ends: Ends::new(seed),
             lanes: Lanes::new(seed),
             recount: None,
         }
@@ -113,8 +112,8 @@ impl Orders {
 
     /// The same, and of an order that ended in the usual way what says how.
     pub fn full(&self, order: &Order) -> Option<Cow<'_, Extra>> {
-        match order.end() {
-            Some(packed) => Some(Cow::Owned(end::unpack(packed, order.entry(), |worker| self.workers.at(worker)))),
+        match self.ends.unpack(order) {
+            Some(extra) => Some(Cow::Owned(extra)),
             None => self.extra(order).map(Cow::Borrowed),
         }
     }
@@ -122,18 +121,16 @@ impl Orders {
     /// Where an order is in its life; `None`: it is queued, and has nothing of what few orders have.
     #[inline]
     pub fn stage(&self, order: &Order) -> Option<Cow<'_, Stage>> {
-        match order.end() {
-            Some(packed) => Some(Cow::Owned(end::stage(packed, order.entry()))),
+        match self.ends.stage(order) {
+            Some(stage) => Some(Cow::Owned(stage)),
             None => self.extra(order).map(|extra| Cow::Borrowed(&extra.stage)),
         }
     }
 
     /// What happened to an order, and how many earlier events are forgotten.
     pub fn history<'a>(&'a self, order: &'a Order) -> (Vec<HistoryEvent<'a>>, u64) {
-        match order.end() {
-            Some(packed) => end::history(packed, order.entry(), |worker| self.workers.at(worker)),
-            None => self.extra(order).map_or((Vec::new(), 0), |extra| History::read(extra.history.bytes())),
-        }
+        let of_extra = || self.extra(order).map_or((Vec::new(), 0), |extra| History::read(extra.history.bytes()));
+        self.ends.history(order).unwrap_or_else(of_extra)
     }
 
     /// The same by slot.
@@ -165,7 +162,7 @@ impl Orders {
     /// The slot of the lane an order is in; none: the default one.
     #[inline]
     pub fn lane(&self, order: &Order) -> Option<u32> {
-        match order.end() {
+        match self.ends.of(order) {
             Some(packed) => end::lane(packed),
             None => self.extra(order).and_then(Extra::lane),
         }
@@ -269,9 +266,8 @@ impl Orders {
         if let Some(lane) = extra.lane() {
             self.lanes.count(lane, None, Some(order.state()));
         }
-        match end::pack(&extra, order.entry(), |worker| self.workers.take(worker)) {
-            Some(end) => order.set_end(&end),
-            None => order.set_extra_slot(self.extras.insert(extra)),
+        if !self.ends.pack(&mut order, &extra) {
+            order.set_extra_slot(self.extras.insert(extra));
         }
         let slot = self.add(order, insert);
         if let Some(dead) = dead {
@@ -288,9 +284,7 @@ impl Orders {
         if let Some(lane) = self.lane(&order) {
             self.lanes.count(lane, Some(order.state()), None);
         }
-        if let Some(worker) = order.end().and_then(|end| end::worker(end, order.entry())) {
-            self.workers.drop_one(worker);
-        }
+        self.ends.drop_one(&order);
         let extra = order.extra_slot().map(|slot| self.extras.remove(slot));
         (order, extra)
     }
@@ -336,10 +330,12 @@ impl Orders {
 
     fn make_extra(&mut self, slot: u32) -> u32 {
         let order = self.table.at(slot);
-        let worker = order.end().and_then(|packed| end::worker(packed, order.entry()));
-        let at = self.extras.insert(self.full(order).map_or_else(Extra::default, Cow::into_owned));
+        let extra = self.ends.unpack(order);
+        if extra.is_some() {
+            self.ends.drop_one(order);
+        }
+        let at = self.extras.insert(extra.unwrap_or_default());
         self.table.at_mut(slot).set_extra_slot(at);
-        worker.into_iter().for_each(|worker| self.workers.drop_one(worker));
         at
     }
 
@@ -347,8 +343,8 @@ impl Orders {
     fn pack(&mut self, slot: u32) {
         let order = self.table.at_mut(slot);
         let Some(at) = order.extra_slot() else { return };
-        if let Some(end) = end::pack(self.extras.at(at), order.entry(), |worker| self.workers.take(worker)) {
-            order.set_end(&end);
+        let extra = self.extras.at(at);
+        if self.ends.pack(order, extra) {
             self.extras.remove(at);
         }
     }
@@ -402,10 +398,10 @@ impl Orders {
         self.recount = None;
     }
 
-    /// How many workers are kept that ended orders name.
+    /// How the usual orders ended.
     #[cfg(test)]
-    pub fn workers_named(&self) -> u64 {
-        self.workers.len()
+    pub fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     /// Breaks an order on purpose: nothing follows.

@@ -135,9 +135,37 @@ fn slots_that_are_used_again_mix_nothing_up() {
 }
 
 #[test]
+fn a_usual_end_is_kept_in_a_short_slot_until_the_order_is_forgotten_or_has_more() {
+    let mut shop = shop();
+    let kept = |shop: &Shop| shop.store.orders.ends().kept();
+    // The content of the last one takes memory of its own: its end is put behind it, and takes no slot.
+    let long = "an order whose id is longer than usual";
+    for order in ["a", "b", "c", "d", long] {
+        shop.ok(place(order, "ann", &[("tea", 1)]));
+        shop.ok(claim("w", 1));
+        assert_eq!(shop.ok(complete(order)), shop.repeats(complete(order)));
+    }
+    shop.ok(place("x", "ann", &[("tea", 1)]));
+    shop.ok(cancel("x"));
+    assert_eq!(kept(&shop), (1, 5));
+    shop.reload();
+    assert_eq!(kept(&shop), (1, 5));
+    for order in ["a", long] {
+        let history = &shop.order(order).history;
+        assert!(matches!(history[..], [HistoryEvent::Claimed { worker: b"w", attempt: 1, .. }]), "{history:?}");
+    }
+    // One with returns is kept in another way; the slot is used again.
+    shop.ok(give_back("b", &[("tea", 1)]));
+    shop.ok(give_back(long, &[("tea", 1)]));
+    assert_eq!(kept(&shop), (1, 4));
+    shop.wait(KEEP_MS);
+    assert_eq!((kept(&shop), shop.store.info(shop.now).orders), ((0, 0), [0; 8]));
+}
+
+#[test]
 fn a_worker_is_named_as_long_as_an_order_that_it_ended_is_remembered() {
     let mut shop = shop();
-    let named = |shop: &Shop| shop.store.orders.workers_named();
+    let named = |shop: &Shop| shop.store.orders.ends().kept().0;
     for (order, worker) in [("a", "ann's laptop"), ("b", "bob's laptop"), ("c", "bob's laptop")] {
         shop.ok(place(order, "ann", &[("tea", 1)]));
         shop.ok(claim(worker, 1));
