@@ -29,7 +29,7 @@ impl Fields {
 }
 
 /// A SKU's counts as INV.GET replies them, in units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SkuCounts {
     /// Units in the shop, held ones included.
     pub on_hand: i64,

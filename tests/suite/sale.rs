@@ -1,15 +1,17 @@
 //! A short pop-up sale, from the opening to the audit, as `holdfast sale` runs it.
 
 use crate::common::{
-    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, console, info, stock, tests, wait_until,
+    Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, console, entries, info, stock, tests,
+    wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 tests![
     every_unit_is_sold_once,
+    what_waits_changes_and_comes_back_is_accounted_for,
     a_small_shop_with_one_worker_sells_out,
-    payments_that_often_fail_leave_nothing_unsold,
+    packing_that_often_fails_leaves_nothing_unsold,
     crashes_of_the_server_lose_nothing,
     stock_that_somebody_else_adds_is_told,
     an_entry_left_in_the_counters_pending_list_is_told,
@@ -39,7 +41,8 @@ fn every_unit_is_sold_once(binary: &ServerBinary) {
     }
     assert_eq!(client.int("XLEN shop:{7}:dead"), info.field("dead-letters").int());
     assert_eq!(stock(&mut client, "shop:{7}", "sneaker"), (0, 0, 0));
-    assert_eq!(client.int("XLEN shop:{7}:complete"), 400);
+    // What came back and was sold again was completed twice.
+    assert_eq!(client.int("XLEN shop:{7}:complete"), 400 + told(&run.stdout, "sent back"));
     assert_eq!(client.int("XLEN shop:{7}:orders"), 0);
     let groups = client.get("XINFO GROUPS shop:{7}:orders").array().to_vec();
     assert_eq!(groups.len(), 1, "the counters have read with a group");
@@ -47,6 +50,39 @@ fn every_unit_is_sold_once(binary: &ServerBinary) {
     assert_books_balance(&mut client, "shop:{7}");
     for code in ["NOTOPEN", "OUTOFSTOCK", "LIMIT", "CLOSED"] {
         assert!(run.stdout.contains(code), "nobody was refused with {code}:\n{}", run.stdout);
+    }
+}
+
+/// Each of them happened, by the server's own counts, and the summary says the same.
+fn what_waits_changes_and_comes_back_is_accounted_for(binary: &ServerBinary) {
+    let (server, summary) = sell(binary, "1200", &["--duration", "14", "--seed", "4"]);
+    let mut client = server.client();
+    let info = client.get("STORE.INFO popup");
+    let entries = entries(&mut client, "{popup}:alerts");
+    let alerts = |kind: &str| entries.iter().filter(|entry| entry.text("kind") == kind).count() as i64;
+    for (label, count, kind) in
+        [("never paid", "gates-expired", "gate.expired"), ("waitlist", "waitlist-expired", "waitlist.expired")]
+    {
+        assert!(told(&summary, label) > 0 && info.field(count).int() > 0, "{label}:\n{summary}");
+        assert_eq!(alerts(kind), info.field(count).int(), "{kind}");
+    }
+    assert_eq!(told(&summary, "never paid"), info.field("gates-expired").int(), "{summary}");
+    let in_waitlist = numbers(&summary, "waitlist");
+    assert!(in_waitlist.iter().all(|count| *count > 0), "{summary}");
+    assert_eq!(in_waitlist[2], info.field("waitlist-expired").int(), "{summary}");
+    let sent_back = numbers(&summary, "sent back");
+    assert!(sent_back.iter().all(|count| *count > 0), "{summary}");
+    assert_eq!(sent_back.iter().sum::<i64>(), info.field("returned").int(), "{summary}");
+    let laces = numbers(&summary, "laces");
+    assert!(laces[1] > 0, "{summary}");
+    assert_eq!(stock(&mut client, "popup", "laces"), (laces[2], 0, laces[2]));
+    assert_eq!(stock(&mut client, "popup", "sneaker"), (0, 0, 0));
+    for label in ["payments", "carts changed", "express lane", "queued again", "purged"] {
+        assert!(told(&summary, label) > 0, "{label}:\n{summary}");
+    }
+    assert_eq!(told(&summary, "queued again"), info.field("redriven").int(), "{summary}");
+    for state in ["waitlisted", "pending"] {
+        assert_eq!(info.field(state).int(), 0, "{state}");
     }
 }
 
@@ -68,18 +104,24 @@ fn a_small_shop_with_one_worker_sells_out(binary: &ServerBinary) {
     assert!(told(&summary, "workers") > 0, "{summary}");
 }
 
-fn payments_that_often_fail_leave_nothing_unsold(binary: &ServerBinary) {
-    let (server, summary) = sell(binary, "300", &["--duration", "6", "--payment-failures", "50", "--seed", "3"]);
+fn packing_that_often_fails_leaves_nothing_unsold(binary: &ServerBinary) {
+    let (server, summary) = sell(binary, "300", &["--duration", "6", "--failures", "50", "--seed", "3"]);
     assert!(info(&mut server.client(), "dead") > 0, "nothing died:\n{summary}");
 }
 
 /// The first number of a line of the summary.
 fn told(summary: &str, label: &str) -> i64 {
+    numbers(summary, label)[0]
+}
+
+/// The numbers of a line of the summary.
+fn numbers(summary: &str, label: &str) -> Vec<i64> {
     let text = summary.lines().find_map(|line| line.trim_start().strip_prefix(label)?.strip_prefix(' '));
-    let text = text.unwrap_or_else(|| panic!("no line {label} in\n{summary}"));
-    let digits = text.trim_start().chars().take_while(|digit| digit.is_ascii_digit() || *digit == ',');
-    let digits: String = digits.filter(char::is_ascii_digit).collect();
-    digits.parse().unwrap_or_else(|_| panic!("no number behind {label} in\n{summary}"))
+    let text = text.unwrap_or_else(|| panic!("no line {label} in\n{summary}")).replace(',', "");
+    let numbers: Vec<i64> =
+        text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect();
+    assert!(!numbers.is_empty(), "no number behind {label} in\n{summary}");
+    numbers
 }
 
 fn crashes_of_the_server_lose_nothing(binary: &ServerBinary) {

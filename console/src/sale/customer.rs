@@ -7,14 +7,18 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
 
+use super::ledger::{CHANGED_MIND, Order};
 use super::plan::{Customer, Habit};
-use super::shop::{Refusal, Shop};
+use super::shop::{Filler, From, Refusal, Shop};
 
-/// Mean times, as parts of the window: until a cart is ordered, until a doubt becomes a cancellation, until a customer
-/// looks in again at a shop that was sold out.
+/// Mean times, as parts of the window: until a cart is ordered, until a doubt becomes a cancellation, until what was
+/// delivered is sent back.
 const THINKS: f64 = 0.02;
 const DOUBTS: f64 = 0.012;
-const LOOKS_IN_AGAIN: f64 = 0.08;
+const TRIES_ON: f64 = 0.15;
+/// How often somebody looks for a parcel, as a part of the window, and until when it may be sent back.
+const LOOKS_FOR_PARCEL: f64 = 0.01;
+const SENDS_BACK_UNTIL: f64 = 0.85;
 /// A cart is ordered in this part of its time at the latest.
 const THINKS_AT_MOST_OF_TTL: f64 = 0.5;
 /// Carts are used until this part of the window.
@@ -45,11 +49,14 @@ impl Visit {
             Habit::SendsTwice => self.send_twice().await,
             Habit::LosesReply => self.lose_reply().await,
             Habit::WantsAnother => self.want_another().await,
-            Habit::UsesCart => self.use_cart().await,
+            Habit::UsesCart => self.use_cart(Filler::Customer).await,
+            Habit::ChangesCart => self.use_cart(Filler::Guest).await,
             Habit::LeavesCart => self.leave_cart().await,
             Habit::LateToCart => self.come_late_to_cart().await,
             Habit::Cancels => drop(self.buy_and_cancel().await),
             Habit::CancelsAndReturns => self.cancel_and_return().await,
+            Habit::SendsBack => self.send_back(false).await,
+            Habit::SendsBackDamaged => self.send_back(true).await,
         }
     }
 
@@ -62,32 +69,29 @@ impl Visit {
         format!("cart-{}", self.customer.number)
     }
 
-    /// Buys one unit: waits for the opening when early, and looks in again when patient. The order's id.
+    /// Buys one unit: waits for the opening when early, and on the waitlist when patient. The order's id.
     async fn buy(&mut self) -> Result<String, Refusal> {
-        self.buy_as(self.order(1)).await
+        self.buy_as(self.order(1), From::Shelf).await
     }
 
-    async fn buy_as(&mut self, order: String) -> Result<String, Refusal> {
-        while let Err(refusal) = self.shop.place(&order, &self.customer, None).await {
-            self.come_back_after(refusal).await?;
+    async fn buy_as(&mut self, order: String, mut from: From<'static>) -> Result<String, Refusal> {
+        while let Err(refusal) = self.shop.place(&order, &self.customer, from).await {
+            from = self.next_try(refusal, from).await?;
         }
         Ok(order)
     }
 
-    /// Waits for the next try after a refusal, or gives up and hands the refusal back.
-    async fn come_back_after(&mut self, refusal: Refusal) -> Result<(), Refusal> {
-        let schedule = self.shop.schedule;
-        if refusal == "NOTOPEN" {
-            let at = schedule.opens + self.some_time(BACK_AT_OPENING);
-            self.shop.until(at.max(self.shop.elapsed())).await;
-            return Ok(());
+    /// Waits for the opening, if it was that, and says how to try again; or gives up and hands the refusal back.
+    async fn next_try(&mut self, refusal: Refusal, from: From<'_>) -> Result<From<'static>, Refusal> {
+        match (refusal.as_str(), from, self.customer.wait_ms) {
+            ("NOTOPEN", ..) => {
+                let at = self.shop.schedule.opens + self.some_time(BACK_AT_OPENING);
+                self.shop.until(at.max(self.shop.elapsed())).await;
+                Ok(From::Shelf)
+            }
+            ("OUTOFSTOCK", From::Shelf, Some(wait_ms)) => Ok(From::Waitlist(wait_ms)),
+            _ => Err(refusal),
         }
-        let later = self.shop.elapsed() + self.some_time(LOOKS_IN_AGAIN);
-        if refusal == "OUTOFSTOCK" && self.customer.patient && later < schedule.closes {
-            self.shop.until(later).await;
-            return Ok(());
-        }
-        Err(refusal)
     }
 
     /// A random time, exponential around this part of the window.
@@ -98,14 +102,14 @@ impl Visit {
 
     async fn send_twice(&mut self) {
         let order = self.order(1);
-        let click = || self.shop.place(&order, &self.customer, None);
+        let click = || self.shop.place(&order, &self.customer, From::Shelf);
         // Both are on their way at once, as a doubled click sends them.
         let (first, second) = tokio::join!(click(), click());
         if let (Err(refusal), Err(_)) = (first, second)
-            && self.come_back_after(refusal).await.is_ok()
-            && self.buy().await.is_ok()
+            && let Ok(from) = self.next_try(refusal, From::Shelf).await
+            && let Ok(order) = self.buy_as(order, from).await
         {
-            let _ = self.shop.place(&order, &self.customer, None).await;
+            let _ = self.shop.place(&order, &self.customer, from).await;
         }
     }
 
@@ -118,47 +122,56 @@ impl Visit {
     async fn want_another(&mut self) {
         if self.buy().await.is_ok() {
             // Must be refused: the store's limit is one a customer. The ledger finds out if it is not.
-            let _ = self.shop.place(&self.order(2), &self.customer, None).await;
+            let _ = self.shop.place(&self.order(2), &self.customer, From::Shelf).await;
         }
     }
 
-    /// Puts a unit into the cart, as patiently as one buys.
-    async fn fill_cart(&mut self) -> bool {
-        while let Err(refusal) = self.shop.reserve(&self.hold(), self.customer.number).await {
-            if self.come_back_after(refusal).await.is_err() {
-                return false;
+    /// Fills the cart; whether it is full. Who finds all sold out joins the waitlist instead, if patient.
+    async fn fill_cart(&mut self, filler: Filler) -> bool {
+        while let Err(refusal) = self.shop.fill(&self.hold(), &self.customer, filler).await {
+            match self.next_try(refusal, From::Shelf).await {
+                Ok(From::Shelf) => {}
+                Ok(from) => {
+                    let _ = self.buy_as(self.order(1), from).await;
+                    return false;
+                }
+                Err(_) => return false,
             }
         }
         true
     }
 
-    async fn use_cart(&mut self) {
+    /// Fills a cart, thinks, and orders what is in it. A guest signs in and changes it before.
+    async fn use_cart(&mut self, filler: Filler) {
         if self.shop.elapsed() > self.shop.schedule.at(CARTS_UNTIL) {
             // Little time is left: whoever thinks now would keep the unit until the window has closed.
             let _ = self.buy().await;
-        } else if self.fill_cart().await {
+        } else if self.fill_cart(filler).await {
             let at_most = self.shop.schedule.cart_ttl().mul_f64(THINKS_AT_MOST_OF_TTL);
             let thinks = self.some_time(THINKS).min(at_most);
             tokio::time::sleep(thinks).await;
-            let _ = self.shop.place(&self.order(1), &self.customer, Some(&self.hold())).await;
+            let (hold, customer) = (self.hold(), &self.customer);
+            if filler == Filler::Customer || self.shop.fill(&hold, customer, Filler::SignedIn).await.is_ok() {
+                let _ = self.shop.place(&self.order(1), customer, From::Cart(&hold)).await;
+            }
         }
     }
 
     async fn leave_cart(&mut self) {
-        if self.fill_cart().await {
+        if self.fill_cart(Filler::Customer).await {
             self.shop.ledger().counts.carts_left += 1;
         }
     }
 
     async fn come_late_to_cart(&mut self) {
-        if !self.fill_cart().await {
+        if !self.fill_cart(Filler::Customer).await {
             return;
         }
         self.shop.ledger().counts.carts_left += 1;
         tokio::time::sleep(self.shop.schedule.cart_ttl().mul_f64(1.0 + LATE_BY_OF_TTL)).await;
         let order = self.order(1);
-        match self.shop.place(&order, &self.customer, Some(&self.hold())).await {
-            Err(refusal) if refusal == "EXPIRED" => drop(self.buy_as(self.order(2)).await),
+        match self.shop.place(&order, &self.customer, From::Cart(&self.hold())).await {
+            Err(refusal) if refusal == "EXPIRED" => drop(self.buy_as(self.order(2), From::Shelf).await),
             Err(_) => {}
             Ok(()) => {
                 self.shop.ledger().complaints.add(format!("order {order} was placed from a cart that had expired"))
@@ -170,12 +183,30 @@ impl Visit {
         let Ok(order) = self.buy().await else { return false };
         let doubts = self.some_time(DOUBTS);
         tokio::time::sleep(doubts).await;
-        self.shop.cancel(&order, self.customer.number).await
+        self.shop.cancel(&order, self.customer.number, CHANGED_MIND).await
     }
 
     async fn cancel_and_return(&mut self) {
         if self.buy_and_cancel().await {
-            let _ = self.buy_as(self.order(2)).await;
+            let _ = self.buy_as(self.order(2), From::Shelf).await;
+        }
+    }
+
+    /// Sends the sneaker back when it has come and was tried on, unless it is too late for that.
+    async fn send_back(&mut self, damaged: bool) {
+        let Ok(order) = self.buy().await else { return };
+        let (shop, number) = (Arc::clone(&self.shop), self.customer.number);
+        let until = shop.schedule.at(SENDS_BACK_UNTIL);
+        while shop.ledger().order(&order).and_then(Order::completed_as).is_none() {
+            if shop.elapsed() > until {
+                return;
+            }
+            tokio::time::sleep(shop.schedule.window().mul_f64(LOOKS_FOR_PARCEL)).await;
+        }
+        let sends_back = shop.elapsed() + self.some_time(TRIES_ON);
+        if sends_back <= until {
+            shop.until(sends_back).await;
+            shop.send_back(&order, number, damaged).await;
         }
     }
 }

@@ -4,7 +4,9 @@ mod customer;
 mod doors;
 mod ledger;
 mod plan;
+mod provider;
 mod shop;
+mod shopkeeper;
 mod source;
 mod summary;
 mod verify;
@@ -20,8 +22,8 @@ use rand::RngExt;
 use redis::cmd;
 
 use self::doors::Doors;
-use self::plan::{Payments, Schedule};
-use self::shop::{SKU, Shop};
+use self::plan::{Luck, Schedule};
+use self::shop::{LACES, SNEAKER, Shop};
 use self::view::View;
 use self::workers::Workers;
 use crate::store;
@@ -30,7 +32,9 @@ use crate::text::Paint;
 use crate::watch::{self, Watch};
 
 /// Customers to a unit: demand exceeds supply, so that units that come back find a buyer.
-const CUSTOMERS_PER_UNIT: f64 = 1.3;
+const CUSTOMERS_PER_UNIT: f64 = 1.5;
+/// Units of a product that a customer may have.
+const LIMIT: i64 = 1;
 /// Attempts an order has; the wait before the first retry, which doubles with each, and the longest one.
 const ATTEMPTS: i64 = 5;
 const BACKOFF_MS: i64 = 50;
@@ -57,25 +61,25 @@ pub struct SaleArgs {
     #[arg(long, env = "DURATION", value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u64).range(DURATION_MIN_SECONDS..=DURATION_MAX_SECONDS))]
     duration: u64,
-    /// Units on sale
+    /// Sneakers on sale
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(i64).range(1..=UNITS_MAX))]
     units: i64,
-    /// Customers who will come, about [default: 1.3 to a unit]
+    /// Customers who will come, about [default: 1.5 to a sneaker]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CUSTOMERS_MAX))]
     customers: Option<u64>,
     /// Workers who claim orders, pack and complete them. Half of them die with orders in hand, half go home early, and
-    /// all are replaced; every fourth is slow
+    /// all are replaced; every fourth is slow, another fourth takes express orders first
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
     workers: u16,
     /// Counters that read the stream of orders with XREADGROUP, and hand over what is collected there and not
     /// yet claimed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=COUNTERS_MAX))]
     consumers: u16,
-    /// Payments that fail, of a hundred; each attempt by itself
+    /// Attempts to pack an order that fail, of a hundred; each by itself
     #[arg(long, value_name = "PERCENT", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(0..=FAILURES_MAX_PERCENT))]
-    payment_failures: u32,
+    failures: u32,
     /// The same seed plans the same sale [default: a new one]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -110,20 +114,30 @@ pub fn run(args: SaleArgs) -> Result<()> {
     let (shop, verdict) = runtime.block_on(async {
         let mut connection = connect(&target.url)?;
         store::make_way(&mut connection, &args.store, args.force)?;
-        let payments = Payments::new(seed, args.payment_failures, &plan);
-        let shop = Arc::new(Shop::connect(&target.url, &args.store, schedule, seed, payments).await?);
-        open(&mut connection, &shop, args.units)?;
+        let luck = Luck::new(seed, args.failures, &plan);
+        let shop = Arc::new(Shop::connect(&target.url, &args.store, schedule, seed, luck).await?);
+        // Laces for everybody who wants some: only sneakers are short.
+        let laces = plan.iter().filter(|customer| customer.takes_laces()).count() as i64;
+        let stock = Stock { sneakers: args.units, laces };
+        open(&mut connection, &shop, stock)?;
         sell(&shop, &args, plan).await?;
         // The server may have gone and come back meanwhile, and the first connection with it.
-        let verdict = verify::verify(&shop, &mut connect(&target.url)?, args.units).await?;
+        let verdict = verify::verify(&shop, &mut connect(&target.url)?, stock).await?;
         anyhow::Ok((shop, verdict))
     })?;
-    summary::print(&shop, args.units, &verdict)?;
+    summary::print(&shop, &verdict)?;
     target.own.as_ref().map_or(Ok(()), |server| summary::stay(server, &shop, page.as_ref()))
 }
 
+/// Units in the shop when it opens.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stock {
+    sneakers: i64,
+    laces: i64,
+}
+
 /// Makes the store, with its window by the server's own clock, and receives the stock.
-fn open(connection: &mut redis::Connection, shop: &Shop, units: i64) -> Result<()> {
+fn open(connection: &mut redis::Connection, shop: &Shop, stock: Stock) -> Result<()> {
     let (seconds, micros): (i64, i64) = cmd("TIME").query(connection)?;
     let now_ms = seconds * 1_000 + micros / 1_000;
     let elapsed = shop.elapsed();
@@ -132,20 +146,25 @@ fn open(connection: &mut redis::Connection, shop: &Shop, units: i64) -> Result<(
         Ok(now_ms + i64::try_from(from_now.as_millis())?)
     };
     let settings = [
-        ("limit", 1),
         ("opens", at_ms(shop.schedule.opens)?),
         ("closes", at_ms(shop.schedule.closes)?),
         ("lease-ms", i64::try_from(shop.schedule.lease().as_millis())?),
         ("attempts", ATTEMPTS),
         ("backoff-ms", BACKOFF_MS),
         ("backoff-cap-ms", BACKOFF_CAP_MS),
-        // Every completed order stays in the stream, to be counted in the end: also those there must not be.
-        ("history", 2 * units + HISTORY_SPARE),
+        // Every completed order stays in the stream, to be counted in the end: also those there must not be. So does
+        // every alert.
+        ("history", 2 * stock.sneakers + HISTORY_SPARE),
+        ("alerts", 2 * stock.sneakers + HISTORY_SPARE),
     ];
     cmd("STORE.SET").arg(&shop.name).arg(&settings).exec(connection).context("making the store with STORE.SET")?;
-    let available: i64 = cmd("INV.SET").arg(&shop.name).arg(SKU).arg(units).query(connection).context("INV.SET")?;
-    if available != units {
-        bail!("INV.SET replied {available} available units, wanted {units}");
+    for (sku, units) in [(SNEAKER, stock.sneakers), (LACES, stock.laces)] {
+        let mut set = cmd("INV.SET");
+        set.arg(&shop.name).arg(sku).arg(units).arg("LIMIT").arg(LIMIT);
+        let available: i64 = set.query(connection).context("INV.SET")?;
+        if available != units {
+            bail!("INV.SET {sku} replied {available} available units, wanted {units}");
+        }
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The plan of a sale: the window, who comes when, with which habits, and whose payments fail. One seed, one plan.
+//! The plan of a sale: the window, who comes when, with which habits, and what goes wrong. One seed, one plan.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,6 +15,11 @@ const RUSH_FADES: f64 = 0.08;
 /// From this part of the window on, nobody gives units back: they could come too late to be sold again.
 const GIVE_BACK_UNTIL: f64 = 0.7;
 const CART_TTL: f64 = 0.1;
+/// An order is to be paid within this part of the window, and in a short sale within this time.
+const PAYMENT: f64 = 0.08;
+const PAYMENT_MIN: Duration = Duration::from_millis(1_500);
+/// Whoever never pays comes early enough that the unit is back at this part of the window.
+const UNPAID_UNTIL: f64 = 0.8;
 /// Share of the customers who come when the window has closed.
 const STRAGGLER_SHARE: f64 = 0.004;
 /// A worker's lease is this part of the window, within bounds: short, so that a dead worker's orders are soon back, and
@@ -22,12 +27,12 @@ const STRAGGLER_SHARE: f64 = 0.004;
 const LEASE: f64 = 0.036;
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(2);
-/// Reasons of ORDER.FAIL. The shopkeeper redrives dead letters by the first one's first word.
-const DECLINED: &str = "payment declined";
-/// There is no use in trying again.
-pub const STOLEN: &str = "card stolen";
-/// The pattern of reasons after which a customer may well pay in another way.
-pub const DECLINED_PATTERN: &str = "payment*";
+/// Reasons of ORDER.FAIL, of which a later attempt helps against the first one only.
+const SCANNER_DOWN: &str = "scanner down";
+/// The shopkeeper can ask the customer for the address, and redrives the order.
+pub const NO_ADDRESS: &str = "address unknown";
+/// There is no use in trying again: the shopkeeper purges these orders.
+pub const NO_DELIVERY: &str = "no delivery there";
 
 /// When the window opens and closes and the sale ends, counted from the start of the run.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +65,11 @@ impl Schedule {
     pub fn cart_ttl(&self) -> Duration {
         self.window().mul_f64(CART_TTL)
     }
+
+    /// How long an order's payment may take: then its gate expires.
+    pub fn payment(&self) -> Duration {
+        self.window().mul_f64(PAYMENT).max(PAYMENT_MIN)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +83,8 @@ pub enum Habit {
     WantsAnother,
     /// Puts the unit into a cart, thinks, and orders what is in the cart.
     UsesCart,
+    /// Fills a cart as a guest, signs in and changes what is in it, and orders that.
+    ChangesCart,
     /// Puts the unit into a cart and never comes back.
     LeavesCart,
     /// Comes back to the cart when it has expired, and orders then.
@@ -81,39 +93,63 @@ pub enum Habit {
     Cancels,
     /// Orders, cancels, and orders again.
     CancelsAndReturns,
+    /// Sends back what was delivered, as good as new.
+    SendsBack,
+    /// Sends back what was delivered, damaged.
+    SendsBackDamaged,
 }
 
 /// How many of a thousand customers have the habit.
-const HABITS_PER_MILLE: [(Habit, u32); 9] = [
-    (Habit::Buys, 675),
+const HABITS_PER_MILLE: [(Habit, u32); 12] = [
+    (Habit::Buys, 650),
     (Habit::SendsTwice, 50),
     (Habit::LosesReply, 30),
     (Habit::WantsAnother, 40),
-    (Habit::UsesCart, 100),
+    (Habit::UsesCart, 60),
+    (Habit::ChangesCart, 40),
     (Habit::LeavesCart, 35),
     (Habit::LateToCart, 15),
     (Habit::Cancels, 40),
     (Habit::CancelsAndReturns, 15),
+    (Habit::SendsBack, 15),
+    (Habit::SendsBackDamaged, 10),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Card {
-    /// It works, but for the odd failure.
-    Good,
-    /// It is empty: every payment is declined.
-    Empty,
-    /// It was reported stolen: there is no use in trying again.
-    Stolen,
+pub enum Trouble {
+    /// All goes well, but for the odd failure.
+    None,
+    /// The payment is declined.
+    Declined,
+    /// The customer never pays.
+    NeverPays,
+    /// The address is unknown: every attempt to send the parcel fails.
+    NoAddress,
+    /// Nobody delivers to where the customer lives: there is no use in trying again.
+    NoDelivery,
 }
 
-/// How many of a thousand customers have such a card.
-const CARDS_PER_MILLE: [(Card, u32); 3] = [(Card::Good, 994), (Card::Empty, 4), (Card::Stolen, 2)];
+/// How many of a thousand customers who just buy have this trouble.
+const TROUBLES_PER_MILLE: [(Trouble, u32); 5] = [
+    (Trouble::None, 959),
+    (Trouble::Declined, 15),
+    (Trouble::NeverPays, 20),
+    (Trouble::NoAddress, 4),
+    (Trouble::NoDelivery, 2),
+];
 /// How many of a thousand customers collect what they order at the counter, and pay there.
 const COLLECTS_PER_MILLE: u32 = 100;
+/// How many of a thousand of the others pay for express.
+const EXPRESS_PER_MILLE: u32 = 100;
+/// How many of a thousand customers order laces too.
+const LACES_PER_MILLE: u32 = 150;
 /// How many of a thousand customers come before the window opens.
 const EARLY_PER_MILLE: u32 = 30;
-/// How many of a thousand customers who find the shop sold out look in again later.
+/// How many of a thousand customers who find the shop sold out join the waitlist; how many of these leave it after a
+/// while; and after how long, as a part of the window.
 const PATIENT_PER_MILLE: u32 = 300;
+const LEAVES_WAITLIST_PER_MILLE: u32 = 500;
+const WAITS: std::ops::Range<f64> = 0.03..0.3;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Customer {
@@ -121,16 +157,26 @@ pub struct Customer {
     pub number: u64,
     pub arrives: Duration,
     pub habit: Habit,
-    pub patient: bool,
-    pub card: Card,
+    pub trouble: Trouble,
     /// Comes to the counter for it, and pays there.
     pub collects: bool,
+    pub express: bool,
+    /// Orders laces too.
+    pub laces: bool,
+    /// How long the customer waits for a unit when all are sold, 0 as long as it takes; none leaves at once.
+    pub wait_ms: Option<u64>,
 }
 
 impl Customer {
     /// Somebody who is sent for, as there are units left.
     pub fn sent_for(number: u64, arrives: Duration) -> Customer {
-        Customer { number, arrives, habit: Habit::Buys, patient: false, card: Card::Good, collects: false }
+        let (habit, trouble, wait_ms) = (Habit::Buys, Trouble::None, None);
+        Customer { number, arrives, habit, trouble, collects: false, express: false, laces: false, wait_ms }
+    }
+
+    /// Whether laces of theirs are ever set aside.
+    pub fn takes_laces(&self) -> bool {
+        self.laces || self.habit == Habit::ChangesCart
     }
 }
 
@@ -139,19 +185,35 @@ pub fn customers(schedule: &Schedule, expected: u64, seed: u64) -> Vec<Customer>
     let mut random = StdRng::seed_from_u64(seed);
     let mut arrivals = arrivals(schedule, expected, &mut random);
     arrivals.sort_unstable();
-    let customer = |(number, arrives): (usize, Duration)| {
-        let habit = habit(schedule, arrives, &mut random);
-        // Whoever gives units back does it early, or not at all: they do not look in again.
-        let patient = random.random_range(0..1_000) < PATIENT_PER_MILLE && !habit.gives_back();
-        let card = match habit == Habit::Buys && arrives < schedule.at(GIVE_BACK_UNTIL) {
-            true => drawn(&CARDS_PER_MILLE, &mut random),
-            // A unit that comes back from a dead letter should find a buyer too.
-            false => Card::Good,
-        };
-        let collects = random.random_range(0..1_000) < COLLECTS_PER_MILLE;
-        Customer { number: number as u64 + 1, arrives, habit, patient, card, collects }
+    let numbered = arrivals.into_iter().enumerate();
+    numbered.map(|(nth, arrives)| customer(schedule, nth as u64 + 1, arrives, &mut random)).collect()
+}
+
+fn customer(schedule: &Schedule, number: u64, arrives: Duration, random: &mut StdRng) -> Customer {
+    let habit = habit(schedule, arrives, random);
+    let mut is_one_of = |per_mille| random.random_range(0..1_000) < per_mille;
+    let collects = is_one_of(COLLECTS_PER_MILLE);
+    let express = is_one_of(EXPRESS_PER_MILLE) && !collects;
+    let (laces, is_patient) = (is_one_of(LACES_PER_MILLE), is_one_of(PATIENT_PER_MILLE));
+    let leaves = is_one_of(LEAVES_WAITLIST_PER_MILLE);
+    let trouble = match habit == Habit::Buys && !collects {
+        true => trouble(schedule, arrives, random),
+        false => Trouble::None,
     };
-    arrivals.into_iter().enumerate().map(customer).collect()
+    // Whoever gives units back does it early, or not at all: they do not wait.
+    let waits = is_patient && !habit.gives_back() && trouble == Trouble::None;
+    let wait = if leaves { schedule.window().mul_f64(random.random_range(WAITS)) } else { Duration::ZERO };
+    let wait_ms = waits.then(|| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    Customer { number, arrives, habit, trouble, collects, express, laces, wait_ms }
+}
+
+/// A unit that comes back should find a buyer too: so whoever comes late has no trouble.
+fn trouble(schedule: &Schedule, arrives: Duration, random: &mut StdRng) -> Trouble {
+    match drawn(&TROUBLES_PER_MILLE, random) {
+        _ if arrives > schedule.at(GIVE_BACK_UNTIL) => Trouble::None,
+        Trouble::NeverPays if arrives + schedule.payment() > schedule.at(UNPAID_UNTIL) => Trouble::None,
+        trouble => trouble,
+    }
 }
 
 fn arrivals(schedule: &Schedule, expected: u64, random: &mut StdRng) -> Vec<Duration> {
@@ -185,41 +247,48 @@ fn habit(schedule: &Schedule, arrives: Duration, random: &mut StdRng) -> Habit {
 impl Habit {
     /// Whether units come back from such a customer.
     fn gives_back(self) -> bool {
-        matches!(self, Habit::LeavesCart | Habit::LateToCart | Habit::Cancels | Habit::CancelsAndReturns)
+        use Habit::{Cancels, CancelsAndReturns, LateToCart, LeavesCart, SendsBack, SendsBackDamaged};
+        matches!(self, LeavesCart | LateToCart | Cancels | CancelsAndReturns | SendsBack | SendsBackDamaged)
     }
 }
 
+/// What goes wrong with orders, as the seed alone decides.
 #[derive(Debug)]
-pub struct Payments {
+pub struct Luck {
     seed: u64,
     failing_percent: u32,
-    bad_cards: HashMap<u64, Card>,
+    troubles: HashMap<u64, Trouble>,
 }
 
-impl Payments {
-    /// Payments of these customers, of which `failing_percent` of a hundred fail though the card is good.
-    pub fn new(seed: u64, failing_percent: u32, customers: &[Customer]) -> Payments {
-        let bad = customers.iter().filter(|customer| customer.card != Card::Good);
-        let bad_cards = bad.map(|customer| (customer.number, customer.card)).collect();
-        Payments { seed, failing_percent, bad_cards }
+impl Luck {
+    /// The luck of these customers. Of a hundred attempts to pack an order, `failing_percent` fail without their doing.
+    pub fn new(seed: u64, failing_percent: u32, customers: &[Customer]) -> Luck {
+        let troubled = customers.iter().filter(|customer| customer.trouble != Trouble::None);
+        let troubles = troubled.map(|customer| (customer.number, customer.trouble)).collect();
+        Luck { seed, failing_percent, troubles }
     }
 
-    /// Why an attempt to be paid for an order fails, if it does.
-    pub fn attempt(&self, customer: u64, order: &str, attempt: u64) -> Option<&'static str> {
-        match self.bad_cards.get(&customer) {
-            Some(Card::Stolen) => Some(STOLEN),
-            Some(Card::Empty) => Some(DECLINED),
-            _ => self.has_bad_luck(order, attempt).then_some(DECLINED),
+    pub fn trouble(&self, customer: u64) -> Trouble {
+        self.troubles.get(&customer).copied().unwrap_or(Trouble::None)
+    }
+
+    /// Why an attempt to pack an order fails, if it does.
+    pub fn packing(&self, customer: u64, order: &str, attempt: u64) -> Option<&'static str> {
+        match self.trouble(customer) {
+            Trouble::NoAddress => Some(NO_ADDRESS),
+            Trouble::NoDelivery => Some(NO_DELIVERY),
+            _ => (self.drawn("packing", order, attempt) < f64::from(self.failing_percent) / 100.0)
+                .then_some(SCANNER_DOWN),
         }
     }
 
-    fn has_bad_luck(&self, order: &str, attempt: u64) -> bool {
-        // FNV-1a: any number that the order and the attempt decide.
-        let mixed = order
-            .bytes()
-            .chain(attempt.to_le_bytes())
+    /// A number from 0 to 1 that the seed, the purpose, the order and the attempt decide.
+    pub fn drawn(&self, purpose: &str, order: &str, attempt: u64) -> f64 {
+        // FNV-1a: any number that they decide.
+        let bytes = purpose.bytes().chain(order.bytes()).chain(attempt.to_le_bytes());
+        let mixed = bytes
             .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        StdRng::seed_from_u64(self.seed ^ mixed).random_range(0..100) < self.failing_percent
+        StdRng::seed_from_u64(self.seed ^ mixed).random()
     }
 }
 
@@ -253,18 +322,20 @@ mod tests {
             all.iter().filter(|customer| times.contains(&customer.arrives)).count()
         };
         assert!(between(0.0, 0.1) > 4 * between(0.5, 0.6) && between(0.9, 1.0) > 600, "a rush, and a tail to the end");
-        let is_bad = |customer: &&Customer| customer.card != Card::Good;
-        assert!((20..200).contains(&all.iter().filter(is_bad).count()), "cards");
-        let mut risky = all.iter().filter(|customer| is_bad(customer) || customer.habit.gives_back());
-        assert!(risky.all(|customer| customer.arrives <= schedule.at(GIVE_BACK_UNTIL)));
+        let has_trouble = |customer: &&Customer| customer.trouble != Trouble::None;
+        assert!((100..800).contains(&all.iter().filter(has_trouble).count()), "troubles");
+        let mut risky = all.iter().filter(|customer| has_trouble(customer) || customer.habit.gives_back());
+        assert!(risky.all(|customer| customer.arrives <= schedule.at(GIVE_BACK_UNTIL) && customer.wait_ms.is_none()));
+        let waiting = |wanted: fn(u64) -> bool| all.iter().filter(|customer| customer.wait_ms.is_some_and(wanted));
+        assert!(waiting(|ms| ms == 0).count() > 1_000 && waiting(|ms| ms > 1_000).count() > 1_000, "the waitlist");
     }
 
     #[test]
     fn the_given_part_fails_and_each_attempt_by_itself() {
-        let payments = Payments::new(7, 10, &[]);
+        let luck = Luck::new(7, 10, &[]);
         let failed = |attempt| {
             let orders = (0..10_000).map(|number| format!("o-{number}-1"));
-            orders.filter(|order| payments.attempt(1, order, attempt).is_some()).collect::<Vec<_>>()
+            orders.filter(|order| luck.packing(1, order, attempt).is_some()).collect::<Vec<_>>()
         };
         let (first, second) = (failed(1), failed(2));
         assert!((850..1_150).contains(&first.len()), "{}", first.len());
@@ -273,13 +344,13 @@ mod tests {
     }
 
     #[test]
-    fn bad_cards_never_work() {
-        let cards = [(1, Card::Empty), (2, Card::Stolen), (3, Card::Good)];
-        let customer = |(number, card)| Customer { card, ..Customer::sent_for(number, Duration::ZERO) };
-        let payments = Payments::new(7, 0, &cards.map(customer));
+    fn some_troubles_never_pass() {
+        let troubles = [(1, Trouble::NoAddress), (2, Trouble::NoDelivery), (3, Trouble::None)];
+        let customer = |(number, trouble)| Customer { trouble, ..Customer::sent_for(number, Duration::ZERO) };
+        let luck = Luck::new(7, 0, &troubles.map(customer));
         for attempt in 1..=5 {
-            let failures = [1, 2, 3].map(|number| payments.attempt(number, "o-1", attempt));
-            assert_eq!(failures, [Some(DECLINED), Some(STOLEN), None]);
+            let failures = [1, 2, 3].map(|number| luck.packing(number, "o-1", attempt));
+            assert_eq!(failures, [Some(NO_ADDRESS), Some(NO_DELIVERY), None]);
         }
     }
 }

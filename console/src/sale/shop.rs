@@ -8,7 +8,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, cmd};
 
 use super::ledger::Ledger;
-use super::plan::{Customer, Payments, Schedule};
+use super::plan::{Customer, Luck, Schedule};
 use crate::store;
 
 /// Connections that the customers share: what they send goes out in pipelines.
@@ -18,11 +18,17 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a command is sent again when connections are lost (a failover may take a while).
 const SEND_ATTEMPTS: u32 = 200;
 const RESEND_INTERVAL: Duration = Duration::from_millis(100);
+/// Orders that the server looks at in one ORDER.SCAN.
+const SCAN_COUNT: u64 = 5_000;
 /// Errors of a server that is loading, failing over or resharding: nothing was done, so ask again.
 const PASSING_CODES: [&str; 6] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
 /// Refusals that belong to a sale. Any other is a fault.
 const REFUSALS: [&str; 5] = ["NOTOPEN", "CLOSED", "OUTOFSTOCK", "LIMIT", "EXPIRED"];
-pub const SKU: &str = "sneaker";
+pub const SNEAKER: &str = "sneaker";
+pub const LACES: &str = "laces";
+/// The lane of those who pay for express, and the gate that every order passes that is not paid at the counter.
+pub const EXPRESS: &str = "express";
+pub const PAYMENT: &str = "payment";
 
 /// What an order says that its customer collects.
 pub const COLLECTS: &str = r#"{"collects":true}"#;
@@ -30,27 +36,51 @@ pub const COLLECTS: &str = r#"{"collects":true}"#;
 /// Why the shop said no: one of the codes of a refusal, or `LOST` when it could not be asked at all.
 pub type Refusal = String;
 
+/// Where an order's units come from.
+#[derive(Clone, Copy, Debug)]
+pub enum From<'a> {
+    Shelf,
+    Cart(&'a str),
+    /// From whatever comes back; the customer waits for so long, in milliseconds, 0 without end.
+    Waitlist(u64),
+}
+
+/// Who fills a cart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filler {
+    Customer,
+    /// The same customer, before signing in, with other items.
+    Guest,
+    /// The guest, who has signed in: the cart is the customer's now, with what the customer wants.
+    SignedIn,
+}
+
+/// A sneaker, and laces if they are wanted.
+pub fn items(laces: bool) -> Vec<(&'static str, i64)> {
+    [(SNEAKER, 1)].into_iter().chain(laces.then_some((LACES, 1))).collect()
+}
+
 pub struct Shop {
     client: redis::Client,
     connections: Vec<ConnectionManager>,
     pub name: String,
     pub schedule: Schedule,
     pub seed: u64,
-    pub payments: Payments,
+    pub luck: Luck,
     started: Instant,
     ledger: Mutex<Ledger>,
 }
 
 impl Shop {
     /// Connects to the server, and starts the clock. Fails when the server cannot be reached.
-    pub async fn connect(url: &str, name: &str, schedule: Schedule, seed: u64, payments: Payments) -> Result<Shop> {
+    pub async fn connect(url: &str, name: &str, schedule: Schedule, seed: u64, luck: Luck) -> Result<Shop> {
         let client = redis::Client::open(url).with_context(|| format!("{url} is no address of a server"))?;
         let mut connections = Vec::with_capacity(SHARED_CONNECTIONS);
         for _ in 0..SHARED_CONNECTIONS {
             connections.push(manager(&client, Duration::ZERO).await?);
         }
         let (name, started, ledger) = (name.to_string(), Instant::now(), Mutex::default());
-        Ok(Shop { client, connections, name, schedule, seed, payments, started, ledger })
+        Ok(Shop { client, connections, name, schedule, seed, luck, started, ledger })
     }
 
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -96,35 +126,59 @@ impl Shop {
         }
     }
 
-    fn place_command(&self, order: &str, customer: &Customer, cart: Option<&str>) -> Cmd {
-        let mut command = cmd("ORDER.PLACE");
-        command.arg(&self.name).arg(order).arg(customer_id(customer.number));
-        command.arg(customer.collects.then_some(("DATA", COLLECTS)));
-        match cart {
-            Some(hold) => command.arg("HOLD").arg(hold),
-            None => command.arg("ITEMS").arg(SKU).arg(1),
-        };
-        command
+    /// All orders in a state. Fails with what the server answers.
+    pub async fn orders_in(&self, state: &str, connection: &mut ConnectionManager) -> RedisResult<Vec<String>> {
+        let (mut orders, mut cursor) = (Vec::new(), 0);
+        loop {
+            let mut command = cmd("ORDER.SCAN");
+            command.arg(&self.name).arg(cursor).arg("STATE").arg(state).arg("COUNT").arg(SCAN_COUNT);
+            let (next, page): (u64, Vec<String>) = self.send(connection, &command).await?;
+            orders.extend(page);
+            if next == 0 {
+                return Ok(orders);
+            }
+            cursor = next;
+        }
     }
 
-    /// Places an order of what is in this cart, or of a unit off the shelf. Fails with the refusal.
-    pub async fn place(&self, order: &str, customer: &Customer, cart: Option<&str>) -> Result<(), Refusal> {
-        let command = self.place_command(order, customer, cart);
-        self.ledger().sent(order, customer.number);
+    fn place_command(&self, order: &str, customer: &Customer, from: From<'_>) -> Cmd {
+        let mut command = cmd("ORDER.PLACE");
+        command.arg(&self.name).arg(order).arg(customer_id(customer.number));
+        command.arg(customer.express.then_some(("LANE", EXPRESS)));
+        match customer.collects {
+            true => command.arg("DATA").arg(COLLECTS),
+            false => command.arg("GATE").arg(PAYMENT).arg(ms(self.schedule.payment())),
+        };
+        match from {
+            From::Cart(hold) => return command.arg("HOLD").arg(hold).take(),
+            From::Waitlist(wait_ms) => command.arg("WAIT").arg(wait_ms),
+            From::Shelf => &mut command,
+        };
+        command.arg("ITEMS").arg(items(customer.laces)).take()
+    }
+
+    /// Places an order. Fails with the refusal.
+    pub async fn place(&self, order: &str, customer: &Customer, from: From<'_>) -> Result<(), Refusal> {
+        let command = self.place_command(order, customer, from);
+        self.ledger().sent(order, customer);
         let sent = Instant::now();
-        let reply: RedisResult<String> = self.send(&mut self.connection_of(customer.number), &command).await;
+        // No entry's id while it waits for the payment, or for units.
+        let reply: RedisResult<Option<String>> = self.send(&mut self.connection_of(customer.number), &command).await;
         let mut ledger = self.ledger();
         ledger.placing.record(sent.elapsed());
         let entry = reply.map_err(|error| refusal(&mut ledger, &error, "ORDER.PLACE", order))?;
-        ledger.placed(order, &entry);
+        ledger.placed(order, &entry.unwrap_or_default());
+        if matches!(from, From::Waitlist(_)) {
+            ledger.waits(order);
+        }
         Ok(())
     }
 
     /// Sends an order over a connection that is gone before the reply can be read: the order may have arrived, or not.
     pub async fn place_and_vanish(&self, order: &str, customer: &Customer, patience: u32) {
-        self.ledger().sent(order, customer.number);
+        self.ledger().sent(order, customer);
         let Ok(mut connection) = self.client.get_multiplexed_async_connection().await else { return };
-        let command = self.place_command(order, customer, None);
+        let command = self.place_command(order, customer, From::Shelf);
         let turns = async {
             for _ in 0..patience {
                 tokio::task::yield_now().await;
@@ -132,44 +186,67 @@ impl Shop {
         };
         tokio::select! {
             biased;
-            _ = command.query_async::<String>(&mut connection) => {}
+            _ = command.query_async::<Option<String>>(&mut connection) => {}
             () = turns => {}
         }
-        self.ledger().unanswered(order);
+        let mut ledger = self.ledger();
+        ledger.counts.replies_dropped += 1;
+        ledger.unanswered(order);
     }
 
-    /// Puts a unit into a cart. Fails with the refusal.
-    pub async fn reserve(&self, hold: &str, customer: u64) -> Result<(), Refusal> {
+    /// Fills a cart, or changes what is in it. Fails with the refusal.
+    pub async fn fill(&self, hold: &str, customer: &Customer, filler: Filler) -> Result<(), Refusal> {
+        let is_guest = filler == Filler::Guest;
+        let who = if is_guest { format!("guest-{}", customer.number) } else { customer_id(customer.number) };
         let mut command = cmd("INV.RESERVE");
-        let ttl_ms = u64::try_from(self.schedule.cart_ttl().as_millis()).unwrap_or(u64::MAX);
-        command.arg(&self.name).arg(hold).arg("CUSTOMER").arg(customer_id(customer)).arg("TTL").arg(ttl_ms);
-        command.arg("ITEMS").arg(SKU).arg(1);
-        let reply: RedisResult<i64> = self.send(&mut self.connection_of(customer), &command).await;
+        command.arg(&self.name).arg(hold).arg("CUSTOMER").arg(who).arg("TTL").arg(ms(self.schedule.cart_ttl()));
+        command.arg((filler == Filler::SignedIn).then_some("REPLACE"));
+        command.arg("ITEMS").arg(items(customer.laces != is_guest));
+        let reply: RedisResult<i64> = self.send(&mut self.connection_of(customer.number), &command).await;
         let mut ledger = self.ledger();
         reply.map_err(|error| refusal(&mut ledger, &error, "INV.RESERVE", hold))?;
-        ledger.counts.carts += 1;
+        let changed = u64::from(filler == Filler::SignedIn);
+        ledger.counts.carts_changed += changed;
+        ledger.counts.carts += 1 - changed;
         Ok(())
     }
 
     /// Cancels an order; whether it could still be cancelled.
-    pub async fn cancel(&self, order: &str, customer: u64) -> bool {
+    pub async fn cancel(&self, order: &str, customer: u64, reason: &'static str) -> bool {
         let mut command = cmd("ORDER.CANCEL");
-        command.arg(&self.name).arg(order).arg("REASON").arg("changed my mind");
-        let reply: RedisResult<i64> = self.send(&mut self.connection_of(customer), &command).await;
+        command.arg(&self.name).arg(order).arg("REASON").arg(reason);
+        let reply: RedisResult<u64> = self.send(&mut self.connection_of(customer), &command).await;
         let mut ledger = self.ledger();
         match reply {
-            // A dead one's unit is back already.
-            Ok(units @ (0 | 1)) => {
-                ledger.cancelled(order);
-                ledger.counts.cancelled_dead += u64::from(units == 0);
+            Ok(units) => {
+                ledger.put_back(order, units, reason);
                 return true;
             }
-            Ok(units) => ledger.complaints.add(format!("ORDER.CANCEL {order} put back {units} units, wanted 1")),
-            Err(error) if store::code(&error) == "BADSTATE" => ledger.counts.too_late_to_cancel += 1,
+            // It was completed, or it was not paid or waited too long and the store cancelled it.
+            Err(error) if ["BADSTATE", "MISMATCH"].contains(&store::code(&error)) => {
+                ledger.counts.too_late_to_cancel += 1;
+            }
             Err(error) => ledger.complaints.add(format!("ORDER.CANCEL {order}: {error}")),
         }
         false
     }
+
+    /// Sends the sneaker of a completed order back; a damaged one is not sold again.
+    pub async fn send_back(&self, order: &str, customer: u64, damaged: bool) {
+        let mut command = cmd("ORDER.RETURN");
+        command.arg(&self.name).arg(order).arg("REF").arg(format!("rma-{order}"));
+        command.arg(damaged.then_some("SCRAP")).arg("ITEMS").arg(items(false));
+        let reply: RedisResult<u64> = self.send(&mut self.connection_of(customer), &command).await;
+        let mut ledger = self.ledger();
+        match reply {
+            Ok(1) => ledger.sent_back(order, damaged),
+            reply => ledger.complaints.add(format!("ORDER.RETURN {order}: {reply:?}, wanted 1")),
+        }
+    }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub fn customer_id(number: u64) -> String {
@@ -191,6 +268,11 @@ pub fn may_pass(error: &RedisError) -> bool {
 /// Enters the refusal of an order or a hold.
 fn refusal(ledger: &mut Ledger, error: &RedisError, command: &str, id: &str) -> Refusal {
     let code = if store::reply_was_lost(error) { "LOST" } else { store::code(error) };
+    if error.to_string().ends_with("order is cancelled") {
+        // It was placed, the reply was lost, and before it was sent again its time to be paid was over.
+        ledger.unanswered(id);
+        return code.to_string();
+    }
     if !REFUSALS.contains(&code) {
         ledger.complaints.add(format!("{command}: {error}"));
     }

@@ -9,7 +9,7 @@ use redis::streams::{StreamId, StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, Cmd, Connection, ErrorKind, ParsingError, RedisError, RedisResult, Value, cmd, pipe};
 
 use super::ledger::Counts;
-use super::shop::{COLLECTS, Shop};
+use super::shop::{COLLECTS, EXPRESS, LACES, Shop, items};
 use crate::store::{self, Fields};
 
 const GROUP: &str = "counter";
@@ -68,6 +68,8 @@ pub struct Source {
     pub shop: Arc<Shop>,
     connection: ConnectionManager,
     worker: String,
+    /// Claims express orders first.
+    express_first: bool,
     kind: Kind,
 }
 
@@ -83,15 +85,15 @@ enum Kind {
 
 impl Source {
     /// The claims of a worker who is new in the shop. Fails when the server cannot be reached.
-    pub async fn claims(shop: &Arc<Shop>, worker: String) -> Result<Source> {
+    pub async fn claims(shop: &Arc<Shop>, worker: String, express_first: bool) -> Result<Source> {
         let connection = shop.connection(WAIT).await?;
-        Ok(Source { shop: Arc::clone(shop), connection, worker, kind: Kind::Claims { is_open: false } })
+        Ok(Source { shop: Arc::clone(shop), connection, worker, express_first, kind: Kind::Claims { is_open: false } })
     }
 
     /// The stream, for a counter. Fails when the server cannot be reached.
     pub async fn stream(shop: &Arc<Shop>, number: usize) -> Result<Source> {
         let (connection, worker) = (shop.connection(Duration::ZERO).await?, format!("counter-{number}"));
-        Ok(Source { shop: Arc::clone(shop), connection, worker, kind: Kind::Stream })
+        Ok(Source { shop: Arc::clone(shop), connection, worker, express_first: false, kind: Kind::Stream })
     }
 
     /// The next orders, for empty hands; none when there was nothing to do for a moment.
@@ -108,6 +110,10 @@ impl Source {
         }
         let mut claim = cmd("ORDER.CLAIM");
         claim.arg(&self.shop.name).arg(&self.worker).arg("COUNT").arg(ORDERS_AT_A_TIME);
+        if self.express_first {
+            // Of the express lane, and only then of the one without a name.
+            claim.arg("LANES").arg(2).arg(EXPRESS).arg("");
+        }
         claim.arg("BLOCK").arg(WAIT.as_millis() as u64);
         self.kind = Kind::Claims { is_open: true };
         let claimed: Vec<Fields> = claim.query_async(&mut self.connection).await?;
@@ -154,14 +160,29 @@ impl Source {
     /// Reports that an order is done. The id of its entry in the stream of completed orders, and the next order.
     pub async fn complete(&mut self, work: &Work) -> RedisResult<(String, Option<Work>)> {
         let mut command = self.about("ORDER.COMPLETE", work);
-        if self.kind == Kind::Stream {
-            command.arg("RESULT").arg(HANDED_OVER);
+        command.arg("RESULT").arg(if self.kind == Kind::Stream { HANDED_OVER } else { PACKED });
+        if self.kind == Kind::Stream || self.express_first {
             return Ok((command.query_async(&mut self.connection).await?, None));
         }
-        // One round trip ends an order and begins the next. Sent again, it gives the same next order.
-        command.arg("RESULT").arg(PACKED).arg("CLAIM").arg(&self.worker);
+        // One round trip ends an order and begins the next, of whatever lane. Sent again, it gives the same next order.
+        command.arg("CLAIM").arg(&self.worker);
         let (entry, next): (String, Option<Fields>) = command.query_async(&mut self.connection).await?;
         Ok((entry, next.map(|order| Work::claimed(&order, self.shop.schedule.lease())).transpose()?))
+    }
+
+    /// Takes the laces out of an order, and out of the books: they are not there. Sent again, it changes nothing.
+    pub async fn write_off_laces(&mut self, work: &Work) -> RedisResult<()> {
+        let mut command = self.about("ORDER.EDIT", work);
+        command.arg("LOST").arg("ITEMS").arg(items(false));
+        command.exec_async(&mut self.connection).await
+    }
+
+    /// Whether an order has no laces, or none any more.
+    pub async fn is_without_laces(&mut self, work: &Work) -> RedisResult<bool> {
+        let command = cmd("ORDER.GET").arg(&self.shop.name).arg(&work.order).take();
+        let order: Fields = command.query_async(&mut self.connection).await?;
+        let items: Vec<Fields> = order.get("items")?;
+        Ok(!items.iter().any(|item| item.get::<String>("sku").is_ok_and(|sku| sku == LACES)))
     }
 
     /// Reports that an attempt failed; whether the order is dead.

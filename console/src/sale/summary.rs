@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use holdfast_lab::{Server, cleanup};
 use textwrap::WordSplitter;
 
-use super::ledger::{Counts, Latency, Ledger};
+use super::ledger::{CHANGED_MIND, Counts, DECLINED, Latency, Ledger, NOT_PAID, PURGED, SALE_OVER, WAITED_TOO_LONG};
 use super::shop::Shop;
 use super::verify::Verdict;
 use super::view::refusals;
@@ -18,15 +18,21 @@ const LABEL_WIDTH: usize = 19;
 const TEXT_WIDTH: usize = 58;
 
 /// Prints what was sold and to whom, and what the checks say. Fails when anything disagrees.
-pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
+pub fn print(shop: &Shop, verdict: &Verdict) -> Result<()> {
     let paint = Paint::for_stdout();
     let ledger = shop.ledger();
+    let units = verdict.stock.sneakers;
     let (sold, oversold) = (verdict.sold, (verdict.sold - units).max(0));
     let (lost, doubled) = (verdict.lost, verdict.doubled);
     let headline = counted!("sold {} of {}, oversold {}, lost {}, doubled {}", sold, units, oversold, lost, doubled);
     println!("\n  {}\n", paint.strong(headline));
     let wrapping = textwrap::Options::new(TEXT_WIDTH).word_splitter(WordSplitter::NoHyphenation);
-    let rows = [customer_rows(&ledger), work_rows(&ledger, verdict), time_rows(&ledger, shop.seed)];
+    let rows = [
+        customer_rows(&ledger.counts),
+        order_rows(&ledger, verdict),
+        work_rows(&ledger, verdict),
+        time_rows(&ledger, shop.seed),
+    ];
     for (label, text) in rows.iter().flatten() {
         for (nth, line) in textwrap::wrap(text, &wrapping).iter().enumerate() {
             println!("  {}{line}", paint.quiet(format!("{:<LABEL_WIDTH$}", if nth == 0 { label } else { "" })));
@@ -38,7 +44,7 @@ pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
         let greedy = verdict.customers_with_more_than_one;
         for text in [
             "STORE.AUDIT is clean: stock, holds, orders and queues add up".to_string(),
-            counted!("customers with more than one unit: {}", greedy),
+            counted!("customers with more than one sneaker: {}", greedy),
             counted!("the clients' own ledger agrees: {} orders, none lost, none doubled", ledger.counts.placed),
         ] {
             println!("  {} {text}", paint.good("✓"));
@@ -53,24 +59,47 @@ pub fn print(shop: &Shop, units: i64, verdict: &Verdict) -> Result<()> {
 
 type Row = (&'static str, String);
 
-fn customer_rows(ledger: &Ledger) -> Vec<Row> {
-    let counts = &ledger.counts;
-    let &Counts { placed, completed, cancelled, dead, cancelled_under_way: taken, too_late_to_cancel: late, .. } =
-        counts;
+fn customer_rows(counts: &Counts) -> Vec<Row> {
     let mut rows = vec![("customers", counted!("{} came", counts.arrived))];
     if counts.came_for_returned_units > 0 {
         let late = counted!("{} sent for, as units were still to be had", counts.came_for_returned_units);
         rows.push(("late customers", late));
     }
+    let &Counts { carts, carts_left, carts_changed, same_reply, replies_dropped, .. } = counts;
     rows.extend([
-        ("orders", counted!("{} placed: {} completed, {} cancelled, {} dead", placed, completed, cancelled, dead)),
-        ("cancelled", counted!("{} of them in a worker's hands; {} more came too late", taken, late)),
-        ("carts", counted!("{} filled, {} left to expire", counts.carts, counts.carts_left)),
-        ("sent twice", counted!("{} orders, each got the first reply", counts.same_reply)),
-        ("reply lost", counted!("{} connections dropped, the order sent again", counts.replies_dropped)),
+        ("carts", counted!("{} filled, {} left to expire", carts, carts_left)),
+        ("carts changed", counted!("{} by guests who signed in, in one step (REPLACE)", carts_changed)),
+        ("sent twice", counted!("{} orders, each got the first reply", same_reply)),
+        ("reply lost", counted!("{} connections dropped, the order sent again", replies_dropped)),
         ("refused", refusals(counts, ", ")),
     ]);
     rows
+}
+
+fn order_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
+    let counts = &ledger.counts;
+    let &Counts { placed, completed, dead, cancelled_under_way: taken, too_late_to_cancel: late, .. } = counts;
+    let &Counts { restocked, scrapped, laces_sold, laces_lost, passed_twice, .. } = counts;
+    let cancelled = counts.all_cancelled();
+    let [own, declined, not_paid, gave_up, in_vain] =
+        [CHANGED_MIND, DECLINED, NOT_PAID, WAITED_TOO_LONG, SALE_OVER].map(|reason| counts.cancelled_as(reason));
+    let ((paid, _), (waited, served)) = (ledger.paid_and_unpaid(), ledger.waited_and_served());
+    let laces_left = verdict.stock.laces - (laces_sold + laces_lost) as i64;
+    vec![
+        ("orders", counted!("{} placed: {} completed, {} cancelled, {} dead", placed, completed, cancelled, dead)),
+        ("cancelled", counted!("{} by customers, {} in a worker's hands; {} came too late", own, taken, late)),
+        ("payments", counted!("{} passed, {} of them twice; {} declined", paid, passed_twice, declined)),
+        ("never paid", counted!("{} orders, whose gate expired", not_paid)),
+        (
+            "waitlist",
+            counted!("{} joined: {} got a pair, {} gave up, {} went without", waited, served, gave_up, in_vain),
+        ),
+        ("sent back", counted!("{} sold again; {} damaged and written off (SCRAP)", restocked, scrapped)),
+        (
+            "laces",
+            counted!("{} sold, {} not found and written off (LOST), {} left", laces_sold, laces_lost, laces_left),
+        ),
+    ]
 }
 
 fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
@@ -79,15 +108,16 @@ fn work_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
         ["retried", "failed", "lapsed", "redriven"].map(|name| verdict.info.count(name));
     let &Counts { died, died_with, went_home, given_back, handed_over, in_two_hands, .. } = counts;
     vec![
-        ("retries", counted!("{}, after {} payments that failed", retried, failed)),
+        ("retries", counted!("{}, after {} attempts that failed", retried, failed)),
         ("workers", counted!("{} died with {} orders in hand, and were replaced", died, died_with)),
         ("reclaimed", counted!("{} orders, as the worker's lease had ended", expired)),
-        ("too late", counted!("{} orders of slow workers, refused and not counted (FENCED)", counts.too_late)),
+        ("too late", counted!("{} orders of slow workers, refused, not counted (FENCED)", counts.too_late)),
         ("leases", counted!("{} made longer in time", counts.renewed)),
         ("went home early", counted!("{} workers, who gave {} orders back", went_home, given_back)),
         ("counter", counted!("{} collected; {} a worker had too: the first one counts", handed_over, in_two_hands)),
         ("dead letters", dead_letters(verdict)),
-        ("queued again", counted!("{} dead letters, as the customer paid in another way", redriven)),
+        ("queued again", counted!("{} dead letters, as the customer gave an address", redriven)),
+        ("purged", counted!("{} dead letters, as nobody delivers there", counts.cancelled_as(PURGED))),
     ]
 }
 
@@ -102,7 +132,17 @@ fn time_rows(ledger: &Ledger, seed: u64) -> Vec<Row> {
         let [p50, p99] = latency.p50_p99();
         format!("p50 {p50}, p99 {p99}")
     };
+    let [others, express] = [0, 1].map(|lane| ledger.waits[lane].p50_p99());
     let mut rows = vec![
+        (
+            "express lane",
+            format!(
+                "{} orders, p50 {} to a worker's hands; others {}",
+                grouped(ledger.express()),
+                express[0],
+                others[0]
+            ),
+        ),
         ("longest wait", format!("{}, from placed to a worker's hands", measured(counts.longest_wait))),
         ("placing", percentiles(&ledger.placing)),
         ("placed → completed", percentiles(&ledger.fulfilling)),

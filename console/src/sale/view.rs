@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::ledger::{Counts, Latency, Ledger};
+use super::ledger::{Counts, DECLINED, Latency, Ledger, NOT_PAID, WAITED_TOO_LONG};
 use super::plan::Schedule;
-use crate::store::Fields;
+use crate::store::{Fields, SkuCounts};
 use crate::text::{Paint, clock, counted, grouped};
 
 /// Cells of the bar of units, and of the line of placings over time.
@@ -15,9 +15,19 @@ const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 
 type Colour = fn(Paint, String) -> String;
 
-/// Orders that have not ended: those that wait, those in work and those to be retried.
-pub fn waiting(info: &Fields) -> i64 {
-    ["queued", "in-work", "retrying"].iter().map(|state| info.count(state)).sum()
+/// What the shop counts, at a moment.
+#[derive(Debug, Default)]
+pub struct Now {
+    pub store: Fields,
+    pub sneakers: SkuCounts,
+}
+
+impl Now {
+    /// Orders that have a sneaker and have not ended: those to be paid, those that wait for a worker, those in work and
+    /// those to be retried.
+    pub fn open_orders(&self) -> i64 {
+        ["pending", "queued", "in-work", "retrying"].iter().map(|state| self.store.count(state)).sum()
+    }
 }
 
 #[derive(Debug)]
@@ -35,7 +45,7 @@ impl View {
     /// A view of a sale of `units` units.
     pub fn new(store: &str, schedule: Schedule, units: i64) -> View {
         View {
-            title: format!("pop-up store {store}: {} units, one a customer", grouped(units)),
+            title: format!("pop-up store {store}: {} sneakers, one a customer", grouped(units)),
             schedule,
             units,
             recent: VecDeque::new(),
@@ -79,14 +89,16 @@ impl View {
     }
 
     /// One line, where there is no terminal.
-    pub fn line(&self, at: Duration, now: &Fields, ledger: &Ledger) -> String {
+    pub fn line(&self, at: Duration, now: &Now, ledger: &Ledger) -> String {
         let counts = &ledger.counts;
         let [placed_rate, completed_rate] = self.rates();
-        let [left, in_work, retrying, dead, reclaimed] =
-            ["available", "in-work", "retrying", "dead-letters", "lapsed"].map(|name| now.count(name));
-        let store = counted!("left {}  waiting {}  in work {}", left, waiting(now), in_work);
+        let [in_work, retrying, dead, reclaimed, waitlisted] =
+            ["in-work", "retrying", "dead-letters", "lapsed", "waitlisted"].map(|name| now.store.count(name));
+        let left = now.sneakers.available;
+        let store =
+            counted!("left {}  waitlist {}  waiting {}  in work {}", left, waitlisted, now.open_orders(), in_work);
         let troubled = counted!("retrying {}  dead {}  reclaimed {}", retrying, dead, reclaimed);
-        let ended = counted!("completed {}  cancelled {}", counts.completed, counts.cancelled);
+        let ended = counted!("completed {}  cancelled {}", counts.completed, counts.all_cancelled());
         let rates = counted!("orders/s {} placed, {} completed", placed_rate, completed_rate);
         let [placing, fulfilling] = [&ledger.placing, &ledger.fulfilling].map(|latency| {
             let [p50, p99] = latency.p50_p99();
@@ -99,19 +111,12 @@ impl View {
         )
     }
 
-    pub fn picture(&self, at: Duration, now: &Fields, ledger: &Ledger) -> Vec<String> {
+    pub fn picture(&self, at: Duration, now: &Now, ledger: &Ledger) -> Vec<String> {
         let paint = Paint::for_stdout();
-        let counts = &ledger.counts;
         let rates = self.rates();
-        let [bar, legend] = self.units(paint, now, counts);
+        let [bar, legend] = self.units(paint, now, &ledger.counts);
         let time = format!("{} of {}", clock(at), clock(self.schedule.ends));
-        let row = |label: &str, text: String| format!("  {}{text}", paint.quiet(format!("{label:<11}")));
-        let &Counts { placed, cancelled, same_reply, died, went_home, too_late, .. } = counts;
-        let [in_work, retrying, dead, reclaimed] =
-            ["in-work", "retrying", "dead-letters", "lapsed"].map(|name| now.count(name));
-        let work =
-            counted!("{} in hand   {} retrying   {} dead letters   {} reclaimed", in_work, retrying, dead, reclaimed);
-        vec![
+        let mut lines = vec![
             String::new(),
             format!("  {}", paint.strong(&self.title)),
             format!("  {}{}", paint.quiet(format!("{time}   ")), self.window(at)),
@@ -120,33 +125,28 @@ impl View {
             format!("  {legend}"),
             String::new(),
             format!("  {}", paint.cool(self.sparkline(at))),
-            row("orders/s", counted!("{} placed   {} completed", rates[0], rates[1])),
+        ];
+        let per_second = ("orders/s", counted!("{} placed   {} completed", rates[0], rates[1]));
+        let rows = [per_second, ("", String::new())].into_iter().chain(rows(&now.store, &ledger.counts));
+        lines.extend(rows.map(|(label, text)| row(paint, label, text)));
+        lines.extend([
             String::new(),
-            row("customers", counted!("{} came", counts.arrived)),
-            row(
-                "orders",
-                counted!("{} placed   {} cancelled   {} sent again, same reply", placed, cancelled, same_reply),
-            ),
-            row("work", work),
-            row("workers", counted!("{} died   {} went home   {} orders too late", died, went_home, too_late)),
-            row("carts", counted!("{} filled   {} left to expire", counts.carts, counts.carts_left)),
-            row("refused", refusals(counts, "  ")),
+            row(paint, "", paint.quiet(format!("{:<22}{:>8}{:>10}", "", "p50", "p99"))),
+            row(paint, "latency", latency("placing", &ledger.placing)),
+            row(paint, "", latency("placed → completed", &ledger.fulfilling)),
             String::new(),
-            row("", paint.quiet(format!("{:<22}{:>8}{:>10}", "", "p50", "p99"))),
-            row("latency", latency("placing", &ledger.placing)),
-            row("", latency("placed → completed", &ledger.fulfilling)),
-            String::new(),
-        ]
+        ]);
+        lines
     }
 
     /// All units by where they are: a bar, and what its parts mean.
-    fn units(&self, paint: Paint, now: &Fields, counts: &Counts) -> [String; 2] {
-        let carts = now.count("held") - waiting(now);
+    fn units(&self, paint: Paint, now: &Now, counts: &Counts) -> [String; 2] {
+        let (waiting, sneakers) = (now.open_orders(), now.sneakers);
         let parts: [(Colour, &str, i64, &str); 4] = [
-            (Paint::good, "█", counts.completed as i64, "completed"),
-            (Paint::warm, "▓", waiting(now), "waiting"),
-            (Paint::cool, "▒", carts.max(0), "in carts"),
-            (Paint::quiet, "░", now.count("available").max(0), "left"),
+            (Paint::good, "█", counts.completed as i64 - counts.restocked as i64, "sold"),
+            (Paint::warm, "▓", waiting, "ordered"),
+            (Paint::cool, "▒", (sneakers.held - waiting).max(0), "in carts"),
+            (Paint::quiet, "░", sneakers.available.max(0), "left"),
         ];
         let (mut bar, mut legend, mut units, mut filled) = (String::new(), Vec::new(), 0, 0);
         for (paint_it, cell, count, what) in parts {
@@ -154,7 +154,7 @@ impl View {
             let share = units as f64 / self.units.max(1) as f64;
             // The rest is what is left, to the cell.
             let end = if what == "left" { WIDTH } else { ((share * WIDTH as f64).round() as usize).min(WIDTH) };
-            bar += &paint_it(paint, cell.repeat(end - filled));
+            bar += &paint_it(paint, cell.repeat(end.saturating_sub(filled)));
             filled = end;
             legend.push(format!("{} {} {what}", paint_it(paint, cell.to_string()), grouped(count)));
         }
@@ -168,6 +168,32 @@ impl View {
         let level = |placed: u64| LEVELS[(placed * (LEVELS.len() as u64 - 1)).div_ceil(most) as usize];
         self.placed_over_time.iter().take(now + 1).map(|&placed| level(placed)).collect()
     }
+}
+
+/// What happens to orders, in the order of their life.
+fn rows(store: &Fields, counts: &Counts) -> Vec<(&'static str, String)> {
+    let &Counts { placed, same_reply, died, went_home, too_late, .. } = counts;
+    let [pending, waitlisted, in_work, retrying, dead, reclaimed] =
+        ["pending", "waitlisted", "in-work", "retrying", "dead-letters", "lapsed"].map(|name| store.count(name));
+    let [declined, not_paid, left] = [DECLINED, NOT_PAID, WAITED_TOO_LONG].map(|reason| counts.cancelled_as(reason));
+    let cancelled = counts.all_cancelled();
+    vec![
+        ("customers", counted!("{} came", counts.arrived)),
+        ("orders", counted!("{} placed   {} cancelled   {} sent again, same reply", placed, cancelled, same_reply)),
+        ("payments", counted!("{} awaited   {} declined   {} never paid", pending, declined, not_paid)),
+        ("waitlist", counted!("{} wait   {} gave up", waitlisted, left)),
+        (
+            "work",
+            counted!("{} in hand   {} retrying   {} dead letters   {} reclaimed", in_work, retrying, dead, reclaimed),
+        ),
+        ("workers", counted!("{} died   {} went home   {} orders too late", died, went_home, too_late)),
+        ("carts", counted!("{} filled   {} left to expire", counts.carts, counts.carts_left)),
+        ("refused", refusals(counts, "  ")),
+    ]
+}
+
+fn row(paint: Paint, label: &str, text: String) -> String {
+    format!("  {}{text}", paint.quiet(format!("{label:<11}")))
 }
 
 fn latency(label: &str, latency: &Latency) -> String {
@@ -200,8 +226,9 @@ mod tests {
     #[test]
     fn the_bar_is_always_as_long() {
         let counts = Counts { completed: 50, ..Counts::default() };
-        for (left, held, queued) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
-            let now = info(&[("available", left), ("held", held), ("queued", queued)]);
+        for (available, held, queued) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
+            let sneakers = SkuCounts { available, held, ..SkuCounts::default() };
+            let now = Now { store: info(&[("queued", queued)]), sneakers };
             let [bar, _] = view().units(Paint::for_stdout(), &now, &counts);
             assert_eq!(bar.chars().filter(|cell| "█▓▒░".contains(*cell)).count(), WIDTH, "{bar}");
         }

@@ -1,4 +1,4 @@
-//! Workers: they take the payment, pack the order and complete it; some are slow, doze off, die or go home early.
+//! Workers: they pick and pack an order and complete it; some are slow, doze off, die or go home early.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,14 +9,16 @@ use rand_distr::{Distribution, Exp1};
 use redis::{RedisError, RedisResult};
 use tokio::sync::watch;
 
-use super::plan::STOLEN;
+use super::plan::NO_DELIVERY;
 use super::shop::{self, Shop};
 use super::source::{self, Source, Work};
 
 /// After a failed call (a failover) a worker tries again so much later.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// A payment that fails takes this part of the time an order takes.
-const PAYING_PART: f64 = 0.2;
+/// An attempt that fails takes this part of the time an order takes.
+const FAILING_PART: f64 = 0.2;
+/// In this part of the orders with laces the picker finds none, though the books say that there are some.
+const LACES_MISSING: f64 = 0.05;
 /// No order takes longer than this many times the mean.
 const LONGEST_OF_MEAN: f64 = 5.0;
 /// A lease is made longer when this part of it is over.
@@ -28,6 +30,8 @@ const DOZE: std::ops::Range<f64> = 0.7..1.6;
 const SLOW_EVERY: usize = 4;
 const SLOW_JOB: usize = 2;
 const SLOW_PACE: f64 = 3.0;
+/// One job in this many is for express orders first.
+const EXPRESS_EVERY: usize = 4;
 /// How many workers leave a job before the one who stays to the end.
 const WORKERS_WHO_LEAVE: u32 = 2;
 /// Each of them leaves after this part of what is packed in the job in all.
@@ -53,11 +57,13 @@ pub struct Behaviour {
     pub leaves_after: u64,
     /// Dozes off each time after this many orders; 0: never.
     pub dozes_every: u64,
+    /// Takes express orders first.
+    pub express_first: bool,
 }
 
 impl Behaviour {
     pub fn steady(pace: f64) -> Behaviour {
-        Behaviour { pace, leaving: Leaving::Stays, leaves_after: u64::MAX, dozes_every: 0 }
+        Behaviour { pace, leaving: Leaving::Stays, leaves_after: u64::MAX, dozes_every: 0, express_first: false }
     }
 
     /// The behaviour of the n-th worker (from 0) in a job (from 1) in which about `share` orders are packed in all.
@@ -74,6 +80,7 @@ impl Behaviour {
             leaving,
             leaves_after: ((share * random.random_range(LEAVE_AFTER)) as u64).max(1),
             dozes_every: if is_slow { ((share * DOZE_AFTER) as u64).max(DOZE_AFTER_MIN) } else { 0 },
+            express_first: job.is_multiple_of(EXPRESS_EVERY),
         }
     }
 }
@@ -169,7 +176,7 @@ impl Worker {
         given_back.inspect_err(|error| note_failure(&self.source.shop, "leaving", error)).unwrap_or(0)
     }
 
-    /// Takes the payment of the first order in hand, packs it and completes it.
+    /// Packs the first order in hand and completes it, if nothing is in the way.
     async fn serve_first(&mut self) {
         self.keep_leases().await;
         let Some(work) = self.hand.front().cloned() else { return };
@@ -179,12 +186,13 @@ impl Worker {
             Err(error) => return self.wait_after("looking at an order", &error).await,
         }
         let time = self.packing_time();
-        match self.payment(&work) {
+        match self.trouble(&work) {
             Some(reason) => {
-                self.spend(time.mul_f64(PAYING_PART)).await;
+                self.spend(time.mul_f64(FAILING_PART)).await;
                 self.fail(&work, reason).await;
             }
             None => {
+                self.pick_laces(&work).await;
                 match self.doze() {
                     Some(doze) => tokio::time::sleep(doze).await,
                     None => self.spend(time).await,
@@ -199,12 +207,35 @@ impl Worker {
         self.mean.mul_f64(drawn.min(LONGEST_OF_MEAN))
     }
 
-    /// Why the payment fails, if it does.
-    fn payment(&self, work: &Work) -> Option<&'static str> {
+    /// Why the attempt fails, if it does.
+    fn trouble(&self, work: &Work) -> Option<&'static str> {
         let ledger = self.source.shop.ledger();
-        // Not cash, at the counter; and a customer whom the shopkeeper has called pays in another way.
+        // Nothing at the counter; and where the shopkeeper has called the customer, all is known.
         let order = ledger.order(&work.order).filter(|order| work.token.is_some() && !order.died)?;
-        self.source.shop.payments.attempt(order.customer, &work.order, work.attempt)
+        self.source.shop.luck.packing(order.customer, &work.order, work.attempt)
+    }
+
+    /// Picks the laces. If there are none, the order goes out without, and they are written off.
+    async fn pick_laces(&mut self, work: &Work) {
+        while self.has(work) && self.misses_laces(work) {
+            let written_off = match self.source.write_off_laces(work).await {
+                Ok(()) => true,
+                Err(error) => {
+                    self.after_refusal("ORDER.EDIT", work, &error).await;
+                    // Out of hand, but an earlier try can have done it, of which the reply was lost.
+                    !self.has(work) && self.source.is_without_laces(work).await.unwrap_or(false)
+                }
+            };
+            if written_off {
+                self.source.shop.ledger().laces_lost(&work.order);
+            }
+        }
+    }
+
+    fn misses_laces(&self, work: &Work) -> bool {
+        let shop = &self.source.shop;
+        let has_laces = work.token.is_some() && shop.ledger().order(&work.order).is_some_and(|order| order.laces);
+        has_laces && shop.luck.drawn("laces", &work.order, 0) < LACES_MISSING
     }
 
     /// How long the worker dozes, if it is time for that: not a word to the server meanwhile.
@@ -281,7 +312,7 @@ impl Worker {
 
     async fn fail(&mut self, work: &Work, reason: &str) {
         while self.has(work) {
-            match self.source.fail(work, reason, reason == STOLEN).await {
+            match self.source.fail(work, reason, reason == NO_DELIVERY).await {
                 Ok(is_dead) => {
                     self.hand.pop_front();
                     if is_dead {
@@ -333,6 +364,7 @@ mod tests {
         assert_eq!(count(|worker| worker.leaving == Leaving::Dies), 4);
         assert_eq!(count(|worker| worker.leaving == Leaving::GoesHome), 4);
         assert_eq!(count(|worker| worker.pace > 1.0 && worker.dozes_every > 0), 2);
+        assert_eq!(count(|worker| worker.express_first && worker.pace == 1.0), 2);
         assert!((1..=8).all(|job| behaviour(job, WORKERS_WHO_LEAVE).leaving == Leaving::Stays));
         let in_a_small_shop = Behaviour::of(1, 1, 0, 0.5);
         assert_eq!((in_a_small_shop.leaving, in_a_small_shop.leaves_after), (Leaving::Dies, 1));

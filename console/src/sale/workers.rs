@@ -1,4 +1,4 @@
-//! Everybody who works in the shop: every worker who dies or goes home is replaced until the sale is over.
+//! Everybody who works in the shop, and for it: every worker who dies or goes home is replaced until the sale is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use anyhow::Result;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::provider::Provider;
 use super::shop::Shop;
 use super::source::{self, Source};
 use super::worker::{Behaviour, Leaving, Worker};
@@ -24,11 +25,11 @@ const COUNTER_STREAM: u64 = 1 << 40;
 
 pub struct Workers {
     done: watch::Sender<bool>,
-    tasks: JoinSet<Leaving>,
+    tasks: JoinSet<()>,
 }
 
 impl Workers {
-    /// Starts this many workers and counters. Fails when the server cannot be reached.
+    /// Starts this many workers and counters, and the payment provider. Fails when the server cannot be reached.
     pub async fn hire(shop: &Arc<Shop>, workers: usize, counters: usize, units: i64) -> Result<Workers> {
         source::make_group(shop).await?;
         let (done, is_done) = watch::channel(false);
@@ -43,8 +44,11 @@ impl Workers {
             let source = Source::stream(shop, number).await?;
             let (behaviour, random_stream) = (Behaviour::steady(COUNTER_PACE), COUNTER_STREAM + number as u64);
             let counter = Worker::new(source, behaviour, mean, random_stream, is_done.clone());
-            tasks.spawn(counter.work());
+            tasks.spawn(async {
+                counter.work().await;
+            });
         }
+        tasks.spawn(Provider::new(shop).await?.work(is_done));
         Ok(Workers { done, tasks })
     }
 
@@ -56,12 +60,13 @@ impl Workers {
 }
 
 /// Keeps the job of one worker filled, in which about `share` orders are packed in all.
-async fn keep_filled(shop: Arc<Shop>, job: usize, share: f64, mean: Duration, done: watch::Receiver<bool>) -> Leaving {
+async fn keep_filled(shop: Arc<Shop>, job: usize, share: f64, mean: Duration, done: watch::Receiver<bool>) {
     let mut nth = 0;
     while !*done.borrow() {
         // The server may be away for a moment: then the worker comes later.
-        if let Ok(source) = Source::claims(&shop, format!("packer-{job}-{}", nth + 1)).await {
-            let behaviour = Behaviour::of(shop.seed, job, nth, share);
+        let behaviour = Behaviour::of(shop.seed, job, nth, share);
+        let name = format!("packer-{job}-{}", nth + 1);
+        if let Ok(source) = Source::claims(&shop, name, behaviour.express_first).await {
             let random_stream = job as u64 + (u64::from(nth) << 20);
             if Worker::new(source, behaviour, mean, random_stream, done.clone()).work().await == Leaving::Stays {
                 break;
@@ -70,5 +75,4 @@ async fn keep_filled(shop: Arc<Shop>, job: usize, share: f64, mean: Duration, do
         }
         tokio::time::sleep(shop.schedule.window().mul_f64(REPLACED_AFTER)).await;
     }
-    Leaving::Stays
 }

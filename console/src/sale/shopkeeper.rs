@@ -1,0 +1,134 @@
+//! The shopkeeper: reads the alerts and the dead letters, calls customers and redrives their orders, and when the sale is
+//! over ends what can no longer be sold.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use redis::aio::ConnectionManager;
+use redis::cmd;
+use redis::streams::StreamRangeReply;
+
+use super::ledger::{NOT_PAID, PURGED, SALE_OVER, WAITED_TOO_LONG};
+use super::plan::{NO_ADDRESS, NO_DELIVERY};
+use super::shop::Shop;
+use super::view::Now;
+
+/// At this part of the window the shopkeeper calls customers whose address is unknown: while there are units for them.
+const CALLS_AT: f64 = 0.4;
+/// One in this many of them knows it.
+const KNOWS_ADDRESS: i64 = 2;
+const ALERTS_PER_READ: usize = 1_000;
+
+pub struct Shopkeeper {
+    shop: Arc<Shop>,
+    connection: ConnectionManager,
+    /// Dead letters at the last look.
+    dead: i64,
+    has_called: bool,
+    /// The last alert that was read.
+    alert: String,
+}
+
+/// An order that is dead, and why.
+#[derive(PartialEq, Eq, Hash)]
+pub struct DeadLetter {
+    pub order: String,
+    pub reason: String,
+}
+
+impl Shopkeeper {
+    /// Fails when the server cannot be reached.
+    pub async fn new(shop: &Arc<Shop>) -> Result<Shopkeeper> {
+        let (shop, connection) = (Arc::clone(shop), shop.connection(Duration::ZERO).await?);
+        Ok(Shopkeeper { shop, connection, dead: 0, has_called: false, alert: "0".to_string() })
+    }
+
+    /// Looks after what needs it, as the shop is now. Fails when the server can no longer be asked.
+    pub async fn look(&mut self, now: &Now) -> Result<()> {
+        self.read_alerts().await?;
+        self.look_after_the_dead(now).await
+    }
+
+    /// Enters what the store did by itself: orders that were not paid, or waited too long for a unit.
+    async fn read_alerts(&mut self) -> Result<()> {
+        let stream = self.shop.stream("alerts");
+        loop {
+            let mut command = cmd("XRANGE");
+            command.arg(&stream).arg(format!("({}", self.alert)).arg("+").arg("COUNT").arg(ALERTS_PER_READ);
+            let alerts: StreamRangeReply = self.shop.send(&mut self.connection, &command).await?;
+            let Some(last) = alerts.ids.last() else { return Ok(()) };
+            self.alert.clone_from(&last.id);
+            let mut ledger = self.shop.ledger();
+            for alert in &alerts.ids {
+                let kind: String = alert.get("kind").unwrap_or_default();
+                let reason = [NOT_PAID, WAITED_TOO_LONG].into_iter().find(|reason| *reason == kind);
+                let order: String = alert.get("order").unwrap_or_default();
+                reason.into_iter().for_each(|reason| ledger.expired(&order, reason));
+            }
+        }
+    }
+
+    async fn look_after_the_dead(&mut self, now: &Now) -> Result<()> {
+        let (dead, left, elapsed) = (now.store.count("dead-letters"), now.sneakers.available, self.shop.elapsed());
+        let schedule = self.shop.schedule;
+        let is_closed = elapsed >= schedule.closes;
+        if dead > 0 && (dead != self.dead || is_closed) {
+            read_dead(&self.shop, &mut self.connection).await?;
+        }
+        self.dead = dead;
+        if is_closed && dead > 0 && left > 0 {
+            // Nobody else can order any more: what came back late is sold to those who still want one.
+            self.redrive(None, left).await?;
+        } else if dead > 0 && !self.has_called && elapsed >= schedule.at(CALLS_AT) {
+            self.has_called = true;
+            self.redrive(Some(NO_ADDRESS), (dead / KNOWS_ADDRESS).max(1)).await?;
+        }
+        Ok(())
+    }
+
+    async fn redrive(&mut self, reason: Option<&str>, count: i64) -> Result<()> {
+        let mut command = cmd("ORDER.REDRIVE");
+        command.arg(&self.shop.name).arg("ALL").arg(reason.map(|reason| ("REASON", reason))).arg("COUNT").arg(count);
+        // Sent again after a lost reply it may queue more: each takes its unit, so there is never one too many.
+        self.shop.send::<u64>(&mut self.connection, &command).await.map(drop).context("ORDER.REDRIVE")
+    }
+
+    /// Nothing more can come back: cancels those who still wait for a unit, and purges the orders that nobody can
+    /// deliver. Fails when the server can no longer be asked.
+    pub async fn close(&mut self) -> Result<()> {
+        for order in self.shop.orders_in("waitlisted", &mut self.connection).await? {
+            let customer = self.shop.ledger().order(&order).map_or(0, |order| order.customer);
+            self.shop.cancel(&order, customer, SALE_OVER).await;
+        }
+        let before = read_dead(&self.shop, &mut self.connection).await?;
+        if !before.iter().any(|letter| letter.reason == NO_DELIVERY) {
+            return Ok(());
+        }
+        let purge = cmd("ORDER.PURGE").arg(&self.shop.name).arg("REASON").arg(NO_DELIVERY).take();
+        self.shop.send::<u64>(&mut self.connection, &purge).await.context("ORDER.PURGE")?;
+        // The streams say which: a count would be wrong if it was sent again after a lost reply.
+        let after: HashSet<DeadLetter> = read_dead(&self.shop, &mut self.connection).await?.into_iter().collect();
+        let mut ledger = self.shop.ledger();
+        before.iter().filter(|letter| !after.contains(letter)).for_each(|gone| ledger.cancelled(&gone.order, PURGED));
+        Ok(())
+    }
+}
+
+/// Reads the dead letters into the ledger: an order can die with its worker, and then nobody else knows.
+/// Fails when the server cannot be asked.
+pub async fn read_dead(shop: &Shop, connection: &mut ConnectionManager) -> Result<Vec<DeadLetter>> {
+    let stream = shop.stream("dead");
+    let command = cmd("XRANGE").arg(&stream).arg("-").arg("+").take();
+    let letters: StreamRangeReply =
+        shop.send(connection, &command).await.with_context(|| format!("reading {stream}"))?;
+    let mut ledger = shop.ledger();
+    let read = letters.ids.iter().map(|letter| {
+        let field = |name: &str| letter.get::<String>(name).unwrap_or_default();
+        let letter = DeadLetter { order: field("order"), reason: field("reason") };
+        ledger.died(&letter.order);
+        letter
+    });
+    Ok(read.collect())
+}
