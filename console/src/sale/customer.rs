@@ -9,7 +9,7 @@ use rand_distr::{Distribution, Exp1};
 
 use super::ledger::{CHANGED_MIND, Order};
 use super::plan::{Customer, Habit};
-use super::shop::{Filler, From, Refusal, Shop};
+use super::shop::{Filler, Origin, Refusal, Shop};
 
 /// Mean times, as parts of the window: until a cart is ordered, until a doubt becomes a cancellation, until what was
 /// delivered is sent back.
@@ -71,10 +71,10 @@ impl Visit {
 
     /// Buys one unit: waits for the opening when early, and on the waitlist when patient. The order's id.
     async fn buy(&mut self) -> Result<String, Refusal> {
-        self.buy_as(self.order(1), From::Shelf).await
+        self.buy_as(self.order(1), Origin::Shelf).await
     }
 
-    async fn buy_as(&mut self, order: String, mut from: From<'static>) -> Result<String, Refusal> {
+    async fn buy_as(&mut self, order: String, mut from: Origin<'static>) -> Result<String, Refusal> {
         while let Err(refusal) = self.shop.place(&order, &self.customer, from).await {
             from = self.next_try(refusal, from).await?;
         }
@@ -82,14 +82,14 @@ impl Visit {
     }
 
     /// Waits for the opening, if it was that, and says how to try again; or gives up and hands the refusal back.
-    async fn next_try(&mut self, refusal: Refusal, from: From<'_>) -> Result<From<'static>, Refusal> {
+    async fn next_try(&mut self, refusal: Refusal, from: Origin<'_>) -> Result<Origin<'static>, Refusal> {
         match (refusal.as_str(), from, self.customer.wait_ms) {
             ("NOTOPEN", ..) => {
                 let at = self.shop.schedule.opens + self.some_time(BACK_AT_OPENING);
                 self.shop.until(at.max(self.shop.elapsed())).await;
-                Ok(From::Shelf)
+                Ok(Origin::Shelf)
             }
-            ("OUTOFSTOCK", From::Shelf, Some(wait_ms)) => Ok(From::Waitlist(wait_ms)),
+            ("OUTOFSTOCK", Origin::Shelf, Some(wait_ms)) => Ok(Origin::Waitlist(wait_ms)),
             _ => Err(refusal),
         }
     }
@@ -102,11 +102,11 @@ impl Visit {
 
     async fn send_twice(&mut self) {
         let order = self.order(1);
-        let click = || self.shop.place(&order, &self.customer, From::Shelf);
+        let click = || self.shop.place(&order, &self.customer, Origin::Shelf);
         // Both are on their way at once, as a doubled click sends them.
         let (first, second) = tokio::join!(click(), click());
         if let (Err(refusal), Err(_)) = (first, second)
-            && let Ok(from) = self.next_try(refusal, From::Shelf).await
+            && let Ok(from) = self.next_try(refusal, Origin::Shelf).await
             && let Ok(order) = self.buy_as(order, from).await
         {
             let _ = self.shop.place(&order, &self.customer, from).await;
@@ -122,15 +122,15 @@ impl Visit {
     async fn want_another(&mut self) {
         if self.buy().await.is_ok() {
             // Must be refused: the store's limit is one a customer. The ledger finds out if it is not.
-            let _ = self.shop.place(&self.order(2), &self.customer, From::Shelf).await;
+            let _ = self.shop.place(&self.order(2), &self.customer, Origin::Shelf).await;
         }
     }
 
     /// Fills the cart; whether it is full. Who finds all sold out joins the waitlist instead, if patient.
     async fn fill_cart(&mut self, filler: Filler) -> bool {
         while let Err(refusal) = self.shop.fill(&self.hold(), &self.customer, filler).await {
-            match self.next_try(refusal, From::Shelf).await {
-                Ok(From::Shelf) => {}
+            match self.next_try(refusal, Origin::Shelf).await {
+                Ok(Origin::Shelf) => {}
                 Ok(from) => {
                     let _ = self.buy_as(self.order(1), from).await;
                     return false;
@@ -152,7 +152,7 @@ impl Visit {
             tokio::time::sleep(thinks).await;
             let (hold, customer) = (self.hold(), &self.customer);
             if filler == Filler::Customer || self.shop.fill(&hold, customer, Filler::SignedIn).await.is_ok() {
-                let _ = self.shop.place(&self.order(1), customer, From::Cart(&hold)).await;
+                let _ = self.shop.place(&self.order(1), customer, Origin::Cart(&hold)).await;
             }
         }
     }
@@ -170,8 +170,8 @@ impl Visit {
         self.shop.ledger().counts.carts_left += 1;
         tokio::time::sleep(self.shop.schedule.cart_ttl().mul_f64(1.0 + LATE_BY_OF_TTL)).await;
         let order = self.order(1);
-        match self.shop.place(&order, &self.customer, From::Cart(&self.hold())).await {
-            Err(refusal) if refusal == "EXPIRED" => drop(self.buy_as(self.order(2), From::Shelf).await),
+        match self.shop.place(&order, &self.customer, Origin::Cart(&self.hold())).await {
+            Err(refusal) if refusal == "EXPIRED" => drop(self.buy_as(self.order(2), Origin::Shelf).await),
             Err(_) => {}
             Ok(()) => {
                 self.shop.ledger().complaints.add(format!("order {order} was placed from a cart that had expired"))
@@ -188,7 +188,7 @@ impl Visit {
 
     async fn cancel_and_return(&mut self) {
         if self.buy_and_cancel().await {
-            let _ = self.buy_as(self.order(2), From::Shelf).await;
+            let _ = self.buy_as(self.order(2), Origin::Shelf).await;
         }
     }
 

@@ -333,7 +333,7 @@ impl Ledger {
 
     /// Enters that a unit of a completed order came back.
     pub fn sent_back(&mut self, id: &str, damaged: bool) {
-        if !self.order(id).is_some_and(|order| order.completed_as().is_some()) {
+        if self.order(id).and_then(Order::completed_as).is_none() {
             self.complaints.add(format!("order {id} was sent back, and had not been completed"));
         }
         let count = if damaged { &mut self.counts.scrapped } else { &mut self.counts.restocked };

@@ -22,7 +22,7 @@ use rand::RngExt;
 use redis::cmd;
 
 use self::doors::Doors;
-use self::plan::{Luck, Schedule};
+use self::plan::{Luck, Schedule, Stock};
 use self::shop::{LACES, SNEAKER, Shop};
 use self::view::View;
 use self::workers::Workers;
@@ -41,7 +41,8 @@ const BACKOFF_MS: i64 = 50;
 const BACKOFF_CAP_MS: i64 = 1_000;
 /// The server of a sale writes its file of commands once a second, as a shop's would.
 const SERVER_CONFIG: [&str; 2] = ["appendonly yes", "appendfsync everysec"];
-/// The stream of completed orders keeps this many more than twice the units: oversold units must show.
+/// The streams of completed orders and of alerts keep this many more than twice what is expected: oversold units must
+/// show.
 const HISTORY_SPARE: i64 = 1_000;
 /// Bounds of the options.
 const UNITS_MAX: i64 = 10_000_000;
@@ -116,10 +117,8 @@ pub fn run(args: SaleArgs) -> Result<()> {
         store::make_way(&mut connection, &args.store, args.force)?;
         let luck = Luck::new(seed, args.failures, &plan);
         let shop = Arc::new(Shop::connect(&target.url, &args.store, schedule, seed, luck).await?);
-        // Laces for everybody who wants some: only sneakers are short.
-        let laces = plan.iter().filter(|customer| customer.takes_laces()).count() as i64;
-        let stock = Stock { sneakers: args.units, laces };
-        open(&mut connection, &shop, stock)?;
+        let stock = Stock::of(args.units, &plan);
+        open(&mut connection, &shop, stock, plan.len())?;
         sell(&shop, &args, plan).await?;
         // The server may have gone and come back meanwhile, and the first connection with it.
         let verdict = verify::verify(&shop, &mut connect(&target.url)?, stock).await?;
@@ -129,15 +128,8 @@ pub fn run(args: SaleArgs) -> Result<()> {
     target.own.as_ref().map_or(Ok(()), |server| summary::stay(server, &shop, page.as_ref()))
 }
 
-/// Units in the shop when it opens.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stock {
-    sneakers: i64,
-    laces: i64,
-}
-
 /// Makes the store, with its window by the server's own clock, and receives the stock.
-fn open(connection: &mut redis::Connection, shop: &Shop, stock: Stock) -> Result<()> {
+fn open(connection: &mut redis::Connection, shop: &Shop, stock: Stock, customers: usize) -> Result<()> {
     let (seconds, micros): (i64, i64) = cmd("TIME").query(connection)?;
     let now_ms = seconds * 1_000 + micros / 1_000;
     let elapsed = shop.elapsed();
@@ -155,7 +147,7 @@ fn open(connection: &mut redis::Connection, shop: &Shop, stock: Stock) -> Result
         // Every completed order stays in the stream, to be counted in the end: also those there must not be. So does
         // every alert.
         ("history", 2 * stock.sneakers + HISTORY_SPARE),
-        ("alerts", 2 * stock.sneakers + HISTORY_SPARE),
+        ("alerts", 2 * (stock.sneakers + customers as i64) + HISTORY_SPARE),
     ];
     cmd("STORE.SET").arg(&shop.name).arg(&settings).exec(connection).context("making the store with STORE.SET")?;
     for (sku, units) in [(SNEAKER, stock.sneakers), (LACES, stock.laces)] {

@@ -38,7 +38,7 @@ pub type Refusal = String;
 
 /// Where an order's units come from.
 #[derive(Clone, Copy, Debug)]
-pub enum From<'a> {
+pub enum Origin<'a> {
     Shelf,
     Cart(&'a str),
     /// From whatever comes back; the customer waits for so long, in milliseconds, 0 without end.
@@ -141,7 +141,7 @@ impl Shop {
         }
     }
 
-    fn place_command(&self, order: &str, customer: &Customer, from: From<'_>) -> Cmd {
+    fn place_command(&self, order: &str, customer: &Customer, from: Origin<'_>) -> Cmd {
         let mut command = cmd("ORDER.PLACE");
         command.arg(&self.name).arg(order).arg(customer_id(customer.number));
         command.arg(customer.express.then_some(("LANE", EXPRESS)));
@@ -150,15 +150,15 @@ impl Shop {
             false => command.arg("GATE").arg(PAYMENT).arg(ms(self.schedule.payment())),
         };
         match from {
-            From::Cart(hold) => return command.arg("HOLD").arg(hold).take(),
-            From::Waitlist(wait_ms) => command.arg("WAIT").arg(wait_ms),
-            From::Shelf => &mut command,
+            Origin::Cart(hold) => return command.arg("HOLD").arg(hold).take(),
+            Origin::Waitlist(wait_ms) => command.arg("WAIT").arg(wait_ms),
+            Origin::Shelf => &mut command,
         };
         command.arg("ITEMS").arg(items(customer.laces)).take()
     }
 
     /// Places an order. Fails with the refusal.
-    pub async fn place(&self, order: &str, customer: &Customer, from: From<'_>) -> Result<(), Refusal> {
+    pub async fn place(&self, order: &str, customer: &Customer, from: Origin<'_>) -> Result<(), Refusal> {
         let command = self.place_command(order, customer, from);
         self.ledger().sent(order, customer);
         let sent = Instant::now();
@@ -168,7 +168,7 @@ impl Shop {
         ledger.placing.record(sent.elapsed());
         let entry = reply.map_err(|error| refusal(&mut ledger, &error, "ORDER.PLACE", order))?;
         ledger.placed(order, &entry.unwrap_or_default());
-        if matches!(from, From::Waitlist(_)) {
+        if matches!(from, Origin::Waitlist(_)) {
             ledger.waits(order);
         }
         Ok(())
@@ -178,7 +178,7 @@ impl Shop {
     pub async fn place_and_vanish(&self, order: &str, customer: &Customer, patience: u32) {
         self.ledger().sent(order, customer);
         let Ok(mut connection) = self.client.get_multiplexed_async_connection().await else { return };
-        let command = self.place_command(order, customer, From::Shelf);
+        let command = self.place_command(order, customer, Origin::Shelf);
         let turns = async {
             for _ in 0..patience {
                 tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! The shopkeeper: reads the alerts and the dead letters, calls customers and redrives their orders, and when the sale is
-//! over ends what can no longer be sold.
+//! The shopkeeper: reads the alerts and the dead letters, calls customers and redrives their orders, and when the sale
+//! is over ends what can no longer be sold.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::plan::{NO_ADDRESS, NO_DELIVERY};
 use super::shop::Shop;
 use super::view::Now;
 
-/// At this part of the window the shopkeeper calls customers whose address is unknown: while there are units for them.
+/// From this part of the window on, and if there are units for them, customers whose address is unknown are called.
 const CALLS_AT: f64 = 0.4;
 /// One in this many of them knows it.
 const KNOWS_ADDRESS: i64 = 2;
@@ -26,6 +26,7 @@ pub struct Shopkeeper {
     connection: ConnectionManager,
     /// Dead letters at the last look.
     dead: i64,
+    /// Orders of customers who were called are queued again.
     has_called: bool,
     /// The last alert that was read.
     alert: String,
@@ -82,17 +83,17 @@ impl Shopkeeper {
             // Nobody else can order any more: what came back late is sold to those who still want one.
             self.redrive(None, left).await?;
         } else if dead > 0 && !self.has_called && elapsed >= schedule.at(CALLS_AT) {
-            self.has_called = true;
-            self.redrive(Some(NO_ADDRESS), (dead / KNOWS_ADDRESS).max(1)).await?;
+            self.has_called = self.redrive(Some(NO_ADDRESS), (dead / KNOWS_ADDRESS).max(1)).await? > 0;
         }
         Ok(())
     }
 
-    async fn redrive(&mut self, reason: Option<&str>, count: i64) -> Result<()> {
+    /// Queues dead orders again, as long as there are units for them; how many.
+    async fn redrive(&mut self, reason: Option<&str>, count: i64) -> Result<u64> {
         let mut command = cmd("ORDER.REDRIVE");
         command.arg(&self.shop.name).arg("ALL").arg(reason.map(|reason| ("REASON", reason))).arg("COUNT").arg(count);
         // Sent again after a lost reply it may queue more: each takes its unit, so there is never one too many.
-        self.shop.send::<u64>(&mut self.connection, &command).await.map(drop).context("ORDER.REDRIVE")
+        self.shop.send(&mut self.connection, &command).await.context("ORDER.REDRIVE")
     }
 
     /// Nothing more can come back: cancels those who still wait for a unit, and purges the orders that nobody can

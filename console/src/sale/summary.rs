@@ -79,7 +79,7 @@ fn customer_rows(counts: &Counts) -> Vec<Row> {
 fn order_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
     let counts = &ledger.counts;
     let &Counts { placed, completed, dead, cancelled_under_way: taken, too_late_to_cancel: late, .. } = counts;
-    let &Counts { restocked, scrapped, laces_sold, laces_lost, passed_twice, .. } = counts;
+    let &Counts { restocked, scrapped, laces_sold, laces_lost, passed_twice, paid_too_late: given_back, .. } = counts;
     let cancelled = counts.all_cancelled();
     let [own, declined, not_paid, gave_up, in_vain] =
         [CHANGED_MIND, DECLINED, NOT_PAID, WAITED_TOO_LONG, SALE_OVER].map(|reason| counts.cancelled_as(reason));
@@ -87,18 +87,15 @@ fn order_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
     let laces_left = verdict.stock.laces - (laces_sold + laces_lost) as i64;
     vec![
         ("orders", counted!("{} placed: {} completed, {} cancelled, {} dead", placed, completed, cancelled, dead)),
-        ("cancelled", counted!("{} by customers, {} in a worker's hands; {} came too late", own, taken, late)),
-        ("payments", counted!("{} passed, {} of them twice; {} declined", paid, passed_twice, declined)),
+        ("cancelled", counted!("{} by customers, {} while packed; {} came too late", own, taken, late)),
+        (
+            "payments",
+            counted!("{} passed, {} twice; {} declined, {} given back", paid, passed_twice, declined, given_back),
+        ),
         ("never paid", counted!("{} orders, whose gate expired", not_paid)),
-        (
-            "waitlist",
-            counted!("{} joined: {} got a pair, {} gave up, {} went without", waited, served, gave_up, in_vain),
-        ),
+        ("waitlist", counted!("{} joined: {} got a pair, {} gave up, {} got none", waited, served, gave_up, in_vain)),
         ("sent back", counted!("{} sold again; {} damaged and written off (SCRAP)", restocked, scrapped)),
-        (
-            "laces",
-            counted!("{} sold, {} not found and written off (LOST), {} left", laces_sold, laces_lost, laces_left),
-        ),
+        ("laces", counted!("{} sold, {} not found: written off (LOST), {} left", laces_sold, laces_lost, laces_left)),
     ]
 }
 
@@ -132,17 +129,10 @@ fn time_rows(ledger: &Ledger, seed: u64) -> Vec<Row> {
         let [p50, p99] = latency.p50_p99();
         format!("p50 {p50}, p99 {p99}")
     };
-    let [others, express] = [0, 1].map(|lane| ledger.waits[lane].p50_p99());
+    let [[others, _], [express, _]] = [0, 1].map(|lane| ledger.waits[lane].p50_p99());
+    let express = format!("{} orders, p50 {express} to a worker's hands; others {others}", grouped(ledger.express()));
     let mut rows = vec![
-        (
-            "express lane",
-            format!(
-                "{} orders, p50 {} to a worker's hands; others {}",
-                grouped(ledger.express()),
-                express[0],
-                others[0]
-            ),
-        ),
+        ("express lane", express),
         ("longest wait", format!("{}, from placed to a worker's hands", measured(counts.longest_wait))),
         ("placing", percentiles(&ledger.placing)),
         ("placed → completed", percentiles(&ledger.fulfilling)),

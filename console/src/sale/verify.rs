@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use redis::streams::{StreamId, StreamRangeReply};
 use redis::{Connection, cmd};
 
-use super::Stock;
 use super::ledger::{Ledger, NOT_PAID, Order, WAITED_TOO_LONG};
+use super::plan::Stock;
 use super::shop::{LACES, SNEAKER, Shop, customer_id, items};
 use super::shopkeeper;
 use super::source;
