@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn a_latency_may_be_long() {
         let mut latency = Latency::default();
-        [1, 2_000, 7_000].map(|ms| latency.record(Duration::from_millis(ms)));
+        [1, 2_000, 7_000].iter().for_each(|ms| latency.record(Duration::from_millis(*ms)));
         assert_eq!(latency.p50_p99(), ["2.0 s", "7.0 s"]);
     }
 

@@ -163,6 +163,7 @@ pub fn stay(server: &Server, shop: &Shop, page: Option<&Watch>) -> Result<()> {
         format!("ORDER.GET {name} {order}"),
         format!("XREVRANGE {} + - COUNT 3", shop.stream("complete")),
         format!("XRANGE {} - + COUNT 3", shop.stream("dead")),
+        format!("XREVRANGE {} + - COUNT 3", shop.stream("alerts")),
     ] {
         println!("    {}", paint.cool(command));
     }
