@@ -55,7 +55,7 @@ fn every_unit_is_sold_once(binary: &ServerBinary) {
 
 /// Each of them happened, by the server's own counts, and the summary says the same.
 fn what_waits_changes_and_comes_back_is_accounted_for(binary: &ServerBinary) {
-    let (server, summary) = sell(binary, "1200", &["--duration", "14", "--seed", "1"]);
+    let (server, summary) = sell(binary, "900", &["--duration", "12", "--seed", "23"]);
     let mut client = server.client();
     let info = client.get("STORE.INFO popup");
     let entries = entries(&mut client, "{popup}:alerts");
