@@ -242,4 +242,14 @@ mod tests {
         assert_eq!(verdict.doubled, 1);
         assert_eq!(verdict.findings.0.len(), 5, "{:?}", verdict.findings);
     }
+
+    #[test]
+    fn an_order_with_other_items_than_the_ledger_has_is_found() {
+        for (items, findings) in [(r#"[["sneaker",1]]"#, 0), (r#"[["sneaker",1],["laces",1]]"#, 1)] {
+            let (mut completed, mut verdict) = (Completed::default(), Verdict::default());
+            completed.add(&entry("o-1", "c-1", items));
+            compare_with_ledger(&ledger(&[("o-1", 1)]), &completed, &mut verdict);
+            assert_eq!((verdict.sold, verdict.findings.0.len()), (1, findings), "{items}");
+        }
+    }
 }
