@@ -81,7 +81,7 @@ impl Visit {
         Ok(order)
     }
 
-    /// Waits for the opening, if it was that, and says how to try again; or gives up and hands the refusal back.
+    /// How to try again after a refusal, when the shop has opened or on the waitlist; the refusal, if there is no use.
     async fn next_try(&mut self, refusal: Refusal, from: Origin<'_>) -> Result<Origin<'static>, Refusal> {
         match (refusal.as_str(), from, self.customer.wait_ms) {
             ("NOTOPEN", ..) => {
@@ -89,7 +89,11 @@ impl Visit {
                 self.shop.until(at.max(self.shop.elapsed())).await;
                 Ok(Origin::Shelf)
             }
-            ("OUTOFSTOCK", Origin::Shelf, Some(wait_ms)) => Ok(Origin::Waitlist(wait_ms)),
+            ("OUTOFSTOCK", Origin::Shelf, Some(wait_ms)) => {
+                // Only sneakers are worth a wait.
+                self.customer.laces = false;
+                Ok(Origin::Waitlist(wait_ms))
+            }
             _ => Err(refusal),
         }
     }

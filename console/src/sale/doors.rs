@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::customer::Visit;
 use super::plan::Customer;
-use super::shop::{SNEAKER, Shop};
+use super::shop::{LACES, SNEAKER, Shop};
 use super::shopkeeper::Shopkeeper;
 use super::view::{Now, View};
 use crate::display::Display;
@@ -81,13 +81,14 @@ impl Doors {
 
     fn is_over(&self, all_came: bool) -> bool {
         let (elapsed, ends) = (self.shop.elapsed(), self.shop.schedule.ends);
-        let all_done = self.nothing_comes_back(all_came) && self.shop.ledger().open() == 0;
+        let all_gone = self.now.laces.available <= 0 && self.shop.ledger().open() == 0;
+        let all_done = self.nothing_comes_back(all_came) && all_gone;
         (all_done && elapsed >= ends) || elapsed >= ends + AFTER_HOURS
     }
 
     /// Whether everybody has left, and nothing that is set aside can come back to be sold.
     fn nothing_comes_back(&self, all_came: bool) -> bool {
-        let Now { store, sneakers } = &self.now;
+        let Now { store, sneakers, .. } = &self.now;
         let all_left = all_came && self.visits.is_empty() && self.late_visits.is_empty();
         // As long as a unit is left, the shopkeeper finds it a customer among those whose orders died.
         let all_sold = sneakers.available <= 0 || store.count("dead-letters") == 0;
@@ -96,16 +97,17 @@ impl Doors {
 
     async fn look_around(&mut self, all_came: bool) -> Result<()> {
         let mut questions = pipe();
-        questions.cmd("STORE.INFO").arg(&self.shop.name).cmd("INV.GET").arg(&self.shop.name).arg(SNEAKER);
-        match questions.query_async::<(Fields, [SkuCounts; 1])>(&mut self.connection).await {
-            Ok((store, [sneakers])) => self.now = Now { store, sneakers },
+        questions.cmd("STORE.INFO").arg(&self.shop.name);
+        questions.cmd("INV.GET").arg(&self.shop.name).arg(SNEAKER).arg(LACES);
+        match questions.query_async::<(Fields, [SkuCounts; 2])>(&mut self.connection).await {
+            Ok((store, [sneakers, laces])) => self.now = Now { store, sneakers, laces },
             // A failover: keep the last picture, and look again.
             Err(error) if super::shop::may_pass(&error) => {}
             Err(error) => return Err(error).context("looking at the shop with STORE.INFO and INV.GET"),
         }
         self.shopkeeper.look(&self.now).await?;
         if self.shop.elapsed() >= self.shop.schedule.closes && self.nothing_comes_back(all_came) {
-            self.shopkeeper.close().await?;
+            self.shopkeeper.close(&self.now).await?;
         }
         while self.visits.try_join_next().is_some() {}
         while self.late_visits.try_join_next().is_some() {}

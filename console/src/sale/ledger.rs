@@ -152,6 +152,8 @@ pub struct Counts {
     /// Laces in completed orders, and those that no picker found.
     pub laces_sold: u64,
     pub laces_lost: u64,
+    /// Laces that the shopkeeper sent back to the warehouse.
+    pub laces_taken_off: i64,
     /// Units sent back: those on sale again, and those written off.
     pub restocked: u64,
     pub scrapped: u64,
@@ -209,9 +211,10 @@ impl Ledger {
     /// Enters that a customer sends an order, for the first time or again.
     pub fn sent(&mut self, order: &str, customer: &Customer) {
         let order = self.orders.entry(order.to_string()).or_insert_with(|| Order::new(customer));
-        // Refused before, it is placed now at the earliest.
-        if order.state == State::Sent && !order.unanswered {
-            order.sent = Instant::now();
+        if order.state == State::Sent {
+            order.laces = customer.laces;
+            // Refused before, it is placed now at the earliest.
+            order.sent = if order.unanswered { order.sent } else { Instant::now() };
         }
     }
 

@@ -97,7 +97,7 @@ pub enum Habit {
     WantsAnother,
     /// Puts the unit into a cart, thinks, and orders what is in the cart.
     UsesCart,
-    /// Fills a cart as a guest, signs in and changes what is in it, and orders that.
+    /// Fills a cart as a guest, with laces, signs in and takes them out or not, and orders what is left.
     ChangesCart,
     /// Puts the unit into a cart and never comes back.
     LeavesCart,

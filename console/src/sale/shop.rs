@@ -49,7 +49,7 @@ pub enum Origin<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filler {
     Customer,
-    /// The same customer, before signing in, with other items.
+    /// The same customer, before signing in: with laces.
     Guest,
     /// The guest, who has signed in: the cart is the customer's now, with what the customer wants.
     SignedIn,
@@ -201,7 +201,7 @@ impl Shop {
         let mut command = cmd("INV.RESERVE");
         command.arg(&self.name).arg(hold).arg("CUSTOMER").arg(who).arg("TTL").arg(ms(self.schedule.cart_ttl()));
         command.arg((filler == Filler::SignedIn).then_some("REPLACE"));
-        command.arg("ITEMS").arg(items(customer.laces != is_guest));
+        command.arg("ITEMS").arg(items(customer.laces || is_guest));
         let reply: RedisResult<i64> = self.send(&mut self.connection_of(customer.number), &command).await;
         let mut ledger = self.ledger();
         reply.map_err(|error| refusal(&mut ledger, &error, "INV.RESERVE", hold))?;

@@ -12,7 +12,7 @@ use redis::streams::StreamRangeReply;
 
 use super::ledger::{NOT_PAID, PURGED, SALE_OVER, WAITED_TOO_LONG};
 use super::plan::{NO_ADDRESS, NO_DELIVERY};
-use super::shop::Shop;
+use super::shop::{LACES, Shop};
 use super::view::Now;
 
 /// From this part of the window on, and if there are units for them, customers whose address is unknown are called.
@@ -49,7 +49,32 @@ impl Shopkeeper {
     /// Looks after what needs it, as the shop is now. Fails when the server can no longer be asked.
     pub async fn look(&mut self, now: &Now) -> Result<()> {
         self.read_alerts().await?;
+        // Those who wait for a sneaker get all that come back, and take no laces: nobody wants them any more.
+        if now.sneakers.available <= 0 && now.store.count("waitlisted") > 0 {
+            self.take_off_laces(now).await?;
+        }
         self.look_after_the_dead(now).await
+    }
+
+    /// Sends the laces that nobody has ordered back to the warehouse: the shop is sold out.
+    async fn take_off_laces(&mut self, now: &Now) -> Result<()> {
+        let left = now.laces.available;
+        if left <= 0 {
+            return Ok(());
+        }
+        let mut command = cmd("INV.ADJUST");
+        let reference = format!("laces-{}", self.shop.ledger().counts.laces_taken_off);
+        command
+            .arg(&self.shop.name)
+            .arg(LACES)
+            .arg(-left)
+            .arg("REASON")
+            .arg("to the warehouse")
+            .arg("REF")
+            .arg(reference);
+        self.shop.send::<i64>(&mut self.connection, &command).await.context("INV.ADJUST")?;
+        self.shop.ledger().counts.laces_taken_off += left;
+        Ok(())
     }
 
     /// Enters what the store did by itself: orders that were not paid, or waited too long for a unit.
@@ -98,7 +123,8 @@ impl Shopkeeper {
 
     /// Nothing more can come back: cancels those who still wait for a unit, and purges the orders that nobody can
     /// deliver. Fails when the server can no longer be asked.
-    pub async fn close(&mut self) -> Result<()> {
+    pub async fn close(&mut self, now: &Now) -> Result<()> {
+        self.take_off_laces(now).await?;
         for order in self.shop.orders_in("waitlisted", &mut self.connection).await? {
             let customer = self.shop.ledger().order(&order).map_or(0, |order| order.customer);
             self.shop.cancel(&order, customer, SALE_OVER).await;

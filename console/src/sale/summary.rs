@@ -29,7 +29,7 @@ pub fn print(shop: &Shop, verdict: &Verdict) -> Result<()> {
     let wrapping = textwrap::Options::new(TEXT_WIDTH).word_splitter(WordSplitter::NoHyphenation);
     let rows = [
         customer_rows(&ledger.counts),
-        order_rows(&ledger, verdict),
+        order_rows(&ledger),
         work_rows(&ledger, verdict),
         time_rows(&ledger, shop.seed),
     ];
@@ -76,7 +76,7 @@ fn customer_rows(counts: &Counts) -> Vec<Row> {
     rows
 }
 
-fn order_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
+fn order_rows(ledger: &Ledger) -> Vec<Row> {
     let counts = &ledger.counts;
     let &Counts { placed, completed, dead, cancelled_under_way: taken, too_late_to_cancel: late, .. } = counts;
     let &Counts { restocked, scrapped, laces_sold, laces_lost, passed_twice, paid_too_late: given_back, .. } = counts;
@@ -84,7 +84,7 @@ fn order_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
     let [own, declined, not_paid, gave_up, in_vain] =
         [CHANGED_MIND, DECLINED, NOT_PAID, WAITED_TOO_LONG, SALE_OVER].map(|reason| counts.cancelled_as(reason));
     let ((paid, _), (waited, served)) = (ledger.paid_and_unpaid(), ledger.waited_and_served());
-    let laces_left = verdict.stock.laces - (laces_sold + laces_lost) as i64;
+    let taken_off = counts.laces_taken_off;
     vec![
         ("orders", counted!("{} placed: {} completed, {} cancelled, {} dead", placed, completed, cancelled, dead)),
         ("cancelled", counted!("{} by customers, {} while packed; {} came too late", own, taken, late)),
@@ -95,7 +95,7 @@ fn order_rows(ledger: &Ledger, verdict: &Verdict) -> Vec<Row> {
         ("never paid", counted!("{} orders, whose gate expired", not_paid)),
         ("waitlist", counted!("{} joined: {} got a pair, {} gave up, {} got none", waited, served, gave_up, in_vain)),
         ("sent back", counted!("{} sold again; {} damaged and written off (SCRAP)", restocked, scrapped)),
-        ("laces", counted!("{} sold, {} not found: written off (LOST), {} left", laces_sold, laces_lost, laces_left)),
+        ("laces", counted!("{} sold, {} not found (LOST), {} to the warehouse", laces_sold, laces_lost, taken_off)),
     ]
 }
 

@@ -122,11 +122,9 @@ fn check_stock(shop: &Shop, connection: &mut Connection, verdict: &mut Verdict) 
     let counts = &ledger.counts;
     let [completed, restocked, scrapped, laces, laces_lost] =
         [counts.completed, counts.restocked, counts.scrapped, counts.laces_sold, counts.laces_lost].map(|n| n as i64);
+    let laces_left = verdict.stock.laces - laces - laces_lost - counts.laces_taken_off;
     let sneakers_left = verdict.stock.sneakers - completed + restocked;
-    let wanted = [
-        (SNEAKER, sneakers_left, completed - restocked - scrapped),
-        (LACES, verdict.stock.laces - laces - laces_lost, laces),
-    ];
+    let wanted = [(SNEAKER, sneakers_left, completed - restocked - scrapped), (LACES, laces_left, laces)];
     for ((sku, left, sold), found) in wanted.into_iter().zip(found) {
         let found = found.with_context(|| format!("the server no longer knows {sku}"))?;
         let counts = [("on-hand", found.on_hand, left), ("held", found.held, 0), ("available", found.available, left)];

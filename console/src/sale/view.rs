@@ -20,6 +20,7 @@ type Colour = fn(Paint, String) -> String;
 pub struct Now {
     pub store: Fields,
     pub sneakers: SkuCounts,
+    pub laces: SkuCounts,
 }
 
 impl Now {
@@ -228,7 +229,7 @@ mod tests {
         let counts = Counts { completed: 50, ..Counts::default() };
         for (available, held, queued) in [(0, 50, 50), (50, 0, 0), (20, 30, 10), (0, 0, 0), (0, 70, 60)] {
             let sneakers = SkuCounts { available, held, ..SkuCounts::default() };
-            let now = Now { store: info(&[("queued", queued)]), sneakers };
+            let now = Now { store: info(&[("queued", queued)]), sneakers, ..Now::default() };
             let [bar, _] = view().units(Paint::for_stdout(), &now, &counts);
             assert_eq!(bar.chars().filter(|cell| "█▓▒░".contains(*cell)).count(), WIDTH, "{bar}");
         }
