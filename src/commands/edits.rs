@@ -1,7 +1,7 @@
 //! ORDER.EDIT, ORDER.SPLIT: orders that change after they were placed.
 
 use super::args::Args;
-use super::reply::entry;
+use super::reply::entry_or_nil;
 use super::work::token;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
@@ -17,8 +17,9 @@ pub const EDIT: Command = Command {
                   it gives up is put back, or with LOST written off",
         reply: "the units that the order has now. It keeps its place in the queue, its age and its first reply to \
                 ORDER.PLACE; its entry in `…:orders` is replaced by one with the new items. The sale window is not \
-                checked again. An order that a worker has needs its TOKEN (`FENCED`). The same call sent again \
-                changes nothing; with REF also after later edits, for `keep-ms`",
+                checked again. An order that a worker has needs its TOKEN (`FENCED`). One that waits for stock gives up \
+                first what it lacks, and waits for what is added at its place in the lines, within the backlog. The \
+                same call sent again changes nothing; with REF also after later edits, for `keep-ms`",
         complexity: "O((N+M)*log(N+M)) with N items named and M of the order",
         since: "0.2.0",
         flags: "write fast",
@@ -64,9 +65,12 @@ pub const SPLIT: Command = Command {
         summary: "Moves units of an open order into an order of their own, of the same customer, group, data and \
                   time placed, without letting go of them",
         reply: "the id of the new order's entry in `…:orders`. The new order is queued behind those that wait; the \
-                other one keeps its place, and at least one unit. Without LANE it waits in the lane of the other. An \
-                order that a worker has needs its TOKEN (`FENCED`). The same call sent again gets the first reply, \
-                and `BADSTATE` after the new order was cancelled",
+                other one keeps its place, and at least one unit. Without LANE it waits in the lane of the other. A \
+                part of a pending order is pending, behind gates of its own that are as those of the other. Of an \
+                order that waits for stock, the part gets first what is gathered; whichever has all its units waits no \
+                longer, and both keep its place in the lines, the order before its part. The reply is nil then, unless \
+                the part is queued at once. An order that a worker has needs its TOKEN (`FENCED`). The same call sent \
+                again gets the first reply, and `BADSTATE` after the new order was cancelled",
         complexity: "O((N+M)*log(N+M)) with N items named and M of the order",
         since: "0.2.0",
         flags: "write fast",
@@ -100,6 +104,6 @@ fn split(call: &Call<'_>) -> Result<(), Stop> {
     let split = edits::Split { order, new_order, token: named, lane, items: &items };
     let rule = Rule { streams: &[StreamKind::Orders], ..Rule::default() };
     let written = write(call, rule, |store, now, fx| store.split(now, &split, fx))?;
-    entry(call.ctx, written.entry());
+    entry_or_nil(call.ctx, written.entry());
     Ok(())
 }

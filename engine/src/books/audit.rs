@@ -15,6 +15,7 @@ use crate::record::order::{Extra, Order, Position, Stage};
 use crate::store::Store;
 use crate::store::queue::{Line, waits};
 use crate::store::recount::{AuditProgress, weighted};
+use crate::store::waitlist::Came;
 use crate::terms::audit::Difference;
 use crate::terms::items::Units;
 use crate::terms::states::OrderState;
@@ -165,7 +166,8 @@ impl Store {
     /// Whether an order that waits for stock is in the line of each SKU of which it lacks units.
     fn check_lines(&self, audit: &mut AuditProgress, order: &Order, slot: u32) {
         let Some(waitlisted) = self.orders.extra(order).and_then(|extra| extra.stage.waitlisted()) else { return };
-        let in_line = |item: &Units| item.qty > 0 && self.waitlist.get(item.sku, waitlisted.seq) == Some(slot);
+        let came = Came { seq: waitlisted.seq, kept_free: self.orders.queued_as(order) };
+        let in_line = |item: &Units| item.qty > 0 && self.waitlist.get(item.sku, came) == Some(slot);
         audit.expect("waitlist", order.id(), waitlisted.missing.iter().all(in_line));
     }
 
@@ -353,7 +355,7 @@ impl Store {
         let [missing, _] = orders.missing.at(slot);
         audit.differ("waiting", &sku.id, sku.waiting as i64, missing - sku.aside as i64);
         // What is set aside is handed on to the first of the line, and nobody waits for what is available.
-        let first = self.waitlist.first(slot).filter(|_| sku.aside > 0).map(|(seq, _)| seq);
+        let first = self.waitlist.first(slot).filter(|_| sku.aside > 0).map(|(came, _)| came);
         audit.expect("waitlist", &sku.id, self.waitlist.head(slot) == first && (first.is_some() || sku.aside == 0));
         audit.expect("waitlist", &sku.id, sku.waiting == 0 || sku.available() <= 0);
     }

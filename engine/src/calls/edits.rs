@@ -6,7 +6,7 @@ use crate::base::table::Key;
 use crate::base::units::Ms;
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::history::HistoryEvent;
-use crate::record::order::{Changed, Extra, Order};
+use crate::record::order::{Changed, Extra, Order, Pending, Stage, Waitlisted};
 use crate::record::reference::{Content, RefCommand, fingerprint};
 use crate::store::Store;
 use crate::terms::effects::{Effect, Effects, Event};
@@ -38,6 +38,15 @@ pub struct Split<'a> {
     pub lane: Option<&'a [u8]>,
     /// What the new order gets.
     pub items: &'a [Item<'a>],
+}
+
+/// What is split off an order.
+struct Part<'a> {
+    /// The slot of the order.
+    from: u32,
+    units: &'a UnitsList,
+    /// What of it is still waited for, sorted by SKU.
+    missing: Vec<Units>,
 }
 
 /// How an edit changes the units of an order.
@@ -120,20 +129,28 @@ impl Store {
             return refused(limit, has, None);
         }
         checked_sum(has, growth, "qty")?;
-        self.shelf.check_available(&change.more)
+        // One that waits for stock waits for what is added as well, as ORDER.PLACE would have it wait.
+        match self.orders.at(slot).state() {
+            OrderState::Waitlisted => self.check_backlog(&change.more),
+            _ => self.shelf.check_available(&change.more),
+        }
     }
 
     /// Moves the stock that an edit takes and gives up, and counts it for the customer.
     fn change_units(&mut self, slot: u32, edit: &Edit<'_>, change: &Change, fx: &mut Effects) {
         let (kind, how): (_, fn(u64) -> Move) = if edit.lost { ("lost", Move::Lost) } else { ("edit", Move::Free) };
-        // One that waits for stock gives up first what it lacks, and adds only what is available.
+        // One that waits for stock gives up first what it lacks.
         let waits = self.orders.at(slot).state() == OrderState::Waitlisted;
         let less = if waits { self.give_up(slot, &change.less, fx) } else { change.less.clone() };
         for units in &less {
             self.move_stock(units.sku, how(units.qty), Why::new(kind, edit.order), fx);
         }
-        for units in &change.more {
-            self.move_stock(units.sku, Move::Hold(units.qty), Why::new("edit", edit.order), fx);
+        if waits {
+            self.want_more(slot, &change.more, Why::new("edit", edit.order), fx);
+        } else {
+            for units in &change.more {
+                self.move_stock(units.sku, Move::Hold(units.qty), Why::new("edit", edit.order), fx);
+            }
         }
         let less = change.less.iter().map(|units| UnitChange::less(*units));
         let changes: UnitChanges = less.chain(change.more.iter().map(|units| UnitChange::more(*units))).collect();
@@ -179,8 +196,9 @@ impl Store {
         fx.push(Effect::Queued { order: slot, id: entry });
     }
 
-    /// Moves units of an order into an order of their own; replies the id of its entry in `…:orders`.
-    pub fn split(&mut self, now: Ms, split: &Split<'_>, fx: &mut Effects) -> Result<EntryId, Refusal> {
+    /// Moves units of an order into an order of their own; replies the id of its entry in `…:orders`; none while it is
+    /// pending or waits for stock, as the order it is a part of.
+    pub fn split(&mut self, now: Ms, split: &Split<'_>, fx: &mut Effects) -> Result<Option<EntryId>, Refusal> {
         let call = split.content().call;
         let key = self.orders.key(split.new_order);
         if let Some(known) = self.orders.find_key(&key) {
@@ -188,11 +206,6 @@ impl Store {
         }
         let slot = self.orders.slot(split.order)?;
         self.check_changeable(slot, split.token)?;
-        // The new order would need the gates of the other, or the other's place in the lines.
-        let state = self.orders.at(slot).state();
-        if matches!(state, OrderState::Pending | OrderState::Waitlisted) {
-            return Err(Refusal::order_is(state));
-        }
         let moved = self.shelf.resolve(split.items)?;
         let kept = self.check_split(slot, &moved)?;
         if let Some(lane) = split.lane.filter(|lane| !lane.is_empty()) {
@@ -201,14 +214,18 @@ impl Store {
         self.touch(now, fx);
         let (at, units) = (self.now, moved.iter().map(|item| item.qty).sum());
         let event = HistoryEvent::Split { at, units, into: split.new_order };
+        let waits = self.orders.at(slot).state() == OrderState::Waitlisted;
+        let missing = if waits { self.divide_wait(slot, &moved) } else { Vec::new() };
         self.change_items(slot, &kept, event, fx);
-        let entry = self.split_off(slot, split, &key, &moved, call, fx);
+        let part = Part { from: slot, units: &moved, missing };
+        let entry = self.split_off(split, &key, part, call, fx);
+        self.end_wait(slot, fx);
         fx.event(Event::OrderSplit);
         Ok(entry)
     }
 
     /// The first reply, if the new order is known as one that this call made.
-    fn split_before(&self, slot: u32, split: &Split<'_>, call: u128) -> Result<EntryId, Refusal> {
+    fn split_before(&self, slot: u32, split: &Split<'_>, call: u128) -> Result<Option<EntryId>, Refusal> {
         let order = self.orders.at(slot);
         let extra = self.orders.extra(order);
         if extra.and_then(Extra::changed).is_none_or(|changed| changed.split_off != call) {
@@ -218,7 +235,8 @@ impl Store {
         if order.state() == OrderState::Cancelled {
             return Err(Refusal::order_is(OrderState::Cancelled));
         }
-        Ok(extra.and_then(Extra::first_entry).unwrap_or(order.entry()))
+        let waited = extra.and_then(Extra::origin).is_some_and(|origin| origin.waited);
+        Ok((!waited).then(|| extra.and_then(Extra::first_entry).unwrap_or(order.entry())))
     }
 
     /// What an order keeps when these units leave it: it has them all, and one more at least.
@@ -238,38 +256,80 @@ impl Store {
         Ok(kept)
     }
 
-    /// Adds the order that gets these units of another one, behind all that wait. Its customer has them already.
+    /// Adds the order that gets these units of another one: it stands behind all that are queued, is pending as the other
+    /// one, or waits for stock at its place. Its customer has the units already. The id of its entry, if it is queued.
     fn split_off(
         &mut self,
-        from: u32,
         split: &Split<'_>,
         key: &Key<'_>,
-        moved: &UnitsList,
+        part: Part<'_>,
         call: u128,
         fx: &mut Effects,
-    ) -> EntryId {
+    ) -> Option<EntryId> {
         let (at, entry) = (self.now, self.last.next(StreamKind::Orders, self.now));
-        let parent = self.orders.at(from);
+        let parent = self.orders.at(part.from);
         let (customer, placed_at) = (parent.customer, self.orders.placed_at(parent));
-        let order = Order::new(split.new_order, customer, entry, moved, parent.data());
+        let order = Order::new(split.new_order, customer, entry, part.units, parent.data());
+        let mut extra = self.extra_of_part(split, &part);
+        *extra.changed_mut() = Changed { split_off: call, ..Changed::default() };
+        if placed_at != entry.ms {
+            extra.origin_mut().placed_at = Some(placed_at);
+        }
+        let units = part.units.iter().map(|item| item.qty).sum();
+        extra.history.push(HistoryEvent::SplitOff { at, units, from: split.order });
+        self.customers.change(customer, 1, &[]);
+        let slot = self.orders.insert_with(key, order, extra);
+        self.counters.placed = self.counters.placed.saturating_add(1);
+        match self.orders.at(slot).state() {
+            OrderState::Queued => {
+                self.queue_older(slot, entry, fx);
+                Some(entry)
+            }
+            state => self.split_off_waiting(slot, state, fx),
+        }
+    }
+
+    /// The same for a part of an order that waited for stock or was pending.
+    #[cold]
+    fn split_off_waiting(&mut self, slot: u32, state: OrderState, fx: &mut Effects) -> Option<EntryId> {
+        self.queue.age(&self.orders, slot);
+        let entry = if state == OrderState::Waitlisted {
+            self.wait_too(slot);
+            None
+        } else {
+            self.admit(slot, fx)
+        };
+        if entry.is_none() {
+            self.changing_order(slot, |_, extra| extra.origin_mut().waited = true);
+        }
+        entry
+    }
+
+    /// What a part of an order has from the start: its group, its lane, and what it waits for.
+    fn extra_of_part(&mut self, split: &Split<'_>, part: &Part<'_>) -> Extra {
+        let parent = self.orders.at(part.from);
         let group = self.orders.group(parent).map(|group| self.queue.groups().at(group).id.clone());
         let mut extra = Extra::default();
         extra.set_group(group.map(|id| self.queue.name_group(&id)));
         extra.set_lane(match split.lane {
             Some(lane) => self.orders.name_lane(lane),
-            None => self.orders.lane(self.orders.at(from)),
+            None => self.orders.lane(self.orders.at(part.from)),
         });
-        *extra.changed_mut() = Changed { split_off: call, ..Changed::default() };
-        if placed_at != entry.ms {
-            extra.origin_mut().placed_at = Some(placed_at);
+        let Some(parent) = self.orders.extra_at(part.from) else { return extra };
+        let stage = match &parent.stage {
+            Stage::Waitlisted(waitlisted) if !part.missing.is_empty() => {
+                let until = waitlisted.until.map(|until| self.agenda.key(until.at));
+                Stage::Waitlisted(Box::new(Waitlisted { until, missing: part.missing.clone(), ..**waitlisted }))
+            }
+            // Its gates decide, whose time may only begin.
+            Stage::Waitlisted(_) | Stage::Pending(_) => Stage::Pending(Pending { due: None }),
+            _ => return extra,
+        };
+        (extra.stage, extra.origin_mut().unlisted) = (stage, true);
+        if let Some(gates) = parent.gates() {
+            extra.seldom_mut().gates = Some(Box::new(gates.clone()));
         }
-        let units = moved.iter().map(|item| item.qty).sum();
-        extra.history.push(HistoryEvent::SplitOff { at, units, from: split.order });
-        self.customers.change(customer, 1, &[]);
-        let slot = self.orders.insert_with(key, order, extra);
-        self.queue_older(slot, entry, fx);
-        self.counters.placed = self.counters.placed.saturating_add(1);
-        entry
+        extra
     }
 }
 

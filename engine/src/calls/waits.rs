@@ -3,6 +3,8 @@
 //! Units that come free are set aside at once ([`Store::change_stock`]). They are handed on from the head of each line:
 //! [`Store::serve_line`] does that for some orders within the command, [`Store::hand_on`] for the others as due work.
 
+use std::collections::BTreeMap;
+
 use crate::base::table::{Key, Keyed};
 use crate::base::units::Ms;
 use crate::calls::orders::Place;
@@ -13,7 +15,7 @@ use crate::record::history::HistoryEvent;
 use crate::record::order::{Order, Stage, Waitlisted};
 use crate::store::Store;
 use crate::store::customers::Named;
-use crate::store::waitlist::Turn;
+use crate::store::waitlist::{Came, Turn};
 use crate::terms::alerts::AlertKind;
 use crate::terms::effects::{Effects, Event};
 use crate::terms::items::{Item, Units, UnitsList};
@@ -84,10 +86,18 @@ impl Store {
                 self.move_stock(item.sku, Move::Hold(has), Why::new("place", place.order), fx);
             }
         }
+        let came = self.came(slot);
         for item in missing {
             self.shelf.change(item.sku, |sku| sku.waiting += item.qty);
-            self.waitlist.join(item.sku, seq, slot);
+            self.waitlist.join(item.sku, came, slot);
         }
+    }
+
+    /// The place in the lines of an order that waits for stock.
+    fn came(&self, slot: u32) -> Came {
+        let waitlisted = self.orders.extra_at(slot).and_then(|extra| extra.stage.waitlisted());
+        let seq = waitlisted.map_or(0, |waitlisted| waitlisted.seq);
+        Came { seq, kept_free: self.orders.queued_as(self.orders.at(slot)) }
     }
 
     /// How many of the units that are wanted are not available.
@@ -128,7 +138,7 @@ impl Store {
         debug_assert!(units > 0, "who is in a line waits for units of its SKU");
         self.shelf.change(turn.sku, |sku| sku.aside -= units);
         if is_served {
-            self.waitlist.leave(turn.sku, turn.seq);
+            self.waitlist.leave(turn.sku, turn.came);
         }
         self.follow_line(turn.sku);
         if self.end_wait(turn.order, fx) { 1 + ENTRY_WEIGHT } else { 1 }
@@ -162,25 +172,82 @@ impl Store {
     /// lines in which it lacks none then. The others, which it has, are the caller's to move.
     pub(crate) fn give_up(&mut self, slot: u32, less: &[Units], fx: &mut Effects) -> UnitsList {
         let (mut lacked, mut has) = (UnitsList::new(), UnitsList::new());
-        let seq = self.changing_order(slot, |_, extra| {
-            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return 0 };
+        self.changing_order(slot, |_, extra| {
+            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return };
             for item in less {
                 let fewer = waitlisted.miss_fewer(item.sku, item.qty);
                 lacked.push(Units { sku: item.sku, qty: fewer });
                 has.push(Units { sku: item.sku, qty: item.qty - fewer });
             }
-            waitlisted.seq
         });
         has.retain(|item| item.qty > 0);
         // It leaves every line before anything is put back: nothing of that may come to itself.
         for item in lacked.iter().filter(|item| item.qty > 0) {
-            let lacks = self.orders.extra_at(slot).and_then(|extra| extra.stage.waitlisted());
-            if lacks.is_none_or(|waitlisted| waitlisted.missing_of(item.sku) == 0) {
-                self.waitlist.leave(item.sku, seq);
-            }
+            self.leave_if_served(slot, item.sku);
             self.want_fewer(item, fx);
         }
         has
+    }
+
+    /// Takes an order that waits for stock out of the line of a SKU of which it lacks none any more.
+    fn leave_if_served(&mut self, slot: u32, sku: u32) {
+        let waitlisted = self.orders.extra_at(slot).and_then(|extra| extra.stage.waitlisted());
+        if waitlisted.is_none_or(|waitlisted| waitlisted.missing_of(sku) == 0) {
+            self.waitlist.leave(sku, self.came(slot));
+        }
+    }
+
+    /// An order that waits for stock is to have more units: it takes what is available, and waits for the others at
+    /// its place in the lines.
+    pub(crate) fn want_more(&mut self, slot: u32, more: &[Units], why: Why<'_>, fx: &mut Effects) {
+        let came = self.came(slot);
+        for item in more {
+            let lacks = self.lacking(item);
+            if lacks.qty < item.qty {
+                self.move_stock(item.sku, Move::Hold(item.qty - lacks.qty), why, fx);
+            }
+            if lacks.qty > 0 {
+                self.changing_order(slot, |_, extra| {
+                    let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return };
+                    waitlisted.miss_more(lacks);
+                });
+                self.shelf.change(item.sku, |sku| sku.waiting += lacks.qty);
+                self.waitlist.join(item.sku, came, slot);
+                self.follow_line(item.sku);
+            }
+        }
+    }
+
+    /// Divides what an order waits for between itself and a part that is split off. The part gets what it needs of what
+    /// is gathered, the order keeps the rest of it; what the part lacks, sorted by SKU. [`Self::wait_too`] follows.
+    pub(crate) fn divide_wait(&mut self, slot: u32, part: &[Units]) -> Vec<Units> {
+        let all: BTreeMap<u32, u64> = self.orders.at(slot).items().map(|item| (item.sku, item.qty)).collect();
+        let mut lacks: Vec<Units> = self.changing_order(slot, |_, extra| {
+            let Stage::Waitlisted(waitlisted) = &mut extra.stage else { return Vec::new() };
+            let lack = |item: &Units| {
+                let all = all.get(&item.sku).copied().unwrap_or(0);
+                let gathered = all.saturating_sub(waitlisted.missing_of(item.sku));
+                let qty = waitlisted.miss_fewer(item.sku, item.qty.saturating_sub(gathered));
+                Units { sku: item.sku, qty }
+            };
+            part.iter().map(lack).collect()
+        });
+        lacks.retain(|item| item.qty > 0);
+        lacks.sort_unstable_by_key(|item| item.sku);
+        lacks.iter().for_each(|item| self.leave_if_served(slot, item.sku));
+        lacks
+    }
+
+    /// A part of an order that waited waits as well, for what [`Self::divide_wait`] left it to wait for.
+    pub(crate) fn wait_too(&mut self, slot: u32) {
+        let Some(extra) = self.orders.extra_at(slot) else { return };
+        let Stage::Waitlisted(waitlisted) = &extra.stage else { return };
+        let (until, missing, came) = (waitlisted.until, waitlisted.missing.clone(), self.came(slot));
+        self.agenda.move_due(None, until, Due::Order(slot));
+        for item in missing {
+            self.waitlist.join(item.sku, came, slot);
+            self.follow_line(item.sku);
+        }
     }
 
     /// Fewer units of a SKU are waited for. Some may be set aside for them already: others who wait get those, and

@@ -145,7 +145,8 @@ pub(crate) struct Origin {
     /// Whether it was never queued. The id of its entry was kept free then, and tells it from orders of the same age;
     /// there is no such entry.
     pub unlisted: bool,
-    /// Whether it had to wait for stock when it was placed: ORDER.PLACE replied nil.
+    /// Whether it had to wait for stock when it was placed, or was split off an order that waited or was pending and
+    /// did so as well: ORDER.PLACE or ORDER.SPLIT replied nil.
     pub waited: bool,
     /// What ORDER.EDIT and ORDER.SPLIT made of it.
     pub changed: Option<Box<Changed>>,
@@ -217,7 +218,7 @@ pub(crate) struct Retry {
 /// The order waits for stock.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Waitlisted {
-    /// Its number among the orders that came: every line is in this order.
+    /// Its number among the orders that came, that of the order it is a part of: every line is in this order.
     pub seq: u64,
     /// When it stops waiting, if it ever does.
     pub until: Option<DueKey>,
@@ -240,6 +241,14 @@ impl Waitlisted {
             self.missing.remove(at);
         }
         fewer
+    }
+
+    /// It waits for more units of a SKU.
+    pub fn miss_more(&mut self, units: Units) {
+        match self.missing.binary_search_by_key(&units.sku, |known| known.sku) {
+            Ok(at) => self.missing[at].qty += units.qty,
+            Err(at) => self.missing.insert(at, units),
+        }
     }
 
     fn find(&self, sku: u32) -> Option<usize> {

@@ -8,15 +8,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::terms::streams::EntryId;
+
 /// Orders that wait for stock.
 #[derive(Default)]
 pub(crate) struct Waitlist {
-    /// The orders by the SKU and by their number among all that came.
-    lines: BTreeMap<(u32, u64), u32>,
-    /// The number of the first order of each line for which units are set aside.
-    heads: BTreeMap<u32, u64>,
-    /// The same lines by that number: who came first gets units first, whatever the SKU.
-    turns: BTreeSet<(u64, u32)>,
+    /// The orders by the SKU and by when they came.
+    lines: BTreeMap<(u32, Came), u32>,
+    /// When the first order of each line came for which units are set aside.
+    heads: BTreeMap<u32, Came>,
+    /// The same lines by that: who came first gets units first, whatever the SKU.
+    turns: BTreeSet<(Came, u32)>,
+}
+
+/// The place of an order in every line that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Came {
+    /// Its number among the orders that came. The parts of an order that was split have the same.
+    pub seq: u64,
+    /// The id that was kept free for its entry: of the parts of an order, those split off later come later.
+    pub kept_free: EntryId,
 }
 
 /// An order to which units are to be handed on.
@@ -24,46 +35,52 @@ pub(crate) struct Waitlist {
 pub(crate) struct Turn {
     /// The slot of the SKU.
     pub sku: u32,
-    /// The order's number among all that came.
-    pub seq: u64,
+    /// The order's place.
+    pub came: Came,
     /// The slot of the order.
     pub order: u32,
 }
 
+impl Came {
+    /// Before and after every order's place.
+    const FIRST: Came = Came { seq: 0, kept_free: EntryId { ms: 0, seq: 0 } };
+    const LAST: Came = Came { seq: u64::MAX, kept_free: EntryId { ms: u64::MAX, seq: u32::MAX } };
+}
+
 impl Waitlist {
     /// Adds an order to the line of a SKU.
-    pub fn join(&mut self, sku: u32, seq: u64, order: u32) {
-        self.lines.insert((sku, seq), order);
+    pub fn join(&mut self, sku: u32, came: Came, order: u32) {
+        self.lines.insert((sku, came), order);
     }
 
     /// Takes an order out of the line of a SKU. [`Self::follow`] has to come after it.
-    pub fn leave(&mut self, sku: u32, seq: u64) {
-        self.lines.remove(&(sku, seq));
+    pub fn leave(&mut self, sku: u32, came: Came) {
+        self.lines.remove(&(sku, came));
     }
 
     /// Notes whether units of a SKU are set aside, after that or its line changed.
     pub fn follow(&mut self, sku: u32, is_aside: bool) {
-        let head = self.first(sku).filter(|_| is_aside).map(|(seq, _)| seq);
+        let head = self.first(sku).filter(|_| is_aside).map(|(came, _)| came);
         let before = match head {
-            Some(seq) => self.heads.insert(sku, seq),
+            Some(came) => self.heads.insert(sku, came),
             None => self.heads.remove(&sku),
         };
         if before == head {
             return;
         }
-        before.map(|seq| self.turns.remove(&(seq, sku)));
-        head.map(|seq| self.turns.insert((seq, sku)));
+        before.map(|came| self.turns.remove(&(came, sku)));
+        head.map(|came| self.turns.insert((came, sku)));
     }
 
-    /// The first order of a SKU's line: its number and its slot.
-    pub fn first(&self, sku: u32) -> Option<(u64, u32)> {
-        self.lines.range((sku, 0)..=(sku, u64::MAX)).next().map(|((_, seq), order)| (*seq, *order))
+    /// The first order of a SKU's line: its place and its slot.
+    pub fn first(&self, sku: u32) -> Option<(Came, u32)> {
+        self.lines.range((sku, Came::FIRST)..=(sku, Came::LAST)).next().map(|((_, came), order)| (*came, *order))
     }
 
     /// Whose turn it is.
     pub fn next(&self) -> Option<Turn> {
-        let (seq, sku) = *self.turns.first()?;
-        self.lines.get(&(sku, seq)).map(|order| Turn { sku, seq, order: *order })
+        let (came, sku) = *self.turns.first()?;
+        self.lines.get(&(sku, came)).map(|order| Turn { sku, came, order: *order })
     }
 
     /// Whether units are set aside that are to be handed on.
@@ -71,15 +88,15 @@ impl Waitlist {
         !self.turns.is_empty()
     }
 
-    /// The number of the order that is next to get units of a SKU, if any are set aside.
-    pub fn head(&self, sku: u32) -> Option<u64> {
+    /// The place of the order that is next to get units of a SKU, if any are set aside.
+    pub fn head(&self, sku: u32) -> Option<Came> {
         let head = self.heads.get(&sku).copied();
-        head.filter(|seq| self.turns.contains(&(*seq, sku)))
+        head.filter(|came| self.turns.contains(&(*came, sku)))
     }
 
-    /// The order with a number in the line of a SKU.
-    pub fn get(&self, sku: u32, seq: u64) -> Option<u32> {
-        self.lines.get(&(sku, seq)).copied()
+    /// The order at a place in the line of a SKU.
+    pub fn get(&self, sku: u32, came: Came) -> Option<u32> {
+        self.lines.get(&(sku, came)).copied()
     }
 
     /// How many orders wait, each once for every SKU it waits for.
@@ -87,20 +104,20 @@ impl Waitlist {
         self.lines.len()
     }
 
-    /// Whether each line for which units are set aside is known by the SKU and by the number of its first order.
+    /// Whether each line for which units are set aside is known by the SKU and by the place of its first order.
     pub fn is_paired(&self) -> bool {
         self.turns.len() == self.heads.len()
     }
 
     /// Breaks the lines on purpose.
     #[cfg(test)]
-    pub fn broken(&mut self) -> &mut BTreeMap<(u32, u64), u32> {
+    pub fn broken(&mut self) -> &mut BTreeMap<(u32, Came), u32> {
         &mut self.lines
     }
 
     /// Breaks the turns on purpose.
     #[cfg(test)]
-    pub fn broken_turns(&mut self) -> &mut BTreeSet<(u64, u32)> {
+    pub fn broken_turns(&mut self) -> &mut BTreeSet<(Came, u32)> {
         &mut self.turns
     }
 }

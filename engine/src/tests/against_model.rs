@@ -10,7 +10,7 @@ use super::model::{Gate, Model, Order, OrderItem};
 use super::published::{Published, published};
 use super::shop::{START, audited, loaded, saved};
 use crate::calls::orders::ScanOrders;
-use crate::record::order::{OrderView, Stage};
+use crate::record::order::{self as record, Extra, OrderView, Stage};
 use crate::record::returns::EarlierReturns;
 use crate::store::Store;
 use crate::terms::effects::Effects;
@@ -290,7 +290,7 @@ fn random_commands_reach_every_outcome() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut codes, mut states, mut events) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let mut past = false;
+    let (mut past, mut parts) = (false, BTreeSet::new());
     for _ in 0..400 {
         let list = steps(160).new_tree(&mut runner).unwrap().current();
         let (mut store, mut now) = (Store::new(1), START);
@@ -305,6 +305,17 @@ fn random_commands_reach_every_outcome() {
             codes.extend(reply.err().map(|refusal| code(&refusal)));
             states.extend(store.orders.records().iter().map(|(_, order)| order.state().name().to_string()));
             states.extend(store.orders.records().iter().map(|(_, order)| format!("{:?}", order.position)));
+            let is_part = |order: &record::Order| {
+                store.orders.extra(order).and_then(Extra::changed).is_some_and(|c| c.split_off != 0)
+            };
+            parts.extend(
+                store
+                    .orders
+                    .records()
+                    .iter()
+                    .filter(|(_, order)| is_part(order))
+                    .map(|(_, order)| order.state().name()),
+            );
             states.extend(store.holds.records().iter().map(|(_, hold)| hold.state.name().to_string()));
             events.extend(published(&store, &fx).into_iter().filter_map(|published| match published {
                 Published::Event(event) => event.name().to_str().ok(),
@@ -320,5 +331,6 @@ fn random_commands_reach_every_outcome() {
                waitlisted";
     assert_eq!(joined(states), format!("{seats} {all}"));
     assert_eq!(events.len(), 28, "{events:?}");
+    assert_eq!(parts.len(), OrderState::COUNT, "parts of orders: {parts:?}");
     assert!(past, "no unit of a forgotten order came back");
 }

@@ -19,7 +19,13 @@ use super::shop::{START, Shop, audited, loaded, saved};
 use crate::base::units::NIL;
 use crate::store::Store;
 use crate::store::queue::Turn;
+use crate::store::waitlist::Came;
 use crate::terms::streams::EntryId;
+
+/// A place in a line that no order has.
+fn came(seq: u64) -> Came {
+    Came { seq, kept_free: EntryId::default() }
+}
 
 /// Does a slice of the audit that is on its way, or starts one. Says whether one was done.
 fn audit_on(store: &mut Store, slice: u32) -> bool {
@@ -150,12 +156,18 @@ fn a_waitlist_that_is_wrong_is_found() {
         waitlisted.missing[0].qty += 1;
     });
     assert_eq!(missing, ["held rare 3/2", "waiting rare 3/4"]);
-    assert_eq!(found(|store| *store.orders.broken().unlisted += 1), ["stream orders 4/3"]);
+    assert_eq!(found(|store| *store.orders.broken().unlisted += 1), ["stream orders 7/6"]);
     let lost = found(|store| store.waitlist.broken().clear());
-    assert_eq!(lost, ["waitlist lacks 0/1", "waitlist lacks-2 0/1", "waitlist  0/2"]);
-    let stray = found(|store| assert_eq!(store.waitlist.broken().insert((0, 1), 0), None));
-    assert_eq!(stray, ["waitlist  3/2"]);
-    let turn = found(|store| assert!(store.waitlist.broken_turns().insert((1, 0))));
+    assert_eq!(
+        lost,
+        ["lacks", "lacks-2", "big", "big-too", " 0/4"].map(|id| match id {
+            " 0/4" => "waitlist  0/4".to_string(),
+            id => format!("waitlist {id} 0/1"),
+        })
+    );
+    let stray = found(|store| assert_eq!(store.waitlist.broken().insert((0, came(1)), 0), None));
+    assert_eq!(stray, ["waitlist  5/4"]);
+    let turn = found(|store| assert!(store.waitlist.broken_turns().insert((came(1), 0))));
     assert!(turn.contains(&"waitlist  0/1".to_string()), "{turn:?}");
 }
 

@@ -283,8 +283,17 @@ impl Command {
             Command::Complete { .. } | Command::Cancel { .. } => None,
             Command::Gate { .. } => Some(OrderState::Queued),
             Command::Pass { .. } => Some(OrderState::Pending),
+            Command::Split { new_order: ref named, .. } | Command::Edit { order: ref named, .. } => {
+                match named.last().map(|digit| digit % 4) {
+                    Some(1) => Some(OrderState::Pending),
+                    Some(2) => Some(OrderState::Waitlisted),
+                    Some(3) => None,
+                    _ => Some(OrderState::Claimed),
+                }
+            }
             _ => Some(OrderState::Claimed),
         };
+        let splits = matches!(self, Command::Split { .. } | Command::Edit { .. });
         let (order, token) = match &mut self {
             Command::Renew { order, token, .. } | Command::TakeBack { order, token } => (order, Some(token)),
             Command::Complete { order, token, .. }
@@ -303,7 +312,8 @@ impl Command {
         };
         let meant = store.scan_orders(0, 0, 1_000, &ScanOrders { state, ..ScanOrders::default() }).1;
         let number = usize::from(order.last().copied().unwrap_or_default());
-        if ANY.contains(&&order[..]) && !meant.is_empty() {
+        let is_known = store.orders.find(order).is_some();
+        if (ANY.contains(&&order[..]) || splits && !is_known) && !meant.is_empty() {
             *order = meant[number % meant.len()].to_vec();
         }
         if let Some(token) = token.filter(|token| **token < TOKENS_MEANT) {
@@ -314,6 +324,23 @@ impl Command {
             };
             let mut tokens = history.iter().rev().filter_map(claimed);
             *token = tokens.nth(*token as usize).unwrap_or(*token + 1);
+        }
+        self.fitted(store)
+    }
+
+    /// Half of the first item of an order that is split, for a new order of an even number; and no token for an order
+    /// that no worker has, mostly.
+    fn fitted(mut self, store: &Store) -> Command {
+        if let Command::Edit { order, token, .. } | Command::Split { order, token, .. } = &mut self
+            && store.order(0, order).is_some_and(|view| view.state != OrderState::Claimed)
+        {
+            *token = token.filter(|token| *token > TOKENS_MEANT && token % 4 == 0);
+        }
+        if let Command::Split { order, new_order, items, .. } = &mut self
+            && new_order.last().is_some_and(|digit| digit % 2 == 0)
+            && let Some(item) = store.order(0, order).and_then(|view| view.items.into_iter().next())
+        {
+            *items = vec![(item.sku.to_vec(), item.qty.div_ceil(2))];
         }
         self
     }
@@ -391,7 +418,7 @@ impl Command {
             Command::Split { order, new_order, token, lane, items } => {
                 let (lane, items) = (lane.as_deref(), &lines(items));
                 let split = Split { order, new_order, token: *token, lane, items };
-                store.split(now, &split, fx).map(Reply::Entry)
+                store.split(now, &split, fx).map(|entry| entry.map_or(Reply::Unlisted, Reply::Entry))
             }
             other => unreachable!("{other:?} changes no order"),
         }

@@ -49,7 +49,7 @@ pub fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
 pub fn opening() -> Vec<Command> {
     let times = [(Field::KeepMs, 200), (Field::HoldMs, 60), (Field::LeaseMs, 40), (Field::SlaMs, 90)];
     let others = [(Field::Journal, 9), (Field::Attempts, 3), (Field::BackoffMs, 5)];
-    vec![set("tea", 50), set("milk", 40), set("jam", 30), Command::Configure([&times[..], &others[..]].concat())]
+    vec![set("tea", 40), set("milk", 9), set("jam", 3), Command::Configure([&times[..], &others[..]].concat())]
 }
 
 fn clock() -> impl Strategy<Value = i64> {
@@ -90,7 +90,7 @@ fn qty() -> impl Strategy<Value = u64> {
 }
 
 fn on_hand() -> impl Strategy<Value = u64> {
-    prop_oneof![6 => 0u64..4, 8 => 0u64..16, 16 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
+    prop_oneof![12 => 0u64..4, 10 => 0u64..16, 9 => 20u64..60, 1 => MAX_QUANTITY - 3..=MAX_QUANTITY]
 }
 
 /// SKUs of long carts: more than the engine compares with each other, and than it keeps packed for a customer.

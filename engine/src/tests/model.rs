@@ -85,8 +85,10 @@ pub struct Order {
     /// None, if it was never queued.
     pub entry: Option<EntryId>,
     pub gates: Vec<Gate>,
-    /// Whether ORDER.PLACE replied nil, as it had to wait for stock.
+    /// Whether ORDER.PLACE replied nil, as it had to wait for stock, or ORDER.SPLIT.
     pub unlisted: bool,
+    /// When it came, among all that wait for stock; parts of an order came when that did.
+    pub came: u64,
     /// What ORDER.PLACE or ORDER.SPLIT replied, where it has another entry since.
     pub first_entry: Option<EntryId>,
     /// The items it was placed with, where they changed since.

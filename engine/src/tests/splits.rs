@@ -1,7 +1,7 @@
 //! Orders of which a part becomes an order of its own.
 
 use super::build::*;
-use super::command::Reply::{Entry, Units};
+use super::command::Reply::{Entry, ToPass, Units, Unlisted};
 use super::published::Published;
 use super::shop::{START, Shop};
 use crate::record::history::HistoryEvent;
@@ -215,4 +215,169 @@ fn an_order_is_split_again_and_again() {
     }
     assert_eq!((claimed.len(), &claimed[..2], &claimed[51]), (52, &["o".to_string(), "p0".into()][..], &"q".into()));
     assert_eq!(shop.books("tea"), (36, 0, 64));
+}
+
+#[test]
+fn a_part_of_a_pending_order_is_pending_behind_gates_of_its_own() {
+    let mut shop = Shop::with(&[("tea", 9)]);
+    shop.ok(place("o", "ann", &[("tea", 5)]).gate("pay", 50).gate("fraud", 0));
+    shop.ok(pass("o", "fraud"));
+    shop.now += 10;
+    let ask = split("o", "p", &[("tea", 2)]);
+    assert_eq!(shop.changes(ask.clone()), Unlisted);
+    assert_eq!((shop.published(), shop.events()), (vec![], vec![Event::OrderSplit]), "neither is in the stream");
+    shop.reload();
+    let gates = |shop: &Shop, id: &str| -> Vec<_> {
+        shop.order(id).gates.iter().map(|gate| (gate.name.to_vec(), gate.deadline, gate.is_passed)).collect()
+    };
+    assert_eq!(gates(&shop, "p"), gates(&shop, "o"));
+    let (p, due) = (shop.order("p"), START + 50);
+    assert_eq!((p.state, p.entry, p.placed_at, p.due), (OrderState::Pending, None, START, due));
+    assert_eq!((shop.claims("w", 9), shop.books("tea")), (vec![], (9, 5, 0)));
+    assert_eq!(shop.repeats(pass("p", "fraud")), ToPass(1), "what was passed is passed");
+    assert_eq!(shop.ok(pass("p", "pay")), ToPass(0));
+    assert_eq!((shop.state("p"), shop.state("o")), (OrderState::Queued, OrderState::Pending));
+    assert_eq!(shop.repeats(ask.clone()), Unlisted, "the first reply");
+    shop.ok(edit("p", &[("tea", 1)]));
+    shop.reload();
+    assert_eq!(shop.repeats(ask.clone()), Unlisted);
+    shop.wait(40);
+    assert_eq!((shop.state("o"), shop.order("o").reason), (OrderState::Cancelled, &b"gate pay expired"[..]));
+    assert_eq!((shop.claims("w", 9), shop.books("tea")), (vec!["p".to_string()], (9, 1, 0)));
+    shop.ok(complete("p"));
+    assert_eq!(shop.repeats(ask), Unlisted);
+}
+
+#[test]
+fn gates_of_a_part_expire_on_their_own() {
+    let mut shop = Shop::with(&[("tea", 9)]);
+    shop.ok(place("o", "ann", &[("tea", 5)]).gate("pay", 50));
+    shop.ok(split("o", "p", &[("tea", 2)]));
+    shop.ok(pass("o", "pay"));
+    shop.wait(50);
+    assert_eq!((shop.state("p"), shop.order("p").reason), (OrderState::Cancelled, &b"gate pay expired"[..]));
+    assert_eq!((shop.state("o"), shop.books("tea")), (OrderState::Queued, (9, 3, 0)));
+    assert_eq!(shop.refused(split("o", "p", &[("tea", 2)])), "BADSTATE order is cancelled");
+}
+
+#[test]
+fn a_part_of_an_order_that_was_queued_before_its_gate_is_not_in_the_stream() {
+    let mut shop = Shop::with(&[("tea", 9)]);
+    shop.ok(place("o", "ann", &[("tea", 5)]).group("g"));
+    shop.ok(place("q", "ann", &[("tea", 1)]).group("g"));
+    shop.ok(gate("o", "pay", 0));
+    assert_eq!(shop.changes(split("o", "p", &[("tea", 2)])), Unlisted);
+    let entry = shop.order("o").entry.expect("it keeps its entry");
+    assert_eq!(shop.published()[1], Published::Queued(b"o".to_vec(), entry));
+    assert_eq!((shop.order("p").entry, shop.store.entries(StreamKind::Orders)), (None, Some(2)));
+    assert_eq!(shop.claims("w", 9), [""; 0], "o keeps its place in the group");
+    shop.ok(pass("p", "pay"));
+    shop.ok(pass("o", "pay"));
+    shop.reload();
+    for id in ["o", "q", "p"] {
+        assert_eq!(shop.claims("w", 9), [id]);
+        shop.ok(complete(id));
+    }
+}
+
+/// An order `o` of four teas and two milks that has two of the teas; and then an order `x` of a tea waits.
+fn waiting_shop() -> Shop {
+    let mut shop = Shop::with(&[("tea", 2), ("milk", 2)]);
+    shop.ok(place("o", "ann", &[("tea", 4), ("milk", 2)]).group("g").lane("slow").wait(500));
+    shop.ok(place("x", "bob", &[("tea", 1)]).wait(0));
+    shop
+}
+
+#[test]
+fn a_part_gets_first_what_is_gathered_and_is_queued_if_it_has_all() {
+    let mut shop = waiting_shop();
+    let ask = split("o", "p", &[("tea", 2), ("milk", 1)]);
+    let entry = EntryId { ms: START, seq: 3 };
+    assert_eq!(shop.changes(ask.clone()), Entry(entry));
+    assert_eq!(shop.published(), [Published::Queued(b"p".to_vec(), entry)]);
+    assert_eq!(shop.events(), [Event::OrderQueued, Event::OrderSplit]);
+    shop.reload();
+    assert_eq!((shop.state("p"), shop.state("o")), (OrderState::Queued, OrderState::Waitlisted));
+    assert_eq!((shop.books("tea"), shop.sku("tea").waiting, shop.books("milk")), ((2, 2, 0), 3, (2, 2, 0)));
+    assert_eq!((shop.order("p").lane, shop.order("p").group), (&b"slow"[..], &b"g"[..]));
+    assert_eq!(shop.claims("w", 9), ["p"]);
+    shop.ok(complete("p"));
+    assert_eq!(shop.repeats(ask), Entry(entry));
+    // The order keeps its place, before the one that came after it.
+    shop.ok(adjust("tea", 2));
+    assert_eq!((shop.state("o"), shop.state("x")), (OrderState::Queued, OrderState::Waitlisted));
+}
+
+#[test]
+fn both_parts_keep_the_place_that_the_order_had() {
+    let mut shop = waiting_shop();
+    let ask = split("o", "p", &[("tea", 3)]);
+    assert_eq!(shop.changes(ask.clone()), Unlisted);
+    assert_eq!(shop.changes(split("p", "q", &[("tea", 2)])), Entry(EntryId { ms: START, seq: 4 }), "it took the two");
+    shop.ok(cancel("q"));
+    // What q put back went to o, which came before its part p.
+    assert_eq!(
+        (shop.state("o"), shop.state("p"), shop.sku("tea").waiting),
+        (OrderState::Queued, OrderState::Queued, 1)
+    );
+    let mut shop = waiting_shop();
+    shop.ok(split("o", "p", &[("tea", 3)]));
+    shop.reload();
+    assert_eq!((shop.order("p").due, shop.sku("tea").waiting), (START + 500, 3));
+    shop.ok(adjust("tea", 1));
+    assert_eq!((shop.state("o"), shop.state("p")), (OrderState::Queued, OrderState::Waitlisted), "the order first");
+    shop.ok(adjust("tea", 1));
+    assert_eq!((shop.state("p"), shop.state("x")), (OrderState::Queued, OrderState::Waitlisted), "then its part");
+    assert_eq!(shop.repeats(ask), Unlisted, "the first reply");
+    shop.ok(adjust("tea", 1));
+    assert_eq!(shop.claims("w", 9), ["o", "x"]);
+    shop.ok(complete("o"));
+    assert_eq!(shop.claims("w", 9), ["p"]);
+}
+
+#[test]
+fn an_order_is_queued_when_its_part_takes_all_that_it_lacked() {
+    let mut shop = waiting_shop();
+    assert_eq!(shop.changes(split("o", "p", &[("tea", 4)])), Unlisted);
+    let entry = shop.order("o").entry.expect("it has its milk");
+    assert_eq!(shop.published(), [Published::Queued(b"o".to_vec(), entry)]);
+    assert_eq!(shop.events(), [Event::OrderQueued, Event::OrderSplit]);
+    assert_eq!((shop.state("p"), shop.sku("tea").waiting), (OrderState::Waitlisted, 3));
+    shop.wait(500);
+    assert_eq!((shop.state("p"), shop.order("p").reason), (OrderState::Cancelled, &b"waitlist expired"[..]));
+    assert_eq!(
+        (shop.state("x"), shop.books("tea"), shop.state("o")),
+        (OrderState::Queued, (2, 1, 0), OrderState::Queued)
+    );
+}
+
+#[test]
+fn a_part_that_has_all_its_units_has_gates_to_pass_still() {
+    let mut shop = Shop::with(&[("tea", 2)]);
+    shop.ok(place("o", "ann", &[("tea", 4)]).gate("pay", 50).wait(0));
+    shop.now += 10;
+    assert_eq!(shop.changes(split("o", "p", &[("tea", 2)])), Unlisted);
+    shop.reload();
+    assert_eq!((shop.state("p"), shop.order("p").due), (OrderState::Pending, START + 60), "their time begins");
+    assert_eq!((shop.state("o"), shop.order("o").due), (OrderState::Waitlisted, 0));
+    shop.ok(adjust("tea", 2));
+    shop.ok(pass("p", "pay"));
+    assert_eq!((shop.state("p"), shop.state("o")), (OrderState::Queued, OrderState::Pending));
+}
+
+#[test]
+fn orders_that_wait_are_split_again_and_again() {
+    let mut shop = Shop::with(&[("tea", 0)]);
+    shop.ok(place("o", "ann", &[("tea", 40)]).wait(0));
+    shop.ok(place("x", "bob", &[("tea", 1)]).wait(0));
+    for n in 0..20 {
+        shop.ok(split(if n % 2 == 0 { "o" } else { "p0" }, &format!("p{n}"), &[("tea", if n == 0 { 20 } else { 1 })]));
+        shop.ok(edit("o", &[("tea", 30 - n)]));
+    }
+    shop.reload();
+    shop.ok(adjust("tea", 11 + 10 + 19));
+    let waits = |id: &str| shop.state(id) == OrderState::Waitlisted;
+    assert!(!waits("o") && !waits("p0") && !waits("p18") && !waits("p19") && waits("x"));
+    shop.ok(adjust("tea", 1));
+    assert_eq!(shop.state("x"), OrderState::Queued);
 }

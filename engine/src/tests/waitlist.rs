@@ -366,7 +366,6 @@ fn an_order_that_waits_is_edited_in_its_place() {
     shop.ok(place("b", "bob", &[("tea", 1)]).wait(0));
     assert_eq!(shop.changes(edit("a", &[("tea", 3), ("milk", 2)])), Units(5));
     assert_eq!((shop.sku("tea").waiting, shop.books("tea"), shop.books("milk")), (2, (2, 2, 0), (5, 2, 0)));
-    assert!(shop.refused(edit("a", &[("tea", 4)])).starts_with("OUTOFSTOCK "), "it adds what is available, no more");
     assert_eq!(shop.repeats(order), Unlisted, "the first reply");
     shop.reload();
     shop.changes(edit("a", &[("tea", 1), ("milk", 2)]));
@@ -377,10 +376,62 @@ fn an_order_that_waits_is_edited_in_its_place() {
 }
 
 #[test]
-fn what_an_order_that_waits_gives_up_can_be_written_off_and_none_is_split_off() {
+fn an_order_that_waits_waits_for_what_an_edit_adds_at_its_place() {
+    let mut shop = Shop::with(&[("tea", 1), ("milk", 2), ("jam", 0)]);
+    shop.ok(place("a", "ann", &[("tea", 2)]).wait(500));
+    for (id, sku) in [("b", "tea"), ("c", "jam"), ("d", "milk")] {
+        shop.ok(place(id, "bob", &[(sku, 3)]).wait(0));
+    }
+    let wanted = edit("a", &[("tea", 4), ("jam", 2)]);
+    assert_eq!(shop.changes(wanted.clone()), Units(6));
+    assert_eq!((shop.books("tea"), shop.sku("tea").waiting, shop.sku("jam").waiting), ((1, 1, 0), 6, 5));
+    assert_eq!(shop.repeats(wanted), Units(6));
+    shop.reload();
+    // It is first in the line that it joined, as it came first.
+    shop.ok(adjust("jam", 2));
+    assert_eq!((shop.sku("jam").waiting, waiting(&shop).len()), (3, 4));
+    shop.ok(adjust("jam", 3));
+    assert_eq!(waiting(&shop), ["a", "b", "d"], "c has its three");
+    shop.ok(adjust("tea", 3));
+    assert_eq!((waiting(&shop), shop.order("a").entry.is_some()), (vec!["b".to_string(), "d".into()], true));
+    // Of what is added it takes what is there, and waits for the others: within the backlog.
+    shop.ok(set("milk", 2).backlog(2));
+    shop.ok(set("rum", 1).backlog(2));
+    let refused = shop.refused(edit("b", &[("tea", 3), ("milk", 2)]));
+    assert_eq!(refused, "OUTOFSTOCK milk wanted 2 available 0 backlog 1 of 2");
+    assert_eq!(shop.changes(edit("b", &[("tea", 3), ("rum", 3)])), Units(6));
+    assert_eq!((shop.books("rum"), shop.sku("rum").waiting), ((1, 1, 0), 2));
+    shop.ok(configure(&[(Field::Limit, 13)]));
+    assert_eq!(shop.refused(edit("b", &[("tea", 8)])), "LIMIT customer bob limit 13 has 12");
+    assert_eq!(shop.order("a").due, 0, "it is in time");
+    // One that has all its units takes what is available only.
+    assert_eq!(shop.refused(edit("a", &[("tea", 5)])), "OUTOFSTOCK tea wanted 1 available 0");
+}
+
+#[test]
+fn an_edit_joins_a_line_of_which_some_are_served_already() {
+    let mut shop = Shop::with(&[("tea", 0), ("milk", 0)]);
+    shop.ok(place("a", "ann", &[("milk", 1)]).wait(0));
+    for i in 0..80 {
+        shop.ok(place(&format!("o{i}"), "bob", &[("tea", 1)]).wait(0));
+    }
+    shop.ok(adjust("tea", 80));
+    assert_eq!((shop.sku("tea").waiting, shop.state("o64")), (0, OrderState::Waitlisted), "16 are set aside");
+    // It came before all of them: it gets three of those that were set aside for the last.
+    shop.ok(edit("a", &[("milk", 1), ("tea", 3)]));
+    while shop.store.next_due().is_some_and(|due| due <= shop.now) {
+        shop.ok(sweep(9));
+    }
+    let states = ["a", "o76", "o77", "o79"].map(|id| shop.state(id) == OrderState::Waitlisted);
+    assert_eq!((states, shop.sku("tea").waiting), ([true, false, true, true], 3));
+    shop.ok(adjust("milk", 1));
+    assert_eq!((shop.state("a"), shop.books("tea")), (OrderState::Queued, (80, 80, 0)));
+}
+
+#[test]
+fn what_an_order_that_waits_gives_up_can_be_written_off() {
     let mut shop = Shop::with(&[("tea", 3)]);
     shop.ok(place("a", "ann", &[("tea", 5)]).wait(0));
-    assert_eq!(shop.refused(split("a", "p", &[("tea", 1)])), "BADSTATE order is waitlisted");
     shop.changes(edit("a", &[("tea", 1)]).lost());
     assert_eq!((shop.state("a"), shop.books("tea")), (OrderState::Queued, (1, 1, 0)));
 }

@@ -21,6 +21,7 @@ use crate::record::returns::{EarlierReturns, RETURNS_MAX, ReturnEvent, Returns};
 use crate::record::sampling::Sampling;
 use crate::store::Store;
 use crate::store::lanes::LANES_MAX;
+use crate::store::waitlist::Came;
 use crate::terms::items::{Units, UnitsList};
 use crate::terms::settings::Field;
 use crate::terms::states::{HoldState, OrderState};
@@ -60,6 +61,8 @@ pub struct Loader {
     due: Vec<(DueKey, Due)>,
     /// The numbers of holds, REFs and orders that are due, ended or dead: no two are the same.
     seqs: Vec<u64>,
+    /// Numbers of the orders that wait for stock: the parts of one have the same.
+    came: Vec<u64>,
     /// The tokens of claimed orders: no two are the same.
     tokens: Vec<u64>,
     /// The slot of each customer, by the one it was saved with; [`NIL`] where there was none.
@@ -81,6 +84,7 @@ impl Loader {
             open_to: Some(EntryId::default()),
             due: Vec::new(),
             seqs: Vec::new(),
+            came: Vec::new(),
             tokens: Vec::new(),
             customers: Vec::new(),
             past: Vec::new(),
@@ -137,6 +141,9 @@ impl Loader {
         if take(&mut rest) != Some(self.pieces) || rest != sum {
             return Err(Corrupt("the checksum does not fit"));
         }
+        self.came.sort_unstable();
+        self.came.dedup();
+        self.seqs.append(&mut self.came);
         self.seqs.sort_unstable();
         self.tokens.sort_unstable();
         let twice = |list: &[u64]| list.windows(2).any(|two| two[0] == two[1]);
@@ -372,8 +379,12 @@ impl Loader {
             let due = extra.stage.due().map(|due| due.seq);
             let came = extra.stage.waitlisted().map(|waitlisted| waitlisted.seq);
             let seqs = due.into_iter().chain(retry.map(|retry| retry.since.seq)).chain(dead.map(|dead| dead.seq));
-            for seq in seqs.chain(came) {
+            for seq in seqs {
                 self.take_seq(seq)?;
+            }
+            if let Some(seq) = came {
+                self.check_seq(seq)?;
+                self.came.push(seq);
             }
         }
         let claim =
@@ -383,7 +394,8 @@ impl Loader {
         let lines = waitlisted.map(|waitlisted| (waitlisted.seq, waitlisted.missing.clone()));
         let slot = self.store.orders.load(order, extra);
         if let Some((seq, missing)) = lines {
-            missing.iter().for_each(|item| self.store.waitlist.join(item.sku, seq, slot));
+            let came = Came { seq, kept_free: self.store.orders.queued_as(self.store.orders.at(slot)) };
+            missing.iter().for_each(|item| self.store.waitlist.join(item.sku, came, slot));
         }
         self.due.extend(due.map(|due| (due, Due::Order(slot))));
         if let Some((worker, token)) = claim {
@@ -440,11 +452,14 @@ impl Loader {
 
     /// Notes a number, which has to be one that was given out.
     fn take_seq(&mut self, seq: u64) -> Loaded<()> {
-        if !(1..=self.store.agenda.last_seq()).contains(&seq) {
-            return Err(Corrupt("a number behind the last"));
-        }
+        self.check_seq(seq)?;
         self.seqs.push(seq);
         Ok(())
+    }
+
+    fn check_seq(&self, seq: u64) -> Loaded<()> {
+        let is_given = (1..=self.store.agenda.last_seq()).contains(&seq);
+        if is_given { Ok(()) } else { Err(Corrupt("a number behind the last")) }
     }
 
     fn sku_ref(&self, rest: &mut &[u8]) -> Loaded<u32> {

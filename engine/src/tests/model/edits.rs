@@ -79,9 +79,13 @@ impl Model {
             if limit > 0 && i128::from(self.units(&order.customer, Some(sku))) + more > limit {
                 codes.push("LIMIT");
             }
-            if i128::from(self.available(sku)) < more {
+            if order.state != OrderState::Waitlisted && i128::from(self.available(sku)) < more {
                 codes.push("OUTOFSTOCK");
             }
+        }
+        if order.state == OrderState::Waitlisted {
+            let added = items.iter().map(|(sku, qty)| (sku.clone(), grown(sku, *qty).max(0) as u128));
+            codes.extend(self.may_wait(&added.collect::<Vec<_>>(), 0).err().unwrap_or_default());
         }
         let more = i128::from(has.values().sum::<u64>()) - i128::from(had.values().sum::<u64>());
         let (units, limit) = (i128::from(self.units(&order.customer, None)) + more, i128::from(self.setting("limit")));
@@ -109,7 +113,7 @@ impl Model {
         let less: Vec<_> = old.iter().filter(|sku| change(sku) < 0).cloned().collect();
         let more: Vec<_> = items.iter().map(|(sku, _)| sku.clone()).filter(|sku| change(sku) > 0).collect();
         for sku in less.iter().chain(&more) {
-            let before = self.levels([sku.clone()]).remove(0);
+            let (before, free) = (self.levels([sku.clone()]).remove(0), self.available(sku).max(0));
             // Held is what the order has, so it has to have it by the time the movement is told.
             let order = self.orders.get_mut(id).unwrap();
             let old = order.items.iter().find(|item| item.sku == *sku).cloned();
@@ -118,9 +122,10 @@ impl Model {
             let mut item = OrderItem { sku: sku.clone(), qty: qty as u64, returned: 0, has: 0 };
             let mut delta = change(sku);
             if order.state == OrderState::Waitlisted {
-                // What it lacks is given up first.
+                // What it lacks is given up first; of what is added it gets what is there, and waits for the rest.
                 let lacks = old.map_or(0, |item| (item.qty - item.has) as i64);
-                item.has = (qty - (lacks + delta.min(0)).max(0)) as u64;
+                let short = (delta - free).clamp(0, delta.max(0));
+                item.has = (qty - (lacks + delta.min(0)).max(0) - short) as u64;
                 delta = item.has as i64 - has_now;
             }
             order.items.push(item);
@@ -144,7 +149,8 @@ impl Model {
         let had = units_by_sku(order);
         order.placed_items.get_or_insert(had);
         let has = |sku: &Id| order.items.iter().find(|item| item.sku == *sku).map_or(0, |item| item.has);
-        let items = items.iter().map(|item| OrderItem { has: has(&item.0), ..order_item(item) }).collect();
+        let items =
+            items.iter().map(|item| OrderItem { has: has(&item.0).min(item.1 as u64), ..order_item(item) }).collect();
         order.items = items;
         order.history.push(format!("{event:?}"));
         // One that was never queued has no entry that could be written anew.
@@ -168,14 +174,12 @@ impl Model {
             return match known.split_off == Some(content(command)) {
                 false => Err(vec!["MISMATCH"]),
                 true if known.state == OrderState::Cancelled => Err(vec!["BADSTATE"]),
+                true if known.unlisted => Ok(Reply::Unlisted),
                 true => Ok(Reply::Entry(known.first_entry.or(known.entry).unwrap())),
             };
         }
         let Some(order) = self.orders.get(id) else { return Err(vec!["NOORDER"]) };
         self.changeable(order, token)?;
-        if matches!(order.state, OrderState::Pending | OrderState::Waitlisted) {
-            return Err(vec!["BADSTATE"]);
-        }
         let moved = self.merged(lines)?;
         let had = units_by_sku(order);
         if moved.iter().any(|(sku, qty)| u128::from(had.get(sku).copied().unwrap_or(0)) < *qty) {
@@ -192,6 +196,8 @@ impl Model {
         }
         self.changed = true;
         let (at, units) = (self.now, moved.iter().map(|(_, qty)| *qty as u64).sum());
+        let (state, mut part) = (order.state, moved.iter().map(order_item).collect::<Vec<_>>());
+        self.divide(id, &mut part);
         self.change_items(id, &kept, HistoryEvent::Split { at, units, into: new });
         let entry = next_entry(&mut self.last_orders, at);
         let event = HistoryEvent::SplitOff { at, units, from: id };
@@ -200,16 +206,53 @@ impl Model {
             group: parent.group,
             lane: lane.cloned().unwrap_or(parent.lane),
             data: parent.data,
-            items: moved.iter().map(order_item).collect(),
+            items: part,
             placed_at: parent.placed_at,
             history: vec![format!("{event:?}")],
             split_off: Some(content(command)),
             ..Order::queued(parent.customer, self.next_place(), Some(entry))
         };
-        self.orders.insert(new.clone(), order);
         self.tally("placed", 1);
-        self.published.extend([Published::Queued(new.clone(), entry), Published::Event(Event::OrderSplit)]);
-        Ok(Reply::Entry(entry))
+        self.orders.insert(new.clone(), order);
+        let reply = if matches!(state, OrderState::Pending | OrderState::Waitlisted) {
+            self.hold_back(id, new)
+        } else {
+            self.published.push(Published::Queued(new.clone(), entry));
+            Reply::Entry(entry)
+        };
+        self.published.push(Published::Event(Event::OrderSplit));
+        Ok(reply)
+    }
+
+    /// What of a part is gathered already: the part gets what it needs of it.
+    fn divide(&mut self, id: &Id, part: &mut [OrderItem]) {
+        let order = self.orders.get_mut(id).unwrap();
+        for item in part.iter_mut().filter(|_| order.state == OrderState::Waitlisted) {
+            let all = order.items.iter_mut().find(|all| all.sku == item.sku).unwrap();
+            item.has = item.qty.min(all.has);
+            all.has -= item.has;
+        }
+    }
+
+    /// A part of an order that has to wait is as that is: it waits for stock, or for gates of its own.
+    fn hold_back(&mut self, id: &Id, new: &Id) -> Reply {
+        let parent = self.orders[id].clone();
+        let place = parent.due.filter(|_| parent.state == OrderState::Waitlisted);
+        let part = self.orders.get_mut(new).unwrap();
+        (part.gates, part.entry, part.state, part.came) = (parent.gates, None, parent.state, parent.came);
+        if part.state == OrderState::Waitlisted && part.items.iter().any(|item| item.has < item.qty) {
+            part.unlisted = true;
+            let due = place.map(|(until, _)| (until, self.next_place()));
+            self.orders.get_mut(new).unwrap().due = due;
+            let behind = self.line.partition_point(|other| self.orders[other].came <= parent.came);
+            self.line.insert(behind, new.clone());
+        } else {
+            self.let_in(new);
+            let part = self.orders.get_mut(new).unwrap();
+            part.unlisted = part.entry.is_none();
+        }
+        self.end_wait(id);
+        self.orders[new].entry.map_or(Reply::Unlisted, Reply::Entry)
     }
 }
 

@@ -319,6 +319,7 @@ impl Order {
             state: OrderState::Queued,
             entry,
             unlisted: false,
+            came: 0,
             missing: 0,
             placed_at: 0,
             ended_at: 0,

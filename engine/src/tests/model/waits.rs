@@ -31,7 +31,7 @@ impl Model {
         for item in &mut order.items {
             item.has = item.qty.min(self.available(&item.sku).max(0) as u64);
         }
-        order.state = OrderState::Waitlisted;
+        (order.state, order.came) = (OrderState::Waitlisted, self.next_place());
         (order.unlisted, order.entry) = (true, None);
         for gate in &mut order.gates {
             (gate.until, gate.waits_ms) = (0, gate.placed_ms);
@@ -91,6 +91,11 @@ impl Model {
     fn queue_served(&mut self, id: &Id) {
         self.line.retain(|other| other != id);
         self.happened(id, HistoryEvent::Gathered { at: self.now });
+        self.let_in(id);
+    }
+
+    /// An order that has its units is pending if it has gates to pass, and queued otherwise.
+    pub(super) fn let_in(&mut self, id: &Id) {
         if self.begin_gates(id) {
             return;
         }
