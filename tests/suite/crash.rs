@@ -11,7 +11,8 @@ use std::thread;
 tests![
     acknowledged_writes_survive_kill_9,
     a_rewrite_killed_in_the_middle_loses_nothing,
-    a_torn_last_write_is_not_half_done
+    a_torn_last_write_is_not_half_done,
+    alerts_survive_kill_9,
 ];
 
 const ROUNDS: usize = 5;
@@ -44,12 +45,11 @@ fn writes(round: usize, client: usize) -> impl Iterator<Item = String> {
 /// Writes until the server dies; returns what was acknowledged, and the write whose reply is missing.
 fn write_until_death(
     mut client: Client,
-    round: usize,
-    number: usize,
+    writes: impl Iterator<Item = String>,
     count: &AtomicU64,
 ) -> (Vec<Acknowledged>, String) {
     let mut acknowledged = Vec::new();
-    for command in writes(round, number) {
+    for command in writes {
         match client.try_call(&command) {
             Ok(reply) => {
                 assert!(!reply.is_error(), "{command}: {reply:?}");
@@ -63,12 +63,16 @@ fn write_until_death(
 }
 
 /// Lets clients write, and kills the server once enough was acknowledged.
-fn write_and_kill(server: &mut Server, round: usize) -> Vec<(Vec<Acknowledged>, String)> {
+fn write_and_kill<I: Iterator<Item = String>>(
+    server: &mut Server,
+    round: usize,
+    writes: impl Fn(usize, usize) -> I + Copy + Send,
+) -> Vec<(Vec<Acknowledged>, String)> {
     let count = AtomicU64::new(0);
     thread::scope(|scope| {
         let start = |number| {
             let (client, count) = (server.client(), &count);
-            scope.spawn(move || write_until_death(client, round, number, count))
+            scope.spawn(move || write_until_death(client, writes(round, number), count))
         };
         let threads: Vec<_> = (0..CLIENTS).map(start).collect();
         wait_until(DEADLINE, "enough was written", || count.load(Ordering::SeqCst) >= WRITES_BEFORE_KILL);
@@ -114,7 +118,7 @@ fn acknowledged_writes_survive_kill_9(binary: &ServerBinary) {
     client.int("INV.SET popup sku-2 0");
     let mut all: Vec<Acknowledged> = Vec::new();
     for round in 0..ROUNDS {
-        let of_clients = write_and_kill(&mut server, round);
+        let of_clients = write_and_kill(&mut server, round, writes);
         server.start_again();
         let mut client = server.client();
         for (acknowledged, in_flight) in of_clients {
@@ -177,4 +181,89 @@ fn a_torn_last_write_is_not_half_done(binary: &ServerBinary) {
     assert_eq!(client.digest(), digest);
     client.refused("NOORDER", "ORDER.GET popup o-torn");
     assert_consistent(&mut client);
+}
+
+/// The writes of one client that turn something: the only unit of a SKU of its own is taken and put back, and an order
+/// dies.
+fn turning_writes(round: usize, client: usize) -> impl Iterator<Item = String> {
+    (0..).flat_map(move |number| {
+        let id = format!("{round}-{client}-{number}");
+        [
+            format!("INV.RESERVE popup h-{id} TTL 3600000 ITEMS sku-{client} 1"),
+            format!("INV.RELEASE popup h-{id}"),
+            format!("ORDER.PLACE popup o-{id} c-1 ITEMS sku-{client} 1"),
+            format!("ORDER.FAIL popup o-{id} REASON broken FATAL"),
+        ]
+    })
+}
+
+/// The alerts that a write has to have led to, but for the order of those of one write.
+fn alerts_of(write: &str) -> Vec<String> {
+    let words: Vec<&str> = write.split(' ').collect();
+    let client = words[2].split('-').nth(2).expect("the client's number");
+    match words[0] {
+        "INV.RESERVE" | "ORDER.PLACE" => vec![format!("stock.out sku-{client} ")],
+        "INV.RELEASE" => vec![format!("stock.in sku-{client} ")],
+        _ => vec![format!("order.dead  {}", words[2]), format!("stock.in sku-{client} ")],
+    }
+}
+
+fn alerts(client: &mut Client) -> Vec<(String, String)> {
+    let told = |entry: &crate::common::Entry| {
+        (entry.id.clone(), ["kind", "sku", "order"].map(|field| entry.text(field)).join(" "))
+    };
+    entries(client, "{popup}:alerts").iter().map(told).collect()
+}
+
+/// No alert of an acknowledged write is lost, none is written twice, and a replica has the same stream.
+fn alerts_survive_kill_9(binary: &ServerBinary) {
+    let mut server = Server::with(binary, &["appendonly yes", "appendfsync always", "auto-aof-rewrite-percentage 0"]);
+    let replica = server.replica(binary);
+    let mut client = server.client();
+    client.ok("STORE.SET popup metrics 0 alerts 1000000");
+    for number in 0..CLIENTS {
+        client.int(format!("INV.SET popup sku-{number} 1"));
+    }
+    let mut wanted: Vec<Vec<String>> = vec![Vec::new(); CLIENTS];
+    for round in 0..ROUNDS {
+        let of_clients = write_and_kill(&mut server, round, turning_writes);
+        server.start_again();
+        let mut client = server.client();
+        for (number, (acknowledged, in_flight)) in of_clients.into_iter().enumerate() {
+            client.get(&in_flight);
+            let done = acknowledged.iter().map(|(command, _)| command).chain([&in_flight]);
+            wanted[number].extend(done.flat_map(|write| alerts_of(write)));
+            // The next round finds the unit there again.
+            let last = in_flight.split(' ').nth(2).expect("an id");
+            let undo = match in_flight.split(' ').next() {
+                Some("INV.RESERVE") => format!("INV.RELEASE popup {last}"),
+                Some("ORDER.PLACE") => format!("ORDER.FAIL popup {last} REASON broken FATAL"),
+                _ => continue,
+            };
+            client.get(&undo);
+            wanted[number].extend(alerts_of(&undo));
+        }
+        let told = alerts(&mut client);
+        for (number, wanted) in wanted.iter_mut().enumerate() {
+            let of_client = |text: &String| {
+                text.contains(&format!(" sku-{number} ")) || text.split('-').nth(2) == Some(&number.to_string())
+            };
+            let mut found: Vec<_> = told.iter().map(|(_, text)| text.clone()).filter(of_client).collect();
+            let (mut out_and_in, mut dead) = (true, 0);
+            for text in found.iter().filter(|text| text.starts_with("stock.")) {
+                assert_eq!(text.starts_with("stock.out"), out_and_in, "what turned turned once: {found:?}");
+                out_and_in = !out_and_in;
+            }
+            dead += found.iter().filter(|text| text.starts_with("order.dead")).collect::<BTreeSet<_>>().len();
+            assert_eq!(dead, found.iter().filter(|text| text.starts_with("order.dead")).count(), "each died once");
+            found.sort();
+            let mut wanted = wanted.clone();
+            wanted.sort();
+            assert_eq!(found, wanted, "of client {number} in round {round}");
+        }
+        let mut reader = replica.client();
+        wait_until(DEADLINE, "the replica has the same digest", || reader.digest() == client.digest());
+        assert_eq!(alerts(&mut reader), told);
+        assert_books_balance(&mut client, "popup");
+    }
 }

@@ -22,6 +22,8 @@ tests![
     a_stream_of_another_type_refuses_both,
     in_a_transaction_and_a_script,
     an_order_of_many_items_is_edited_and_split,
+    a_part_of_a_pending_order_is_pending,
+    orders_that_wait_for_stock_are_edited_and_split,
 ];
 
 const ORDERS: &str = "{popup}:orders";
@@ -423,4 +425,69 @@ fn an_order_of_many_items_is_edited_and_split(binary: &ServerBinary) {
     most.extend(cmd!["sku-1", 1]);
     client.refused_naming("ERR", "ITEMS", most);
     assert_books_balance(&mut client, "popup");
+}
+
+fn a_part_of_a_pending_order_is_pending(binary: &ServerBinary) {
+    let (server, mut client) = shop(binary);
+    let replica = server.replica(binary);
+    client.get("ORDER.PLACE popup o-2 c-1 GATE pay 3600000 GATE fraud 0 ITEMS sku-1 4");
+    client.int("ORDER.PASS popup o-2 fraud");
+    let split = "ORDER.SPLIT popup o-2 o-3 ITEMS sku-1 1";
+    assert_eq!(client.get(split), Reply::Nil);
+    assert_eq!(client.get("ORDER.GET popup o-3").field("gates"), client.get("ORDER.GET popup o-2").field("gates"));
+    let part = client.get("ORDER.GET popup o-3");
+    assert_eq!((part.field("state").text(), part.field("entry")), ("pending".to_string(), Reply::Nil));
+    assert_eq!((stock(&mut client, "popup", "sku-1"), info(&mut client, "pending")), ((20, 7, 13), 2));
+    assert_eq!(listed(&mut client).len(), 1, "neither is in the stream");
+    assert_eq!(client.int("ORDER.PASS popup o-3 pay"), 0);
+    assert_eq!(listed(&mut client)[1], pair("o-3", r#"[["sku-1",1]]"#));
+    assert_eq!(client.get(split), Reply::Nil, "the first reply");
+    assert_eq!(order_field(&mut client, "o-2", "state"), "pending");
+    client.int("ORDER.CANCEL popup o-3");
+    assert_eq!(client.refused("BADSTATE", split), "BADSTATE order is cancelled");
+    assert_books_balance(&mut client, "popup");
+    assert_eq!(client.int("STORE.REPAIR popup"), 0);
+    wait_until(DEADLINE, "the replica has it", || replica.debug_digest() == server.debug_digest());
+}
+
+fn orders_that_wait_for_stock_are_edited_and_split(binary: &ServerBinary) {
+    let mut server = Server::with(binary, &["appendonly yes", "aof-use-rdb-preamble no", "holdfast.sample-ms 0"]);
+    let replica = server.replica(binary);
+    let mut client = server.client();
+    open_store(&mut client, "popup", 2);
+    client.int("INV.SET popup sku-2 0 BACKLOG 5");
+    for (order, items) in [("o-1", "sku-1 5"), ("o-2", "sku-1 1"), ("o-3", "sku-2 2")] {
+        assert_eq!(client.get(format!("ORDER.PLACE popup {order} c-1 WAIT 0 ITEMS {items}")), Reply::Nil);
+    }
+    // What an edit adds is waited for as well, within the backlog, and in the order in which the orders came.
+    let text = client.refused("OUTOFSTOCK", "ORDER.EDIT popup o-1 ITEMS sku-1 6 sku-2 4");
+    assert_eq!(text, "OUTOFSTOCK sku-2 wanted 4 available 0 backlog 2 of 5");
+    assert_eq!(client.int("ORDER.EDIT popup o-1 ITEMS sku-1 6 sku-2 1"), 7);
+    let waiting =
+        |client: &mut Client, sku: &str| client.get(format!("INV.GET popup {sku}")).array()[0].field("waiting");
+    assert_eq!((waiting(&mut client, "sku-1").int(), waiting(&mut client, "sku-2").int()), (5, 3));
+    // The part gets first what is gathered: it is queued. Another one waits, at the place of the order.
+    let first = client.text("ORDER.SPLIT popup o-1 o-1a ITEMS sku-1 2");
+    assert_eq!(order_field(&mut client, "o-1a", "entry"), first);
+    assert_eq!(client.get("ORDER.SPLIT popup o-1 o-1b ITEMS sku-1 3"), Reply::Nil);
+    let digest = client.digest();
+    wait_until(DEADLINE, "the replica has it", || replica.debug_digest() == digest);
+    for rewrite in [false, true] {
+        if rewrite {
+            rewrite_log(&mut server.client());
+        }
+        server.restart();
+        assert_eq!(server.client().digest(), digest, "rewritten: {rewrite}");
+    }
+    let mut client = server.client();
+    assert_eq!(client.text("ORDER.SPLIT popup o-1 o-1a ITEMS sku-1 2"), first);
+    assert_eq!(client.int("INV.ADJUST popup sku-2 2"), 2);
+    assert_eq!(client.int("INV.ADJUST popup sku-1 1"), 3);
+    let states = |client: &mut Client| ["o-1", "o-1b", "o-2", "o-3"].map(|order| order_field(client, order, "state"));
+    assert_eq!(states(&mut client), ["queued", "waitlisted", "waitlisted", "waitlisted"], "the order before its part");
+    assert_eq!(client.int("INV.ADJUST popup sku-1 3"), 6);
+    assert_eq!(states(&mut client), ["queued", "queued", "waitlisted", "waitlisted"], "and the part before others");
+    assert_eq!(client.get("ORDER.SPLIT popup o-1 o-1b ITEMS sku-1 3"), Reply::Nil, "the first reply");
+    assert_books_balance(&mut client, "popup");
+    assert_eq!(client.int("STORE.REPAIR popup"), 0);
 }
