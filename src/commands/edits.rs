@@ -17,9 +17,9 @@ pub const EDIT: Command = Command {
                   it gives up is put back, or with LOST written off",
         reply: "the units that the order has now. It keeps its place in the queue, its age and its first reply to \
                 ORDER.PLACE; its entry in `…:orders` is replaced by one with the new items. The sale window is not \
-                checked again. An order that a worker has needs its TOKEN (`FENCED`). One that waits for stock gives up \
-                first what it lacks, and waits for what is added at its place in the lines, within the backlog. The \
-                same call sent again changes nothing; with REF also after later edits, for `keep-ms`",
+                checked again. An order that a worker has needs its TOKEN (`FENCED`). One that waits for stock gives \
+                up first what it lacks, and waits for what is added at its place in the lines, within the backlog. \
+                The same call sent again changes nothing; with REF also after later edits, for `keep-ms`",
         complexity: "O((N+M)*log(N+M)) with N items named and M of the order",
         since: "0.2.0",
         flags: "write fast",

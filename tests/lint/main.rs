@@ -1,8 +1,10 @@
-//! What imports what, and how wide lines are: read from the sources, so that no circle comes back.
+//! What imports what, how wide lines are, and whether the tests that a document names are there: read from the
+//! sources, so that no circle comes back.
 //!
 //! In each crate the folders stand in an order, from what looks at the whole down to what knows nothing of a shop. A
 //! file imports from its own folder and from those below it, and no files import each other in a circle.
 
+mod guarantees;
 mod imports;
 mod width;
 
@@ -57,4 +59,10 @@ fn no_files_import_each_other_in_a_circle() {
 fn no_line_is_wider_than_120_columns() {
     let lines = width::wide_lines();
     assert!(lines.is_empty(), "{} lines that are too wide:\n{}", lines.len(), lines.join("\n"));
+}
+
+#[test]
+fn the_tests_of_the_guarantees_are_there() {
+    let missing = guarantees::missing_tests();
+    assert!(missing.is_empty(), "{} tests are named and not there:\n{}", missing.len(), missing.join("\n"));
 }

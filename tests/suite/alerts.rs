@@ -9,6 +9,7 @@ tests![
     what_turns_is_an_entry_and_nothing_else_is,
     late_and_dead_orders,
     a_gate_that_expires,
+    a_wait_that_ends,
     the_stream_is_capped,
     no_sale_is_refused_for_an_alert,
     a_stream_that_is_ahead_gets_the_entry,
@@ -80,6 +81,12 @@ fn a_gate_that_expires(binary: &ServerBinary) {
     server.start_again();
     let mut client = server.client();
     assert_eq!((client.digest(), told(&mut client)), (digest, all.map(str::to_string).to_vec()));
+}
+
+fn a_wait_that_ends(binary: &ServerBinary) {
+    let (_server, mut client) = shop_of(binary, 0);
+    client.get("ORDER.PLACE popup o-1 c-1 WAIT 5 ITEMS sku-1 1");
+    wait_until(DEADLINE, "its wait ends", || told(&mut client) == ["waitlist.expired||o-1||waitlist expired"]);
 }
 
 fn the_stream_is_capped(binary: &ServerBinary) {

@@ -27,6 +27,7 @@ tests![
     drop_in_multi_runs_to_its_end,
     stores_are_apart,
     watch_sees_every_change,
+    names_are_written_with_dashes_everywhere_but_in_info,
 ];
 
 /// The fields of the contract and their defaults.
@@ -418,4 +419,62 @@ fn watch_sees_every_change(binary: &ServerBinary) {
     };
     assert!(!survives("popup", wait), "a deadline");
     assert!(!survives("popup", &mut |other| drop(other.get("STORE.DROP popup"))), "a drop");
+}
+
+/// The names in a reply: of maps, at any depth.
+fn names(reply: &Reply, found: &mut Vec<String>) {
+    match reply {
+        Reply::Map(pairs) => {
+            for (name, value) in pairs {
+                found.push(name.text());
+                names(value, found);
+            }
+        }
+        Reply::Array(list) => list.iter().for_each(|reply| names(reply, found)),
+        _ => {}
+    }
+}
+
+fn names_are_written_with_dashes_everywhere_but_in_info(binary: &ServerBinary) {
+    let (_server, mut client) = shop_of(binary, 5);
+    client.get("HELLO 3");
+    client.ok("STORE.SET popup metrics 10 journal 10 sla-ms 1");
+    client.int("INV.RESERVE popup h-1 ITEMS sku-1 1");
+    client.get("ORDER.PLACE popup o-0 c-1 GATE pay 0 ITEMS sku-1 1");
+    client.text("ORDER.PLACE popup o-1 c-1 LANE fast ITEMS sku-1 2");
+    client.int("ORDER.EDIT popup o-1 ITEMS sku-1 3");
+    let mut found = Vec::new();
+    let replies = [
+        "ORDER.CLAIM popup w-1",
+        "ORDER.FAIL popup o-1 FATAL",
+        "ORDER.GET popup o-0",
+        "ORDER.GET popup o-1",
+        "INV.GET popup sku-1",
+        "INV.HOLD popup h-1",
+        "STORE.GET popup",
+        "STORE.INFO popup",
+        "STORE.LANES popup",
+    ];
+    for command in replies {
+        let before = found.len();
+        names(&client.get(command), &mut found);
+        assert!(found.len() > before, "{command} has names");
+    }
+    client.int("ORDER.REDRIVE popup o-1");
+    client.text("ORDER.COMPLETE popup o-1");
+    let kinds = ["complete", "journal", "alerts", "metrics"];
+    for kind in kinds {
+        let stream = format!("{{popup}}:{kind}");
+        wait_until(DEADLINE, "the stream has an entry", || !entries(&mut client, &stream).is_empty());
+        found.extend(entries(&mut client, &stream)[0].names().into_iter().map(str::to_string));
+    }
+    for name in ["on-hand", "placed-at", "in-work", "oldest-waiting-ms", "hold-max-ms", "gates-expired", "took-ms"] {
+        assert!(found.iter().any(|found| found == name), "{name} is among {found:?}");
+    }
+    let wrong: Vec<_> = found.iter().filter(|name| name.contains('_')).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let info = client.text("INFO holdfast");
+    let names = info.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(':').next());
+    let wrong: Vec<_> = names.filter(|name| name.contains('-')).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
 }

@@ -19,6 +19,8 @@ tests![
     a_line_is_served_with_memory_full,
     a_stream_that_is_none_refuses_what_frees_units,
     scripts_and_transactions_serve_the_line,
+    who_came_in_time_is_served_after_the_sale_closed,
+    units_that_are_waited_for_count_towards_the_limit,
 ];
 
 const ORDERS: &str = "{popup}:orders";
@@ -291,4 +293,23 @@ fn scripts_and_transactions_serve_the_line(binary: &ServerBinary) {
     assert_eq!(client.get("EXEC").array()[1], Reply::Nil);
     assert_eq!(listed(&mut client), ["a", "b"]);
     assert_eq!(order_field(&mut client, "c", "state"), "waitlisted");
+}
+
+fn who_came_in_time_is_served_after_the_sale_closed(binary: &ServerBinary) {
+    let (_server, mut client) = shop_of(binary, 0);
+    assert_eq!(client.get("ORDER.PLACE popup o-1 c-1 WAIT ITEMS sku-1 1"), Reply::Nil);
+    client.ok("STORE.SET popup closes 1");
+    client.refused("CLOSED", "ORDER.PLACE popup o-2 c-1 WAIT ITEMS sku-1 1");
+    client.int("INV.ADJUST popup sku-1 1");
+    assert_eq!(claim_one(&mut client, "ORDER.CLAIM popup w").order, "o-1");
+}
+
+fn units_that_are_waited_for_count_towards_the_limit(binary: &ServerBinary) {
+    let (_server, mut client) = shop_of(binary, 0);
+    client.ok("STORE.SET popup limit 3");
+    assert_eq!(client.get("ORDER.PLACE popup o-1 c-1 WAIT ITEMS sku-1 2"), Reply::Nil);
+    let text = client.refused("LIMIT", "ORDER.PLACE popup o-2 c-1 WAIT ITEMS sku-1 2");
+    assert_eq!(text, "LIMIT customer c-1 limit 3 has 2");
+    assert_eq!(client.int("ORDER.CANCEL popup o-1"), 0);
+    assert_eq!(client.get("ORDER.PLACE popup o-2 c-1 WAIT ITEMS sku-1 2"), Reply::Nil);
 }

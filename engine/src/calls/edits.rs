@@ -256,8 +256,9 @@ impl Store {
         Ok(kept)
     }
 
-    /// Adds the order that gets these units of another one: it stands behind all that are queued, is pending as the other
-    /// one, or waits for stock at its place. Its customer has the units already. The id of its entry, if it is queued.
+    /// Adds the order that gets these units of another one: it stands behind all that are queued, is pending as the
+    /// other one, or waits for stock at its place. Its customer has the units already. The id of its entry, if it is
+    /// queued.
     fn split_off(
         &mut self,
         split: &Split<'_>,

@@ -75,9 +75,11 @@ fn units_go_to_the_head_of_the_line_however_they_come_free() {
         ("a cancel", vec![], cancel("placed")),
         ("a death", vec![], fail("placed").fatal()),
         ("a return", vec![complete("placed")], give_back("placed", &[("tea", 1)])),
+        ("an edit", vec![], edit("placed", &[("milk", 1)])),
+        ("a cart that changes", vec![], replace("held", &[("milk", 1)])),
     ];
     for (how, before, free) in frees {
-        let mut shop = Shop::with(&[("tea", 2)]);
+        let mut shop = Shop::with(&[("tea", 2), ("milk", 5)]);
         shop.ok(reserve("held", &[("tea", 1)]));
         shop.ok(place("placed", "bob", &[("tea", 1)]));
         before.into_iter().for_each(|command| drop(shop.ok(command)));
