@@ -114,7 +114,7 @@ fn of_order() -> impl Strategy<Value = Call> {
     let (order, token) = (0..16_u8, proptest::bool::weighted(0.8));
     prop_oneof![
         2 => order.clone().prop_map(|order| Call::Cancel { order }),
-        5 => (order.clone(), token.clone(), reference(), proptest::bool::weighted(0.3), items())
+        5 => (order.clone(), token, reference(), proptest::bool::weighted(0.3), items())
             .prop_map(|(order, token, reference, lost, items)| Call::Edit { order, token, reference, lost, items }),
         5 => (order.clone(), 10..16_u8, token, proptest::option::weighted(0.3, 0..LANES.len()), items())
             .prop_map(|(order, new, token, lane, items)| Call::Split { order, new, token, lane, items }),
