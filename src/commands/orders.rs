@@ -275,8 +275,8 @@ pub const GET: Command = Command {
     about: About {
         name: c"ORDER.GET",
         summary: "Returns everything that is known about an order, with its history",
-        reply: "a map: `order` `state` `customer` `group` `hold` `items` (maps: `sku` `qty` `returned`) `data` \
-                `entry` `placed-at` `ended-at` `complete` (the id of its entry there) `result` `reason` (of the \
+        reply: "a map: `order` `state` `customer` `group` `lane` `hold` `items` (maps: `sku` `qty` `returned` \
+                `missing` (units that it still waits for)) `data` `entry` `placed-at` `ended-at` `complete` (the id of its entry there) `result` `reason` (of the \
                 cancel, or of the last failure of an order that is not completed) `late` (0 or 1) `attempts` (failed \
                 ones) `worker` `token` `due` (when the lease expires, the retry is due, the next gate expires, or it \
                 stops waiting for stock) `gates` (maps: `gate` `deadline` `passed` (0 or 1)) `step` `version` (of the \
@@ -315,10 +315,11 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
     ctx.bulk(b"items");
     ctx.array(order.items.len());
     for item in &order.items {
-        ctx.map(3);
+        ctx.map(4);
         field_text(ctx, "sku", item.sku);
         field_int(ctx, "qty", item.qty as i64);
         field_int(ctx, "returned", item.returned as i64);
+        field_int(ctx, "missing", item.missing as i64);
     }
     field_text(ctx, "data", order.data);
     ctx.bulk(b"entry");

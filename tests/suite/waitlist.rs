@@ -48,6 +48,8 @@ fn who_waits_gets_what_comes_free(binary: &ServerBinary) {
     assert_eq!(client.get(place), Reply::Nil, "the same call again");
     let order = client.get("ORDER.GET popup o-1");
     assert_eq!((order.field("state").text(), order.field("entry")), ("waitlisted".to_string(), Reply::Nil));
+    let item = order.field("items").array()[0].clone();
+    assert_eq!((item.field("qty").int(), item.field("missing").int()), (3, 1), "it has two of three");
     assert_eq!((info(&mut client, "waitlisted"), client.int(format!("EXISTS {ORDERS}"))), (1, 0));
     let sku = client.get("INV.GET popup sku-1").array()[0].clone();
     assert_eq!((sku.field("waiting").int(), sku.field("held").int(), sku.field("backlog")), (1, 2, Reply::Nil));

@@ -8,7 +8,7 @@ use crate::base::units::{Ms, NIL};
 use crate::calls::edits::placed_content;
 use crate::record::customer::{UnitChange, UnitChanges};
 use crate::record::gate::{Gate, Gates, NewGate};
-use crate::record::order::{Cancelled, Completed, Extra, Order, OrderItemView, OrderView, Pending, Stage};
+use crate::record::order::{Cancelled, Completed, Extra, Order, OrderItemView, OrderView, Pending, Stage, Waitlisted};
 use crate::record::returns::{EarlierReturns, Returns};
 use crate::store::Store;
 use crate::store::customers::Named;
@@ -380,7 +380,7 @@ impl Store {
             lane: self.orders.lane_id(order),
             hold: extra.seldom().and_then(|seldom| seldom.hold.as_deref()).unwrap_or_default(),
             data: order.data(),
-            items: self.item_views(order, returns),
+            items: self.item_views(order, returns, stage.waitlisted()),
             entry: (!extra.is_unlisted()).then(|| order.entry()),
             placed_at: self.orders.placed_at(order),
             ended_at: stage.ended_at(),
@@ -403,11 +403,17 @@ impl Store {
         }
     }
 
-    fn item_views<'a>(&'a self, order: &'a Order, returns: Option<&Returns>) -> Vec<OrderItemView<'a>> {
+    fn item_views<'a>(
+        &'a self,
+        order: &'a Order,
+        returns: Option<&Returns>,
+        waitlisted: Option<&Waitlisted>,
+    ) -> Vec<OrderItemView<'a>> {
         let returned = |at: usize| returns.and_then(|returns| returns.units.get(at)).copied().unwrap_or(0);
         let view = |(at, units): (usize, Units)| {
             let sku = &*self.shelf.at(units.sku).id;
-            OrderItemView { sku, qty: units.qty, returned: returned(at) }
+            let missing = waitlisted.map_or(0, |waitlisted| waitlisted.missing_of(units.sku));
+            OrderItemView { sku, qty: units.qty, returned: returned(at), missing }
         };
         order.items().enumerate().map(view).collect()
     }

@@ -845,4 +845,6 @@ pub struct OrderItemView<'a> {
     pub qty: u64,
     /// Units that came back.
     pub returned: u64,
+    /// Units that it still waits for.
+    pub missing: u64,
 }

@@ -161,6 +161,11 @@ impl Pair {
             let sla_ms = self.model.setting("sla-ms");
             assert_eq!(order.late, sla_ms > 0 && until.saturating_sub(wanted.placed_at) > sla_ms);
             let stage = self.store.orders.extra_at(self.store.orders.find(id).unwrap()).map(|extra| &extra.stage);
+            let shown = order.items.iter().map(|item| (item.sku, item.missing));
+            let lacking =
+                |item: &OrderItem| if wanted.state == OrderState::Waitlisted { item.qty - item.has } else { 0 };
+            let lacking = wanted.items.iter().map(|item| (item.sku.as_slice(), lacking(item)));
+            assert!(shown.eq(lacking), "{id:?}: {:?}", order.items);
             let missing = stage.and_then(Stage::waitlisted).map(|waitlisted| waitlisted.missing.clone());
             let waits = wanted.state == OrderState::Waitlisted;
             let lacks =

@@ -46,12 +46,16 @@ fn a_short_order_takes_what_is_there_and_waits_for_the_rest() {
     assert_eq!(shop.published(), [], "no entry");
     assert_eq!((shop.books("tea"), shop.books("milk")), ((2, 2, 0), (9, 3, 0)));
     assert_eq!((shop.sku("tea").waiting, shop.sku("milk").waiting), (3, 0));
+    let missing = |shop: &Shop| shop.order("o").items.iter().map(|item| item.missing).collect::<Vec<_>>();
+    assert_eq!(missing(&shop), [3, 0]);
     assert_eq!((shop.order("o").entry, shop.store.entries(StreamKind::Orders)), (None, Some(0)));
     assert_eq!(shop.repeats(order.clone()), Unlisted);
     shop.reload();
     shop.changes(adjust("tea", 2));
     assert_eq!((shop.state("o"), shop.sku("tea").waiting), (OrderState::Waitlisted, 1));
+    assert_eq!(missing(&shop), [1, 0]);
     shop.changes(adjust("tea", 1));
+    assert_eq!(missing(&shop), [0, 0], "it has all");
     let entry = shop.order("o").entry.expect("it is queued");
     assert_eq!(shop.published(), [Published::Queued(b"o".to_vec(), entry)]);
     assert_eq!(shop.events(), [Event::StockChanged, Event::OrderQueued]);
