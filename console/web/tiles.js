@@ -107,7 +107,7 @@ export class Tiles {
       metrics.completed,
       Number.isFinite(rates.completed) ? `${rate(rates.completed)} a second now` : texts.RATE_UNKNOWN,
     );
-    this.#set("overflow", metrics.overflow, `${count(metrics["refused-outofstock"])} found no units left`);
+    this.#set("overflow", metrics.overflow, `${count(metrics["refused-outofstock"])} found none left`);
     this.#set("refused", refused, topRefusal(metrics, refused));
     const isAlarm = metrics.oversold > 0;
     this.#set("oversold", metrics.oversold, isAlarm ? texts.IS_OVERSOLD : texts.IS_NOT_OVERSOLD);

@@ -9,6 +9,7 @@ pub mod feed;
 pub mod follow;
 pub mod history;
 pub mod id;
+pub mod lanes;
 pub mod link;
 pub mod model;
 pub mod order;

@@ -16,7 +16,7 @@ use super::words::Tone;
 /// How long a redrive may take: it goes through all that died, in slices.
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty]`, ids are for people. The events of
+/// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty, missing]`, ids are for people. The events of
 /// the history say with `title`, `tone` and `text` what happened. Fails when the server is away, or there is no such
 /// order.
 pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError> {
@@ -25,6 +25,7 @@ pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError>
     for (name, value) in map("ORDER.GET", reply)?.0 {
         let value = match name.as_str() {
             "items" => items(value).into_iter().filter_map(Pairs::of).map(item).collect(),
+            "gates" => items(value).into_iter().filter_map(Pairs::of).map(gate).collect(),
             "history" => items(value).into_iter().filter_map(Pairs::of).map(event).collect(),
             _ => plain(value),
         };
@@ -34,7 +35,11 @@ pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError>
 }
 
 fn item(item: Pairs<redis::Value>) -> Json {
-    vec![Json::from(name_of(&item.bytes("sku"))), item.int("qty").into()].into()
+    vec![Json::from(name_of(&item.bytes("sku"))), item.int("qty").into(), item.int("missing").into()].into()
+}
+
+fn gate(fields: Pairs<redis::Value>) -> Json {
+    fields.0.into_iter().map(|(name, value)| (name, plain(value))).collect::<Map<_, _>>().into()
 }
 
 fn event(fields: Pairs<redis::Value>) -> Json {
@@ -48,6 +53,7 @@ pub fn words_of(event: &Map<String, Json>) -> [(String, Json); 3] {
     let text = |name: &str| event.get(name).and_then(Json::as_str).unwrap_or_default();
     let number = |name: &str| event.get(name).and_then(Json::as_i64).unwrap_or(0);
     let attempt = format!("attempt {}", number("attempt"));
+    let units = |count: i64| if count == 1 { "1 unit".to_string() } else { format!("{count} units") };
     let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
     let owned = |title: &str, tone, text: &str| (title.to_string(), tone, text.to_string());
     let (title, tone, text) = match text("event") {
@@ -70,6 +76,15 @@ pub fn words_of(event: &Map<String, Json>) -> [(String, Json); 3] {
         "dead" => owned("Died", Tone::Refused, text("reason")),
         "redriven" => owned("Redriven", Tone::Placed, "took its units again and was queued again"),
         "step" => (format!("Step: {}", text("step")), Tone::Work, "a step of fulfilment".into()),
+        "gathered" => owned("Got its units", Tone::Available, "all that it waited for"),
+        "edited" => owned("Edited", Tone::Placed, &format!("it has {} now", units(number("units")))),
+        "split" => {
+            let text = format!("{} went into order {}", units(number("units")), text("into"));
+            owned("Split", Tone::Placed, &text)
+        }
+        "split-off" => {
+            owned("Split off", Tone::Placed, &format!("{} of order {}", units(number("units")), text("from")))
+        }
         "gated" => (format!("Gate: {}", text("gate")), Tone::Placed, "workers get it once it is passed".into()),
         "passed" => (format!("Passed: {}", text("gate")), Tone::Placed, String::new()),
         "completed" => owned("Completed", Tone::Completed, "its units left the building"),

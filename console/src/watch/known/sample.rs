@@ -102,7 +102,12 @@ impl Sample {
 
     /// Orders placed and not finished yet.
     pub fn processing(&self) -> i64 {
-        self.get("queued") + self.get("in-work") + self.get("retrying")
+        self.waiting() + self.get("queued") + self.get("in-work") + self.get("retrying")
+    }
+
+    /// Orders placed and not queued yet: they wait for gates or for units.
+    pub fn waiting(&self) -> i64 {
+        self.get("pending") + self.get("waitlisted")
     }
 
     /// Refused calls, by whatever code.

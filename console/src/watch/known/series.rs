@@ -38,6 +38,8 @@ pub enum Column {
     Queued,
     InWork,
     Retrying,
+    Pending,
+    Waitlisted,
     Holds,
     Available,
     Sold,
@@ -78,7 +80,8 @@ impl Column {
     fn draw(self) -> Draw {
         match self {
             Column::Placed | Column::Completed | Column::Refused => Draw::Rate,
-            Column::Queued | Column::InWork | Column::Retrying | Column::Holds => Draw::Level,
+            Column::Queued | Column::InWork | Column::Retrying => Draw::Level,
+            Column::Pending | Column::Waitlisted | Column::Holds => Draw::Level,
             Column::Available | Column::Sold => Draw::Stock,
             Column::P50 | Column::P99 => Draw::Latency,
         }

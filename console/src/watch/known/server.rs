@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::detail::Details;
 use super::history::Histories;
+use super::lanes::AllLanes;
 use super::link::Link;
 use super::model::Model;
 
@@ -15,6 +16,7 @@ pub struct Known {
     pub link: Arc<Link>,
     pub histories: Histories,
     pub details: Details,
+    pub lanes: AllLanes,
 }
 
 impl Known {
@@ -23,6 +25,7 @@ impl Known {
         let model = Arc::new(Model::new(link.url().to_string()));
         let histories = Histories::new(link.clone());
         let details = Details::new(model.clone(), link.clone());
-        Arc::new(Known { model, link, histories, details })
+        let lanes = AllLanes::new(model.clone(), link.clone());
+        Arc::new(Known { model, link, histories, details, lanes })
     }
 }

@@ -98,7 +98,7 @@ pub const TILES: [Shown; 6] = [
     shown("customers", Tone::Placed, "Customers ordering", "people with units in a cart or an order"),
     shown("processing", Tone::Queued, "Orders processing", "placed and not finished yet"),
     shown("completed", Tone::Completed, "Orders completed", "fulfilled: their units left the building"),
-    shown("overflow", Tone::Overflow, "Overflow", "asked for, less completed: demand not served yet, or never"),
+    shown("overflow", Tone::Overflow, "Not served", "orders asked for, less completed: not served yet, or never"),
     shown("refused", Tone::Refused, "Refused", "calls that were refused; the reasons are below"),
     shown("oversold", Tone::Completed, "Oversold", "units promised beyond what is on hand: must stay 0"),
 ];
@@ -112,12 +112,30 @@ pub const SEGMENTS: [Shown; 4] = [
 ];
 
 /// The columns of the list of SKUs; the names are those of INV.GET.
-pub const SKU_COLUMNS: [Shown; 5] = [
+pub const SKU_COLUMNS: [Shown; 6] = [
     shown("available", Tone::Available, "Available", "can be sold now"),
+    shown("waiting", Tone::Overflow, "Waiting", "units that waitlisted orders wait for, of how many at most (BACKLOG)"),
     shown("held", Tone::Queued, "Held", "in carts and open orders"),
     shown("on-hand", Tone::Muted, "On hand", "in the building"),
     shown("sold", Tone::Completed, "Sold", "left, less those returned"),
     shown("low", Tone::Muted, "Low mark", "at or under it the event stock.low is published"),
+];
+
+/// The way of an order until it is done: how many are where.
+pub const FLOW: [Shown; 5] = [
+    shown("waitlisted", Tone::Overflow, "Waitlisted", "wait for units, first come, first served"),
+    shown("pending", Tone::Placed, "Pending", "hold their units until every gate is passed"),
+    shown("queued", Tone::Queued, "Queued", "wait for a worker"),
+    shown("in-work", Tone::Work, "In work", "workers have them under a lease"),
+    shown("retrying", Tone::Retry, "Retrying", "an attempt failed; wait for the next one"),
+];
+
+/// The columns of the list of lanes; the names are those of STORE.LANES.
+pub const LANE_COLUMNS: [Shown; 4] = [
+    shown("queued", Tone::Queued, "Queued", "orders that wait for a worker"),
+    shown("in-work", Tone::Work, "In work", "orders that workers have under a lease"),
+    shown("retrying", Tone::Retry, "Retrying", "orders whose attempt failed and that wait for the next"),
+    shown("oldest-waiting-ms", Tone::Muted, "Oldest waiting", "how long ago the order that is next was placed"),
 ];
 
 /// The numbers of a store among all; `rate` is that of orders placed.
@@ -149,6 +167,9 @@ pub struct ChartLine {
     /// Whether the area under it is filled, where that can be drawn.
     #[serde(rename = "filled")]
     is_filled: bool,
+    /// Whether many stores have none of it: then it is not in the legend.
+    #[serde(rename = "seldom")]
+    pub is_seldom: bool,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -160,11 +181,15 @@ pub struct Chart {
 }
 
 const fn area(column: Column, tone: Tone, label: &'static str) -> ChartLine {
-    ChartLine { column, tone, label, is_filled: true }
+    ChartLine { column, tone, label, is_filled: true, is_seldom: false }
 }
 
 const fn line(column: Column, tone: Tone, label: &'static str) -> ChartLine {
-    ChartLine { column, tone, label, is_filled: false }
+    ChartLine { column, tone, label, is_filled: false, is_seldom: false }
+}
+
+const fn seldom(column: Column, tone: Tone, label: &'static str) -> ChartLine {
+    ChartLine { column, tone, label, is_filled: false, is_seldom: true }
 }
 
 /// All charts, the most telling first.
@@ -181,12 +206,14 @@ pub const CHARTS: [Chart; 4] = [
     },
     Chart {
         title: "Orders on their way",
-        meaning: "Waiting for a worker, being worked on, or waiting for another attempt.",
+        meaning: "Waiting for units, a gate or a worker, being worked on, or waiting for another attempt.",
         scale: Scale::Count,
         lines: &[
             area(Column::Queued, Tone::Queued, "Queued"),
             line(Column::InWork, Tone::Work, "In work"),
             line(Column::Retrying, Tone::Retry, "Retrying"),
+            seldom(Column::Pending, Tone::Placed, "Pending"),
+            seldom(Column::Waitlisted, Tone::Overflow, "Waitlisted"),
         ],
     },
     Chart {
@@ -220,13 +247,15 @@ pub const ALERTS_PANEL: Panel =
     ("Alerts", "What somebody should look at, newest first: it is written when something turns.");
 pub const WORKERS_PANEL: Panel =
     ("Workers", "Who has which orders. When a lease expires, another worker gets the order.");
-pub const SKUS_PANEL: Panel =
-    ("Stock by SKU", "Products, fewest available first: those that are out, or at their low mark, on top.");
+pub const LANES_PANEL: Panel = ("Lanes", "Named parts of the queue. A worker serves those that it names, or all.");
+pub const WAITS_PANEL: Panel =
+    ("Before the queue", "Orders that wait for a gate or for units; those that expire first on top.");
+pub const SKUS_PANEL: Panel = ("Stock by SKU", "Those that people wait for on top, then those that are out or low.");
 pub const NUMBERS_PANEL: Panel =
     ("Every number", "All that is counted and measured, as in STORE.INFO and the metrics stream.");
 
 /// Notes on what is shown.
-pub const NOTES: [(&str, &str); 5] = [
+pub const NOTES: [(&str, &str); 7] = [
     (
         "Live, quiet, lost",
         "How old the numbers are. Live: the store changes, and a sample comes every second. Quiet: nothing has changed \
@@ -238,9 +267,20 @@ pub const NOTES: [(&str, &str); 5] = [
          counts stock down below what is already held.",
     ),
     (
-        "Overflow",
+        "Not served",
         "Orders asked for (placed, and those refused because units ran out) less those completed: during a sale the \
-         demand still to be served, after it the demand that found nothing.",
+         demand still to be served, after it the demand that found nothing (overflow in the metrics stream).",
+    ),
+    (
+        "Waitlisted and pending",
+        "A waitlisted order waits for units and gets those that come free, first come, first served. A pending one has \
+         its units and waits for a gate: a payment, a check. Both are queued by themselves once they have what they \
+         wait for, and cancelled if that does not come in time.",
+    ),
+    (
+        "Lanes",
+        "Parts of the queue that orders name: express, counter. “–” stands for the orders that name none. Where no \
+         order names a lane, none are shown.",
     ),
     ("Latency", "From placed to completed. p50: half of the orders took no longer; p99: 99 of 100 took no longer."),
     ("Rates", "Events a second, from one sample to the next; zero while the store is quiet."),
@@ -255,8 +295,10 @@ const WAY: [(Tone, &str, &str); 5] = [
     (Tone::Completed, "Completed", "the units left the building"),
 ];
 
-/// The ways of an order whose work fails.
-const SIDE_WAYS: [(Tone, &str, &str); 2] = [
+/// The ways of an order that has to wait before it is queued, or whose work fails.
+const SIDE_WAYS: [(Tone, &str, &str); 4] = [
+    (Tone::Overflow, "Waitlisted", "units are short: the order gets those that come free, first come, first served"),
+    (Tone::Placed, "Pending", "a gate is not passed yet (a payment, a check): the order holds its units meanwhile"),
     (Tone::Retry, "Retrying", "an attempt failed, or a worker died: back to the queue after a short wait"),
     (Tone::Refused, "Dead", "out of attempts: the units go back on sale, the order waits for you to redrive it"),
 ];
@@ -274,8 +316,9 @@ pub enum FactKind {
 }
 
 /// Facts about an order: the field of ORDER.GET, its label, how it is written.
-pub const FACTS: [(&str, &str, FactKind); 9] = [
+pub const FACTS: [(&str, &str, FactKind); 10] = [
     ("customer", "Customer", FactKind::Text),
+    ("lane", "Lane", FactKind::Text),
     ("placed-at", "Placed", FactKind::Time),
     ("attempts", "Attempts failed", FactKind::Count),
     ("worker", "Worker", FactKind::Text),
@@ -329,12 +372,19 @@ texts! {
     NO_SKUS = "This store has no SKU yet. Make one: INV.SET store sku units.";
     NO_CLAIM_YET = "No worker has claimed an order yet.";
     NO_CLAIM = "No worker has an order right now.";
+    NO_LANES = "No order names a lane: there is one queue.";
+    NO_LANE_WHY = "–: orders that name no lane";
+    NO_WAITS = "No order waits for a gate or for units.";
+    FOR_EVER = "no end";
+    GATE_OPEN = "not passed yet";
+    GATE_PASSED = "passed";
+    NEVER_REFUSED = "Not seen so far";
     NO_SUCH_NAME = "No store has such a name.";
     NO_STORE = "No store yet";
     FIRST_STEP = "A store is one key. The first write makes it, and it shows up here by itself. In redis-cli:";
     NOTHING_MEASURED = "Nothing measured yet";
     OVERSOLD_WHY = "Somebody counted stock down below what is held. Count again, or cancel orders.";
-    IS_OVERSOLD = "stock was counted below what is held";
+    IS_OVERSOLD = "counted below what is held";
     IS_NOT_OVERSOLD = "as it must be";
     RATE_UNKNOWN = "how fast is not known";
     NOBODY_REFUSED = "nobody was turned away";
@@ -372,12 +422,14 @@ fn all() -> Json {
         "tiles": TILES,
         "segments": SEGMENTS,
         "skuColumns": SKU_COLUMNS,
+        "flow": FLOW,
+        "laneColumns": LANE_COLUMNS,
         "storeNumbers": STORE_NUMBERS,
         "trouble": each(TROUBLE, |name| metric_json(metric(name))),
         "charts": CHARTS,
         "panels": {
             "alerts": ALERTS_PANEL, "refusals": REFUSALS_PANEL, "dead": DEAD_PANEL,
-            "workers": WORKERS_PANEL, "skus": SKUS_PANEL,
+            "workers": WORKERS_PANEL, "skus": SKUS_PANEL, "lanes": LANES_PANEL, "waits": WAITS_PANEL,
             "numbers": NUMBERS_PANEL,
         },
         "notes": NOTES,
@@ -410,8 +462,8 @@ mod tests {
 
     #[test]
     fn every_name_is_that_of_a_metric_and_has_its_label() {
-        let computed = ["processing", "refused", "safety", "low", "rate"];
-        let shown = [&TILES[..], &SEGMENTS, &SKU_COLUMNS, &STORE_NUMBERS].concat();
+        let computed = ["processing", "refused", "safety", "low", "rate", "waiting"];
+        let shown = [&TILES[..], &SEGMENTS, &SKU_COLUMNS, &STORE_NUMBERS, &FLOW, &LANE_COLUMNS].concat();
         for one in shown.iter().filter(|one| !computed.contains(&one.name)) {
             let label = metric(one.name).label;
             assert!(one.label == label || TILES.iter().any(|tile| tile.label == one.label), "{one:?}: {label}");

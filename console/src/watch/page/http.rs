@@ -137,7 +137,8 @@ async fn asset(uri: Uri) -> Answer<impl IntoResponse> {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Answer<impl IntoResponse> {
-    let text = prometheus::exposition(&app.known.model)
+    let text = prometheus::exposition(&app.known)
+        .await
         .map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], text))
 }

@@ -1,4 +1,4 @@
-//! `/metrics`: the last sample of every store, as OpenMetrics text.
+//! `/metrics`: the last sample of every store, and its lanes, as OpenMetrics text.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,15 +12,21 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::watch::known::model::{Model, StoreLine};
+use crate::watch::known::id::name_of;
+use crate::watch::known::lanes::Lane;
+use crate::watch::known::model::StoreLine;
+use crate::watch::known::server::Known;
+use crate::watch::known::words::LANE_COLUMNS;
 
 /// The content type of what [`exposition`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything that is known now, ready to be sent. Never fails, as long as text can be written to memory.
-pub fn exposition(model: &Arc<Model>) -> Result<String, fmt::Error> {
+pub async fn exposition(known: &Arc<Known>) -> Result<String, fmt::Error> {
+    let lanes = known.lanes.now().await.into_iter().map(|(key, lanes)| (name_of(&key), lanes)).collect();
+    let model = &known.model;
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Snapshot { is_up: model.server().connected, stores: model.stores() }));
+    registry.register_collector(Box::new(Snapshot { is_up: model.server().connected, stores: model.stores(), lanes }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -31,6 +37,8 @@ pub fn exposition(model: &Arc<Model>) -> Result<String, fmt::Error> {
 struct Snapshot {
     is_up: bool,
     stores: Vec<StoreLine>,
+    /// The stores that have lanes, by name.
+    lanes: Vec<(String, Vec<Lane>)>,
 }
 
 impl Collector for Snapshot {
@@ -44,42 +52,65 @@ impl Collector for Snapshot {
         }
         let about = ("holdfast_refused", "writes refused, by the error's code");
         encode(&mut encoder, about, MetricKind::Counter, self.refusals())?;
+        for column in LANE_COLUMNS {
+            let name = format!("holdfast_lane_{}", column.name.replace('-', "_"));
+            let about = format!("{}; of a lane, which is empty for orders that name none", column.meaning);
+            encode(&mut encoder, (&name, &about), MetricKind::Gauge, self.lanes(column.name))?;
+        }
         let about = ("holdfast_sample_time_ms", "when the sample was taken, Unix milliseconds");
-        let times = self.stores.iter().filter_map(|store| Some((store.name.as_str(), "", store.at? as i64)));
+        let times = self.stores.iter().filter_map(|store| Some((Labels::of(store), store.at? as i64)));
         encode(&mut encoder, about, MetricKind::Gauge, times)
     }
 }
 
 impl Snapshot {
-    fn values(&self, metric: &Metric) -> impl Iterator<Item = (&str, &str, i64)> {
+    fn values(&self, metric: &Metric) -> impl Iterator<Item = (Labels<'_>, i64)> {
         let value = |store: &StoreLine| store.metrics.as_ref()?.find(metric.name);
-        self.stores.iter().filter_map(move |store| Some((store.name.as_str(), "", value(store)?)))
+        self.stores.iter().filter_map(move |store| Some((Labels::of(store), value(store)?)))
     }
 
-    fn refusals(&self) -> impl Iterator<Item = (&str, &str, i64)> {
-        let samples = self.stores.iter().filter_map(|store| Some((store.name.as_str(), store.metrics.as_ref()?)));
+    fn refusals(&self) -> impl Iterator<Item = (Labels<'_>, i64)> {
+        let samples = self.stores.iter().filter_map(|store| Some((store, store.metrics.as_ref()?)));
         samples.flat_map(|(store, sample)| {
             let code = |code: &Code| code.metric().trim_start_matches("refused-");
-            Code::ALL.iter().filter_map(move |it| Some((store, code(it), sample.find(it.metric())?)))
+            let labels = move |it| Labels { more: Some(("code", code(it))), ..Labels::of(store) };
+            Code::ALL.iter().filter_map(move |it| Some((labels(it), sample.find(it.metric())?)))
+        })
+    }
+
+    fn lanes(&self, column: &'static str) -> impl Iterator<Item = (Labels<'_>, i64)> {
+        self.lanes.iter().flat_map(move |(store, lanes)| {
+            lanes.iter().map(move |lane| (Labels { store, more: Some(("lane", &lane.name)) }, lane.get(column)))
         })
     }
 }
 
-/// Writes one metric: a line for every store, or for every store and code.
+/// The labels of a line: the store, and perhaps one more.
+struct Labels<'a> {
+    store: &'a str,
+    more: Option<(&'static str, &'a str)>,
+}
+
+impl Labels<'_> {
+    fn of(store: &StoreLine) -> Labels<'_> {
+        Labels { store: &store.name, more: None }
+    }
+}
+
+/// Writes one metric: a line for every store, for every store and code, or for every store and lane.
 fn encode<'a>(
     encoder: &mut DescriptorEncoder,
     (name, about): (&str, &str),
     kind: MetricKind,
-    values: impl Iterator<Item = (&'a str, &'a str, i64)>,
+    values: impl Iterator<Item = (Labels<'a>, i64)>,
 ) -> Result<(), fmt::Error> {
     let metric_type = match kind {
         MetricKind::Counter => MetricType::Counter,
         MetricKind::Gauge => MetricType::Gauge,
     };
     let mut metric = encoder.encode_descriptor(name, about, None, metric_type)?;
-    for (store, code, value) in values {
-        let labels = [("store", store), ("code", code)];
-        let labels = if code.is_empty() { &labels[..1] } else { &labels[..] };
+    for (Labels { store, more }, value) in values {
+        let labels: Vec<(&str, &str)> = [("store", store)].into_iter().chain(more).collect();
         let line = metric.encode_family(&labels)?;
         match kind {
             MetricKind::Counter => ConstCounter::new(value.unsigned_abs()).encode(line)?,

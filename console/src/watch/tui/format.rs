@@ -27,8 +27,15 @@ pub fn short(value: f64) -> String {
         size if size < 10_000.0 => count(value.round() as i64),
         size if size < 999_950.0 => scaled(1e3, "K"),
         size if size < 999_950_000.0 => scaled(1e6, "M"),
-        _ => scaled(1e9, "B"),
+        size if size < 999_950_000_000.0 => scaled(1e9, "B"),
+        _ => scaled(1e12, "T"),
     }
+}
+
+/// A count in at most so many columns: [`short`] where all its digits are too many.
+pub fn fitted(value: i64, width: usize) -> String {
+    let whole = count(value);
+    if whole.len() <= width { whole } else { short(value as f64) }
 }
 
 /// Events a second: `0`, `0.4`, `7.2`, `143`.
@@ -123,6 +130,8 @@ mod tests {
         assert_eq!((count(12_345), count(-1)), ("12,345".into(), "-1".into()));
         let shorts = [9_999.0, 10_000.0, 12_345.0, 999_999.0, 1_234_567.0].map(short);
         assert_eq!(shorts, ["9,999", "10K", "12.3K", "1M", "1.2M"]);
+        assert_eq!([1e15, 9_007_199_254_740_991.0].map(short), ["1000T", "9007.2T"]);
+        assert_eq!([123_456_789, 1_234_567_890].map(|value| fitted(value, 11)), ["123,456,789", "1.2B"]);
         assert_eq!([0.0, 0.01, 0.4, 7.24, 143.2].map(rate), ["0", "<0.1", "0.4", "7.2", "143"]);
         assert_eq!(
             [(0, 0), (1, 300), (299, 300), (1, 2), (0, 5)].map(|(a, b)| percent(a, b)),

@@ -118,13 +118,13 @@ impl Screen {
         self.note = None;
     }
 
-    /// The stores that are listed: what must not be comes first, else by name.
+    /// The stores that are listed: what must not be comes first, then those where people wait for units; else by name.
     pub fn listed(&self) -> Vec<&StoreLine> {
         let wanted = self.filter.to_lowercase();
         let is_wanted = |line: &&StoreLine| line.name.to_lowercase().contains(&wanted);
         let mut listed: Vec<&StoreLine> = self.stores.iter().filter(is_wanted).collect();
-        let is_oversold = |line: &StoreLine| number(line, "oversold") > 0;
-        listed.sort_by_key(|line| !is_oversold(line));
+        let is_any = |line: &StoreLine, name| number(line, name) > 0;
+        listed.sort_by_key(|line| (!is_any(line, "oversold"), !is_any(line, "waitlisted")));
         listed
     }
 

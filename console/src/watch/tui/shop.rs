@@ -7,8 +7,9 @@ use holdfast_engine::terms::metrics::METRICS_COUNT;
 use serde_json::Value as Json;
 
 use super::foreign::safe;
-use crate::watch::known::detail::{AlertLine, Detail, InWork, OrderRef, Worker};
+use crate::watch::known::detail::{AlertLine, Detail, InWork, OrderRef, Wait, Worker};
 use crate::watch::known::id::{bytes_of, name_of};
+use crate::watch::known::lanes::Lane;
 use crate::watch::known::model::{Key, StoreState, Window};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::series::Series;
@@ -33,18 +34,20 @@ pub enum Tab {
     Stock,
     Numbers,
     Alerts,
+    Queue,
 }
 
 /// All tabs, with their names.
-pub const TABS: [(Tab, &str); 8] = [
+pub const TABS: [(Tab, &str); 9] = [
     (Tab::Now, "Now"),
-    (Tab::OverTime, "Over time"),
+    (Tab::OverTime, "Charts"),
     (Tab::Refusals, "Refusals"),
     (Tab::Dead, "Dead"),
     (Tab::Workers, "Workers"),
     (Tab::Stock, "Stock"),
     (Tab::Numbers, "Numbers"),
     (Tab::Alerts, "Alerts"),
+    (Tab::Queue, "Queue"),
 ];
 
 /// How much time the charts show, if the reader chose.
@@ -177,6 +180,7 @@ impl Shop {
             Tab::Stock => self.detail.as_ref().map_or(0, |detail| detail.skus.shown.len()),
             Tab::Numbers => METRICS_COUNT,
             Tab::Alerts => self.alert_lines().len(),
+            Tab::Queue => self.lanes().len() + self.wait_lines().len(),
         }
     }
 
@@ -202,6 +206,17 @@ impl Shop {
     /// Alerts, newest first.
     pub fn alert_lines(&self) -> &[AlertLine] {
         self.detail.as_ref().map_or(&[], |detail| &detail.alerts)
+    }
+
+    /// The lanes of the queue; empty if no order names one.
+    pub fn lanes(&self) -> &[Lane] {
+        self.detail.as_ref().map_or(&[], |detail| &detail.lanes)
+    }
+
+    /// Orders that are not queued yet, those that are cancelled first on top.
+    pub fn wait_lines(&self) -> &[Wait] {
+        let any = self.numbers.as_ref().is_some_and(|numbers| numbers.waiting() > 0);
+        self.detail.as_ref().filter(|_| any).map_or(&[], |detail| &detail.waits.shown)
     }
 
     /// The line of the dead letters that is chosen, if they are shown.
@@ -233,6 +248,10 @@ impl Shop {
             (_, Some(DeadLine::Order(order))) => order.id,
             (Tab::Workers, _) => self.work_lines().get(self.chosen())?.1.order.id.clone(),
             (Tab::Alerts, _) => self.alert_lines().get(self.chosen())?.order.as_ref()?.id.clone(),
+            (Tab::Queue, _) => {
+                let line = self.chosen().checked_sub(self.lanes().len())?;
+                self.wait_lines().get(line)?.order.id.clone()
+            }
             _ => return None,
         };
         Some(bytes_of(&id))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use holdfast_engine::terms::states::OrderState;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -10,13 +11,14 @@ use ratatui::style::Color;
 
 use super::draw::draw;
 use super::keys::{self, Wish};
-use super::screen::{Dialog, Redrive, Screen};
+use super::screen::{Dialog, OrderLook, Redrive, Screen};
 use super::shop::{Shop, TABS, Tab};
 use super::theme::Theme;
 use crate::watch::known::detail::{
-    AlertLine, DeadLetters, Detail, InWork, OrderRef, Reason, SkuLine, Skus, Worker, Workers,
+    AlertLine, DeadLetters, Detail, InWork, OrderRef, Reason, SkuLine, Skus, Wait, Waits, Worker, Workers,
 };
 use crate::watch::known::id::{id_of, name_of};
+use crate::watch::known::lanes::Lane;
 use crate::watch::known::model::{Key, ServerState, StoreLine, StoreState, Window};
 use crate::watch::known::reply::Pairs;
 use crate::watch::known::sample::{self, Sample};
@@ -92,6 +94,8 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
             alert("1", "stock.out", Tone::Refused, (id, Some(0)), None),
             alert("2", "order.dead", Tone::Refused, ("", None), Some(order(id))),
         ],
+        lanes: vec![],
+        waits: Waits::default(),
         dead: DeadLetters { total: 3, counted: 3, reasons: vec![letters(reason, 2), letters("", 1)] },
     })
 }
@@ -192,8 +196,8 @@ fn the_dashboard_tells_everything_that_counts_at_every_size() {
         assert_shows(&text, &["Holdfast / popup", "● Open  closes in 0:41", "live · 0.4 s ago", "Units available"]);
         assert_shows(&text, &["of 4,600 on hand", "Sold 5,400 54 %", "Held 566", "Available 4,034 40 %"]);
         assert_shows(&text, &["Customers ordering", "5,821", "Orders processing", "463", "Orders completed", "5,400"]);
-        assert_shows(&text, &["Overflow", "2,412", "Refused", "2,241", "✓ Oversold"]);
-        assert_shows(&text, &["54 carts open now", "450 queued", "1,900 found no units", "85 % not enough units"]);
+        assert_shows(&text, &["Not served", "2,412", "Refused", "2,241", "✓ Oversold"]);
+        assert_shows(&text, &["54 carts open now", "450 queued", "1,900 found none left", "85 % not enough un"]);
         assert_shows(&text, &["Orders a second", "● Placed", "p50 412 ms p99 1.4 s", "as it must be", "q quit"]);
         let braille = text.chars().filter(|char| ('\u{2801}'..='\u{28ff}').contains(char)).count();
         assert!(braille > 20, "no chart is drawn at {size:?}:\n{text}");
@@ -263,6 +267,119 @@ fn alerts_are_listed_and_lead_to_their_orders() {
     let mut hostile = sale("popup", HOSTILE, &[]);
     press(&mut hostile, KeyCode::Char('8'));
     assert_shows(&text(&mut hostile, (120, 40)), &["店舗"]);
+}
+
+/// Numbers of a sale in which people wait for units and for gates.
+const WAITING: [(&str, i64); 4] = [("waitlisted", 12), ("pending", 3), ("gates-expired", 2), ("waitlist-expired", 1)];
+
+/// The sale with lanes, gates and waits, in which everything is called `id`, and every number of units is `units`.
+fn crowded(id: &str, units: i64) -> Screen {
+    let changes = ["on-hand", "sold", "held", "available"].map(|name| (name, units)).into_iter();
+    let changes: Vec<_> = WAITING.into_iter().chain(changes.filter(|_| units > 0)).collect();
+    let mut screen = sale("popup", id, &changes);
+    let shop = screen.shop.as_mut().expect("a store");
+    let mut detail = Detail::clone(shop.detail.as_ref().expect("a detail"));
+    let lane = |name: &str, queued, oldest_waiting_ms| Lane {
+        name: name.into(),
+        queued,
+        in_work: 2,
+        retrying: 0,
+        oldest_waiting_ms,
+    };
+    detail.lanes = vec![lane("", 400, 840), lane(id, 48, 61_000), lane("counter", 0, 0)];
+    let due = |ms| Some(NOW_MS as i64 + ms);
+    let shown = vec![
+        Wait::new(id, OrderState::Pending, ("payment", &[]), due(12_000)),
+        Wait::new("o-31", OrderState::Pending, (id, &[]), due(125_000)),
+        Wait::new("o-32", OrderState::Waitlisted, ("", &[(id, units.max(2)), ("cap", 1)]), None),
+    ];
+    detail.waits = Waits { pending: 3, waitlisted: 12, shown };
+    let books = [("available", 0), ("held", units), ("on-hand", units), ("sold", units), ("waiting", units.max(9))];
+    let books = books.into_iter().chain([("backlog", 500), ("low", units)]);
+    let books = Pairs(books.map(|(name, value)| (name.to_string(), value)).collect());
+    detail.skus.shown[0] = SkuLine::new(id.as_bytes(), books);
+    shop.take_detail(Arc::new(detail));
+    screen
+}
+
+#[test]
+fn who_waits_is_seen_at_a_glance_at_every_size() {
+    for size in SIZES {
+        let shown = text(&mut crowded("o-1", 0), size);
+        assert_shows(&shown, &["Waitlisted 12 → Pending 3 → Queued 450 → In work 9 → Retrying 4", "478"]);
+        assert_shows(&shown, &["Orders a second", "p50 412 ms p99 1.4 s"]);
+        let calm = text(&mut sale("popup", "o-1", &[]), size);
+        assert!(!calm.contains("Waitlisted"), "nobody waits:\n{calm}");
+    }
+    let wide = text(&mut crowded("o-1", 0), (120, 40));
+    assert_shows(&wide, &["next expires in 0:12"]);
+    assert_shows(&text(&mut crowded("o-1", 0), (200, 60)), &["9 × o-1 waited for", "Waiting", "9/500"]);
+    let mut stores = list(Theme::Full, &[("a", &[]), ("b", &[("waitlisted", 7)])]);
+    let shown = text(&mut stores, (80, 24));
+    assert_shows(&shown, &["7 waitlisted"]);
+    assert!(shown.find("7 waitlisted") < shown.find("a    "), "where people wait comes first:\n{shown}");
+}
+
+#[test]
+fn lanes_and_those_who_are_not_queued_are_listed() {
+    for size in SIZES {
+        let mut screen = crowded("o-1", 0);
+        press(&mut screen, KeyCode::Char('9'));
+        let shown = text(&mut screen, size);
+        assert_shows(&shown, &["9 Queue", "Lanes", "Oldest waiting", "400", "0.8 s", "counter", "Before the queue"]);
+        assert_shows(&shown, &["o-31", "Pending", "0:12", "payment", "Waitlisted", "no end", "2 × o-1, 1 × cap"]);
+        assert!(shown.find("0:12") < shown.find("2:05"), "what expires first is on top:\n{shown}");
+        assert_eq!(press(&mut screen, KeyCode::Enter), None, "a lane is no order");
+        for _ in 0..3 {
+            press(&mut screen, KeyCode::Down);
+        }
+        assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp(b"o-1".to_vec())));
+    }
+    let mut screen = sale("popup", "o-1", &[]);
+    press(&mut screen, KeyCode::Char('9'));
+    let shown = text(&mut screen, (80, 20));
+    assert_shows(&shown, &["No order waits for a gate or for units."]);
+    assert!(!shown.contains("Lanes"), "there are none:\n{shown}");
+}
+
+#[test]
+fn long_ids_and_large_numbers_break_nothing() {
+    const LARGEST: i64 = 1_000_000_000_000_000;
+    for size in SIZES {
+        let mut screen = crowded(&"x".repeat(512), LARGEST);
+        for (index, (_, name)) in TABS.iter().enumerate() {
+            press(&mut screen, KeyCode::Char(char::from(b'1' + index as u8)));
+            let shown = text(&mut screen, size);
+            assert_shows(&shown, &[name]);
+            let mut framed = shown.lines().filter(|line| index > 0 && line.starts_with('│'));
+            let ends = framed.all(|line| line.ends_with('│'));
+            assert!(ends, "a frame is broken:\n{shown}");
+        }
+        press(&mut screen, KeyCode::Char('6'));
+        assert_shows(&text(&mut screen, size), &["1000T"]);
+        press(&mut screen, KeyCode::Char('7'));
+        assert_shows(&text(&mut screen, size), &["1,000,000,000,000,000"]);
+    }
+}
+
+#[test]
+fn an_order_says_what_it_waits_for() {
+    let mut look = OrderLook::new(b"o-1".to_vec());
+    look.found = Some(Ok(serde_json::json!({
+        "state": "waitlisted", "customer": "ann", "lane": "express", "placed-at": NOW_MS - 60_000, "due": NOW_MS + 60_000,
+        "items": [["tea", 5, 3], ["cap", 1, 0]],
+        "gates": [{ "gate": "payment", "deadline": NOW_MS + 41_000, "passed": 0 },
+            { "gate": "fraud", "deadline": null, "passed": 1 }, { "gate": "age", "deadline": null, "passed": 0 }],
+        "history": [{ "event": "placed", "at": NOW_MS - 60_000, "title": "Placed", "tone": "placed", "text": "" }],
+    })));
+    let mut screen = sale("popup", "o-1", &[]);
+    screen.dialogs.push(Dialog::Order(look));
+    for size in [(80, 24), (120, 40)] {
+        let shown = text(&mut screen, size);
+        assert_shows(&shown, &["● Waitlisted", "5 × tea, 1 × cap", "3 × tea (has 2 of 5)", "express"]);
+        assert_shows(&shown, &["payment: not passed yet, expires at", "fraud: passed", "age: not"]);
+        assert_shows(&shown, &["it stops waiting at"]);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod alerts;
 mod dead;
 mod scan;
 mod skus;
+mod waits;
 mod work;
 
 use std::sync::Arc;
@@ -20,8 +21,10 @@ pub use self::dead::Reason;
 pub use self::scan::OrderRef;
 use self::scan::{Asker, Search};
 pub use self::skus::{SkuLine, Skus};
+pub use self::waits::{Wait, Waits};
 pub use self::work::{InWork, Worker, Workers};
 use super::id::{id_of, name_of};
+use super::lanes::Lane;
 use super::link::{AskError, Link};
 use super::model::{Key, Model};
 use super::reply::{self, Pairs};
@@ -51,6 +54,10 @@ pub struct Detail {
     pub skus: Skus,
     /// Who has which orders in hand.
     pub workers: Workers,
+    /// The lanes of the queue; empty if no order names one.
+    pub lanes: Vec<Lane>,
+    /// Who waits for gates and for units.
+    pub waits: Waits,
     /// What died of what.
     pub dead: DeadLetters,
     /// What somebody should look at, newest first.
@@ -63,6 +70,7 @@ struct Made {
     last: Option<(Instant, Arc<Detail>)>,
     skus: Search,
     work: Search,
+    waits: waits::Searches,
 }
 
 /// The details of the stores that somebody looks at.
@@ -124,11 +132,22 @@ impl Details {
             metrics: sample.unwrap_or_else(|| Arc::new(Sample::of_info(&info))),
             skus: skus::find(&mut made.skus, asker, count("skus")).await?,
             workers: work::find(&mut made.work, asker, count("in-work")).await?,
+            lanes: lanes(asker).await?,
+            waits: waits::find(&mut made.waits, asker, [count("pending"), count("waitlisted")]).await?,
             dead: dead::read(asker, count("dead-letters")).await?,
             alerts: alerts::read(asker).await?,
             settings,
             info,
         })
+    }
+}
+
+async fn lanes(asker: &mut Asker<'_>) -> Result<Vec<Lane>, AskError> {
+    match asker.cmd("STORE.LANES").query_async(asker.connection).await.map_err(AskError::from) {
+        Ok(reply) => Ok(Lane::all_of(reply)),
+        // A module that knows no lanes, or a user who may not ask: everything else can be shown.
+        Err(AskError::Refused(_)) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

@@ -57,6 +57,25 @@ impl Asker<'_> {
     }
 }
 
+/// Orders read in one pipeline.
+const ORDERS_PER_PIPELINE: usize = 100;
+
+/// An order's id, and what ORDER.GET says of it.
+pub type Order = (Vec<u8>, Pairs<Value>);
+
+/// Those of the orders that are still there, `most` at most.
+pub async fn read_orders(asker: &mut Asker<'_>, ids: BTreeSet<Vec<u8>>, most: usize) -> Result<Vec<Order>, AskError> {
+    let ids: Vec<Vec<u8>> = ids.into_iter().take(most).collect();
+    let mut orders = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(ORDERS_PER_PIPELINE) {
+        let replies = asker.ask_each("ORDER.GET", ids).await?;
+        // One that has ended meanwhile, and was forgotten, is no error.
+        let order = |(id, reply): (&Vec<u8>, Result<_, _>)| Some((id.clone(), Pairs::of(reply.ok()?)?));
+        orders.extend(ids.iter().zip(replies).filter_map(order));
+    }
+    Ok(orders)
+}
+
 /// A search by INV.SCAN or ORDER.SCAN: where it ended, and what it found.
 #[derive(Debug, Default)]
 pub struct Search {

@@ -1,5 +1,6 @@
 //! Which SKUs run out first.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
@@ -26,7 +27,8 @@ pub struct Skus {
     pub total: i64,
     /// Some were not looked at, this time.
     pub truncated: bool,
-    /// Those at or under their low mark or with none available, fewest available first; then the others likewise.
+    /// Those that orders wait for, most waited for first; then those at or under their low mark or with none available,
+    /// fewest available first; then the others likewise.
     pub shown: Vec<SkuLine>,
 }
 
@@ -55,6 +57,21 @@ impl SkuLine {
         self.get("available") <= 0
     }
 
+    /// Units that orders wait for.
+    pub fn waiting(&self) -> i64 {
+        self.get("waiting")
+    }
+
+    /// How many units may be waited for; `None`: any number.
+    pub fn backlog(&self) -> Option<i64> {
+        self.books.get("backlog").copied()
+    }
+
+    /// Where it stands in the list: what most people wait for is on top, then what is out or low.
+    fn place(&self) -> impl Ord + use<> {
+        (Reverse(self.waiting()), !self.is_out() && !self.is_low(), self.get("available"), self.name.clone())
+    }
+
     /// Whether it is at or under its low mark.
     pub fn is_low(&self) -> bool {
         self.get("low") > 0 && self.get("available") <= self.get("low")
@@ -74,7 +91,7 @@ pub async fn find(search: &mut Search, asker: &mut Asker<'_>, total: i64) -> Res
     }
     search.go_on(asker, ("INV.SCAN", &["COUNT", WINDOW_PAGE]), WINDOW / 1_000, usize::MAX).await?;
     let mut lines = read_books(asker, std::mem::take(&mut search.found)).await?;
-    lines.sort_by_cached_key(|sku| (!sku.is_out() && !sku.is_low(), sku.get("available"), sku.name.clone()));
+    lines.sort_by_cached_key(SkuLine::place);
     lines.truncate(SHOWN_MAX);
     search.found = lines.iter().map(|line| line.sku.clone()).collect();
     Ok(Skus { total, truncated: !sees_all, shown: lines })

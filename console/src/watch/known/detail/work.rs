@@ -1,10 +1,10 @@
 //! Who has which orders in hand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::scan::{Asker, OrderRef, Search};
+use super::scan::{Asker, OrderRef, Search, read_orders};
 use crate::watch::known::id::name_of;
 use crate::watch::known::link::AskError;
 use crate::watch::known::reply::{Pairs, items};
@@ -15,8 +15,6 @@ const PAGE: &str = "5000";
 const PAGES: usize = 10;
 /// Orders in work that are shown.
 const SHOWN_MAX: usize = 500;
-/// Orders read in one pipeline.
-const ORDERS_PER_PIPELINE: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Workers {
@@ -54,7 +52,7 @@ pub async fn find(search: &mut Search, asker: &mut Asker<'_>, in_work: i64) -> R
     }
     search.go_on(asker, ("ORDER.SCAN", &["STATE", "claimed", "COUNT", PAGE]), PAGES, SHOWN_MAX).await?;
     let mut workers = BTreeMap::<Vec<u8>, Vec<InWork>>::new();
-    for (id, order) in read_orders(asker, std::mem::take(&mut search.found)).await? {
+    for (id, order) in read_orders(asker, std::mem::take(&mut search.found), SHOWN_MAX).await? {
         if order.bytes("state") == b"claimed" {
             workers.entry(order.bytes("worker")).or_default().push(in_hand(&id, &order));
             search.found.insert(id);
@@ -77,19 +75,4 @@ fn in_hand(id: &[u8], order: &Pairs<redis::Value>) -> InWork {
         deadline: order.int("due"),
         claimed_at: claimed.map_or(0, |event| event.int("at")),
     }
-}
-
-type Order = (Vec<u8>, Pairs<redis::Value>);
-
-/// The orders that are still there.
-async fn read_orders(asker: &mut Asker<'_>, ids: BTreeSet<Vec<u8>>) -> Result<Vec<Order>, AskError> {
-    let ids: Vec<Vec<u8>> = ids.into_iter().take(SHOWN_MAX).collect();
-    let mut orders = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(ORDERS_PER_PIPELINE) {
-        let replies = asker.ask_each("ORDER.GET", ids).await?;
-        // One that has ended meanwhile, and was forgotten, is no error.
-        let order = |(id, reply): (&Vec<u8>, Result<_, _>)| Some((id.clone(), Pairs::of(reply.ok()?)?));
-        orders.extend(ids.iter().zip(replies).filter_map(order));
-    }
-    Ok(orders)
 }

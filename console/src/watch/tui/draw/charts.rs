@@ -116,13 +116,16 @@ fn block<'a>(area: Rect, page: Page, chart: &'a words::Chart) -> Block<'a> {
     if chart.title.len() + chart.meaning.len() + right.width() + 6 <= room {
         title.push(Span::styled(format!("· {} ", chart.meaning), theme.quiet()));
     }
-    let has_room = legend(page, chart, true).width() <= room;
+    let ways = [(true, true), (false, true), (false, false)];
+    let names = ways.map(|(values, seldom)| legend(page, chart, values, seldom));
+    let [.., least] = &names;
+    let names = names.iter().find(|names| names.width() <= room).unwrap_or(least).clone();
     Block::bordered()
         .border_type(BorderType::Rounded)
         .border_style(theme.frame())
         .title(Line::from(title))
         .title(right.right_aligned())
-        .title_bottom(legend(page, chart, has_room))
+        .title_bottom(names)
 }
 
 /// How long the orders took that were just completed, shown with how many they were.
@@ -139,10 +142,12 @@ fn latencies(Page { numbers, theme, .. }: Page, chart: &words::Chart) -> Line<'s
     Line::from(spans)
 }
 
-fn legend(page: Page, chart: &words::Chart, with_values: bool) -> Line<'static> {
+/// The names of the lines, and what they are at; of those that many stores have none of, where there is room for them.
+fn legend(page: Page, chart: &words::Chart, with_values: bool, with_seldom: bool) -> Line<'static> {
     let Page { screen, shop, numbers, theme } = page;
     let mut spans = vec![Span::raw(" ")];
-    for one in chart.lines {
+    let is_shown = |one: &&words::ChartLine| !one.is_seldom || with_seldom && numbers.get(one.column.name()) > 0;
+    for one in chart.lines.iter().filter(is_shown) {
         spans.push(Span::styled("● ", theme.tone(one.tone)));
         spans.push(Span::styled(format!("{} ", one.label), theme.quiet()));
         if with_values {

@@ -20,7 +20,7 @@ const KEY: usize = 18;
 const LABEL: usize = 24;
 
 const KEYS: [(&str, &str); 9] = [
-    ("1 … 7, tab, ← →", "the parts of a store's page"),
+    ("1 … 9, tab, ← →", "the parts of a store's page"),
     ("↑ ↓, j k, page", "through a list"),
     ("enter", "open what is chosen: a store, an order, the orders of a reason"),
     ("/", "find an order by its id; in the list of stores: filter by name"),

@@ -4,16 +4,20 @@ mod alerts;
 mod charts;
 mod dead;
 mod dialogs;
+mod flow;
+mod lanes;
 mod now;
 mod numbers;
 mod order;
 mod part;
+mod queue;
 mod refusals;
 mod skus;
 mod stock;
 mod stores;
 mod tiles;
 mod top;
+mod waits;
 mod window;
 mod work;
 
@@ -91,6 +95,7 @@ fn page(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
         Tab::Stock => skus::draw(frame, area, page),
         Tab::Numbers => numbers::draw(frame, area, page),
         Tab::Alerts => alerts::draw(frame, area, page),
+        Tab::Queue => queue::draw(frame, area, page),
     }
 }
 

@@ -8,7 +8,7 @@ use ratatui::widgets::{Paragraph, Wrap};
 use super::super::foreign::safe;
 use super::charts;
 use super::part::{Page, above, framed, inset};
-use super::{dead, refusals, skus, stock, tiles, work};
+use super::{dead, flow, refusals, skus, stock, tiles, work};
 use crate::watch::known::words::{self, CHARTS, Hint, Tone};
 
 /// From this width on the stock stands next to the tiles.
@@ -27,26 +27,31 @@ const LOW: u16 = 20;
 const PANEL_LEAST: u16 = 8;
 
 pub fn draw(frame: &mut Frame, area: Rect, page: Page) {
+    let flow_height = flow::height(page.numbers);
+    // Where there are few rows, the flow stands where there is nothing between the tiles.
+    let apart = if area.height < LOW { 1 - flow_height } else { 1 };
     let tile = match area.height {
         height if height >= EXPLAINED => TILE_EXPLAINED,
         height if height >= LOW => TILE,
         _ => TILE_SMALL,
     };
-    let tiles_height = tiles::height(tile);
+    let tiles_height = tiles::height(tile, apart);
     if area.width >= WIDE && area.height >= EXPLAINED {
-        let [top, rest] =
-            Layout::vertical([Constraint::Length(tiles_height), Constraint::Fill(1)]).spacing(1).areas(area);
+        let rows = [Constraint::Length(tiles_height), Constraint::Length(flow_height), Constraint::Fill(1)];
+        let [top, way, rest] = Layout::vertical(rows).spacing(1).areas(area);
+        flow::draw(frame, inset(way), page);
         let [left, right] = Layout::horizontal([Constraint::Percentage(40), Constraint::Fill(1)]).spacing(2).areas(top);
         stock::draw(frame, left, page);
-        tiles::draw(frame, right, page, tile);
+        tiles::draw(frame, right, page, (tile, apart));
         return below(frame, rest, page);
     }
     let has_room = area.height >= EXPLAINED && area.width >= HALVES;
     let card = if has_room { stock::LARGE } else { stock::SMALL };
-    let [top, middle, rest] =
-        Layout::vertical([Constraint::Length(card), Constraint::Length(tiles_height), Constraint::Fill(1)]).areas(area);
+    let rows = [card, tiles_height, flow_height].map(Constraint::Length);
+    let [top, middle, way, rest] = Layout::vertical(rows.into_iter().chain([Constraint::Fill(1)])).areas(area);
     stock::draw(frame, top, page);
-    tiles::draw(frame, inset(middle), page, tile);
+    tiles::draw(frame, inset(middle), page, (tile, apart));
+    flow::draw(frame, inset(way), page);
     below(frame, rest, page);
 }
 

@@ -9,7 +9,7 @@ use super::super::format::{count, duration};
 use super::part::{Page, labelled, open_panel, padded, window, wrapped};
 use crate::watch::known::words::{NUMBERS_PANEL, groups, meaning};
 
-/// Columns of a label, of a number, and after it.
+/// Columns of a label, of a number at least, and after it.
 const LABEL: usize = 24;
 const NUMBER: usize = 14;
 const GAP: usize = 3;
@@ -17,22 +17,27 @@ const GAP: usize = 3;
 pub fn draw(frame: &mut Frame, area: Rect, Page { shop, numbers, theme, .. }: Page) {
     let inside = open_panel(frame, area, theme, NUMBERS_PANEL, String::new());
     let (mut lines, mut chosen_line, mut index) = (Vec::new(), 0, 0);
+    let value_of = |metric: &Metric| match metric.unit {
+        Unit::Ms => duration(numbers.get(metric.name)),
+        _ => count(numbers.get(metric.name)),
+    };
+    let widest = groups().flat_map(|(_, metrics)| metrics).map(|metric| value_of(metric).len()).max().unwrap_or(0);
+    let number = widest.max(NUMBER);
     for (group, metrics) in groups() {
         if !lines.is_empty() {
             lines.push(Line::default());
         }
         lines.push(Line::styled(group.label(), theme.strong()));
         for metric in metrics {
-            let Metric { name, unit, label, .. } = metric;
-            let value = if *unit == Unit::Ms { duration(numbers.get(name)) } else { count(numbers.get(name)) };
+            let (label, value) = (metric.label, value_of(metric));
             let is_chosen = index == shop.chosen();
             if is_chosen {
                 chosen_line = lines.len();
             }
-            let room = usize::from(inside.width).saturating_sub(LABEL + NUMBER + GAP);
+            let room = usize::from(inside.width).saturating_sub(LABEL + number + GAP);
             let meaning = wrapped(&meaning(metric), room, theme.quiet());
-            let mut rows = labelled("", LABEL + NUMBER + GAP, meaning);
-            let value = Span::styled(format!("{value:>NUMBER$}{:GAP$}", ""), theme.strong());
+            let mut rows = labelled("", LABEL + number + GAP, meaning);
+            let value = Span::styled(format!("{value:>number$}{:GAP$}", ""), theme.strong());
             rows[0].spans.splice(..1, [Span::styled(padded(label, LABEL), theme.line(is_chosen)), value]);
             lines.extend(rows);
             index += 1;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::super::foreign::safe;
-use super::super::format::{count, duration, exact_clock, moment, plural};
+use super::super::format::{clock, count, countdown, duration, exact_clock, moment, plural};
 use super::super::screen::OrderLook;
 use super::super::theme::Theme;
 use super::part::{labelled, padded, popup, scrolled, wrapped};
@@ -104,11 +104,37 @@ fn facts(order: &Json, now_ms: i64) -> Vec<(&'static str, String)> {
         };
         (label, value)
     };
-    let mut facts = vec![("Items", items.join(", "))];
+    let mut facts = vec![("Items", items.join(", ")), ("Waits for", waits_for(order)), ("Gates", gates(order, now_ms))];
     facts.extend(FACTS.map(fact));
     facts.extend([("Data", plain("data")), ("Result", plain("result"))]);
     facts.retain(|(_, value)| !value.is_empty());
     facts
+}
+
+/// The units that a waitlisted order still waits for, and how many it has of them.
+fn waits_for(order: &Json) -> String {
+    let items = order["items"].as_array().into_iter().flatten();
+    let item = |item: &Json| {
+        let [qty, missing] = [1, 2].map(|at| item[at].as_i64().unwrap_or(0));
+        let sku = safe(item[0].as_str().unwrap_or_default());
+        (missing > 0).then(|| format!("{} × {sku} (has {} of {})", count(missing), count(qty - missing), count(qty)))
+    };
+    items.filter_map(item).collect::<Vec<_>>().join(", ")
+}
+
+/// The gates of an order: passed, or open until when.
+fn gates(order: &Json, now_ms: i64) -> String {
+    let gate = |gate: &Json| {
+        let how = match (int(gate, "passed"), int(gate, "deadline")) {
+            (0, 0) => words::GATE_OPEN.to_string(),
+            (0, deadline) => {
+                format!("{}, expires at {} (in {})", words::GATE_OPEN, clock(deadline), countdown(deadline - now_ms))
+            }
+            _ => words::GATE_PASSED.to_string(),
+        };
+        format!("{}: {how}", safe(text(gate, "gate")))
+    };
+    order["gates"].as_array().into_iter().flatten().map(gate).collect::<Vec<_>>().join("; ")
 }
 
 fn timeline(theme: Theme, order: &Json, now_ms: i64, width: usize) -> Vec<Line<'static>> {
@@ -143,6 +169,8 @@ fn timeline(theme: Theme, order: &Json, now_ms: i64, width: usize) -> Vec<Line<'
 fn tail(order: &Json, last_ms: i64, now_ms: i64) -> String {
     let next = match (text(order, "state"), int(order, "due")) {
         ("claimed", due) if due != 0 => format!("; its lease ends at {}", exact_clock(due)),
+        ("pending", due) if due != 0 => format!("; a gate expires at {}", exact_clock(due)),
+        ("waitlisted", due) if due != 0 => format!("; it stops waiting at {}", exact_clock(due)),
         ("retrying", due) if due != 0 => format!("; the next attempt is due at {}", exact_clock(due)),
         _ => String::new(),
     };

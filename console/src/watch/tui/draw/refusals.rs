@@ -7,8 +7,8 @@ use ratatui::text::{Line, Span, Text};
 
 use super::super::format::{count, percent};
 use super::super::shop::Tab;
-use super::part::{Page, bar, open_panel, window};
-use crate::watch::known::words::{NO_REFUSALS, REFUSALS_PANEL, Tone};
+use super::part::{Page, bar, open_panel, window, wrapped};
+use crate::watch::known::words::{NEVER_REFUSED, NO_REFUSALS, REFUSALS_PANEL, Tone};
 
 /// Columns of the reason, of its code, of the number and of its part.
 const SAYS: usize = 24;
@@ -54,7 +54,7 @@ pub fn draw(frame: &mut Frame, area: Rect, Page { shop, numbers, theme, .. }: Pa
     let never: Vec<&str> =
         Code::ALL.iter().filter(|code| numbers.get(code.metric()) == 0).map(|code| code.word()).collect();
     if !never.is_empty() && shown.end == some.len() {
-        lines.push(Line::styled(format!("Not once: {}", never.join(", ")), theme.quiet()));
+        lines.extend(wrapped(&format!("{NEVER_REFUSED}: {}", never.join(", ")), width, theme.quiet()));
     }
     frame.render_widget(Text::from(lines), inside);
 }

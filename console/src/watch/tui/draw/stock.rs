@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span, Text};
 use tui_big_text::{BigText, PixelSize};
 
-use super::super::format::{count, duration, percent, plural};
+use super::super::format::{count, duration, percent, plural, short};
 use super::super::shop::Shop;
 use super::super::theme::Theme;
 use super::part::{Page, framed, prose};
@@ -50,7 +50,9 @@ pub fn draw(frame: &mut Frame, area: Rect, page: Page) {
         let why = Span::styled("   what a customer can still buy", theme.quiet());
         let units = Span::styled(format!("{digits} "), theme.strong_tone(Tone::Available));
         let [head, bar, legend] = Layout::vertical([Constraint::Length(1); 3]).areas(inside);
-        frame.render_widget(Line::from(vec![units, of, sold_out.map_or(why, check)]), head);
+        let room = usize::from(head.width).saturating_sub(units.width() + of.width());
+        let what = sold_out.map(check).or((why.width() <= room).then_some(why));
+        frame.render_widget(Line::from_iter([units, of].into_iter().chain(what)), head);
         return stack(frame, bar, legend, page);
     }
     let is_tall = area.height >= LARGE + 3;
@@ -90,8 +92,11 @@ fn stack(frame: &mut Frame, bar: Rect, legend: Rect, Page { numbers, theme, .. }
         name => numbers.get(name).max(0),
     });
     let all: i64 = units.iter().sum();
-    let (mut left, mut parts, mut names) = (width, Vec::new(), Vec::new());
-    for (index, Shown { name, tone, label, .. }) in SEGMENTS.into_iter().enumerate() {
+    let names = legend_of(theme, &units, all, count);
+    let is_long = names.width() > usize::from(legend.width);
+    let names = if is_long { legend_of(theme, &units, all, |units| short(units as f64)) } else { names };
+    let (mut left, mut parts) = (width, Vec::new());
+    for (index, Shown { tone, .. }) in SEGMENTS.into_iter().enumerate() {
         let (units, after) = (units[index], units[index + 1..].iter().sum::<i64>());
         let columns = match (units, after) {
             (0, _) => 0,
@@ -100,16 +105,23 @@ fn stack(frame: &mut Frame, bar: Rect, legend: Rect, Page { numbers, theme, .. }
         };
         left -= columns;
         parts.push(Span::styled(theme.fill(tone).repeat(columns), theme.tone(tone)));
-        if name != "safety" || units > 0 {
-            names.push(Span::styled(format!("{} ", theme.fill(tone)), theme.tone(tone)));
-            names.push(Span::raw(format!("{label} ")));
-            names.push(Span::styled(count(units), theme.strong()));
-            names.push(Span::styled(format!(" {}   ", percent(units, all)), theme.quiet()));
-        }
     }
     if all == 0 {
         parts = vec![Span::styled("╌".repeat(width), theme.frame())];
     }
     frame.render_widget(Text::from(vec![Line::from(parts); usize::from(bar.height)]), bar);
-    frame.render_widget(Line::from(names), legend);
+    frame.render_widget(names, legend);
+}
+
+/// What the parts of the bar are, how many units each has, and which part of all.
+fn legend_of(theme: Theme, units: &[i64], all: i64, number: impl Fn(i64) -> String) -> Line<'static> {
+    let mut names = Vec::new();
+    let shown = SEGMENTS.into_iter().zip(units).filter(|(one, units)| one.name != "safety" || **units > 0);
+    for (Shown { tone, label, .. }, units) in shown {
+        names.push(Span::styled(format!("{} ", theme.fill(tone)), theme.tone(tone)));
+        names.push(Span::raw(format!("{label} ")));
+        names.push(Span::styled(number(*units), theme.strong()));
+        names.push(Span::styled(format!(" {}   ", percent(*units, all)), theme.quiet()));
+    }
+    Line::from(names)
 }

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 
 use super::super::foreign::{columns, safe};
-use super::super::format::{NONE, count, plural, rate, short};
+use super::super::format::{NONE, count, fitted, plural, rate, short};
 use super::super::screen::{Screen, number};
 use super::super::theme::Theme;
 use super::part::{bar, draw_list, framed, padded, prose, wrapped};
@@ -21,7 +21,7 @@ const SPARK_MS: u64 = 5 * 60_000;
 const SPARKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 /// Columns of a number, of the state, of the window, and what a bar and a small chart get at least.
 const NUMBER: usize = 10;
-const STATE: usize = 13;
+const STATE: usize = 17;
 const WINDOW: usize = 20;
 const EXTRA: usize = 12;
 
@@ -33,7 +33,7 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen) {
     let title = format!("{} on {}", plural(screen.stores.len() as i64, "store"), screen.server.url);
     let inside = framed(frame, area, theme, &title, String::new());
     let [summary_area, list] = Layout::vertical([Constraint::Length(2), Constraint::Fill(1)]).areas(inside);
-    frame.render_widget(Line::styled(summary(screen), theme.quiet()), summary_area);
+    frame.render_widget(Line::styled(summary(screen, usize::from(inside.width)), theme.quiet()), summary_area);
     let listed = screen.listed();
     let columns = Columns::of(&listed, usize::from(inside.width));
     if listed.is_empty() {
@@ -46,12 +46,17 @@ pub fn draw(frame: &mut Frame, area: Rect, screen: &Screen) {
     });
 }
 
-fn summary(screen: &Screen) -> String {
-    let sum = |field: &str| screen.stores.iter().map(|line| number(line, field)).sum::<i64>();
-    let open = sum("queued") + sum("in-work") + sum("retrying");
-    let (available, completed) = (count(sum("available")), count(sum("completed")));
+fn summary(screen: &Screen, width: usize) -> String {
+    let samples = || screen.stores.iter().filter_map(|line| line.metrics.as_ref());
+    let sum = |field: &str| samples().map(|sample| sample.get(field)).sum::<i64>();
+    let open: i64 = samples().map(|sample| sample.processing()).sum();
     let filter = if screen.filter.is_empty() { String::new() } else { format!("   / {}", safe(&screen.filter)) };
-    format!("{available} units available · {} orders processing · {completed} completed{filter}", count(open))
+    let told = |number: &dyn Fn(i64) -> String| {
+        let (available, open, completed) = (number(sum("available")), number(open), number(sum("completed")));
+        format!("{available} units available · {open} orders processing · {completed} completed{filter}")
+    };
+    let whole = told(&count);
+    if columns(&whole) <= width { whole } else { told(&|value| short(value as f64)) }
 }
 
 /// How wide what is; 0: not shown.
@@ -105,7 +110,7 @@ fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) ->
     for one in &STORE_NUMBERS[..columns.numbers] {
         let value = match one.name {
             _ if line.metrics.is_none() => NONE.into(),
-            "available" => count(number(line, one.name)),
+            "available" => fitted(number(line, one.name), NUMBER - 1),
             "rate" => rate(orders),
             "refused" => short(refused as f64),
             name => short(number(line, name) as f64),
@@ -127,11 +132,12 @@ fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) ->
 
 /// What to say of a store in a word or two.
 fn state(theme: Theme, line: &StoreLine, phase: &super::window::Phase) -> (String, Style) {
-    let oversold = number(line, "oversold");
+    let (oversold, waitlisted) = (number(line, "oversold"), number(line, "waitlisted"));
     let is_sold_out = line.metrics.as_ref().is_some_and(|sample| sample.is_sold_out());
     match () {
         () if oversold > 0 => (format!("OVERSOLD {}", short(oversold as f64)), theme.alarm()),
         () if line.window.paused => ("Paused".into(), theme.tone(Tone::Queued)),
+        () if waitlisted > 0 => (format!("{} waitlisted", short(waitlisted as f64)), theme.tone(Tone::Overflow)),
         () if is_sold_out && !phase.is_before => ("Sold out".into(), theme.tone(Tone::Completed)),
         () => (phase.label.into(), theme.tone(phase.tone)),
     }

@@ -6,23 +6,28 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Borders, Padding};
 
-use super::super::format::{count, percent, plural, rate};
+use super::super::foreign::{columns, fit};
+use super::super::format::{count, fitted, percent, plural, rate};
 use super::super::theme::Theme;
 use super::part::{NO_BREAK, Page, prose, rows_of};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::series::Column;
-use crate::watch::known::words::{self, Shown, TILES, Tone, metric};
+use crate::watch::known::words::{self, FLOW, Shown, TILES};
 
 /// Tiles next to each other.
 const ACROSS: usize = 3;
+/// Rows of a tile with a single one for its text.
+const SMALL: u16 = 3;
+/// Columns of a number within a text.
+const NUMBER: usize = 9;
 
-/// Rows that all tiles need, if each has `rows`.
-pub fn height(rows: u16) -> u16 {
-    2 * rows + 1
+/// Rows that all tiles need, if each has `rows` and there are `apart` between them.
+pub fn height(rows: u16, apart: u16) -> u16 {
+    2 * rows + apart
 }
 
-pub fn draw(frame: &mut Frame, area: Rect, page: Page, rows: u16) {
-    let tall = Layout::vertical([Constraint::Length(rows); 2]).spacing(1).split(area);
+pub fn draw(frame: &mut Frame, area: Rect, page: Page, (rows, apart): (u16, u16)) {
+    let tall = Layout::vertical([Constraint::Length(rows); 2]).spacing(apart).split(area);
     let wide = Layout::horizontal([Constraint::Fill(1); ACROSS]).spacing(1);
     let cells = tall.iter().flat_map(|row| wide.split(*row).to_vec());
     for (cell, tile) in cells.zip(TILES) {
@@ -33,6 +38,7 @@ pub fn draw(frame: &mut Frame, area: Rect, page: Page, rows: u16) {
 fn one(frame: &mut Frame, area: Rect, page: Page, Shown { name, tone, label, meaning }: Shown) {
     let theme = page.theme;
     let (value, sub) = shown(name, page);
+    let width = area.width.saturating_sub(2);
     let is_alarm = name == "oversold" && value > 0;
     let style = if is_alarm { theme.alarm() } else { Style::new() };
     let accent = if is_alarm { style } else { theme.tone(tone) };
@@ -43,11 +49,11 @@ fn one(frame: &mut Frame, area: Rect, page: Page, Shown { name, tone, label, mea
     };
     let mut lines = vec![
         Line::styled(label, accent.patch(theme.strong())),
-        Line::styled(count(value), theme.strong().patch(value_style)),
-        sub.clone(),
+        Line::styled(fitted(value, usize::from(width)), theme.strong().patch(value_style)),
+        // Where there is one row for it, what is cut off is marked.
+        if area.height <= SMALL { cut(sub.clone(), usize::from(width)) } else { sub.clone() },
     ];
     // An explanation that is cut off explains nothing.
-    let width = area.width.saturating_sub(2);
     if 2 + rows_of(&sub.to_string(), width) + rows_of(meaning, width) <= area.height {
         lines.push(Line::styled(meaning, if is_alarm { style } else { theme.quiet() }));
     }
@@ -71,7 +77,7 @@ fn shown(name: &str, Page { screen, shop, numbers, theme }: Page) -> (i64, Line<
         "processing" => processing(theme, numbers),
         "completed" if !screen.is_fresh() => words::RATE_UNKNOWN.into(),
         "completed" => format!("{} a second now", rate(shop.series.rate(Column::Completed, screen.now_ms))).into(),
-        "overflow" => format!("{} found no units left", count(numbers.get("refused-outofstock"))).into(),
+        "overflow" => format!("{} found none left", count(numbers.get("refused-outofstock"))).into(),
         "refused" => top_refusal(numbers).into(),
         _ if value > 0 => words::IS_OVERSOLD.into(),
         _ => words::IS_NOT_OVERSOLD.into(),
@@ -79,16 +85,33 @@ fn shown(name: &str, Page { screen, shop, numbers, theme }: Page) -> (i64, Line<
     (value, sub)
 }
 
-fn processing(theme: Theme, numbers: &Sample) -> Line<'static> {
-    let kinds = [("queued", Tone::Queued), ("in-work", Tone::Work), ("retrying", Tone::Retry)];
+/// As much of a line as there is room for.
+fn cut(line: Line<'static>, width: usize) -> Line<'static> {
+    if line.width() <= width {
+        return line;
+    }
+    let mut left = width;
     let mut spans = Vec::new();
-    for (name, tone) in kinds.into_iter().filter(|(name, _)| numbers.get(name) > 0) {
+    for span in line.spans {
+        let text = fit(&span.content, left);
+        let is_cut = columns(&text) < span.width();
+        left -= columns(&text);
+        spans.push(Span::styled(text, span.style));
+        if is_cut {
+            break;
+        }
+    }
+    Line::from(spans)
+}
+
+fn processing(theme: Theme, numbers: &Sample) -> Line<'static> {
+    let mut spans = Vec::new();
+    for Shown { name, tone, label, .. } in FLOW.into_iter().filter(|one| numbers.get(one.name) > 0) {
         if !spans.is_empty() {
             spans.push(Span::raw(" · "));
         }
         // Together on a line, wherever it is broken.
-        let label =
-            format!("{} {}", count(numbers.get(name)), metric(name).label.to_lowercase()).replace(' ', NO_BREAK);
+        let label = format!("{} {}", fitted(numbers.get(name), NUMBER), label.to_lowercase()).replace(' ', NO_BREAK);
         spans.push(Span::styled(label, theme.tone(tone)));
     }
     if spans.is_empty() {

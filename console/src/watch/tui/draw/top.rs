@@ -87,20 +87,22 @@ pub fn times(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
 }
 
 /// From this width on there is room between the tabs.
-const TABS_APART: u16 = 84;
+const TABS_APART: u16 = 87;
 
 /// Draws the tabs; one where something waits for the reader is coloured.
 pub fn tabs(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
     let theme = screen.theme;
-    let dead = shop.numbers.as_ref().map_or(0, |numbers| numbers.get("dead-letters"));
+    let number = |name| shop.numbers.as_ref().map_or(0, |numbers| numbers.get(name));
+    let (dead, waitlisted) = (number("dead-letters"), number("waitlisted"));
     let gap = if area.width < TABS_APART { " " } else { "  " };
     let mut spans = Vec::new();
     for (index, (tab, name)) in TABS.iter().enumerate() {
         let label = format!("{} {name}", index + 1);
-        let style = match (*tab == shop.tab, *tab == Tab::Dead && dead > 0) {
-            (true, _) => theme.chosen(),
-            (false, true) => theme.tone(Tone::Refused),
-            (false, false) => theme.quiet(),
+        let style = match tab {
+            tab if *tab == shop.tab => theme.chosen(),
+            Tab::Dead if dead > 0 => theme.tone(Tone::Refused),
+            Tab::Queue if waitlisted > 0 => theme.tone(Tone::Overflow),
+            _ => theme.quiet(),
         };
         spans.extend([Span::styled(label, style), Span::raw(gap)]);
     }
@@ -157,7 +159,7 @@ pub fn foot(frame: &mut Frame, area: Rect, screen: &Screen) {
         (_, Some(Dialog::Confirm(_))) => "y redrive   n cancel",
         (_, Some(_)) => "↑↓ scroll   esc close   q quit",
         (None, None) => "↑↓ choose   enter open   / filter   ? help   q quit",
-        (Some(_), None) => "1-8 ←→ turn   / order   t time   r redrive   esc stores   ? help   q quit",
+        (Some(_), None) => "1-9 ←→ turn   / order   t time   r redrive   esc stores   ? help   q quit",
     };
     let server = &screen.server;
     let writes = if screen.writes { "writes allowed" } else { "read-only" };
