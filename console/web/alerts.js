@@ -10,7 +10,7 @@ export class Alerts {
     const [title, meaning] = panels.alerts;
     this.orderLink = orderLink;
     this.list = h("ul", { class: "alert-list" });
-    this.box = scrollBox("Alerts", this.list);
+    this.box = scrollBox("List of alerts", this.list);
     this.none = h("p", { class: "empty", text: texts.NO_ALERTS });
     this.element = h(
       "section",

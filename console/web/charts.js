@@ -1,6 +1,6 @@
 // Charts over time, drawn by uPlot (vendor/): they share the time axis and the cursor, and follow size and theme.
 
-import { h, icon, setAttribute, setText } from "./dom.js";
+import { h, icon, setAttribute, setText, show } from "./dom.js";
 import { clock, count, duration, rate, short } from "./format.js";
 
 const CURSOR_GROUP = "holdfast";
@@ -21,7 +21,7 @@ const SCALES = {
   duration: { format: duration, readout: duration, unit: "" },
 };
 
-/** One chart. `lines` are `{name, label, tone, filled}`; `meaning` says in a sentence what is drawn. */
+/** One chart. `lines` are `{name, label, tone, filled, seldom}`; `meaning` says in a sentence what is drawn. */
 export class Chart {
   constructor({ title, meaning, lines, scale }) {
     Object.assign(this, { title, meaning, lines, ...SCALES[scale] });
@@ -36,6 +36,7 @@ export class Chart {
 
   #build() {
     this.readings = new Map();
+    this.keys = new Map();
     const keys = this.lines.map((one) => this.#legendEntry(one));
     this.time = h("span", { class: "chart-time" });
     this.tableButton = h(
@@ -90,6 +91,7 @@ export class Chart {
       h("span", { text: label }),
       value,
     );
+    this.keys.set(name, button);
     return button;
   }
 
@@ -115,7 +117,8 @@ export class Chart {
     this.range = [from / 1_000, to / 1_000];
     this.empty.hidden = empty === null;
     setText(this.empty, empty ?? "");
-    const data = [frame.x, ...this.lines.map(({ name }) => frame.columns[name])];
+    const data = this.#data();
+    for (const one of this.lines) show(this.keys.get(one.name), this.#isUsed(one));
     if (this.uplot) this.uplot.setData(data);
     else this.#create(data);
     this.#read();
@@ -127,7 +130,17 @@ export class Chart {
   restyle() {
     this.uplot?.destroy();
     this.uplot = null;
-    if (this.frame) this.#create([this.frame.x, ...this.lines.map(({ name }) => this.frame.columns[name])]);
+    if (this.frame) this.#create(this.#data());
+  }
+
+  /** What many stores have none of is neither drawn nor in the legend where there is none of it. */
+  #isUsed({ name, seldom }) {
+    return !seldom || this.frame.columns[name].some((value) => value > 0);
+  }
+
+  #data() {
+    const { x, columns } = this.frame;
+    return [x, ...this.lines.map((one) => (this.#isUsed(one) ? columns[one.name] : x.map(() => null)))];
   }
 
   /** Frees what the browser keeps for it. */
@@ -224,7 +237,8 @@ export class Chart {
     this.summarisedAt = performance.now();
     const { x, columns } = this.frame;
     const first = x.findIndex((time) => time >= this.range[0]);
-    const parts = this.lines.map(({ name, label }) => {
+    const lines = this.lines.filter((one) => this.#isUsed(one));
+    const parts = lines.map(({ name, label }) => {
       const values = columns[name].slice(Math.max(0, first)).filter((value) => value !== null && value !== undefined);
       const peak = values.reduce((most, value) => Math.max(most, value), 0);
       return `${label}: now ${this.#value(columns[name].at(-1))}, highest ${this.#value(peak)}`;

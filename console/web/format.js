@@ -23,6 +23,12 @@ export function short(value) {
   return Math.abs(value) < 10_000 ? whole.format(Math.round(value)) : compact.format(value);
 }
 
+/** A count in at most so many characters: short where all its digits are too many. */
+export function fitted(value, chars) {
+  const text = count(value);
+  return text.length <= chars ? text : short(value);
+}
+
 /** Events a second: 0, 0.4, 7.2, 143. */
 export function rate(value) {
   if (!Number.isFinite(value)) return NONE;

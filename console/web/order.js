@@ -3,13 +3,20 @@
 import { get, redrive, shownId } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { h, icon, setAttribute, setText } from "./dom.js";
-import { count, duration, exactClock, moment, plural } from "./format.js";
+import { clock, count, countdown, duration, exactClock, moment, plural } from "./format.js";
 import { facts, states, texts } from "./words.js";
 
 /** An open order is asked for again after samples, this often at most; and now and then without: a step is in none. */
 const REFRESH_MS = 1_000;
 const STEP_REFRESH_MS = 2_000;
 const ENDED = new Set(["completed", "cancelled"]);
+/** What comes next, by the state, and when. */
+const NEXT = {
+  waitlisted: "it stops waiting at",
+  pending: "a gate expires at",
+  claimed: "its lease ends at",
+  retrying: "the next attempt is due at",
+};
 
 export class OrderDrawer {
   /** `closed()` is called when the reader closes it, `notify(text)` says how a redrive went. */
@@ -131,6 +138,7 @@ export class OrderDrawer {
         this.#redriveButton(order),
         factList(order, this.now()),
         items(order),
+        gates(order, this.now()),
         this.#timeline(order),
         writings(order),
       ].filter(Boolean),
@@ -203,12 +211,7 @@ export class OrderDrawer {
     this.lastAt = before;
     this.lastAge = h("span", {});
     const { state, due } = order;
-    const next =
-      state === "claimed" && due
-        ? `its lease ends at ${exactClock(due)}`
-        : state === "retrying" && due
-          ? `the next attempt is due at ${exactClock(due)}`
-          : "";
+    const next = due && NEXT[state] ? `${NEXT[state]} ${exactClock(due)}` : "";
     const tail = h("p", { class: "why" }, "Last event ", this.lastAge, next ? `; ${next}` : "", ".");
     setText(this.lastAge, `${duration(this.now() - this.lastAt)} ago`);
     return h("section", {}, h("h3", { text: "What happened" }), list, tail);
@@ -232,10 +235,20 @@ function factList(order, now) {
   );
 }
 
+/** What was ordered; of an order that waits for units, how many of them it has. */
 function items(order) {
-  const rows = order.items.map(([sku, units]) =>
-    h("tr", {}, h("th", { scope: "row", class: "id", text: sku }), h("td", { class: "number", text: count(units) })),
+  const waits = order.state === "waitlisted";
+  const number = (text) => h("td", { class: "number", text });
+  const rows = order.items.map(([sku, units, missing]) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row", class: "id", text: sku, title: sku }),
+      number(count(units)),
+      waits ? [number(count(units - missing)), number(count(missing))] : null,
+    ),
   );
+  const head = (text) => h("th", { scope: "col", class: "number", text });
   return h(
     "table",
     { class: "rows" },
@@ -243,10 +256,27 @@ function items(order) {
     h(
       "thead",
       {},
-      h("tr", {}, h("th", { scope: "col", text: "Item" }), h("th", { scope: "col", class: "number", text: "Units" })),
+      h("tr", {}, h("th", { scope: "col", text: "Item" }), head("Units"), waits ? [head("Has"), head("Waits for")] : null),
     ),
     h("tbody", {}, rows),
   );
+}
+
+/** What it has to pass before workers get it, or had to. */
+function gates(order, now) {
+  if (order.gates.length === 0) return null;
+  const row = ({ gate, deadline, passed }) => {
+    const until = deadline ? `, expires at ${clock(deadline)} (in ${countdown(deadline - now)})` : "";
+    const text = passed ? texts.GATE_PASSED : `${texts.GATE_OPEN}${until}`;
+    return h(
+      "li",
+      { class: "gate", data: { tone: passed ? "completed" : "placed" } },
+      h("span", { class: "swatch", "aria-hidden": "true" }),
+      h("span", { class: "id", text: gate, title: gate }),
+      h("span", { class: "why", text }),
+    );
+  };
+  return h("section", {}, h("h3", { text: "Gates" }), h("ul", { class: "gates" }, order.gates.map(row)));
 }
 
 /** What the shop and the worker wrote on it. */

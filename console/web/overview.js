@@ -6,7 +6,7 @@ import { h, icon, keyed, setAttribute, setBar, setNumber, setText, show } from "
 import { count, plural, rate, short } from "./format.js";
 import { Series } from "./series.js";
 import { phase } from "./window.js";
-import { firstSteps, isSoldOut, refusedIn, storeNumbers, texts } from "./words.js";
+import { firstSteps, isSoldOut, processingIn, refusedIn, storeNumbers, texts } from "./words.js";
 
 /** The time that the small charts show, and the least of it that they show of a young store. */
 const SPARK_MS = 5 * 60_000;
@@ -172,15 +172,19 @@ export class Overview {
   }
 }
 
-/** What must not be comes first; else the order stays that of the names. */
+/** What must not be comes first, then where people wait for units; else the order stays that of the names. */
 function alarmsFirst(a, b) {
-  return Number((b.metrics?.oversold ?? 0) > 0) - Number((a.metrics?.oversold ?? 0) > 0);
+  return urgency(b) - urgency(a);
+}
+
+function urgency({ metrics }) {
+  return (metrics?.oversold > 0 ? 2 : 0) + (metrics?.waitlisted > 0 ? 1 : 0);
 }
 
 function summary(stores) {
   if (stores.length === 0) return "";
   const sum = (field) => stores.reduce((all, { metrics }) => all + (metrics?.[field] ?? 0), 0);
-  const open = sum("queued") + sum("in-work") + sum("retrying");
+  const open = stores.reduce((all, { metrics }) => all + (metrics ? processingIn(metrics) : 0), 0);
   return (
     `${plural(stores.length, "store")} · ${count(sum("available"))} units available · ` +
     `${count(open)} orders processing · ${count(sum("completed"))} completed`
@@ -236,7 +240,7 @@ function fillCard(card, series, now, isFresh) {
   setText(part.chip, isSoldOut(metrics) && current.kind !== "before" ? "Sold out" : current.label);
   setAttribute(part.chip, "data-tone", { open: "completed", always: "completed", before: "placed" }[current.kind]);
   show(part.paused, store.paused);
-  setText(part.window, `${current.lead} ${current.value}`.trim());
+  setText(part.window, [`${current.lead} ${current.value}`.trim(), waiting(metrics)].filter(Boolean).join(" · "));
   const oversold = metrics?.oversold ?? 0;
   show(part.alarm, oversold > 0);
   setText(part.alarm.lastElementChild, `Oversold by ${count(oversold)}: units are promised that are not there`);
@@ -251,6 +255,12 @@ function fillCard(card, series, now, isFresh) {
     refused: short(metrics ? refusedIn(metrics) : NaN),
   };
   for (const [key, element] of part.numbers) setText(element, values[key]);
+}
+
+/** Who is not queued yet, in words; empty where nobody is. */
+function waiting(metrics) {
+  const counts = ["waitlisted", "pending"].map((name) => [metrics?.[name] ?? 0, name]);
+  return counts.flatMap(([value, name]) => (value > 0 ? [`${count(value)} ${name}`] : [])).join(", ");
 }
 
 function drawSpark(card, series, now, isFresh) {

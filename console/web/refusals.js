@@ -43,7 +43,7 @@ export class Refusals {
       },
     );
     const never = refusals.filter(({ name }) => !(metrics[name] > 0)).map(({ code }) => code);
-    setText(this.rest, some.length > 0 && never.length > 0 ? `Not once: ${never.join(", ")}` : "");
+    setText(this.rest, some.length > 0 && never.length > 0 ? `${texts.NEVER_REFUSED}: ${never.join(", ")}` : "");
     show(this.rest, some.length > 0 && never.length > 0);
   }
 }

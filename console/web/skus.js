@@ -1,8 +1,11 @@
 // SKUs: those that are out or low first.
 
 import { h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
-import { count } from "./format.js";
+import { count, fitted, NONE, short } from "./format.js";
 import { panels, skuColumns, texts } from "./words.js";
+
+/** A number with more characters than this is written short; all of it is in the tooltip. */
+const NUMBER_CHARS = 11;
 
 export class Skus {
   constructor() {
@@ -22,8 +25,8 @@ export class Skus {
           "tr",
           {},
           h("th", { scope: "col", text: "SKU" }),
-          skuColumns.map(({ label, meaning: about }) =>
-            h("th", { scope: "col", class: "number", title: about, text: label }),
+          skuColumns.map(({ name, label, meaning: about }) =>
+            h("th", { scope: "col", class: "number", title: about, text: label, data: { column: name } }),
           ),
         ),
       ),
@@ -47,6 +50,9 @@ export class Skus {
     setText(this.total, skus ? count(skus.total) : "");
     show(this.none, skus !== null && skus.total === 0);
     show(this.table, list.length > 0);
+    // Where nobody ever waited for anything, there is no column for it.
+    const isWaitedFor = list.some(({ waiting, backlog }) => waiting > 0 || backlog !== undefined);
+    this.table.classList.toggle("is-waited-for", isWaitedFor);
     keyed(this.body, list, ({ name }) => name, makeRow, fillRow);
     const left = skus ? skus.total - list.length : 0;
     setText(this.more, left > 0 ? `and ${count(left)} more` : "");
@@ -57,7 +63,7 @@ export class Skus {
 function makeRow({ name }) {
   const chip = h("span", { class: "tag" });
   const bar = h("span", { class: "bar-fill" });
-  const cells = new Map(skuColumns.map(({ name: key }) => [key, h("td", { class: "number" })]));
+  const cells = new Map(skuColumns.map(({ name: key }) => [key, h("td", { class: "number", data: { column: key } })]));
   const row = h(
     "tr",
     {},
@@ -74,7 +80,11 @@ function makeRow({ name }) {
 
 function fillRow(row, sku) {
   const { chip, bar, cells } = row.parts;
-  for (const [key, cell] of cells) setText(cell, key === "low" && sku.low === 0 ? "–" : count(sku[key]));
+  for (const [key, cell] of cells) {
+    setText(cell, textOf(sku, key));
+    setAttribute(cell, "title", count(sku[key]));
+  }
+  setAttribute(row, "data-waiting", sku.waiting > 0 ? "yes" : null);
   const isOut = sku.available <= 0;
   const isLow = !isOut && sku.low > 0 && sku.available <= sku.low;
   setText(chip, isOut ? "out" : isLow ? "low" : "");
@@ -82,4 +92,16 @@ function fillRow(row, sku) {
   setAttribute(row, "data-tone", isOut ? "refused" : isLow ? "queued" : "available");
   const all = sku["on-hand"] + sku.sold;
   setBar(bar, all > 0 ? sku.available / all : 0);
+}
+
+function textOf(sku, column) {
+  if (column === "waiting") return waitedFor(sku);
+  return column === "low" && sku.low === 0 ? NONE : fitted(sku[column], NUMBER_CHARS);
+}
+
+/** How many units are waited for, and of how many at most. */
+function waitedFor({ waiting, backlog }) {
+  const units = fitted(waiting, NUMBER_CHARS);
+  if (backlog === undefined) return waiting > 0 ? units : NONE;
+  return `${units} of ${short(backlog)}`;
 }

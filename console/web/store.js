@@ -5,11 +5,14 @@ import { Chart } from "./charts.js";
 import { Counts } from "./counts.js";
 import { Dead } from "./dead.js";
 import { h, setAttribute, setText, show } from "./dom.js";
+import { Flow } from "./flow.js";
 import { count, word } from "./format.js";
+import { Lanes } from "./lanes.js";
 import { Refusals } from "./refusals.js";
 import { Series } from "./series.js";
 import { Skus } from "./skus.js";
 import { soldOutSentence, StockCard, Tiles } from "./tiles.js";
+import { Waits } from "./waits.js";
 import { WindowHead } from "./window.js";
 import { charts, hints, isSoldOut, texts } from "./words.js";
 import { Workers } from "./workers.js";
@@ -39,10 +42,13 @@ export class StorePage {
     this.head = new WindowHead();
     this.stock = new StockCard();
     this.tiles = new Tiles();
+    this.flow = new Flow();
     this.charts = charts.map((one) => new Chart(one));
     this.alerts = new Alerts({ orderLink });
     this.refusals = new Refusals();
     this.dead = new Dead({ notify: actions.notify, orderLink });
+    this.lanes = new Lanes();
+    this.waits = new Waits({ orderLink });
     this.workers = new Workers({ orderLink });
     this.skus = new Skus();
     this.counts = new Counts();
@@ -75,6 +81,7 @@ export class StorePage {
         this.stock.element,
         this.tiles.element,
       ),
+      this.flow.element,
       h(
         "section",
         { class: "block", "aria-labelledby": "time-title" },
@@ -97,8 +104,8 @@ export class StorePage {
         h(
           "div",
           { class: "grid" },
-          h("div", { class: "column" }, this.alerts.element, this.refusals.element, this.workers.element),
-          h("div", { class: "column" }, this.dead.element, this.skus.element),
+          h("div", { class: "column" }, this.alerts.element, this.lanes.element, this.refusals.element, this.workers.element),
+          h("div", { class: "column" }, this.waits.element, this.dead.element, this.skus.element),
         ),
         this.counts.element,
       ),
@@ -147,8 +154,12 @@ export class StorePage {
     this.alerts.update(detail?.alerts ?? null, state.now);
     this.refusals.update(metrics);
     this.dead.update(this.id, metrics, detail?.dead ?? null, state.writes);
-    this.workers.update(metrics, detail?.workers ?? null);
+    this.workers.update(metrics, Math.max(0, state.now - (this.store.at ?? state.now)), detail?.workers ?? null);
     this.workers.tick(state.now);
+    this.waits.update(metrics, detail?.waits ?? null);
+    this.waits.tick(state.now);
+    this.flow.update(metrics, this.store.at, detail);
+    this.flow.tick(state.now);
     this.skus.update(detail?.skus ?? null);
     this.counts.update(metrics);
     this.#hint(metrics, detail);
@@ -162,15 +173,20 @@ export class StorePage {
     const { metrics, name, window, paused } = this.store;
     if (!window) return;
     const kind = this.head.update({ name, window, paused, isSoldOut: isSoldOut(metrics) }, now);
-    if (isFresh) this.workers.tick(now);
+    if (isFresh) {
+      this.workers.tick(now);
+      this.waits.tick(now);
+      this.flow.tick(now);
+    }
     this.#say("window", kind, { open: "The sale is open.", closed: "The sale has closed." }[kind]);
   }
 
   /**
-   * What goes on though no sample comes: rates fall to 0, and the charts go up to now; of a line that is lost, up to
+   * What goes on though no sample comes: ages grow, rates fall to 0, and the charts go up to now; of a line that is lost, up to
    * the last sample.
    */
   draw({ now, isFresh }) {
+    this.lanes.update(this.store.detail, isFresh ? now : (this.store.detail?.now ?? now));
     this.tiles.update(this.store.metrics, { completed: isFresh ? this.series.rate("completed", now) : NaN });
     const [from, to] = this.#shownTime(now, isFresh);
     const frame = this.series.frame(from, isFresh ? Math.min(now, to) : null);

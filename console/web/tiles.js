@@ -1,8 +1,11 @@
 // The pop-up dashboard's numbers: what is left, who orders, what is done, and what must never happen.
 
 import { h, icon, setAttribute, setNumber, setShare, setText, show } from "./dom.js";
-import { count, duration, percent, plural, rate } from "./format.js";
-import { isSoldOut, refusals, refusedIn, segments, texts, tiles, trouble } from "./words.js";
+import { count, duration, fitted, percent, plural, rate } from "./format.js";
+import { flow, isSoldOut, processingIn, refusals, refusedIn, segments, texts, tiles, trouble } from "./words.js";
+
+/** A number of the legend with more characters than this is written short. */
+const LEGEND_CHARS = 13;
 
 /** The card with the units left, and where all units are. */
 export class StockCard {
@@ -67,7 +70,8 @@ export class StockCard {
     for (const { name, fill, value, part, entry } of this.segments) {
       show(fill, units[name] > 0);
       setShare(fill, all > 0 ? Math.max(0, units[name]) / all : 0);
-      setText(value, count(units[name]));
+      setText(value, fitted(units[name], LEGEND_CHARS));
+      setAttribute(value, "title", count(units[name]));
       setText(part, percent(Math.max(0, units[name]), all));
       show(entry, name !== "safety" || units.safety > 0);
     }
@@ -90,17 +94,12 @@ export class Tiles {
 
   /** Shows a sample; rates are events a second, now. */
   update(metrics, rates) {
-    const processing = metrics.queued + metrics["in-work"] + metrics.retrying;
     const refused = refusedIn(metrics);
     this.#set("customers", metrics.customers, `${plural(metrics.holds, "cart")} open now`);
     this.#set(
       "processing",
-      processing,
-      parts([
-        [metrics.queued, "queued"],
-        [metrics["in-work"], "in work"],
-        [metrics.retrying, "retrying"],
-      ]) || (metrics.placed > 0 ? texts.ALL_DONE : texts.NONE_YET),
+      processingIn(metrics),
+      parts(flow.map(({ name, label }) => [metrics[name], label.toLowerCase()])) || (metrics.placed > 0 ? texts.ALL_DONE : texts.NONE_YET),
     );
     this.#set(
       "completed",
@@ -182,7 +181,7 @@ export class Trouble {
  */
 export function soldOutSentence(metrics, soldOutAt, opens) {
   if (!isSoldOut(metrics)) return null;
-  const open = metrics.queued + metrics["in-work"] + metrics.retrying;
+  const open = processingIn(metrics);
   const after = soldOutAt !== null && opens > 0 ? ` ${duration(soldOutAt - opens)} after opening` : "";
   const left = [
     [open, "order"],

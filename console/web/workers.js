@@ -38,7 +38,7 @@ export class Workers {
       ),
       this.body,
     );
-    this.box = scrollBox("Workers", this.table);
+    this.box = scrollBox("List of workers", this.table);
     this.element = h(
       "section",
       { class: "card panel", "aria-labelledby": "workers-title" },
@@ -51,14 +51,15 @@ export class Workers {
     );
   }
 
-  /** Shows a sample and, when it has come, the detail. */
-  update(metrics, workers) {
+  /** Shows a sample, of `elapsedMs` ago, and, when it has come, the detail. */
+  update(metrics, elapsedMs, workers) {
     const list = metrics["in-work"] > 0 ? (workers?.shown ?? []) : [];
     setText(this.total, metrics.workers > 0 ? count(metrics.workers) : "");
     show(this.none, list.length === 0);
     show(this.table, list.length > 0);
     setText(this.none, metrics.claimed > 0 ? texts.NO_CLAIM : texts.NO_CLAIM_YET);
-    const oldest = metrics["oldest-waiting-ms"] > 0 ? `, the next since ${age(metrics["oldest-waiting-ms"])}` : "";
+    const oldestMs = metrics["oldest-waiting-ms"];
+    const oldest = oldestMs > 0 ? `, the next since ${age(oldestMs + elapsedMs)}` : "";
     setText(
       this.waiting,
       metrics.queued > 0 ? `${plural(metrics.queued, "order")} waiting for a worker${oldest}.` : "",

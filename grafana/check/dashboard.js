@@ -42,13 +42,14 @@ function asksPrometheus({ datasource }) {
   return datasource?.type === 'prometheus';
 }
 
-// Legends identify the series of Prometheus: every override must be for an existing legend, and the other way round.
+// Legends identify the series of Prometheus: every override must be for an existing legend, and the other way round; a
+// legend that is made of a label stands for any number of series, which have the colours of the palette.
 function legendErrors({ id, type, targets, fieldConfig }) {
   const legends = targets.map(({ legendFormat }) => legendFormat);
   const styled = fieldConfig.overrides.map(({ matcher }) => matcher.options);
   const wrong = styled
     .filter((name) => !legends.includes(name))
     .map((name) => `panel ${id} overrides ${name}, which no query is called`);
-  const plain = type === 'timeseries' ? legends.filter((name) => !styled.includes(name)) : [];
+  const plain = type === 'timeseries' ? legends.filter((name) => !name.includes('{{') && !styled.includes(name)) : [];
   return [...wrong, ...plain.map((name) => `panel ${id} draws ${name}, which it has no colour for`)];
 }

@@ -103,7 +103,7 @@ function frameOf(history, samples, from, until) {
 /** Lines as they come from the program; the lines that are not named are empty. */
 function lines(at, placed, queued, p50) {
   const empty = Object.fromEntries(
-    ["completed", "refused", "in-work", "retrying", "holds", "available", "sold", "p99-ms"].map((name) => [
+    ["completed", "refused", "in-work", "retrying", "pending", "waitlisted", "holds", "available", "sold", "p99-ms"].map((name) => [
       name,
       at.map(() => 0),
     ]),

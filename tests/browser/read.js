@@ -48,7 +48,7 @@ export async function trueNumbers(redis, store) {
   return {
     available: info.available,
     customers: info.customers,
-    processing: info.queued + info["in-work"] + info.retrying,
+    processing: info.waitlisted + info.pending + info.queued + info["in-work"] + info.retrying,
     completed: info.completed,
     overflow: info.overflow,
     refused: refused.reduce((sum, [, count]) => sum + count, 0),

@@ -33,7 +33,7 @@ fn popup() -> Chosen {
 }
 
 /// A server with a store `popup` that has everything a panel shows: units sold and held, orders that
-/// wait, are in work, failed, were retried and died, and commands that were refused.
+/// wait, some in a lane, are in work, failed, were retried and died, alerts, and commands that were refused.
 fn busy_shop(binary: &ServerBinary) -> (Server, Client) {
     let server = Server::with(binary, &["holdfast.sample-ms 20"]);
     let mut client = server.client();
@@ -50,6 +50,7 @@ fn busy_shop(binary: &ServerBinary) -> (Server, Client) {
     let again = claim_one(&mut client, "ORDER.CLAIM popup w-1 BLOCK 20000");
     assert_eq!(again.order, dying.order);
     client.get(cmd!["ORDER.FAIL", "popup", again.order, "TOKEN", again.token, "REASON", "card declined"]);
+    client.text("ORDER.PLACE popup o-9 c-9 LANE express ITEMS sku-1 1");
     place(&mut client, 3);
     place(&mut client, 4);
     claim_one(&mut client, "ORDER.CLAIM popup w-1");
@@ -85,7 +86,7 @@ fn assert_drawn(panel: &Value, fields: &[Field]) {
         let count = fields.iter().filter(|field| pattern(shown).is_match(&field.name)).count();
         assert!(count == 1 || panel["type"] == "bargauge", "{about}: {count} are shown");
     }
-    let words = ["$streamId", "order", "reason"];
+    let words = ["$streamId", "order", "reason", "kind", "sku", "available"];
     let odd = fields.iter().find(|field| !words.contains(&field.name.as_str()) && !field.is_numeric());
     assert_eq!(odd, None, "{about}: not a number");
 }
@@ -104,12 +105,12 @@ fn the_panels_of_redis_are_drawn(binary: &ServerBinary) {
             drawn += 1;
         }
     }
-    assert_eq!(drawn, 18, "every panel but those of RedisTimeSeries asks one query");
+    assert_eq!(drawn, 24, "every panel but those of RedisTimeSeries asks one query");
     let length = |client: &mut Client, title: &str| {
         let panel = panels(&dashboard).into_iter().find(|panel| panel["title"] == title).expect("a panel");
         answer(client, queries(&dashboard, panel)[0])[0].values[0].clone()
     };
-    assert_eq!(length(&mut client, "Orders open"), "2");
+    assert_eq!(length(&mut client, "Orders open"), "3");
     assert_eq!(length(&mut client, "Dead letters"), "1");
 }
 
@@ -181,7 +182,7 @@ fn the_panels_of_prometheus_are_drawn(binary: &ServerBinary) {
     let mut exported = String::new();
     wait_until(DEADLINE, "the console has the last sample", || {
         exported = watcher.get("/metrics").body;
-        exported.contains("holdfast_dead_letters{store=\"popup\"} 1\n")
+        exported.contains("holdfast_dead_letters{store=\"popup\"} 1\n") && exported.contains("lane=\"express\"")
     });
     let dashboard = load(PROMETHEUS);
     let all = panels(&dashboard);

@@ -64,6 +64,7 @@ mod watch;
 mod watch_connections;
 mod watch_events;
 mod watch_guard;
+mod watch_queue;
 
 use common::{ServerBinary, TestFn};
 use holdfast_lab::cleanup;
@@ -129,6 +130,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("watch_connections", watch_connections::TESTS),
     ("watch_events", watch_events::TESTS),
     ("watch_guard", watch_guard::TESTS),
+    ("watch_queue", watch_queue::TESTS),
 ];
 
 /// The exit code of a run in which a test failed, as `cargo test` has it.

@@ -75,12 +75,13 @@ fn tile(text: &str, label: &str) -> String {
 /// What the tiles must show by STORE.INFO.
 fn wanted(client: &mut Client) -> Vec<(&'static str, i64)> {
     let mut number = |name| info(client, name);
-    let processing = number("queued") + number("in-work") + number("retrying");
+    let waiting = number("pending") + number("waitlisted");
+    let processing = waiting + number("queued") + number("in-work") + number("retrying");
     vec![
         ("Customers ordering", number("customers")),
         ("Orders processing", processing),
         ("Orders completed", number("completed")),
-        ("Overflow", number("overflow")),
+        ("Not served", number("overflow")),
         ("Refused", number("refused-outofstock") + number("refused-nosku")),
         ("Oversold", number("oversold")),
     ]

@@ -51,7 +51,8 @@ fn served(metric: &Metric) -> String {
 /// The metrics that a panel of Prometheus's dashboard asks for, by the names they are served under.
 fn asked_of_prometheus(part: &Value) -> Vec<&'static Metric> {
     let other = ["holdfast_up", "holdfast_sample_time_ms", "holdfast_refused_total"];
-    let names = found("(holdfast_[a-z0-9_]+)", part).into_iter().filter(|name| !other.contains(&name.as_str()));
+    let is_other = |name: &String| other.contains(&name.as_str()) || name.starts_with("holdfast_lane_");
+    let names = found("(holdfast_[a-z0-9_]+)", part).into_iter().filter(|name| !is_other(name));
     let metric = |name: String| METRICS.iter().find(|metric| served(metric) == name).ok_or(name);
     names.map(|name| metric(name).unwrap_or_else(|name| panic!("there is no metric {name}"))).collect()
 }

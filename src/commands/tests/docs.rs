@@ -111,7 +111,9 @@ The same names are used everywhere:
 - `INFO holdfast` has the sums over all stores, as of their last samples, with underscores instead of dashes. Times
   are not summed.
 - `holdfast watch` serves them to Prometheus as `holdfast_<name>`, with underscores instead of dashes; counters end in
-  `_total`, and refusals are `holdfast_refused_total` with the label `code`.
+  `_total`, and refusals are `holdfast_refused_total` with the label `code`. Of stores whose orders name lanes it has
+  `holdfast_lane_queued`, `holdfast_lane_in_work`, `holdfast_lane_retrying` and `holdfast_lane_oldest_waiting_ms` with
+  the label `lane` (empty for the orders that name none), as STORE.LANES replies them; at most 65 lanes a store.
 - Where RedisTimeSeries is loaded, each is a series `{popup}:ts:<name>` with the labels `store` and `metric` (`CONFIG
   SET holdfast.timeseries on|auto|off`). New series keep a week, and are not deleted with the store.
 

@@ -56,7 +56,7 @@ pub fn tone_of(state: OrderState) -> Tone {
         OrderState::Dead => Tone::Refused,
         OrderState::Completed => Tone::Completed,
         OrderState::Cancelled => Tone::Muted,
-        OrderState::Pending => Tone::Placed,
+        OrderState::Pending => Tone::Available,
         OrderState::Waitlisted => Tone::Overflow,
     }
 }
@@ -124,7 +124,7 @@ pub const SKU_COLUMNS: [Shown; 6] = [
 /// The way of an order until it is done: how many are where.
 pub const FLOW: [Shown; 5] = [
     shown("waitlisted", Tone::Overflow, "Waitlisted", "wait for units, first come, first served"),
-    shown("pending", Tone::Placed, "Pending", "hold their units until every gate is passed"),
+    shown("pending", Tone::Available, "Pending", "hold their units until every gate is passed"),
     shown("queued", Tone::Queued, "Queued", "wait for a worker"),
     shown("in-work", Tone::Work, "In work", "workers have them under a lease"),
     shown("retrying", Tone::Retry, "Retrying", "an attempt failed; wait for the next one"),
@@ -212,7 +212,7 @@ pub const CHARTS: [Chart; 4] = [
             area(Column::Queued, Tone::Queued, "Queued"),
             line(Column::InWork, Tone::Work, "In work"),
             line(Column::Retrying, Tone::Retry, "Retrying"),
-            seldom(Column::Pending, Tone::Placed, "Pending"),
+            seldom(Column::Pending, Tone::Available, "Pending"),
             seldom(Column::Waitlisted, Tone::Overflow, "Waitlisted"),
         ],
     },
@@ -298,7 +298,7 @@ const WAY: [(Tone, &str, &str); 5] = [
 /// The ways of an order that has to wait before it is queued, or whose work fails.
 const SIDE_WAYS: [(Tone, &str, &str); 4] = [
     (Tone::Overflow, "Waitlisted", "units are short: the order gets those that come free, first come, first served"),
-    (Tone::Placed, "Pending", "a gate is not passed yet (a payment, a check): the order holds its units meanwhile"),
+    (Tone::Available, "Pending", "a gate is not passed yet (a payment, a check): the order holds its units meanwhile"),
     (Tone::Retry, "Retrying", "an attempt failed, or a worker died: back to the queue after a short wait"),
     (Tone::Refused, "Dead", "out of attempts: the units go back on sale, the order waits for you to redrive it"),
 ];
@@ -373,6 +373,8 @@ texts! {
     NO_CLAIM_YET = "No worker has claimed an order yet.";
     NO_CLAIM = "No worker has an order right now.";
     NO_LANES = "No order names a lane: there is one queue.";
+    NO_LANE = "no lane";
+    WAY_OF_ORDERS = "The way of the orders: how many are where";
     NO_LANE_WHY = "–: orders that name no lane";
     NO_WAITS = "No order waits for a gate or for units.";
     FOR_EVER = "no end";

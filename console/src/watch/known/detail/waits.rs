@@ -10,11 +10,11 @@ use crate::watch::known::reply::{Pairs, items};
 
 /// Orders a scan looks at in one command, and how many commands there are for one detail: in a larger store the next
 /// detail goes on where this one ended.
-const PAGE: &str = "200";
-const PAGES: usize = 50;
+const PAGE: &str = "500";
+const PAGES: usize = 20;
 /// Orders of a state after which a scan stops, and how many are read for one detail.
-const FOUND_MAX: usize = 150;
-const READ_MAX: usize = 400;
+const FOUND_MAX: usize = 500;
+const READ_MAX: usize = 1_000;
 /// Orders shown, of each state.
 const SHOWN_MAX: usize = 40;
 

@@ -67,7 +67,11 @@ pub fn draw(frame: &mut Frame, area: Rect, page: Page, chart: &words::Chart) {
     let top = ceiling(highest);
     // What comes first is drawn last, and lies on top.
     let mut datasets = Vec::new();
-    for (line, pieces) in chart.lines.iter().zip(&lines).rev() {
+    // What many stores have none of is drawn only where there is some.
+    let is_drawn = |line: &words::ChartLine, pieces: &Pieces| {
+        !line.is_seldom || pieces.iter().flatten().any(|(_, value)| *value > 0.0)
+    };
+    for (line, pieces) in chart.lines.iter().zip(&lines).rev().filter(|(line, pieces)| is_drawn(line, pieces)) {
         let dataset =
             Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line).style(theme.tone(line.tone));
         datasets.extend(pieces.iter().map(|piece| dataset.clone().data(piece)));

@@ -19,13 +19,15 @@ const AGE: usize = 15;
 const NAME_MAX: usize = 40;
 const BAR_LEAST: usize = 8;
 
-pub fn draw(frame: &mut Frame, area: Rect, Page { shop, theme, .. }: Page, chosen: Option<usize>) {
+pub fn draw(frame: &mut Frame, area: Rect, Page { screen, shop, theme, .. }: Page, chosen: Option<usize>) {
     let lanes = shop.lanes();
     let number = if lanes.is_empty() { String::new() } else { count(lanes.len() as i64) };
     let inside = open_panel(frame, area, theme, LANES_PANEL, number);
     if lanes.is_empty() {
         return frame.render_widget(Line::styled(NO_LANES, theme.quiet()), inside);
     }
+    let made = shop.detail.as_ref().map_or(screen.now_ms, |detail| detail.now);
+    let elapsed_ms = if screen.is_fresh() { screen.now_ms.saturating_sub(made) as i64 } else { 0 };
     let most = lanes.iter().map(|lane| lane.queued).max().unwrap_or(0).max(1);
     let room = usize::from(inside.width).saturating_sub(3 * NUMBER + AGE);
     let widest = lanes.iter().map(|lane| columns(&safe(&lane.name))).max().unwrap_or(0);
@@ -37,8 +39,14 @@ pub fn draw(frame: &mut Frame, area: Rect, Page { shop, theme, .. }: Page, chose
     let head = Line::styled(format!("{}{heads}", padded("Lane", name)), theme.quiet());
     draw_list(frame, list, Some(head), lanes.len(), chosen, |index| {
         let room = room.saturating_sub(name + 2).min(30);
-        row(theme, &lanes[index], chosen == Some(index), (name, room), most)
+        let lane = Lane { oldest_waiting_ms: aged(lanes[index].oldest_waiting_ms, elapsed_ms), ..lanes[index].clone() };
+        row(theme, &lane, chosen == Some(index), (name, room), most)
     });
+}
+
+/// How long ago it was placed by now; 0: nothing waits.
+fn aged(waited_ms: i64, elapsed_ms: i64) -> i64 {
+    if waited_ms > 0 { waited_ms + elapsed_ms } else { 0 }
 }
 
 fn width(column: &str) -> usize {
