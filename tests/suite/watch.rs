@@ -178,7 +178,7 @@ fn an_order_is_told_with_its_history(binary: &ServerBinary) {
             _ => {}
         }
     }
-    assert_eq!(told["items"], json!([["sku-1", 2]]));
+    assert_eq!(told["items"], json!([["sku-1", 2, 0]]));
     assert_eq!(told["state"], "dead");
     let events: Vec<_> =
         told["history"].as_array().expect("events").iter().map(|event| event["event"].clone()).collect();
