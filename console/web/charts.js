@@ -138,6 +138,10 @@ export class Chart {
     return !seldom || this.frame.columns[name].some((value) => value > 0);
   }
 
+  #used() {
+    return this.lines.filter((one) => this.#isUsed(one));
+  }
+
   #data() {
     const { x, columns } = this.frame;
     return [x, ...this.lines.map((one) => (this.#isUsed(one) ? columns[one.name] : x.map(() => null)))];
@@ -237,8 +241,7 @@ export class Chart {
     this.summarisedAt = performance.now();
     const { x, columns } = this.frame;
     const first = x.findIndex((time) => time >= this.range[0]);
-    const lines = this.lines.filter((one) => this.#isUsed(one));
-    const parts = lines.map(({ name, label }) => {
+    const parts = this.#used().map(({ name, label }) => {
       const values = columns[name].slice(Math.max(0, first)).filter((value) => value !== null && value !== undefined);
       const peak = values.reduce((most, value) => Math.max(most, value), 0);
       return `${label}: now ${this.#value(columns[name].at(-1))}, highest ${this.#value(peak)}`;
@@ -256,10 +259,10 @@ export class Chart {
     const step = Math.max(1, Math.floor((x.length - first) / TABLE_ROWS));
     const rows = [];
     for (let i = x.length - 1; i >= first && rows.length < TABLE_ROWS; i -= step) {
-      const cells = this.lines.map(({ name }) => h("td", { text: this.#value(columns[name][i]) }));
+      const cells = this.#used().map(({ name }) => h("td", { text: this.#value(columns[name][i]) }));
       rows.push(h("tr", {}, h("th", { scope: "row", text: clock(x[i] * 1_000) }), cells));
     }
-    const heads = ["Time", ...this.lines.map(({ label }) => label)];
+    const heads = ["Time", ...this.#used().map(({ label }) => label)];
     this.table.replaceChildren(
       h(
         "table",

@@ -46,7 +46,7 @@ export class Flow {
     this.#say("in-work", metrics.workers > 0 ? plural(metrics.workers, "worker") : "");
   }
 
-  /** Brings up to date how long the next waits, and what is left until one is cancelled, at `now` (Unix ms, the server's clock). */
+  /** Brings up to date how long the next waits, and when one is cancelled; `now`: Unix ms, the server's clock. */
   tick(now) {
     if (this.element.hidden) return;
     const next = (name) => (this.dues?.has(name) ? this.dues.get(name) - now : null);

@@ -256,7 +256,13 @@ function items(order) {
     h(
       "thead",
       {},
-      h("tr", {}, h("th", { scope: "col", text: "Item" }), head("Units"), waits ? [head("Has"), head("Waits for")] : null),
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col", text: "Item" }),
+        head("Units"),
+        waits ? [head("Has"), head("Waits for")] : null,
+      ),
     ),
     h("tbody", {}, rows),
   );

@@ -104,8 +104,16 @@ export class StorePage {
         h(
           "div",
           { class: "grid" },
-          h("div", { class: "column" }, this.alerts.element, this.lanes.element, this.refusals.element, this.workers.element),
-          h("div", { class: "column" }, this.waits.element, this.dead.element, this.skus.element),
+          h(
+            "div",
+            { class: "column" },
+            [this.alerts, this.lanes, this.refusals, this.workers].map(({ element }) => element),
+          ),
+          h(
+            "div",
+            { class: "column" },
+            [this.waits, this.dead, this.skus].map(({ element }) => element),
+          ),
         ),
         this.counts.element,
       ),
@@ -182,8 +190,8 @@ export class StorePage {
   }
 
   /**
-   * What goes on though no sample comes: ages grow, rates fall to 0, and the charts go up to now; of a line that is lost, up to
-   * the last sample.
+   * What goes on though no sample comes: ages grow, rates fall to 0, and the charts go up to now; of a line that is
+   * lost, up to the last sample.
    */
   draw({ now, isFresh }) {
     this.lanes.update(this.store.detail, isFresh ? now : (this.store.detail?.now ?? now));

@@ -99,7 +99,8 @@ export class Tiles {
     this.#set(
       "processing",
       processingIn(metrics),
-      parts(flow.map(({ name, label }) => [metrics[name], label.toLowerCase()])) || (metrics.placed > 0 ? texts.ALL_DONE : texts.NONE_YET),
+      parts(flow.map(({ name, label }) => [metrics[name], label.toLowerCase()])) ||
+        (metrics.placed > 0 ? texts.ALL_DONE : texts.NONE_YET),
     );
     this.#set(
       "completed",

@@ -276,13 +276,13 @@ pub const GET: Command = Command {
         name: c"ORDER.GET",
         summary: "Returns everything that is known about an order, with its history",
         reply: "a map: `order` `state` `customer` `group` `lane` `hold` `items` (maps: `sku` `qty` `returned` \
-                `missing` (units that it still waits for)) `data` `entry` `placed-at` `ended-at` `complete` (the id of its entry there) `result` `reason` (of the \
-                cancel, or of the last failure of an order that is not completed) `late` (0 or 1) `attempts` (failed \
-                ones) `worker` `token` `due` (when the lease expires, the retry is due, the next gate expires, or it \
-                stops waiting for stock) `gates` (maps: `gate` `deadline` `passed` (0 or 1)) `step` `version` (of the \
-                step) `history` (maps: `event` `at` …: the last 100 events before the order ended, and the last 100 \
-                returns; earlier ones are summed up in a `forgotten` event each). Times are Unix milliseconds; nil \
-                for what is not set",
+                `missing` (units that it still waits for)) `data` `entry` `placed-at` `ended-at` `complete` (the id \
+                of its entry there) `result` `reason` (of the cancel, or of the last failure of an order that is not \
+                completed) `late` (0 or 1) `attempts` (failed ones) `worker` `token` `due` (when the lease expires, \
+                the retry is due, the next gate expires, or it stops waiting for stock) `gates` (maps: `gate` \
+                `deadline` `passed` (0 or 1)) `step` `version` (of the step) `history` (maps: `event` `at` …: the \
+                last 100 events before the order ended, and the last 100 returns; earlier ones are summed up in a \
+                `forgotten` event each). Times are Unix milliseconds; nil for what is not set",
         complexity: "O(N) with N items and events",
         since: "0.1.0",
         flags: "readonly fast",

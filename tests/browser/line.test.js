@@ -100,14 +100,22 @@ function frameOf(history, samples, from, until) {
   );
 }
 
+const LINES = [
+  "completed",
+  "refused",
+  "in-work",
+  "retrying",
+  "pending",
+  "waitlisted",
+  "holds",
+  "available",
+  "sold",
+  "p99-ms",
+];
+
 /** Lines as they come from the program; the lines that are not named are empty. */
 function lines(at, placed, queued, p50) {
-  const empty = Object.fromEntries(
-    ["completed", "refused", "in-work", "retrying", "pending", "waitlisted", "holds", "available", "sold", "p99-ms"].map((name) => [
-      name,
-      at.map(() => 0),
-    ]),
-  );
+  const empty = Object.fromEntries(LINES.map((name) => [name, at.map(() => 0)]));
   return { at: at.map((second) => second * 1_000), ...empty, placed, queued, "p50-ms": p50 };
 }
 

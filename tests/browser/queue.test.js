@@ -13,14 +13,15 @@ const UNITS = 1_000_000_000_000_000;
 
 let redis, watch, browser;
 
-/** Orders in two lanes and in none, two that wait for a gate, two that wait for units; `id` is a name in all of them. */
+/** Orders in two lanes and in none, two that wait for a gate, two that wait for units; `id` is a name in all of it. */
 async function fill(store, id, units) {
   const ask = (...command) => redis.ask(command[0], store, ...command.slice(1));
   await ask("INV.SET", "mug", units);
   await ask("INV.SET", id, 3, "BACKLOG", units);
+  let queued = 0;
   for (const lane of ["express", "express", `${id}-lane`.slice(-512)]) {
-    const order = `o-${Math.random()}`;
-    await ask("ORDER.PLACE", order, "ann", "LANE", lane, "ITEMS", "mug", 1);
+    queued += 1;
+    await ask("ORDER.PLACE", `o-1${queued}`, "ann", "LANE", lane, "ITEMS", "mug", 1);
   }
   await ask("ORDER.PLACE", "o-1", "ann", "ITEMS", "mug", 1);
   await ask("ORDER.PLACE", "soon", "ann", "GATE", "payment", 50_000, "ITEMS", "mug", 1);
@@ -134,7 +135,8 @@ function faults() {
   const isSeen = (one) => one.checkVisibility({ visibilityProperty: true }) && one.getClientRects().length > 0;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)].filter(isSeen);
   for (const one of all(".value, .mini-value, .card-number, .number")) {
-    if (one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline") say(one, "a number is cut");
+    const isCut = one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline";
+    if (isCut) say(one, "a number is cut");
     const range = document.createRange();
     range.selectNodeContents(one);
     if (new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size > 1) say(one, "a number breaks");

@@ -154,7 +154,8 @@ gauges! {
     "dead-letters", Orders, Work, "Dead letters", "dead orders that nobody has redriven or cancelled yet";
     "pending", Orders, Orders, "Pending", "orders that hold their units until every gate is passed";
     "waitlisted", Orders, Orders, "Waitlisted", "orders that wait for units, first come, first served";
-    "overflow", Orders, Customers, "Not served", "orders asked for (placed, or refused OUTOFSTOCK) less orders completed";
+    "overflow", Orders, Customers, "Not served",
+        "orders asked for (placed, or refused OUTOFSTOCK) less orders completed";
     "holds", Count, Customers, "Carts open", "live holds: units set aside until a deadline";
     "customers", Count, Customers, "Customers", "customers with a hold, an order or units that count towards the limit";
     "workers", Count, Work, "Workers", "workers that have orders under a lease";

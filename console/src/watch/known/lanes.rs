@@ -37,7 +37,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// What STORE.LANES replies, by name; empty if no order names a lane. Lanes whose names look the same are summed up.
+    /// What STORE.LANES replies, by name; empty if no order names a lane. Lanes whose names look the same are added up.
     pub fn all_of(reply: Value) -> Vec<Lane> {
         let mut lanes = BTreeMap::<String, Lane>::new();
         for fields in items(reply).into_iter().filter_map(Pairs::of) {

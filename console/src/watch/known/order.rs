@@ -16,9 +16,9 @@ use super::words::Tone;
 /// How long a redrive may take: it goes through all that died, in slices.
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty, missing]`, ids are for people. The events of
-/// the history say with `title`, `tone` and `text` what happened. Fails when the server is away, or there is no such
-/// order.
+/// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty, missing]`, ids are for people. The
+/// events of the history say with `title`, `tone` and `text` what happened. Fails when the server is away, or there is
+/// no such order.
 pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError> {
     let reply = cmd("ORDER.GET").arg(&**key).arg(order).query_async(&mut link.ask()?).await?;
     let mut object = Map::from_iter([("id".to_string(), id_of(order).into())]);

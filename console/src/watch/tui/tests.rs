@@ -366,7 +366,8 @@ fn long_ids_and_large_numbers_break_nothing() {
 fn an_order_says_what_it_waits_for() {
     let mut look = OrderLook::new(b"o-1".to_vec());
     look.found = Some(Ok(serde_json::json!({
-        "state": "waitlisted", "customer": "ann", "lane": "express", "placed-at": NOW_MS - 60_000, "due": NOW_MS + 60_000,
+        "state": "waitlisted", "customer": "ann", "lane": "express",
+        "placed-at": NOW_MS - 60_000, "due": NOW_MS + 60_000,
         "items": [["tea", 5, 3], ["cap", 1, 0]],
         "gates": [{ "gate": "payment", "deadline": NOW_MS + 41_000, "passed": 0 },
             { "gate": "fraud", "deadline": null, "passed": 1 }, { "gate": "age", "deadline": null, "passed": 0 }],
