@@ -270,7 +270,7 @@ function items(order) {
 
 /** What it has to pass before workers get it, or had to. */
 function gates(order, now) {
-  if (order.gates.length === 0) return null;
+  if (!order.gates?.length) return null;
   const row = ({ gate, deadline, passed }) => {
     const until = deadline ? `, expires at ${clock(deadline)} (in ${countdown(deadline - now)})` : "";
     const text = passed ? texts.GATE_PASSED : `${texts.GATE_OPEN}${until}`;
