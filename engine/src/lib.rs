@@ -15,3 +15,17 @@ pub mod store;
 pub mod terms;
 #[cfg(test)]
 mod tests;
+
+/// The naive model of the tests, for the tests of other crates: what the store has to do.
+#[cfg(all(feature = "model", not(test)))]
+#[path = "tests"]
+#[allow(clippy::new_without_default, reason = "what is made in tests is made by name")]
+pub mod oracle {
+    pub mod build;
+    pub mod command;
+    pub mod compare;
+    pub mod generate;
+    pub mod model;
+    pub mod published;
+    pub mod shop;
+}

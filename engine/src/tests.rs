@@ -7,6 +7,7 @@ mod bounds;
 mod build;
 mod claims;
 mod command;
+mod compare;
 mod dead;
 mod deadlines;
 mod defrag;

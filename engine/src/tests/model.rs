@@ -161,7 +161,7 @@ struct Past {
     units: u64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Model {
     now: u64,
     places: u64,

@@ -9,7 +9,7 @@ use super::{Model, Order, OrderItem, Outcome, Past, added_up, next_entry};
 use crate::terms::effects::Event;
 use crate::terms::states::HoldState;
 use crate::terms::states::OrderState;
-use crate::terms::streams::EntryId;
+use crate::terms::streams::{EntryId, StreamKind};
 
 /// The items of an order, and whether it has to wait for some of them.
 type Wanted = (Vec<(Id, u128)>, bool);
@@ -282,23 +282,46 @@ impl Model {
         1 + order.items.len() as u64
     }
 
+    fn last_of(&mut self, kind: StreamKind) -> &mut EntryId {
+        match kind {
+            StreamKind::Orders => &mut self.last_orders,
+            StreamKind::Complete => &mut self.last_complete,
+            StreamKind::Journal => &mut self.last_journal,
+            StreamKind::Retry => &mut self.last_retry,
+            StreamKind::Dead => &mut self.last_dead,
+            StreamKind::Metrics => &mut self.last_metrics,
+            StreamKind::Alerts => &mut self.last_alerts,
+        }
+    }
+
+    /// A stream put an entry elsewhere, or it was written back; the id that it had, if it is an order's.
+    pub fn entered(&mut self, kind: StreamKind, order: &[u8], id: EntryId) -> Option<EntryId> {
+        let last = self.last_of(kind);
+        *last = id.max(*last);
+        let order = self.orders.get_mut(order)?;
+        match kind {
+            StreamKind::Orders => order.entry.replace(id),
+            StreamKind::Complete => order.complete.replace(id),
+            _ => order.side.replace(id),
+        }
+    }
+
     /// An entry of an order got another id: its own again, or one ahead of the stream's last.
     pub(crate) fn reentry(&mut self, id: &Id, side: bool, ahead_ms: Option<u64>) -> Outcome {
-        let listed = |order: &&mut Order| order.state != OrderState::Cancelled && order.entry.is_some();
-        let Some(order) = self.orders.get_mut(id).filter(listed) else {
+        let listed = |order: &&Order| order.state != OrderState::Cancelled && order.entry.is_some();
+        let Some(order) = self.orders.get(id).filter(listed) else {
             return Ok(Reply::Nothing);
         };
         self.changed = true;
-        let Some(ahead_ms) = ahead_ms else { return Ok(Reply::Nothing) };
-        let next = |last: &mut EntryId| {
-            *last = EntryId { ms: last.ms + ahead_ms, seq: 0 };
-            *last
+        let kind = match (order.state, order.side) {
+            (OrderState::Completed, _) => StreamKind::Complete,
+            (OrderState::Dead, _) => StreamKind::Dead,
+            (_, Some(_)) if side => StreamKind::Retry,
+            _ => StreamKind::Orders,
         };
-        match (order.state, &mut order.side) {
-            (OrderState::Completed, _) => order.complete = Some(next(&mut self.last_complete)),
-            (OrderState::Dead, entry) => *entry = Some(next(&mut self.last_dead)),
-            (_, Some(entry)) if side => *entry = next(&mut self.last_retry),
-            _ => order.entry = Some(next(&mut self.last_orders)),
+        if let Some(ahead_ms) = ahead_ms {
+            let ms = self.last_of(kind).ms + ahead_ms;
+            self.entered(kind, id, EntryId { ms, seq: 0 });
         }
         Ok(Reply::Nothing)
     }
