@@ -15,6 +15,8 @@ mod host;
 mod lock;
 #[forbid(unsafe_code)]
 mod store;
+#[cfg(test)]
+mod tests;
 
 use host::events::Hooks;
 use host::memory::ServerAlloc;
@@ -59,7 +61,9 @@ fn load(context: &Context, _: &[RedisString]) -> Status {
     free::start();
     let loaded = callbacks::register::<StoreValue>(ctx)
         && callbacks::register::<LockValue>(ctx)
-        && table::register(ctx, commands::TABLE, store::write::count_refusal)
+        && table::register(ctx, commands::TABLE, |call, refusal| {
+            store::write::count_refusal(call, refusal);
+        })
         && store::config::register(ctx)
         && info::register(ctx, store::info::SECTIONS)
         && events::subscribe(ctx, &HOOKS)

@@ -33,7 +33,7 @@ pub struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    pub fn new(call: &Call<'a>) -> Self {
+    pub fn new<H>(call: &Call<'a, H>) -> Self {
         Args { command: call.name, rest: call.rest }
     }
 

@@ -5,7 +5,7 @@ use super::reply::entry_or_nil;
 use super::work::token;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Stop};
+use crate::host::{Call, Host, Stop};
 use crate::store::write::{Rule, write};
 use holdfast_engine::calls::edits;
 use holdfast_engine::terms::streams::StreamKind;
@@ -33,10 +33,10 @@ pub const EDIT: Command = Command {
             Arg::items(),
         ],
     },
-    run: edit,
+    run: |call| edit(call),
 };
 
-fn edit(call: &Call<'_>) -> Result<(), Stop> {
+pub fn edit<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let order = args.id("order")?;
     let mut edit = edits::Edit { order, token: None, reference: None, lost: false, items: &[] };
@@ -84,10 +84,10 @@ pub const SPLIT: Command = Command {
             Arg::items(),
         ],
     },
-    run: split,
+    run: |call| split(call),
 };
 
-fn split(call: &Call<'_>) -> Result<(), Stop> {
+pub fn split<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (order, new_order, mut named) = (args.id("order")?, args.id("new-order")?, None);
     let mut lane = None;

@@ -4,7 +4,7 @@ use super::args::Args;
 use super::reply::{field_int, field_text, field_time};
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, Stop};
+use crate::host::{Call, Ctx, Host, Stop};
 use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::record::gate::{GateView, NewGate};
 use holdfast_engine::terms::refusal::Refusal;
@@ -23,10 +23,10 @@ pub const GATE: Command = Command {
         access: Access::Update,
         args: &[Arg::key(), Arg::text("order"), Arg::text("gate"), Arg::integer("ms")],
     },
-    run: gate,
+    run: |call| gate(call),
 };
 
-fn gate(call: &Call<'_>) -> Result<(), Stop> {
+pub fn gate<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let order = args.id("order")?;
     let gate = gate_named(&mut args)?;
@@ -50,10 +50,10 @@ pub const PASS: Command = Command {
         access: Access::Update,
         args: &[Arg::key(), Arg::text("order"), Arg::text("gate")],
     },
-    run: pass,
+    run: |call| pass(call),
 };
 
-fn pass(call: &Call<'_>) -> Result<(), Stop> {
+pub fn pass<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (order, gate) = (args.id("order")?, args.id("gate")?);
     args.end()?;

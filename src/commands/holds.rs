@@ -4,7 +4,7 @@ use super::args::{Args, scan_count};
 use super::reply::{field_int, field_text, field_time, scan};
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, Stop};
+use crate::host::{Call, Ctx, Host, Stop};
 use crate::store::keys::read_store;
 use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::calls::holds::{Close, Reserve};
@@ -37,10 +37,10 @@ pub const RESERVE: Command = Command {
             Arg::items(),
         ],
     },
-    run: reserve,
+    run: |call| reserve(call),
 };
 
-fn reserve(call: &Call<'_>) -> Result<(), Stop> {
+pub fn reserve<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let hold = args.id("hold")?;
     let (mut customer, mut ttl_ms, mut replace) = (None, None, false);
@@ -75,10 +75,10 @@ pub const EXTEND: Command = Command {
         access: Access::Update,
         args: &[Arg::key(), Arg::text("hold"), Arg::integer("ms")],
     },
-    run: extend,
+    run: |call| extend(call),
 };
 
-fn extend(call: &Call<'_>) -> Result<(), Stop> {
+pub fn extend<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (hold, ms) = (args.id("hold")?, args.duration("ms")?);
     args.end()?;
@@ -117,7 +117,7 @@ pub const RELEASE: Command = Command {
     run: |call| close(call, false),
 };
 
-fn close(call: &Call<'_>, commit: bool) -> Result<(), Stop> {
+pub fn close<H: Host>(call: &Call<'_, H>, commit: bool) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let hold = args.id("hold")?;
     let (mut reference, mut items) = (None, None);

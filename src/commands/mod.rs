@@ -14,7 +14,7 @@ mod reply;
 mod stock;
 mod store;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod work;
 
 use crate::host::table::Command;

@@ -7,7 +7,7 @@ use super::reply::{entry, entry_or_nil, field_int, field_text, field_time, scan}
 use super::work::token;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, OwnStr, Stop};
+use crate::host::{Call, Ctx, Host, OwnStr, Stop};
 use crate::store::claims::{self, serve_first};
 use crate::store::keys::read_store;
 use crate::store::streams::EntryWords;
@@ -52,10 +52,10 @@ pub const PLACE: Command = Command {
             Arg::one_of("units", &[Arg::items(), Arg::text("hold").with("HOLD")]),
         ],
     },
-    run: place,
+    run: |call| place(call),
 };
 
-fn place(call: &Call<'_>) -> Result<(), Stop> {
+pub fn place<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let ((order, order_str), (customer, customer_str)) = (args.id_str("order")?, args.id_str("customer")?);
     let (mut group, mut lane, mut data, mut wait_ms) = (None, &b""[..], &b""[..], None);
@@ -111,7 +111,7 @@ pub const COMPLETE: Command = Command {
             Arg::block("claim", &[Arg::text("worker").with("CLAIM"), Arg::integer("lease-ms").after("LEASE")]).opt(),
         ],
     },
-    run: complete,
+    run: |call| complete(call, || serve_first(call, &Pick::Any)),
 };
 
 /// The arguments of ORDER.COMPLETE.
@@ -122,7 +122,7 @@ struct CompleteArgs<'a> {
 }
 
 impl<'a> CompleteArgs<'a> {
-    fn read(call: &Call<'a>) -> Result<Self, Refusal> {
+    fn read<H>(call: &Call<'a, H>) -> Result<Self, Refusal> {
         let mut args = Args::new(call);
         let (order, order_str) = args.id_str("order")?;
         let mut complete = Complete { order, token: None, result: b"" };
@@ -145,7 +145,8 @@ impl<'a> CompleteArgs<'a> {
     }
 }
 
-fn complete(call: &Call<'_>) -> Result<(), Stop> {
+/// `first` serves those who wait, and says whether it is the caller's turn to claim then.
+pub fn complete<H: Host>(call: &Call<'_, H>, first: impl FnOnce() -> bool) -> Result<(), Stop> {
     let CompleteArgs { complete, claim, words } = CompleteArgs::read(call)?;
     let streams = &[StreamKind::Orders, StreamKind::Complete];
     let rule = Rule { streams, leaves: &[StreamKind::Retry], words: Some(&words), ..Rule::default() };
@@ -154,7 +155,7 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
         entry(call.ctx, written.entry());
         return Ok(());
     };
-    if !serve_first(call, &Pick::Any) && !is_completed(call, complete.order)? {
+    if !first() && !is_completed(call, complete.order)? {
         let words = alone(&complete);
         let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
         let (alone, rule) = (Call { rest: &rest, ..*call }, Rule { stamped: true, ..rule });
@@ -171,7 +172,7 @@ fn complete(call: &Call<'_>) -> Result<(), Stop> {
 }
 
 /// The reply of a completion that can claim the next order.
-fn reply_completed(call: &Call<'_>, id: EntryId, next: Option<&ClaimView<'_>>) {
+fn reply_completed<H: Host>(call: &Call<'_, H>, id: EntryId, next: Option<&ClaimView<'_>>) {
     call.ctx.array(2);
     entry(call.ctx, id);
     match next {
@@ -181,7 +182,7 @@ fn reply_completed(call: &Call<'_>, id: EntryId, next: Option<&ClaimView<'_>>) {
 }
 
 /// Whether an order is completed already: then the same call gets the first reply, and claims nothing.
-fn is_completed(call: &Call<'_>, order: &[u8]) -> Result<bool, Stop> {
+fn is_completed<H: Host>(call: &Call<'_, H>, order: &[u8]) -> Result<bool, Stop> {
     let value = read_store(call.ctx, call.key)?;
     Ok(value.store.order(0, order).is_some_and(|order| order.state == OrderState::Completed))
 }
@@ -210,10 +211,10 @@ pub const CANCEL: Command = Command {
         access: Access::Update,
         args: &[Arg::key(), Arg::text("order"), Arg::text("reason").after("REASON")],
     },
-    run: cancel,
+    run: |call| cancel(call),
 };
 
-fn cancel(call: &Call<'_>) -> Result<(), Stop> {
+pub fn cancel<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let order = args.id("order")?;
     let reason = if args.keyword("REASON") { args.text("REASON")? } else { b"" };
@@ -245,10 +246,10 @@ pub const RETURN: Command = Command {
             Arg::items(),
         ],
     },
-    run: return_units,
+    run: |call| return_units(call),
 };
 
-fn return_units(call: &Call<'_>) -> Result<(), Stop> {
+pub fn return_units<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let order = args.id("order")?;
     let (mut customer, mut reference, mut scrap) = (None, None, false);

@@ -5,7 +5,7 @@ use super::glob;
 use super::reply::{field_int, field_text, scan};
 use crate::host::register::{About, Access, Arg, Kind};
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, Stop};
+use crate::host::{Call, Ctx, Host, Stop};
 use crate::store::keys::read_store;
 use crate::store::write::{Rule, write};
 use holdfast_engine::base::units::MAX_QUANTITY;
@@ -35,10 +35,10 @@ pub const SET: Command = Command {
             Arg::integer("backlog").after("BACKLOG"),
         ],
     },
-    run: set,
+    run: |call| set(call),
 };
 
-fn set(call: &Call<'_>) -> Result<(), Stop> {
+pub fn set<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (sku, on_hand) = (args.id("sku")?, args.count("on-hand")?);
     let mut set = SetStock { sku, on_hand, safety: None, low: None, limit: None, backlog: None };
@@ -79,10 +79,10 @@ pub const ADJUST: Command = Command {
             Arg::text("id").after("REF"),
         ],
     },
-    run: adjust,
+    run: |call| adjust(call),
 };
 
-fn adjust(call: &Call<'_>) -> Result<(), Stop> {
+pub fn adjust<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let sku = args.id("sku")?;
     let delta = args.integer("delta", -(MAX_QUANTITY as i64), MAX_QUANTITY as i64)?;
@@ -214,10 +214,10 @@ pub const SYNC: Command = Command {
             Arg::block("items", &[Arg::text("sku"), Arg::integer("on-hand")]).with("ITEMS").many(),
         ],
     },
-    run: sync,
+    run: |call| sync(call),
 };
 
-fn sync(call: &Call<'_>) -> Result<(), Stop> {
+pub fn sync<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (source, seq) = (args.id("source")?, args.count("seq")?);
     args.expect("ITEMS")?;

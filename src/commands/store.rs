@@ -28,10 +28,10 @@ pub const SET: Command = Command {
         access: Access::Insert,
         args: &[Arg::key(), Arg::block("field-value", &[Arg::text("field"), Arg::text("value")]).many()],
     },
-    run: set,
+    run: |call| set(call),
 };
 
-fn set(call: &Call<'_>) -> Result<(), Stop> {
+pub fn set<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let mut fields = Vec::with_capacity(FIELDS.len());
     while args.more() {
@@ -212,10 +212,10 @@ pub const DROP: Command = Command {
         access: Access::Delete,
         args: &[Arg::key()],
     },
-    run: drop_store,
+    run: |call| drop_store(call),
 };
 
-fn drop_store(call: &Call<'_>) -> Result<(), Stop> {
+pub fn drop_store<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let value = any_store(call.ctx, call.key)?.store()?;
     let stamp = value.time_of(call);
     // Streams that belong to another store are not deleted.
@@ -224,7 +224,7 @@ fn drop_store(call: &Call<'_>) -> Result<(), Stop> {
     }
     value.into_key().unlink();
     call.ctx.signal_modified(call.key);
-    if call.stamp.is_none() && !call.ctx.is_replayed() {
+    if call.stamp.is_none() && !call.ctx.flags().replayed() {
         call.ctx.replicate(call.key, stamp, call.name, call.rest);
     }
     call.ctx.notify(Class::Generic, c"del", call.key);

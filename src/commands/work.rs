@@ -8,12 +8,12 @@ use super::glob;
 use super::reply::{field_int, field_text, field_time};
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Stop};
+use crate::host::{Call, Host, Stop};
 use crate::store::claims::{reply, serve_first, wait};
 use crate::store::keys::read_store;
 use crate::store::slices::{AtDead, SomeDead, Task, begin};
 use crate::store::write::{QUIET, Rule, write};
-use holdfast_engine::base::units::MAX_QUANTITY;
+use holdfast_engine::base::units::{MAX_QUANTITY, Ms};
 use holdfast_engine::calls::steps::Advance;
 use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail, Pick, Slots};
 use holdfast_engine::terms::refusal::Refusal;
@@ -43,13 +43,18 @@ pub const CLAIM: Command = Command {
             Arg::integer("block-ms").after("BLOCK"),
         ],
     },
-    run: claim,
+    run: |call| claim(call, |pick| serve_first(call, pick), |uid, claim, ms| wait(call, uid, claim, ms)),
 };
 
 /// `LANES n lane [lane …]`.
 const LANES: Arg = Arg::block("lanes", &[Arg::integer("numlanes").with("LANES"), Arg::text("lane").many()]);
 
-fn claim(call: &Call<'_>) -> Result<(), Stop> {
+/// `first` serves those who wait, and says whether it is the caller's turn then; `wait` has the caller wait.
+pub fn claim<H: Host>(
+    call: &Call<'_, H>,
+    first: impl FnOnce(&Pick<'_>) -> bool,
+    wait: impl FnOnce(u64, &Claim<'_>, Ms) -> Stop,
+) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let mut claim = Claim { worker: args.id("worker")?, count: 1, pick: Pick::Any, lease_ms: None };
     let (mut block_ms, mut lanes, mut order) = (None, Lanes::new(), None);
@@ -75,12 +80,12 @@ fn claim(call: &Call<'_>) -> Result<(), Stop> {
         claim.pick = Pick::Lanes(&lanes);
     }
     let mut slots = Slots::with_capacity(claim.count);
-    if serve_first(call, &claim.pick) {
+    if first(&claim.pick) {
         write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx).map(|claimed| slots.extend(claimed)))?;
     }
     let value = read_store(call.ctx, call.key)?;
-    if let (true, Some(block_ms), false) = (slots.is_empty(), block_ms, call.ctx.denies_blocking()) {
-        return Err(wait(call, value.uid, &claim, block_ms));
+    if let (true, Some(block_ms), false) = (slots.is_empty(), block_ms, call.ctx.flags().deny_blocking()) {
+        return Err(wait(value.uid, &claim, block_ms));
     }
     call.ctx.array(slots.len());
     slots.into_iter().for_each(|slot| reply(call.ctx, &value.store.claimed(slot)));
@@ -120,10 +125,10 @@ pub const RENEW: Command = Command {
             Arg::integer("lease-ms").after("LEASE"),
         ],
     },
-    run: renew,
+    run: |call| renew(call),
 };
 
-fn renew(call: &Call<'_>) -> Result<(), Stop> {
+pub fn renew<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let order = args.id("order")?;
     args.expect("TOKEN")?;
@@ -147,10 +152,10 @@ pub const YIELD: Command = Command {
         access: Access::Update,
         args: &[Arg::key(), Arg::text("worker")],
     },
-    run: yield_all,
+    run: |call| yield_all(call),
 };
 
-fn yield_all(call: &Call<'_>) -> Result<(), Stop> {
+pub fn yield_all<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let worker = args.id("worker")?;
     args.end()?;
@@ -179,10 +184,10 @@ pub const FAIL: Command = Command {
             Arg::word("fatal", "FATAL"),
         ],
     },
-    run: fail,
+    run: |call| fail(call),
 };
 
-fn fail(call: &Call<'_>) -> Result<(), Stop> {
+pub fn fail<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let mut fail = Fail { order: args.id("order")?, token: None, reason: b"", after_ms: None, fatal: false };
     while args.more() {
@@ -233,6 +238,14 @@ const REASON: Arg = Arg { kind: crate::host::register::Kind::Pattern, ..Arg::tex
 const COUNT: Arg = Arg::integer("count").after("COUNT");
 
 fn redrive(call: &Call<'_>) -> Result<(), Stop> {
+    match redrive_or_all(call)? {
+        Some(all) => begin(call, Task::Dead(all)),
+        None => Ok(()),
+    }
+}
+
+/// Queues one order again; or which orders are to be, in slices.
+pub fn redrive_or_all<H: Host>(call: &Call<'_, H>) -> Result<Option<SomeDead>, Stop> {
     let mut args = Args::new(call);
     if !args.keyword("ALL") {
         let order = args.id("order")?;
@@ -240,9 +253,9 @@ fn redrive(call: &Call<'_>) -> Result<(), Stop> {
         let rule = Rule { streams: &[StreamKind::Orders], leaves: &[StreamKind::Dead], ..Rule::default() };
         let queued = write(call, rule, |store, now, fx| store.redrive(now, order, fx))?.reply;
         call.ctx.int(i64::from(queued));
-        return Ok(());
+        return Ok(None);
     }
-    begin(call, Task::Dead(some_dead(&mut args, AtDead::Redrive)?))
+    Ok(Some(some_dead(&mut args, AtDead::Redrive)?))
 }
 
 /// Reads `[REASON glob] [COUNT n]`: with which dead orders something is done.
@@ -274,8 +287,13 @@ pub const PURGE: Command = Command {
         access: Access::Update,
         args: &[Arg::key(), REASON, COUNT],
     },
-    run: |call| begin(call, Task::Dead(some_dead(&mut Args::new(call), AtDead::Cancel)?)),
+    run: |call| begin(call, Task::Dead(purged(call)?)),
 };
+
+/// The dead orders that ORDER.PURGE names.
+pub fn purged<H: Host>(call: &Call<'_, H>) -> Result<SomeDead, Refusal> {
+    some_dead(&mut Args::new(call), AtDead::Cancel)
+}
 
 pub const ADVANCE: Command = Command {
     about: About {
@@ -295,10 +313,10 @@ pub const ADVANCE: Command = Command {
             Arg::integer("token").after("TOKEN"),
         ],
     },
-    run: advance,
+    run: |call| advance(call),
 };
 
-fn advance(call: &Call<'_>) -> Result<(), Stop> {
+pub fn advance<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let mut advance = Advance { order: args.id("order")?, step: args.id("step")?, from: None, token: None };
     while args.more() {

@@ -83,6 +83,24 @@ pub trait Host: Copy {
 
     /// Writes a line to the server's log.
     fn warn(self, text: &str);
+
+    /// Replies an integer.
+    fn int(self, n: i64);
+
+    /// Replies a string.
+    fn bulk(self, bytes: &[u8]);
+
+    /// Replies a status, such as `OK`.
+    fn status(self, text: &CStr);
+
+    /// Replies nil.
+    fn null(self);
+
+    /// Begins an array of `len` elements.
+    fn array(self, len: usize);
+
+    /// Begins a map of `len` pairs.
+    fn map(self, len: usize);
 }
 
 /// An open key of a server.
@@ -229,6 +247,36 @@ impl<'a> Host for Ctx<'a> {
 
     fn warn(self, text: &str) {
         Ctx::warn(self, text);
+    }
+
+    #[inline]
+    fn int(self, n: i64) {
+        Ctx::int(self, n);
+    }
+
+    #[inline]
+    fn bulk(self, bytes: &[u8]) {
+        Ctx::bulk(self, bytes);
+    }
+
+    #[inline]
+    fn status(self, text: &CStr) {
+        Ctx::status(self, text);
+    }
+
+    #[inline]
+    fn null(self) {
+        Ctx::null(self);
+    }
+
+    #[inline]
+    fn array(self, len: usize) {
+        Ctx::array(self, len);
+    }
+
+    #[inline]
+    fn map(self, len: usize) {
+        Ctx::map(self, len);
     }
 }
 

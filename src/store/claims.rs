@@ -15,7 +15,7 @@ use holdfast_engine::terms::items::Item;
 const OURS: Rule<'_> = Rule { stamped: true, ..QUIET };
 
 /// Replies one order: the map that ORDER.CLAIM's documentation names.
-pub fn reply(ctx: Ctx<'_>, order: &ClaimView<'_>) {
+pub fn reply(ctx: impl Host, order: &ClaimView<'_>) {
     let number = |name: &[u8], n: u64| {
         ctx.bulk(name);
         ctx.int(n as i64);
@@ -47,9 +47,9 @@ pub fn reply(ctx: Ctx<'_>, order: &ClaimView<'_>) {
 }
 
 /// An order in the hands of a caller whose reply is on its way: the store may have changed by then.
-pub(super) struct Handed {
-    pub(super) order: Vec<u8>,
-    pub(super) token: u64,
+pub struct Handed {
+    pub order: Vec<u8>,
+    pub token: u64,
     attempt: u64,
     customer: Vec<u8>,
     lane: Vec<u8>,
@@ -178,12 +178,7 @@ fn answer(ctx: Ctx<'_>, key: Str<'_>, value: &mut StoreValue, claim: &Claim<'_>)
     })
 }
 
-pub(super) fn hand_out(
-    host: impl Host,
-    key: Str<'_>,
-    value: &mut StoreValue,
-    claim: &Claim<'_>,
-) -> Result<Vec<Handed>, Stop> {
+pub fn hand_out(host: impl Host, key: Str<'_>, value: &mut StoreValue, claim: &Claim<'_>) -> Result<Vec<Handed>, Stop> {
     let words = words(claim);
     let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
     let call = Call { ctx: host, name: c"ORDER.CLAIM", key, rest: &rest, stamp: None };
@@ -207,7 +202,7 @@ fn words(claim: &Claim<'_>) -> Vec<OwnStr> {
 }
 
 /// Takes back what was handed to a caller who went away before the reply: the next one in the queue gets it.
-pub(super) fn take_back(host: impl Host, key: Str<'_>, uid: u64, orders: &[(Vec<u8>, u64)]) {
+pub fn take_back(host: impl Host, key: Str<'_>, uid: u64, orders: &[(Vec<u8>, u64)]) {
     let Some(mut value) = own_store(host, key, uid) else { return };
     for (order, token) in orders {
         let words = [OwnStr::new(order), OwnStr::number(*token)];

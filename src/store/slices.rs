@@ -82,7 +82,7 @@ impl AtDead {
 }
 
 /// What came of a job.
-enum Outcome {
+pub enum Outcome {
     Differences(Vec<Difference>),
     /// How many entries were removed or written, or orders queued again or cancelled.
     Count(u64),
@@ -97,7 +97,7 @@ struct Jobs {
 }
 
 /// A task on its way.
-struct Job {
+pub struct Job {
     task: Task,
     db: c_int,
     key: OwnStr,
@@ -161,7 +161,11 @@ pub fn tick(ctx: Ctx<'_>, turn: Turn) {
 }
 
 impl Job {
-    fn new<H: Host>(call: &Call<'_, H>, task: Task) -> Result<Self, Stop> {
+    /// A task that is to begin.
+    ///
+    /// # Errors
+    /// As [`begin`].
+    pub fn new<H: Host>(call: &Call<'_, H>, task: Task) -> Result<Self, Stop> {
         let uid = match task {
             Task::Audit => read_store(call.ctx, call.key)?.uid,
             // A store whose streams are another's is refused.
@@ -187,7 +191,7 @@ impl Job {
     ///
     /// # Errors
     /// TRYAGAIN where the slot is on its way here or away: a client that asks again is sent to its owner.
-    fn may_go_on(&self, host: impl Host) -> Result<bool, Stop> {
+    pub fn may_go_on(&self, host: impl Host) -> Result<bool, Stop> {
         let flags = host.flags();
         if matches!(self.task, Task::Audit) || !flags.primary() || !host.select(self.db) {
             return Ok(true);
@@ -210,7 +214,7 @@ impl Job {
     }
 
     /// One slice; the outcome once it is done.
-    fn slice<H: Host>(&mut self, host: H) -> Option<Outcome> {
+    pub fn slice<H: Host>(&mut self, host: H) -> Option<Outcome> {
         host.select(self.db);
         let mode = if matches!(self.task, Task::Audit) { Mode::Read } else { Mode::Write };
         let key = OwnStr::new(self.key.get().bytes());

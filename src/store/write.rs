@@ -200,7 +200,7 @@ pub fn sample<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms, refu
 
 /// Counts a refusal for the store's next sample: on the server that decides, in memory alone, so that it costs neither
 /// log nor replicas anything.
-pub fn count_refusal(call: &Call<'_>, refusal: &Refusal) {
+pub fn count_refusal<H: Host>(call: &Call<'_, H>, refusal: &Refusal) {
     let flags = call.ctx.flags();
     let Some(code) = Code::of(refusal).filter(|_| flags.primary() && !flags.replayed()) else { return };
     let Some(key) = call.ctx.open(call.key, Mode::Write) else { return };

@@ -1,0 +1,40 @@
+//! The commands that write, on a server that is none.
+
+use super::super::{edits, gates, holds, orders, stock, store, work};
+use crate::host::{Call, Host, Stop};
+use crate::store::slices::Task;
+
+/// Runs a command; none, if there is no such one. Nobody waits for orders: who would have to gets the reply later.
+/// What is done in slices is given back, to be begun.
+pub fn run<H: Host>(call: &Call<'_, H>, name: &[u8]) -> Option<Result<Option<Task>, Stop>> {
+    let done = match name {
+        b"STORE.SET" => store::set(call),
+        b"STORE.DROP" => store::drop_store(call),
+        b"STORE.REPAIR" => return Some(Ok(Some(Task::Repair))),
+        b"STORE.AUDIT" => return Some(Ok(Some(Task::Audit))),
+        b"INV.SET" => stock::set(call),
+        b"INV.ADJUST" => stock::adjust(call),
+        b"INV.SYNC" => stock::sync(call),
+        b"INV.RESERVE" => holds::reserve(call),
+        b"INV.EXTEND" => holds::extend(call),
+        b"INV.COMMIT" => holds::close(call, true),
+        b"INV.RELEASE" => holds::close(call, false),
+        b"ORDER.PLACE" => orders::place(call),
+        b"ORDER.CLAIM" => work::claim(call, |_| true, |_, _, _| Stop::Replied),
+        b"ORDER.COMPLETE" => orders::complete(call, || true),
+        b"ORDER.FAIL" => work::fail(call),
+        b"ORDER.RENEW" => work::renew(call),
+        b"ORDER.YIELD" => work::yield_all(call),
+        b"ORDER.GATE" => gates::gate(call),
+        b"ORDER.PASS" => gates::pass(call),
+        b"ORDER.ADVANCE" => work::advance(call),
+        b"ORDER.EDIT" => edits::edit(call),
+        b"ORDER.SPLIT" => edits::split(call),
+        b"ORDER.CANCEL" => orders::cancel(call),
+        b"ORDER.RETURN" => orders::return_units(call),
+        b"ORDER.REDRIVE" => return Some(work::redrive_or_all(call).map(|all| all.map(Task::Dead))),
+        b"ORDER.PURGE" => return Some(work::purged(call).map(|some| Some(Task::Dead(some))).map_err(Stop::from)),
+        _ => return None,
+    };
+    Some(done.map(|()| None))
+}
