@@ -326,13 +326,17 @@ impl<'a, H: Host> Streams<'a, H> {
         self.record(store, StreamKind::Journal, movement.id, &values.each_ref().map(OwnStr::get));
     }
 
-    /// In a cluster an alert is left out where its stream has moved ahead of the store, and a replica cannot know that:
-    /// there it gets each alert by a REENTRY, after it was written here.
+    /// In a cluster an alert or a sample is left out where its stream has moved ahead of the store, and a replica
+    /// cannot know that: there it gets each of them by a REENTRY, after it was written here.
+    fn may_be_left_out(&mut self, kind: StreamKind) {
+        if self.host.flags().cluster() {
+            self.by_reentry[kind as usize] = true;
+        }
+    }
+
     #[cold]
     fn alerted(&mut self, store: &mut Store, alert: &Alert) {
-        if self.host.flags().cluster() {
-            self.by_reentry[StreamKind::Alerts as usize] = true;
-        }
+        self.may_be_left_out(StreamKind::Alerts);
         let mut available = itoa::Buffer::new();
         let available = alert.available.map_or("", |units| available.format(units)).as_bytes();
         let values = [alert.kind.name().as_bytes(), &alert.sku, &alert.order, available, &alert.reason];
@@ -341,6 +345,7 @@ impl<'a, H: Host> Streams<'a, H> {
     }
 
     fn sampled(&mut self, store: &mut Store, id: EntryId, sample: &Sample) {
+        self.may_be_left_out(StreamKind::Metrics);
         let values = sample.0.map(|number| OwnStr::new(itoa::Buffer::new().format(number).as_bytes()));
         self.record(store, StreamKind::Metrics, id, &values.each_ref().map(OwnStr::get));
     }

@@ -431,6 +431,29 @@ fn while_a_slot_moves_holds_expire_and_orders_wait_for_their_streams() {
 }
 
 #[test]
+fn a_sample_whose_stream_is_on_another_node_is_left_out_on_replicas_too() {
+    let (primary, replica) = (Shop::open(), Shop::replica());
+    let sampled = || {
+        primary.ok("INV.SET s 7");
+        primary.pass(1_000);
+        while primary.due() {}
+        primary.send(&replica);
+        assert_eq!(primary.streams(), replica.streams());
+        assert_eq!(primary.digest(), replica.digest());
+        primary.entries(StreamKind::Metrics)
+    };
+    assert_eq!(sampled(), 1);
+    for shop in [&primary, &replica] {
+        shop.0.cluster.set(true);
+        shop.0.delete("{p}:metrics");
+    }
+    primary.0.away.borrow_mut().insert(b"{p}:metrics".to_vec());
+    assert_eq!(sampled(), 0);
+    primary.0.away.borrow_mut().clear();
+    assert_eq!(sampled(), 1);
+}
+
+#[test]
 fn a_promoted_replica_goes_on_with_what_is_due() {
     let (primary, replica) = (Shop::open(), Shop::replica());
     primary.ok("INV.RESERVE h 1000 s");
