@@ -24,8 +24,8 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
-.PHONY: help setup servers node chromium postgres build run test test-matrix checks memcheck browser grafana lint
-.PHONY: deny docs bench bench-gate clean
+.PHONY: help setup servers node chromium postgres build run test test-matrix simulate checks memcheck browser grafana
+.PHONY: lint deny docs bench bench-gate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -68,6 +68,12 @@ test-matrix: setup servers build ## run the suite on every version: Redis 7.0 to
 	others=$$(scripts/matrix $(SERVERS)/matrix $(STACK)); \
 	HOLDFAST_SERVERS=$$servers:$$(paste -sd: <<<"$$others") HOLDFAST_STACK=$(abspath $(STACK)) \
 	  HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite -- $(FILTER)
+
+# As fast as a release, with every assertion; the dependencies are those of other tests.
+simulate: FAST := $(foreach name,holdfast holdfast-engine,--config profile.dev.package.$(name).opt-level=2)
+simulate: setup ## simulate busy days with faults against a model (SECONDS=3600; SEED=17: that one world)
+	HOLDFAST_SECONDS=$(or $(SECONDS),60) $(if $(SEED),HOLDFAST_SEED=$(SEED)) \
+	  cargo test --locked $(FAST) -p holdfast --lib simulation -- --nocapture
 
 checks: ## test scripts/setup: it finds what is missing, and says how to get it
 	tests/setup.sh

@@ -217,6 +217,29 @@ impl Ahead {
     }
 }
 
+/// The module's clock of a simulated server, whose two sources the test moves.
+#[cfg(test)]
+pub struct TestClock {
+    pub boot_ms: Cell<Ms>,
+    pub wall_ms: Cell<Ms>,
+    filter: Cell<Filter>,
+}
+
+#[cfg(test)]
+impl TestClock {
+    pub fn new(boot_ms: Ms, wall_ms: Ms) -> Self {
+        let filter = Filter::new(Boot::default().plus_ms(boot_ms), wall_ms * NS_A_MS);
+        TestClock { boot_ms: Cell::new(boot_ms), wall_ms: Cell::new(wall_ms), filter: Cell::new(filter) }
+    }
+
+    /// Reads it.
+    pub fn now(&self) -> Now {
+        let boot = Boot::default().plus_ms(self.boot_ms.get());
+        self.filter.set(self.filter.get().next(boot, self.wall_ms.get() * NS_A_MS));
+        self.filter.get().now
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 
 use redis_module::raw;
 
-use super::clock::Now;
+use super::clock::{Now, TestClock};
 use super::ctx::Class;
 use super::data_type::Value;
 use super::flags::Flags;
@@ -45,6 +45,17 @@ pub struct Sent {
     pub rest: Vec<Bytes>,
 }
 
+/// A part of a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    Int(i64),
+    Bulk(Bytes),
+    Status(Bytes),
+    Nil,
+    Array(usize),
+    Map(usize),
+}
+
 /// A value of a type of the module's, as a server keeps it.
 struct Holder<V: Value>(NonNull<Kept<V>>);
 
@@ -73,10 +84,26 @@ pub struct Simulated {
     pub looks: RefCell<BTreeMap<u64, Ms>>,
     /// Keys that another node has.
     pub away: RefCell<BTreeSet<Bytes>>,
+    /// Whether the slot is on its way to another node, or from it: then only keys that are here are served.
+    pub moving: Cell<bool>,
+    /// Streams whose time to live is over: a primary deletes them as it opens them, and says so.
+    pub expired: RefCell<BTreeSet<Bytes>>,
     pub log: RefCell<Vec<String>>,
+    /// What a replica with a log of its own wrote there by hand.
+    pub logged: RefCell<Vec<Bytes>>,
+    /// Replies of the commands, since the test took them.
+    pub replies: RefCell<Vec<Part>>,
     pub now: Cell<Ms>,
+    /// Time since boot and wall clock, where they are two: [`Simulated::now`] is not used then.
+    pub clock: Option<TestClock>,
+    pub seed: Cell<u64>,
     pub primary: Cell<bool>,
     pub cluster: Cell<bool>,
+    /// Whether it reads its log.
+    pub loading: Cell<bool>,
+    /// Whether it writes a log.
+    pub logs: Cell<bool>,
+    pub memory_full: Cell<bool>,
     /// Whether writes are paused.
     pub paused: Cell<bool>,
 }
@@ -91,10 +118,19 @@ impl Simulated {
             events: RefCell::default(),
             looks: RefCell::default(),
             away: RefCell::default(),
+            moving: Cell::new(false),
+            expired: RefCell::default(),
             log: RefCell::default(),
+            logged: RefCell::default(),
+            replies: RefCell::default(),
             now: Cell::new(now),
+            clock: None,
+            seed: Cell::new(7),
             primary: Cell::new(true),
             cluster: Cell::new(false),
+            loading: Cell::new(false),
+            logs: Cell::new(false),
+            memory_full: Cell::new(false),
             paused: Cell::new(false),
         }
     }
@@ -110,6 +146,34 @@ impl Simulated {
     /// Changes a stream, as an outsider does.
     pub fn meddle(&self, name: &str, change: impl FnOnce(&mut Stream)) {
         with_stream(&mut self.keys.borrow_mut(), name.as_bytes(), change);
+    }
+
+    /// The names of all keys.
+    pub fn names(&self) -> BTreeSet<Bytes> {
+        self.keys.borrow().keys().cloned().collect()
+    }
+
+    /// Takes a stream out, as a node does that sends it away.
+    pub fn take_stream(&self, name: &str) -> Option<Stream> {
+        match self.keys.borrow_mut().remove(name.as_bytes()) {
+            Some(Content::Stream(stream)) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// The server finds that the time to live of a key is over, as it looks for it.
+    fn expire(&self, name: &[u8]) {
+        if self.primary.get() && !self.loading.get() && self.expired.borrow_mut().remove(name) {
+            let removed = self.keys.borrow_mut().remove(name);
+            if removed.is_some() {
+                let sent = Sent { stamp: None, name: b"DEL".to_vec(), key: name.to_vec(), rest: Vec::new() };
+                self.sent.borrow_mut().push(sent);
+            }
+        }
+    }
+
+    fn reply(&self, part: Part) {
+        self.replies.borrow_mut().push(part);
     }
 
     /// Deletes a key.
@@ -238,6 +302,7 @@ impl<'a> Host for &'a Simulated {
     type Key = SimulatedKey<'a>;
 
     fn open(self, name: Str<'_>, mode: Mode) -> Option<SimulatedKey<'a>> {
+        self.expire(name.bytes());
         let key = SimulatedKey { server: self, name: name.bytes().to_vec() };
         Some(key).filter(|key| mode == Mode::Write || !key.is_empty())
     }
@@ -248,7 +313,13 @@ impl<'a> Host for &'a Simulated {
         } else {
             raw::REDISMODULE_CTX_FLAGS_SLAVE | raw::REDISMODULE_CTX_FLAGS_REPLICATED
         };
-        Flags(role | if self.cluster.get() { raw::REDISMODULE_CTX_FLAGS_CLUSTER } else { 0 })
+        let states = [
+            (&self.cluster, raw::REDISMODULE_CTX_FLAGS_CLUSTER),
+            (&self.loading, raw::REDISMODULE_CTX_FLAGS_LOADING),
+            (&self.logs, raw::REDISMODULE_CTX_FLAGS_AOF),
+            (&self.memory_full, raw::REDISMODULE_CTX_FLAGS_OOM),
+        ];
+        Flags(states.into_iter().filter(|(state, _)| state.get()).fold(role, |flags, (_, flag)| flags | flag))
     }
 
     fn db(self) -> c_int {
@@ -260,27 +331,31 @@ impl<'a> Host for &'a Simulated {
     }
 
     fn now(self) -> Now {
-        Now::simulated(self.now.get())
+        self.clock.as_ref().map_or_else(|| Now::simulated(self.now.get()), TestClock::now)
     }
 
     fn seed(self) -> u64 {
-        7
+        self.seed.get()
     }
 
     fn may_write(self, keys: &[Str<'_>]) -> bool {
-        self.primary.get() && !self.paused.get() && self.serves(keys)
+        self.primary.get() && !self.loading.get() && !self.paused.get() && self.serves(keys)
     }
 
     fn serves(self, keys: &[Str<'_>]) -> bool {
-        let away = self.away.borrow();
-        keys.iter().all(|key| !away.contains(key.bytes()))
+        let (away, here) = (self.away.borrow(), self.keys.borrow());
+        keys.iter()
+            .map(|key| key.bytes())
+            .all(|key| !away.contains(key) && (!self.moving.get() || here.contains_key(key)))
     }
 
     fn refuses_memory(self, _: Str<'_>) -> bool {
-        false
+        self.memory_full.get()
     }
 
     fn replicate_verbatim(self) {
+        let may = self.primary.get() && !self.loading.get() && !self.paused.get();
+        assert!(may, "a real server would end here");
         let (name, key, rest) = self.command.borrow().clone().expect("a client's command");
         self.sent.borrow_mut().push(Sent { stamp: None, name: name.to_bytes().to_vec(), key, rest });
     }
@@ -295,8 +370,10 @@ impl<'a> Host for &'a Simulated {
         });
     }
 
-    fn log(self, _: &CStr, _: Str<'_>, _: &[Str<'_>]) {
-        panic!("a simulated replica has no log");
+    fn log(self, name: &CStr, key: Str<'_>, rest: &[Str<'_>]) {
+        assert!(self.logs.get() && !self.loading.get(), "a server without a log");
+        let words = [vec![name.to_bytes().to_vec(), key.bytes().to_vec()], bytes(rest)].concat();
+        self.logged.borrow_mut().extend(words);
     }
 
     fn notify(self, _: Class, event: &CStr, key: Str<'_>) {
@@ -306,6 +383,7 @@ impl<'a> Host for &'a Simulated {
     fn signal_modified(self, _: Str<'_>) {}
 
     fn last_stream_id(self, stream: Str<'_>) -> Option<(u64, u64)> {
+        self.expire(stream.bytes());
         match self.keys.borrow().get(stream.bytes()) {
             Some(Content::Stream(stream)) => Some(stream.last),
             _ => None,
@@ -330,5 +408,29 @@ impl<'a> Host for &'a Simulated {
 
     fn warn(self, text: &str) {
         self.log.borrow_mut().push(text.to_owned());
+    }
+
+    fn int(self, n: i64) {
+        self.reply(Part::Int(n));
+    }
+
+    fn bulk(self, bytes: &[u8]) {
+        self.reply(Part::Bulk(bytes.to_vec()));
+    }
+
+    fn status(self, text: &CStr) {
+        self.reply(Part::Status(text.to_bytes().to_vec()));
+    }
+
+    fn null(self) {
+        self.reply(Part::Nil);
+    }
+
+    fn array(self, len: usize) {
+        self.reply(Part::Array(len));
+    }
+
+    fn map(self, len: usize) {
+        self.reply(Part::Map(len));
     }
 }
