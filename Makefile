@@ -24,8 +24,8 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
-.PHONY: help setup servers node chromium postgres build run test test-matrix simulate checks memcheck browser grafana
-.PHONY: lint deny docs bench bench-gate clean
+.PHONY: help setup servers node chromium postgres build run test test-matrix simulate chaos checks memcheck browser
+.PHONY: grafana lint deny docs bench bench-gate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -77,6 +77,9 @@ simulate: setup ## simulate busy days with faults against a model (SECONDS=3600;
 
 checks: ## test scripts/setup: it finds what is missing, and says how to get it
 	tests/setup.sh
+
+chaos: build ## random worlds on real servers, seed by seed: kills, failovers, clocks, outsiders (SECONDS=3600, SEED)
+	HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) scripts/chaos $(or $(SECONDS),600) $(SEED)
 
 memcheck: build ## run a part of the suite on a redis-server under valgrind: no error, no leak
 	@scripts/setup valgrind

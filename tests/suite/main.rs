@@ -12,6 +12,7 @@ mod alerts;
 mod bad_input;
 mod bench;
 mod blocking;
+mod chaos;
 mod claims;
 mod clock;
 mod cluster;
@@ -79,6 +80,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("bad_input", bad_input::TESTS),
     ("bench", bench::TESTS),
     ("blocking", blocking::TESTS),
+    ("chaos", chaos::TESTS),
     ("claims", claims::TESTS),
     ("clock", clock::TESTS),
     ("cluster", cluster::TESTS),

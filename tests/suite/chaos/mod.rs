@@ -1,0 +1,44 @@
+//! A random world on real servers: a primary with a log, a replica, and a replica of that one, each with a wall clock of
+//! its own; clients, and everything that can happen to servers. After each event the books balance, all servers have
+//! the same DEBUG DIGEST, nobody waits for what is available, and every acknowledged order is there. In the end nothing
+//! happens any more, and every order ends.
+//!
+//! `HOLDFAST_SEED` makes another world; `make chaos SECONDS=3600` tries one after the other.
+
+mod events;
+mod world;
+
+use crate::common::{ServerBinary, check, tests};
+use events::{Happening, happening};
+use std::collections::BTreeMap;
+use world::World;
+
+tests![a_random_world_keeps_its_promises];
+
+/// Worlds, and events in each.
+const WORLDS: u32 = 3;
+const EVENTS: usize = 60;
+
+fn a_random_world_keeps_its_promises(binary: &ServerBinary) {
+    let strategy = proptest::collection::vec(happening(), EVENTS);
+    check(WORLDS, &strategy, |events| {
+        eprintln!("a world of {} events: {}", events.len(), counted(&events));
+        let mut world = World::new(binary);
+        for event in &events {
+            world.happens(event);
+            world.check(event);
+        }
+        world.ends();
+    });
+}
+
+/// How often each kind of event is among them.
+fn counted(events: &[Happening]) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for event in events {
+        let name = format!("{event:?}");
+        let kind = name.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default();
+        *counts.entry(kind.to_string()).or_default() += 1;
+    }
+    counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ")
+}

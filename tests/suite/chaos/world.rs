@@ -1,0 +1,299 @@
+//! The servers of a world, what clients know of them, and what has to be so at any time.
+
+use super::events::Happening;
+use crate::common::{
+    Client, DEADLINE, Reply, Server, ServerBinary, WallClock, assert_books_balance, cmd, rewrite_log, server_now_ms,
+    wait_until,
+};
+use std::collections::BTreeMap;
+
+const SKUS: [&str; 3] = ["shoe", "lace", "box"];
+const SERVERS: usize = 3;
+/// As long as no test takes: an ended order is remembered to the end.
+const KEEP_MS: u64 = 30 * 86_400_000;
+/// How far ahead of the store an outsider's entry is.
+const AHEAD_MS: i64 = 3_600_000;
+
+pub struct World {
+    servers: Vec<Server>,
+    clocks: Vec<WallClock>,
+    /// The primary's number, then that of its replica, then of that one's replica.
+    chain: [usize; SERVERS],
+    client: Client,
+    /// Orders that clients have named.
+    named: usize,
+    /// What was acknowledged of each order last: `placed`, or the state it ended in.
+    known: BTreeMap<String, &'static str>,
+    /// Copies, each with a name of its own.
+    copies: usize,
+}
+
+impl World {
+    pub fn new(binary: &ServerBinary) -> World {
+        let clocks: Vec<WallClock> = (0..SERVERS).map(|_| WallClock::ahead_ms(0)).collect();
+        // A server gives up its replicas when its wall clock is set forward.
+        let repl_timeout = format!("repl-timeout {}", i32::MAX);
+        let config = ["appendonly yes", "appendfsync always", "holdfast.sample-ms 0", &repl_timeout].map(str::to_owned);
+        let mut servers: Vec<Server> = Vec::new();
+        for clock in &clocks {
+            let of = servers.last().map(|primary: &Server| format!("replicaof 127.0.0.1 {}", primary.port()));
+            let lines: Vec<&str> = config.iter().chain(&of).map(String::as_str).collect();
+            servers.push(Server::with_clock(binary, &lines, clock));
+        }
+        servers[1..].iter().for_each(Server::wait_for_link);
+        let client = servers[0].client();
+        let mut world =
+            World { servers, clocks, chain: [0, 1, 2], client, named: 0, known: BTreeMap::new(), copies: 0 };
+        let client = &mut world.client;
+        client.ok(format!(
+            "STORE.SET popup journal 500 metrics 0 keep-ms {KEEP_MS} lease-ms 300 attempts 3 backoff-ms 5"
+        ));
+        for (sku, units) in SKUS.into_iter().zip([30, 4, 12]) {
+            client.int(format!("INV.SET popup {sku} {units}"));
+        }
+        world
+    }
+
+    fn at(&mut self, place: usize) -> &mut Server {
+        &mut self.servers[self.chain[place]]
+    }
+
+    /// A command with the orders it is about.
+    fn filled(&mut self, command: &str) -> String {
+        let mut words = Vec::new();
+        for word in command.split(' ') {
+            let inner = word.strip_prefix('<').and_then(|word| word.strip_suffix('>'));
+            words.push(match inner {
+                Some("new") => {
+                    self.named += 1;
+                    format!("o-{}", self.named)
+                }
+                Some(back) => format!("o-{}", self.named.saturating_sub(back.parse().expect("a number"))),
+                None => word.to_string(),
+            });
+        }
+        words.join(" ")
+    }
+
+    /// Takes down what a reply says of an order.
+    fn learn(&mut self, command: &str, reply: &Reply) {
+        let words: Vec<&str> = command.split(' ').collect();
+        if reply.is_error() {
+            return;
+        }
+        let state = match words[0] {
+            "ORDER.PLACE" => "placed",
+            "ORDER.COMPLETE" => "completed",
+            "ORDER.CANCEL" => "cancelled",
+            _ => return,
+        };
+        if state != "placed" || !self.known.contains_key(words[2]) {
+            self.known.insert(words[2].to_string(), state);
+        }
+    }
+
+    fn commands(&mut self, commands: &[String]) {
+        let commands: Vec<String> = commands.iter().map(|command| self.filled(command)).collect();
+        let split = |command: &String| command.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        let replies = self.client.pipeline(&commands.iter().map(split).collect::<Vec<_>>());
+        commands.iter().zip(&replies).for_each(|(command, reply)| self.learn(command, reply));
+    }
+
+    pub fn happens(&mut self, event: &Happening) {
+        match event {
+            Happening::Commands(commands) => self.commands(commands),
+            Happening::Transaction(commands) => self.transaction(commands),
+            Happening::Script(commands) => self.script(commands),
+            Happening::KillPrimary(commands) => self.kill_primary(commands),
+            Happening::KillReplica(first) => {
+                let replica = self.at(if *first { 1 } else { 2 });
+                replica.kill9();
+                replica.start_again();
+            }
+            Happening::Failover => self.failover(),
+            Happening::Pause { ms } => self.client.ok(format!("CLIENT PAUSE {ms} WRITE")),
+            Happening::Clock { server, ahead_ms } => self.clocks[*server].set(*ahead_ms),
+            Happening::Meddle(command) => self.meddle(command),
+            Happening::Operate("BGREWRITEAOF") => rewrite_log(&mut self.client),
+            Happening::Operate(command) => self.client.ok(*command),
+            Happening::Full(commands) => {
+                self.client.ok("CONFIG SET maxmemory 1");
+                self.commands(commands);
+                self.client.ok("CONFIG SET maxmemory 0");
+            }
+            Happening::Copy => self.copy(),
+            Happening::Restore => self.restore(),
+            Happening::Rename => {
+                self.client.ok("RENAME popup elsewhere");
+                self.client.ok("RENAME elsewhere popup");
+            }
+            Happening::Wait { ms } => {
+                let until_ms = server_now_ms(&mut self.client) + i64::from(*ms);
+                wait_until(DEADLINE, "deadlines pass", || server_now_ms(&mut self.client) >= until_ms);
+            }
+        }
+    }
+
+    fn meddle(&mut self, command: &str) {
+        let ahead_ms = server_now_ms(&mut self.client) + AHEAD_MS;
+        self.client.call(command.replace("<ahead>", &ahead_ms.to_string()));
+        if let Some(stream) = command.strip_prefix("PEXPIRE ").and_then(|rest| rest.split(' ').next()) {
+            // Not between a repair and an audit.
+            wait_until(DEADLINE, "the stream has expired", || self.client.int(format!("PTTL {stream}")) < 0);
+        }
+    }
+
+    fn transaction(&mut self, commands: &[String]) {
+        let commands: Vec<String> = commands.iter().map(|command| self.filled(command)).collect();
+        self.client.ok("MULTI");
+        for command in &commands {
+            self.client.text(command);
+        }
+        let replies = self.client.get("EXEC");
+        commands.iter().zip(replies.array()).for_each(|(command, reply)| self.learn(command, reply));
+    }
+
+    fn script(&mut self, commands: &[String]) {
+        let commands: Vec<String> = commands.iter().map(|command| self.filled(command)).collect();
+        let calls = commands.iter().map(|command| {
+            let words: Vec<String> = command.split(' ').map(|word| format!("'{word}'")).collect();
+            format!("redis.pcall({})", words.join(","))
+        });
+        let script = format!("{} return 1", calls.collect::<Vec<_>>().join(" "));
+        assert_eq!(self.client.int(cmd!["EVAL", script, "3", "popup", "{popup}:orders", "lock"]), 1);
+        // Their replies are not told: what is known of these orders is what is there now.
+        for command in commands {
+            if let Some(order) = command.split(' ').nth(2).filter(|word| word.starts_with("o-")) {
+                self.learn_state(order);
+            }
+        }
+    }
+
+    /// Takes down how an order ended whose reply was lost.
+    fn learn_state(&mut self, order: &str) {
+        let found = self.client.call(format!("ORDER.GET popup {order}"));
+        if found.is_error() {
+            assert!(!self.known.contains_key(order), "{order} was acknowledged, and is not there");
+            return;
+        }
+        let state = found.field("state").text();
+        let ended = ["completed", "cancelled"].into_iter().find(|ended| state == *ended);
+        self.known.insert(order.to_string(), ended.unwrap_or("placed"));
+    }
+
+    fn kill_primary(&mut self, commands: &[String]) {
+        for command in commands {
+            let command = self.filled(command);
+            // It may not have been read yet when the server dies; no reply says so.
+            self.client.send(command.as_str()).expect("sent");
+        }
+        let primary = self.at(0);
+        primary.kill9();
+        primary.start_again();
+        self.client = self.at(0).client();
+        self.compare_known();
+    }
+
+    /// Each acknowledged order is there, and what ended is as it ended.
+    fn compare_known(&mut self) {
+        for (order, state) in self.known.clone() {
+            let found = self.client.call(format!("ORDER.GET popup {order}"));
+            assert!(!found.is_error(), "{order} was acknowledged as {state}: {found:?}");
+            let now = found.field("state").text();
+            assert!(state == "placed" || state == now, "{order} was acknowledged as {state}, and is {now}");
+            if now == "completed" || now == "cancelled" {
+                // Once it has ended, it stays so.
+                self.known.insert(order, if now == "completed" { "completed" } else { "cancelled" });
+            }
+        }
+    }
+
+    fn failover(&mut self) {
+        let [primary, replica, last] = self.chain;
+        let port = self.servers[replica].port();
+        self.client.ok(format!("FAILOVER TO 127.0.0.1 {port}"));
+        let mut next = self.servers[replica].client();
+        wait_until(DEADLINE, "the replica is the primary", || next.info("replication", "role") == "master");
+        self.servers[primary].wait_for_link();
+        // The chain: the old primary comes last.
+        self.servers[primary].client().ok(format!("REPLICAOF 127.0.0.1 {}", self.servers[last].port()));
+        self.chain = [replica, last, primary];
+        self.servers.iter().for_each(|server| server.client().ok("CONFIG REWRITE"));
+        self.client = next;
+    }
+
+    fn copy(&mut self) {
+        self.copies += 1;
+        let name = format!("copy-{}", self.copies);
+        assert_eq!(self.client.int(format!("COPY popup {name}")), 1);
+        self.look_at_copy(&name);
+    }
+
+    fn restore(&mut self) {
+        self.copies += 1;
+        let (name, payload) = (format!("copy-{}", self.copies), self.client.get("DUMP popup").bytes().to_vec());
+        self.client.ok(cmd!["RESTORE", &name, 0, payload]);
+        self.look_at_copy(&name);
+    }
+
+    fn look_at_copy(&mut self, name: &str) {
+        self.client.int(format!("STORE.REPAIR {name}"));
+        assert_books_balance(&mut self.client, name);
+        self.client.ok(format!("STORE.DROP {name}"));
+    }
+
+    /// What has to be so at any time.
+    pub fn check(&mut self, event: &Happening) {
+        self.client.int("STORE.REPAIR popup");
+        assert_books_balance(&mut self.client, "popup");
+        for sku in SKUS {
+            let found = self.client.get(format!("INV.GET popup {sku}")).array()[0].clone();
+            let of = |name: &str| found.field(name).int();
+            assert!(of("on-hand") >= 0 && of("held") >= 0, "{found:?}");
+            assert!(of("waiting") == 0 || of("available") <= 0, "somebody waits for what is available: {found:?}");
+        }
+        self.compare_known();
+        self.servers.iter().enumerate().filter(|(at, _)| *at != self.chain[0]).for_each(|(_, replica)| {
+            replica.wait_for_link();
+        });
+        let mut readers: Vec<Client> = self.chain[1..].iter().map(|at| self.servers[*at].client()).collect();
+        let client = &mut self.client;
+        wait_until(DEADLINE, &format!("all servers are the same after {event:?}"), || {
+            let digest = client.digest();
+            readers.iter_mut().all(|reader| reader.digest() == digest)
+        });
+    }
+
+    /// Nothing happens any more: every order ends, and all units are where they belong.
+    pub fn ends(&mut self) {
+        for sku in SKUS {
+            self.client.int(format!("INV.ADJUST popup {sku} 1000"));
+        }
+        self.client.ok("STORE.SET popup limit 0 attempts 1000");
+        wait_until(DEADLINE, "every order ends", || {
+            self.client.call("ORDER.REDRIVE popup ALL");
+            for order in (0..=self.named).map(|number| format!("o-{number}")) {
+                ["pay", "fraud"].iter().for_each(|gate| {
+                    self.client.call(format!("ORDER.PASS popup {order} {gate}"));
+                });
+            }
+            let claimed = self.client.get("ORDER.CLAIM popup last COUNT 100");
+            for order in claimed.array() {
+                self.client.text(format!("ORDER.COMPLETE popup {}", order.field("order").text()));
+            }
+            let info = self.client.get("STORE.INFO popup");
+            let names = ["queued", "in-work", "retrying", "pending", "waitlisted", "dead-letters", "holds"];
+            names.iter().all(|name| info.field(name).int() == 0)
+        });
+        for sku in SKUS {
+            let held = self.client.get(format!("INV.GET popup {sku}")).array()[0].field("held").int();
+            assert_eq!(held, 0, "{sku}");
+        }
+        self.compare_known();
+        self.client.int("STORE.REPAIR popup");
+        assert_books_balance(&mut self.client, "popup");
+        for stream in ["orders", "retry", "dead"] {
+            assert_eq!(self.client.int(format!("XLEN {{popup}}:{stream}")), 0, "{stream}");
+        }
+    }
+}
