@@ -135,7 +135,11 @@ impl Server {
 
     /// Waits until the reply to `command` holds `part`.
     fn wait_for(&self, what: &str, command: &str, part: &str) -> Result<()> {
-        wait_for(DEADLINE, what, || Ok(self.ask(command)?.contains(part).then_some(())))
+        wait_for(DEADLINE, what, || match self.ask(command) {
+            // A busy machine: it answers later.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(None),
+            reply => Ok(reply?.contains(part).then_some(())),
+        })
     }
 
     fn prepare(options: &Options) -> Result<Server> {

@@ -112,7 +112,11 @@ impl World {
             }
             Happening::Failover => self.failover(),
             Happening::Pause { ms } => self.client.ok(format!("CLIENT PAUSE {ms} WRITE")),
-            Happening::Clock { server, ahead_ms } => self.clocks[*server].set(*ahead_ms),
+            Happening::Clock { server, ahead_ms } => {
+                // The server's own pause ends by the wall clock.
+                self.client.ok("CLIENT UNPAUSE");
+                self.clocks[*server].set(*ahead_ms);
+            }
             Happening::Meddle(command) => self.meddle(command),
             Happening::Operate("BGREWRITEAOF") => rewrite_log(&mut self.client),
             Happening::Operate(command) => self.client.ok(*command),
