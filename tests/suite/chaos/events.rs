@@ -110,8 +110,9 @@ fn orders() -> BoxedStrategy<String> {
     let lanes = maybe(pick(&["LANES 1 express", "LANES 2 counter express"]));
     prop_oneof![
         8 => place(),
-        6 => (of(3, 'w'), 1..6_u8, lasting("LEASE"), lanes)
-            .prop_map(|(worker, count, lease, lanes)| format!("ORDER.CLAIM popup {worker} COUNT {count} {lease}{lanes}")),
+        6 => (of(3, 'w'), 1..6_u8, lasting("LEASE"), lanes).prop_map(|(worker, count, lease, lanes)| {
+            format!("ORDER.CLAIM popup {worker} COUNT {count} {lease}{lanes}")
+        }),
         1 => (of(3, 'w'), order()).prop_map(|(worker, order)| format!("ORDER.CLAIM popup {worker} ORDER {order}")),
         4 => order().prop_map(|order| format!("ORDER.COMPLETE popup {order}")),
         1 => (order(), of(3, 'w')).prop_map(|(order, worker)| format!("ORDER.COMPLETE popup {order} CLAIM {worker}")),

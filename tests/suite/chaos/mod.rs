@@ -1,5 +1,5 @@
-//! A random world on real servers: a primary with a log, a replica, and a replica of that one, each with a wall clock of
-//! its own; clients, and everything that can happen to servers. After each event the books balance, all servers have
+//! A random world on real servers: a primary with a log, a replica, and a replica of that one, each with a wall clock
+//! of its own; clients, and everything that can happen to servers. After each event the books balance, all servers have
 //! the same DEBUG DIGEST, nobody waits for what is available, and every acknowledged order is there. In the end nothing
 //! happens any more, and every order ends.
 //!
