@@ -63,7 +63,7 @@ test: setup servers node chromium checks lint build ## test everything: engine, 
 	@cat $(SERVERS)/skipped
 
 # About five minutes a server.
-test-matrix: setup servers build ## run the suite on every version: Redis 7.0 to 8.6, Valkey 8.1 and 9.1 (FILTER=holds: a part)
+test-matrix: setup servers build ## run the suite on Redis 7.0 to 8.6, Valkey 8.1 and 9.1 (FILTER=holds: a part)
 	servers=$$(command -v redis-server):$(abspath $(SERVERS)/valkey-server); \
 	others=$$(scripts/matrix $(SERVERS)/matrix $(STACK)); \
 	HOLDFAST_SERVERS=$$servers:$$(paste -sd: <<<"$$others") HOLDFAST_STACK=$(abspath $(STACK)) \

@@ -153,3 +153,10 @@ export function icon(name) {
   const paths = ICONS[name].map((d) => svg("path", { d }));
   return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" }, paths);
 }
+
+/** The head of a table: a column of names, and columns of numbers with their meanings. */
+export function tableHead(first, columns) {
+  const cell = ({ name, label, meaning }) =>
+    h("th", { scope: "col", class: "number", title: meaning, text: label, data: { column: name } });
+  return h("thead", {}, h("tr", {}, h("th", { scope: "col", text: first }), columns.map(cell)));
+}

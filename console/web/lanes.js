@@ -1,6 +1,6 @@
 // Lanes: the named parts of the queue. Where no order names one, there is nothing to see.
 
-import { h, keyed, scrollBox, setBar, setText, show } from "./dom.js";
+import { h, keyed, scrollBox, setBar, setText, show, tableHead } from "./dom.js";
 import { age, count, NONE } from "./format.js";
 import { laneColumns, panels, texts } from "./words.js";
 
@@ -13,18 +13,7 @@ export class Lanes {
       "table",
       { class: "rows lanes" },
       h("caption", { class: "visually-hidden", text: "Lanes, and how many orders are in each" }),
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          h("th", { scope: "col", text: "Lane" }),
-          laneColumns.map(({ label, meaning: about }) =>
-            h("th", { scope: "col", class: "number", title: about, text: label }),
-          ),
-        ),
-      ),
+      tableHead("Lane", laneColumns),
       this.body,
     );
     this.why = h("p", { class: "why rest", text: texts.NO_LANE_WHY });

@@ -1,6 +1,6 @@
 // SKUs: those that are out or low first.
 
-import { h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
+import { h, keyed, scrollBox, setAttribute, setBar, setText, show, tableHead } from "./dom.js";
 import { count, fitted, NONE, short } from "./format.js";
 import { panels, skuColumns, texts } from "./words.js";
 
@@ -18,18 +18,7 @@ export class Skus {
       "table",
       { class: "rows skus" },
       h("caption", { class: "visually-hidden", text: "SKUs, those that are out or low first" }),
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          h("th", { scope: "col", text: "SKU" }),
-          skuColumns.map(({ name, label, meaning: about }) =>
-            h("th", { scope: "col", class: "number", title: about, text: label, data: { column: name } }),
-          ),
-        ),
-      ),
+      tableHead("SKU", skuColumns),
       this.body,
     );
     this.box = scrollBox("SKUs", this.table);

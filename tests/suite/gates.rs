@@ -1,5 +1,5 @@
-//! ORDER.PLACE … GATE, ORDER.GET, ORDER.GATE and ORDER.PASS: orders that hold their units until a payment or a check is
-//! passed.
+//! ORDER.PLACE … GATE, ORDER.GET, ORDER.GATE and ORDER.PASS: orders that hold their units until a payment or a check
+//! is passed.
 
 use crate::common::{
     Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, claim, claim_one, cmd, entries, ids, info,

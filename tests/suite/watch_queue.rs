@@ -191,7 +191,8 @@ fn the_terminal_shows_who_waits(binary: &ServerBinary) {
     client.int("INV.ADJUST popup cap 4");
     terminal.wait_for_all(&["● Queued", "Got its units"]);
     terminal.press("\x1b/g-1\r");
-    terminal.wait_for_all(&["Order g-1", "● Pending", "payment: not passed yet, expires at", "fraud: not passed yet"]);
+    let gates = ["payment: not passed yet, expires at", "fraud: not passed yet"];
+    terminal.wait_for_all(&[&["Order g-1", "● Pending"], &gates[..]].concat());
     client.int("ORDER.PASS popup g-1 fraud");
     terminal.wait_for_all(&["fraud: passed", "Passed: fraud"]);
     terminal.press("q");

@@ -196,8 +196,8 @@ impl Store {
         fx.push(Effect::Queued { order: slot, id: entry });
     }
 
-    /// Moves units of an order into an order of their own; replies the id of its entry in `…:orders`; none while it is
-    /// pending or waits for stock, as the order it is a part of.
+    /// Moves units of an order into an order of their own; replies the id of its entry in `…:orders`; none while it
+    /// is pending or waits for stock, as the order it is a part of.
     pub fn split(&mut self, now: Ms, split: &Split<'_>, fx: &mut Effects) -> Result<Option<EntryId>, Refusal> {
         let call = split.content().call;
         let key = self.orders.key(split.new_order);

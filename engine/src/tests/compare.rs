@@ -88,17 +88,14 @@ impl Compared<'_> {
             let sla_ms = self.model.setting("sla-ms");
             assert_eq!(order.late, sla_ms > 0 && until.saturating_sub(wanted.placed_at) > sla_ms);
             let stage = self.store.orders.extra_at(self.store.orders.find(id).unwrap()).map(|extra| &extra.stage);
+            let waits = wanted.state == OrderState::Waitlisted;
+            let lacks = |item: &OrderItem| if waits { item.qty - item.has } else { 0 };
             let shown = order.items.iter().map(|item| (item.sku, item.missing));
-            let lacking =
-                |item: &OrderItem| if wanted.state == OrderState::Waitlisted { item.qty - item.has } else { 0 };
-            let lacking = wanted.items.iter().map(|item| (item.sku.as_slice(), lacking(item)));
+            let lacking = wanted.items.iter().map(|item| (item.sku.as_slice(), lacks(item)));
             assert!(shown.eq(lacking), "{id:?}: {:?}", order.items);
             let missing = stage.and_then(Stage::waitlisted).map(|waitlisted| waitlisted.missing.clone());
-            let waits = wanted.state == OrderState::Waitlisted;
-            let lacks =
-                |item: &OrderItem| Units { sku: self.store.shelf.find(&item.sku).unwrap(), qty: item.qty - item.has };
-            let mut lacked: Vec<_> =
-                wanted.items.iter().filter(|_| waits).map(lacks).filter(|item| item.qty > 0).collect();
+            let units = |item: &OrderItem| Units { sku: self.store.shelf.find(&item.sku).unwrap(), qty: lacks(item) };
+            let mut lacked: Vec<_> = wanted.items.iter().map(units).filter(|item| item.qty > 0).collect();
             lacked.sort_by_key(|item| item.sku);
             assert_eq!(missing, waits.then_some(lacked), "{id:?}");
             let counted = self.store.orders.at(self.store.orders.find(id).unwrap()).late;

@@ -21,9 +21,9 @@
 //!
 //! Whether it would notice was tried by breaking the code by hand. Found within seconds: a slice of due work that is
 //! not replicated; units that come back and wake nobody who waits; a stamp that is left out where the time has moved; a
-//! REENTRY that is lost; an order that ends and stays in `…:retry`; deadlines that are met, or long work that goes on,
-//! while writes are paused; an earlier deadline that is not registered; a time that stands still after a failover to a
-//! clock that is behind; a command that frees units and does not look whether `…:orders` is here (60 worlds).
+//! REENTRY that is lost; an order that ends and stays in `…:retry`; deadlines that are met, or long work that goes
+//! on, while writes are paused; an earlier deadline that is not registered; a time that stands still after a failover
+//! to a clock that is behind; a command that frees units and does not look whether `…:orders` is here (60 worlds).
 
 mod action;
 mod generate;

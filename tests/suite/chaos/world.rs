@@ -2,8 +2,8 @@
 
 use super::events::Happening;
 use crate::common::{
-    Client, DEADLINE, Reply, Server, ServerBinary, WallClock, assert_books_balance, cmd, rewrite_log, server_now_ms,
-    wait_until,
+    Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, WallClock, assert_books_balance, cmd, rewrite_log,
+    server_now_ms, wait_until,
 };
 use std::collections::BTreeMap;
 
@@ -58,6 +58,10 @@ impl World {
         &mut self.servers[self.chain[place]]
     }
 
+    fn all_filled(&mut self, commands: &[String]) -> Vec<String> {
+        commands.iter().map(|command| self.filled(command)).collect()
+    }
+
     /// A command with the orders it is about.
     fn filled(&mut self, command: &str) -> String {
         let mut words = Vec::new();
@@ -93,9 +97,8 @@ impl World {
     }
 
     fn commands(&mut self, commands: &[String]) {
-        let commands: Vec<String> = commands.iter().map(|command| self.filled(command)).collect();
-        let split = |command: &String| command.split(' ').map(|word| word.as_bytes().to_vec()).collect();
-        let replies = self.client.pipeline(&commands.iter().map(split).collect::<Vec<_>>());
+        let commands = self.all_filled(commands);
+        let replies = self.client.pipeline(&commands.iter().map(IntoCommand::into_command).collect::<Vec<_>>());
         commands.iter().zip(&replies).for_each(|(command, reply)| self.learn(command, reply));
     }
 
@@ -148,7 +151,7 @@ impl World {
     }
 
     fn transaction(&mut self, commands: &[String]) {
-        let commands: Vec<String> = commands.iter().map(|command| self.filled(command)).collect();
+        let commands = self.all_filled(commands);
         self.client.ok("MULTI");
         for command in &commands {
             self.client.text(command);
@@ -158,7 +161,7 @@ impl World {
     }
 
     fn script(&mut self, commands: &[String]) {
-        let commands: Vec<String> = commands.iter().map(|command| self.filled(command)).collect();
+        let commands = self.all_filled(commands);
         let calls = commands.iter().map(|command| {
             let words: Vec<String> = command.split(' ').map(|word| format!("'{word}'")).collect();
             format!("redis.pcall({})", words.join(","))
@@ -226,16 +229,19 @@ impl World {
         self.client = next;
     }
 
-    fn copy(&mut self) {
+    fn name_of_copy(&mut self) -> String {
         self.copies += 1;
-        let name = format!("copy-{}", self.copies);
+        format!("copy-{}", self.copies)
+    }
+
+    fn copy(&mut self) {
+        let name = self.name_of_copy();
         assert_eq!(self.client.int(format!("COPY popup {name}")), 1);
         self.look_at_copy(&name);
     }
 
     fn restore(&mut self) {
-        self.copies += 1;
-        let (name, payload) = (format!("copy-{}", self.copies), self.client.get("DUMP popup").bytes().to_vec());
+        let (name, payload) = (self.name_of_copy(), self.client.get("DUMP popup").bytes().to_vec());
         self.client.ok(cmd!["RESTORE", &name, 0, payload]);
         self.look_at_copy(&name);
     }

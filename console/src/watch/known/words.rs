@@ -279,8 +279,8 @@ pub const NOTES: [(&str, &str); 7] = [
     ),
     (
         "Lanes",
-        "Parts of the queue that orders name: express, counter. “–” stands for the orders that name none. Where no \
-         order names a lane, none are shown.",
+        "Parts of the queue that orders name: express, counter. “–” stands for the orders that name none. Where \
+         no order names a lane, none are shown.",
     ),
     ("Latency", "From placed to completed. p50: half of the orders took no longer; p99: 99 of 100 took no longer."),
     ("Rates", "Events a second, from one sample to the next; zero while the store is quiet."),
