@@ -25,7 +25,7 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
 .PHONY: help setup servers node chromium postgres build run test test-matrix simulate chaos checks memcheck browser
-.PHONY: grafana lint deny docs bench bench-gate clean
+.PHONY: grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -58,9 +58,28 @@ test: setup servers node chromium checks lint build ## test everything: engine, 
 	stack=; [ ! -e $(STACK)/redistimeseries.so ] || stack=$(abspath $(STACK)); \
 	HOLDFAST_SERVERS=$$servers HOLDFAST_STACK=$$stack HOLDFAST_MODULE=$(abspath $(MODULE)) \
 	  HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite
-	$(MAKE) --no-print-directory browser grafana
+	$(MAKE) --no-print-directory browser grafana test-package
 	@! command -v valgrind >/dev/null || $(MAKE) --no-print-directory bench-gate
 	@cat $(SERVERS)/skipped
+
+package: build ## make a tarball and a Debian package, in target/package
+	scripts/package $(MODULE) $(CONSOLE) $(CARGO_TARGET_DIR)/package
+
+# The same for another machine than this one; the results are not run.
+package-aarch64: setup ## make them for aarch64 (arm64)
+	@scripts/setup rust-aarch64 cc-aarch64
+	CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
+	  CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	  cargo build --release --locked --workspace --target aarch64-unknown-linux-gnu
+	OBJCOPY=aarch64-linux-gnu-objcopy OBJDUMP=aarch64-linux-gnu-objdump scripts/package \
+	  $(subst release,aarch64-unknown-linux-gnu/release,$(MODULE) $(CONSOLE)) $(CARGO_TARGET_DIR)/package
+
+test-package: build ## test the packages: what is in them, and that a server starts with them
+	tests/package.sh $(MODULE) $(CONSOLE)
+
+test-image: ## run the steps of the Dockerfile in bare Debian roots (as root, on Debian)
+	@scripts/setup debootstrap
+	tests/image.py $(CARGO_TARGET_DIR)/image
 
 # About five minutes a server.
 test-matrix: setup servers build ## run the suite on Redis 7.0 to 8.6, Valkey 8.1 and 9.1 (FILTER=holds: a part)

@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# tests/package.sh MODULE PROGRAM  tests what scripts/package makes of them: what is in it, that it is the same each
+#                                  time, and that a server starts with it in the ways that it documents.
+set -euo pipefail
+repo=$(realpath "$(dirname "$0")/..")
+module=$(realpath "${1:?which module}")
+program=$(realpath "${2:?which program}")
+place=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; wait; rm -rf "$place"' EXIT
+checks=0
+
+fail() {
+  echo "failed: $*" >&2
+  exit 1
+}
+
+check() { # check WHAT COMMAND …
+  "${@:2}" || fail "$1"
+  checks=$((checks + 1))
+}
+
+# The module's own reply tells that it is loaded: a server without it does not know the command.
+knows_holdfast() { # knows_holdfast SOCKET
+  [ "$(redis-cli -s "$1" INV.SET shop sku 3 2>&1)" = 3 ]
+}
+
+# start CONFIG [OPTION …]: a server on a socket in $place, up when it has answered; false if it ends.
+start() {
+  redis-server "$@" --port 0 --unixsocket "$place/socket" --dir "$place" --save '' >"$place/log" 2>&1 &
+  server=$!
+  until redis-cli -s "$place/socket" PING >/dev/null 2>&1; do
+    kill -0 "$server" 2>/dev/null || { server=; return 1; }
+    sleep 0.02
+  done
+}
+
+stop() {
+  kill "$server"
+  wait "$server" || true
+  server=
+}
+
+package() {
+  "$repo/scripts/package" "$module" "$program" "$1" >/dev/null
+}
+
+holds_the_files() {
+  local list
+  list=$(dpkg-deb -c "$place"/first/*.deb | awk '{ print $1, $2, $6 }')
+  while read -r line; do
+    grep -qxF -- "$line" <<<"$list" || fail "the package has no $line:"$'\n'"$list"
+  done <<'FILES'
+-rwxr-xr-x root/root ./usr/lib/redis/modules/libholdfast.so
+-rwxr-xr-x root/root ./usr/bin/holdfast
+-rw-r--r-- root/root ./usr/share/holdfast/load-module
+-rw-r--r-- root/root ./usr/share/holdfast/redis-server.conf
+-rw-r--r-- root/root ./usr/share/holdfast/valkey-server.conf
+-rw-r--r-- root/root ./usr/lib/systemd/system/holdfast-watch.service
+-rw------- root/root ./etc/default/holdfast-watch
+FILES
+}
+
+# What the drop-in runs before each start, with the files of $place instead of the system's.
+before_start() {
+  local command
+  command=$(sed -n "s|^ExecStartPre=+/bin/sh ||p" "$root/usr/share/holdfast/redis-server.conf")
+  command=${command//\/usr\/share/$root/usr/share}
+  command=${command//\/etc\/redis/$place/etc}
+  # shellcheck disable=SC2086 # words, as systemd splits them
+  sh $command "$root/usr/lib/redis/modules/libholdfast.so"
+}
+
+loads_once() {
+  local round
+  mkdir -p "$place/etc"
+  # A file as the server's package has it, whose last line has no end.
+  printf 'databases 4' >"$place/etc/redis.conf"
+  # CONFIG REWRITE, as Sentinel does it, writes a line of its own.
+  for round in 1 2 3; do
+    before_start
+    start "$place/etc/redis.conf" || fail "start $round: $(tail -n 3 "$place/log")"
+    knows_holdfast "$place/socket" || fail "start $round: the module is not loaded"
+    redis-cli -s "$place/socket" CONFIG REWRITE >/dev/null
+    stop
+  done
+  [ "$(grep -c '^loadmodule' "$place/etc/redis.conf")" = 1 ] || fail "loadmodule is there more than once"
+}
+
+leaves_alone_what_another_file_loads() {
+  mkdir -p "$place/etc/conf.d"
+  printf 'include %s/etc/conf.d/shop.conf\n' "$place" >"$place/etc/redis.conf"
+  echo "loadmodule $root/usr/lib/redis/modules/libholdfast.so" >"$place/etc/conf.d/shop.conf"
+  before_start
+  start "$place/etc/redis.conf" || fail "$(tail -n 3 "$place/log")"
+  knows_holdfast "$place/socket"
+  stop
+}
+
+# The settings that redis.conf.example recommends; only its paths are this test's.
+example_works() {
+  tar -xzf "$place"/first/*.tar.gz -C "$place"
+  local tree
+  tree=$(echo "$place"/holdfast-*/)
+  sed -E "s|^loadmodule .*libholdfast.so|loadmodule ${tree}libholdfast.so|" "${tree}redis.conf.example" \
+    >"$place/example.conf"
+  start "$place/example.conf" || fail "$(tail -n 3 "$place/log")"
+  knows_holdfast "$place/socket"
+  stop
+  "${tree}holdfast" --version >/dev/null
+}
+
+units_are_valid() {
+  command -v systemd-analyze >/dev/null || { echo "skipped: systemd-analyze is not here"; return 0; }
+  local unit=$place/holdfast-watch.service
+  sed "s|/usr/bin/holdfast|$root/usr/bin/holdfast|" "$root/usr/lib/systemd/system/holdfast-watch.service" >"$unit"
+  systemd-analyze verify --man=no "$unit" 2>&1 | tee "$place/verify" >&2
+  ! grep -q holdfast "$place/verify"
+}
+
+# A secret that is an argument could be read by every user.
+no_secret_is_an_argument() {
+  ! grep -E '^Exec.*(URL|PASSWORD)' "$root/usr/lib/systemd/system/holdfast-watch.service"
+}
+
+is_small() {
+  [ -z "$(objdump -h "$root/usr/bin/holdfast" "$root/usr/lib/redis/modules/libholdfast.so" | grep debug_info)" ]
+}
+
+package "$place/first"
+package "$place/second"
+root=$place/root
+dpkg-deb -x "$place"/first/*.deb "$root"
+check "two packages of the same files are the same" diff -r "$place/first" "$place/second"
+check "it has its files" holds_the_files
+check "it has no debug information" is_small
+check "a drop-in loads the module once" loads_once
+check "a drop-in leaves alone what another file loads" leaves_alone_what_another_file_loads
+check "a server starts with the example's settings" example_works
+check "no secret is an argument" no_secret_is_an_argument
+check "systemd reads the units" units_are_valid
+echo "package: $checks checks passed"
