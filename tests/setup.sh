@@ -255,7 +255,8 @@ without redis-server
 program id <<<'echo 1000'
 program sudo <<<'echo "sudo: a password is required" >&2; exit 1'
 run setup
-verdict fails 'says "redis-server 7.0 or later"' asks_apt_for_nothing
+verdict fails 'says "redis-server 7.0 or later; sudo wants a password, run: sudo apt-get install redis-server"' \
+  asks_apt_for_nothing
 
 case_of "no valgrind"
 variables=(PIP_NO_INDEX=1 PIP_CONFIG_FILE=/dev/null)
