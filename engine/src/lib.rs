@@ -24,6 +24,7 @@ pub mod oracle {
     pub mod build;
     pub mod command;
     pub mod compare;
+    pub mod forge;
     pub mod generate;
     pub mod model;
     pub mod published;

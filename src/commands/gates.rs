@@ -4,7 +4,7 @@ use super::args::Args;
 use super::reply::{field_int, field_text, field_time};
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, Host, Stop};
+use crate::host::{Call, Host, Stop};
 use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::record::gate::{GateView, NewGate};
 use holdfast_engine::terms::refusal::Refusal;
@@ -69,7 +69,7 @@ pub fn gate_named<'a>(args: &mut Args<'a>) -> Result<NewGate<'a>, Refusal> {
 }
 
 /// The gates of an order, as ORDER.GET shows them.
-pub fn reply_gates(ctx: Ctx, gates: &[GateView<'_>]) {
+pub fn reply_gates(ctx: impl Host, gates: &[GateView<'_>]) {
     ctx.bulk(b"gates");
     ctx.array(gates.len());
     for gate in gates {

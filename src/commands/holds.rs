@@ -4,7 +4,7 @@ use super::args::{Args, scan_count};
 use super::reply::{field_int, field_text, field_time, scan};
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, Host, Stop};
+use crate::host::{Call, Host, Stop};
 use crate::store::keys::read_store;
 use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::calls::holds::{Close, Reserve};
@@ -150,10 +150,10 @@ pub const HOLD: Command = Command {
         access: Access::Read,
         args: &[Arg::key(), Arg::text("hold")],
     },
-    run: hold,
+    run: |call| hold(call),
 };
 
-fn hold(call: &Call<'_>) -> Result<(), Stop> {
+pub fn hold<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let id = args.id("hold")?;
     args.end()?;
@@ -163,7 +163,7 @@ fn hold(call: &Call<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn reply_hold(ctx: Ctx, hold: &HoldView<'_>) {
+fn reply_hold(ctx: impl Host, hold: &HoldView<'_>) {
     ctx.map(7);
     field_text(ctx, "hold", hold.id);
     field_text(ctx, "state", hold.state.name().as_bytes());
@@ -198,10 +198,10 @@ pub const HOLDS: Command = Command {
             Arg::integer("count").after("COUNT"),
         ],
     },
-    run: holds,
+    run: |call| holds(call),
 };
 
-fn holds(call: &Call<'_>) -> Result<(), Stop> {
+pub fn holds<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let cursor = args.cursor()?;
     let (mut customer, mut count) = (None, None);

@@ -7,7 +7,7 @@ use super::reply::{entry, entry_or_nil, field_int, field_text, field_time, scan}
 use super::work::token;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, Host, OwnStr, Stop};
+use crate::host::{Call, Host, OwnStr, Stop};
 use crate::store::claims::{self, serve_first};
 use crate::store::keys::read_store;
 use crate::store::streams::EntryWords;
@@ -290,10 +290,10 @@ pub const GET: Command = Command {
         access: Access::Read,
         args: &[Arg::key(), Arg::text("order")],
     },
-    run: get,
+    run: |call| get(call),
 };
 
-fn get(call: &Call<'_>) -> Result<(), Stop> {
+pub fn get<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let id = args.id("order")?;
     args.end()?;
@@ -304,7 +304,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
+fn reply_order(ctx: impl Host, order: &OrderView<'_>) {
     ctx.map(23);
     field_text(ctx, "order", order.id);
     field_text(ctx, "state", order.state.name().as_bytes());
@@ -337,7 +337,7 @@ fn reply_order(ctx: Ctx, order: &OrderView<'_>) {
 }
 
 /// How far the work on an order is.
-fn reply_work(ctx: Ctx, order: &OrderView<'_>) {
+fn reply_work(ctx: impl Host, order: &OrderView<'_>) {
     let claimed = order.state == OrderState::Claimed;
     field_int(ctx, "attempts", i64::from(order.attempts));
     field_text(ctx, "worker", order.worker);
@@ -349,7 +349,7 @@ fn reply_work(ctx: Ctx, order: &OrderView<'_>) {
 }
 
 /// What happened to the order, first to last: each event with its time and details.
-fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
+fn reply_history(ctx: impl Host, order: &OrderView<'_>) {
     let (ended, lost, returns_lost) = (order.ended_at > 0, order.history_lost > 0, order.returns_lost);
     let sums = usize::from(lost) + usize::from(ended) + usize::from(returns_lost.count > 0);
     ctx.bulk(b"history");
@@ -378,13 +378,13 @@ fn reply_history(ctx: Ctx, order: &OrderView<'_>) {
 }
 
 /// Begins the map of an event that has this many fields after its name and time.
-fn begin_event(ctx: Ctx, name: &str, at: u64, fields: usize) {
+fn begin_event(ctx: impl Host, name: &str, at: u64, fields: usize) {
     ctx.map(2 + fields);
     field_text(ctx, "event", name.as_bytes());
     field_time(ctx, "at", at);
 }
 
-fn reply_event(ctx: Ctx, event: &HistoryEvent<'_>) {
+fn reply_event(ctx: impl Host, event: &HistoryEvent<'_>) {
     match *event {
         HistoryEvent::Claimed { at, worker, token, attempt } => {
             begin_event(ctx, "claimed", at, 3);
@@ -458,10 +458,10 @@ pub const SCAN: Command = Command {
             Arg::integer("count").after("COUNT"),
         ],
     },
-    run: scan_orders,
+    run: |call| scan_orders(call),
 };
 
-fn scan_orders(call: &Call<'_>) -> Result<(), Stop> {
+pub fn scan_orders<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let cursor = args.cursor()?;
     let (mut wanted, mut count) = (ScanOrders::default(), None);

@@ -5,7 +5,7 @@ use super::glob;
 use super::reply::{field_int, field_text, scan};
 use crate::host::register::{About, Access, Arg, Kind};
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, Host, Stop};
+use crate::host::{Call, Host, Stop};
 use crate::store::keys::read_store;
 use crate::store::write::{Rule, write};
 use holdfast_engine::base::units::MAX_QUANTITY;
@@ -118,10 +118,10 @@ pub const GET: Command = Command {
         access: Access::Read,
         args: &[Arg::key(), Arg::text("sku").many()],
     },
-    run: get,
+    run: |call| get(call),
 };
 
-fn get(call: &Call<'_>) -> Result<(), Stop> {
+pub fn get<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let mut skus = Vec::with_capacity(call.rest.len());
     while args.more() {
@@ -138,7 +138,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn reply_sku(ctx: Ctx, sku: &SkuView) {
+fn reply_sku(ctx: impl Host, sku: &SkuView) {
     ctx.map(9);
     field_int(ctx, "on-hand", sku.on_hand as i64);
     field_int(ctx, "held", sku.held as i64);
@@ -171,10 +171,10 @@ pub const SCAN: Command = Command {
             Arg::word("low", "LOW"),
         ],
     },
-    run: scan_skus,
+    run: |call| scan_skus(call),
 };
 
-fn scan_skus(call: &Call<'_>) -> Result<(), Stop> {
+pub fn scan_skus<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let cursor = args.cursor()?;
     let (mut pattern, mut count, mut low) = (None, None, false);

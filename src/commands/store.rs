@@ -6,7 +6,7 @@ use crate::host::ctx::Class;
 use crate::host::register::{About, Access, Arg};
 use crate::host::server::HostKey;
 use crate::host::table::Command;
-use crate::host::{Call, Ctx, Host, Stop};
+use crate::host::{Call, Host, Stop};
 use crate::store::keys::{any_store, read_store, streams_of};
 use crate::store::slices::{Task, begin};
 use crate::store::streams::Streams;
@@ -74,10 +74,10 @@ pub const GET: Command = Command {
         access: Access::Read,
         args: &[Arg::key(), Arg::text("field").opt().many()],
     },
-    run: get,
+    run: |call| get(call),
 };
 
-fn get(call: &Call<'_>) -> Result<(), Stop> {
+pub fn get<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let mut fields = Vec::new();
     while args.more() {
@@ -92,7 +92,7 @@ fn get(call: &Call<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn setting(ctx: Ctx, settings: &Settings, field: Field) {
+fn setting(ctx: impl Host, settings: &Settings, field: Field) {
     let value = settings.get(field);
     if field.is_switch() {
         ctx.bulk(field.name().as_bytes());
@@ -117,10 +117,10 @@ pub const INFO: Command = Command {
         access: Access::Read,
         args: &[Arg::key()],
     },
-    run: info,
+    run: |call| info(call),
 };
 
-fn info(call: &Call<'_>) -> Result<(), Stop> {
+pub fn info<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let value = read_store(call.ctx, call.key)?;
     let (ctx, now) = (call.ctx, value.time_of(call));
     let mut info = value.store.info(now);
@@ -149,10 +149,10 @@ pub const LANES: Command = Command {
         access: Access::Read,
         args: &[Arg::key()],
     },
-    run: lanes,
+    run: |call| lanes(call),
 };
 
-fn lanes(call: &Call<'_>) -> Result<(), Stop> {
+pub fn lanes<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let value = read_store(call.ctx, call.key)?;
     let (ctx, lanes) = (call.ctx, value.store.lanes(value.time_of(call)));
     ctx.array(lanes.len());

@@ -139,6 +139,8 @@ mod strings {
 
     pub unsafe fn integer(string: *mut raw::RedisModuleString) -> Option<i64> {
         // SAFETY: made by `create`, and live.
-        std::str::from_utf8(unsafe { bytes(string) }).ok()?.parse().ok()
+        let text = std::str::from_utf8(unsafe { bytes(string) }).ok()?;
+        // As the server reads it: in one form only, without a plus and zeros in front.
+        text.parse().ok().filter(|number: &i64| number.to_string() == text)
     }
 }

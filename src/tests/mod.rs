@@ -1,3 +1,4 @@
 //! Tests of the module as a whole, without a server.
 
+mod fuzz;
 mod simulation;

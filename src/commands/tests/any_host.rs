@@ -1,4 +1,4 @@
-//! The commands that write, on a server that is none.
+//! The commands of stores, on a server that is none.
 
 use super::super::{edits, gates, holds, orders, stock, store, work};
 use crate::host::{Call, Host, Stop};
@@ -9,17 +9,26 @@ use crate::store::slices::Task;
 pub fn run<H: Host>(call: &Call<'_, H>, name: &[u8]) -> Option<Result<Option<Task>, Stop>> {
     let done = match name {
         b"STORE.SET" => store::set(call),
+        b"STORE.GET" => store::get(call),
+        b"STORE.INFO" => store::info(call),
+        b"STORE.LANES" => store::lanes(call),
         b"STORE.DROP" => store::drop_store(call),
         b"STORE.REPAIR" => return Some(Ok(Some(Task::Repair))),
         b"STORE.AUDIT" => return Some(Ok(Some(Task::Audit))),
         b"INV.SET" => stock::set(call),
         b"INV.ADJUST" => stock::adjust(call),
         b"INV.SYNC" => stock::sync(call),
+        b"INV.GET" => stock::get(call),
+        b"INV.SCAN" => stock::scan_skus(call),
+        b"INV.HOLD" => holds::hold(call),
+        b"INV.HOLDS" => holds::holds(call),
         b"INV.RESERVE" => holds::reserve(call),
         b"INV.EXTEND" => holds::extend(call),
         b"INV.COMMIT" => holds::close(call, true),
         b"INV.RELEASE" => holds::close(call, false),
         b"ORDER.PLACE" => orders::place(call),
+        b"ORDER.GET" => orders::get(call),
+        b"ORDER.SCAN" => orders::scan_orders(call),
         b"ORDER.CLAIM" => work::claim(call, |_| true, |_, _, _| Stop::Replied),
         b"ORDER.COMPLETE" => orders::complete(call, || true),
         b"ORDER.FAIL" => work::fail(call),

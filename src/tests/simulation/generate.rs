@@ -78,7 +78,8 @@ fn moving() -> impl Strategy<Value = Action> {
     prop_oneof![5 => kind().prop_map(Action::SendStream), 2 => Just(Action::SendStore), 2 => Just(Action::Arrive)]
 }
 
-fn action() -> impl Strategy<Value = Action> {
+/// A step of a world.
+pub fn action() -> impl Strategy<Value = Action> {
     let long = select(vec![Long::Audit, Long::Repair, Long::RedriveAll, Long::Purge]);
     let worker = select(vec![b"w1".to_vec(), b"w2".to_vec()]);
     let hand_out = (worker, 1usize..4, prop::bool::ANY);

@@ -25,14 +25,14 @@
 //! on, while writes are paused; an earlier deadline that is not registered; a time that stands still after a failover
 //! to a clock that is behind; a command that frees units and does not look whether `…:orders` is here (60 worlds).
 
-mod action;
-mod generate;
-mod history;
-mod node;
-mod run;
+pub mod action;
+pub mod generate;
+pub mod history;
+pub mod node;
+pub mod run;
 mod settle;
 mod shopping;
 mod turn;
-mod words;
+pub mod words;
 mod work;
 mod world;
