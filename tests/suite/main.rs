@@ -2,7 +2,7 @@
 //!
 //! Every test runs once on every server of a matrix: `HOLDFAST_SERVERS` lists paths of server binaries, separated by
 //! `:` (`redis-server` from the PATH by default); `HOLDFAST_MODULE` names the module
-//! (`target/release/libholdfast.so` by default); `HOLDFAST_STACK` names the folder with RedisTimeSeries that
+//! (`target/release/libholdfast.so` by default); `HOLDFAST_STACK` names the folder with other modules that
 //! `make servers` fills. A test is called `<server>::<file>::<name>`, so that the usual
 //! filters work: `cargo test --test suite -- redis-7.0.15::holds`. `HOLDFAST_SEED` is a number that makes other random
 //! cases; what they are is the same for the same number.
@@ -11,6 +11,7 @@ mod acl;
 mod alerts;
 mod bad_input;
 mod bench;
+mod beside;
 mod blocking;
 mod chaos;
 mod claims;
@@ -24,6 +25,7 @@ mod docs;
 mod edits;
 mod errors;
 mod eviction;
+mod fixtures;
 mod fleet;
 mod gate;
 mod gates;
@@ -39,6 +41,7 @@ mod memory_full;
 mod metrics;
 mod migration;
 mod model;
+mod modes;
 mod orders;
 mod outsiders;
 mod persistence;
@@ -79,6 +82,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("alerts", alerts::TESTS),
     ("bad_input", bad_input::TESTS),
     ("bench", bench::TESTS),
+    ("beside", beside::TESTS),
     ("blocking", blocking::TESTS),
     ("chaos", chaos::TESTS),
     ("claims", claims::TESTS),
@@ -91,6 +95,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("edits", edits::TESTS),
     ("errors", errors::TESTS),
     ("eviction", eviction::TESTS),
+    ("fixtures", fixtures::TESTS),
     ("fleet", fleet::TESTS),
     ("gate", gate::TESTS),
     ("gates", gates::TESTS),
@@ -106,6 +111,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("metrics", metrics::TESTS),
     ("migration", migration::TESTS),
     ("model", model::TESTS),
+    ("modes", modes::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
     ("persistence", persistence::TESTS),

@@ -6,6 +6,7 @@
 //! leave the old one where it is.
 
 use crate::common::{Client, Reply, Server, ServerBinary, assert_books_balance, entries, tests};
+use crate::modes::told;
 use crate::persistence::open_full_store;
 use std::path::Path;
 
@@ -25,36 +26,6 @@ fn frozen(binary: &ServerBinary, file: &Path) -> Server {
     std::fs::copy(file, server.dir().join("dump.rdb")).expect("the file of an earlier version");
     server.start_again();
     server
-}
-
-/// What a store replies that does not depend on when it was made.
-fn told(client: &mut Client) -> Vec<String> {
-    const OF_THE_DAY: [&str; 3] = ["oldest-waiting-ms", "next-due", "bytes"];
-    let mut told = Vec::new();
-    for (name, value) in client.get("STORE.INFO popup").pairs() {
-        if !OF_THE_DAY.contains(&name.as_str()) {
-            told.push(format!("{name} {value:?}"));
-        }
-    }
-    told.push(format!("{:?}", client.get("STORE.GET popup")));
-    let skus = client.get("INV.SCAN popup 0 COUNT 1000").array()[1].clone();
-    let mut skus: Vec<Vec<u8>> = skus.array().iter().map(|sku| sku.bytes().to_vec()).collect();
-    skus.sort();
-    for sku in skus {
-        told.push(format!("{:?}", client.get(vec![b"INV.GET".to_vec(), b"popup".to_vec(), sku])));
-    }
-    for (scan, get) in [("ORDER.SCAN", "ORDER.GET"), ("INV.HOLDS", "INV.HOLD")] {
-        let ids = client.get(format!("{scan} popup 0 COUNT 1000")).array()[1].clone();
-        let mut ids: Vec<Vec<u8>> = ids.array().iter().map(|id| id.bytes().to_vec()).collect();
-        ids.sort();
-        for id in ids {
-            let view = client.get(vec![get.as_bytes().to_vec(), b"popup".to_vec(), id.clone()]);
-            let lasting = ["state", "customer", "items", "data", "group", "attempt", "reason", "left", "step"];
-            let lasting = view.pairs().into_iter().filter(|(name, _)| lasting.contains(&name.as_str()));
-            told.push(format!("{id:?} {:?}", lasting.collect::<Vec<_>>()));
-        }
-    }
-    told
 }
 
 /// Calls with a REF from before the upgrade get the same reply as then, and change nothing. A replica acts on no
@@ -95,7 +66,7 @@ fn loads(binary: &ServerBinary, file: &str) {
     }
     let server = frozen(binary, &file);
     let mut old = server.client();
-    let (found, wanted) = (told(&mut old), told(&mut client));
+    let (found, wanted) = (told(&mut old, "popup"), told(&mut client, "popup"));
     for (found, wanted) in found.iter().zip(&wanted) {
         assert_eq!(found, wanted);
     }

@@ -12,8 +12,8 @@ const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 pub struct ServerBinary {
     path: PathBuf,
     module: PathBuf,
-    /// Another module that the server loads before Holdfast.
-    beside: Option<PathBuf>,
+    /// Other modules that the server loads before Holdfast.
+    beside: Vec<PathBuf>,
     /// Where the dynamic linker looks first for libraries that this system lacks.
     library_dir: Option<PathBuf>,
     label: String,
@@ -55,21 +55,21 @@ impl ServerBinary {
         Ok(ServerBinary {
             path: path.to_owned(),
             module: module.to_owned(),
-            beside: None,
+            beside: Vec::new(),
             library_dir: library_dir.map(Path::to_owned),
             label: format!("{}-{version}", name.to_lowercase()),
             version: (major, minor, patch),
         })
     }
 
-    /// This server, loading the module `beside` before Holdfast, with the libraries of `library_dir`.
-    pub fn with_module(&self, beside: &Path, library_dir: &Path) -> ServerBinary {
-        ServerBinary { beside: Some(beside.to_owned()), library_dir: Some(library_dir.to_owned()), ..self.clone() }
+    /// This server, loading these modules before Holdfast, with the libraries of `library_dir`.
+    pub fn with_modules(&self, beside: &[PathBuf], library_dir: &Path) -> ServerBinary {
+        ServerBinary { beside: beside.to_vec(), library_dir: Some(library_dir.to_owned()), ..self.clone() }
     }
 
     /// This server without the module beside Holdfast, and that module: to be loaded while it runs.
     pub fn to_load_later(&self) -> Option<(ServerBinary, PathBuf)> {
-        Some((ServerBinary { beside: None, ..self.clone() }, self.beside.clone()?))
+        Some((ServerBinary { beside: Vec::new(), ..self.clone() }, self.beside.first()?.clone()))
     }
 
     /// Another server, loading the same Holdfast, that wants libraries of `library_dir`.
