@@ -40,7 +40,9 @@ fn fuzz() {
         usual(panic);
         std::process::abort();
     }));
-    let words: Vec<_> = ["fuzz"].into_iter().chain(words).map(|word| CString::new(word).expect("a word")).collect();
+    // How libFuzzer starts itself again, to survive inputs that fail.
+    let again = format!("scripts/fuzz again {name}");
+    let words: Vec<_> = [&*again].into_iter().chain(words).map(|word| CString::new(word).expect("a word")).collect();
     let mut argv: Vec<_> = words.iter().map(|word| word.as_ptr().cast_mut()).collect();
     argv.push(std::ptr::null_mut());
     let (mut argc, mut argv) = (words.len() as c_int, argv.as_mut_ptr());
