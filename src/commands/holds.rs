@@ -10,6 +10,7 @@ use crate::store::write::{QUIET, Rule, write};
 use holdfast_engine::calls::holds::{Close, Reserve};
 use holdfast_engine::record::hold::HoldView;
 use holdfast_engine::store::Store;
+use holdfast_engine::terms::items::Item;
 use holdfast_engine::terms::refusal::Refusal;
 
 pub const RESERVE: Command = Command {
@@ -57,11 +58,19 @@ pub fn reserve<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     }
     let items = args.items()?;
     let reserve = Reserve { hold, customer, ttl_ms, replace, items: &items };
-    let new = |store: &Store| store.hold_len(hold).is_none_or(|len| replace && items.len() > len);
+    let new = |store: &Store| store.hold_len(hold).is_none_or(|len| replace && count_skus(&items) > len);
     let rule = Rule { frees: replace, takes_in: Some(&new), ..Rule::default() };
     let deadline = write(call, rule, |store, now, fx| store.reserve(now, &reserve, fx))?.reply;
     call.ctx.int(deadline as i64);
     Ok(())
+}
+
+/// How many SKUs are named: the same one twice is added up.
+fn count_skus(items: &[Item<'_>]) -> usize {
+    let mut skus: Vec<_> = items.iter().map(|item| item.sku).collect();
+    skus.sort_unstable();
+    skus.dedup();
+    skus.len()
 }
 
 pub const EXTEND: Command = Command {

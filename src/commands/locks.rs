@@ -2,9 +2,10 @@
 
 use super::args::Args;
 use super::reply::{field_int, field_text, field_time};
+use crate::host::callers::Callers;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
-use crate::host::{Call, Stop};
+use crate::host::{Call, Host, Stop};
 use crate::lock::{change, waiting};
 
 pub const ACQUIRE: Command = Command {
@@ -20,10 +21,10 @@ pub const ACQUIRE: Command = Command {
         access: Access::Insert,
         args: &[Arg::key(), Arg::text("owner"), Arg::integer("ttl"), Arg::integer("ms").after("WAIT")],
     },
-    run: acquire,
+    run: |call| acquire(call),
 };
 
-fn acquire(call: &Call<'_>) -> Result<(), Stop> {
+pub fn acquire<H: Callers>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (owner, ttl_ms) = (args.id("owner")?, args.duration("ttl")?);
     let mut wait_ms = None;
@@ -52,10 +53,10 @@ pub const RENEW: Command = Command {
         access: Access::Update,
         args: &[Arg::key(), Arg::integer("token"), Arg::integer("ttl")],
     },
-    run: renew,
+    run: |call| renew(call),
 };
 
-fn renew(call: &Call<'_>) -> Result<(), Stop> {
+pub fn renew<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let (token, ttl_ms) = (args.quantity("token")?, args.duration("ttl")?);
     args.end()?;
@@ -75,10 +76,10 @@ pub const RELEASE: Command = Command {
         access: Access::Update,
         args: &[Arg::key(), Arg::integer("token")],
     },
-    run: release,
+    run: |call| release(call),
 };
 
-fn release(call: &Call<'_>) -> Result<(), Stop> {
+pub fn release<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let token = args.quantity("token")?;
     args.end()?;

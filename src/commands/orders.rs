@@ -5,10 +5,11 @@ use super::args::{Args, scan_count};
 use super::gates::{gate_named, reply_gates};
 use super::reply::{entry, entry_or_nil, field_int, field_text, field_time, scan};
 use super::work::token;
+use crate::host::callers::Callers;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
 use crate::host::{Call, Host, OwnStr, Stop};
-use crate::store::claims::{self, serve_first};
+use crate::store::claims::{self, frees_for_others, serve_first};
 use crate::store::keys::read_store;
 use crate::store::streams::EntryWords;
 use crate::store::write::{CANCELS, Rule, Written, write};
@@ -111,7 +112,7 @@ pub const COMPLETE: Command = Command {
             Arg::block("claim", &[Arg::text("worker").with("CLAIM"), Arg::integer("lease-ms").after("LEASE")]).opt(),
         ],
     },
-    run: |call| complete(call, || serve_first(call, &Pick::Any)),
+    run: |call| complete(call),
 };
 
 /// The arguments of ORDER.COMPLETE.
@@ -145,8 +146,7 @@ impl<'a> CompleteArgs<'a> {
     }
 }
 
-/// `first` serves those who wait, and says whether it is the caller's turn to claim then.
-pub fn complete<H: Host>(call: &Call<'_, H>, first: impl FnOnce() -> bool) -> Result<(), Stop> {
+pub fn complete<H: Callers>(call: &Call<'_, H>) -> Result<(), Stop> {
     let CompleteArgs { complete, claim, words } = CompleteArgs::read(call)?;
     let streams = &[StreamKind::Orders, StreamKind::Complete];
     let rule = Rule { streams, leaves: &[StreamKind::Retry], words: Some(&words), ..Rule::default() };
@@ -155,7 +155,8 @@ pub fn complete<H: Host>(call: &Call<'_, H>, first: impl FnOnce() -> bool) -> Re
         entry(call.ctx, written.entry());
         return Ok(());
     };
-    if !first() && !is_completed(call, complete.order)? {
+    let is_behind = !serve_first(call, &Pick::Any) || frees_for_others(call, complete.order);
+    if is_behind && !is_completed(call, complete.order)? {
         let words = alone(&complete);
         let rest: Vec<_> = words.iter().map(OwnStr::get).collect();
         let (alone, rule) = (Call { rest: &rest, ..*call }, Rule { stamped: true, ..rule });

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::args::{Args, Lanes};
 use super::glob;
 use super::reply::{field_int, field_text, field_time};
+use crate::host::callers::Callers;
 use crate::host::register::{About, Access, Arg};
 use crate::host::table::Command;
 use crate::host::{Call, Host, Stop};
@@ -13,7 +14,7 @@ use crate::store::claims::{reply, serve_first, wait};
 use crate::store::keys::read_store;
 use crate::store::slices::{AtDead, SomeDead, Task, begin};
 use crate::store::write::{QUIET, Rule, write};
-use holdfast_engine::base::units::{MAX_QUANTITY, Ms};
+use holdfast_engine::base::units::MAX_QUANTITY;
 use holdfast_engine::calls::steps::Advance;
 use holdfast_engine::calls::work::{CLAIM_MAX, Claim, Fail, Pick, Slots};
 use holdfast_engine::terms::refusal::Refusal;
@@ -43,18 +44,13 @@ pub const CLAIM: Command = Command {
             Arg::integer("block-ms").after("BLOCK"),
         ],
     },
-    run: |call| claim(call, |pick| serve_first(call, pick), |uid, claim, ms| wait(call, uid, claim, ms)),
+    run: |call| claim(call),
 };
 
 /// `LANES n lane [lane …]`.
 const LANES: Arg = Arg::block("lanes", &[Arg::integer("numlanes").with("LANES"), Arg::text("lane").many()]);
 
-/// `first` serves those who wait, and says whether it is the caller's turn then; `wait` has the caller wait.
-pub fn claim<H: Host>(
-    call: &Call<'_, H>,
-    first: impl FnOnce(&Pick<'_>) -> bool,
-    wait: impl FnOnce(u64, &Claim<'_>, Ms) -> Stop,
-) -> Result<(), Stop> {
+pub fn claim<H: Callers>(call: &Call<'_, H>) -> Result<(), Stop> {
     let mut args = Args::new(call);
     let mut claim = Claim { worker: args.id("worker")?, count: 1, pick: Pick::Any, lease_ms: None };
     let (mut block_ms, mut lanes, mut order) = (None, Lanes::new(), None);
@@ -80,12 +76,12 @@ pub fn claim<H: Host>(
         claim.pick = Pick::Lanes(&lanes);
     }
     let mut slots = Slots::with_capacity(claim.count);
-    if first(&claim.pick) {
+    if serve_first(call, &claim.pick) {
         write(call, QUIET, |store, now, fx| store.claim(now, &claim, fx).map(|claimed| slots.extend(claimed)))?;
     }
     let value = read_store(call.ctx, call.key)?;
     if let (true, Some(block_ms), false) = (slots.is_empty(), block_ms, call.ctx.flags().deny_blocking()) {
-        return Err(wait(value.uid, &claim, block_ms));
+        return Err(wait(call, value.uid, &claim, block_ms));
     }
     call.ctx.array(slots.len());
     slots.into_iter().for_each(|slot| reply(call.ctx, &value.store.claimed(slot)));

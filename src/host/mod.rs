@@ -2,10 +2,10 @@
 //!
 //! - Safe wrappers: [`string`], [`ctx`], [`key`], [`stream`], [`query`], [`replicate`], [`data_type`], [`callbacks`],
 //!   [`opened`]
-//! - [`server`]: the trait [`Host`], through which a store reaches the server, and its one implementation for a real
-//!   one
-//! - Work without a command: [`turn`] runs the ticks, [`deadlines`] says which value is due, [`waiters`] and
-//!   [`blocked`] keep the callers that wait, [`gate`] says whether anything may be written
+//! - [`server`]: the trait [`Host`], through which a store reaches the server; its one implementation for a real one
+//!   is in [`real`]
+//! - Work without a command: [`turn`] runs the ticks, [`deadlines`] says which value is due, [`callers`], [`waiters`]
+//!   and [`blocked`] keep the callers that wait, [`gate`] says whether anything may be written
 //! - What the module registers when it is loaded: [`table`], [`register`], [`config`], [`info`], [`events`],
 //!   [`migration`]
 
@@ -13,6 +13,7 @@ pub mod api;
 pub mod blocked;
 pub mod call;
 pub mod callbacks;
+pub mod callers;
 pub mod clock;
 pub mod config;
 pub mod ctx;
@@ -30,6 +31,7 @@ pub mod memory_full;
 pub mod migration;
 pub mod opened;
 pub mod query;
+mod real;
 pub mod register;
 pub mod replicate;
 pub mod server;

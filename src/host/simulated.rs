@@ -6,10 +6,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{CStr, c_int};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use redis_module::raw;
 
-use super::clock::{Now, TestClock};
+use super::callers::{self, Callers, Delivery, Kind, Waiters};
+use super::clock::{Boot, Now, TestClock};
 use super::ctx::Class;
 use super::data_type::Value;
 use super::flags::Flags;
@@ -54,6 +56,7 @@ pub enum Part {
     Nil,
     Array(usize),
     Map(usize),
+    Error(String),
 }
 
 /// A value of a type of the module's, as a server keeps it.
@@ -106,6 +109,24 @@ pub struct Simulated {
     pub memory_full: Cell<bool>,
     /// Whether writes are paused.
     pub paused: Cell<bool>,
+    /// Blocked callers.
+    pub waiters: RefCell<Waiters<Simulation>>,
+    /// How many callers were ever blocked: each has its number.
+    pub blocked: Cell<u64>,
+    /// Callers that go away between the answer and its reply.
+    pub going: RefCell<BTreeSet<u64>>,
+    /// What blocked callers got, since the test took it.
+    pub delivered: RefCell<Vec<(u64, Vec<Part>)>>,
+    /// Whether the module wants to do something at the end of this turn of the event loop, and when at the latest.
+    pub requested: Cell<bool>,
+    pub wake: Cell<Option<Boot>>,
+    /// Pieces of work that a turn has time for, and how many of them this one still has.
+    pub pieces_a_turn: Cell<u32>,
+    pieces: Cell<u32>,
+    /// Whether the caller must not be blocked.
+    pub multi: Cell<bool>,
+    /// A setting of its own: records of due work in a slice.
+    pub slice: Cell<Option<i64>>,
 }
 
 impl Simulated {
@@ -132,6 +153,16 @@ impl Simulated {
             logs: Cell::new(false),
             memory_full: Cell::new(false),
             paused: Cell::new(false),
+            waiters: RefCell::default(),
+            blocked: Cell::new(0),
+            going: RefCell::default(),
+            delivered: RefCell::default(),
+            requested: Cell::new(false),
+            wake: Cell::new(None),
+            pieces_a_turn: Cell::new(100),
+            pieces: Cell::new(100),
+            multi: Cell::new(false),
+            slice: Cell::new(None),
         }
     }
 
@@ -308,6 +339,8 @@ impl<'a> Host for &'a Simulated {
     }
 
     fn flags(self) -> Flags {
+        let may_block = self.primary.get() && !self.loading.get() && !self.multi.get();
+        let blocking = if may_block { 0 } else { raw::REDISMODULE_CTX_FLAGS_DENY_BLOCKING };
         let role = if self.primary.get() {
             raw::REDISMODULE_CTX_FLAGS_MASTER
         } else {
@@ -319,7 +352,7 @@ impl<'a> Host for &'a Simulated {
             (&self.logs, raw::REDISMODULE_CTX_FLAGS_AOF),
             (&self.memory_full, raw::REDISMODULE_CTX_FLAGS_OOM),
         ];
-        Flags(states.into_iter().filter(|(state, _)| state.get()).fold(role, |flags, (_, flag)| flags | flag))
+        Flags(states.into_iter().filter(|(state, _)| state.get()).fold(role | blocking, |flags, (_, flag)| flags | flag))
     }
 
     fn db(self) -> c_int {
@@ -328,6 +361,10 @@ impl<'a> Host for &'a Simulated {
 
     fn select(self, db: c_int) -> bool {
         db == 0
+    }
+
+    fn setting(self, name: &CStr, value: &AtomicI64) -> i64 {
+        self.slice.get().filter(|_| name == c"sweep-slice").unwrap_or_else(|| value.load(Ordering::Relaxed))
     }
 
     fn now(self) -> Now {
@@ -400,11 +437,23 @@ impl<'a> Host for &'a Simulated {
 
     fn arm(self) {}
 
-    fn is_waited_for(self, _: u64) -> bool {
-        false
+    fn is_waited_for(self, uid: u64) -> bool {
+        self.count_waiting(uid) > 0
     }
 
-    fn wake<'p>(self, _: u64, _: impl Iterator<Item = &'p [u8]>) {}
+    fn count_waiting(self, uid: u64) -> usize {
+        self.waiters.borrow().count(uid)
+    }
+
+    fn wake_all(self, uid: u64) {
+        let is_waited_for = self.waiters.borrow_mut().schedule(uid);
+        self.requested.set(self.requested.get() || is_waited_for);
+    }
+
+    fn wake<'p>(self, uid: u64, parts: impl Iterator<Item = &'p [u8]>) {
+        let is_wanted = self.waiters.borrow_mut().schedule_of(uid, parts);
+        self.requested.set(self.requested.get() || is_wanted);
+    }
 
     fn warn(self, text: &str) {
         self.log.borrow_mut().push(text.to_owned());
@@ -422,6 +471,10 @@ impl<'a> Host for &'a Simulated {
         self.reply(Part::Status(text.to_bytes().to_vec()));
     }
 
+    fn error(self, text: &str) {
+        self.reply(Part::Error(text.to_owned()));
+    }
+
     fn null(self) {
         self.reply(Part::Nil);
     }
@@ -432,5 +485,65 @@ impl<'a> Host for &'a Simulated {
 
     fn map(self, len: usize) {
         self.reply(Part::Map(len));
+    }
+}
+
+/// Simulated servers.
+pub enum Simulation {}
+
+impl Kind for Simulation {
+    type Ctx<'a> = &'a Simulated;
+    type Client = u64;
+    type Turn = ();
+}
+
+impl Callers for &Simulated {
+    type Kind = Simulation;
+
+    fn waiters<T>(self, run: impl FnOnce(&mut Waiters<Simulation>) -> T) -> T {
+        run(&mut self.waiters.borrow_mut())
+    }
+
+    fn is_anybody_waiting(self) -> bool {
+        self.waiters.borrow().waiting() > 0
+    }
+
+    fn block(self) -> u64 {
+        assert!(!self.multi.get() && self.primary.get(), "a caller who must not be blocked");
+        self.blocked.set(self.blocked.get() + 1);
+        self.blocked.get()
+    }
+
+    fn deliver(self, client: u64, mut delivery: Delivery<Simulation>) {
+        if !self.going.borrow_mut().remove(&client) {
+            let others = self.replies.take();
+            delivery.reply(self);
+            let reply = self.replies.replace(others);
+            self.delivered.borrow_mut().push((client, reply));
+        }
+        callers::delivered(self, delivery);
+    }
+
+    fn release(self, _: u64) {}
+
+    fn boot(self) -> Boot {
+        self.now().boot
+    }
+
+    fn begin_turn(self) {
+        self.pieces.set(self.pieces_a_turn.get());
+    }
+
+    fn is_over_after(self, (): (), _: u64) -> bool {
+        self.pieces.set(self.pieces.get().saturating_sub(1));
+        self.pieces.get() == 0
+    }
+
+    fn request_turn(self) {
+        self.requested.set(true);
+    }
+
+    fn wake_at(self, at: Boot) {
+        self.wake.set(Some(self.wake.get().map_or(at, |wake| wake.min(at))));
     }
 }

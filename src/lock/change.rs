@@ -5,11 +5,10 @@ use std::ffi::CStr;
 
 use super::value::{LockValue, Opened, check_name, open, raise_floor};
 use crate::host::ctx::Class;
-use crate::host::data_type::Value;
-use crate::host::key::{Key, Mode};
+use crate::host::key::Mode;
 use crate::host::opened::Read;
 use crate::host::server::HostKey;
-use crate::host::{Call, Host, Stop, deadlines, waiters};
+use crate::host::{Call, Host, Stop};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::calls::locks::{Lock, Taken};
 
@@ -20,15 +19,15 @@ pub const LOCK_SWEEP: &CStr = c"LOCKSWEEP";
 ///
 /// # Errors
 /// The command came from a primary without a stamp.
-pub fn check_stamp(call: &Call<'_>) -> Result<(), Stop> {
-    if call.stamp.is_none() && call.ctx.is_replayed() {
+pub fn check_stamp<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
+    if call.stamp.is_none() && call.ctx.flags().replayed() {
         return Err(Stop::Server("ERR a replicated lock command must have its time".into()));
     }
     Ok(())
 }
 
 /// After an owner has taken the lock, or renewed it: replicates that, and says the token.
-pub fn acquired(call: &Call<'_>, value: &mut LockValue, now: Ms, taken: Taken) -> u64 {
+pub fn acquired<H: Host>(call: &Call<'_, H>, value: &mut LockValue, now: Ms, taken: Taken) -> u64 {
     raise_floor(taken.token);
     // Owner and ttl: nobody waits on a replica.
     let rest = call.rest.get(..2).unwrap_or(call.rest);
@@ -41,7 +40,7 @@ pub fn acquired(call: &Call<'_>, value: &mut LockValue, now: Ms, taken: Taken) -
 ///
 /// # Errors
 /// The key is of another type.
-pub fn renew(call: &Call<'_>, token: u64, ttl_ms: Ms) -> Result<bool, Stop> {
+pub fn renew<H: Host>(call: &Call<'_, H>, token: u64, ttl_ms: Ms) -> Result<bool, Stop> {
     change(call, c"lock.renewed", |lock, now| lock.renew(now, token, ttl_ms))
 }
 
@@ -49,11 +48,11 @@ pub fn renew(call: &Call<'_>, token: u64, ttl_ms: Ms) -> Result<bool, Stop> {
 ///
 /// # Errors
 /// The key is of another type.
-pub fn release(call: &Call<'_>, token: u64) -> Result<bool, Stop> {
+pub fn release<H: Host>(call: &Call<'_, H>, token: u64) -> Result<bool, Stop> {
     change(call, c"lock.released", |lock, now| lock.release(now, token))
 }
 
-fn change(call: &Call<'_>, event: &CStr, run: impl FnOnce(&mut Lock, Ms) -> bool) -> Result<bool, Stop> {
+fn change<H: Host>(call: &Call<'_, H>, event: &CStr, run: impl FnOnce(&mut Lock, Ms) -> bool) -> Result<bool, Stop> {
     check_stamp(call)?;
     let Opened::Lock(mut value) = open(call)? else { return Ok(false) };
     let now = value.time_of(call);
@@ -66,7 +65,7 @@ fn change(call: &Call<'_>, event: &CStr, run: impl FnOnce(&mut Lock, Ms) -> bool
 }
 
 /// After a change: replicates it, publishes its event, and looks for someone to hand the lock to.
-pub fn changed(call: &Call<'_>, value: &mut LockValue, now: Ms, event: &CStr) {
+pub fn changed<H: Host>(call: &Call<'_, H>, value: &mut LockValue, now: Ms, event: &CStr) {
     value.changes += 1;
     if call.stamp.is_none() {
         call.ctx.replicate(call.key, now, call.name, call.rest);
@@ -75,17 +74,17 @@ pub fn changed(call: &Call<'_>, value: &mut LockValue, now: Ms, event: &CStr) {
     call.ctx.signal_modified(call.key);
     // One that is due later than it is registered is found out when the timer comes.
     if value.due == 0 || value.lock.next_due() < value.due {
-        value.placed((call.ctx.db(), call.key));
-        deadlines::arm(call.ctx);
+        value.register(call.ctx, call.key);
+        call.ctx.arm();
     }
     if value.lock.holder(now).is_none() {
-        waiters::schedule(value.uid);
+        call.ctx.wake_all(value.uid);
     }
 }
 
 /// A lease that is over by now ends first, as a change of its own. Only a primary decides that by its clock.
-pub fn expire(call: &Call<'_>, value: &mut LockValue, now: Ms) {
-    let decides = call.stamp.is_none() && call.ctx.is_primary();
+pub fn expire<H: Host>(call: &Call<'_, H>, value: &mut LockValue, now: Ms) {
+    let decides = call.stamp.is_none() && call.ctx.flags().primary();
     if decides && value.lock.expire(now) {
         let sweep = Call { name: LOCK_SWEEP, rest: &[], ..*call };
         changed(&sweep, value, now, c"lock.expired");
@@ -111,14 +110,14 @@ pub struct View {
 ///
 /// # Errors
 /// The key is of another type.
-pub fn view(call: &Call<'_>) -> Result<View, Stop> {
+pub fn view<H: Host>(call: &Call<'_, H>) -> Result<View, Stop> {
     check_name(call.key)?;
-    let key = Key::open(call.ctx, call.key, Mode::Read).filter(|key| !key.is_empty());
+    let key = call.ctx.open(call.key, Mode::Read).filter(|key| !key.is_empty());
     let Some(key) = key else { return Ok(View::default()) };
     let value = Read::<_, LockValue>::open(key)?;
     let time = value.time_of(call);
-    let now = if call.ctx.is_primary() { time } else { 0 };
-    let waiting = waiters::count(value.uid);
+    let now = if call.ctx.flags().primary() { time } else { 0 };
+    let waiting = call.ctx.count_waiting(value.uid);
     Ok(match value.lock.holder(now) {
         None => View { waiting, ..View::default() },
         Some(holder) => View {

@@ -8,7 +8,7 @@ use crate::host::data_type::{At, DataType, Log, Pieces, Value, next_uid};
 use crate::host::key::{Key, Mode};
 use crate::host::opened::{Unfit, Write};
 use crate::host::server::HostKey;
-use crate::host::{Call, Ctx, Stop, Str, deadlines, waiters};
+use crate::host::{Call, Ctx, Host, Stop, Str, deadlines, waiters};
 use holdfast_engine::base::units::{MAX_ID_BYTES, Ms};
 use holdfast_engine::calls::locks::{FLOOR_MAX, Lock};
 use holdfast_engine::terms::refusal::Refusal;
@@ -52,7 +52,7 @@ pub struct LockValue {
 }
 
 /// A lock that is changed, with its open key.
-pub type Writing<'a> = Write<Key<'a>, LockValue>;
+pub type Writing<H> = Write<<H as Host>::Key, LockValue>;
 
 impl LockValue {
     pub fn new(lock: Lock) -> Self {
@@ -65,25 +65,36 @@ impl LockValue {
     }
 
     /// The time of a call on the lock: the primary's stamp, or the lock's time on this server.
-    pub fn time_of(&self, call: &Call<'_>) -> Ms {
-        call.stamp.unwrap_or_else(|| self.time_at(clock::now()))
+    pub fn time_of<H: Host>(&self, call: &Call<'_, H>) -> Ms {
+        call.stamp.unwrap_or_else(|| self.time_at(call.ctx.now()))
+    }
+
+    /// Registers the lock with when it is due.
+    pub fn register(&mut self, host: impl Host, key: Str<'_>) {
+        let look_at = self.next_look(host.now());
+        host.look_at(self.uid, key, Some(look_at));
+    }
+
+    fn next_look(&mut self, now: Now) -> Ms {
+        self.due = self.lock.next_due();
+        self.ahead.look_at(now, self.lock.changed_at(), self.due)
     }
 }
 
 /// A key that is open for writing, with the lock that is there.
-pub enum Opened<'a> {
+pub enum Opened<H: Host> {
     /// The key is empty.
-    Empty(Key<'a>),
-    Lock(Writing<'a>),
+    Empty(H::Key),
+    Lock(Writing<H>),
 }
 
 /// Opens a call's key for writing.
 ///
 /// # Errors
 /// The key is of another type, or its name is too long.
-pub fn open<'a>(call: &Call<'a>) -> Result<Opened<'a>, Stop> {
+pub fn open<H: Host>(call: &Call<'_, H>) -> Result<Opened<H>, Stop> {
     check_name(call.key)?;
-    match Key::open(call.ctx, call.key, Mode::Write) {
+    match call.ctx.open(call.key, Mode::Write) {
         Some(key) if key.is_empty() => Ok(Opened::Empty(key)),
         Some(key) => Ok(Opened::Lock(Write::open(key)?)),
         None => Err(Unfit::OtherType.into()),
@@ -103,8 +114,8 @@ pub fn check_name(name: Str<'_>) -> Result<(), Stop> {
 }
 
 /// The lock at a key that has this uid.
-pub fn find<'a>(ctx: Ctx<'a>, name: Str<'_>, uid: u64) -> Option<Writing<'a>> {
-    let key = Key::open(ctx, name, Mode::Write)?;
+pub fn find<H: Host>(host: H, name: Str<'_>, uid: u64) -> Option<Writing<H>> {
+    let key = host.open(name, Mode::Write)?;
     Write::<_, LockValue>::open(key).ok().filter(|value| value.uid == uid)
 }
 
@@ -153,8 +164,7 @@ impl Value for LockValue {
     }
 
     fn placed(&mut self, (db, key): At<'_>) {
-        self.due = self.lock.next_due();
-        let look_at = self.ahead.look_at(clock::now(), self.lock.changed_at(), self.due);
+        let look_at = self.next_look(clock::now());
         deadlines::set(self.uid, db, key.bytes(), Some(look_at));
     }
 

@@ -1,4 +1,4 @@
-//! LOCK.ACQUIRE, and the callers who wait for a lock ([`crate::host::waiters`]).
+//! LOCK.ACQUIRE, and the callers who wait for a lock ([`crate::host::callers`]).
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use super::change::{acquired, changed, check_stamp, expire};
 use super::value::{LockValue, Opened, find, floor, open};
-use crate::host::key::Key;
+use crate::host::callers::{self, Answer, Ask, Callers, Kind, Serve};
 use crate::host::opened::{ValueKey, Write};
-use crate::host::waiters::{self, Answer, Ask, Serve};
-use crate::host::{Call, Ctx, OwnStr, Stop, Str, clock};
+use crate::host::server::Host;
+use crate::host::{Call, OwnStr, Stop, Str};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::calls::locks::{Lock, Taken};
 
@@ -19,12 +19,15 @@ struct Wanted {
     ttl_ms: Ms,
 }
 
-impl Ask for Wanted {
-    fn serve(&self) -> Serve {
-        serve
+impl<K: Kind> Ask<K> for Wanted {
+    fn serve(&self) -> Serve<K> {
+        fn of<K: Kind>(ctx: K::Ctx<'_>, key: Str<'_>, uid: u64, most: usize) -> usize {
+            serve(ctx, key, uid, most)
+        }
+        of::<K>
     }
 
-    fn nothing(&self, ctx: Ctx<'_>) {
+    fn nothing(&self, ctx: K::Ctx<'_>) {
         ctx.null();
     }
 }
@@ -33,7 +36,12 @@ impl Ask for Wanted {
 ///
 /// # Errors
 /// The key is of another type, memory is full, or the caller has been made to wait.
-pub fn acquire(call: &Call<'_>, owner: &[u8], ttl_ms: Ms, wait_ms: Option<Ms>) -> Result<Option<u64>, Stop> {
+pub fn acquire<H: Callers>(
+    call: &Call<'_, H>,
+    owner: &[u8],
+    ttl_ms: Ms,
+    wait_ms: Option<Ms>,
+) -> Result<Option<u64>, Stop> {
     check_stamp(call)?;
     let mut value = match open(call)? {
         Opened::Empty(key) => return make(call, key, owner, ttl_ms),
@@ -42,19 +50,19 @@ pub fn acquire(call: &Call<'_>, owner: &[u8], ttl_ms: Ms, wait_ms: Option<Ms>) -
     let now = value.time_of(call);
     expire(call, &mut value, now);
     // Whoever came first is first served; one that holds it already takes nothing from anybody.
-    let behind = call.stamp.is_none() && waiters::anybody(value.uid) && !value.lock.is_held_by(now, owner);
+    let behind = call.stamp.is_none() && call.ctx.is_waited_for(value.uid) && !value.lock.is_held_by(now, owner);
     let taken = if behind { None } else { value.lock.acquire(now, owner, ttl_ms)? };
     match (taken, wait_ms) {
         (Some(taken), _) => Ok(Some(acquired(call, &mut value, now, taken))),
-        (None, Some(wait_ms)) if !call.ctx.denies_blocking() && call.ctx.is_primary() => {
-            Err(waiters::wait(call, value.uid, Wanted { owner: owner.to_vec(), ttl_ms }, wait_ms))
+        (None, Some(wait_ms)) if !call.ctx.flags().deny_blocking() && call.ctx.flags().primary() => {
+            Err(callers::wait(call, value.uid, Wanted { owner: owner.to_vec(), ttl_ms }, wait_ms))
         }
         (None, _) => Ok(None),
     }
 }
 
 /// Makes a lock that the caller has.
-fn make(call: &Call<'_>, mut key: Key<'_>, owner: &[u8], ttl_ms: Ms) -> Result<Option<u64>, Stop> {
+fn make<H: Host>(call: &Call<'_, H>, mut key: H::Key, owner: &[u8], ttl_ms: Ms) -> Result<Option<u64>, Stop> {
     call.admit(call.ctx.flags(), || true)?;
     let now = call.time_without_value();
     let mut lock = Lock::new(floor());
@@ -65,22 +73,22 @@ fn make(call: &Call<'_>, mut key: Key<'_>, owner: &[u8], ttl_ms: Ms) -> Result<O
 }
 
 /// Hands a lock that is free to the first in its queue, and says how many callers got an answer.
-fn serve(ctx: Ctx<'_>, name: Str<'_>, uid: u64, most: usize) -> usize {
+fn serve<H: Callers>(ctx: H, name: Str<'_>, uid: u64, most: usize) -> usize {
     let Some(mut value) = find(ctx, name, uid) else {
-        waiters::leave(uid);
+        callers::leave(ctx, uid);
         return 0;
     };
-    let now = value.time_at(clock::now());
+    let now = value.time_at(ctx.now());
     let call = Call { ctx, name: c"LOCK.ACQUIRE", key: name, rest: &[], stamp: None };
     expire(&call, &mut value, now);
     let mut answered = 0;
     while answered < most {
-        let Some(wanted) = waiters::first::<Wanted>(uid) else { break };
+        let Some(wanted) = callers::first::<Wanted, H>(ctx, uid) else { break };
         match value.lock.acquire(now, &wanted.owner, wanted.ttl_ms) {
             Ok(None) => break,
             Ok(Some(taken)) => answered += hand_over(&call, &mut value, now, &wanted, taken),
             Err(refusal) => {
-                waiters::answer_first(uid, Answer::new(move |ctx| ctx.error(&refusal.to_string())));
+                callers::answer_first(ctx, uid, Answer::<H::Kind>::new(move |ctx| ctx.error(&refusal.to_string())));
                 answered += 1;
             }
         }
@@ -90,7 +98,7 @@ fn serve(ctx: Ctx<'_>, name: Str<'_>, uid: u64, most: usize) -> usize {
 
 /// The first in the queue has the lock. Those behind with the same owner are the same one, who asked again, perhaps
 /// over a new connection while the server has not noticed the end of the old: they get the same answer.
-fn hand_over(call: &Call<'_>, value: &mut LockValue, now: Ms, wanted: &Wanted, taken: Taken) -> usize {
+fn hand_over<H: Callers>(call: &Call<'_, H>, value: &mut LockValue, now: Ms, wanted: &Wanted, taken: Taken) -> usize {
     let words = [OwnStr::new(&wanted.owner), OwnStr::number(wanted.ttl_ms)];
     let token = acquired(&Call { rest: &words.each_ref().map(OwnStr::get), ..*call }, value, now, taken);
     let gift =
@@ -98,18 +106,18 @@ fn hand_over(call: &Call<'_>, value: &mut LockValue, now: Ms, wanted: &Wanted, t
     let (gift, delivered) = (Rc::new(gift), Rc::new(Cell::new(false)));
     let answer = || {
         let (gift, delivered, replied) = (Rc::clone(&gift), Rc::clone(&delivered), Rc::clone(&delivered));
-        let reply = move |ctx: Ctx<'_>| {
+        let answer = Answer::<H::Kind>::new(move |ctx| {
             replied.set(true);
             ctx.int(token as i64);
-        };
-        Answer::new(reply).or_else(move |ctx| {
+        });
+        answer.or_else(move |ctx| {
             if !delivered.get() {
                 gift.take_back(ctx);
             }
         })
     };
-    waiters::answer_first(value.uid, answer());
-    1 + waiters::answer_like(value.uid, |other: &Wanted| other.owner == wanted.owner, answer)
+    callers::answer_first(call.ctx, value.uid, answer());
+    1 + callers::answer_like(call.ctx, value.uid, |other: &Wanted| other.owner == wanted.owner, answer)
 }
 
 /// A lock that was handed to a caller who may not have got the reply.
@@ -124,11 +132,11 @@ struct Gift {
 
 impl Gift {
     /// Releases the lock, unless something has been done with it since: then its owner knows that it has it.
-    fn take_back(&self, ctx: Ctx<'_>) {
+    fn take_back<H: Host>(&self, ctx: H) {
         let name = OwnStr::new(&self.key);
         let found = if ctx.select(self.db) { find(ctx, name.get(), self.uid) } else { None };
         let Some(mut value) = found.filter(|value| value.changes == self.changes) else { return };
-        let now = value.time_at(clock::now());
+        let now = value.time_at(ctx.now());
         if value.lock.release(now, self.token) {
             let rest = [OwnStr::number(self.token)];
             let rest = rest.each_ref().map(OwnStr::get);

@@ -1,12 +1,11 @@
-//! Orders handed to workers: the reply, and the callers who wait for orders ([`crate::host::waiters`]).
+//! Orders handed to workers: the reply, and the callers who wait for orders ([`crate::host::callers`]).
 
-use super::keys::{own_store, write_store};
+use super::keys::{own_store, read_store, write_store};
 use super::value::StoreValue;
 use super::wire;
-use super::write::{QUIET, Rule, change};
-use crate::host::turn::Turn;
-use crate::host::waiters::{self, ANSWERS_A_PIECE, Answer, Ask, Serve};
-use crate::host::{Call, Ctx, Host, OwnStr, Stop, Str};
+use super::write::{QUIET, Rule, change, sweep_before};
+use crate::host::callers::{self, ANSWERS_A_PIECE, Answer, Ask, Callers, Kind, Serve};
+use crate::host::{Call, Host, OwnStr, Stop, Str};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::calls::work::{Claim, ClaimView, Pick, Slots};
 use holdfast_engine::terms::items::Item;
@@ -98,12 +97,15 @@ pub struct Wanted {
     lease_ms: Option<Ms>,
 }
 
-impl Ask for Wanted {
-    fn serve(&self) -> Serve {
-        serve
+impl<K: Kind> Ask<K> for Wanted {
+    fn serve(&self) -> Serve<K> {
+        fn of<K: Kind>(ctx: K::Ctx<'_>, key: Str<'_>, uid: u64, most: usize) -> usize {
+            serve(ctx, key, uid, most)
+        }
+        of::<K>
     }
 
-    fn nothing(&self, ctx: Ctx<'_>) {
+    fn nothing(&self, ctx: K::Ctx<'_>) {
         ctx.array(0);
     }
 
@@ -113,61 +115,82 @@ impl Ask for Wanted {
 }
 
 /// Has the caller wait for orders of the store `uid`, milliseconds; 0 for ever.
-pub fn wait(call: &Call<'_>, uid: u64, claim: &Claim<'_>, block_ms: Ms) -> Stop {
+pub fn wait<H: Callers>(call: &Call<'_, H>, uid: u64, claim: &Claim<'_>, block_ms: Ms) -> Stop {
     let lanes = if let Pick::Lanes(lanes) = claim.pick { lanes } else { &[] };
     let lanes = lanes.iter().map(|lane| lane.to_vec()).collect();
     let wanted = Wanted { worker: claim.worker.to_vec(), count: claim.count, lanes, lease_ms: claim.lease_ms };
-    waiters::wait(call, uid, wanted, block_ms)
+    callers::wait(call, uid, wanted, block_ms)
 }
 
 /// Those who wait for orders of the call's store come before its caller: as many of them as a turn has time for. Says
 /// whether it is the caller's turn then, who wants what `pick` says: if not, there is nothing for it yet.
-pub fn serve_first(call: &Call<'_>, pick: &Pick<'_>) -> bool {
-    if waiters::nobody() || call.ctx.denies_blocking() {
+pub fn serve_first<H: Callers>(call: &Call<'_, H>, pick: &Pick<'_>) -> bool {
+    if !call.ctx.is_anybody_waiting() || call.ctx.flags().deny_blocking() {
         return true;
     }
-    let uid = write_store(call.ctx, call.key).ok().and_then(|opened| Some(opened.store().ok()?.uid));
-    let Some(uid) = uid.filter(|uid| waiters::anybody(*uid)) else { return true };
-    let turn = Turn::begin();
+    let Some(uid) = waited_for(call) else { return true };
+    let turn = call.ctx.begin_turn();
     while serve(call.ctx, call.key, uid, ANSWERS_A_PIECE) == ANSWERS_A_PIECE {
-        if waiters::is_over(turn) {
+        if callers::is_over(call.ctx, turn) {
             return !is_behind(call, uid, pick);
         }
     }
     true
 }
 
+/// Whether the end of an order makes another one available that somebody waits for: the next of its group is for them,
+/// and not for the caller who ends it.
+pub fn frees_for_others<H: Callers>(call: &Call<'_, H>, order: &[u8]) -> bool {
+    if !call.ctx.is_anybody_waiting() || call.ctx.flags().deny_blocking() {
+        return false;
+    }
+    let Ok(value) = read_store(call.ctx, call.key) else { return false };
+    let lane = value.store.lane_behind(order);
+    callers::first_of::<Wanted, H>(call.ctx, value.uid, lane.into_iter()).is_some()
+}
+
+/// The store of the call, if somebody waits for it. What is due by now is done: an order that comes back by it is for
+/// those who wait, too.
+fn waited_for<H: Callers>(call: &Call<'_, H>) -> Option<u64> {
+    let mut value = write_store(call.ctx, call.key).ok()?.store().ok()?;
+    let uid = Some(value.uid).filter(|uid| call.ctx.is_waited_for(*uid))?;
+    let now = value.time_of(call);
+    sweep_before(call, &mut value, now);
+    Some(uid)
+}
+
 /// Whether somebody waits for orders that a caller wants.
-fn is_behind(call: &Call<'_>, uid: u64, pick: &Pick<'_>) -> bool {
+fn is_behind<H: Callers>(call: &Call<'_, H>, uid: u64, pick: &Pick<'_>) -> bool {
     let Some(value) = own_store(call.ctx, call.key, uid) else { return false };
     let wanted = |lane: &&[u8]| if let Pick::Lanes(lanes) = pick { lanes.contains(lane) } else { true };
-    waiters::first_of::<Wanted>(uid, value.store.lanes_with_work().filter(wanted)).is_some()
+    callers::first_of::<Wanted, H>(call.ctx, uid, value.store.lanes_with_work().filter(wanted)).is_some()
 }
 
 /// Hands orders to those who wait for them, first come, first served; says how many callers got any ([`Serve`]).
-fn serve(ctx: Ctx<'_>, key: Str<'_>, uid: u64, most: usize) -> usize {
+fn serve<H: Callers>(ctx: H, key: Str<'_>, uid: u64, most: usize) -> usize {
     let Some(mut value) = own_store(ctx, key, uid) else { return 0 };
     let mut answered = 0;
     while answered < most && value.store.has_work() {
-        let Some((number, wanted)) = waiters::first_of::<Wanted>(uid, value.store.lanes_with_work()) else { break };
+        let first = callers::first_of::<Wanted, H>(ctx, uid, value.store.lanes_with_work());
+        let Some((number, wanted)) = first else { break };
         let lanes: Vec<&[u8]> = wanted.lanes.iter().map(Vec::as_slice).collect();
         let pick = if lanes.is_empty() { Pick::Any } else { Pick::Lanes(&lanes) };
         let claim = Claim { worker: &wanted.worker, count: wanted.count, pick, lease_ms: wanted.lease_ms };
-        waiters::answer(uid, number, answer(ctx, key, &mut value, &claim));
+        callers::answer(ctx, uid, number, answer(ctx, key, &mut value, &claim));
         answered += 1;
     }
     answered
 }
 
 /// Hands orders out, and makes the answer of it.
-fn answer(ctx: Ctx<'_>, key: Str<'_>, value: &mut StoreValue, claim: &Claim<'_>) -> Answer {
+fn answer<H: Callers>(ctx: H, key: Str<'_>, value: &mut StoreValue, claim: &Claim<'_>) -> Answer<H::Kind> {
     let handed = match hand_out(ctx, key, value, claim) {
         Ok(handed) => handed,
-        Err(stop) => return Answer::new(move |ctx| ctx.error(&stop.text().unwrap_or_default())),
+        Err(stop) => return Answer::<H::Kind>::new(move |ctx| ctx.error(&stop.text().unwrap_or_default())),
     };
     let (db, key, uid) = (ctx.db(), OwnStr::new(key.bytes()), value.uid);
     let tokens: Vec<_> = handed.iter().map(|order| (order.order.clone(), order.token)).collect();
-    let answer = Answer::new(move |ctx| {
+    let answer = Answer::<H::Kind>::new(move |ctx| {
         ctx.array(handed.len());
         handed.iter().for_each(|order| reply(ctx, &order.view()));
     });

@@ -4,9 +4,11 @@
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
-use crate::host::Ctx;
 use crate::host::config::{choice, load, number};
+use crate::host::{Ctx, Host};
 use holdfast_engine::base::units::Ms;
+
+const NAME_OF_SWEEP_SLICE: &CStr = c"sweep-slice";
 
 /// The value behind `holdfast.sweep-slice`.
 static SWEEP_SLICE: AtomicI64 = AtomicI64::new(SWEEP_SLICE_DEFAULT);
@@ -61,6 +63,11 @@ pub fn sweep_slice() -> u64 {
     SWEEP_SLICE.load(Ordering::Relaxed).unsigned_abs()
 }
 
+/// The same on a server, which may be a simulated one.
+pub fn sweep_slice_of(host: impl Host) -> u64 {
+    host.setting(NAME_OF_SWEEP_SLICE, &SWEEP_SLICE).unsigned_abs()
+}
+
 /// Between two samples, milliseconds; none are taken if this is none.
 pub fn sample_ms() -> Option<Ms> {
     Some(SAMPLE_MS.load(Ordering::Relaxed).unsigned_abs()).filter(|ms| *ms > 0)
@@ -68,7 +75,7 @@ pub fn sample_ms() -> Option<Ms> {
 
 /// Registers the settings and reads those that the server was started with.
 pub fn register(ctx: Ctx<'_>) -> bool {
-    number(ctx, c"sweep-slice", &SWEEP_SLICE, SWEEP_SLICE_MIN, SWEEP_SLICE_MAX)
+    number(ctx, NAME_OF_SWEEP_SLICE, &SWEEP_SLICE, SWEEP_SLICE_MIN, SWEEP_SLICE_MAX)
         && number(ctx, c"sample-ms", &SAMPLE_MS, 0, SAMPLE_MS_MAX)
         && choice(ctx, c"timeseries", &TIMESERIES, TimeSeries::NAMES)
         && load(ctx)

@@ -88,7 +88,7 @@ pub fn do_due<H: Host>(host: H, due: &Due<'_>) -> Option<Done> {
 fn sweep<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, time: Ms, open: Open) {
     let due = |value: &StoreValue| value.store.next_due().is_some_and(|due| due <= time);
     match open {
-        Open::All => write::sweep(call, value, time, config::sweep_slice()),
+        Open::All => write::sweep(call, value, time, config::sweep_slice_of(call.ctx)),
         // One by one, up to the first that has to wait.
         Open::Holds => {
             for _ in 0..HOLDS_A_PIECE {

@@ -247,7 +247,7 @@ fn finish<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, streams: &mut Str
 
 /// What is due by now is done first, a bounded part of it, as a change of its own: a command that is refused afterwards
 /// has not changed anything.
-fn sweep_before<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms) {
+pub fn sweep_before<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms) {
     let due = value.store.next_due().is_some_and(|due| due <= now);
     if !due || call.stamp.is_some() {
         return;

@@ -6,7 +6,8 @@ use std::path::Path;
 const DOCUMENT: &str = "docs/guarantees.md";
 
 /// The words by which the document names a folder of tests, and the folder.
-const FOLDERS: [(&str, &str); 2] = [("suite", "tests/suite"), ("engine", "engine/src/tests")];
+const FOLDERS: [(&str, &str); 3] =
+    [("suite", "tests/suite"), ("engine", "engine/src/tests"), ("simulation", "src/tests/simulation")];
 
 /// Fewer tests than this are a document that was not read.
 const LEAST: usize = 100;

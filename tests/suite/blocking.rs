@@ -10,6 +10,8 @@ tests![
     every_way_an_order_becomes_claimable_wakes,
     callers_are_served_in_the_order_they_came,
     a_newcomer_does_not_overtake_those_who_wait,
+    an_order_whose_lease_just_ended_is_for_those_who_wait,
+    the_next_of_a_group_is_for_those_who_wait,
     one_that_disconnects_is_passed_over,
     an_order_handed_to_one_that_went_is_not_lost,
     nobody_blocks_in_multi_or_lua,
@@ -121,6 +123,38 @@ fn a_newcomer_does_not_overtake_those_who_wait(binary: &ServerBinary) {
     let replies = client.pipeline(&commands);
     assert_eq!(replies[1].array()[1], Reply::Nil);
     assert_eq!(ids(&handed(&mut first)), ["b"]);
+}
+
+fn an_order_whose_lease_just_ended_is_for_those_who_wait(binary: &ServerBinary) {
+    let (server, mut client) = shop(binary);
+    place(&mut client, "a");
+    claim_one(&mut client, "ORDER.CLAIM popup dead LEASE 300");
+    let mut first = waiter(&server, "popup first BLOCK 0");
+    // In one piece: the lease ends in the sleep, and no deadline is met before the newcomer's claim is read.
+    let replies = client.pipeline(&[cmd!["DEBUG", "SLEEP", "0.4"], cmd!["ORDER.CLAIM", "popup", "second"]]);
+    assert_eq!(replies[1], Reply::Array(Vec::new()));
+    assert_eq!(ids(&handed(&mut first)), ["a"]);
+}
+
+fn the_next_of_a_group_is_for_those_who_wait(binary: &ServerBinary) {
+    let (server, mut client) = shop(binary);
+    let replica = server.replica(binary);
+    for order in ["a", "b", "c"] {
+        client.text(format!("ORDER.PLACE popup {order} c-1 GROUP g ITEMS sku-1 1"));
+    }
+    claim_one(&mut client, "ORDER.CLAIM popup me");
+    let mut first = waiter(&server, "popup first BLOCK 0");
+    let done = client.get("ORDER.COMPLETE popup a CLAIM me");
+    assert_eq!(done.array()[1], Reply::Nil);
+    assert_eq!(ids(&handed(&mut first)), ["b"]);
+    assert_eq!(client.get("ORDER.COMPLETE popup a CLAIM me"), done, "the same call again gets the first reply");
+    // One who waits for another lane is not passed over by it.
+    let mut express = waiter(&server, "popup express LANES 1 express BLOCK 0");
+    let done = client.get("ORDER.COMPLETE popup b CLAIM me");
+    assert_eq!(Claimed::of(&done.array()[1]).order, "c");
+    assert!(express.is_silent(WATCHED));
+    let mut reader = replica.client();
+    wait_until(DEADLINE, "the replica has all of it", || reader.digest() == client.digest());
 }
 
 fn one_that_disconnects_is_passed_over(binary: &ServerBinary) {

@@ -152,6 +152,7 @@ fn the_same_call_again_gets_its_first_reply(binary: &ServerBinary) {
         "ORDER.PLACE popup o-2 c-1 HOLD h-2",
         "INV.SYNC popup erp 7 ITEMS sku-2 5",
         "LOCK.ACQUIRE doc ann 3600000",
+        "INV.RESERVE popup h-3 TTL 3600000 REPLACE ITEMS sku-1 1 sku-1 2",
     ];
     let mut first = calls.map(|call| client.get(call));
     // A number that was applied before is a duplicate.

@@ -80,4 +80,10 @@ impl Store {
         let lanes = self.queue.lanes_to_give().filter(|_| self.settings.paused == 0);
         lanes.map(|lane| lane.map_or(&b""[..], |lane| self.orders.lanes().id(lane)))
     }
+
+    /// The lane of the order that workers can get once this one ends: the next of its group.
+    pub fn lane_behind(&self, id: &[u8]) -> Option<&[u8]> {
+        let next = self.queue.behind(&self.orders, self.orders.find(id)?)?;
+        Some(self.orders.lane_id(self.orders.at(next))).filter(|_| self.settings.paused == 0)
+    }
 }

@@ -321,6 +321,14 @@ impl Queue {
         }
     }
 
+    /// The order that is offered when this one ends: the next of its group.
+    pub fn behind(&self, orders: &Orders, slot: u32) -> Option<u32> {
+        let (order, group) = (orders.at(slot), orders.group(orders.at(slot))?);
+        let is_first = orders.is_listed(order) && self.groups.at(group).orders.head == slot;
+        let next = Some(order.next).filter(|next| is_first && *next != NIL)?;
+        (orders.at(next).position == Position::InGroup).then_some(next)
+    }
+
     /// The order that is given out next: due retries first, then by when they were queued, whatever their lanes.
     #[inline]
     pub fn next(&self, orders: &Orders) -> Option<u32> {

@@ -175,7 +175,7 @@ pub struct Model {
     aside: BTreeMap<Id, u64>,
     /// REFs, by the name of their command.
     references: BTreeMap<(&'static str, Id), Reference>,
-    sources: BTreeMap<Id, (u64, BTreeMap<Id, u64>)>,
+    pub sources: BTreeMap<Id, (u64, BTreeMap<Id, u64>)>,
     past: Vec<Past>,
     pub last_orders: EntryId,
     pub last_complete: EntryId,

@@ -1,12 +1,12 @@
 //! The commands of stores, on a server that is none.
 
-use super::super::{edits, gates, holds, orders, stock, store, work};
-use crate::host::{Call, Host, Stop};
+use super::super::{edits, gates, holds, locks, orders, stock, store, work};
+use crate::host::callers::Callers;
+use crate::host::{Call, Stop};
 use crate::store::slices::Task;
 
-/// Runs a command; none, if there is no such one. Nobody waits for orders: who would have to gets the reply later.
-/// What is done in slices is given back, to be begun.
-pub fn run<H: Host>(call: &Call<'_, H>, name: &[u8]) -> Option<Result<Option<Task>, Stop>> {
+/// Runs a command; none, if there is no such one. What is done in slices is given back, to be begun.
+pub fn run<H: Callers>(call: &Call<'_, H>, name: &[u8]) -> Option<Result<Option<Task>, Stop>> {
     let done = match name {
         b"STORE.SET" => store::set(call),
         b"STORE.GET" => store::get(call),
@@ -29,8 +29,8 @@ pub fn run<H: Host>(call: &Call<'_, H>, name: &[u8]) -> Option<Result<Option<Tas
         b"ORDER.PLACE" => orders::place(call),
         b"ORDER.GET" => orders::get(call),
         b"ORDER.SCAN" => orders::scan_orders(call),
-        b"ORDER.CLAIM" => work::claim(call, |_| true, |_, _, _| Stop::Replied),
-        b"ORDER.COMPLETE" => orders::complete(call, || true),
+        b"ORDER.CLAIM" => work::claim(call),
+        b"ORDER.COMPLETE" => orders::complete(call),
         b"ORDER.FAIL" => work::fail(call),
         b"ORDER.RENEW" => work::renew(call),
         b"ORDER.YIELD" => work::yield_all(call),
@@ -43,6 +43,9 @@ pub fn run<H: Host>(call: &Call<'_, H>, name: &[u8]) -> Option<Result<Option<Tas
         b"ORDER.RETURN" => orders::return_units(call),
         b"ORDER.REDRIVE" => return Some(work::redrive_or_all(call).map(|all| all.map(Task::Dead))),
         b"ORDER.PURGE" => return Some(work::purged(call).map(|some| Some(Task::Dead(some))).map_err(Stop::from)),
+        b"LOCK.ACQUIRE" => locks::acquire(call),
+        b"LOCK.RENEW" => locks::renew(call),
+        b"LOCK.RELEASE" => locks::release(call),
         _ => return None,
     };
     Some(done.map(|()| None))

@@ -1,11 +1,15 @@
 //! What happens in a world, step by step.
 
+use super::locks::LockCall;
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::oracle::command::{Command, Id};
+use holdfast_engine::oracle::command::Command;
 use holdfast_engine::terms::streams::StreamKind;
 
-/// The most servers of a world: a primary and its replicas.
-pub const NODES: usize = 3;
+/// The servers of a world: a primary and its replicas, of which the last one follows another replica, [`RELAY`].
+pub const NODES: usize = 4;
+
+/// The replica that has one of its own.
+pub const RELAY: usize = 2;
 
 /// A step. What makes no sense where it comes does nothing, so that any part of a list is a list too.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +32,7 @@ pub enum Action {
     Rewrite(usize),
     /// The primary saves and loads everything.
     Reload,
-    /// The primary is killed and comes back from snapshot and log: so many last commands are lost.
+    /// The primary is killed and comes back from snapshot and log: so many last bytes of the log are lost.
     Crash(usize),
     /// A server that is no primary is killed and comes back.
     Restart(usize),
@@ -38,6 +42,8 @@ pub enum Action {
     Wall(usize, i64),
     /// A server's wall clock runs at so many thousandths of its pace.
     Pace(usize, u64),
+    /// A server does so many records of due work at a time (`holdfast.sweep-slice`).
+    Slices(usize, i64),
     /// Writes are paused, or go on.
     Pause(bool),
     /// The primary's memory is full, or not any more.
@@ -54,8 +60,20 @@ pub enum Action {
     Begin(Long),
     /// A slice of it is done.
     Slice,
-    /// A caller who waited is handed orders; it may be gone before it gets them.
-    HandOut { worker: Id, count: usize, gone: bool },
+    /// A caller claims orders and waits for so long, milliseconds, where there are none; 0: without end.
+    Block(Command, Ms),
+    /// One who waits goes away.
+    HangUp(usize),
+    /// One who waits goes away in the moment in which it is answered.
+    MissReply(usize),
+    /// One who waits is unblocked.
+    Unblock(usize),
+    /// A server has time for so many pieces of work in a turn of its event loop.
+    Pieces(usize, u32),
+    /// A client's command on the lock.
+    Lock(LockCall),
+    /// The commands that follow are in MULTI, or not any more.
+    Multi(bool),
     /// The store is dropped, and a new one is made.
     Drop,
 }
@@ -108,7 +126,10 @@ impl Action {
             Action::Meddle(..) => "stream cut or deleted",
             Action::SendStream(_) => "stream moved",
             Action::SendStore => "store moved",
-            Action::HandOut { gone: true, .. } => "caller gone before the reply",
+            Action::Block(..) => "caller who may have to wait",
+            Action::HangUp(_) => "caller gone",
+            Action::MissReply(_) => "caller gone before the reply",
+            Action::Unblock(_) => "caller unblocked",
             Action::Drop => "store dropped",
             _ => return None,
         })

@@ -7,8 +7,10 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::action::{Action, Long, Meddling, NODES};
+use super::locks::LockCall;
 use super::shopping;
 use super::words::words;
+use holdfast_engine::base::units::MAX_QUANTITY;
 use holdfast_engine::oracle::command::Command;
 use holdfast_engine::oracle::{build, generate};
 use holdfast_engine::terms::settings::Field;
@@ -26,7 +28,7 @@ pub fn actions(seed: u64) -> Vec<Action> {
     let list = vec(action(), STEPS / 2..STEPS).new_tree(&mut runner).expect("a list").current();
     let cluster = seed.is_multiple_of(3).then_some(Action::Cluster);
     // In every other world, ended orders are remembered for long, so that units come back.
-    let keeps = Action::Call(build::configure(&[(Field::KeepMs, 5_000), (Field::HoldMs, 400)]));
+    let keeps = Action::Call(build::configure(&[(Field::KeepMs, 5_000), (Field::HoldMs, 900)]));
     cluster.into_iter().chain(Some(keeps).filter(|_| seed.is_multiple_of(2))).chain(list).collect()
 }
 
@@ -63,14 +65,42 @@ fn meddling() -> impl Strategy<Value = Meddling> {
 fn fault() -> impl Strategy<Value = Action> {
     prop_oneof![
         2 => Just(Action::Reload),
-        2 => (0usize..6).prop_map(Action::Crash),
+        2 => prop_oneof![1 => Just(0usize), 3 => 1usize..1_500].prop_map(Action::Crash),
         2 => node().prop_map(Action::Restart),
         2 => node().prop_map(Action::Promote),
         2 => (node(), -5_000i64..5_000).prop_map(|(node, ms)| Action::Wall(node, ms)),
         1 => (node(), select(vec![-3_600_000i64, 3_600_000])).prop_map(|(node, ms)| Action::Wall(node, ms)),
         1 => (node(), select(vec![500u64, 900, 1_000, 1_100, 2_000])).prop_map(|(node, pace)| Action::Pace(node, pace)),
+        1 => (node(), select(vec![1i64, 2, 7, 500])).prop_map(|(node, records)| Action::Slices(node, records)),
         2 => prop::bool::weighted(0.4).prop_map(Action::Pause),
         2 => prop::bool::weighted(0.4).prop_map(Action::Full),
+    ]
+}
+
+/// What is done with the lock.
+fn lock() -> impl Strategy<Value = LockCall> {
+    let owner = || select(vec![b"ann".to_vec(), b"bob".to_vec(), b"cyd".to_vec(), shopping::longest()]);
+    let ttl_ms = || prop_oneof![12 => 10u64..400, 1 => Just(MAX_QUANTITY)];
+    let wait_ms = prop::option::weighted(0.6, select(vec![0u64, 30, 200]));
+    prop_oneof![
+        6 => (owner(), ttl_ms(), wait_ms).prop_map(|(owner, ttl_ms, wait_ms)| {
+            LockCall::Acquire { owner, ttl_ms, wait_ms }
+        }),
+        1 => (0usize..2, ttl_ms()).prop_map(|(back, ttl_ms)| LockCall::Renew { back, ttl_ms }),
+        3 => prop_oneof![5 => Just(0usize), 1 => Just(1usize)].prop_map(|back| LockCall::Release { back }),
+    ]
+}
+
+/// Callers who wait, and what becomes of them.
+fn callers() -> impl Strategy<Value = Action> {
+    let block_ms = select(vec![0u64, 0, 20, 60, 500]);
+    prop_oneof![
+        8 => (shopping::claim(), block_ms).prop_map(|(claim, ms)| Action::Block(claim, ms)),
+        2 => (0usize..9).prop_map(Action::HangUp),
+        2 => (0usize..9).prop_map(Action::MissReply),
+        1 => (0usize..9).prop_map(Action::Unblock),
+        1 => (node(), select(vec![1u32, 2, 100])).prop_map(|(node, pieces)| Action::Pieces(node, pieces)),
+        1 => prop::bool::weighted(0.3).prop_map(Action::Multi),
     ]
 }
 
@@ -81,8 +111,6 @@ fn moving() -> impl Strategy<Value = Action> {
 /// A step of a world.
 pub fn action() -> impl Strategy<Value = Action> {
     let long = select(vec![Long::Audit, Long::Repair, Long::RedriveAll, Long::Purge]);
-    let worker = select(vec![b"w1".to_vec(), b"w2".to_vec()]);
-    let hand_out = (worker, 1usize..4, prop::bool::ANY);
     prop_oneof![
         30 => call(),
         60 => shopping::command().prop_map(Action::Call),
@@ -94,7 +122,8 @@ pub fn action() -> impl Strategy<Value = Action> {
         1 => node().prop_map(Action::Rewrite),
         2 => long.prop_map(Action::Begin),
         6 => Just(Action::Slice),
-        2 => hand_out.prop_map(|(worker, count, gone)| Action::HandOut { worker, count, gone }),
+        9 => callers(),
+        9 => lock().prop_map(Action::Lock),
         3 => (kind(), meddling()).prop_map(|(kind, meddling)| Action::Meddle(kind, meddling)),
         3 => moving(),
         6 => fault(),

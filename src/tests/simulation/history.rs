@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::action::Meddling;
+use super::locks::LockTruth;
 use crate::host::simulated::{Sent, Stream};
 use holdfast_engine::base::units::Ms;
 use holdfast_engine::oracle::model::Model;
@@ -37,6 +38,7 @@ pub struct Truth {
     pub exists: bool,
     /// Whether outsiders changed the lists of orders since they were repaired.
     pub is_meddled: bool,
+    pub lock: LockTruth,
 }
 
 /// What one command, or one turn of what is done without a command, replicated: all of it or nothing gets through. A

@@ -1,5 +1,6 @@
 //! A server of the world: its clocks, its store and streams, and the disk that survives it.
 
+use std::cell::Cell;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::CStr;
 use std::hash::{Hash, Hasher};
@@ -7,10 +8,16 @@ use std::rc::Rc;
 
 use super::history::{Change, Group, Item};
 use crate::commands::tests::any_host;
+use crate::host::callers::{self, Callers};
 use crate::host::clock::TestClock;
 use crate::host::deadlines::Due;
-use crate::host::simulated::{Bytes, Sent, Simulated};
-use crate::host::{Call, Host, OwnStr, Stop};
+use crate::host::key::Mode;
+use crate::host::opened::Read;
+use crate::host::simulated::{Bytes, Sent, Simulated, Simulation};
+use crate::host::turn::CLOSED_MS;
+use crate::host::{Call, Host, OwnStr, Stop, Str};
+use crate::lock;
+use crate::lock::value::{LockValue, floor, forget_floor, raise_floor};
 use crate::store::apply;
 use crate::store::due::do_due;
 use crate::store::keys::{read_store, write_store};
@@ -18,14 +25,18 @@ use crate::store::slices::Task;
 use crate::store::value::StoreValue;
 use crate::store::write::{count_refusal, replace};
 use holdfast_engine::base::units::Ms;
+use holdfast_engine::calls::locks::Lock;
 use holdfast_engine::oracle::shop::{loaded, saved};
 use holdfast_engine::terms::streams::StreamKind;
 
 /// The key of the store.
 pub const KEY: &[u8] = b"p";
 
+/// The key of the lock.
+pub const LOCK: &[u8] = b"doc";
+
 /// The commands of the world, as their names live as long as the program.
-const NAMES: [&CStr; 25] = [
+const NAMES: [&CStr; 28] = [
     c"STORE.SET",
     c"STORE.DROP",
     c"STORE.REPAIR",
@@ -51,6 +62,9 @@ const NAMES: [&CStr; 25] = [
     c"ORDER.CANCEL",
     c"ORDER.RETURN",
     c"ORDER.REDRIVE",
+    c"LOCK.ACQUIRE",
+    c"LOCK.RENEW",
+    c"LOCK.RELEASE",
 ];
 
 /// The key of a stream.
@@ -64,6 +78,9 @@ pub struct Snapshot {
     pub offset: usize,
     store: Option<Vec<Bytes>>,
     streams: Vec<(StreamKind, crate::host::simulated::Stream)>,
+    /// The lock, and the highest token of any.
+    lock: Option<Bytes>,
+    floor: u64,
     /// Whether it is a log that was rewritten.
     is_log: bool,
 }
@@ -75,6 +92,8 @@ pub struct Node {
     /// How many commands it has done.
     pub offset: usize,
     pub disk: Rc<Snapshot>,
+    /// The highest token of any lock: of a real server it is the process's.
+    pub floor: Cell<u64>,
 }
 
 fn server(boot_ms: Ms, wall_ms: Ms, seed: u64) -> Simulated {
@@ -89,7 +108,7 @@ impl Node {
         let server = server(boot_ms, wall_ms, seed);
         server.primary.set(false);
         server.logs.set(seed.is_multiple_of(2));
-        Node { server, pace: 1_000, offset: 0, disk: Rc::default() }
+        Node { server, pace: 1_000, offset: 0, disk: Rc::default(), floor: Cell::new(0) }
     }
 
     fn clock(&self) -> &TestClock {
@@ -121,6 +140,36 @@ impl Node {
         Some(run(&mut value))
     }
 
+    /// The lock, if there is one.
+    pub fn lock<T>(&self, read: impl FnOnce(&Lock) -> T) -> Option<T> {
+        let key = OwnStr::new(LOCK);
+        let value = Read::<_, LockValue>::open((&self.server).open(key.get(), Mode::Read)?).ok()?;
+        Some(read(&value.lock))
+    }
+
+    /// The time of a call on the lock.
+    pub fn lock_time(&self) -> Ms {
+        let (now, key) = ((&self.server).now(), OwnStr::new(LOCK));
+        let open = (&self.server).open(key.get(), Mode::Read);
+        let value = open.and_then(|open| Read::<_, LockValue>::open(open).ok());
+        value.map_or(now.ms(), |value| value.time_at(now))
+    }
+
+    /// The lock's number in its process.
+    pub fn lock_uid(&self, key: Str<'_>) -> Option<u64> {
+        let value = Read::<_, LockValue>::open((&self.server).open(key, Mode::Read)?).ok()?;
+        Some(value.uid)
+    }
+
+    /// Does something that may give a lock's token, with the highest token of this server.
+    fn with_floor<T>(&self, run: impl FnOnce() -> T) -> T {
+        forget_floor();
+        raise_floor(self.floor.get());
+        let done = run();
+        self.floor.set(floor());
+        done
+    }
+
     /// The time a call would be made at.
     pub fn time(&self) -> Ms {
         let now = (&self.server).now();
@@ -131,9 +180,10 @@ impl Node {
         self.store(|value| value.store.digest())
     }
 
-    /// What the streams have, as a number.
+    /// What the streams and the lock have, as a number.
     pub fn streams(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
+        (self.lock(Lock::digest), self.floor.get()).hash(&mut hasher);
         for kind in StreamKind::ALL {
             let stream = self.server.stream(&stream_key(kind));
             (stream.last, stream.entries).hash(&mut hasher);
@@ -148,16 +198,32 @@ impl Node {
         stamp: Option<Ms>,
         run: impl FnOnce(&Call<'_, &Simulated>) -> T,
     ) -> T {
-        let (key, rest) = (OwnStr::new(KEY), rest.iter().map(|word| OwnStr::new(word)).collect::<Vec<_>>());
+        self.call_at(KEY, name, rest, stamp, run)
+    }
+
+    fn call_at<T>(
+        &self,
+        key: &[u8],
+        name: &'static CStr,
+        rest: &[Bytes],
+        stamp: Option<Ms>,
+        run: impl FnOnce(&Call<'_, &Simulated>) -> T,
+    ) -> T {
+        let (key, rest) = (OwnStr::new(key), rest.iter().map(|word| OwnStr::new(word)).collect::<Vec<_>>());
         let rest: Vec<_> = rest.iter().map(OwnStr::get).collect();
-        run(&Call { ctx: &self.server, name, key: key.get(), rest: &rest, stamp })
+        self.with_floor(|| run(&Call { ctx: &self.server, name, key: key.get(), rest: &rest, stamp }))
     }
 
     /// Runs a client's command, and counts what is refused.
     pub fn command(&self, name: &'static CStr, rest: &[Bytes]) -> Result<Option<Task>, Stop> {
-        *self.server.command.borrow_mut() = Some((name, KEY.to_vec(), rest.to_vec()));
+        self.command_at(KEY, name, rest)
+    }
+
+    /// The same, on a key.
+    pub fn command_at(&self, key: &[u8], name: &'static CStr, rest: &[Bytes]) -> Result<Option<Task>, Stop> {
+        *self.server.command.borrow_mut() = Some((name, key.to_vec(), rest.to_vec()));
         self.server.replies.take();
-        self.call(name, rest, None, |call| {
+        self.call_at(key, name, rest, None, |call| {
             let done = any_host::run(call, name.to_bytes()).expect("a command");
             if let Err(Stop::Refused(refusal)) = &done {
                 count_refusal(call, refusal);
@@ -177,17 +243,21 @@ impl Node {
     }
 
     fn receive_command(&self, sent: &Sent) {
-        assert_eq!(sent.key, KEY);
+        assert!(sent.key == KEY || sent.key == LOCK, "{sent:?}");
         let known = NAMES.into_iter().find(|name| name.to_bytes() == sent.name);
         let name = known.filter(|_| sent.stamp.is_none()).unwrap_or(c"HOLDFAST.APPLY");
-        let done = self.call(name, &sent.rest, sent.stamp, |call| match any_host::run(call, &sent.name) {
-            Some(done) => done.map(drop),
-            None => apply::apply(call, &sent.name).expect("a word of the store"),
-        });
+        let done =
+            self.call_at(&sent.key, name, &sent.rest, sent.stamp, |call| match any_host::run(call, &sent.name) {
+                Some(done) => done.map(drop),
+                None => {
+                    let done = apply::apply(call, &sent.name).or_else(|| lock::due::apply(call, &sent.name));
+                    done.expect("a word of the module")
+                }
+            });
         done.unwrap_or_else(|stop| panic!("what was replicated is refused: {sent:?}: {stop:?}"));
         let logged = self.server.logged.take();
         if self.server.logs.get() && !self.server.loading.get() && sent.stamp.is_none() && sent.name != b"STORE.DROP" {
-            assert_eq!(logged, [&[sent.name.clone(), KEY.to_vec()], &sent.rest[..]].concat(), "its own log has it");
+            assert_eq!(logged, [&[sent.name.clone(), sent.key.clone()], &sent.rest[..]].concat(), "its own log has it");
         }
     }
 
@@ -210,13 +280,34 @@ impl Node {
         let now = (&self.server).now();
         for _ in 0..MOST_SLICES {
             let due = self.server.looks.borrow().iter().find(|(_, at)| **at <= now.ms()).map(|(uid, _)| *uid);
-            let Some(uid) = due else { return };
-            let key = OwnStr::new(KEY);
-            if do_due(&self.server, &Due { uid, key: key.get(), now }).is_none() {
+            let Some(uid) = due else { return self.serve_callers() };
+            let (key, lock) = (OwnStr::new(KEY), OwnStr::new(LOCK));
+            let is_done = self.with_floor(|| {
+                do_due(&self.server, &Due { uid, key: key.get(), now }).is_some()
+                    || lock::due::do_due(&self.server, &Due { uid, key: lock.get(), now })
+            });
+            if !is_done {
                 self.server.looks.borrow_mut().remove(&uid);
             }
         }
         panic!("what is due is looked at without end");
+    }
+
+    /// Serves those who wait, if that was asked for or it is time.
+    pub fn serve_callers(&self) {
+        let server = &self.server;
+        for _ in 0..MOST_SLICES {
+            let is_time = server.wake.get().is_some_and(|wake| wake <= server.boot());
+            if !server.requested.take() && !is_time {
+                return;
+            }
+            server.wake.set(None);
+            server.begin_turn();
+            self.with_floor(|| callers::tick::<Simulation>(server, ()));
+            let next = server.waiters(|waiters| waiters.next_tick(server.boot(), CLOSED_MS));
+            next.into_iter().for_each(|at| server.wake_at(at));
+        }
+        panic!("callers are served without end");
     }
 
     /// Saves everything.
@@ -225,7 +316,8 @@ impl Node {
         let streams = StreamKind::ALL.into_iter().filter(|kind| names.contains(stream_key(*kind).as_bytes()));
         let streams = streams.map(|kind| (kind, self.server.stream(&stream_key(kind)))).collect();
         let store = self.store(|value| saved(&value.store));
-        self.disk = Rc::new(Snapshot { offset: self.offset, store, streams, is_log });
+        let (lock, floor) = (self.lock(Lock::save), self.floor.get());
+        self.disk = Rc::new(Snapshot { offset: self.offset, store, streams, is_log, lock, floor });
     }
 
     /// Starts anew from a disk, with a log of what came after; another server's disk, if it follows that one.
@@ -236,16 +328,28 @@ impl Node {
         new.primary.set(old.primary.get());
         new.cluster.set(old.cluster.get());
         new.logs.set(old.logs.get());
+        new.slice.set(old.slice.get());
+        new.pieces_a_turn.set(old.pieces_a_turn.get());
         self.server = new;
         self.disk = Rc::clone(disk);
         self.offset = disk.offset;
         self.server.loading.set(true);
+        self.floor.set(disk.floor);
+        self.put_lock(disk);
         self.put(disk);
         for group in log {
             self.receive_group(group);
         }
         self.server.loading.set(false);
         self.look_soon();
+    }
+
+    fn put_lock(&self, disk: &Snapshot) {
+        let Some(image) = &disk.lock else { return };
+        let rest = [image.clone(), disk.floor.to_string().into_bytes()];
+        self.call_at(LOCK, c"HOLDFAST.APPLY", &rest, Some(0), |call| lock::due::apply(call, b"LOCKLOAD"))
+            .expect("a word of the lock")
+            .expect("a lock");
     }
 
     fn put(&self, disk: &Snapshot) {
@@ -268,6 +372,8 @@ impl Node {
         if let Some(uid) = self.store(|value| value.uid) {
             self.server.looks.borrow_mut().insert(uid, 0);
         }
+        let key = OwnStr::new(LOCK);
+        self.server.looks.borrow_mut().extend(self.lock_uid(key.get()).map(|uid| (uid, 0)));
     }
 
     /// Does the commands of one turn of the primary, and has the same then.

@@ -1,8 +1,6 @@
 //! Runs worlds, and makes a history that fails short.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,43 +10,12 @@ use regex::Regex;
 
 use super::action::Action;
 use super::generate::actions;
+use super::tally::Tally;
 use super::world::World;
 
 thread_local! {
     /// What the last world failed of; none where a panic is not a world's.
     static FAILED: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// What was run.
-#[derive(Default)]
-struct Tally {
-    worlds: u64,
-    steps: u64,
-    faults: BTreeMap<&'static str, u64>,
-    /// Commands by name: how many were done, and how many were refused.
-    said: BTreeMap<&'static CStr, (u64, u64)>,
-}
-
-impl Tally {
-    fn count(&mut self, list: &[Action]) {
-        self.worlds += 1;
-        self.steps += list.len() as u64;
-        list.iter().filter_map(Action::fault).for_each(|fault| *self.faults.entry(fault).or_default() += 1);
-    }
-
-    fn add_said(&mut self, said: &BTreeMap<&'static CStr, (u64, u64)>) {
-        for (name, (done, refused)) in said {
-            let sum = self.said.entry(name).or_default();
-            *sum = (sum.0 + done, sum.1 + refused);
-        }
-    }
-
-    fn add(&mut self, other: &Tally) {
-        self.worlds += other.worlds;
-        self.steps += other.steps;
-        other.faults.iter().for_each(|(fault, count)| *self.faults.entry(fault).or_default() += count);
-        self.add_said(&other.said);
-    }
 }
 
 /// Lets happen what the list says, and then everything end.
@@ -143,7 +110,7 @@ fn work(next: &AtomicU64, until: Instant, last: u64) -> Tally {
         let list = actions(seed);
         tally.count(&list);
         match attempt(&list) {
-            Ok(world) => tally.add_said(&world.said),
+            Ok(world) => tally.add_outcomes(&world.outcomes),
             Err(_) => {
                 next.store(u64::MAX, Ordering::Relaxed);
                 fail(seed, list)
@@ -178,10 +145,7 @@ fn worlds_hold_what_is_promised() {
     });
     let pace = tally.steps as f64 / started.elapsed().as_secs_f64();
     println!("{} worlds from seed {first}, {} steps, {pace:.0} a second", tally.worlds, tally.steps);
-    tally.faults.iter().for_each(|(fault, count)| println!("{count:>9} × {fault}"));
-    for (name, (done, refused)) in &tally.said {
-        println!("{done:>9} done, {refused:>8} refused: {}", name.to_string_lossy());
-    }
+    tally.print();
 }
 
 /// Worlds of a run that nobody asked for more.

@@ -20,6 +20,7 @@ impl World {
     pub fn settle(&mut self) {
         self.step(&Action::Pause(false));
         self.step(&Action::Full(false));
+        self.step(&Action::Multi(false));
         self.step(&Action::Arrive);
         self.nodes.iter_mut().for_each(|node| node.pace = 1_000);
         self.job = None;
@@ -37,6 +38,12 @@ impl World {
         assert!(self.is_over(), "something never ends: {:?} {:?}", self.truth.model.orders, self.truth.model.holds);
         for sku in self.truth.model.skus.keys() {
             assert_eq!((self.truth.model.held(sku), self.truth.model.waiting(sku)), (0, 0), "{sku:?}");
+        }
+        while !self.callers.is_empty() {
+            self.unblock(0);
+        }
+        while !self.lock_callers.is_empty() {
+            self.unblock_lock(0);
         }
         self.deliver_all();
         self.check_streams();

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 
-use super::history::Item;
+use super::history::{Item, Truth};
+use super::node::{LOCK, stream_key};
 use super::words::{failure, is_reply};
 use super::world::World;
 use crate::host::simulated::{Bytes, Part, Sent};
@@ -11,7 +12,7 @@ use crate::host::{OwnStr, Stop};
 use crate::store::fields::kind_name;
 use crate::store::repair::Comparison;
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::oracle::command::{Command, Id, Reply, code};
+use holdfast_engine::oracle::command::{Command, Reply, code};
 use holdfast_engine::oracle::compare::Compared;
 use holdfast_engine::oracle::model::{Model, Outcome};
 use holdfast_engine::terms::refusal::Code;
@@ -23,6 +24,10 @@ pub struct Turn {
     time: Ms,
     digest: Option<u128>,
     keys: BTreeSet<Bytes>,
+    /// Streams that are on the other node while the slot moves.
+    pub missing: Vec<StreamKind>,
+    /// Streams that the store has written to.
+    pub made: Vec<StreamKind>,
 }
 
 /// What a client said, and what it got.
@@ -31,20 +36,30 @@ pub struct Said {
     pub name: &'static CStr,
     pub rest: Vec<Bytes>,
     pub done: Result<Vec<Part>, Stop>,
+    /// Whether it has done without its claim, as others wait before its caller.
+    pub is_shortened: bool,
 }
 
 impl Said {
-    /// A claim in the name of a caller who waited.
-    pub fn handed_out(command: Command, tokens: &[(Id, u64)]) -> Said {
-        let part = |(order, token): &(Id, u64)| {
-            [Part::Map(9), Part::Nil, Part::Bulk(order.clone()), Part::Nil, Part::Int(*token as i64)]
-        };
-        Said { command, name: c"ORDER.CLAIM", rest: Vec::new(), done: Ok(tokens.iter().flat_map(part).collect()) }
-    }
-
     /// Whether this is how it was replicated.
     fn is(&self, sent: &Sent) -> bool {
-        self.name.to_bytes() == sent.name && (self.rest.is_empty() || self.rest == sent.rest)
+        self.name.to_bytes() == sent.name && (self.rest == sent.rest || self.alone() == Some(&sent.rest))
+    }
+
+    /// What a completion says that is to claim, without that.
+    fn alone(&self) -> Option<&[Bytes]> {
+        let at = self.rest.iter().position(|word| word == b"CLAIM")?;
+        Some(&self.rest[..at]).filter(|_| matches!(self.command, Command::CompleteAndClaim { .. }))
+    }
+
+    /// A completion that was replicated without its claim claims nothing.
+    fn shorten(&mut self, sent: &Sent) {
+        if self.rest != sent.rest
+            && let Command::CompleteAndClaim { order, token, result, .. } = &self.command
+        {
+            self.command = Command::Complete { order: order.clone(), token: *token, result: result.clone() };
+            self.is_shortened = true;
+        }
     }
 }
 
@@ -58,62 +73,56 @@ struct Moved {
 impl World {
     pub fn begin_turn(&self) -> Turn {
         let node = self.primary();
-        Turn { time: node.time(), digest: node.digest(), keys: node.server.names() }
+        let (keys, expired) = (node.server.names(), node.server.expired.borrow().clone());
+        let is_here = |name: &[u8]| keys.contains(name) && !expired.contains(name);
+        let is_missing = |kind: &StreamKind| self.is_moving() && !is_here(stream_key(*kind).as_bytes());
+        let missing = StreamKind::ALL.into_iter().filter(is_missing).collect();
+        let made = |kind: &StreamKind| node.store(|value| value.store.last_entry(*kind)) > Some(EntryId::default());
+        let made = StreamKind::ALL.into_iter().filter(made).collect();
+        Turn { time: node.time(), digest: node.digest(), missing, made, keys: node.server.names() }
     }
 
     /// The model does what was done.
     pub fn end_turn(&mut self, turn: Turn, said: Option<Said>) {
         let sent = self.primary().server.sent.take();
-        let mut said = said.filter(|said| !self.is_refused_by_the_server(said));
-        let mut known = None;
+        let (mut said, mut known) = (said, None);
         let mut moved = Vec::new();
         for sent in &sent {
-            match said.take_if(|said| said.is(sent)) {
-                Some(said) => {
+            if sent.key == LOCK {
+                self.follow_lock(sent);
+                continue;
+            }
+            match said.take_if(|said| !self.is_for_a_caller(sent) && said.is(sent)) {
+                Some(mut said) => {
+                    said.shorten(sent);
+                    assert!(!said.is_shortened || self.is_waited_for(), "{sent:?}, and nobody waits");
                     assert!(sent.stamp.is_none_or(|stamp| stamp == turn.time), "{sent:?} at {}", turn.time);
+                    assert!(!self.is_refused_by_the_server(&turn, &said), "{sent:?}, and refused");
                     let (outcome, changed) = self.do_as_said(turn.time, &said);
                     assert!(changed, "{:?} changes nothing, and is replicated", said.command);
+                    self.outcomes.count(said.name, &said.done, true);
                     known = Some((said, outcome));
                 }
                 None => self.follow(sent, &mut moved),
             }
         }
         if let Some(said) = said {
-            let (outcome, changed) = self.do_as_said(turn.time, &said);
-            assert!(!changed, "{:?} changes something, and is not replicated", said.command);
-            known = Some((said, outcome));
+            self.outcomes.count(said.name, &said.done, false);
+            if !self.is_refused_by_the_server(&turn, &said) && !self.is_behind(&turn, &said) {
+                let (outcome, changed) = self.do_as_said(turn.time, &said);
+                assert!(!changed, "{:?} changes something, and is not replicated", said.command);
+                known = Some((said, outcome));
+            }
         }
         known.iter().for_each(|(said, outcome)| check_reply(said, outcome, &moved));
         self.check_turn(&turn, !sent.is_empty());
         self.replicated(sent.into_iter().map(Item::Sent).collect());
     }
 
-    /// What the server itself refuses is let in later.
-    fn is_refused_by_the_server(&self, said: &Said) -> bool {
-        let server = &self.primary().server;
-        let Err(Stop::Server(text)) = &said.done else {
-            let new =
-                matches!(&said.command, Command::Place { order, .. } if !self.truth.model.orders.contains_key(order));
-            assert!(!(new && server.memory_full.get() && said.done.is_ok()), "{:?} is let in", said.command);
-            return false;
-        };
-        match text.split(' ').next() {
-            Some("OOM") => {
-                assert!(server.memory_full.get(), "memory is not full");
-                let takes_in = matches!(
-                    said.command,
-                    Command::Place { .. }
-                        | Command::Reserve { .. }
-                        | Command::SetStock { .. }
-                        | Command::Sync { .. }
-                        | Command::Configure(_)
-                );
-                assert!(takes_in, "{:?} takes nothing in", said.command);
-            }
-            Some("TRYAGAIN") => assert!(self.is_moving(), "{text}, and nothing moves"),
-            _ => panic!("{:?}: {text}", said.command),
-        }
-        true
+    /// Whether a claim got nothing as others wait before its caller, and the turn had no time for all of them.
+    fn is_behind(&self, turn: &Turn, said: &Said) -> bool {
+        let is_empty = matches!(&said.done, Ok(parts) if parts[..] == [Part::Array(0)]);
+        matches!(said.command, Command::Claim { .. }) && is_empty && self.is_one_to_serve(turn.time)
     }
 
     fn do_as_said(&mut self, time: Ms, said: &Said) -> (Outcome, bool) {
@@ -127,8 +136,17 @@ impl World {
         }
         model.replied = replied;
         let (outcome, _, changed) = model.apply(time, &said.command);
+        let outcome = match outcome {
+            Ok(Reply::Entry(id)) if said.is_shortened => Ok(Reply::Next(id, None)),
+            outcome => outcome,
+        };
         if !self.truth.exists && outcome.is_ok() {
             (self.truth.model, self.truth.exists) = (new, true);
+        }
+        match &outcome {
+            Ok(Reply::Claimed(orders)) => self.check_overtaken(orders),
+            Ok(Reply::Next(_, Some(order))) if changed => self.check_overtaken(std::slice::from_ref(order)),
+            _ => {}
         }
         (outcome, changed)
     }
@@ -137,6 +155,7 @@ impl World {
     fn follow(&mut self, sent: &Sent, moved: &mut Vec<Moved>) {
         let number = |at: usize| -> u64 { text(&sent.rest[at]).parse().expect("a number") };
         let command = match &sent.name[..] {
+            b"ORDER.CLAIM" => return self.follow_caller(sent),
             b"SWEEP" => Command::Sweep { budget: number(0) },
             b"SAMPLE" => Command::Sample { refused: sent.rest.chunks(2).map(refusals).collect() },
             b"TAKEBACK" => Command::TakeBack { order: sent.rest[0].clone(), token: number(1) },
@@ -151,7 +170,7 @@ impl World {
                 return;
             }
             b"STORE.DROP" => {
-                self.truth = super::history::Truth::default();
+                self.truth = Truth { lock: std::mem::take(&mut self.truth.lock), ..Truth::default() };
                 return;
             }
             b"REMOVED" | b"DEL" => return,
@@ -168,8 +187,9 @@ impl World {
         let digest = node.digest();
         assert!(has_changed || digest == turn.digest, "something changed, and was not replicated");
         assert_eq!(digest.is_some(), self.truth.exists, "whether there is a store");
+        self.check_lock();
         if self.is_moving() {
-            let made = node.server.names().difference(&turn.keys).next().cloned();
+            let made = node.server.names().difference(&turn.keys).find(|name| **name != LOCK).cloned();
             assert_eq!(made, None, "made while its slot moves");
         }
         if has_changed && self.truth.exists {

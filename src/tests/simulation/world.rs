@@ -1,28 +1,31 @@
 //! The world: servers, what goes between them, time; and what has to be true after every step.
 
-use std::collections::BTreeMap;
-use std::ffi::CStr;
 use std::rc::Rc;
 
-use super::action::{Action, Meddling, NODES};
+use super::action::{Action, Meddling, NODES, RELAY};
+use super::aim::{aimed, prepared};
+use super::callers::Caller;
 use super::history::{Change, Group, Item, Truth};
+use super::locks::LockCaller;
+use super::log::{taken, written};
 use super::node::{Node, stream_key};
+use super::shopping::longest;
+use super::tally::Outcomes;
 use super::turn::Said;
 use super::words::{sayable, words};
 use super::work::Job;
 use crate::host::simulated::Stream;
-use crate::store::claims::{hand_out, take_back};
-use crate::store::keys::own_store;
 use holdfast_engine::base::units::Ms;
-use holdfast_engine::calls::work::{Claim, Pick};
-use holdfast_engine::oracle::command::{Command, Id, Picked};
+use holdfast_engine::oracle::command::Command;
 use holdfast_engine::oracle::generate::opening;
 use holdfast_engine::oracle::shop::START;
-use holdfast_engine::store::Store;
 use holdfast_engine::terms::streams::StreamKind;
 
 /// How much of a pause is waited for at once: a server reads its clock at least that often.
 const LONGEST_SLEEP_MS: Ms = 1_000;
+
+/// One call in so many finds what it finds.
+const PREPARED_BUT_ONE_IN: usize = 4;
 
 /// What could not be done is looked at again within this time, milliseconds.
 const LOOKED_AGAIN_MS: Ms = 12;
@@ -45,31 +48,21 @@ pub struct World {
     /// Streams that are on the other node while the slot moves.
     elsewhere: Vec<(StreamKind, Stream)>,
     calls: Vec<Command>,
-    /// Clients' commands by name: how many were done, and how many were refused.
-    pub said: BTreeMap<&'static CStr, (u64, u64)>,
-}
-
-/// The same command, aimed at what there is: at an order in the state that it is meant for, and where it gives one unit
-/// of it back or away, at one of its SKUs.
-fn aimed(command: Command, store: &Store) -> Command {
-    let mut command = command.aimed(store);
-    if let Command::Return { order, items, .. } | Command::Split { order, items, .. } = &mut command
-        && let [(sku, 1)] = &mut items[..]
-        && let Some(view) = store.order(0, order)
-    {
-        *sku = view.items[sku.len() % view.items.len()].sku.to_vec();
-    }
-    command
+    /// Those who wait for orders, in the order in which they came.
+    pub callers: Vec<Caller>,
+    /// The same for the lock, the tokens of its owners, and whether a tick runs.
+    pub lock_callers: Vec<LockCaller>,
+    pub tokens: Vec<u64>,
+    pub is_ticking: bool,
+    pub outcomes: Outcomes,
 }
 
 impl World {
     /// A primary with a store that has something in it, and replicas whose clocks are not the primary's.
     pub fn new() -> World {
-        let clocks = [(1_000, 0), (900_000, -3_000), (50, 2_000)];
-        let node = |(seed, (boot_ms, ahead_ms)): (usize, (Ms, i64))| {
-            Node::new(boot_ms, START.saturating_add_signed(ahead_ms), seed as u64)
-        };
-        let nodes: Vec<_> = clocks.into_iter().enumerate().take(NODES).map(node).collect();
+        let clocks: [(Ms, i64); NODES] = [(1_000, 0), (900_000, -3_000), (50, 2_000), (7, 40)];
+        let node = |(seed, (boot_ms, ahead_ms))| Node::new(boot_ms, START.saturating_add_signed(ahead_ms), seed as u64);
+        let nodes: Vec<_> = clocks.into_iter().enumerate().map(node).collect();
         nodes[0].server.primary.set(true);
         let (history, calls, elsewhere) = (Vec::new(), Vec::new(), Vec::new());
         let (truth, job) = (Truth::default(), None);
@@ -85,7 +78,11 @@ impl World {
             meddlings: 0,
             elsewhere,
             calls,
-            said: BTreeMap::new(),
+            callers: Vec::new(),
+            lock_callers: Vec::new(),
+            tokens: Vec::new(),
+            is_ticking: false,
+            outcomes: Outcomes::default(),
         };
         world.make_store();
         world
@@ -96,22 +93,29 @@ impl World {
     }
 
     fn make_store(&mut self) {
-        opening().into_iter().for_each(|command| self.call(command));
+        let longest =
+            Command::SetStock { sku: longest(), on_hand: 9, safety: None, low: None, limit: None, backlog: None };
+        opening().into_iter().chain([longest]).for_each(|command| self.call(command));
     }
 
     pub fn step(&mut self, action: &Action) {
         match action {
-            Action::Call(command) => {
-                let aimed = self.primary().store(|value| aimed(command.clone(), &value.store));
-                self.call(sayable(aimed.unwrap_or_else(|| command.clone())));
-            }
+            Action::Call(command) => self.aim_and_call(command),
             Action::Again(back) => {
                 let command = self.calls.len().checked_sub(*back).and_then(|at| self.calls.get(at)).cloned();
                 command.into_iter().for_each(|command| self.call(command));
             }
             Action::Pass(ms) => self.pass(*ms),
             Action::Tick => self.tick(),
-            Action::HandOut { worker, count, gone } => self.hand_out(worker, *count, *gone),
+            Action::Block(claim, ms) => self.block(sayable(claim.clone()), *ms),
+            Action::Lock(call) => self.call_lock(call),
+            Action::HangUp(number) if number % 2 == 0 => self.hang_up_lock(*number),
+            Action::MissReply(number) if number % 2 == 0 => self.miss_lock_reply(*number),
+            Action::Unblock(number) if number % 2 == 0 => self.unblock_lock(*number),
+            Action::HangUp(number) => self.hang_up(*number),
+            Action::MissReply(number) => self.miss_reply(*number),
+            Action::Unblock(number) => self.unblock(*number),
+            Action::Multi(is_multi) => self.primary().server.multi.set(*is_multi),
             Action::Begin(long) => self.begin(*long),
             Action::Slice => self.slice(),
             Action::Drop => self.drop_store(),
@@ -121,6 +125,19 @@ impl World {
             Action::Arrive => self.arrive(),
             _ => self.step_of_server(action),
         }
+    }
+
+    /// A client's command arrives, aimed at what there is. Most of the time what it needs has been done before.
+    fn aim_and_call(&mut self, command: &Command) {
+        let number = self.calls.len();
+        if self.truth.exists
+            && !number.is_multiple_of(PREPARED_BUT_ONE_IN)
+            && let Some(before) = prepared(command, &self.truth.model, number)
+        {
+            self.call(before);
+        }
+        let aimed = self.primary().store(|value| aimed(command.clone(), &value.store, &self.truth.model));
+        self.call(sayable(aimed.unwrap_or_else(|| command.clone())));
     }
 
     /// What happens to the servers.
@@ -138,6 +155,8 @@ impl World {
                 self.is_forward |= by_ms > 0;
                 self.nodes[node].set_wall(by_ms);
             }
+            Action::Pieces(node, pieces) => self.nodes[node].server.pieces_a_turn.set(pieces),
+            Action::Slices(node, records) => self.nodes[node].server.slice.set(Some(records)),
             Action::Pace(node, pace) => {
                 self.is_forward |= pace > 1_000;
                 self.nodes[node].pace = pace;
@@ -163,9 +182,10 @@ impl World {
         let turn = self.begin_turn();
         let done = self.primary().command(name, &rest).map(drop);
         let parts = self.primary().server.replies.take();
-        let (done_so_far, refused) = self.said.entry(name).or_default();
-        *if done.is_ok() { done_so_far } else { refused } += 1;
-        self.end_turn(turn, Some(Said { command: command.clone(), name, rest, done: done.map(|()| parts) }));
+        self.end_turn(
+            turn,
+            Some(Said { command: command.clone(), name, rest, done: done.map(|()| parts), is_shortened: false }),
+        );
         self.calls.push(command);
     }
 
@@ -189,33 +209,18 @@ impl World {
     pub fn tick(&mut self) {
         let turn = self.begin_turn();
         self.primary().tick();
+        self.is_ticking = true;
         self.end_turn(turn, None);
+        self.is_ticking = false;
+        self.check_delivered();
         if self.is_paused() || self.is_moving() {
             self.closed_until = self.passed + LOOKED_AGAIN_MS;
         } else if self.closed_until <= self.passed {
             let time = self.primary().time();
             let due = self.primary().store(|value| value.store.next_due()).flatten();
             assert!(due.is_none_or(|due| due > time), "{due:?} is due, and nobody does it at {time}");
-        }
-    }
-
-    /// A caller who waited is handed what there is.
-    fn hand_out(&mut self, worker: &Id, count: usize, gone: bool) {
-        let claim = Claim { worker, count, pick: Pick::Any, lease_ms: None };
-        let key = crate::host::OwnStr::new(super::node::KEY);
-        let Some(uid) = self.primary().store(|value| value.uid).filter(|_| !self.is_paused()) else { return };
-        let turn = self.begin_turn();
-        let server = &self.primary().server;
-        let Some(mut value) = own_store(server, key.get(), uid) else { return };
-        let handed = hand_out(server, key.get(), &mut value, &claim).expect("a claim of what there is");
-        drop(value);
-        let tokens: Vec<_> = handed.into_iter().map(|order| (order.order, order.token)).collect();
-        let command = Command::Claim { worker: worker.clone(), count, pick: Picked::Any, lease_ms: None };
-        self.end_turn(turn, Some(Said::handed_out(command, &tokens)));
-        if gone {
-            let turn = self.begin_turn();
-            take_back(&self.primary().server, key.get(), uid, &tokens);
-            self.end_turn(turn, None);
+            self.check_served();
+            self.check_lock_served();
         }
     }
 
@@ -223,11 +228,13 @@ impl World {
         if self.is_paused() || self.is_moving() || !self.truth.exists {
             return;
         }
-        let turn = self.begin_turn();
+        let (turn, uid) = (self.begin_turn(), self.uid());
         self.job = None;
         self.primary().command(c"STORE.DROP", &[]).expect("a store that is dropped");
         self.end_turn(turn, None);
-        assert!(self.primary().server.names().is_empty(), "what is dropped leaves nothing");
+        let left = self.primary().server.names().into_iter().find(|name| name != super::node::LOCK);
+        assert_eq!(left, None, "what is dropped leaves nothing");
+        self.leave(uid);
         self.make_store();
     }
 
@@ -235,13 +242,19 @@ impl World {
 
     /// A replica gets what it has not got yet, or some of it.
     fn deliver(&mut self, replica: usize, groups: usize) {
-        let node = &mut self.nodes[replica];
         if replica == self.primary {
             return;
         }
-        for group in self.history.iter().skip(node.offset).take(groups) {
+        let has = self.nodes[self.source(replica)].offset;
+        let node = &mut self.nodes[replica];
+        for group in self.history[..has].iter().skip(node.offset).take(groups) {
             node.receive_group(group);
         }
+    }
+
+    /// The server that a replica follows.
+    fn source(&self, replica: usize) -> usize {
+        if replica == NODES - 1 { RELAY } else { self.primary }
     }
 
     pub fn deliver_all(&mut self) {
@@ -255,9 +268,18 @@ impl World {
     }
 
     fn reload(&mut self) {
-        let primary = &mut self.nodes[self.primary];
-        if !primary.server.moving.get() {
+        if !self.is_moving() {
+            self.leave(self.uid());
+            self.leave_lock();
+            let turn = self.begin_turn();
+            self.primary().serve_callers();
+            self.is_ticking = true;
+            self.end_turn(turn, None);
+            self.is_ticking = false;
+            self.check_delivered();
+            self.disconnect_all();
             self.job = None;
+            let primary = &mut self.nodes[self.primary];
             primary.save(false);
             let (digest, disk) = (primary.digest(), Rc::clone(&primary.disk));
             let (paused, full) = (primary.server.paused.get(), primary.server.memory_full.get());
@@ -273,10 +295,13 @@ impl World {
     fn crash(&mut self, lost: usize) {
         self.arrive();
         self.job = None;
+        self.callers.clear();
+        self.lock_callers.clear();
         let primary = &mut self.nodes[self.primary];
         let disk = Rc::clone(&primary.disk);
-        let left = self.history.len().saturating_sub(lost).max(disk.offset);
-        self.history.truncate(left);
+        let log = written(&self.history[disk.offset..]);
+        let whole = taken(&log[..log.len().saturating_sub(lost)]);
+        self.history.truncate(disk.offset + whole.len());
         primary.start(&disk, &self.history[disk.offset..]);
         self.follow_the_primary();
     }
@@ -299,6 +324,8 @@ impl World {
         self.primary().server.paused.set(false);
         self.primary().server.memory_full.set(false);
         self.primary().server.primary.set(false);
+        self.disconnect_all();
+        self.primary().serve_callers();
         self.primary = node;
         self.history.truncate(self.primary().offset);
         self.primary().server.primary.set(true);
@@ -393,6 +420,7 @@ impl World {
             _ => None,
         });
         given.for_each(|(kind, change)| self.primary().change(kind, change));
+        self.leave(self.uid());
         self.primary().open(|value| {
             let pieces = holdfast_engine::oracle::shop::saved(&value.store);
             let store = holdfast_engine::oracle::shop::loaded(&pieces, 77).expect("a saved store loads");
