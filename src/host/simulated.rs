@@ -352,7 +352,9 @@ impl<'a> Host for &'a Simulated {
             (&self.logs, raw::REDISMODULE_CTX_FLAGS_AOF),
             (&self.memory_full, raw::REDISMODULE_CTX_FLAGS_OOM),
         ];
-        Flags(states.into_iter().filter(|(state, _)| state.get()).fold(role | blocking, |flags, (_, flag)| flags | flag))
+        Flags(
+            states.into_iter().filter(|(state, _)| state.get()).fold(role | blocking, |flags, (_, flag)| flags | flag),
+        )
     }
 
     fn db(self) -> c_int {
