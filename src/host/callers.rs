@@ -30,6 +30,9 @@ pub const ANSWERS_A_PIECE: usize = if cfg!(test) { 2 } else { 32 };
 /// What an answer costs the server once the module has handed it over, microseconds: it writes the reply to the socket.
 const DELIVERY_US: u64 = 10;
 
+/// Stands for all databases: the server's own number for them.
+pub const ALL_DBS: c_int = -1;
+
 /// Callers that are looked at, at most, for one who is in the queue twice.
 const LOOK_MOST: usize = 1_000;
 
@@ -395,7 +398,7 @@ impl<K: Kind> Waiters<K> {
 
     /// The values of a database, or of all databases (-1), that are waited for.
     pub fn in_db(&self, db: c_int) -> Vec<u64> {
-        let is_in = |queue: &Queue<K>| db == -1 || queue.iter().any(|waiter| waiter.db == db);
+        let is_in = |queue: &Queue<K>| db == ALL_DBS || queue.iter().any(|waiter| waiter.db == db);
         self.queues.iter().filter(|(_, queue)| is_in(queue)).map(|(uid, _)| *uid).collect()
     }
 

@@ -9,7 +9,7 @@ use redis_module::raw;
 use super::api::api;
 use super::ctx::Ctx;
 use super::string::Str;
-use super::{deadlines, waiters};
+use super::{callers, deadlines, waiters};
 
 /// What is to be done at an event, beyond what this folder does.
 pub struct Hooks {
@@ -53,8 +53,12 @@ fn to_moves(ctx: Ctx<'_>) -> bool {
     done == raw::REDISMODULE_OK as c_int
 }
 
-/// A promoted server continues where its primary stopped.
-unsafe extern "C" fn role_changed(_: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, _: u64, _: *mut c_void) {
+/// A promoted server continues where its primary stopped. One that became a replica serves nobody any more: Valkey, in
+/// a cluster, keeps callers of modules blocked, where other servers send them away themselves.
+unsafe extern "C" fn role_changed(_: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub: u64, _: *mut c_void) {
+    if sub == u64::from(raw::REDISMODULE_EVENT_REPLROLECHANGED_NOW_REPLICA) {
+        waiters::leave_db(callers::ALL_DBS);
+    }
     deadlines::look_at_all();
 }
 

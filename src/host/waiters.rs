@@ -133,7 +133,7 @@ pub fn leave_moved(ctx: Ctx<'_>) {
     }
 }
 
-/// As [`leave`], for all values of a database, or of all databases (-1).
+/// As [`leave`], for all values of a database, or of [`callers::ALL_DBS`].
 pub fn leave_db(db: c_int) {
     if WAITING.get() > 0 {
         with(|waiters| waiters.in_db(db)).into_iter().for_each(leave);

@@ -23,6 +23,7 @@ tests![
     resharding_under_traffic,
     repair_and_audit_wait_for_the_streams,
     a_lock_moves_with_its_slot,
+    callers_are_sent_away_when_their_node_is_replaced,
 ];
 
 const ORDERS: &str = "{popup}:orders";
@@ -613,4 +614,35 @@ fn a_lock_moves_with_its_slot(binary: &ServerBinary) {
     assert_eq!(client.int(format!("LOCK.RELEASE popup {token}")), 1);
     assert!(bob.receive().expect("a reply").int() > token);
     pair.assert_nothing_doubled();
+}
+
+/// Callers who wait without end at a primary that becomes a replica are sent away: nobody would answer them there.
+fn callers_are_sent_away_when_their_node_is_replaced(binary: &ServerBinary) {
+    const ASKED: [&str; 2] = ["ORDER.CLAIM popup w-1 BLOCK 0", "LOCK.ACQUIRE {popup}doc bob 600000 WAIT 0"];
+    let (primary, replica) = (Server::cluster(binary), Server::cluster_node(binary));
+    let (mut client, mut next) = (primary.client(), replica.client());
+    client.ok("CLUSTER SET-CONFIG-EPOCH 1");
+    next.ok("CLUSTER SET-CONFIG-EPOCH 2");
+    client.ok(format!("CLUSTER MEET 127.0.0.1 {} {}", replica.port(), replica.bus_port()));
+    let id = client.text("CLUSTER MYID");
+    wait_until(DEADLINE, "the nodes know each other", || !next.call(format!("CLUSTER REPLICATE {id}")).is_error());
+    replica.wait_for_link();
+    replica.wait_for_cluster();
+    open_store(&mut client, "popup", 10);
+    client.int("LOCK.ACQUIRE {popup}doc ann 600000");
+    let mut waiting: Vec<Client> = ASKED.iter().map(|_| primary.client()).collect();
+    waiting.iter_mut().zip(ASKED).for_each(|(waiting, asked)| waiting.send(asked).expect("sent"));
+    wait_until(DEADLINE, "both wait", || client.info("clients", "blocked_clients") == "2");
+    next.ok("CLUSTER FAILOVER TAKEOVER");
+    wait_until(DEADLINE, "the primary is a replica", || client.info("replication", "role") == "slave");
+    for (waiting, asked) in waiting.iter_mut().zip(ASKED) {
+        let reply = waiting.receive().expect("an answer");
+        let sent_away = match &reply {
+            Reply::Error(_) => ["UNBLOCKED", "MOVED"].contains(&reply.code().as_str()),
+            reply => *reply == Reply::Nil || *reply == Reply::Array(Vec::new()),
+        };
+        assert!(sent_away, "{asked}: {reply:?}");
+        let again = asked.replace(" BLOCK 0", "").replace(" WAIT 0", "");
+        assert_eq!(primary.client().call(again).code(), "MOVED");
+    }
 }
