@@ -101,8 +101,10 @@ fuzz: setup ## look for input that breaks a promise, with libFuzzer (SECONDS=600
 checks: ## test scripts/setup: it finds what is missing, and says how to get it
 	tests/setup.sh
 
+# CLUSTER=1: the worlds that are clusters, and no others.
 chaos: build ## random worlds on real servers, seed by seed: kills, failovers, clocks, outsiders (SECONDS=3600, SEED)
-	HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) scripts/chaos $(or $(SECONDS),600) $(SEED)
+	CLUSTER=$(CLUSTER) HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) \
+	  scripts/chaos $(or $(SECONDS),600) $(SEED)
 
 memcheck: build ## run a part of the suite on a redis-server under valgrind: no error, no leak
 	@scripts/setup valgrind

@@ -5,15 +5,17 @@
 //!
 //! `HOLDFAST_SEED` makes another world; `make chaos SECONDS=3600` tries one after the other.
 
+mod cluster;
 mod events;
 mod world;
 
 use crate::common::{ServerBinary, check, tests};
+use cluster::a_cluster_keeps_its_promises;
 use events::{Happening, happening};
 use std::collections::BTreeMap;
 use world::World;
 
-tests![a_random_world_keeps_its_promises];
+tests![a_random_world_keeps_its_promises, a_cluster_keeps_its_promises];
 
 /// Worlds, and events in each.
 const WORLDS: u32 = 3;
