@@ -5,6 +5,7 @@ use super::dice::Dice;
 use super::events::Fault;
 use super::nodes::{Nodes, SHARDS, Way};
 use crate::common::{Client, DEADLINE, Reply, cmd, wait_until};
+use holdfast_lab::wait::wait_for;
 
 /// Keys of a slot that are asked for at once: more than a slot has.
 const MOST_KEYS: usize = 1_000;
@@ -33,8 +34,8 @@ impl<'a> Open<'a> {
 
     fn open_both(&self) {
         let (from, to) = (self.nodes.id(self.from), self.nodes.id(self.to));
-        self.nodes.of_primary(self.to).ok(format!("CLUSTER SETSLOT {} IMPORTING {from}", self.slot));
-        self.nodes.of_primary(self.from).ok(format!("CLUSTER SETSLOT {} MIGRATING {to}", self.slot));
+        begin(self.nodes, self.to, &format!("CLUSTER SETSLOT {} IMPORTING {from}", self.slot));
+        begin(self.nodes, self.from, &format!("CLUSTER SETSLOT {} MIGRATING {to}", self.slot));
     }
 
     /// Moves keys until as many are moved, or all.
@@ -140,6 +141,20 @@ fn migrate(client: &mut Client, port: u16, keys: &[String]) {
     assert!(!reply.is_error(), "{keys:?}: {reply:?}");
 }
 
+/// Starts a move at a shard's primary. Redis remembers, at the other end, a migration that ended with a failover.
+fn begin(nodes: &Nodes, shard: usize, command: &str) {
+    let mut reply = Reply::Nil;
+    let accepted = wait_for(DEADLINE, "the move begins", || {
+        reply = nodes.of_primary(shard).call(command);
+        let is_left = reply.is_error() && nodes.way == Some(Way::Redis);
+        if is_left {
+            (0..SHARDS).for_each(|shard| drop(nodes.of_primary(shard).call("CLUSTER MIGRATION CANCEL ALL")));
+        }
+        Ok((!reply.is_error()).then_some(()))
+    });
+    assert!(accepted.is_ok(), "{command}: {reply:?}");
+}
+
 /// Slots that move at once.
 pub struct Atomic<'a> {
     nodes: &'a mut Nodes,
@@ -165,10 +180,9 @@ impl<'a> Atomic<'a> {
         match way {
             Way::Valkey => {
                 let id = atomic.nodes.id(to);
-                let command = format!("CLUSTER MIGRATESLOTS SLOTSRANGE{ranges} NODE {id}");
-                atomic.nodes.of_primary(from).ok(command);
+                begin(atomic.nodes, from, &format!("CLUSTER MIGRATESLOTS SLOTSRANGE{ranges} NODE {id}"));
             }
-            Way::Redis => drop(atomic.nodes.of_primary(to).text(format!("CLUSTER MIGRATION IMPORT{ranges}"))),
+            Way::Redis => begin(atomic.nodes, to, &format!("CLUSTER MIGRATION IMPORT{ranges}")),
         }
         atomic
     }
