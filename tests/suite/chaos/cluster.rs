@@ -147,7 +147,7 @@ fn report(shared: &Shared, mut counts: BTreeMap<String, usize>, events: usize) {
 /// Waits until clients were answered some more.
 fn traffic(shared: &Shared) {
     let wanted = shared.calls.load(Ordering::SeqCst) + CALLS;
-    wait_until(DEADLINE, "there is traffic", || is_past(shared, wanted));
+    wait_until(DEADLINE * 3, "there is traffic", || is_past(shared, wanted));
 }
 
 /// The same while a slot is open: it may be that everybody wants something of that one.

@@ -73,7 +73,7 @@ fn check_places(nodes: &Nodes, after: &str) {
 fn check_replicas(nodes: &Nodes, after: &str) {
     for shard in 0..SHARDS {
         let mut pair = [nodes.of_primary(shard), nodes.client(nodes.replica(shard))];
-        wait_until(DEADLINE, &format!("the replica of {shard} is as its primary after {after}"), || {
+        wait_until(DEADLINE * 3, &format!("the replica of {shard} is as its primary after {after}"), || {
             let [one, other] = pair.each_mut().map(|client| client.text("DEBUG DIGEST"));
             one == other
         });

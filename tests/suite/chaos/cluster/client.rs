@@ -3,6 +3,7 @@
 use super::shared::Shared;
 use crate::common::{Client, DEADLINE, Reply, cmd, wait_until};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -88,10 +89,10 @@ impl<'a> Roamer<'a> {
     }
 
     fn connection(&mut self, port: u16) -> io::Result<&mut Client> {
-        if !self.connections.contains_key(&port) {
-            self.connections.insert(port, Client::connect(port)?);
-        }
-        Ok(self.connections.get_mut(&port).expect("just connected"))
+        Ok(match self.connections.entry(port) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(Client::connect(port)?),
+        })
     }
 
     /// Sends commands at once; the reply of the last of them, or the first redirection.
