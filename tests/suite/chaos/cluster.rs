@@ -2,8 +2,8 @@
 //! every way there is while servers fail. Nothing acknowledged is lost, nothing is doubled, stuck or orphaned, and
 //! audits are clean without a repair.
 //!
-//! In a calm world everything that was replied is acknowledged: servers are replaced by manual failovers, and those that
-//! are killed come back with their log. In a rough one servers are lost with what they alone had, and acknowledged is
+//! In a calm world everything that was replied is acknowledged: servers are replaced by manual failovers, and those
+//! that are killed come back with their log. In a rough one servers are lost with what they alone had, and acknowledged is
 //! what a replica has confirmed (WAIT).
 
 mod checks;
@@ -41,7 +41,8 @@ const CALLS: u64 = 100;
 /// How long clients are given for that while a slot is open.
 const MOMENT: Duration = Duration::from_millis(500);
 
-pub fn a_cluster_keeps_its_promises(binary: &ServerBinary) {
+/// Runs random worlds.
+pub fn run(binary: &ServerBinary) {
     let world = (any::<bool>(), any::<u64>(), proptest::collection::vec(event(), EVENTS));
     check(WORLDS, &world, |(rough, seed, events)| World::start(binary, rough, seed).run(&events));
 }

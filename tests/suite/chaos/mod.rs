@@ -10,7 +10,6 @@ mod events;
 mod world;
 
 use crate::common::{ServerBinary, check, tests};
-use cluster::a_cluster_keeps_its_promises;
 use events::{Happening, happening};
 use std::collections::BTreeMap;
 use world::World;
@@ -43,4 +42,8 @@ fn counted(events: &[Happening]) -> String {
         *counts.entry(kind.to_string()).or_default() += 1;
     }
     counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+fn a_cluster_keeps_its_promises(binary: &ServerBinary) {
+    cluster::run(binary);
 }
