@@ -2,6 +2,7 @@
 
 mod against_model;
 mod alerts;
+mod asked;
 mod audit;
 mod bounds;
 mod build;

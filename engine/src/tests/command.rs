@@ -242,7 +242,7 @@ fn counts(refused: &[(&str, u64)]) -> Refused {
 }
 
 /// The lines as the engine takes them.
-fn lines(list: &[(Id, u64)]) -> Vec<Item<'_>> {
+pub fn lines(list: &[(Id, u64)]) -> Vec<Item<'_>> {
     list.iter().map(|(sku, qty)| Item { sku, qty: *qty }).collect()
 }
 

@@ -83,8 +83,9 @@ fn what_is_added_counts_towards_the_limits_and_what_goes_does_not() {
     assert_eq!(shop.changes(edit("o", &[("tea", 1), ("milk", 3)])), Units(4));
     shop.ok(set("milk", 5).limit(3));
     assert_eq!(shop.refused(edit("o", &[("milk", 4)])), "LIMIT customer ann limit 3 has 3 of milk");
-    // A limit that was lowered since does not keep anybody from having less.
+    // A limit that was lowered since does not keep anybody from having less, or others of the same number.
     shop.ok(configure(&[(Field::Limit, 1)]));
+    assert_eq!(shop.changes(edit("o", &[("tea", 2), ("milk", 2)])), Units(4));
     assert_eq!(shop.changes(edit("o", &[("milk", 2), ("tea", 1)])), Units(3));
     assert_eq!(shop.changes(edit("o", &[("jam", 1)])), Units(1));
     assert!(shop.refused(place("more", "ann", &[("jam", 1)])).starts_with("LIMIT "));

@@ -31,7 +31,9 @@ pub fn cases(default: u32) -> ProptestConfig {
     }
     // A case that fails is printed, and becomes a test with a name.
     config.failure_persistence = None;
-    config.max_shrink_iters = 20_000;
+    if std::env::var_os("PROPTEST_MAX_SHRINK_ITERS").is_none() {
+        config.max_shrink_iters = 20_000;
+    }
     config
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::generate::cases;
 use super::shop::START;
 use crate::base::packed::{put, put_all, put_bytes};
-use crate::base::units::{MAX_QUANTITY, Ms};
+use crate::base::units::{MAX_ID_BYTES, MAX_QUANTITY, Ms};
 use crate::calls::locks::{FLOOR_MAX, LINGER_MS, Lock};
 use crate::terms::refusal::Refusal;
 
@@ -68,6 +68,18 @@ fn tokens_grow_when_the_clock_does_not() {
     assert_eq!(take(&mut lock, START + 1, "ann", 1), Some(first + 1));
     lock.release(START + 1, first + 1);
     assert_eq!(take(&mut lock, START - 5_000, "ann", 1), Some(first + 2));
+}
+
+#[test]
+fn a_lock_says_who_holds_it_when_it_changed_and_what_it_weighs() {
+    let mut lock = Lock::new(0);
+    assert_eq!((lock.is_held_by(START, b"ann"), lock.weight()), (false, 0));
+    let token = take(&mut lock, START, "ann", 100).unwrap();
+    assert!(lock.is_held_by(START + 99, b"ann") && !lock.is_held_by(START + 99, b"bob"));
+    assert!(!lock.is_held_by(START + 100, b"ann"), "the lease has ended");
+    assert_eq!((lock.changed_at(), lock.weight()), (START, 3));
+    lock.release(START + 5, token);
+    assert_eq!((lock.changed_at(), lock.weight(), lock.is_held_by(START + 5, b"ann")), (START + 5, 0, false));
 }
 
 #[test]
@@ -202,6 +214,7 @@ proptest! {
         let mut now = START;
         for (ms, step) in steps {
             now = now.saturating_add_signed(ms);
+            let before = one.clone();
             for lock in [&mut one, &mut other] {
                 let token = lock.holder(now).map(|held| held.token);
                 match step {
@@ -213,6 +226,7 @@ proptest! {
             }
             other = Lock::load(&other.save()).unwrap();
             prop_assert_eq!(one.digest(), other.digest());
+            prop_assert_eq!(one.digest() == before.digest(), one == before);
         }
     }
 
@@ -247,6 +261,15 @@ fn lives_or_not(image: &[u8]) {
         lock.expire(now.saturating_add(2));
         lock.is_idle(now);
         assert!(lock.floor() <= FLOOR_MAX && lock.next_due() > 0);
+    }
+}
+
+#[test]
+fn the_longest_owner_there_is_is_saved_and_loaded() {
+    for len in [1, MAX_ID_BYTES, MAX_ID_BYTES + 1] {
+        let mut lock = Lock::new(0);
+        take(&mut lock, START, &"x".repeat(len), 100);
+        assert_eq!(Lock::load(&lock.save()).is_ok(), len <= MAX_ID_BYTES, "{len} bytes");
     }
 }
 

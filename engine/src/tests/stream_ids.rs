@@ -1,6 +1,7 @@
 //! Ids of stream entries only grow, whatever the clock does.
 
 use super::build::*;
+use super::command::Reply;
 use super::published::Published;
 use super::shop::{START, Shop};
 use crate::terms::effects::Effect;
@@ -115,8 +116,11 @@ fn an_entry_that_got_another_id_leaves_its_stream_under_that() {
     shop.store.reentry(StreamKind::Retry, slot, far(500));
     shop.store.reentry(StreamKind::Orders, slot, far(700));
     shop.reload();
+    assert_eq!(shop.claims("w", 1), ["o"]);
+    shop.store.reentry(StreamKind::Retry, slot, far(600));
+    shop.reload();
     shop.ok(fail("o").fatal());
-    let left = [Published::Left(StreamKind::Retry, far(500)), Published::Left(StreamKind::Orders, far(700))];
+    let left = [Published::Left(StreamKind::Retry, far(600)), Published::Left(StreamKind::Orders, far(700))];
     assert_eq!(shop.published()[..2], left);
     let slot = shop.store.order_at(b"o");
     shop.store.reentry(StreamKind::Dead, slot, far(900));
@@ -125,6 +129,18 @@ fn an_entry_that_got_another_id_leaves_its_stream_under_that() {
     assert_eq!(shop.published()[0], Published::Left(StreamKind::Dead, far(900)));
     // Later ids are past those.
     assert_eq!(shop.order("o").entry, Some(EntryId { ms: START + 700, seq: 10 }));
+}
+
+#[test]
+fn a_completed_order_is_known_under_the_id_its_entry_got() {
+    let mut shop = Shop::with(&[("tea", 10)]);
+    shop.ok(place("o", "ann", &[("tea", 1)]));
+    shop.ok(complete("o"));
+    let far = EntryId { ms: START + 500, seq: 9 };
+    shop.store.reentry(StreamKind::Complete, shop.store.order_at(b"o"), far);
+    assert_eq!(shop.repeats(complete("o")), Reply::Entry(far));
+    shop.reload();
+    assert_eq!((shop.order("o").complete, shop.repeats(complete("o"))), (Some(far), Reply::Entry(far)));
 }
 
 /// Which streams of orders the order has to be in, under these ids.

@@ -98,6 +98,18 @@ fn units_go_to_the_head_of_the_line_however_they_come_free() {
 }
 
 #[test]
+fn a_hold_that_has_no_unit_left_of_what_others_wait_for_expires_without_an_entry() {
+    let mut shop = Shop::with(&[("tea", 2), ("milk", 1)]);
+    shop.ok(reserve("h", &[("tea", 2), ("milk", 1)]).ttl(50));
+    shop.ok(place("a", "ann", &[("tea", 1)]).wait(0));
+    assert!(!shop.store.next_due_leaves_orders(), "its tea is waited for");
+    shop.ok(commit("h").of(&[("tea", 2)]));
+    assert!(shop.store.next_due_leaves_orders(), "nothing that others wait for is left in it");
+    shop.wait(50);
+    assert_eq!((shop.published(), shop.books("milk")), (Vec::new(), (1, 0, 0)));
+}
+
+#[test]
 fn a_hold_that_expires_frees_units_for_those_who_wait() {
     let mut shop = Shop::with(&[("tea", 2)]);
     shop.ok(reserve("h", &[("tea", 2)]).ttl(50));
