@@ -25,7 +25,7 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
 .PHONY: help setup servers node chromium postgres build run test test-matrix simulate chaos checks memcheck browser
-.PHONY: fuzz grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
+.PHONY: fuzz mutants grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -89,7 +89,7 @@ test-matrix: setup servers build ## run the suite on Redis 7.0 to 8.6, Valkey 8.
 	  HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite -- $(FILTER)
 
 # As fast as a release, with every assertion; the dependencies are those of other tests.
-simulate: FAST := $(foreach name,holdfast holdfast-engine,--config profile.dev.package.$(name).opt-level=2)
+simulate: FAST := $(foreach name,holdfast holdfast-engine,--config profile.test.package.$(name).opt-level=2)
 simulate: setup ## simulate busy days with faults against a model (SECONDS=3600; SEED=17: that one world)
 	HOLDFAST_SECONDS=$(or $(SECONDS),60) $(if $(SEED),HOLDFAST_SEED=$(SEED)) \
 	  cargo test --locked $(FAST) -p holdfast --lib simulation -- --nocapture
@@ -97,6 +97,12 @@ simulate: setup ## simulate busy days with faults against a model (SECONDS=3600;
 fuzz: setup ## look for input that breaks a promise, with libFuzzer (SECONDS=600: of each target; TARGET=image)
 	@scripts/setup cxx
 	scripts/fuzz $(or $(SECONDS),60) $(TARGET)
+
+# Builds and tests once for each mutant, hours for all; .cargo/mutants.toml says what is left out.
+mutants: setup ## break the code in small ways: does a test notice? (SHARD=0/200: every 200th way; ARGS=--list)
+	command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants@27.1.0
+	PROPTEST_MAX_SHRINK_ITERS=0 cargo mutants --package holdfast-engine --package holdfast --output target \
+	  --shard $(or $(SHARD),0/200) --sharding round-robin $(ARGS)
 
 checks: ## test scripts/setup: it finds what is missing, and says how to get it
 	tests/setup.sh
