@@ -1,20 +1,27 @@
 //! The documents are true: a test types their sessions on every server, and compares the replies with what they show.
 
+mod block;
+mod document;
 mod session;
 
 use crate::common::watcher::Watcher;
 use crate::common::{Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, cmd, console, tests};
+use document::{Block, Document, anchors, blocks, documents, links, read, root};
 use regex::Regex;
-use session::{Block, Known, PROMPT, Sessions, blocks};
-use std::collections::BTreeSet;
+use session::{Filling, Known, PROMPT, Sessions, is_typed};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 tests![
-    the_sessions_of_the_readme_are_what_one_sees,
+    the_sessions_of_the_documents_are_what_one_sees,
+    the_sessions_of_the_reference_are_what_one_sees,
+    a_guide_ends_as_it_says,
     a_readme_that_is_wrong_is_found,
     the_other_blocks_of_the_readme_are_true,
+    the_other_blocks_of_the_documents_are_true,
+    every_link_leads_somewhere,
     every_command_in_a_document_is_one,
     the_pages_first_steps_can_be_taken,
     the_example_configuration_can_be_used,
@@ -24,41 +31,89 @@ tests![
 /// The start of a line that is typed into a shell.
 const SHELL: &str = "$ ";
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(name: &str) -> String {
-    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
 fn begins_with(block: &Block, text: &str) -> bool {
-    block.lines.first().is_some_and(|line| line.starts_with(text))
+    block.first().starts_with(text)
 }
 
-/// Runs all sessions of a document on a server, in the order of the document.
-fn hold_sessions(text: &str, server: &Server, patience: Duration) -> Result<usize, String> {
-    let mut sessions = Sessions { name: "README.md", port: server.port(), patience, known: Known::default() };
-    let blocks: Vec<_> = blocks(text).into_iter().filter(|block| begins_with(block, PROMPT)).collect();
+/// Whether a block is a session: what is typed, and the replies.
+fn is_session(block: &Block) -> bool {
+    is_typed(block.first())
+}
+
+/// Runs all sessions of a document on a server, in the order of the document. Says how many there are.
+fn hold_sessions(name: &str, text: &str, server: &Server, patience: Duration) -> Result<usize, String> {
+    let filling = std::env::var_os("HOLDFAST_WRITE_DOCS").map(|_| Filling::new());
+    let mut sessions = Sessions { name, port: server.port(), patience, known: Known::default(), filling };
+    let blocks: Vec<_> = blocks(text).into_iter().filter(is_session).collect();
     for block in &blocks {
         sessions.hold(block)?;
     }
     sessions.known.assert_in_order()?;
+    let filled = sessions.filling.unwrap_or_default();
+    if !filled.is_empty() {
+        let line = |(at, line): (usize, &str)| filled.get(&(at + 1)).map_or(line.to_owned(), |lines| lines.join("\n"));
+        let lines: Vec<_> = text.lines().enumerate().map(line).collect();
+        std::fs::write(root().join(name), lines.join("\n") + "\n").expect("the document is written");
+    }
     Ok(blocks.len())
 }
 
-fn the_sessions_of_the_readme_are_what_one_sees(binary: &ServerBinary) {
-    let server = Server::start(binary);
-    let held = hold_sessions(&read("README.md"), &server, DEADLINE).unwrap_or_else(|text| panic!("{text}"));
-    assert!(held > 10, "{held} sessions");
+/// Runs a document of the project, then checks what it leaves behind: the books of every store balance, and no group
+/// keeps entries forever.
+fn hold(document: &Document, server: &Server) {
+    let Document { name, text } = document;
+    assert!(text.contains("redis-cli -3"), "{name} does not say which protocol it shows: redis-cli -3");
+    hold_sessions(name, text, server, DEADLINE).unwrap_or_else(|text| panic!("{text}"));
     let mut client = server.client();
-    // The sessions of the README leave nothing behind: the books balance, and no group keeps entries forever.
-    for store in ["drop", "popup"] {
-        assert_books_balance(&mut client, store);
+    for store in client.get("SCAN 0 COUNT 100000 TYPE holdstore").array()[1].texts() {
+        assert_books_balance(&mut client, &store);
     }
-    let groups = client.get("XINFO GROUPS {popup}:orders").array().to_vec();
-    assert_eq!(groups.len(), 1, "the README reads with a group");
-    assert_eq!(groups[0].field("pending").int(), 0, "left in the group's list: {groups:?}");
+    for stream in client.get("SCAN 0 COUNT 100000 TYPE stream").array()[1].texts() {
+        for group in client.get(format!("XINFO GROUPS {stream}")).array() {
+            assert_eq!(group.field("pending").int(), 0, "{name}: left in a group's list of {stream}: {group:?}");
+        }
+    }
+}
+
+/// The pages of single commands.
+const REFERENCE: &str = "docs/commands/";
+
+fn with_sessions(wanted: impl Fn(&str) -> bool) -> Vec<Document> {
+    let has_sessions = |document: &Document| blocks(&document.text).iter().any(is_session);
+    documents().into_iter().filter(|document| wanted(&document.name) && has_sessions(document)).collect()
+}
+
+fn the_sessions_of_the_documents_are_what_one_sees(binary: &ServerBinary) {
+    let held = with_sessions(|name| !name.starts_with(REFERENCE) && !name.starts_with(GUIDES));
+    assert!(held.iter().any(|document| document.name == "README.md"), "{}", held.len());
+    held.iter().for_each(|document| hold(document, &Server::start(binary)));
+}
+
+fn the_sessions_of_the_reference_are_what_one_sees(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    for document in with_sessions(|name| name.starts_with(REFERENCE)) {
+        server.client().ok("FLUSHALL");
+        hold(&document, &server);
+    }
+}
+
+/// The guides.
+const GUIDES: &str = "docs/guides/";
+
+/// How each guide ends: a command, and what the reply has, as redis-cli shows it.
+const ENDS: &[(&str, &str, &str)] = &[];
+
+fn a_guide_ends_as_it_says(binary: &ServerBinary) {
+    for document in with_sessions(|name| name.starts_with(GUIDES)) {
+        let server = Server::start(binary);
+        hold(&document, &server);
+        let ends: Vec<_> = ENDS.iter().filter(|(name, ..)| document.name.ends_with(name)).collect();
+        assert!(!ends.is_empty(), "{}: no test knows how it ends", document.name);
+        for (_, command, end) in ends {
+            let reply = format!("{:?}", server.client().resp3().get(*command));
+            assert!(reply.contains(end), "{}: {command}: no {end} in {reply}", document.name);
+        }
+    }
 }
 
 /// Two short sessions; each case makes one mistake in them.
@@ -84,7 +139,7 @@ fn a_readme_that_is_wrong_is_found(binary: &ServerBinary) {
 "1795318993010-0"
 ```
 "#;
-    let hold = |text: &str| hold_sessions(text, &Server::start(binary), PATIENCE);
+    let hold = |text: &str| hold_sessions("README.md", text, &Server::start(binary), PATIENCE);
     assert_eq!(hold(RIGHT), Ok(2));
     for (what, from, to) in [
         ("another number", "(integer) 3", "(integer) 4"),
@@ -111,6 +166,47 @@ fn a_readme_that_is_wrong_is_found(binary: &ServerBinary) {
     let mut known = Known::default();
     assert!(known.agree("1795318993007", "1800000000009") && known.agree("1795318993001", "1800000000010"));
     assert!(known.assert_in_order().is_err(), "the earlier time came later");
+}
+
+/// Documents whose blocks without a language are checked elsewhere: the README below, others where they are made.
+const CHECKED_ELSEWHERE: [&str; 6] =
+    ["README.md", "docs/architecture.md", "docs/scaling.md", "docs/grafana.md", "docs/benchmarks.md", "CHANGELOG.md"];
+
+fn the_other_blocks_of_the_documents_are_true(binary: &ServerBinary) {
+    let mut languages = BTreeMap::<String, usize>::new();
+    for Document { name, text } in documents().into_iter().filter(|document| document.name.starts_with("docs/")) {
+        for block in blocks(&text).iter().filter(|block| !is_session(block)) {
+            if block.language.is_empty() && CHECKED_ELSEWHERE.contains(&&*name) {
+                continue;
+            }
+            block::check(binary, &format!("{name}:{}", block.line), block);
+            *languages.entry(block.language.clone()).or_default() += 1;
+        }
+    }
+    println!("blocks by language: {languages:?}");
+}
+
+/// Every link to a file, a folder or a title of the project. What a branch of work adds later is not linked before.
+fn every_link_leads_somewhere(_: &ServerBinary) {
+    let documents = documents();
+    let texts: BTreeMap<_, _> = documents.iter().map(|document| (root().join(&document.name), &document.text)).collect();
+    let mut checked = 0;
+    for document in &documents {
+        let path = root().join(&document.name);
+        let folder = path.parent().expect("a folder");
+        for (line, target) in links(document) {
+            let place = format!("{}:{line}: {target}", document.name);
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let found = if file.is_empty() { path.clone() } else { folder.join(file) };
+            let found = found.canonicalize().unwrap_or_else(|error| panic!("{place}: {error}"));
+            if !anchor.is_empty() {
+                let text = texts.get(&found).unwrap_or_else(|| panic!("{place}: no document"));
+                assert!(anchors(text).iter().any(|known| known == anchor), "{place}: no such title");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "{checked} links in all documents");
 }
 
 fn the_other_blocks_of_the_readme_are_true(binary: &ServerBinary) {
@@ -179,13 +275,13 @@ static CODE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"`([^`]+)`").expect(
 static SETTING: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bholdfast\.[a-z-]+[a-z]\b").expect("a pattern"));
 
 /// The files in which people read commands.
-fn documents() -> Vec<PathBuf> {
-    let mut files: Vec<_> = ["README.md", "CHANGELOG.md", "redis.conf.example"].map(|name| root().join(name)).into();
-    for (folder, ending) in [("docs", "md"), ("console/web", "js")] {
-        let entries = std::fs::read_dir(root().join(folder)).expect("a folder");
-        let paths = entries.map(|entry| entry.expect("an entry").path());
-        files.extend(paths.filter(|path| path.extension().is_some_and(|found| found == ending)));
-    }
+fn files_with_commands() -> Vec<PathBuf> {
+    let is_ours = |name: &str| ["README.md", "CHANGELOG.md"].contains(&name) || name.starts_with("docs/");
+    let names = documents().into_iter().map(|document| document.name).filter(|name| is_ours(name));
+    let mut files: Vec<_> = names.chain(["redis.conf.example".to_owned()]).map(|name| root().join(name)).collect();
+    let entries = std::fs::read_dir(root().join("console/web")).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    files.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "js")));
     files
 }
 
@@ -223,7 +319,7 @@ fn every_command_in_a_document_is_one(binary: &ServerBinary) {
     let server = Server::start(binary);
     let mut client = server.client().resp3();
     let mut checked = 0;
-    for path in documents() {
+    for path in files_with_commands() {
         let text = std::fs::read_to_string(&path).expect("a document");
         for (number, line) in text.lines().enumerate() {
             let place = format!("{}:{}", path.display(), number + 1);

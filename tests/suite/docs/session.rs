@@ -1,5 +1,6 @@
 //! A session that a document shows, run in a real `redis-cli`: what is typed, and what is shown.
 
+use super::document::Block;
 use crate::common::wait_until;
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -7,33 +8,6 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-
-/// A fenced block of a Markdown file.
-#[derive(Debug)]
-pub struct Block {
-    /// The first line in the fence, from 1.
-    pub line: usize,
-    pub lines: Vec<String>,
-}
-
-/// The blocks of a Markdown file, in order.
-pub fn blocks(text: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut open: Option<Block> = None;
-    for (number, line) in text.lines().enumerate() {
-        match (line.trim_start().starts_with("```"), open.take()) {
-            (true, None) => open = Some(Block { line: number + 2, lines: Vec::new() }),
-            (true, Some(block)) => blocks.push(block),
-            (false, Some(mut block)) => {
-                block.lines.push(line.to_owned());
-                open = Some(block);
-            }
-            (false, None) => {}
-        }
-    }
-    assert!(open.is_none(), "a block is not closed: {open:?}");
-    blocks
-}
 
 /// A time or a token: a number with this many digits differs in each run.
 const LARGE_DIGITS: usize = 13;
@@ -147,10 +121,29 @@ pub struct Sessions<'a> {
     /// A command without a reply by then hangs.
     pub patience: Duration,
     pub known: Known,
+    /// What is to be written into the document, if what it does not show is to be filled in.
+    pub filling: Option<Filling>,
 }
 
-/// The prompt before a command.
+/// The prompt before a command in `redis-cli -3`, or in a block `resp2` in plain `redis-cli`.
 pub const PROMPT: &str = "> ";
+/// The prompt before `redis-cli` itself, with options of its own, in a shell.
+pub const SHELL_PROMPT: &str = "$ redis-cli ";
+/// The language of a block that shows replies of RESP2.
+pub const RESP2: &str = "resp2";
+
+/// Whether a line is something that is typed.
+pub fn is_typed(line: &str) -> bool {
+    line.starts_with(PROMPT) || line.starts_with(SHELL_PROMPT)
+}
+
+/// Lines of a document that are written while it is held: by number, from 1, what stands there and after it.
+pub type Filling = BTreeMap<usize, Vec<String>>;
+
+/// What a writer of a document types for the token of the last claim.
+const LAST_TOKEN: &str = "<token>";
+/// A token: a number of 16 digits.
+static TOKEN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b\d{16}\b").expect("a pattern"));
 
 impl Sessions<'_> {
     /// Types the commands of a block one after the other, and compares the output with the document.
@@ -158,43 +151,73 @@ impl Sessions<'_> {
     /// # Errors
     /// Where and how the output differs.
     pub fn hold(&mut self, block: &Block) -> Result<(), String> {
+        let protocol: &[&str] = if block.language == RESP2 { &[] } else { &["-3"] };
         let mut start = 0;
         while start < block.lines.len() {
-            let command = &block.lines[start];
-            let place = format!("{}:{}", self.name, block.line + start);
-            let typed = command.strip_prefix(PROMPT).ok_or_else(|| format!("{place}: no command: {command}"))?;
+            let typed = &block.lines[start];
+            if !is_typed(typed) {
+                return Err(format!("{}:{}: no command: {typed}", self.name, block.line + start));
+            }
             let replies = &block.lines[start + 1..];
-            let length = replies.iter().position(|line| line.starts_with(PROMPT)).unwrap_or(replies.len());
-            self.compare(&place, typed, &replies[..length])?;
+            let length = replies.iter().position(|line| is_typed(line)).unwrap_or(replies.len());
+            self.compare(block.line + start, protocol, typed, &replies[..length])?;
             start += 1 + length;
         }
         Ok(())
     }
 
-    fn compare(&mut self, place: &str, typed: &str, shown: &[String]) -> Result<(), String> {
-        let sent = self.known.told(typed).map_err(|text| format!("{place}: {typed}: {text}"))?;
+    fn compare(&mut self, line: usize, protocol: &[&str], typed: &str, shown: &[String]) -> Result<(), String> {
+        let (typed, place) = (self.with_last_token(typed), format!("{}:{line}", self.name));
+        let command = typed.strip_prefix(PROMPT).unwrap_or(&typed);
+        let sent = self.known.told(command).map_err(|text| format!("{place}: {command}: {text}"))?;
         // Nobody types two commands within a millisecond: each gets a time of its own.
         let typed_at = Instant::now();
         wait_until(self.patience, "a millisecond is over", || typed_at.elapsed() > Duration::from_millis(1));
         let began = Instant::now();
         loop {
-            let seen = self.type_in(&sent).map_err(|text| format!("{place}: {typed}: {text}"))?;
+            let seen = self.type_in(protocol, &sent).map_err(|text| format!("{place}: {command}: {text}"))?;
+            if shown.is_empty() && self.filling.is_some() {
+                return self.fill(line, typed, seen);
+            }
             if let Some(known) = self.known.agree_on(shown, &seen, None) {
                 self.known = known;
                 return Ok(());
             }
             // A sample comes once a second.
-            if !typed.contains(":metrics") || began.elapsed() > self.patience {
+            if !command.contains(":metrics") || began.elapsed() > self.patience {
                 let [shown, seen] = [shown, &seen].map(|lines| lines.join("\n"));
-                return Err(format!("{place}: {typed}\nshown:\n{shown}\n\nseen:\n{seen}\n"));
+                return Err(format!("{place}: {command}\nshown:\n{shown}\n\nseen:\n{seen}\n"));
             }
         }
     }
 
+    /// The line with the token of the last claim, where a writer left it out.
+    fn with_last_token(&self, typed: &str) -> String {
+        let is_filled = self.filling.is_some() && typed.contains(LAST_TOKEN);
+        let token = self.known.0.keys().filter(|number| TOKEN.is_match(number)).next_back().filter(|_| is_filled);
+        token.map_or_else(|| typed.to_owned(), |token| typed.replace(LAST_TOKEN, token))
+    }
+
+    /// Writes down what is seen as what the document shows.
+    fn fill(&mut self, line: usize, typed: String, seen: Vec<String>) -> Result<(), String> {
+        let known = self.known.agree_on(&seen, &seen, None).ok_or_else(|| format!("{line}: cannot be shown: {seen:?}"))?;
+        self.known = known;
+        let lines = std::iter::once(typed).chain(seen.iter().map(|line| line.trim_end().to_owned())).collect();
+        self.filling.get_or_insert_default().insert(line, lines);
+        Ok(())
+    }
+
     /// What redis-cli shows on a terminal when this line is typed.
-    fn type_in(&self, line: &str) -> Result<Vec<String>, String> {
+    fn type_in(&self, protocol: &[&str], line: &str) -> Result<Vec<String>, String> {
+        let port = self.port.to_string();
+        let in_shell = line.strip_prefix(SHELL_PROMPT).map(|words| shlex::split(words).ok_or("quotes do not match"));
+        let words = in_shell.transpose()?;
+        // In a shell the line says itself which protocol it wants.
+        let protocol = if words.is_some() { &[] } else { protocol };
         let mut child = Command::new("redis-cli")
-            .args(["-3", "--no-raw", "-p", &self.port.to_string()])
+            .args(protocol)
+            .args(["--no-raw", "-p", &port])
+            .args(words.iter().flatten())
             .env("REDISCLI_RCFILE", "/dev/null")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -202,7 +225,9 @@ impl Sessions<'_> {
             .spawn()
             .map_err(|error| format!("redis-cli does not start (it comes with the server): {error}"))?;
         let mut stdin = child.stdin.take().ok_or("redis-cli takes no input")?;
-        stdin.write_all(format!("{line}\n").as_bytes()).map_err(|error| error.to_string())?;
+        if words.is_none() {
+            stdin.write_all(format!("{line}\n").as_bytes()).map_err(|error| error.to_string())?;
+        }
         drop(stdin);
         let text = self.output_of(child)?;
         Ok(text.lines().map(str::to_owned).filter(|line| !SLOW.is_match(line)).collect())
