@@ -135,7 +135,7 @@ lint: setup ## check formatting, run clippy
 deny: ## check licences, advisories and sources of the dependencies (needs cargo-deny)
 	cargo deny check
 
-docs: setup ## generate docs/commands.md and docs/metrics.md from the tables in the code
+docs: setup ## generate the reference of commands, errors and metrics from the tables in the code
 	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference
 
 bench: build ## measure Holdfast beside what people use instead, write docs/benchmarks.md (QUICK=1: a try)

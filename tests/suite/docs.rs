@@ -189,7 +189,8 @@ fn the_other_blocks_of_the_documents_are_true(binary: &ServerBinary) {
 /// Every link to a file, a folder or a title of the project. What a branch of work adds later is not linked before.
 fn every_link_leads_somewhere(_: &ServerBinary) {
     let documents = documents();
-    let texts: BTreeMap<_, _> = documents.iter().map(|document| (root().join(&document.name), &document.text)).collect();
+    let texts: BTreeMap<_, _> =
+        documents.iter().map(|document| (root().join(&document.name), &document.text)).collect();
     let mut checked = 0;
     for document in &documents {
         let path = root().join(&document.name);

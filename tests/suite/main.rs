@@ -47,6 +47,7 @@ mod outsiders;
 mod persistence;
 mod purge;
 mod race;
+mod reference;
 mod repair;
 mod replace;
 mod replay;
@@ -117,6 +118,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("persistence", persistence::TESTS),
     ("purge", purge::TESTS),
     ("race", race::TESTS),
+    ("reference", reference::TESTS),
     ("repair", repair::TESTS),
     ("replace", replace::TESTS),
     ("replay", replay::TESTS),

@@ -1,13 +1,10 @@
-//! `docs/commands.md`, from the table of commands, and `docs/metrics.md`, from the engine's list of numbers.
+//! `docs/metrics.md`, from the engine's list of numbers; and what every page that is generated needs.
 
-use crate::commands::TABLE;
-use crate::host::register::{Access, Arg, Kind};
-use holdfast_engine::terms::alerts::AlertKind;
+use crate::host::register::{Arg, Kind};
 use holdfast_engine::terms::metrics::{METRICS, MetricKind};
-use holdfast_engine::terms::settings::FIELDS;
 
 /// An argument as Redis's own documentation writes it.
-fn syntax(arg: &Arg) -> String {
+pub fn syntax(arg: &Arg) -> String {
     let parts: Vec<_> = arg.parts.iter().map(syntax).collect();
     let inner = match arg.kind {
         Kind::OneOf => format!("<{}>", parts.join(" | ")),
@@ -24,7 +21,7 @@ fn syntax(arg: &Arg) -> String {
 
 /// A paragraph in lines of at most 120 columns, each after the first with this indent. Code in backquotes is not
 /// broken.
-fn wrapped(text: &str, indent: &str) -> String {
+pub fn wrapped(text: &str, indent: &str) -> String {
     const COLUMNS: usize = 120;
     let (mut out, mut column, mut in_code) = (String::new(), 0, false);
     for word in text.split_inclusive(|letter| {
@@ -44,57 +41,6 @@ fn wrapped(text: &str, indent: &str) -> String {
     out.push('\n');
     out
 }
-
-fn reference() -> String {
-    let mut out =
-        String::from("# Commands\n\nGenerated from the table of commands (`make docs`). For errors see the README.\n");
-    for command in TABLE.iter().filter(|command| !command.about.is_internal()) {
-        let (about, name) = (&command.about, command.about.title());
-        let args: Vec<_> = about.args.iter().map(syntax).collect();
-        out.push_str(&format!("\n## {}\n\n```\n{} {}\n```\n\n", name, name, args.join(" ")));
-        let what = if name.starts_with("LOCK.") { "lock" } else { "store" };
-        let key = match about.access {
-            Access::Read => format!("reads the {what}"),
-            Access::Update => format!("changes the {what}"),
-            Access::Insert => format!("changes the {what}, creates it if it does not exist"),
-            Access::Delete => format!("deletes the {what}"),
-        };
-        let flags = format!("{}; ACL categories: {} holdfast", about.flags, about.acl());
-        out.push_str(&wrapped(&format!("{}.", about.summary), ""));
-        out.push('\n');
-        let facts = [about.reply, about.complexity, &flags, &key, about.since];
-        for (name, fact) in ["reply", "complexity", "flags", "key", "since"].into_iter().zip(facts) {
-            out.push_str(&wrapped(&format!("- {name}: {fact}"), "  "));
-        }
-    }
-    out.push_str("\n## Settings of STORE.SET\n\n| setting | default | minimum | meaning |\n|---|---|---|---|\n");
-    let defaults = holdfast_engine::terms::settings::Settings::default();
-    for field in FIELDS {
-        let default = defaults.get(*field);
-        let (default, min) = if field.is_switch() {
-            ("no".to_owned(), "no".to_owned())
-        } else {
-            (default.to_string(), field.min().to_string())
-        };
-        out.push_str(&format!("| `{}` | {default} | {min} | {} |\n", field.name(), field.doc()));
-    }
-    out.push_str(ABOUT_ALERTS);
-    for kind in AlertKind::ALL {
-        out.push_str(&format!("| `{}` | {} |\n", kind.name(), kind.meaning()));
-    }
-    out
-}
-
-const ABOUT_ALERTS: &str = "
-## Alerts
-
-An entry of `…:alerts` has the fields `kind` `sku` `order` `available` `reason`, each empty where there is nothing to
-say. It is written when something turns, so a store that sells calmly writes none. No command is refused because an
-alert cannot be written: while `…:alerts` is a key of another type, or on another node, alerts are left out.
-
-| kind | meaning |
-|---|---|
-";
 
 const ABOUT_METRICS: &str = "\
 # Metrics
@@ -136,20 +82,20 @@ fn metrics() -> String {
     ABOUT_METRICS.to_owned() + &rows.collect::<String>()
 }
 
-/// Panics unless a file of `docs/` has this text; writes it first if `HOLDFAST_WRITE_DOCS` is set.
-fn assert_written(name: &str, text: &str) {
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/");
-    if std::env::var_os("HOLDFAST_WRITE_DOCS").is_some() {
-        std::fs::create_dir_all(dir).expect("docs/ can be made");
-        std::fs::write(dir.to_owned() + name, text).expect("a file of docs/ can be written");
-    }
-    let written = std::fs::read_to_string(dir.to_owned() + name).expect("a file of docs/");
-    assert!(written == text, "docs/{name} is not what the table says: run `make docs`");
+/// A file of `docs/`, if it is there.
+pub fn read_written(name: &str) -> Option<String> {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/").to_owned() + name).ok()
 }
 
-#[test]
-fn the_reference_is_what_the_table_says() {
-    assert_written("commands.md", &reference());
+/// Panics unless a file of `docs/` has this text; writes it first if `HOLDFAST_WRITE_DOCS` is set.
+pub fn assert_written(name: &str, text: &str) {
+    let path = std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/").to_owned() + name);
+    if std::env::var_os("HOLDFAST_WRITE_DOCS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("docs/ can be made");
+        std::fs::write(&path, text).expect("a file of docs/ can be written");
+    }
+    let written = read_written(name).expect("a file of docs/");
+    assert!(written == text, "docs/{name} is not what the table says: run `make docs`");
 }
 
 #[test]

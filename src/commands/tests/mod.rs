@@ -3,3 +3,4 @@
 pub mod any_host;
 mod dashboards;
 mod docs;
+pub mod reference;

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 use super::history::{Change, Group, Item};
-use crate::commands::tests::any_host;
+use crate::commands::tests::{any_host, reference::assert_documented};
 use crate::host::callers::{self, Callers};
 use crate::host::clock::TestClock;
 use crate::host::deadlines::Due;
@@ -226,6 +226,7 @@ impl Node {
         self.call_at(key, name, rest, None, |call| {
             let done = any_host::run(call, name.to_bytes()).expect("a command");
             if let Err(Stop::Refused(refusal)) = &done {
+                assert_documented(&name.to_string_lossy(), refusal);
                 count_refusal(call, refusal);
             }
             done

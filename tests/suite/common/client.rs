@@ -1,6 +1,7 @@
 //! A connection to a server, near enough to the wire to see exactly what it says.
 
 use super::command::IntoCommand;
+use super::documented;
 use super::resp::{Reply, encode, read_reply};
 use holdfast_lab::wait::DEADLINE;
 use std::io::{self, BufReader, Write};
@@ -65,8 +66,11 @@ impl Client {
     /// # Errors
     /// As [`Client::send`] and [`Client::receive`].
     pub fn try_call(&mut self, command: impl IntoCommand) -> io::Result<Reply> {
-        self.send(command)?;
-        self.receive()
+        let command = command.into_command();
+        self.send_raw(&encode(&command))?;
+        let reply = self.receive()?;
+        documented::check(&command, &reply);
+        Ok(reply)
     }
 
     /// Sends many commands at once and reads all replies.
@@ -74,8 +78,12 @@ impl Client {
     pub fn pipeline(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
         let bytes: Vec<u8> = commands.iter().flat_map(|command| encode(command)).collect();
         self.send_raw(&bytes).expect("pipeline sent");
-        let receive = |_| self.receive().expect("reply of a pipeline");
-        commands.iter().map(receive).collect()
+        let mut receive = |command: &Vec<Vec<u8>>| {
+            let reply = self.receive().expect("reply of a pipeline");
+            documented::check(command, &reply);
+            reply
+        };
+        commands.iter().map(&mut receive).collect()
     }
 
     /// True when nothing came within `patience`: the caller is (still) blocked.

@@ -4,6 +4,7 @@ mod binary;
 mod client;
 mod command;
 pub mod console;
+pub mod documented;
 mod dump;
 mod random;
 mod resp;

@@ -7,7 +7,17 @@ use std::process::{Command, Stdio};
 
 /// Programs that documents call and that the tests do not run.
 const PROGRAMS: [&str; 12] = [
-    "docker", "kubectl", "helm", "systemctl", "apt-get", "git", "cd", "export", "curl", "redis-server", "valkey-server",
+    "docker",
+    "kubectl",
+    "helm",
+    "systemctl",
+    "apt-get",
+    "git",
+    "cd",
+    "export",
+    "curl",
+    "redis-server",
+    "valkey-server",
     "redis-sentinel",
 ];
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 /// A time or a token: a number with this many digits differs in each run.
 const LARGE_DIGITS: usize = 13;
-/// Numbers of any size that differ in each run, by the line before them.
-const DURATIONS: &[&str] = &["\"took-ms\""];
+/// Numbers of any size that differ in each run, by what is before them, on the line before or on the same one.
+const DURATIONS: &[&str] = &["\"took-ms\"", "\"oldest-waiting-ms\"", "\"ttl-ms\""];
 /// A line that stands for one or more lines that are not shown.
 const LEFT_OUT: &str = "…";
 
@@ -25,8 +25,12 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+(-\d+)?").expe
 /// What redis-cli adds to a slow reply.
 static SLOW: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\(\d+\.\d\ds\)$").expect("a pattern"));
 
+/// How a number ends that somebody wrote, as no clock makes it: a time of a sale, the largest number.
+const WRITTEN: [&str; 2] = ["00000", "9007199254740991"];
+
 fn is_large(number: &str) -> bool {
-    number.split('-').next().is_some_and(|digits| digits.len() >= LARGE_DIGITS)
+    let is_written = WRITTEN.iter().any(|end| number.ends_with(end));
+    !is_written && number.split('-').next().is_some_and(|digits| digits.len() >= LARGE_DIGITS)
 }
 
 impl Known {
@@ -77,7 +81,9 @@ impl Known {
     }
 
     fn agree_on_line(&mut self, shown: &str, seen: &str, before: Option<&str>) -> bool {
-        let is_duration = before.is_some_and(|line| DURATIONS.iter().any(|name| line.ends_with(name)));
+        let is_named =
+            |name: &&str| before.is_some_and(|line| line.ends_with(name)) || shown.contains(&format!("{name} =>"));
+        let is_duration = DURATIONS.iter().any(is_named);
         let (numbers, seen_numbers) = (NUMBER.find_iter(shown).collect::<Vec<_>>(), NUMBER.find_iter(seen));
         let seen_numbers: Vec<_> = seen_numbers.collect();
         if NUMBER.replace_all(shown, "N") != NUMBER.replace_all(seen, "N") || numbers.len() != seen_numbers.len() {
@@ -200,7 +206,8 @@ impl Sessions<'_> {
 
     /// Writes down what is seen as what the document shows.
     fn fill(&mut self, line: usize, typed: String, seen: Vec<String>) -> Result<(), String> {
-        let known = self.known.agree_on(&seen, &seen, None).ok_or_else(|| format!("{line}: cannot be shown: {seen:?}"))?;
+        let known =
+            self.known.agree_on(&seen, &seen, None).ok_or_else(|| format!("{line}: cannot be shown: {seen:?}"))?;
         self.known = known;
         let lines = std::iter::once(typed).chain(seen.iter().map(|line| line.trim_end().to_owned())).collect();
         self.filling.get_or_insert_default().insert(line, lines);
