@@ -152,7 +152,10 @@ impl Store {
         }
         let at = self.now;
         self.changing_order(slot, |_, extra| extra.history.push(HistoryEvent::Gathered { at }));
-        self.admit(slot, fx);
+        // The time of its gates begins now: who has to pay learns of it.
+        if self.admit(slot, fx).is_none() {
+            fx.event(Event::OrderGated);
+        }
         true
     }
 

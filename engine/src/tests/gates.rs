@@ -309,7 +309,9 @@ fn the_time_of_a_gate_begins_when_an_order_that_waits_has_its_units() {
         shop.wait(1_000);
         assert_eq!(shop.order("o").state, OrderState::Waitlisted);
     }
+    shop.events();
     shop.ok(cancel("first"));
+    assert_eq!(shop.events(), [Event::OrderCancelled, Event::OrderGated], "who has to pay learns that it is time");
     let order = shop.order("o");
     assert_eq!((order.state, order.due, order.entry), (OrderState::Pending, shop.now + 80, None));
     assert_eq!(shop.repeats(ask), Unlisted);

@@ -92,6 +92,9 @@ impl Model {
         self.line.retain(|other| other != id);
         self.happened(id, HistoryEvent::Gathered { at: self.now });
         self.let_in(id);
+        if self.orders[id].state == OrderState::Pending {
+            self.published.push(Published::Event(Event::OrderGated));
+        }
     }
 
     /// An order that has its units is pending if it has gates to pass, and queued otherwise.
