@@ -26,6 +26,7 @@ tests![
     the_pages_first_steps_can_be_taken,
     the_example_configuration_can_be_used,
     the_grafana_user_may_read_and_no_more,
+    the_roles_may_do_their_work_and_no_more,
 ];
 
 /// The start of a line that is typed into a shell.
@@ -42,37 +43,63 @@ fn is_session(block: &Block) -> bool {
 
 /// Runs all sessions of a document on a server, in the order of the document. Says how many there are.
 fn hold_sessions(name: &str, text: &str, server: &Server, patience: Duration) -> Result<usize, String> {
-    let filling = std::env::var_os("HOLDFAST_WRITE_DOCS").map(|_| Filling::new());
-    let mut sessions = Sessions { name, port: server.port(), patience, known: Known::default(), filling };
+    let mut sessions = Sessions { name, port: server.port(), patience, known: Known::default(), filling: None };
+    hold_with(&mut sessions, text)
+}
+
+/// The same, and what a writer left out is written into the document: the replies.
+fn fill_sessions(name: &str, text: &str, server: &Server) -> Result<usize, String> {
+    let filling = Some(Filling::new());
+    let mut sessions = Sessions { name, port: server.port(), patience: DEADLINE, known: Known::default(), filling };
+    let held = hold_with(&mut sessions, text)?;
+    let filled = sessions.filling.unwrap_or_default();
+    let line = |(at, line): (usize, &str)| filled.get(&(at + 1)).map_or(line.to_owned(), |lines| lines.join("\n"));
+    let lines: Vec<_> = text.lines().enumerate().map(line).collect();
+    std::fs::write(root().join(name), lines.join("\n") + "\n").expect("the document is written");
+    Ok(held)
+}
+
+fn hold_with(sessions: &mut Sessions<'_>, text: &str) -> Result<usize, String> {
     let blocks: Vec<_> = blocks(text).into_iter().filter(is_session).collect();
     for block in &blocks {
         sessions.hold(block)?;
+        // What is written into a list is indented as the block is.
+        let lines = sessions.filling.iter_mut().flatten().filter(|(at, _)| **at >= block.line);
+        let indent = " ".repeat(block.indent);
+        lines.flat_map(|(_, lines)| lines).for_each(|line| line.insert_str(0, &indent));
     }
     sessions.known.assert_in_order()?;
-    let filled = sessions.filling.unwrap_or_default();
-    if !filled.is_empty() {
-        let line = |(at, line): (usize, &str)| filled.get(&(at + 1)).map_or(line.to_owned(), |lines| lines.join("\n"));
-        let lines: Vec<_> = text.lines().enumerate().map(line).collect();
-        std::fs::write(root().join(name), lines.join("\n") + "\n").expect("the document is written");
-    }
     Ok(blocks.len())
 }
 
 /// Runs a document of the project, then checks what it leaves behind: the books of every store balance, and no group
 /// keeps entries forever.
-fn hold(document: &Document, server: &Server) {
-    let Document { name, text } = document;
-    assert!(text.contains("redis-cli -3"), "{name} does not say which protocol it shows: redis-cli -3");
-    hold_sessions(name, text, server, DEADLINE).unwrap_or_else(|text| panic!("{text}"));
+fn hold(Document { name, text }: &Document, server: &Server) -> Result<(), String> {
+    if !text.contains("redis-cli -3") {
+        return Err(format!("{name} does not say which protocol it shows: redis-cli -3"));
+    }
+    match std::env::var_os("HOLDFAST_WRITE_DOCS") {
+        Some(_) => fill_sessions(name, text, server)?,
+        None => hold_sessions(name, text, server, DEADLINE)?,
+    };
     let mut client = server.client();
     for store in client.get("SCAN 0 COUNT 100000 TYPE holdstore").array()[1].texts() {
         assert_books_balance(&mut client, &store);
     }
     for stream in client.get("SCAN 0 COUNT 100000 TYPE stream").array()[1].texts() {
         for group in client.get(format!("XINFO GROUPS {stream}")).array() {
-            assert_eq!(group.field("pending").int(), 0, "{name}: left in a group's list of {stream}: {group:?}");
+            if group.field("pending").int() != 0 {
+                return Err(format!("{name}: left in a group's list of {stream}: {group:?}"));
+            }
         }
     }
+    Ok(())
+}
+
+/// Runs documents, all of them, and fails if any is wrong.
+fn hold_all(documents: &[Document], mut hold: impl FnMut(&Document) -> Result<(), String>) {
+    let wrong: Vec<_> = documents.iter().filter_map(|document| hold(document).err()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 /// The pages of single commands.
@@ -84,36 +111,54 @@ fn with_sessions(wanted: impl Fn(&str) -> bool) -> Vec<Document> {
 }
 
 fn the_sessions_of_the_documents_are_what_one_sees(binary: &ServerBinary) {
-    let held = with_sessions(|name| !name.starts_with(REFERENCE) && !name.starts_with(GUIDES));
-    assert!(held.iter().any(|document| document.name == "README.md"), "{}", held.len());
-    held.iter().for_each(|document| hold(document, &Server::start(binary)));
+    let others = with_sessions(|name| !name.starts_with(REFERENCE) && !name.starts_with(GUIDES));
+    assert!(others.iter().any(|document| document.name == "README.md"), "{} documents", others.len());
+    hold_all(&others, |document| hold(document, &Server::start(binary)));
 }
 
 fn the_sessions_of_the_reference_are_what_one_sees(binary: &ServerBinary) {
     let server = Server::start(binary);
-    for document in with_sessions(|name| name.starts_with(REFERENCE)) {
+    hold_all(&with_sessions(|name| name.starts_with(REFERENCE)), |document| {
         server.client().ok("FLUSHALL");
-        hold(&document, &server);
-    }
+        hold(document, &server)
+    });
 }
 
 /// The guides.
 const GUIDES: &str = "docs/guides/";
 
 /// How each guide ends: a command, and what the reply has, as redis-cli shows it.
-const ENDS: &[(&str, &str, &str)] = &[];
+const ENDS: &[(&str, &str, &str)] = &[
+    ("flash-sale.md", "INV.GET drop shirt", r#""on-hand": :0, "held": :0"#),
+    ("flash-sale.md", "INV.GET drop shirt", r#""sold": :5"#),
+    ("checkout.md", "INV.GET shop mug", r#""on-hand": :1, "held": :0"#),
+    ("checkout.md", "INV.GET shop cap", r#""on-hand": :0, "held": :0"#),
+    ("checkout.md", "ORDER.SCAN shop 0 STATE waitlisted", r#"["0", []]"#),
+    ("checkout.md", "ORDER.GET shop o-85", r#""reason": "gate payment expired""#),
+    ("workers.md", "INV.GET shop mug", r#""sold": :3"#),
+    ("workers.md", "STORE.INFO shop", r#""redriven": :1"#),
+    ("erp.md", "INV.SYNC shop erp 6 ITEMS mug 31", "DUPLICATE"),
+    ("erp.md", "INV.GET shop mug cap", r#""on-hand": :30"#),
+    ("picking.md", "INV.GET shop mug", r#""on-hand": :0, "held": :0"#),
+    ("picking.md", "INV.GET shop cap", r#""on-hand": :5, "held": :0"#),
+    ("from-lua.md", "INV.GET shop mug", r#""on-hand": :40, "held": :0"#),
+    ("from-lua.md", "EXISTS stock orders", ":0"),
+];
 
 fn a_guide_ends_as_it_says(binary: &ServerBinary) {
-    for document in with_sessions(|name| name.starts_with(GUIDES)) {
+    hold_all(&with_sessions(|name| name.starts_with(GUIDES)), |document| {
         let server = Server::start(binary);
-        hold(&document, &server);
+        hold(document, &server)?;
         let ends: Vec<_> = ENDS.iter().filter(|(name, ..)| document.name.ends_with(name)).collect();
         assert!(!ends.is_empty(), "{}: no test knows how it ends", document.name);
         for (_, command, end) in ends {
             let reply = format!("{:?}", server.client().resp3().get(*command));
-            assert!(reply.contains(end), "{}: {command}: no {end} in {reply}", document.name);
+            if !reply.contains(end) {
+                return Err(format!("{}: {command}: no {end} in {reply}", document.name));
+            }
         }
-    }
+        Ok(())
+    });
 }
 
 /// Two short sessions; each case makes one mistake in them.
@@ -416,4 +461,87 @@ fn the_grafana_user_may_read_and_no_more(binary: &ServerBinary) {
     for write in ["XADD {popup}:metrics * a b", "INV.SET popup mug 2", "DEL popup", "STORE.INFO popup", "KEYS *"] {
         assert_eq!(grafana.call(write).code(), "NOPERM", "{write}");
     }
+}
+
+/// A role of docs/running/acl.md: calls of its work, in an order in which each finds what it needs.
+type Role = (&'static str, &'static [&'static str]);
+
+const ROLES: &[Role] = &[
+    ("erp", &["INV.SYNC shop erp 1 ITEMS mug 50", "INV.ADJUST shop mug 1", "XREVRANGE {shop}:journal + - COUNT 1"]),
+    (
+        "front",
+        &[
+            "INV.RESERVE shop cart-1 CUSTOMER ann ITEMS mug 1",
+            "INV.EXTEND shop cart-1 600000",
+            "ORDER.PLACE shop o-1 ann HOLD cart-1",
+            "ORDER.PLACE shop o-2 bob GATE payment 0 ITEMS mug 1",
+            "ORDER.PLACE shop o-3 cas ITEMS mug 2",
+            "ORDER.PLACE shop o-4 dan ITEMS mug 1",
+            "INV.GET shop mug",
+        ],
+    ),
+    ("payments", &["ORDER.PASS shop o-2 payment", "ORDER.GET shop o-2"]),
+    ("reader", &["XREADGROUP GROUP packers p-1 NOACK COUNT 1 STREAMS {shop}:orders >", "ORDER.COMPLETE shop o-1"]),
+    (
+        "worker",
+        &[
+            "ORDER.SPLIT shop o-3 o-5 ITEMS mug 1",
+            "ORDER.FAIL shop o-2 REASON boom FATAL",
+            "ORDER.CLAIM shop w-1",
+            "ORDER.YIELD shop w-1",
+        ],
+    ),
+    (
+        "operator",
+        &[
+            "ORDER.REDRIVE shop ALL",
+            "ORDER.CANCEL shop o-4",
+            "STORE.SET shop paused no",
+            "STORE.AUDIT shop",
+            "XLEN {shop}:dead",
+        ],
+    ),
+    ("dashboards", &["SCAN 0", "STORE.INFO shop", "XREVRANGE {shop}:metrics + - COUNT 1", "ORDER.SCAN shop 0"]),
+];
+
+/// What no role may do, and what only these may.
+const ONLY: &[(&str, &[&str])] = &[
+    ("STORE.DROP shop", &[]),
+    ("DEL shop", &[]),
+    ("FLUSHALL", &[]),
+    ("CONFIG GET maxmemory", &[]),
+    ("XADD {shop}:orders * a b", &[]),
+    ("HOLDFAST.APPLY shop 1 SWEEP 1", &[]),
+    ("ORDER.PLACE other o-1 ann ITEMS mug 1", &[]),
+    ("ORDER.PLACE shop o-9 ann ITEMS cap 1", &["front"]),
+    ("ORDER.CLAIM shop w-9 ORDER o-1", &["worker"]),
+    ("INV.SET shop mug 50", &["operator"]),
+    ("INV.SYNC shop erp 1 ITEMS mug 50", &["erp"]),
+    ("ORDER.PASS shop o-2 payment", &["payments", "operator"]),
+    ("ORDER.COMPLETE shop o-1", &["worker", "reader"]),
+    ("STORE.REPAIR shop", &["operator"]),
+    ("XRANGE {shop}:journal - +", &["erp", "operator", "dashboards"]),
+];
+
+fn the_roles_may_do_their_work_and_no_more(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let mut admin = server.client();
+    admin.ok("STORE.SET shop journal 100");
+    admin.ok("XGROUP CREATE {shop}:orders packers 0 MKSTREAM");
+    let blocks = blocks(&read("docs/running/acl.md"));
+    let lines = blocks.iter().flat_map(|block| &block.lines).filter_map(|line| line.strip_prefix("> ACL SETUSER"));
+    lines.for_each(|line| admin.ok(format!("ACL SETUSER{line}")));
+    let mut clients: Vec<_> = ROLES.iter().map(|(role, _)| (*role, server.client())).collect();
+    for ((role, client), (_, calls)) in clients.iter_mut().zip(ROLES) {
+        client.ok(format!("AUTH {role} {role}-secret"));
+        calls.iter().for_each(|call| drop(client.get(*call)));
+    }
+    for (call, allowed) in ONLY {
+        for (role, client) in &mut clients {
+            let reply = client.call(*call);
+            let is_denied = reply.is_error() && reply.code() == "NOPERM";
+            assert_eq!(is_denied, !allowed.contains(role), "{role}: {call}: {reply:?}");
+        }
+    }
+    assert_books_balance(&mut admin, "shop");
 }

@@ -55,6 +55,7 @@ mod replication;
 mod retries;
 mod returns;
 mod sale;
+mod sizing;
 mod slices;
 mod stock;
 mod store;
@@ -126,6 +127,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("retries", retries::TESTS),
     ("returns", returns::TESTS),
     ("sale", sale::TESTS),
+    ("sizing", sizing::TESTS),
     ("slices", slices::TESTS),
     ("stock", stock::TESTS),
     ("store", store::TESTS),

@@ -1,5 +1,5 @@
 //! `docs/commands.json`, from which the pages of `docs/commands/` are made as well, is what the server does: errors,
-//! ranges of arguments, types of replies, and what the server says of the commands. That no command gives any other error
+//! ranges of arguments, types of replies, what the server says of the commands. That no command gives any other error
 //! or reply is checked in every call of every test (`common::documented`), and in the simulation.
 
 use crate::common::documented::{COMMANDS, kind};

@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 pub struct Block {
     /// What stands behind the fence: the language, or empty.
     pub language: String,
+    /// How far it is indented, as part of a list.
+    pub indent: usize,
     /// The first line in the fence, from 1.
     pub line: usize,
     pub lines: Vec<String>,
@@ -68,11 +70,12 @@ pub fn blocks(text: &str) -> Vec<Block> {
     for (number, line) in text.lines().enumerate() {
         match (line.trim_start().strip_prefix("```"), open.take()) {
             (Some(language), None) => {
-                open = Some(Block { language: language.to_owned(), line: number + 2, lines: Vec::new() });
+                let indent = line.len() - line.trim_start().len();
+                open = Some(Block { language: language.to_owned(), indent, line: number + 2, lines: Vec::new() });
             }
             (Some(_), Some(block)) => blocks.push(block),
             (None, Some(mut block)) => {
-                block.lines.push(line.to_owned());
+                block.lines.push(line.get(block.indent..).unwrap_or_default().to_owned());
                 open = Some(block);
             }
             (None, None) => {}

@@ -86,7 +86,7 @@ pub const ERRORS: &[Error] = errors! {
         "ORDER.PLACE popup o-1 ann HOLD h-1";
     "ORDER.PLACE" "EXPIRED", "HOLD: the hold has expired",
         "INV.RESERVE popup h-1 TTL 1 ITEMS mug 1; DEBUG SLEEP 0.02; ORDER.PLACE popup o-1 ann HOLD h-1";
-    "ORDER.PLACE" "BADSTATE", "the order of this id was cancelled; HOLD: the hold was committed or released, or ordered",
+    "ORDER.PLACE" "BADSTATE", "the order of this id was cancelled; HOLD: the hold was committed, released or ordered",
         "ORDER.PLACE popup o-1 ann ITEMS mug 1; ORDER.CANCEL popup o-1; ORDER.PLACE popup o-1 ann ITEMS mug 1";
     "ORDER.PLACE" "MISMATCH", "the order of this id has other content; HOLD: the hold is of another customer",
         "ORDER.PLACE popup o-1 ann ITEMS mug 1; ORDER.PLACE popup o-1 bob ITEMS mug 1";
@@ -141,12 +141,14 @@ pub const ERRORS: &[Error] = errors! {
     "ORDER.EDIT" "MISMATCH", "the REF was used for another edit",
         "ORDER.PLACE popup o-1 ann ITEMS mug 3; ORDER.EDIT popup o-1 REF r-1 ITEMS mug 2; \
          ORDER.EDIT popup o-1 REF r-1 ITEMS mug 1";
-    "ORDER.SPLIT" "NOORDER", "the store has no such order, or has forgotten it", "ORDER.SPLIT popup o-1 o-2 ITEMS mug 1";
+    "ORDER.SPLIT" "NOORDER", "the store has no such order, or has forgotten it",
+        "ORDER.SPLIT popup o-1 o-2 ITEMS mug 1";
     "ORDER.SPLIT" "NOSKU", "the store has no such SKU",
         "ORDER.PLACE popup o-1 ann ITEMS mug 2; ORDER.SPLIT popup o-1 o-2 ITEMS cap 1";
     "ORDER.SPLIT" "FENCED", "a worker has the order and TOKEN is not its token, or is not named",
         "ORDER.PLACE popup o-1 ann ITEMS mug 2; ORDER.CLAIM popup w-1; ORDER.SPLIT popup o-1 o-2 ITEMS mug 1";
-    "ORDER.SPLIT" "BADSTATE", "the order is dead or has ended, has fewer units than are named, or the part was cancelled",
+    "ORDER.SPLIT" "BADSTATE",
+        "the order is dead or has ended, or has fewer units than are named; or the part is cancelled",
         "ORDER.PLACE popup o-1 ann ITEMS mug 2; ORDER.SPLIT popup o-1 o-2 ITEMS mug 3";
     "ORDER.SPLIT" "MISMATCH", "there is an order of the new id that is not from this split",
         "ORDER.PLACE popup o-1 ann ITEMS mug 2; ORDER.PLACE popup o-2 ann ITEMS mug 2; \

@@ -120,7 +120,8 @@ pub const FACTS: &[Fact] = facts! {
         "the part of the queue; at most 64 named lanes at a time";
     "ORDER.PLACE" "DATA": Range::Json, "", "none", "what the worker needs to know; handed out with the order";
     "ORDER.PLACE" "GATE.gate": Range::Id, "", "no gate", "a gate to pass before workers get the order; up to 8";
-    "ORDER.PLACE" "GATE.ms": FROM_0, "ms", "", "when the gate expires, from the moment the order has its units; 0: never";
+    "ORDER.PLACE" "GATE.ms": FROM_0, "ms", "",
+        "when the gate expires, from the moment the order has its units; 0: never";
     "ORDER.PLACE" "WAIT.ms": FROM_0, "ms", "0: without limit",
         "WAIT: where units are short, wait for them, at most so long; without WAIT the order is refused";
     "ORDER.PLACE" "HOLD": Range::Id, "", "", "a live hold that becomes the order, instead of ITEMS";
@@ -179,7 +180,8 @@ pub const FACTS: &[Fact] = facts! {
         "how many elements to look at; more than 10000 count as 10000. A call may return fewer";
     "" "ITEMS.sku": Range::Id, "", "", "a SKU; up to 2000 pairs, and one that is named twice is added up";
     "" "ITEMS.qty": FROM_1, "units", "", "how many units of it";
-    "" "TOKEN": FROM_1, "", "none: the caller is trusted", "the token of the claim: refused if it is not the current one";
+    "" "TOKEN": FROM_1, "", "none: the caller is trusted",
+        "the token of the claim: refused if it is not the current one";
     "" "LEASE": FROM_1, "ms", "`lease-ms` of the store", "how long the lease lasts";
     "" "REF": Range::Id, "", "none", "an id of this change: the same call with it again changes nothing";
 };

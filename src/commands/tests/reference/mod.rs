@@ -1,5 +1,5 @@
-//! `docs/commands.md`, a page for each command in `docs/commands/`, and `docs/commands.json`: from the table of commands,
-//! and from what this folder says of their arguments, replies and errors. Everything behind the title Example of a page
+//! `docs/commands.md`, a page for each command in `docs/commands/`, `commands.json` and `errors.md`: from the table of
+//! commands, and from what this folder says of arguments, replies and errors. What is behind the title Example of a page
 //! is written by hand, and run by the suite.
 
 mod errors;
@@ -349,6 +349,15 @@ fn nothing_is_left_over() {
     for error in errors::ERRORS {
         assert!(clients().any(|about| about.title() == error.command), "{} is no command", error.command);
         assert!(ADVICE.iter().any(|(code, ..)| *code == error.code), "{}: no advice", error.code);
+    }
+}
+
+/// Who runs the store finds what to do on each alert.
+#[test]
+fn every_alert_has_an_advice() {
+    let page = read_written("running/alerts.md").expect("docs/running/alerts.md");
+    for kind in AlertKind::ALL {
+        assert!(page.contains(&format!("\n### `{}`\n", kind.name())), "docs/running/alerts.md has no {}", kind.name());
     }
 }
 
