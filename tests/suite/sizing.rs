@@ -1,4 +1,4 @@
-//! The bytes of `docs/running/sizing.md` are what a server takes: measured here, on as many records as a busy store has.
+//! The bytes of `docs/running/sizing.md` are what a server takes: measured here, on many records of each kind.
 
 use crate::common::{Client, Server, ServerBinary, tests};
 use regex::Regex;

@@ -200,7 +200,7 @@ impl Sessions<'_> {
     /// The line with the token of the last claim, where a writer left it out.
     fn with_last_token(&self, typed: &str) -> String {
         let is_filled = self.filling.is_some() && typed.contains(LAST_TOKEN);
-        let token = self.known.0.keys().filter(|number| TOKEN.is_match(number)).next_back().filter(|_| is_filled);
+        let token = self.known.0.keys().rfind(|number| TOKEN.is_match(number)).filter(|_| is_filled);
         token.map_or_else(|| typed.to_owned(), |token| typed.replace(LAST_TOKEN, token))
     }
 

@@ -1,6 +1,6 @@
 //! `docs/commands.md`, a page for each command in `docs/commands/`, `commands.json` and `errors.md`: from the table of
-//! commands, and from what this folder says of arguments, replies and errors. What is behind the title Example of a page
-//! is written by hand, and run by the suite.
+//! commands, and from what this folder says of arguments, replies and errors. What is behind the title Example of a
+//! page is written by hand, and run by the suite.
 
 mod errors;
 mod facts;
