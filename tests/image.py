@@ -102,8 +102,8 @@ class Stage:
         # The image of Rust keeps cargo's files there.
         variables = ["HOME=" + home, "CARGO_HOME=/usr/local/cargo", "LANG=C.UTF-8",
                      f"PATH={RUST}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-        return ["chroot", f"--userspec={user}:{user}", str(self.root), "/usr/bin/env", "-i", *variables, "/bin/sh", "-c",
-                f"cd {shlex.quote(self.workdir)} && {script}"]
+        chroot = ["chroot", f"--userspec={user}:{user}", str(self.root), "/usr/bin/env", "-i", *variables]
+        return [*chroot, "/bin/sh", "-c", f"cd {shlex.quote(self.workdir)} && {script}"]
 
     def step(self, word, rest, stages):
         getattr(self, "do_" + word.lower())(rest, stages)
@@ -154,7 +154,8 @@ class Stage:
             while subprocess.run(self.inside(health, self.user)).returncode != 0:
                 assert server.poll() is None and time.monotonic() < until, f"{self.name} does not become healthy"
                 time.sleep(0.1)
-            run(*self.inside(f"{client} INV.SET shop mug 3 && {client} ORDER.PLACE shop o-1 c-1 ITEMS mug 1", self.user))
+            order = f"{client} INV.SET shop mug 3 && {client} ORDER.PLACE shop o-1 c-1 ITEMS mug 1"
+            run(*self.inside(order, self.user))
             left = run(*self.inside(f"{client} STORE.AUDIT shop", self.user), capture_output=True, text=True).stdout
             assert not left.strip(), f"{self.name}: {left}"
             run(*self.inside("holdfast --version", self.user))
