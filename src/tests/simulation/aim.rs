@@ -22,8 +22,8 @@ fn is_left(id: &Id) -> bool {
     number(id).is_multiple_of(5)
 }
 
-/// The same command, aimed at what there is: at an order in the state that it is meant for, at a live hold; and at units
-/// that these have.
+/// The same command, aimed at what there is: at an order in the state that it is meant for, at a live hold; and at
+/// units that these have.
 pub fn aimed(command: Command, store: &Store, model: &Model) -> Command {
     let mut command = command.aimed(store);
     match &mut command {

@@ -196,8 +196,8 @@ impl World {
         self.forget_lock_callers();
     }
 
-    /// Of those who ask for the same in the same name, one whose time is over may have been told so before the other was
-    /// served: which of them that was, the replies say.
+    /// Of those who ask for the same in the same name, one whose time is over may have been told so before the other
+    /// was served: which of them that was, the replies say.
     fn sort_out(&mut self, at: usize, parts: &[Part]) {
         let gets = Some(claimed(parts)).filter(|orders| !orders.is_empty());
         let is_other = |caller: &Caller| caller.gets == gets && caller.claim == self.callers[at].claim;

@@ -11,7 +11,8 @@
 //! wait, give up, are unblocked or gone in the moment of the answer ([`callers`]). A log is cut
 //! at any byte ([`log`]).
 //!
-//! Most commands find what they are meant for ([`aim`]): a table of how each ended comes at the end of a run ([`tally`]).
+//! Most commands find what they are meant for ([`aim`]): a table of how each ended comes at the end of a run
+//! ([`tally`]).
 //!
 //! After every turn ([`turn`]): the reply is the model's, the books are the model's in every detail, an audit is clean,
 //! the streams are what the books say (unless an outsider changed them since a repair), what is refused or said again
