@@ -1,0 +1,179 @@
+"""The loop that works on orders, in asyncio's tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import AuthenticationError
+
+from ..errors import HoldfastError, NoStore
+from ..trace import span_of
+from ..types import ClaimedOrder
+from ..worker import BLOCK_MS, PASSING, RENEWED_AT, SETTLING_S, Waits, failure_of, log, unique_name
+from .client import Client
+
+#: A task that has not ended by then is cancelled again.
+CANCELLED_AGAIN_S = 1.0
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancels tasks until they have ended: a library may take a cancellation for a time-out of its own."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=CANCELLED_AGAIN_S)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
+
+
+class LeaseLost(Exception):
+    """The lease of an order ended while its handler ran, which was cancelled."""
+
+
+class Worker:
+    """As ``holdfast.Worker``, for a handler that is a coroutine function: ``await handler(order)``.
+
+    If the lease of an order is lost, its handler is cancelled.
+    """
+
+    def __init__(
+        self,
+        redis: Redis | RedisCluster,
+        store: str,
+        handler: Callable[[ClaimedOrder], Awaitable[Any]],
+        *,
+        name: str | None = None,
+        lanes: Sequence[str] | None = None,
+        lease_ms: int = 30_000,
+        concurrency: int = 1,
+        block_ms: int = BLOCK_MS,
+        stop_within_s: float = 25.0,
+    ) -> None:
+        self.shop = Client(redis)
+        self.store = store
+        self.handler = handler
+        self.name = name or unique_name()
+        self.lanes = lanes
+        self.lease_ms = lease_ms
+        self.block_ms = min(block_ms, int(self.shop.timeout_s * 500))
+        self.stop_within_s = stop_within_s
+        self._names = [self.name if at == 0 else f"{self.name}.{at + 1}" for at in range(concurrency)]
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ends ``run`` gracefully; to be called in the event loop."""
+        self._stopping.set()
+
+    async def run(self, *, signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
+        """Works until ``stop`` is called or one of the signals comes. Raises what no attempt would mend."""
+        loop = asyncio.get_running_loop()
+        for which in signals:
+            loop.add_signal_handler(which, self.stop)
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._loop(name)) for name in self._names]
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            self.stop()
+            await asyncio.wait(tasks, timeout=self.stop_within_s)
+        finally:
+            await _end(stopping, *tasks)
+            await self._give_back()
+            await self.shop.close()
+            for which in signals:
+                loop.remove_signal_handler(which)
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
+
+    async def _loop(self, name: str) -> None:
+        waits, doubtful_until = Waits(), 0.0
+        while not self._stopping.is_set():
+            try:
+                if doubtful_until:
+                    # Nothing is in hand now: what the server thinks this worker has was lost on the way.
+                    now = time.monotonic()
+                    await self.shop.order_yield(self.store, name)
+                    doubtful_until = doubtful_until if now < doubtful_until else 0.0
+                orders = await self.shop.order_claim(
+                    self.store, name, lease_ms=self.lease_ms, lanes=self.lanes, block_ms=self.block_ms
+                )
+            except AuthenticationError:
+                raise
+            except (*PASSING, NoStore) as error:
+                doubtful_until = time.monotonic() + self.block_ms / 1000 + SETTLING_S
+                await self._wait(waits.next_s(error))
+                continue
+            waits.start_anew()
+            if orders and not self._stopping.is_set():
+                await self._report(orders[0], await self._outcome(orders[0]))
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except asyncio.TimeoutError:
+            pass
+
+    async def _outcome(self, order: ClaimedOrder) -> Callable[[], Awaitable[Any]]:
+        """Runs the handler; what to send about it then."""
+        try:
+            result = await self._handled(order)
+            json.dumps(result)
+        except Exception as error:
+            how = failure_of(error, order.order)
+            return lambda: self.shop.order_fail(self.store, order.order, token=order.token, **how)
+        return lambda: self.shop.order_complete(self.store, order.order, token=order.token, result=result)
+
+    async def _handled(self, order: ClaimedOrder) -> Any:
+        handling = asyncio.create_task(self._spanned(order))
+        keeping = asyncio.create_task(self._keep_lease(order))
+        try:
+            await asyncio.wait([handling, keeping], return_when=asyncio.FIRST_COMPLETED)
+            if not handling.done():
+                raise LeaseLost(order.order)
+            return handling.result()
+        finally:
+            await _end(handling, keeping)
+
+    async def _spanned(self, order: ClaimedOrder) -> Any:
+        with span_of(self.store, order):
+            return await self.handler(order)
+
+    async def _keep_lease(self, order: ClaimedOrder) -> None:
+        """Renews the lease until that is refused."""
+        while True:
+            await asyncio.sleep(self.lease_ms / 1000 * RENEWED_AT)
+            try:
+                await self.shop.order_renew(self.store, order.order, order.token, lease_ms=self.lease_ms)
+            except PASSING as error:
+                log.warning("cannot renew the lease of order %s yet: %s", order.order, error)
+            except HoldfastError as error:
+                log.warning("the lease of order %s is lost: %s", order.order, error)
+                return
+
+    async def _report(self, order: ClaimedOrder, report: Callable[[], Awaitable[Any]]) -> None:
+        """Sends the outcome until the server has it: the token makes that safe, whoever has the order by then."""
+        waits = Waits()
+        while True:
+            try:
+                await report()
+                return
+            except PASSING as error:
+                await asyncio.sleep(waits.next_s(error))
+            except HoldfastError as error:
+                log.warning("order %s of %s was not ours any more: %s", order.order, self.store, error)
+                return
+
+    async def _give_back(self) -> None:
+        """Gives back what is in hand, and what came after the stop."""
+        for name in self._names:
+            try:
+                await self.shop.order_yield(self.store, name)
+            except (*PASSING, HoldfastError) as error:
+                log.warning("cannot give back the orders of %s, their leases will end: %s", name, error)

@@ -1,0 +1,193 @@
+"""What a call can be refused with: one class for each code, the first word of the error.
+
+A refused call changed nothing. Every class is a ``redis.ResponseError``, so code that catches that one goes on working.
+"""
+
+from __future__ import annotations
+
+import re
+
+from redis.exceptions import ResponseError
+
+
+class HoldfastError(ResponseError):
+    """A call was refused. ``code`` is the first word of the error, ``message`` all of it."""
+
+    code = "ERR"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def _number(self, word: str) -> int | None:
+        """The number behind a word of the message."""
+        found = re.search(rf"\b{word} (-?\d+)\b", self.message)
+        return int(found.group(1)) if found else None
+
+
+class NoStore(HoldfastError):
+    """There is no store at the key."""
+
+    code = "NOSTORE"
+
+
+class NoSku(HoldfastError):
+    """The store does not know the SKU."""
+
+    code = "NOSKU"
+
+
+class NoHold(HoldfastError):
+    """The store does not know the hold, or has forgotten it."""
+
+    code = "NOHOLD"
+
+
+class NoOrder(HoldfastError):
+    """The store does not know the order, or has forgotten it."""
+
+    code = "NOORDER"
+
+
+class NoGate(HoldfastError):
+    """The order never had the gate."""
+
+    code = "NOGATE"
+
+
+class OutOfStock(HoldfastError):
+    """More was wanted than is available."""
+
+    code = "OUTOFSTOCK"
+
+    @property
+    def sku(self) -> str:
+        """The SKU of which there is too little."""
+        return self.message.split(" wanted ")[0].partition(" ")[2]
+
+    @property
+    def wanted(self) -> int | None:
+        """How many units were wanted."""
+        return self._number("wanted")
+
+    @property
+    def available(self) -> int | None:
+        """How many units are available."""
+        return self._number("available")
+
+
+class Limit(HoldfastError):
+    """The customer would have more units than the limit allows."""
+
+    code = "LIMIT"
+
+    @property
+    def limit(self) -> int | None:
+        """How many units a customer may have."""
+        return self._number("limit")
+
+    @property
+    def has(self) -> int | None:
+        """How many units the customer has."""
+        return self._number("has")
+
+
+class NotOpen(HoldfastError):
+    """The sale has not opened yet."""
+
+    code = "NOTOPEN"
+
+    @property
+    def opens(self) -> int | None:
+        """When it opens, Unix milliseconds."""
+        return self._number("opens at")
+
+
+class Closed(HoldfastError):
+    """The sale has closed."""
+
+    code = "CLOSED"
+
+
+class Expired(HoldfastError):
+    """The hold expired before."""
+
+    code = "EXPIRED"
+
+
+class BadState(HoldfastError):
+    """The order or hold is in a state that does not allow it."""
+
+    code = "BADSTATE"
+
+
+class Mismatch(HoldfastError):
+    """The same id was used before, with other content."""
+
+    code = "MISMATCH"
+
+
+class Fenced(HoldfastError):
+    """The lease expired, and the token is not the current one any more."""
+
+    code = "FENCED"
+
+    @property
+    def current(self) -> int | None:
+        """The token of the claim that is valid now; 0: nobody has the order."""
+        return self._number("current token")
+
+
+class Gap(HoldfastError):
+    """A number is missing in an outside system's feed."""
+
+    code = "GAP"
+
+    @property
+    def expected(self) -> int | None:
+        """The number that has to come next."""
+        return self._number("expected")
+
+
+class OutOfMemory(HoldfastError):
+    """The server's memory is full, and the call would take more."""
+
+    code = "OOM"
+
+
+class WrongType(HoldfastError):
+    """The key holds something else."""
+
+    code = "WRONGTYPE"
+
+
+class BadArgument(HoldfastError):
+    """An argument is missing or out of range; the message names it."""
+
+    code = "ERR"
+
+
+#: The class of each code.
+BY_CODE: dict[str, type[HoldfastError]] = {
+    kind.code: kind
+    for kind in (
+        NoStore, NoSku, NoHold, NoOrder, NoGate, OutOfStock, Limit, NotOpen, Closed, Expired, BadState, Mismatch,
+        Fenced, Gap, OutOfMemory, WrongType,
+    )
+}  # fmt: skip
+
+#: Errors of the server, or of the way to it, that are no answer of Holdfast's: they stay what redis-py makes of them.
+_SERVERS_OWN = {"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "NOPERM", "NOAUTH", "MASTERDOWN"}
+
+
+def refusal(error: ResponseError) -> ResponseError:
+    """The error as one of these classes, or itself if it is the server's own."""
+    message = str(error)
+    code = message.partition(" ")[0]
+    if "command not allowed when used memory" in message:
+        return OutOfMemory(message)
+    if kind := BY_CODE.get(code):
+        return kind(message)
+    if type(error) is not ResponseError or code in _SERVERS_OWN or message.startswith("unknown command"):
+        return error
+    return BadArgument(message)

@@ -1,0 +1,286 @@
+"""The loop that works on orders, in threads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from redis import Redis, RedisCluster
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    ClusterError,
+    MasterDownError,
+    ReadOnlyError,
+    RedisClusterException,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from .client import Client
+from .errors import HoldfastError, NoStore, OutOfMemory
+from .trace import span_of
+from .types import ClaimedOrder
+
+log = logging.getLogger("holdfast")
+
+#: Errors after which the same call may succeed.
+PASSING = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    BusyLoadingError,
+    ClusterDownError,
+    ClusterError,
+    RedisClusterException,
+    MasterDownError,
+    ReadOnlyError,
+    TryAgainError,
+    OutOfMemory,
+    OSError,
+)
+
+#: A round of ORDER.CLAIM waits this long at most, so that a worker that is to stop does so soon.
+BLOCK_MS = 2_000
+#: A lease is renewed when this part of it is over.
+RENEWED_AT = 1 / 3
+#: What a connection that broke may take until the server sees that, beyond the time its call waits.
+SETTLING_S = 1.0
+#: Waits between attempts to reach the server, seconds: they double from the first to the longest, half of it random.
+FIRST_WAIT_S = 0.05
+LONGEST_WAIT_S = 5.0
+
+
+class Retry(Exception):
+    """Raised by a handler: the order is to be tried again, after so many milliseconds if they are given."""
+
+    def __init__(self, reason: str = "", *, after_ms: int | None = None) -> None:
+        super().__init__(reason)
+        self.after_ms = after_ms
+
+
+class Fatal(Exception):
+    """Raised by a handler: no attempt will succeed, the order is dead at once."""
+
+
+@dataclass(frozen=True)
+class Job(ClaimedOrder):
+    """An order in the hands of a handler. ``lost`` is set when its lease is: another worker may have it now."""
+
+    lost: threading.Event = field(default_factory=threading.Event, compare=False)
+
+
+class Worker:
+    """Claims orders of a store and hands each to ``handler(job)``.
+
+    What the handler returns becomes the order's result (any JSON value); an exception is a failed attempt with its text
+    as the reason; see ``Retry`` and ``Fatal``. While it runs, the lease is renewed. Claims have a connection of their
+    own, which is made anew, with growing waits, when it breaks; orders that were handed out to a broken connection go
+    back to the queue at once. SIGTERM and SIGINT end it gracefully: handlers may finish for ``stop_within_s`` seconds,
+    then what is left is given back with ORDER.YIELD.
+
+    ``name`` has to belong to this worker alone. With ``concurrency`` n there are n handlers at a time, each in a thread
+    of its own, which claim as ``name``, ``name.2``, ``name.3`` …
+    """
+
+    def __init__(
+        self,
+        redis: Redis | RedisCluster,
+        store: str,
+        handler: Callable[[Job], Any],
+        *,
+        name: str | None = None,
+        lanes: Sequence[str] | None = None,
+        lease_ms: int = 30_000,
+        concurrency: int = 1,
+        block_ms: int = BLOCK_MS,
+        stop_within_s: float = 25.0,
+    ) -> None:
+        self.shop = Client(redis)
+        self.store = store
+        self.handler = handler
+        self.name = name or unique_name()
+        self.lanes = lanes
+        self.lease_ms = lease_ms
+        self.block_ms = min(block_ms, int(self.shop.timeout_s * 500))
+        self.stop_within_s = stop_within_s
+        self._names = [self.name if at == 0 else f"{self.name}.{at + 1}" for at in range(concurrency)]
+        self._stopping = threading.Event()
+        self._in_hand: dict[str, Job] = {}
+        self._error: BaseException | None = None
+
+    def stop(self) -> None:
+        """Ends ``run`` gracefully; can be called from any thread or signal handler."""
+        self._stopping.set()
+
+    def run(self, *, signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
+        """Works until ``stop`` is called or one of the signals comes. Raises what no attempt would mend."""
+        threads = [threading.Thread(target=self._guarded, args=(name,), daemon=True) for name in self._names]
+        keeper = threading.Thread(target=self._keep_leases, daemon=True)
+        with stopped_by(self.stop, signals):
+            for thread in (*threads, keeper):
+                thread.start()
+            self._stopping.wait()
+            end = time.monotonic() + self.stop_within_s
+            for thread in threads:
+                thread.join(max(0.0, end - time.monotonic()))
+        self._give_back()
+        self.shop.close()
+        if self._error is not None:
+            raise self._error
+
+    def _guarded(self, name: str) -> None:
+        try:
+            self._loop(name)
+        except BaseException as error:
+            self._error = error
+            self.stop()
+
+    def _loop(self, name: str) -> None:
+        waits, doubtful_until = Waits(), 0.0
+        while not self._stopping.is_set():
+            try:
+                if doubtful_until:
+                    # Nothing is in hand now: what the server thinks this worker has was lost on the way.
+                    now = time.monotonic()
+                    self.shop.order_yield(self.store, name)
+                    doubtful_until = doubtful_until if now < doubtful_until else 0.0
+                orders = self.shop.order_claim(
+                    self.store, name, lease_ms=self.lease_ms, lanes=self.lanes, block_ms=self.block_ms
+                )
+            except AuthenticationError:
+                raise
+            except (*PASSING, NoStore) as error:
+                doubtful_until = time.monotonic() + self.block_ms / 1000 + SETTLING_S
+                waits.wait(error, self._stopping)
+                continue
+            waits.start_anew()
+            if orders and not self._stopping.is_set():
+                self._handle(name, Job(**{f.name: getattr(orders[0], f.name) for f in fields(ClaimedOrder)}))
+
+    def _handle(self, name: str, job: Job) -> None:
+        self._in_hand[name] = job
+        try:
+            report = self._outcome(job)
+            self._report(job, report)
+        finally:
+            del self._in_hand[name]
+
+    def _outcome(self, job: Job) -> Callable[[], Any]:
+        """Runs the handler; what to send about it then."""
+        order, token = job.order, job.token
+        try:
+            with span_of(self.store, job):
+                result = self.handler(job)
+            json.dumps(result)
+        except Exception as error:
+            how = failure_of(error, order)
+            return lambda: self.shop.order_fail(self.store, order, token=token, **how)
+        return lambda: self.shop.order_complete(self.store, order, token=token, result=result)
+
+    def _report(self, job: Job, report: Callable[[], Any]) -> None:
+        """Sends the outcome until the server has it: the token makes that safe, whoever has the order by then."""
+        waits = Waits()
+        while True:
+            try:
+                report()
+                return
+            except PASSING as error:
+                waits.wait(error, threading.Event())
+            except HoldfastError as error:
+                log.warning("order %s of %s was not ours any more: %s", job.order, self.store, error)
+                return
+
+    def _keep_leases(self) -> None:
+        while not self._stopping.is_set() or self._in_hand:
+            time.sleep(self.lease_ms / 1000 * RENEWED_AT)
+            for job in list(self._in_hand.values()):
+                self._renew(job)
+
+    def _renew(self, job: Job) -> None:
+        try:
+            self.shop.order_renew(self.store, job.order, job.token, lease_ms=self.lease_ms)
+        except PASSING as error:
+            log.warning("cannot renew the lease of order %s yet: %s", job.order, error)
+        except HoldfastError as error:
+            log.warning("the lease of order %s is lost: %s", job.order, error)
+            job.lost.set()
+
+    def _give_back(self) -> None:
+        """Gives back what is in hand, and what came after the stop."""
+        for name in self._names:
+            try:
+                self.shop.order_yield(self.store, name)
+            except (*PASSING, HoldfastError) as error:
+                log.warning("cannot give back the orders of %s, their leases will end: %s", name, error)
+
+
+def failure_of(error: Exception, order: str) -> dict[str, Any]:
+    """How an exception of a handler is reported."""
+    if not isinstance(error, (Retry, Fatal)):
+        log.exception("the handler failed with order %s", order)
+    reason = str(error) or type(error).__name__
+    after_ms = error.after_ms if isinstance(error, Retry) else None
+    return {"reason": reason, "after_ms": after_ms, "fatal": isinstance(error, Fatal)}
+
+
+def unique_name() -> str:
+    """A name that no other worker has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{random.randrange(16**4):04x}"
+
+
+class Waits:
+    """Waits that double, up to a bound, half of each random."""
+
+    def __init__(self) -> None:
+        self._next_s = FIRST_WAIT_S
+
+    def start_anew(self) -> None:
+        """The server was reached."""
+        self._next_s = FIRST_WAIT_S
+
+    def next_s(self, error: BaseException) -> float:
+        """How long to wait now."""
+        wait_s = self._next_s * random.uniform(0.5, 1.0)
+        log.warning("%s; trying again in %.2f s", error or type(error).__name__, wait_s)
+        self._next_s = min(self._next_s * 2, LONGEST_WAIT_S)
+        return wait_s
+
+    def wait(self, error: BaseException, until: threading.Event) -> None:
+        """Waits, or until the event is set."""
+        until.wait(self.next_s(error))
+
+
+@contextmanager
+def stopped_by(stop: Callable[[], None], signals: Sequence[signal.Signals]) -> Iterator[None]:
+    """While it lasts, the first of these signals calls ``stop``; the next does what it did before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {which: signal.getsignal(which) for which in signals}
+
+    def restore() -> None:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+    def first(*_: Any) -> None:
+        restore()
+        stop()
+
+    for which in signals:
+        signal.signal(which, first)
+    try:
+        yield
+    finally:
+        restore()

@@ -1,0 +1,49 @@
+"""Starts clients/tests/lab.py for a module of tests: servers and proxies, gone at the end."""
+
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import time
+import unittest
+
+PATIENCE_S = 60
+CLIENTS = pathlib.Path(__file__).resolve().parents[2]
+SESSION = [json.loads(line) for line in (CLIENTS / "tests/session.jsonl").read_text().splitlines()]
+
+# A thousand connections at a time.
+_, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
+
+
+class Lab(unittest.TestCase):
+    """Has ``url``, ``cut``, ``stall`` and ``cluster`` of the lab."""
+
+    @classmethod
+    def setUpClass(cls):
+        options = ["--cluster"] if getattr(cls, "wants_cluster", False) else []
+        cls.program = subprocess.Popen(
+            [sys.executable, CLIENTS / "tests/lab.py", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        found = json.loads(cls.program.stdout.readline())
+        cls.url, cls.cut, cls.stall = found["url"], found["cut"], found["stall"]
+        cls.cluster = found.get("cluster")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.program.communicate()
+
+    def until(self, what, look):
+        """Waits until ``look()`` is true, and gives that."""
+        end = time.monotonic() + PATIENCE_S
+        while not (found := look()):
+            self.assertLess(time.monotonic(), end, f"waited {PATIENCE_S} s for: {what}")
+            time.sleep(0.02)
+        return found
+
+
+def python(*args, **options):
+    """Another Python program, with the same modules."""
+    return subprocess.Popen([sys.executable, *map(str, args)], env={**os.environ}, text=True, **options)

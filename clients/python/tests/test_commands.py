@@ -1,0 +1,268 @@
+"""Every command, with every keyword, and what its reply becomes."""
+
+import asyncio
+import importlib.util
+import inspect
+import json
+import re
+import subprocess
+import sys
+import unittest
+from unittest import mock
+
+import redis
+import redis.asyncio
+
+import holdfast
+import holdfast.aio
+from holdfast import errors
+
+from .lab import CLIENTS, SESSION, Lab
+
+MOST = 2**53 - 1
+
+
+def session(shop):
+    """The calls of clients/tests/session.jsonl, one by one, with what they are to return."""
+    yield shop.store_set("popup", limit=40, paused=False), None
+    yield shop.inv_set("popup", "mug", 50, safety=1, low=5, limit=30, backlog=40), 49
+    yield shop.inv_set("popup", "cup", 10), 10
+    yield shop.inv_adjust("popup", "mug", -1, reason="chipped", ref="adj-1"), 49
+    yield shop.inv_sync("popup", "erp", 7, {"pen": 5, "ink": MOST}), "APPLIED"
+    yield shop.inv_get("popup", "mug", "nothing", "ink"), lambda skus: (
+        (skus[0].on_hand, skus[0].backlog, skus[1], skus[2].on_hand) == (49, 40, None, MOST)
+    )
+    yield shop.inv_scan("popup", 0, match="m*", count=100, low=True), ("0", [])
+    reserved = shop.inv_reserve("popup", "cart-1", {"mug": 4}, customer="alice", ttl_ms=60_000, replace=True)
+    yield reserved, lambda at: at > 1_700_000_000_000
+    yield shop.inv_extend("popup", "cart-1", 120_000), lambda at: at > 1_700_000_000_000
+    yield shop.inv_commit("popup", "cart-1", {"mug": 1}, ref="part-1"), 3
+    yield shop.inv_release("popup", "cart-1", [("mug", 1)], ref="part-2"), 2
+    yield shop.inv_hold("popup", "cart-1"), lambda hold: (
+        (hold.state, hold.customer, hold.left, hold.items[0].committed) == ("live", "alice", 2, 1)
+    )
+    yield shop.inv_holds("popup", 0, customer="alice", count=100), ("0", ["cart-1"])
+    yield shop.order_place(
+        "popup",
+        "o-1",
+        "alice",
+        {"mug": 2, "cup": 1},
+        group="robot",
+        lane="express",
+        data={"gift": True},
+        gates={"payment": 60_000, "fraud": 0},
+        wait=60_000,
+    ), None
+    yield shop.order_place("popup", "o-2", "alice", hold="cart-1"), lambda entry: entry.count("-") == 1
+    yield shop.order_gate("popup", "o-1", "payment", 90_000), lambda at: at > 1_700_000_000_000
+    yield shop.order_pass("popup", "o-1", "fraud"), 1
+    yield shop.order_pass("popup", "o-1", "payment"), 0
+    yield shop.store_lanes("popup"), lambda lanes: [(lane.lane, lane.queued) for lane in lanes] == [
+        ("", 1),
+        ("express", 1),
+    ]
+    claim = shop.order_claim(
+        "popup", "w-1", count=1, lease_ms=60_000, lanes=["express", "counter"], block_ms=10
+    )
+    first = yield claim, lambda orders: (
+        (orders[0].order, orders[0].items, orders[0].data) == ("o-1", [("cup", 1), ("mug", 2)], {"gift": True})
+        or orders[0].items == [("mug", 2), ("cup", 1)]
+    )
+    token = first[0].token
+    yield shop.order_renew("popup", "o-1", token, lease_ms=90_000), lambda at: at > 1_700_000_000_000
+    yield shop.order_advance("popup", "o-1", "accepted"), 1
+    yield shop.order_advance("popup", "o-1", "picked", from_step="accepted", token=token), 2
+    yield shop.order_edit("popup", "o-1", {"mug": 2}, token=token, ref="edit-1", lost=True), 2
+    yield shop.order_split("popup", "o-1", "o-3", {"mug": 1}, token=token, lane="counter"), lambda entry: "-" in entry
+    completed = shop.order_complete(
+        "popup", "o-1", token=token, result={"parcel": "JD014"}, claim="w-1", lease_ms=60_000
+    )
+    done = yield completed, lambda done: done.next.order == "o-2" and done.next.data is None
+    token = done.next.token
+    failed = shop.order_fail("popup", "o-2", token=token, reason="no label", after_ms=50)
+    yield failed, lambda failure: (failure.state, failure.attempt) == ("retrying", 1) and failure.due > 0
+    yield shop.order_fail("popup", "o-2", reason="no label", fatal=True), lambda failure: failure.state == "dead"
+    yield shop.order_redrive("popup", "o-2"), 1
+    yield shop.order_fail("popup", "o-2", reason="no label", fatal=True), lambda failure: failure.due is None
+    yield shop.order_redrive("popup", reason="no*", count=10), 1
+    yield shop.order_fail("popup", "o-2", reason="no label", fatal=True), lambda failure: failure.state == "dead"
+    yield shop.order_purge("popup", reason="no*", count=10), 1
+    yield shop.order_claim("popup", "w-1", order="o-3"), lambda orders: orders[0].lane == "counter"
+    yield shop.order_yield("popup", "w-1"), 1
+    yield shop.order_cancel("popup", "o-3", reason="too late"), 1
+    yield shop.order_return("popup", "o-1", {"mug": 1}, customer="alice", ref="rma-1", scrap=True), 1
+    yield shop.order_get("popup", "o-1"), lambda order: (
+        (order.state, order.result, order.group, order.gates[0].passed, order.items[0].returned, order.step)
+        == ("completed", {"parcel": "JD014"}, "robot", True, 1, "picked")
+    )
+    yield shop.order_scan("popup", 0, state="completed", customer="alice", late=True, count=100), ("0", [])
+    lock = yield shop.lock_acquire("doc:7", "editor-1", 30_000, wait_ms=10), lambda lock: lock > 0
+    yield shop.lock_renew("doc:7", lock, 30_000), True
+    yield shop.lock_get("doc:7"), lambda found: (found.owner, found.token, found.waiting) == ("editor-1", lock, 0)
+    yield shop.lock_release("doc:7", lock), True
+    yield shop.store_get("popup", "limit", "paused"), {"limit": 40, "paused": False}
+    yield shop.store_info("popup"), lambda info: (info["completed"], info["in_work"]) == (1, 0)
+    yield shop.store_audit("popup"), []
+    yield shop.store_repair("popup"), 0
+    yield shop.store_drop("popup"), None
+
+
+def as_sent(call):
+    """The call as session.jsonl has it: a token by its name."""
+    line = [part.decode() if isinstance(part, bytes) else str(part) for part in call]
+    for at, word in enumerate(line[:-1]):
+        if word == "TOKEN":
+            line[at + 1] = "<token>"
+    if line[0] in ("LOCK.RENEW", "LOCK.RELEASE"):
+        line[2] = "<token>"
+    return line
+
+
+class Recorded:
+    """All calls that go through any redis-py client while it lasts."""
+
+    def __init__(self, kind):
+        self.calls = []
+        real = kind.execute_command
+
+        def sent(client, *args, **options):
+            self.calls.append(args)
+            return real(client, *args, **options)
+
+        self.patch = mock.patch.object(kind, "execute_command", sent)
+
+    def __enter__(self):
+        self.patch.start()
+        return self
+
+    def __exit__(self, *_):
+        self.patch.stop()
+
+
+class Commands(Lab):
+    def ask(self, *command):
+        """A command by redis-cli, which shows maps as maps."""
+        return json.loads(subprocess.check_output(["redis-cli", "-u", self.url, "-3", "--json", *command]))
+
+    def check(self, returned, wanted):
+        if callable(wanted):
+            self.assertTrue(wanted(returned), f"got {returned!r}")
+        else:
+            self.assertEqual(returned, wanted)
+
+    def test_every_command_of_the_session_does_and_returns_what_it_should(self):
+        for options in ({}, {"protocol": 2}, {"decode_responses": True}):
+            client = redis.Redis.from_url(self.url, **options)
+            with self.subTest(options), Recorded(redis.Redis) as recorded:
+                steps = session(holdfast.Client(client))
+                returned = None
+                while True:
+                    try:
+                        returned, wanted = steps.send(returned)
+                    except StopIteration:
+                        break
+                    self.check(returned, wanted)
+            self.assertEqual([as_sent(call) for call in recorded.calls], SESSION)
+
+    def test_the_same_with_asyncio(self):
+        async def all_steps(shop):
+            steps = session(shop)
+            returned = None
+            while True:
+                try:
+                    call, wanted = steps.send(returned)
+                except StopIteration:
+                    return
+                returned = await call
+                self.check(returned, wanted)
+
+        async def on(client):
+            async with client:
+                shop = holdfast.aio.Client(client)
+                await all_steps(shop)
+                await shop.close()
+
+        for options in ({}, {"protocol": 2}, {"decode_responses": True}):
+            with self.subTest(options), Recorded(redis.asyncio.Redis) as recorded:
+                asyncio.run(on(redis.asyncio.Redis.from_url(self.url, **options)))
+            self.assertEqual([as_sent(call) for call in recorded.calls], SESSION)
+
+    def test_the_session_has_every_command_and_keyword_of_the_server(self):
+        listed = self.ask("COMMAND", "LIST", "FILTERBY", "MODULE", "holdfast")
+        ours = [name for name in listed if not name.lower().startswith("holdfast.")]
+        self.assertGreater(len(ours), 30)
+        docs = self.ask("COMMAND", "DOCS", *ours)
+        for name, about in ((name.upper(), about) for name, about in docs.items()):
+            lines = [line for line in SESSION if line[0] == name]
+            self.assertTrue(lines, f"clients/tests/session.jsonl has no {name}")
+            words = {word for line in lines for word in line}
+            self.assertEqual(keywords(about["arguments"]) - words, set(), f"session.jsonl has not all of {name}")
+            method = name.lower().replace(".", "_")
+            self.assertTrue(inspect.isfunction(getattr(holdfast.Client, method)), method)
+            self.assertTrue(inspect.iscoroutinefunction(getattr(holdfast.aio.Client, method)), method)
+
+    def test_each_code_of_the_server_is_an_error_of_its_own(self):
+        terms = (CLIENTS.parent / "engine/src/terms/refusal.rs").read_text()
+        words = set(re.findall(r'^    \w+, "([A-Z]+)"', terms, re.M)) | {"NOSTORE"}
+        self.assertEqual(words - {"ERR"} - errors.BY_CODE.keys(), set())
+
+    def test_refusals_are_exceptions_with_what_they_say(self):
+        client = redis.Redis.from_url(self.url)
+        shop = holdfast.Client(client)
+        with self.assertRaises(errors.NoStore):
+            shop.order_get("nowhere", "o-1")
+        shop.inv_set("small", "mug", 1)
+        with self.assertRaises(errors.OutOfStock) as out:
+            shop.order_place("small", "o-1", "alice", {"mug": 2})
+        self.assertEqual((out.exception.sku, out.exception.wanted, out.exception.available), ("mug", 2, 1))
+        with self.assertRaises(errors.BadArgument) as bad:
+            shop.order_place("small", "o-1", "alice", {"mug": 0})
+        self.assertIn("qty", str(bad.exception))
+        shop.order_place("small", "o-1", "alice", {"mug": 1})
+        (order,) = shop.order_claim("small", "w")
+        with self.assertRaises(errors.Fenced) as fenced:
+            shop.order_complete("small", "o-1", token=order.token - 1)
+        self.assertEqual(fenced.exception.current, order.token)
+        client.set("text", "x")
+        with self.assertRaises(errors.WrongType):
+            shop.store_info("text")
+        with self.assertRaises(errors.HoldfastError):
+            shop.store_info("nowhere")
+
+    def test_bytes_that_are_no_text_come_back_as_they_were(self):
+        shop = holdfast.Client(redis.Redis.from_url(self.url))
+        odd = b"\xff\x00sku".decode("utf-8", "surrogateescape")
+        shop.inv_set("odd", odd, 3)
+        self.assertEqual(shop.inv_scan("odd"), ("0", [odd]))
+
+    def test_a_change_without_ref_that_is_sent_again_counts_once(self):
+        client = redis.Redis.from_url(self.url)
+        with Recorded(redis.Redis) as recorded:
+            holdfast.Client(client).inv_set("again", "mug", 5)
+            holdfast.Client(client).inv_adjust("again", "mug", 1)
+        client.execute_command(*recorded.calls[-1])
+        self.assertEqual(holdfast.Client(client).inv_get("again", "mug")[0].on_hand, 6)
+
+    def test_the_commands_of_asyncio_are_up_to_date(self):
+        tool = CLIENTS / "python/tools/async_commands.py"
+        self.assertEqual(subprocess.run([sys.executable, tool, "--check"], check=False).returncode, 0)
+
+    def test_the_types_are_right(self):
+        if not importlib.util.find_spec("mypy"):
+            self.skipTest("there is no mypy here")
+        run = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", "/dev/null", CLIENTS / "python/src/holdfast"]
+        checked = subprocess.run(run, capture_output=True, text=True, check=False)
+        self.assertEqual(checked.returncode, 0, checked.stdout)
+
+
+def keywords(arguments):
+    """All tokens of the arguments of COMMAND DOCS."""
+    return {
+        token
+        for argument in arguments
+        for token in ({argument.get("token")} - {None}) | keywords(argument.get("arguments", []))
+    }
+
+
+if __name__ == "__main__":
+    unittest.main()

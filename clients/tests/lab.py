@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""What the tests of the clients run against: servers with the module, and two proxies that misbehave.
+
+Prints one line of JSON with their addresses, and runs until its standard input ends. Then everything is gone.
+
+  url      a redis-server
+  cut      the same through a proxy that cuts connections at random, in the middle of calls and replies
+  stall    the same through a proxy that keeps the replies of a connection from the first ORDER.CLAIM on
+  cluster  three primaries (with --cluster)
+
+HOLDFAST_MODULE names the module (without: target/release), HOLDFAST_CLIENTS_SEED the seed of the cuts.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+PATIENCE_S = 30
+POLL_S = 0.02
+#: One chunk in so many is the last of its connection.
+CUT_ONE_IN = 60
+CHUNK = 65536
+HASH_SLOTS = 16384
+PRIMARIES = 3
+
+
+def until(what, look):
+    """Waits until ``look()`` is true."""
+    end = time.monotonic() + PATIENCE_S
+    while not look():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {PATIENCE_S} s for: {what}")
+        time.sleep(POLL_S)
+
+
+def free_port():
+    """A port that nobody listens on, and whose cluster bus has one too."""
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        port = some.getsockname()[1]
+    return port if port < 55_000 else free_port()
+
+
+def ask(port, *command):
+    """A command by redis-cli; its output."""
+    asked = subprocess.run(["redis-cli", "-p", str(port), *map(str, command)], capture_output=True, text=True)
+    return asked.stdout.strip()
+
+
+class Servers:
+    """redis-servers in a directory of their own."""
+
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-clients-"))
+        self.running = []
+
+    def start(self, *options):
+        """Starts one and gives its port."""
+        port = free_port()
+        home = self.dir / str(port)
+        home.mkdir()
+        module = os.environ.get("HOLDFAST_MODULE", REPOSITORY / "target/release/libholdfast.so")
+        args = ["--port", port, "--bind", "127.0.0.1", "--dir", home, "--loadmodule", module, "--save", ""]
+        program = [os.environ.get("REDIS_SERVER", "redis-server"), *map(str, args), *options]
+        log = (home / "log").open("w")
+        self.running.append(subprocess.Popen(program, stdout=log, stderr=log))
+        until(f"redis-server on port {port}, see {home}/log", lambda: ask(port, "PING") == "PONG")
+        return port
+
+    def start_cluster(self):
+        """Starts three primaries that share the slots."""
+        ports = [self.start("--cluster-enabled", "yes") for _ in range(PRIMARIES)]
+        share = HASH_SLOTS // PRIMARIES
+        for at, port in enumerate(ports):
+            last = HASH_SLOTS - 1 if at == PRIMARIES - 1 else (at + 1) * share - 1
+            ask(port, "CLUSTER", "ADDSLOTSRANGE", at * share, last)
+            ask(port, "CLUSTER", "MEET", "127.0.0.1", ports[0])
+        for port in ports:
+            until("the cluster", lambda port=port: "cluster_state:ok" in ask(port, "CLUSTER", "INFO"))
+            until("its slots", lambda port=port: ask(port, "CLUSTER", "SLOTS").count("127.0.0.1") == PRIMARIES)
+        return ports
+
+    def remove(self):
+        for server in self.running:
+            server.kill()
+            server.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Proxy:
+    """Passes bytes on; ``spoils`` decides chunk by chunk what becomes of them."""
+
+    def __init__(self, target, spoil):
+        self.target = target
+        self.spoil = spoil
+
+    async def start(self):
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0, backlog=2048)
+        return server.sockets[0].getsockname()[1]
+
+    async def serve(self, reader, writer):
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.close()
+            return
+        link = {"stalled": False}
+        ways = [
+            asyncio.ensure_future(self.pass_on(link, "calls", reader, far_writer)),
+            asyncio.ensure_future(self.pass_on(link, "replies", far_reader, writer)),
+        ]
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        for end in (writer, far_writer):
+            end.transport.abort()
+
+    async def pass_on(self, link, way, reader, writer):
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(CHUNK):
+                kept, goes_on = self.spoil(link, way, chunk)
+                writer.write(kept)
+                await writer.drain()
+                if not goes_on:
+                    return
+
+
+def cutting(seed):
+    """Ends a connection at random, often in the middle of a chunk."""
+    chance = random.Random(seed)
+
+    def spoil(_link, _way, chunk):
+        if chance.randrange(CUT_ONE_IN):
+            return chunk, True
+        return chunk[: chance.randrange(len(chunk) + 1)], False
+
+    return spoil
+
+
+def stalling(link, way, chunk):
+    """Keeps the replies of a connection from its first claim on."""
+    link["stalled"] = link["stalled"] or (way == "calls" and b"ORDER.CLAIM" in chunk)
+    return (b"", True) if way == "replies" and link["stalled"] else (chunk, True)
+
+
+async def serve(servers):
+    port = servers.start()
+    seed = int(os.environ.get("HOLDFAST_CLIENTS_SEED") or random.randrange(2**32))
+    print(f"seed of the cuts: HOLDFAST_CLIENTS_SEED={seed}", file=sys.stderr)
+    found = {
+        "url": f"redis://127.0.0.1:{port}",
+        "cut": f"redis://127.0.0.1:{await Proxy(port, cutting(seed)).start()}",
+        "stall": f"redis://127.0.0.1:{await Proxy(port, stalling).start()}",
+    }
+    if "--cluster" in sys.argv[1:]:
+        found["cluster"] = [f"redis://127.0.0.1:{port}" for port in servers.start_cluster()]
+    print(json.dumps(found), flush=True)
+    loop = asyncio.get_running_loop()
+    ended = loop.run_in_executor(None, sys.stdin.buffer.read)
+    await ended
+
+
+def main():
+    # A test program that is killed closes the pipe: that ends this one too, with everything it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    servers = Servers()
+    try:
+        asyncio.run(serve(servers))
+    finally:
+        servers.remove()
+
+
+if __name__ == "__main__":
+    main()
