@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
+
+from redis.connection import AbstractConnection
 
 from .types import (
     ClaimedOrder,
@@ -244,6 +247,9 @@ def lock_state(reply: Any) -> LockState:
 #: More connections than anything opens: the pool of waiting calls is never the limit.
 MANY = 2**31
 
+#: What redis-py's connections do without a socket_timeout among their options: it differs from version to version.
+_DEFAULT_TIMEOUT_S = inspect.signature(AbstractConnection.__init__).parameters["socket_timeout"].default
+
 #: What redis-py keeps among a pool's options for that pool alone.
 _OF_ONE_POOL = ("maint_notifications_", "oss_cluster_", "orig_", "himport_registry", "event_dispatcher", "retry")
 
@@ -256,5 +262,5 @@ def own_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def timeout_of(options: Mapping[str, Any]) -> float:
     """The seconds after which a waiting call gives up, by the options of redis-py's connections."""
-    found = options.get("socket_timeout")
+    found = options.get("socket_timeout", _DEFAULT_TIMEOUT_S)
     return LONGEST_SILENCE_S if found is None else float(found)

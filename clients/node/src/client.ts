@@ -1,0 +1,466 @@
+/** Every command as a method: ORDER.PLACE is `orderPlace`, its arguments in the order of the command. */
+
+import { refusal, TimeOut } from "./errors.js";
+import type {
+  ClaimedOrder,
+  Completion,
+  Difference,
+  Failure,
+  Hold,
+  Items,
+  Lane,
+  LockState,
+  Order,
+  Page,
+  RedisClient,
+  RedisCluster,
+  Settings,
+  Sku,
+} from "./types.js";
+import * as wire from "./wire.js";
+
+/** A round of a call that waits, on the server; the client goes on with the next one. */
+const LONGEST_ROUND_MS = 5_000;
+/** A call that waits gives up this long after the server should have answered. */
+const SILENCE_MS = 5_000;
+/** A call that waits takes this part of the time after which node-redis closes a socket that is silent. */
+const PART_OF_TIMEOUT = 0.5;
+/** node-redis's number of the protocol's integers (RESP_TYPES.NUMBER): it may round them, so they come as texts. */
+const INTEGERS_AS_TEXTS = { typeMapping: { 58: String } };
+
+/** Options of a client. */
+export interface Options {
+  /** How long a call that waits is silent beyond its wait before its connection is given up. */
+  silenceMs?: number;
+}
+
+/**
+ * Holdfast's commands over a client or a cluster of node-redis, with its options as they are.
+ *
+ *     const redis = await createClient().on("error", console.error).connect();
+ *     const shop = new Holdfast(redis);
+ *     await shop.invSet("popup", "mug", 100);
+ *     await shop.orderPlace("popup", "o-1", "alice", { items: { mug: 2 } });
+ *
+ * Calls that wait (a claim, a lock) have connections of their own, and wait in rounds. If a reply does not come in
+ * time, the connection is closed, so that the server hands nothing to it.
+ */
+export class Holdfast {
+  readonly silenceMs: number;
+  readonly #redis: RedisClient | RedisCluster;
+  #idle: (RedisClient | RedisCluster)[] = [];
+
+  constructor(redis: RedisClient | RedisCluster, options: Options = {}) {
+    this.#redis = redis;
+    this.silenceMs = options.silenceMs ?? SILENCE_MS;
+  }
+
+  /** Closes the connections that this client made itself; the one that it was given is its owner's. */
+  close(): void {
+    for (const idle of this.#idle.splice(0)) idle.destroy();
+  }
+
+  // Stores.
+
+  /** Sets settings of a store, and creates it. */
+  storeSet(key: string, settings: Partial<Settings>): Promise<void> {
+    return this.#run(wire.done, ["STORE.SET", key, ...wire.settingsOf(settings)]);
+  }
+
+  /** Returns settings of a store, or those that are named. */
+  storeGet(key: string, ...fields: (keyof Settings)[]): Promise<Partial<Settings>> {
+    return this.#run(wire.settings, ["STORE.GET", key, ...fields.map(wire.fieldName)]);
+  }
+
+  /** Returns counters and totals of a store: `(await storeInfo("popup")).inWork`. */
+  storeInfo(key: string): Promise<Record<string, number | null>> {
+    return this.#run(wire.counters, ["STORE.INFO", key]);
+  }
+
+  /** Lists the lanes of a store: how many orders wait in each, are worked on and are retried. */
+  storeLanes(key: string): Promise<Lane[]> {
+    return this.#run(wire.each(wire.numbersBut<Lane>("lane")), ["STORE.LANES", key]);
+  }
+
+  /** Recounts the store and lists what differs: nothing when the books balance. */
+  storeAudit(key: string): Promise<Difference[]> {
+    return this.#run(wire.each(wire.numbersBut<Difference>("what", "id")), ["STORE.AUDIT", key]);
+  }
+
+  /** Repairs the streams of orders, retries and dead letters; how many entries it wrote or removed. */
+  storeRepair(key: string): Promise<number> {
+    return this.#run(wire.asNumber, ["STORE.REPAIR", key]);
+  }
+
+  /** Deletes a store and its streams. */
+  storeDrop(key: string): Promise<void> {
+    return this.#run(wire.done, ["STORE.DROP", key]);
+  }
+
+  // Stock.
+
+  /** Sets the absolute count of a SKU, creates store and SKU; the units available. */
+  invSet(
+    key: string,
+    sku: string,
+    onHand: number,
+    options: { safety?: number; low?: number; limit?: number; backlog?: number } = {},
+  ): Promise<number> {
+    const { safety, low, limit, backlog } = options;
+    const words = [...wire.opt("SAFETY", safety), ...wire.opt("LOW", low), ...wire.opt("LIMIT", limit)];
+    return this.#run(wire.asNumber, ["INV.SET", key, sku, wire.text(onHand), ...words, ...wire.opt("BACKLOG", backlog)]);
+  }
+
+  /** Adds units or removes some; the new on-hand count. The same `ref` counts once. */
+  invAdjust(
+    key: string,
+    sku: string,
+    delta: number,
+    options: { reason?: string; ref?: string } = {},
+  ): Promise<number> {
+    const words = [...wire.opt("REASON", options.reason), ...wire.someRef(options.ref)];
+    return this.#run(wire.asNumber, ["INV.ADJUST", key, sku, wire.text(delta), ...words]);
+  }
+
+  /** Returns the counts of SKUs; null for one that is unknown. */
+  invGet(key: string, ...skus: string[]): Promise<(Sku | null)[]> {
+    return this.#run(wire.each(wire.skuOrNull), ["INV.GET", key, ...skus]);
+  }
+
+  /** Iterates over the SKUs. */
+  invScan(
+    key: string,
+    cursor: string | number = 0,
+    options: { match?: string; count?: number; low?: boolean } = {},
+  ): Promise<Page> {
+    const { match, count, low } = options;
+    const words = [...wire.opt("MATCH", match), ...wire.opt("COUNT", count), ...wire.flag("LOW", low)];
+    return this.#run(wire.page, ["INV.SCAN", key, wire.text(cursor), ...words]);
+  }
+
+  /** Applies counts of a numbered feed, each number once. */
+  invSync(key: string, source: string, seq: number, items: Items): Promise<"APPLIED" | "DUPLICATE"> {
+    const read = wire.asText as (reply: unknown) => "APPLIED" | "DUPLICATE";
+    return this.#run(read, ["INV.SYNC", key, source, wire.text(seq), ...wire.items(items)]);
+  }
+
+  // Holds.
+
+  /** Holds units until a deadline, all items or none; when it expires. */
+  invReserve(
+    key: string,
+    hold: string,
+    items: Items,
+    options: { customer?: string; ttlMs?: number; replace?: boolean } = {},
+  ): Promise<number> {
+    const { customer, ttlMs, replace } = options;
+    const words = [...wire.opt("CUSTOMER", customer), ...wire.opt("TTL", ttlMs), ...wire.flag("REPLACE", replace)];
+    return this.#run(wire.asNumber, ["INV.RESERVE", key, hold, ...words, ...wire.items(items)]);
+  }
+
+  /** Moves a hold's deadline to this many milliseconds from now; when it expires. */
+  invExtend(key: string, hold: string, ms: number): Promise<number> {
+    return this.#run(wire.asNumber, ["INV.EXTEND", key, hold, wire.text(ms)]);
+  }
+
+  /** Sells a hold's units, or some of them; the units left. The same `ref` counts once. */
+  invCommit(key: string, hold: string, options: { items?: Items; ref?: string } = {}): Promise<number> {
+    const { items, ref } = options;
+    return this.#run(wire.asNumber, ["INV.COMMIT", key, hold, ...wire.refOfPart(ref, items), ...wire.items(items)]);
+  }
+
+  /** Releases a hold's units, or some of them; the units left. The same `ref` counts once. */
+  invRelease(key: string, hold: string, options: { items?: Items; ref?: string } = {}): Promise<number> {
+    const { items, ref } = options;
+    return this.#run(wire.asNumber, ["INV.RELEASE", key, hold, ...wire.refOfPart(ref, items), ...wire.items(items)]);
+  }
+
+  /** Returns everything that is known about a hold. */
+  invHold(key: string, hold: string): Promise<Hold> {
+    return this.#run(wire.hold, ["INV.HOLD", key, hold]);
+  }
+
+  /** Iterates over the live holds. */
+  invHolds(
+    key: string,
+    cursor: string | number = 0,
+    options: { customer?: string; count?: number } = {},
+  ): Promise<Page> {
+    const words = [...wire.opt("CUSTOMER", options.customer), ...wire.opt("COUNT", options.count)];
+    return this.#run(wire.page, ["INV.HOLDS", key, wire.text(cursor), ...words]);
+  }
+
+  // Orders.
+
+  /**
+   * Places an order of `items`, or of a `hold`; the id of its stream entry, null while it waits or is gated.
+   *
+   * `data` is any JSON value; `gates` milliseconds by gate; `wait` true, or for how many milliseconds. Sent again with
+   * the same content it changes nothing and returns the same.
+   */
+  orderPlace(
+    key: string,
+    order: string,
+    customer: string,
+    options: ({ items: Items; hold?: undefined } | { hold: string; items?: undefined }) & {
+      group?: string;
+      lane?: string;
+      data?: unknown;
+      gates?: Readonly<Record<string, number>>;
+      wait?: boolean | number;
+    },
+  ): Promise<string | null> {
+    const { items, hold, group, lane, data, gates = {}, wait = false } = options;
+    const words = [...wire.opt("GROUP", group), ...wire.opt("LANE", lane), ...wire.json("DATA", data)];
+    const gated = Object.entries(gates).flatMap(([gate, ms]) => ["GATE", gate, wire.text(ms)]);
+    const waits = wait === false ? [] : wait === true ? ["WAIT"] : ["WAIT", wire.text(wait)];
+    const units = [...wire.items(items), ...wire.opt("HOLD", hold)];
+    return this.#run(wire.asTextOrNull, ["ORDER.PLACE", key, order, customer, ...words, ...gated, ...waits, ...units]);
+  }
+
+  /**
+   * Gives orders to a worker under a lease. `blockMs` 0 waits without limit, on a connection of its own. See `Worker`
+   * for the whole loop.
+   */
+  orderClaim(
+    key: string,
+    worker: string,
+    options: {
+      count?: number;
+      leaseMs?: number;
+      lanes?: readonly string[];
+      order?: string;
+      blockMs?: number;
+    } = {},
+  ): Promise<ClaimedOrder[]> {
+    const { count, leaseMs, lanes = [], order, blockMs } = options;
+    const served = lanes.length ? ["LANES", wire.text(lanes.length), ...lanes] : [];
+    const words = [...wire.opt("COUNT", count), ...wire.opt("LEASE", leaseMs), ...served, ...wire.opt("ORDER", order)];
+    const nothing = (orders: ClaimedOrder[]) => orders.length === 0;
+    return this.#wait(wire.each(wire.claimed), nothing, "BLOCK", blockMs, ["ORDER.CLAIM", key, worker, ...words]);
+  }
+
+  /** Completes an order; with `claim` (a worker) claims the next one. `result` is any JSON value. */
+  orderComplete(
+    key: string,
+    order: string,
+    options: { token?: number; result?: unknown; claim?: string; leaseMs?: number } = {},
+  ): Promise<Completion> {
+    const { token, result, claim, leaseMs } = options;
+    const words = [...wire.opt("TOKEN", token), ...wire.json("RESULT", result), ...wire.opt("CLAIM", claim)];
+    return this.#run(wire.completion, ["ORDER.COMPLETE", key, order, ...words, ...wire.opt("LEASE", leaseMs)]);
+  }
+
+  /** Reports a failed attempt: the order is retried, or is dead after its last attempt or with `fatal`. */
+  orderFail(
+    key: string,
+    order: string,
+    options: { token?: number; reason?: string; afterMs?: number; fatal?: boolean } = {},
+  ): Promise<Failure> {
+    const { token, reason, afterMs, fatal } = options;
+    const words = [...wire.opt("TOKEN", token), ...wire.opt("REASON", reason), ...wire.opt("AFTER", afterMs)];
+    return this.#run(wire.numbersBut<Failure>("state"), ["ORDER.FAIL", key, order, ...words, ...wire.flag("FATAL", fatal)]);
+  }
+
+  /** Extends the lease of a claimed order; when it expires. */
+  orderRenew(key: string, order: string, token: number, options: { leaseMs?: number } = {}): Promise<number> {
+    const words = ["TOKEN", wire.text(token), ...wire.opt("LEASE", options.leaseMs)];
+    return this.#run(wire.asNumber, ["ORDER.RENEW", key, order, ...words]);
+  }
+
+  /** Gives all orders of a worker back, without counting an attempt; how many. */
+  orderYield(key: string, worker: string): Promise<number> {
+    return this.#run(wire.asNumber, ["ORDER.YIELD", key, worker]);
+  }
+
+  /** Puts a gate on an order that no worker has, or moves its deadline; the deadline (0: no end). */
+  orderGate(key: string, order: string, gate: string, ms: number): Promise<number> {
+    return this.#run(wire.asNumber, ["ORDER.GATE", key, order, gate, wire.text(ms)]);
+  }
+
+  /** Passes a gate; how many gates are left. */
+  orderPass(key: string, order: string, gate: string): Promise<number> {
+    return this.#run(wire.asNumber, ["ORDER.PASS", key, order, gate]);
+  }
+
+  /** Sets the fulfilment step; its version. */
+  orderAdvance(
+    key: string,
+    order: string,
+    step: string,
+    options: { from?: string; token?: number } = {},
+  ): Promise<number> {
+    const words = [...wire.opt("FROM", options.from), ...wire.opt("TOKEN", options.token)];
+    return this.#run(wire.asNumber, ["ORDER.ADVANCE", key, order, step, ...words]);
+  }
+
+  /** Gives an open order exactly these items; its units. `lost`: what it gives up is written off. */
+  orderEdit(
+    key: string,
+    order: string,
+    items: Items,
+    options: { token?: number; ref?: string; lost?: boolean } = {},
+  ): Promise<number> {
+    const { token, ref, lost } = options;
+    const words = [...wire.opt("TOKEN", token), ...wire.someRef(ref), ...wire.flag("LOST", lost)];
+    return this.#run(wire.asNumber, ["ORDER.EDIT", key, order, ...words, ...wire.items(items)]);
+  }
+
+  /** Moves units into an order of their own; the id of its stream entry, null while it waits. */
+  orderSplit(
+    key: string,
+    order: string,
+    newOrder: string,
+    items: Items,
+    options: { token?: number; lane?: string } = {},
+  ): Promise<string | null> {
+    const words = [...wire.opt("TOKEN", options.token), ...wire.opt("LANE", options.lane)];
+    return this.#run(wire.asTextOrNull, ["ORDER.SPLIT", key, order, newOrder, ...words, ...wire.items(items)]);
+  }
+
+  /** Cancels an open or dead order; the units put back. */
+  orderCancel(key: string, order: string, options: { reason?: string } = {}): Promise<number> {
+    return this.#run(wire.asNumber, ["ORDER.CANCEL", key, order, ...wire.opt("REASON", options.reason)]);
+  }
+
+  /** Returns units of a completed order; how many. The same `ref` counts once. */
+  orderReturn(
+    key: string,
+    order: string,
+    items: Items,
+    options: { customer?: string; ref?: string; scrap?: boolean } = {},
+  ): Promise<number> {
+    const { customer, ref, scrap } = options;
+    const words = [...wire.opt("CUSTOMER", customer), ...wire.someRef(ref), ...wire.flag("SCRAP", scrap)];
+    return this.#run(wire.asNumber, ["ORDER.RETURN", key, order, ...words, ...wire.items(items)]);
+  }
+
+  /** Queues a dead order again; without `order` all of them, or those whose reason matches. How many were queued. */
+  orderRedrive(
+    key: string,
+    which: { order: string } | { reason?: string; count?: number } = {},
+  ): Promise<number> {
+    if ("order" in which) return this.#run(wire.asNumber, ["ORDER.REDRIVE", key, which.order]);
+    const words = [...wire.opt("REASON", which.reason), ...wire.opt("COUNT", which.count)];
+    return this.#run(wire.asNumber, ["ORDER.REDRIVE", key, "ALL", ...words]);
+  }
+
+  /** Cancels dead orders, all of them or those whose reason matches; how many. */
+  orderPurge(key: string, options: { reason?: string; count?: number } = {}): Promise<number> {
+    const words = [...wire.opt("REASON", options.reason), ...wire.opt("COUNT", options.count)];
+    return this.#run(wire.asNumber, ["ORDER.PURGE", key, ...words]);
+  }
+
+  /** Returns everything that is known about an order, with its history. */
+  orderGet(key: string, order: string): Promise<Order> {
+    return this.#run(wire.order, ["ORDER.GET", key, order]);
+  }
+
+  /** Iterates over the orders. */
+  orderScan(
+    key: string,
+    cursor: string | number = 0,
+    options: { state?: Order["state"]; customer?: string; late?: boolean; count?: number } = {},
+  ): Promise<Page> {
+    const { state, customer, late, count } = options;
+    const words = [...wire.opt("STATE", state), ...wire.opt("CUSTOMER", customer), ...wire.flag("LATE", late)];
+    return this.#run(wire.page, ["ORDER.SCAN", key, wire.text(cursor), ...words, ...wire.opt("COUNT", count)]);
+  }
+
+  // Locks.
+
+  /** Acquires a lock, or waits for it (0: without limit); its token, or null. */
+  lockAcquire(key: string, owner: string, ttlMs: number, options: { waitMs?: number } = {}): Promise<number | null> {
+    const nothing = (token: number | null) => token === null;
+    const args = ["LOCK.ACQUIRE", key, owner, wire.text(ttlMs)];
+    return this.#wait(wire.numberOrNull, nothing, "WAIT", options.waitMs, args);
+  }
+
+  /** Restarts the lease of a lock; false if it is not held under this token any more. */
+  lockRenew(key: string, token: number, ttlMs: number): Promise<boolean> {
+    return this.#run(wire.asTruth, ["LOCK.RENEW", key, wire.text(token), wire.text(ttlMs)]);
+  }
+
+  /** Releases a lock; false if it is not held under this token any more. */
+  lockRelease(key: string, token: number): Promise<boolean> {
+    return this.#run(wire.asTruth, ["LOCK.RELEASE", key, wire.text(token)]);
+  }
+
+  /** Shows who owns a lock, and how many wait for it. */
+  lockGet(key: string): Promise<LockState> {
+    return this.#run(wire.numbersBut<LockState>("owner"), ["LOCK.GET", key]);
+  }
+
+  // The way to the server.
+
+  async #run<T>(read: (reply: unknown) => T, args: string[]): Promise<T> {
+    return read(await sent(this.#redis, args));
+  }
+
+  /** Sends a call that waits, in rounds, on a connection of its own. */
+  async #wait<T>(
+    read: (reply: unknown) => T,
+    isNothing: (found: T) => boolean,
+    word: string,
+    waitMs: number | undefined,
+    args: string[],
+  ): Promise<T> {
+    if (waitMs === undefined) return this.#run(read, args);
+    const end = Date.now() + waitMs;
+    for (;;) {
+      const leftMs = waitMs === 0 ? Infinity : Math.max(1, end - Date.now());
+      const roundMs = Math.min(leftMs, this.#longestRoundMs());
+      const found = read(await this.#alone([...args, word, wire.text(roundMs)], roundMs));
+      if (!isNothing(found) || (waitMs > 0 && Date.now() >= end)) return found;
+    }
+  }
+
+  #longestRoundMs(): number {
+    const { socketTimeout } = ((this.#redis as RedisClient).options?.socket ?? {}) as { socketTimeout?: number };
+    return Math.min(LONGEST_ROUND_MS, Math.floor((socketTimeout ?? Infinity) * PART_OF_TIMEOUT));
+  }
+
+  /** Sends a call on a connection that nothing else uses, and closes that unless the reply came. */
+  async #alone(args: string[], roundMs: number): Promise<unknown> {
+    const own = this.#idle.pop() ?? this.#another();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const ms = roundMs + this.silenceMs;
+      timer = setTimeout(() => reject(new TimeOut(`no reply to ${args[0]} within ${ms} ms`)), ms);
+    });
+    try {
+      const reply = await Promise.race([this.#connected(own).then(() => sent(own, args)), late]);
+      this.#idle.push(own);
+      return reply;
+    } catch (error) {
+      own.destroy();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #ready = new WeakMap<object, Promise<unknown>>();
+
+  #another(): RedisClient | RedisCluster {
+    const own = this.#redis.duplicate();
+    // Each call gets its own error; nobody listens for those of the connection.
+    own.on("error", () => undefined);
+    return own;
+  }
+
+  #connected(own: RedisClient | RedisCluster): Promise<unknown> {
+    let ready = this.#ready.get(own);
+    if (!ready) this.#ready.set(own, (ready = own.connect()));
+    return ready;
+  }
+}
+
+async function sent(redis: RedisClient | RedisCluster, args: string[]): Promise<unknown> {
+  try {
+    if ("slots" in redis) return await redis.sendCommand(args[1], false, args, INTEGERS_AS_TEXTS);
+    return await redis.sendCommand(args, INTEGERS_AS_TEXTS);
+  } catch (error) {
+    throw refusal(error);
+  }
+}

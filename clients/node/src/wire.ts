@@ -1,0 +1,180 @@
+/**
+ * Between JavaScript's values and a command: arguments out, replies in. Replies have their integers as texts, since
+ * node-redis may round large ones, and maps as objects (RESP3) or as flat arrays (RESP2).
+ */
+
+import { randomUUID } from "node:crypto";
+
+import type { ClaimedOrder, Completion, Hold, Items, Order, Page, Settings, Sku } from "./types.js";
+
+type Value = string | number | undefined;
+
+/** A keyword with its value, if there is one. */
+export const opt = (word: string, value: Value): string[] => (value === undefined ? [] : [word, text(value)]);
+
+/** A keyword without value. */
+export const flag = (word: string, isSet: boolean | undefined): string[] => (isSet ? [word] : []);
+
+/** A keyword with a value as JSON. */
+export const json = (word: string, value: unknown): string[] =>
+  value === undefined ? [] : [word, JSON.stringify(value)];
+
+/** An argument as text; an integer that a double cannot hold was rounded before it came here. */
+export function text(value: string | number): string {
+  if (typeof value === "number" && !Number.isSafeInteger(value))
+    throw new RangeError(`a number must be an integer between -(2^53 - 1) and 2^53 - 1, got ${value}`);
+  return String(value);
+}
+
+/** `ITEMS sku qty …`. */
+export function items(of: Items | undefined): string[] {
+  if (of === undefined) return [];
+  const pairs = Symbol.iterator in of ? [...(of as Iterable<readonly [string, number]>)] : Object.entries(of);
+  return ["ITEMS", ...pairs.flatMap(([sku, qty]) => [sku, text(qty)])];
+}
+
+/** A REF; a new one if none is given, so that the call counts once even if it is sent again. */
+export const someRef = (ref: string | undefined): string[] => ["REF", ref ?? randomUUID()];
+
+/** A REF for a part of a hold. The whole needs none: the same call again changes nothing. */
+export const refOfPart = (ref: string | undefined, of: Items | undefined): string[] =>
+  of === undefined ? opt("REF", ref) : someRef(ref);
+
+const dashed = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const camel = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+
+/** The name of a field, as the server spells it. */
+export const fieldName = dashed;
+
+/** `field value …`. */
+export const settingsOf = (settings: Partial<Settings>): string[] =>
+  Object.entries(settings).flatMap(([name, value]) => [
+    dashed(name),
+    typeof value === "boolean" ? (value ? "yes" : "no") : text(value),
+  ]);
+
+// Replies.
+
+type Fields = Record<string, unknown>;
+
+/** A map, with names as JavaScript spells them. */
+export function fields(reply: unknown): Fields {
+  const flat = reply as unknown[];
+  const pairs = Array.isArray(reply)
+    ? flat.flatMap((name, at) => (at % 2 ? [] : [[name, flat[at + 1]] as const]))
+    : reply instanceof Map
+      ? [...reply]
+      : Object.entries(reply as Fields);
+  return Object.fromEntries(pairs.map(([name, value]) => [camel(String(name)), value]));
+}
+
+/** The map with those fields as integers, others as truth values, and others by a reader of their own. */
+function record(
+  reply: unknown,
+  how: { numbers?: string[]; truths?: string[]; readers?: Record<string, (value: unknown) => unknown> },
+): Fields {
+  const found = fields(reply);
+  for (const name of how.numbers ?? []) found[name] = numberOrNull(found[name]);
+  for (const name of how.truths ?? []) found[name] = found[name] === "1" || found[name] === 1;
+  for (const [name, read] of Object.entries(how.readers ?? {})) found[name] = read(found[name]);
+  return found;
+}
+
+export const asText = (reply: unknown): string => String(reply);
+export const asTextOrNull = (reply: unknown): string | null => (reply == null ? null : String(reply));
+export const asNumber = (reply: unknown): number => Number(reply);
+export const numberOrNull = (reply: unknown): number | null => (reply == null ? null : Number(reply));
+export const asTruth = (reply: unknown): boolean => Number(reply) === 1;
+export const done = (): void => undefined;
+
+/** The next cursor, and ids. */
+export function page(reply: unknown): Page {
+  const [cursor, ids] = reply as [unknown, unknown[]];
+  return { cursor: String(cursor), ids: ids.map(String) };
+}
+
+/** Settings of a store. */
+export const settings = (reply: unknown): Partial<Settings> =>
+  Object.fromEntries(
+    Object.entries(fields(reply)).map(([name, value]) =>
+      name === "paused" ? [name, value === "yes"] : [name, Number(value)],
+    ),
+  );
+
+/** Counters of a store. */
+export const counters = (reply: unknown): Record<string, number | null> =>
+  Object.fromEntries(Object.entries(fields(reply)).map(([name, value]) => [name, numberOrNull(value)]));
+
+/** An array, each by a reader. */
+export const each =
+  <T>(read: (one: unknown) => T) =>
+  (reply: unknown): T[] =>
+    (reply as unknown[]).map(read);
+
+/** A map whose fields are integers, but for those texts. */
+export const numbersBut =
+  <T>(...texts: string[]) =>
+  (reply: unknown): T =>
+    Object.fromEntries(
+      Object.entries(fields(reply)).map(([name, value]) =>
+        texts.includes(name) ? [name, asTextOrNull(value)] : [name, numberOrNull(value)],
+      ),
+    ) as T;
+
+/** Counts of a SKU, or null. */
+export const skuOrNull = (reply: unknown): Sku | null => (reply == null ? null : numbersBut<Sku>()(reply));
+
+/** A hold. */
+export const hold = (reply: unknown): Hold =>
+  record(reply, {
+    numbers: ["expiresAt", "endedAt", "left"],
+    readers: { items: each(numbersBut("sku")) },
+  }) as unknown as Hold;
+
+const parsed = (value: unknown): unknown => (value == null ? null : JSON.parse(String(value)));
+
+/** A SKU and its units. */
+const pair = (reply: unknown): [string, number] => {
+  const [sku, qty] = reply as [unknown, unknown];
+  return [String(sku), Number(qty)];
+};
+
+/** An order that was handed out. */
+export const claimed = (reply: unknown): ClaimedOrder =>
+  record(reply, {
+    numbers: ["token", "attempt", "placedAt", "deadline"],
+    readers: { data: parsed, items: each(pair) },
+  }) as unknown as ClaimedOrder;
+
+/** The entry; or an array of it and the next order. */
+export function completion(reply: unknown): Completion {
+  if (!Array.isArray(reply)) return { entry: String(reply), next: null };
+  return { entry: String(reply[0]), next: reply[1] == null ? null : claimed(reply[1]) };
+}
+
+const EVENT_NUMBERS = /^\d+$/;
+
+/** An event of an order's history: what is a number on the server is one here. */
+const happening = (event: unknown): Fields =>
+  Object.fromEntries(
+    Object.entries(fields(event)).map(([name, value]) =>
+      ["event", "reason", "worker", "step", "gate", "order", "lane"].includes(name) ||
+      !EVENT_NUMBERS.test(String(value))
+        ? [name, asTextOrNull(value)]
+        : [name, Number(value)],
+    ),
+  );
+
+/** Everything about an order. */
+export const order = (reply: unknown): Order =>
+  record(reply, {
+    numbers: ["placedAt", "endedAt", "attempts", "token", "due", "version"],
+    truths: ["late"],
+    readers: {
+      data: parsed,
+      result: parsed,
+      items: each(numbersBut("sku")),
+      gates: each((gate) => record(gate, { numbers: ["deadline"], truths: ["passed"] })),
+      history: each(happening),
+    },
+  }) as unknown as Order;

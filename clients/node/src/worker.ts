@@ -1,0 +1,247 @@
+/** The loop that works on orders. */
+
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+
+import { Holdfast } from "./client.js";
+import { HoldfastError, isPassing, NoStore } from "./errors.js";
+import { inSpan } from "./trace.js";
+import type { ClaimedOrder, RedisClient, RedisCluster } from "./types.js";
+
+/** A round of ORDER.CLAIM waits this long, so that a worker that is to stop does so soon. */
+const BLOCK_MS = 2_000;
+/** A lease is renewed when this part of it is over. */
+const RENEWED_AT = 1 / 3;
+/** What a connection that broke may take until the server sees that, beyond the time its call waits. */
+const SETTLING_MS = 1_000;
+/** Waits between attempts to reach the server: they double from the first to the longest, half of it random. */
+const FIRST_WAIT_MS = 50;
+const LONGEST_WAIT_MS = 5_000;
+
+/** Thrown by a handler: the order is to be tried again, after so many milliseconds if they are given. */
+export class Retry extends Error {
+  override name = "Retry";
+
+  constructor(
+    reason: string,
+    readonly options: { afterMs?: number } = {},
+  ) {
+    super(reason);
+  }
+}
+
+/** Thrown by a handler: no attempt will succeed, the order is dead at once. */
+export class Fatal extends Error {
+  override name = "Fatal";
+}
+
+/** An order in the hands of a handler. `signal` is aborted when its lease is lost, or given back: another worker may have it. */
+export interface Job extends ClaimedOrder {
+  readonly signal: AbortSignal;
+}
+
+/** Options of a worker. */
+export interface WorkerOptions {
+  /** Has to belong to this worker alone. With `concurrency` n they claim as `name`, `name.2`, `name.3` … */
+  name?: string;
+  lanes?: readonly string[];
+  leaseMs?: number;
+  /** How many handlers run at a time. */
+  concurrency?: number;
+  blockMs?: number;
+  /** How long handlers may go on after the stop, until what they have is given back. */
+  stopWithinMs?: number;
+  /** After how long without a reply a claim's connection is given up. */
+  silenceMs?: number;
+  /** Where warnings go. */
+  log?: (message: string) => void;
+}
+
+/**
+ * Claims orders of a store and hands each to `handler(job)`.
+ *
+ * What the handler returns becomes the order's result (any JSON value); what it throws is a failed attempt with its
+ * message as the reason; see `Retry` and `Fatal`. While it runs, the lease is renewed. Claims have connections of their
+ * own, which are made anew, with growing waits, when they break; orders that were handed out to a broken connection go
+ * back to the queue at once. SIGTERM and SIGINT end it gracefully: handlers may finish, then what is left is given back
+ * with ORDER.YIELD.
+ */
+export class Worker {
+  readonly shop: Holdfast;
+  readonly name: string;
+  readonly #names: string[];
+  readonly #options: Required<Omit<WorkerOptions, "lanes" | "silenceMs" | "name">> & Pick<WorkerOptions, "lanes">;
+  readonly #stopping = new AbortController();
+  /** Aborts the handlers that run. */
+  readonly #running = new Set<AbortController>();
+
+  constructor(
+    redis: RedisClient | RedisCluster,
+    readonly store: string,
+    readonly handler: (job: Job) => unknown,
+    options: WorkerOptions = {},
+  ) {
+    const { name = uniqueName(), silenceMs, ...others } = options;
+    this.shop = new Holdfast(redis, silenceMs === undefined ? {} : { silenceMs });
+    this.name = name;
+    this.#options = {
+      leaseMs: 30_000,
+      concurrency: 1,
+      blockMs: BLOCK_MS,
+      stopWithinMs: 25_000,
+      log: (message) => console.warn(`holdfast: ${message}`),
+      ...others,
+    };
+    this.#names = Array.from({ length: this.#options.concurrency }, (_, at) => (at ? `${name}.${at + 1}` : name));
+  }
+
+  /** Ends `run` gracefully. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** Works until `stop` is called or one of the signals comes. Rejects with what no attempt would mend. */
+  async run({ signals = ["SIGTERM", "SIGINT"] }: { signals?: NodeJS.Signals[] } = {}): Promise<void> {
+    const stop = () => this.stop();
+    for (const signal of signals) process.once(signal, stop);
+    try {
+      const loops = this.#names.map((name) => this.#loop(name));
+      const all = Promise.all(loops).catch((error: unknown) => {
+        this.stop();
+        throw error;
+      });
+      await Promise.race([all, this.#stopped()]);
+      await Promise.race([all, pause(this.#options.stopWithinMs)]);
+    } finally {
+      await this.#giveBack();
+      this.shop.close();
+      for (const signal of signals) process.removeListener(signal, stop);
+    }
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
+  #stopped(): Promise<void> {
+    const { signal } = this.#stopping;
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  async #loop(name: string): Promise<void> {
+    const { lanes, leaseMs, blockMs, log } = this.#options;
+    const waits = new Waits();
+    let doubtfulUntil = 0;
+    while (!this.#isStopping) {
+      let orders: ClaimedOrder[];
+      try {
+        if (doubtfulUntil) {
+          // Nothing is in hand now: what the server thinks this worker has was lost on the way.
+          const now = Date.now();
+          await this.shop.orderYield(this.store, name);
+          if (now >= doubtfulUntil) doubtfulUntil = 0;
+        }
+        orders = await this.shop.orderClaim(this.store, name, { leaseMs, blockMs, ...(lanes ? { lanes } : {}) });
+      } catch (error) {
+        if (!isPassing(error) && !(error instanceof NoStore)) throw error;
+        doubtfulUntil = Date.now() + blockMs + SETTLING_MS;
+        const ms = waits.next();
+        log(`${(error as Error).message}; trying again in ${Math.round(ms)} ms`);
+        await Promise.race([pause(ms), this.#stopped()]);
+        continue;
+      }
+      waits.startAnew();
+      const [order] = orders;
+      if (order && !this.#isStopping) await this.#report(order, await this.#outcome(order));
+    }
+  }
+
+  /** Runs the handler; what to send about it then. */
+  async #outcome(order: ClaimedOrder): Promise<() => Promise<unknown>> {
+    const lost = new AbortController();
+    this.#running.add(lost);
+    const renewing = setInterval(() => void this.#renew(order, lost), this.#options.leaseMs * RENEWED_AT);
+    lost.signal.addEventListener("abort", () => clearInterval(renewing), { once: true });
+    const { order: id, token } = order;
+    try {
+      const job: Job = { ...order, signal: lost.signal };
+      const result = (await inSpan(this.store, order, async () => this.handler(job))) ?? null;
+      if (JSON.stringify(result) === undefined) throw new Error("the handler's result has no JSON");
+      return () => this.shop.orderComplete(this.store, id, { token, result });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message || error.name : String(error);
+      if (!(error instanceof Retry) && !(error instanceof Fatal)) {
+        this.#options.log(`the handler failed with order ${id}: ${error instanceof Error ? error.stack : reason}`);
+      }
+      const after = error instanceof Retry ? error.options : {};
+      return () => this.shop.orderFail(this.store, id, { token, reason, ...after, fatal: error instanceof Fatal });
+    } finally {
+      clearInterval(renewing);
+      this.#running.delete(lost);
+    }
+  }
+
+  async #renew(order: ClaimedOrder, lost: AbortController): Promise<void> {
+    try {
+      await this.shop.orderRenew(this.store, order.order, order.token, { leaseMs: this.#options.leaseMs });
+    } catch (error) {
+      const isLost = error instanceof HoldfastError && !isPassing(error);
+      const what = isLost ? `the lease of order ${order.order} is lost` : `cannot renew order ${order.order} yet`;
+      this.#options.log(`${what}: ${(error as Error).message}`);
+      if (isLost) lost.abort(error);
+    }
+  }
+
+  /** Sends the outcome until the server has it: the token makes that safe, whoever has the order by then. */
+  async #report(order: ClaimedOrder, report: () => Promise<unknown>): Promise<void> {
+    const waits = new Waits();
+    for (;;) {
+      try {
+        await report();
+        return;
+      } catch (error) {
+        if (error instanceof HoldfastError && !isPassing(error)) {
+          this.#options.log(`order ${order.order} of ${this.store} was not ours any more: ${error.message}`);
+          return;
+        }
+        if (!isPassing(error)) throw error;
+        await pause(waits.next());
+      }
+    }
+  }
+
+  /** Gives back what is in hand, and what came after the stop. */
+  async #giveBack(): Promise<void> {
+    for (const running of this.#running) running.abort(new Error("the worker stops"));
+    for (const name of this.#names) {
+      try {
+        await this.shop.orderYield(this.store, name);
+      } catch (error) {
+        this.#options.log(`cannot give back the orders of ${name}, their leases will end: ${(error as Error).message}`);
+      }
+    }
+  }
+}
+
+/** Waits that double, up to a bound, half of each random. */
+class Waits {
+  #nextMs = FIRST_WAIT_MS;
+
+  startAnew(): void {
+    this.#nextMs = FIRST_WAIT_MS;
+  }
+
+  next(): number {
+    const ms = this.#nextMs * (0.5 + Math.random() / 2);
+    this.#nextMs = Math.min(this.#nextMs * 2, LONGEST_WAIT_MS);
+    return ms;
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
+
+/** A name that no other worker has. */
+const uniqueName = (): string => `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`;
