@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
+import { HoldfastError } from "holdfast-client";
 import { createClient } from "redis";
 
 const CLIENTS = fileURLToPath(new URL("../../", import.meta.url));
@@ -55,7 +56,7 @@ export async function insist(call) {
     try {
       return await call();
     } catch (error) {
-      if (error.code) throw error;
+      if (error instanceof HoldfastError) throw error;
     }
   }
 }

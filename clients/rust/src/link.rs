@@ -1,0 +1,175 @@
+//! Connections that nothing else uses, for calls that wait.
+
+use std::time::{Duration, Instant};
+
+use redis::{Connection, ConnectionLike, RedisResult};
+
+use crate::call::{Call, Command, Waiting};
+use crate::error::Error;
+
+/// A round of a call that waits, on the server; then comes the next one.
+const LONGEST_ROUND_MS: u64 = 5_000;
+/// How long a reply may take beyond the time that its call waits on the server.
+pub(crate) const SILENCE: Duration = Duration::from_secs(5);
+
+/// Something to connect to: a [`redis::Client`], or with the feature `cluster` a `redis::cluster::ClusterClient`.
+pub trait Connect: Send + Sync + 'static {
+    /// A new connection. It gives up a reply that takes longer than `timeout`.
+    fn open(&self, timeout: Duration) -> RedisResult<Box<dyn Link>>;
+}
+
+/// A connection whose time-out can be set.
+pub trait Link: ConnectionLike + Send {
+    /// Gives up replies that take longer.
+    fn set_timeout(&self, timeout: Duration) -> RedisResult<()>;
+}
+
+impl Link for Connection {
+    fn set_timeout(&self, timeout: Duration) -> RedisResult<()> {
+        self.set_read_timeout(Some(timeout))?;
+        self.set_write_timeout(Some(timeout))
+    }
+}
+
+impl Connect for redis::Client {
+    fn open(&self, timeout: Duration) -> RedisResult<Box<dyn Link>> {
+        let connection = self.get_connection_with_timeout(timeout)?;
+        connection.set_timeout(timeout)?;
+        Ok(Box::new(connection))
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl Link for redis::cluster::ClusterConnection {
+    fn set_timeout(&self, timeout: Duration) -> RedisResult<()> {
+        self.set_read_timeout(Some(timeout))?;
+        self.set_write_timeout(Some(timeout))
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl Connect for redis::cluster::ClusterClient {
+    fn open(&self, timeout: Duration) -> RedisResult<Box<dyn Link>> {
+        let connection = self.get_connection()?;
+        connection.set_timeout(timeout)?;
+        Ok(Box::new(connection))
+    }
+}
+
+/// A connection of its own for calls that wait: it is closed when a reply does not come in time, so that the server
+/// hands nothing to a caller who is gone.
+pub struct Waiter<C> {
+    client: C,
+    link: Option<Box<dyn Link>>,
+    silence: Duration,
+}
+
+impl<C: Connect> Waiter<C> {
+    /// Connects when it is first used, and again after an error.
+    pub fn new(client: C) -> Self {
+        Waiter { client, link: None, silence: SILENCE }
+    }
+
+    /// How long a reply may take beyond the time that its call waits; 5 seconds if it is not said.
+    pub fn silence(self, silence: Duration) -> Self {
+        Waiter { silence, ..self }
+    }
+
+    /// Waits for what the call waits for, in rounds.
+    pub fn wait<K: Command>(&mut self, waiting: &Waiting<K>) -> Result<K::Reply, Error>
+    where
+        K::Reply: Nothing,
+    {
+        let start = Instant::now();
+        loop {
+            let round_ms = round_ms(waiting.ms, start.elapsed());
+            let reply = self.round(waiting, round_ms)?;
+            if !reply.is_nothing() || (waiting.ms > 0 && start.elapsed() >= Duration::from_millis(waiting.ms)) {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// Sends a call that does not wait.
+    pub fn ask<K: Command>(&mut self, call: &Call<K>) -> Result<K::Reply, Error> {
+        self.sent(call, self.silence)
+    }
+
+    pub(crate) fn round<K: Command>(&mut self, waiting: &Waiting<K>, ms: u64) -> Result<K::Reply, Error> {
+        self.sent(&waiting.round(ms), Duration::from_millis(ms) + self.silence)
+    }
+
+    fn sent<K: Command>(&mut self, call: &Call<K>, timeout: Duration) -> Result<K::Reply, Error> {
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => self.client.open(self.silence)?,
+        };
+        link.set_timeout(timeout)?;
+        let reply = call.query(&mut *link as &mut dyn ConnectionLike);
+        if !matches!(&reply, Err(error) if error.broke()) {
+            self.link = Some(link);
+        }
+        reply
+    }
+}
+
+/// The same on an asynchronous connection.
+#[cfg(feature = "aio")]
+pub struct AsyncWaiter {
+    client: redis::Client,
+    silence: Duration,
+}
+
+#[cfg(feature = "aio")]
+impl AsyncWaiter {
+    /// Connects for each call that waits.
+    pub fn new(client: redis::Client) -> Self {
+        AsyncWaiter { client, silence: SILENCE }
+    }
+
+    /// How long a reply may take beyond the time that its call waits; 5 seconds if it is not said.
+    pub fn silence(self, silence: Duration) -> Self {
+        AsyncWaiter { silence, ..self }
+    }
+
+    /// Waits for what the call waits for, in rounds. The connection is closed when the future is dropped.
+    pub async fn wait<K: Command>(&self, waiting: &Waiting<K>) -> Result<K::Reply, Error>
+    where
+        K::Reply: Nothing,
+    {
+        let timeout = Duration::from_millis(LONGEST_ROUND_MS) + self.silence;
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(timeout));
+        let mut own = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let start = Instant::now();
+        loop {
+            let round_ms = round_ms(waiting.ms, start.elapsed());
+            let reply = waiting.round(round_ms).query_async(&mut own).await?;
+            if !reply.is_nothing() || (waiting.ms > 0 && start.elapsed() >= Duration::from_millis(waiting.ms)) {
+                return Ok(reply);
+            }
+        }
+    }
+}
+
+fn round_ms(wanted_ms: u64, waited: Duration) -> u64 {
+    let waited_ms = waited.as_millis() as u64;
+    if wanted_ms == 0 { LONGEST_ROUND_MS } else { wanted_ms.saturating_sub(waited_ms).clamp(1, LONGEST_ROUND_MS) }
+}
+
+/// A reply that may say that nothing came in time.
+pub trait Nothing {
+    /// Whether it says so.
+    fn is_nothing(&self) -> bool;
+}
+
+impl<T> Nothing for Vec<T> {
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<T> Nothing for Option<T> {
+    fn is_nothing(&self) -> bool {
+        self.is_none()
+    }
+}
