@@ -25,7 +25,7 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
 .PHONY: help setup servers node chromium postgres build run test test-matrix simulate chaos checks memcheck browser
-.PHONY: fuzz mutants grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
+.PHONY: clients fuzz mutants grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -58,7 +58,7 @@ test: setup servers node chromium checks lint build ## test everything: engine, 
 	stack=; [ ! -e $(STACK)/redistimeseries.so ] || stack=$(abspath $(STACK)); \
 	HOLDFAST_SERVERS=$$servers HOLDFAST_STACK=$$stack HOLDFAST_MODULE=$(abspath $(MODULE)) \
 	  HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite
-	$(MAKE) --no-print-directory browser grafana test-package
+	$(MAKE) --no-print-directory clients browser grafana test-package
 	@! command -v valgrind >/dev/null || $(MAKE) --no-print-directory bench-gate
 	@cat $(SERVERS)/skipped
 
@@ -121,6 +121,14 @@ browser: build node chromium ## test the page in headless Chromium (HOLDFAST_SCR
 	HOLDFAST_MODULE=$(abspath $(MODULE)) HOLDFAST_BIN=$(abspath $(CONSOLE)) \
 	  HOLDFAST_SCREENSHOTS=$(abspath $(HOLDFAST_SCREENSHOTS)) CHROMIUM=$$(command -v $(CHROMIUM)) \
 	  npm test --prefix tests/browser
+
+clients: build node ## test the clients for Python, Node and Rust, with the default options of their libraries
+	@scripts/setup clients target/clients/python
+	@cd clients/node; \
+	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund; \
+	npm run --silent build
+	cargo test --locked -p holdfast-client --all-features --test live --example popup --no-run
+	HOLDFAST_MODULE=$(abspath $(MODULE)) clients/run
 
 grafana: node ## check the Grafana dashboards with Grafana's own types and code
 	@cd grafana/check; \

@@ -552,3 +552,45 @@ fn the_example_sells_out() {
     let said = String::from_utf8(sold.stdout).unwrap();
     assert!(sold.status.success() && said.ends_with("sold 20 of 20, left 0\n"), "{said}");
 }
+
+/// The row of docs/workers.md: gives up after, its connection then, sends the claim again, the next order goes to.
+fn row(library: &str) -> Vec<&'static str> {
+    let rows = include_str!("../../../docs/workers.md").lines().filter_map(|line| line.strip_prefix("| "));
+    let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    cells.into_iter().find(|cells| cells[0] == library).expect("a row in docs/workers.md")[1..5].to_vec()
+}
+
+/// Places an order and waits until somebody or nobody has it: a worker has it, who does not answer.
+fn next_order_is_claimed(store: &str) {
+    let redis = &mut connection();
+    order_place(store, "o-1", "alice").items([("mug", 1)]).query(redis).unwrap();
+    until("the claim", || info(redis, store, "in-work") == 1);
+}
+
+#[test]
+fn what_redis_rs_does_with_a_claim_that_waits() {
+    let (patient, hasty) = (new_store(), new_store());
+    for store in [&patient, &hasty] {
+        inv_set(store, "mug", 1).query(&mut connection()).unwrap();
+    }
+    // It never gives up: still there after twice as long as the other one waits.
+    assert_eq!(row("redis-rs 1.8 `Connection`"), ["never", "", "no", "the caller"]);
+    let claim = |store: &str| order_claim(store, "w").block_ms(0).once();
+    let waiting = claim(&patient);
+    let waits = thread::spawn(move || waiting.query(&mut connection()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    assert_eq!(row("redis-rs 1.8 `MultiplexedConnection`"), ["0.5 s", "open", "no", "nobody"]);
+    let start = Instant::now();
+    runtime.block_on(async {
+        let mut shared = client("url").get_multiplexed_async_connection().await.unwrap();
+        let error = claim(&hasty).query_async(&mut shared).await.unwrap_err();
+        assert!(matches!(&error, Error::Redis(error) if error.is_timeout()), "{error:?}");
+        assert!(start.elapsed() >= Duration::from_millis(500));
+        // The caller is gone, the connection is not: the order goes to nobody.
+        next_order_is_claimed(&hasty);
+        drop(shared);
+    });
+    assert!(!waits.is_finished());
+    next_order_is_claimed(&patient);
+    assert_eq!(waits.join().unwrap().unwrap()[0].order, "o-1");
+}

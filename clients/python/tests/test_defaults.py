@@ -1,0 +1,68 @@
+"""What redis-py's defaults do to a claim that waits: the rows of docs/workers.md."""
+
+import asyncio
+import threading
+import time
+import unittest
+
+import redis
+import redis.asyncio
+
+import holdfast
+
+from .lab import CLIENTS, Lab
+
+#: The claim that waits, as anyone would send it.
+CLAIM = ("ORDER.CLAIM", "popup", "w", "BLOCK", 0)
+GIVES_UP_AFTER_S = 5
+
+
+def row(library):
+    """Gives up after, its connection then, sends the claim again, the next order goes to."""
+    lines = (CLIENTS.parent / "docs/workers.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return next(found[1:5] for found in cells if found[0] == library)
+
+
+class Defaults(Lab):
+    def setUp(self):
+        self.server = redis.Redis.from_url(self.url)
+        self.shop = holdfast.Client(self.server)
+        self.shop.inv_set("popup", "mug", 5)
+        self.addCleanup(self.server.close)
+        self.addCleanup(self.server.flushall)
+
+    def waiting(self):
+        """The connections that wait for an order."""
+        return [one["id"] for one in self.server.client_list() if one["cmd"].lower() == "order.claim"]
+
+    def gives_up_closes_and_sends_again(self):
+        self.until("the claim", self.waiting)
+        first, start = self.waiting(), time.monotonic()
+        self.until("another one alone", lambda: len(found := self.waiting()) == 1 and found != first)
+        self.assertGreater(time.monotonic() - start, GIVES_UP_AFTER_S - 1)
+        self.shop.order_place("popup", "o-1", "alice", {"mug": 1})
+
+    def test_sync(self):
+        self.assertEqual(row("redis-py 8.1 `Redis`"), [f"{GIVES_UP_AFTER_S} s", "closed", "yes", "the caller"])
+        got = []
+        caller = threading.Thread(target=lambda: got.extend(redis.Redis.from_url(self.url).execute_command(*CLAIM)))
+        caller.start()
+        self.gives_up_closes_and_sends_again()
+        caller.join()
+        self.assertEqual(len(got), 1)
+
+    def test_asyncio(self):
+        self.assertEqual(row("redis-py 8.1 `asyncio.Redis`"), [f"{GIVES_UP_AFTER_S} s", "closed", "yes", "the caller"])
+
+        async def main():
+            async with redis.asyncio.Redis.from_url(self.url) as client:
+                caller = asyncio.create_task(client.execute_command(*CLAIM))
+                await asyncio.to_thread(self.gives_up_closes_and_sends_again)
+                return await caller
+
+        self.assertEqual(len(asyncio.run(main())), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
