@@ -108,7 +108,8 @@ export class Holdfast {
   ): Promise<number> {
     const { safety, low, limit, backlog } = options;
     const words = [...wire.opt("SAFETY", safety), ...wire.opt("LOW", low), ...wire.opt("LIMIT", limit)];
-    return this.#run(wire.asNumber, ["INV.SET", key, sku, wire.text(onHand), ...words, ...wire.opt("BACKLOG", backlog)]);
+    const args = ["INV.SET", key, sku, wire.text(onHand), ...words, ...wire.opt("BACKLOG", backlog)];
+    return this.#run(wire.asNumber, args);
   }
 
   /** Adds units or removes some; the new on-hand count. The same `ref` counts once. */
@@ -259,7 +260,8 @@ export class Holdfast {
   ): Promise<Failure> {
     const { token, reason, afterMs, fatal } = options;
     const words = [...wire.opt("TOKEN", token), ...wire.opt("REASON", reason), ...wire.opt("AFTER", afterMs)];
-    return this.#run(wire.numbersBut<Failure>("state"), ["ORDER.FAIL", key, order, ...words, ...wire.flag("FATAL", fatal)]);
+    const args = ["ORDER.FAIL", key, order, ...words, ...wire.flag("FATAL", fatal)];
+    return this.#run(wire.numbersBut<Failure>("state"), args);
   }
 
   /** Extends the lease of a claimed order; when it expires. */

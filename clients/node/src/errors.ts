@@ -1,5 +1,6 @@
 /**
- * What a call can be refused with: one class for each code, the first word of the error. A refused call changed nothing.
+ * What a call can be refused with: one class for each code, the first word of the error. A refused call changed
+ * nothing.
  */
 
 /** A call was refused. */

@@ -35,7 +35,7 @@ export class Fatal extends Error {
   override name = "Fatal";
 }
 
-/** An order in the hands of a handler. `signal` is aborted when its lease is lost, or given back: another worker may have it. */
+/** An order in the hands of a handler. `signal` is aborted when its lease is lost or given back. */
 export interface Job extends ClaimedOrder {
   readonly signal: AbortSignal;
 }

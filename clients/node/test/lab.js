@@ -14,7 +14,10 @@ const CLIENTS = fileURLToPath(new URL("../../", import.meta.url));
 const PATIENCE_MS = 60_000;
 
 /** The calls of clients/tests/session.jsonl. */
-export const SESSION = readFileSync(`${CLIENTS}tests/session.jsonl`, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+export const SESSION = readFileSync(`${CLIENTS}tests/session.jsonl`, "utf8")
+  .trim()
+  .split("\n")
+  .map((line) => JSON.parse(line));
 
 /** The addresses of the lab, and `end()`. */
 export async function startLab(...options) {

@@ -20,5 +20,6 @@ def handler(job):
     return {"by": pathlib.Path(__file__).name}
 
 
-Worker(redis.Redis.from_url(url), store, handler, name=name, lease_ms=int(lease_ms), stop_within_s=2, block_ms=200).run()
+client = redis.Redis.from_url(url)
+Worker(client, store, handler, name=name, lease_ms=int(lease_ms), stop_within_s=2, block_ms=200).run()
 print("ended", flush=True)

@@ -43,20 +43,35 @@ class Defaults(Lab):
         self.assertGreater(time.monotonic() - start, GIVES_UP_AFTER_S - 1)
         self.shop.order_place("popup", "o-1", "alice", {"mug": 1})
 
+    def placed(self):
+        return {"host": "127.0.0.1", "port": int(self.url.rpartition(":")[2])}
+
     def test_sync(self):
-        self.assertEqual(row("redis-py 8.1 `Redis`"), [f"{GIVES_UP_AFTER_S} s", "closed", "yes", "the caller"])
+        self.assertEqual(row("redis-py 8.1 `Redis()`"), [f"{GIVES_UP_AFTER_S} s", "closed", "yes", "the caller"])
         got = []
-        caller = threading.Thread(target=lambda: got.extend(redis.Redis.from_url(self.url).execute_command(*CLAIM)))
+        caller = threading.Thread(target=lambda: got.extend(redis.Redis(**self.placed()).execute_command(*CLAIM)))
         caller.start()
         self.gives_up_closes_and_sends_again()
         caller.join()
         self.assertEqual(len(got), 1)
 
+    def test_from_url(self):
+        wanted = [f"{GIVES_UP_AFTER_S} s", "closed", "no", "the next caller"]
+        self.assertEqual(row("redis-py 8.1 `Redis.from_url()`"), wanted)
+        start = time.monotonic()
+        with self.assertRaises(redis.TimeoutError):
+            redis.Redis.from_url(self.url).execute_command(*CLAIM)
+        self.assertGreater(time.monotonic() - start, GIVES_UP_AFTER_S - 1)
+        self.until("the connection to be closed", lambda: not self.waiting())
+        self.shop.order_place("popup", "o-1", "alice", {"mug": 1})
+        self.assertEqual(len(self.shop.order_claim("popup", "next")), 1)
+
     def test_asyncio(self):
-        self.assertEqual(row("redis-py 8.1 `asyncio.Redis`"), [f"{GIVES_UP_AFTER_S} s", "closed", "yes", "the caller"])
+        wanted = [f"{GIVES_UP_AFTER_S} s", "closed", "yes", "the caller"]
+        self.assertEqual(row("redis-py 8.1 `asyncio.Redis()`"), wanted)
 
         async def main():
-            async with redis.asyncio.Redis.from_url(self.url) as client:
+            async with redis.asyncio.Redis(**self.placed()) as client:
                 caller = asyncio.create_task(client.execute_command(*CLAIM))
                 await asyncio.to_thread(self.gives_up_closes_and_sends_again)
                 return await caller

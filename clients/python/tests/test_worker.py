@@ -73,7 +73,8 @@ class Workers(Lab):
                 return object()
             return {"items": job.items, "attempt": job.attempt}
 
-        with InThread(Worker(redis.Redis.from_url(self.url), self.store, handler, block_ms=200)), self.assertLogs("holdfast"):
+        worker = Worker(redis.Redis.from_url(self.url), self.store, handler, block_ms=200)
+        with InThread(worker), self.assertLogs("holdfast"):
             self.until("all orders", lambda: self.info("completed") == 4 and self.info("dead") == 1)
         self.assertEqual(self.state("o-0").result, {"items": [["mug", 1]], "attempt": 1})
         self.assertEqual((self.state("o-1").state, self.state("o-1").reason), ("dead", "no such address"))
@@ -83,14 +84,16 @@ class Workers(Lab):
         self.assertIn("JSON", reasons[1])
 
     def test_a_store_that_is_made_later_is_waited_for(self):
-        with self.assertLogs("holdfast"), InThread(Worker(redis.Redis.from_url(self.url), self.store, lambda job: 1, block_ms=200)):
+        worker = Worker(redis.Redis.from_url(self.url), self.store, lambda job: 1, block_ms=200)
+        with self.assertLogs("holdfast"), InThread(worker):
             time.sleep(0.2)
             self.place(1)
             self.until("the order", lambda: self.info("completed") == 1)
 
     def test_a_lease_is_renewed_while_the_handler_runs(self):
         self.place(1)
-        worker = Worker(redis.Redis.from_url(self.url), self.store, lambda job: time.sleep(1.2), lease_ms=400, block_ms=200)
+        client = redis.Redis.from_url(self.url)
+        worker = Worker(client, self.store, lambda job: time.sleep(1.2), lease_ms=400, block_ms=200)
         with InThread(worker):
             self.until("the order", lambda: self.info("completed") == 1)
         self.assertEqual((self.info("lapsed"), self.state().attempts), (0, 0))
@@ -158,7 +161,11 @@ class Workers(Lab):
             for at in range(first, ORDERS, HANDS):
                 insist(lambda at=at: customers.order_place(self.store, f"o-{at}", f"c-{at}", {"mug": 1}))
 
-        worker = Worker(cut, self.store, lambda job: handled.update([job.order]), lease_ms=MINUTES, concurrency=HANDS, block_ms=200)
+
+        def handler(job):
+            handled.update([job.order])
+
+        worker = Worker(cut, self.store, handler, lease_ms=MINUTES, concurrency=HANDS, block_ms=200)
         with self.assertLogs("holdfast"), InThread(worker):
             in_threads(buy, HANDS)
             self.until("all orders", lambda: self.info("completed") == ORDERS)

@@ -406,11 +406,7 @@ pub fn order_renew(key: &str, order: &str, token: u64) -> Call<OrderRenew> {
 }
 
 /// Gives an open order exactly these items; its units.
-pub fn order_edit<S: AsRef<str>>(
-    key: &str,
-    order: &str,
-    items: impl IntoIterator<Item = (S, u64)>,
-) -> Call<OrderEdit> {
+pub fn order_edit<S: AsRef<str>>(key: &str, order: &str, items: impl IntoIterator<Item = (S, u64)>) -> Call<OrderEdit> {
     Call::new().arg(key).arg(order).items_of(items)
 }
 

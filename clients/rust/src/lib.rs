@@ -32,6 +32,7 @@ pub use error::Error;
 pub use link::AsyncWaiter;
 pub use link::{Connect, Link, Nothing, Waiter};
 pub use reply::{
-    ClaimedOrder, Completion, Difference, Failure, Gate, Hold, HoldItem, Lane, LockState, Map, Order, OrderItem, Page, Sku,
+    ClaimedOrder, Completion, Difference, Failure, Gate, Hold, HoldItem, Lane, LockState, Map, Order, OrderItem, Page,
+    Sku,
 };
 pub use worker::{Failed, Job, Outcome, Stopper, Worker};

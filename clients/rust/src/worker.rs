@@ -170,7 +170,8 @@ impl<C: Connect + Clone> Worker<C> {
     pub fn run(self, handler: impl Fn(&Job) -> Outcome + Send + Sync + 'static) -> Result<(), Error> {
         #[cfg(feature = "signals")]
         let signals = stopped_by_signals(&self.stopper);
-        let crew = Arc::new(Crew { worker: self, in_hand: Mutex::default(), ended: Mutex::default(), end: Condvar::new() });
+        let crew =
+            Arc::new(Crew { worker: self, in_hand: Mutex::default(), ended: Mutex::default(), end: Condvar::new() });
         let handler = Arc::new(handler);
         for at in 0..crew.worker.concurrency {
             let (crew, handler) = (Arc::clone(&crew), Arc::clone(&handler));
@@ -287,12 +288,7 @@ impl<C: Connect + Clone> Crew<C> {
         }
     }
 
-    fn handle(
-        &self,
-        connection: &mut Waiter<C>,
-        order: ClaimedOrder,
-        handler: &(impl Fn(&Job) -> Outcome + ?Sized),
-    ) {
+    fn handle(&self, connection: &mut Waiter<C>, order: ClaimedOrder, handler: &(impl Fn(&Job) -> Outcome + ?Sized)) {
         let job = Job { order, lost: Arc::default() };
         locked(&self.in_hand).push(job.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| handler(&job)))

@@ -28,7 +28,8 @@ fn lab() -> &'static Json {
     let (_, found) = LAB.get_or_init(|| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/lab.py");
         let pipes = || Stdio::piped();
-        let mut lab = Command::new("python3").args([script, "--cluster"]).stdin(pipes()).stdout(pipes()).spawn().unwrap();
+        let mut lab =
+            Command::new("python3").args([script, "--cluster"]).stdin(pipes()).stdout(pipes()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(lab.stdout.take().unwrap()).read_line(&mut line).unwrap();
         (Mutex::new(lab), serde_json::from_str(&line).expect("a line of JSON from the lab"))
@@ -200,9 +201,15 @@ fn recorded_wait<K: holdfast_client::Command>(redis: &mut Recorded, waiting: &Wa
     waiting.once().query(redis)
 }
 
-/// One after the other: they use the same names.
+/// The session and the example use the same store: one after the other.
+fn popup_alone() -> impl Drop {
+    static POPUP: Mutex<()> = Mutex::new(());
+    POPUP.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 #[test]
 fn every_command_does_and_returns_what_it_should() {
+    let _alone = popup_alone();
     let lines = include_str!("../../tests/session.jsonl").lines().map(|line| serde_json::from_str(line).unwrap());
     let lines: Vec<Json> = lines.collect();
     let url = lab()["url"].as_str().unwrap();
@@ -236,7 +243,8 @@ fn refusals_are_variants_with_what_they_say() {
 fn each_code_of_the_server_is_a_variant() {
     let terms = include_str!("../../../engine/src/terms/refusal.rs");
     let ours = include_str!("../src/error.rs");
-    let codes: Vec<&str> = terms.lines().filter_map(|line| line.split_once(", \"")?.1.split_once("\", \"")).map(|c| c.0).collect();
+    let codes: Vec<&str> =
+        terms.lines().filter_map(|line| line.split_once(", \"")?.1.split_once("\", \"")).map(|c| c.0).collect();
     assert!(codes.len() > 10);
     for code in codes.into_iter().filter(|code| code.bytes().all(|byte| byte.is_ascii_uppercase())) {
         assert!(ours.contains(&format!("\"{code}\"")), "{code}");
@@ -279,19 +287,21 @@ fn what_a_handler_returns_is_what_becomes_of_the_order() {
     let redis = &mut connection();
     let store = &new_store();
     place(redis, store, 5);
-    let worker = working(Worker::new(client("url"), store), |job| match (job.order.order.as_str(), job.order.attempt) {
-        ("o-1", _) => Err(Failed::Fatal("no such address".to_owned())),
-        ("o-2", 1) => Err(Failed::Retry { reason: "no paper".to_owned(), after_ms: Some(1) }),
-        ("o-3", 1) => Ok("none".parse::<u64>().map(Json::from)?),
-        ("o-4", 1) => panic!("a mistake"),
-        _ => Ok(json!({"attempt": job.order.attempt})),
-    });
+    let worker =
+        working(Worker::new(client("url"), store), |job| match (job.order.order.as_str(), job.order.attempt) {
+            ("o-1", _) => Err(Failed::Fatal("no such address".to_owned())),
+            ("o-2", 1) => Err(Failed::Retry { reason: "no paper".to_owned(), after_ms: Some(1) }),
+            ("o-3", 1) => Ok("none".parse::<u64>().map(Json::from)?),
+            ("o-4", 1) => panic!("a mistake"),
+            _ => Ok(json!({"attempt": job.order.attempt})),
+        });
     until("all orders", || info(redis, store, "completed") == 4 && info(redis, store, "dead") == 1);
     worker.end();
     let mut order = |id| order_get(store, id).query(redis).unwrap();
     assert_eq!(order("o-1").reason.as_deref(), Some("no such address"));
     assert_eq!((order("o-2").result.as_deref(), order("o-2").attempts), (Some(r#"{"attempt":2}"#), 1));
-    let mut reason = |id| order(id).history.into_iter().find(|event| event["event"] == "failed").unwrap()["reason"].clone();
+    let mut reason =
+        |id| order(id).history.into_iter().find(|event| event["event"] == "failed").unwrap()["reason"].clone();
     assert_eq!((reason("o-3"), reason("o-4")), (json!("invalid digit found in string"), json!("the handler panicked")));
 }
 
@@ -547,8 +557,10 @@ fn a_trace_context_comes_with_the_order() {
 
 #[test]
 fn the_example_sells_out() {
+    let _alone = popup_alone();
     let beside = std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples/popup");
     let sold = Command::new(beside).arg(lab()["url"].as_str().unwrap()).output().expect("the example, built");
+    store_drop("popup").query(&mut connection()).unwrap();
     let said = String::from_utf8(sold.stdout).unwrap();
     assert!(sold.status.success() && said.ends_with("sold 20 of 20, left 0\n"), "{said}");
 }

@@ -93,7 +93,8 @@ class Commands:
         self, key: str, sku: str, delta: int, *, reason: str | None = None, ref: str | None = None
     ) -> int:
         """Adds units or removes some; returns the new on-hand count. The same ``ref`` counts once."""
-        return self._run(wire.number, "INV.ADJUST", key, sku, delta, *wire.opt("REASON", reason), *wire.some_ref(ref))
+        options = (*wire.opt("REASON", reason), *wire.some_ref(ref))
+        return self._run(wire.number, "INV.ADJUST", key, sku, delta, *options)
 
     def inv_get(self, key: str, *skus: str) -> list[Sku | None]:
         """Returns the counts of SKUs; None for one that is unknown."""
