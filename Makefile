@@ -127,7 +127,7 @@ clients: build node ## test the clients for Python, Node and Rust, with the defa
 	@cd clients/node; \
 	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund; \
 	npm run --silent build
-	cargo test --locked -p holdfast-client --all-features --test live --example popup --no-run
+	cargo test --locked -p holdfast-client --all-features --test live --no-run
 	HOLDFAST_MODULE=$(abspath $(MODULE)) clients/run
 
 grafana: node ## check the Grafana dashboards with Grafana's own types and code

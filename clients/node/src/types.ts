@@ -121,7 +121,7 @@ export interface Order {
   worker: string | null;
   token: number | null;
   due: number | null;
-  gates: { gate: string; deadline: number; passed: boolean }[];
+  gates: { gate: string; deadline: number | null; passed: boolean }[];
   step: string | null;
   version: number;
   history: Record<string, string | number | null>[];

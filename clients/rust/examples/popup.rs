@@ -1,4 +1,4 @@
-//! A pop-up shop: 20 mugs, 30 customers, two workers. cargo run --example popup [redis://…]
+//! A pop-up shop: 20 mugs, 30 customers, two workers. REDIS_URL=redis://… cargo run --example popup
 
 use std::thread;
 use std::time::Duration;
@@ -44,8 +44,8 @@ fn pack(job: &Job) -> Outcome {
     Ok(json!({"parcel": format!("JD-{}", order.order)}))
 }
 
-fn main() -> Result<(), Error> {
-    let url = std::env::args().nth(1).unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
+pub fn main() -> Result<(), Error> {
+    let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
     let client = redis::Client::open(url)?;
     let mut redis = client.get_connection()?;
     open_shop(&mut redis)?;

@@ -49,8 +49,8 @@ records! {
     Difference { what: String, id: String, books: Json, recount: Json }
     /// An item of an order.
     OrderItem { sku: String, qty: u64, returned: u64, missing: u64 }
-    /// A gate of an order; `passed` is 0 or 1.
-    Gate { gate: String, deadline: u64, passed: u64 }
+    /// A gate of an order; `passed` is 0 or 1. Without a deadline it has no end.
+    Gate { gate: String, deadline: Option<u64>, passed: u64 }
     /// Everything that is known about an order; `late` is 0 or 1.
     Order {
         order: String, state: String, customer: String, group: Option<String>, lane: String, hold: Option<String>,

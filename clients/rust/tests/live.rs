@@ -555,14 +555,28 @@ fn a_trace_context_comes_with_the_order() {
     assert_eq!(order_claim(store, "w").query(redis).unwrap()[0].traceparent().as_deref(), Some(context));
 }
 
+#[path = "../examples/popup.rs"]
+mod popup;
+
+const SELL: &str = "HOLDFAST_SELL";
+
+/// No test of its own: the example as a program.
+#[test]
+fn sell() {
+    if std::env::var(SELL).is_ok() {
+        popup::main().unwrap();
+    }
+}
+
 #[test]
 fn the_example_sells_out() {
     let _alone = popup_alone();
-    let beside = std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples/popup");
-    let sold = Command::new(beside).arg(lab()["url"].as_str().unwrap()).output().expect("the example, built");
+    let mut shop = Command::new(std::env::current_exe().unwrap());
+    shop.args(["--exact", "sell", "--nocapture"]).env(SELL, "yes").env("REDIS_URL", lab()["url"].as_str().unwrap());
+    let sold = shop.output().unwrap();
     store_drop("popup").query(&mut connection()).unwrap();
     let said = String::from_utf8(sold.stdout).unwrap();
-    assert!(sold.status.success() && said.ends_with("sold 20 of 20, left 0\n"), "{said}");
+    assert!(sold.status.success() && said.contains("\nsold 20 of 20, left 0\n"), "{said}");
 }
 
 /// The row of docs/workers.md: gives up after, its connection then, sends the claim again, the next order goes to.

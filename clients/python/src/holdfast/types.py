@@ -123,7 +123,8 @@ class Gate:
     """A gate of an order."""
 
     gate: str
-    deadline: int
+    #: None: no end.
+    deadline: int | None
     passed: bool
 
 
