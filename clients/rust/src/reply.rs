@@ -165,7 +165,7 @@ fn with_maps(reply: Json) -> Json {
 
 /// An item is a SKU and its units, and a page a cursor and its ids: those are no maps.
 fn is_map(parts: &[Json]) -> bool {
-    parts.len() > 2 && parts.len() % 2 == 0 && parts.iter().step_by(2).all(Json::is_string)
+    parts.len() > 2 && parts.len().is_multiple_of(2) && parts.iter().step_by(2).all(Json::is_string)
 }
 
 fn pairs(flat: Vec<Json>) -> Option<Map> {
