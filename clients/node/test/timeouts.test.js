@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
 import { errors, Holdfast, Worker } from "holdfast-client";
-import { client, startLab } from "./lab.js";
+import { client, startLab, until } from "./lab.js";
 
 const CLAIMS = 1000;
 const AT_A_TIME = 250;
@@ -54,6 +54,7 @@ test("calls that wait in vain are not waited for on the server", async () => {
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, claim));
   assert.equal(timedOut, CLAIMS);
+  await until("the server to see that", async () => /blocked_clients:0\b/.test(await redis.info("clients")));
   await place();
   await nothingIsLeftBehind();
 });

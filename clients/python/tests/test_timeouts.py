@@ -56,6 +56,7 @@ class TimeOuts(Lab):
         for thread in threads:
             thread.join()
         self.assertEqual(len(timed_out), CLAIMS)
+        self.until("the server to see that", lambda: self.shop.redis.info("clients")["blocked_clients"] == 0)
         self.place()
         self.nothing_is_left_behind()
 

@@ -486,6 +486,14 @@ fn nothing_is_left_behind(redis: &mut Connection, store: &str) {
     assert!(orders.len() == CLAIMS && orders.iter().all(|order| order.attempt == 1));
 }
 
+/// Whether a claim has waited for longer than those of other tests do.
+fn is_anyone_left_waiting() -> bool {
+    let clients: String = redis::cmd("CLIENT").arg("LIST").query(&mut connection()).unwrap();
+    let waiting = clients.lines().filter(|line| line.contains("cmd=ORDER.CLAIM") && line.contains(" flags=b"));
+    let idle = |line: &str| line.split(" idle=").nth(1)?.split(' ').next()?.parse::<u64>().ok();
+    waiting.filter_map(idle).any(|seconds| seconds >= 4)
+}
+
 #[test]
 fn calls_that_wait_in_vain_are_not_waited_for_on_the_server() {
     let redis = &mut connection();
@@ -504,6 +512,7 @@ fn calls_that_wait_in_vain_are_not_waited_for_on_the_server() {
     });
     let claims: Vec<_> = claims.collect();
     claims.into_iter().for_each(|claim| runtime.block_on(claim).unwrap());
+    until("the server to see that the connections are closed", || !is_anyone_left_waiting());
     place(redis, &store, CLAIMS);
     nothing_is_left_behind(redis, &store);
 }
