@@ -15,7 +15,7 @@ from .lab import Lab
 
 CLAIMS = 1000
 #: Claims at a time, one thread or task each.
-AT_A_TIME = 250
+AT_A_TIME = 500
 MINUTES = 600_000
 
 
