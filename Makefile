@@ -25,7 +25,8 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
 .PHONY: help setup servers node chromium postgres build run test test-matrix simulate chaos checks memcheck browser
-.PHONY: clients fuzz mutants grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
+.PHONY: clients
+.PHONY: fuzz mutants grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
