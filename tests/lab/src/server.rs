@@ -55,6 +55,8 @@ pub struct Options {
     pub modules: Vec<PathBuf>,
     /// Lines of configuration.
     pub config: Vec<String>,
+    /// What the program is called with besides the configuration.
+    pub arguments: Vec<String>,
     /// A program that starts it, with its arguments: a profiler, say. Empty: none.
     pub wrapper: Vec<String>,
     /// What is added to the environment.
@@ -174,7 +176,8 @@ impl Server {
             }
             None => Command::new(&program),
         };
-        command.arg(self.dir().join(CONFIG_FILE)).envs(self.options.environment.iter().cloned());
+        command.arg(self.dir().join(CONFIG_FILE)).args(&self.options.arguments);
+        command.envs(self.options.environment.iter().cloned());
         // The log goes to standard output; what precedes it, and what a panic in a module says, to standard error.
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // A group of its own: Ctrl-C in the terminal is for this program, which then ends the server.

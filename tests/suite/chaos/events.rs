@@ -136,7 +136,7 @@ fn orders() -> BoxedStrategy<String> {
     .boxed()
 }
 
-fn commands(most: usize) -> impl Strategy<Value = Vec<String>> {
+pub fn commands(most: usize) -> impl Strategy<Value = Vec<String>> {
     proptest::collection::vec(prop_oneof![1 => stock(), 3 => orders()], 1..most)
 }
 

@@ -1,16 +1,13 @@
 //! The servers of a world, what clients know of them, and what has to be so at any time.
 
 use super::events::Happening;
+use super::ledger::{KEEP_MS, Ledger, SKUS, all_end, assert_in_order};
 use crate::common::{
-    Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, WallClock, assert_books_balance, cmd, rewrite_log,
+    Client, DEADLINE, IntoCommand, Server, ServerBinary, WallClock, assert_books_balance, cmd, rewrite_log,
     server_now_ms, wait_until,
 };
-use std::collections::BTreeMap;
 
-const SKUS: [&str; 3] = ["shoe", "lace", "box"];
 const SERVERS: usize = 3;
-/// As long as no test takes: an ended order is remembered to the end.
-const KEEP_MS: u64 = 30 * 86_400_000;
 /// How far ahead of the store an outsider's entry is.
 const AHEAD_MS: i64 = 3_600_000;
 
@@ -20,10 +17,7 @@ pub struct World {
     /// The primary's number, then that of its replica, then of that one's replica.
     chain: [usize; SERVERS],
     client: Client,
-    /// Orders that clients have named.
-    named: usize,
-    /// What was acknowledged of each order last: `placed`, or the state it ended in.
-    known: BTreeMap<String, &'static str>,
+    ledger: Ledger,
     /// Copies, each with a name of its own.
     copies: usize,
 }
@@ -42,8 +36,7 @@ impl World {
         }
         servers[1..].iter().for_each(Server::wait_for_link);
         let client = servers[0].client();
-        let mut world =
-            World { servers, clocks, chain: [0, 1, 2], client, named: 0, known: BTreeMap::new(), copies: 0 };
+        let mut world = World { servers, clocks, chain: [0, 1, 2], client, ledger: Ledger::default(), copies: 0 };
         let client = &mut world.client;
         client.ok(format!(
             "STORE.SET popup journal 500 metrics 0 keep-ms {KEEP_MS} lease-ms 300 attempts 3 backoff-ms 5"
@@ -58,48 +51,10 @@ impl World {
         &mut self.servers[self.chain[place]]
     }
 
-    fn all_filled(&mut self, commands: &[String]) -> Vec<String> {
-        commands.iter().map(|command| self.filled(command)).collect()
-    }
-
-    /// A command with the orders it is about.
-    fn filled(&mut self, command: &str) -> String {
-        let mut words = Vec::new();
-        for word in command.split(' ') {
-            let inner = word.strip_prefix('<').and_then(|word| word.strip_suffix('>'));
-            words.push(match inner {
-                Some("new") => {
-                    self.named += 1;
-                    format!("o-{}", self.named)
-                }
-                Some(back) => format!("o-{}", self.named.saturating_sub(back.parse().expect("a number"))),
-                None => word.to_string(),
-            });
-        }
-        words.join(" ")
-    }
-
-    /// Takes down what a reply says of an order.
-    fn learn(&mut self, command: &str, reply: &Reply) {
-        let words: Vec<&str> = command.split(' ').collect();
-        if reply.is_error() {
-            return;
-        }
-        let state = match words[0] {
-            "ORDER.PLACE" => "placed",
-            "ORDER.COMPLETE" => "completed",
-            "ORDER.CANCEL" => "cancelled",
-            _ => return,
-        };
-        if state != "placed" || !self.known.contains_key(words[2]) {
-            self.known.insert(words[2].to_string(), state);
-        }
-    }
-
     fn commands(&mut self, commands: &[String]) {
-        let commands = self.all_filled(commands);
+        let commands = self.ledger.all_filled(commands);
         let replies = self.client.pipeline(&commands.iter().map(IntoCommand::into_command).collect::<Vec<_>>());
-        commands.iter().zip(&replies).for_each(|(command, reply)| self.learn(command, reply));
+        commands.iter().zip(&replies).for_each(|(command, reply)| self.ledger.learn(command, reply));
     }
 
     pub fn happens(&mut self, event: &Happening) {
@@ -151,17 +106,17 @@ impl World {
     }
 
     fn transaction(&mut self, commands: &[String]) {
-        let commands = self.all_filled(commands);
+        let commands = self.ledger.all_filled(commands);
         self.client.ok("MULTI");
         for command in &commands {
             self.client.text(command);
         }
         let replies = self.client.get("EXEC");
-        commands.iter().zip(replies.array()).for_each(|(command, reply)| self.learn(command, reply));
+        commands.iter().zip(replies.array()).for_each(|(command, reply)| self.ledger.learn(command, reply));
     }
 
     fn script(&mut self, commands: &[String]) {
-        let commands = self.all_filled(commands);
+        let commands = self.ledger.all_filled(commands);
         let calls = commands.iter().map(|command| {
             let words: Vec<String> = command.split(' ').map(|word| format!("'{word}'")).collect();
             format!("redis.pcall({})", words.join(","))
@@ -171,26 +126,14 @@ impl World {
         // Their replies are not told: what is known of these orders is what is there now.
         for command in commands {
             if let Some(order) = command.split(' ').nth(2).filter(|word| word.starts_with("o-")) {
-                self.learn_state(order);
+                self.ledger.learn_state(&mut self.client, order);
             }
         }
     }
 
-    /// Takes down how an order ended whose reply was lost.
-    fn learn_state(&mut self, order: &str) {
-        let found = self.client.call(format!("ORDER.GET popup {order}"));
-        if found.is_error() {
-            assert!(!self.known.contains_key(order), "{order} was acknowledged, and is not there");
-            return;
-        }
-        let state = found.field("state").text();
-        let ended = ["completed", "cancelled"].into_iter().find(|ended| state == *ended);
-        self.known.insert(order.to_string(), ended.unwrap_or("placed"));
-    }
-
     fn kill_primary(&mut self, commands: &[String]) {
         for command in commands {
-            let command = self.filled(command);
+            let command = self.ledger.filled(command);
             // It may not have been read yet when the server dies; no reply says so.
             self.client.send(command.as_str()).expect("sent");
         }
@@ -198,21 +141,7 @@ impl World {
         primary.kill9();
         primary.start_again();
         self.client = self.at(0).client();
-        self.compare_known();
-    }
-
-    /// Each acknowledged order is there, and what ended is as it ended.
-    fn compare_known(&mut self) {
-        for (order, state) in self.known.clone() {
-            let found = self.client.call(format!("ORDER.GET popup {order}"));
-            assert!(!found.is_error(), "{order} was acknowledged as {state}: {found:?}");
-            let now = found.field("state").text();
-            assert!(state == "placed" || state == now, "{order} was acknowledged as {state}, and is {now}");
-            if now == "completed" || now == "cancelled" {
-                // Once it has ended, it stays so.
-                self.known.insert(order, if now == "completed" { "completed" } else { "cancelled" });
-            }
-        }
+        self.ledger.compare(&mut self.client);
     }
 
     fn failover(&mut self) {
@@ -258,14 +187,8 @@ impl World {
         // Streams stay where they are when their store gets another name.
         let is_meddled = matches!(event, Happening::Meddle(_) | Happening::Rename);
         assert!(repaired == 0 || is_meddled, "{repaired} entries of streams were wrong after {event:?}");
-        assert_books_balance(&mut self.client, "popup");
-        for sku in SKUS {
-            let found = self.client.get(format!("INV.GET popup {sku}")).array()[0].clone();
-            let of = |name: &str| found.field(name).int();
-            assert!(of("on-hand") >= 0 && of("held") >= 0, "{found:?}");
-            assert!(of("waiting") == 0 || of("available") <= 0, "somebody waits for what is available: {found:?}");
-        }
-        self.compare_known();
+        assert_in_order(&mut self.client);
+        self.ledger.compare(&mut self.client);
         self.servers.iter().enumerate().filter(|(at, _)| *at != self.chain[0]).for_each(|(_, replica)| {
             replica.wait_for_link();
         });
@@ -279,34 +202,6 @@ impl World {
 
     /// Nothing happens any more: every order ends, and all units are where they belong.
     pub fn ends(&mut self) {
-        for sku in SKUS {
-            self.client.int(format!("INV.ADJUST popup {sku} 1000"));
-        }
-        self.client.ok("STORE.SET popup limit 0 attempts 1000");
-        wait_until(DEADLINE, "every order ends", || {
-            self.client.call("ORDER.REDRIVE popup ALL");
-            for order in (0..=self.named).map(|number| format!("o-{number}")) {
-                ["pay", "fraud"].iter().for_each(|gate| {
-                    self.client.call(format!("ORDER.PASS popup {order} {gate}"));
-                });
-            }
-            let claimed = self.client.get("ORDER.CLAIM popup last COUNT 100");
-            for order in claimed.array() {
-                self.client.text(format!("ORDER.COMPLETE popup {}", order.field("order").text()));
-            }
-            let info = self.client.get("STORE.INFO popup");
-            let names = ["queued", "in-work", "retrying", "pending", "waitlisted", "dead-letters", "holds"];
-            names.iter().all(|name| info.field(name).int() == 0)
-        });
-        for sku in SKUS {
-            let held = self.client.get(format!("INV.GET popup {sku}")).array()[0].field("held").int();
-            assert_eq!(held, 0, "{sku}");
-        }
-        self.compare_known();
-        self.client.int("STORE.REPAIR popup");
-        assert_books_balance(&mut self.client, "popup");
-        for stream in ["orders", "retry", "dead"] {
-            assert_eq!(self.client.int(format!("XLEN {{popup}}:{stream}")), 0, "{stream}");
-        }
+        all_end(&mut self.client, &mut self.ledger);
     }
 }

@@ -25,6 +25,12 @@ impl Client {
         Ok(Client { reader: BufReader::new(stream) })
     }
 
+    /// Waits no longer than this for a reply.
+    pub fn patient_for(self, patience: Duration) -> Client {
+        self.reader.get_ref().set_read_timeout(Some(patience)).expect("timeout");
+        self
+    }
+
     /// Switches to RESP3.
     pub fn resp3(mut self) -> Client {
         self.ok_map("HELLO 3");

@@ -23,7 +23,7 @@ pub use command::{Arg, IntoCommand};
 pub use dump::{forge_payload, payload_body};
 pub use holdfast_lab::wait::{DEADLINE, assert_stays, wait_until};
 pub use random::check;
-pub use resp::{Reply, read_commands};
+pub use resp::{Reply, encode, read_commands};
 pub use server::Server;
 pub use shop::{COUNTERS, assert_books_balance, info, open_store, place_many, server_now_ms, shop_of, stock};
 pub use stream::{Entry, entries, ids_of};

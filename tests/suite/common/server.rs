@@ -51,6 +51,18 @@ impl Server {
         Server(done(holdfast_lab::Server::start(&options(binary, config, &clock.environment()))))
     }
 
+    /// Starts a Sentinel: the same program, without modules.
+    #[track_caller]
+    pub fn sentinel(binary: &ServerBinary, config: &[&str]) -> Server {
+        let options = holdfast_lab::Options {
+            program: Some(binary.path().to_owned()),
+            environment: binary.environment().into_iter().collect(),
+            arguments: vec!["--sentinel".to_owned()],
+            ..holdfast_lab::Options::default()
+        };
+        Server(done(holdfast_lab::Server::start(&options.with(config))))
+    }
+
     /// Starts a node of a cluster, in which every slot is its own.
     #[track_caller]
     pub fn cluster(binary: &ServerBinary) -> Server {
