@@ -36,6 +36,12 @@ impl Sizes {
         self.0.push((Some(Instant::now()), file, length));
     }
 
+    /// Whether more is there than when it was looked at last.
+    pub fn has_grown(&self, server: &Server) -> bool {
+        let file = last_file(server);
+        std::fs::metadata(&file).map_or(0, |file| file.len()) > self.last(&file)
+    }
+
     /// How much of the file was there when it was looked at last.
     pub fn last(&self, file: &PathBuf) -> u64 {
         self.0.iter().rfind(|(_, of, _)| of == file).map_or(0, |(_, _, length)| *length)

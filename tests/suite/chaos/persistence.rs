@@ -14,13 +14,14 @@ use crate::common::{Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use proptest::prelude::*;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// With `appendfsync everysec`, what is older than this is not lost.
 const MAY_BE_LOST: Duration = Duration::from_secs(2);
 /// How long a child takes for each key that it saves: long enough to be killed in the middle.
 const SLOW_SAVE_US: u32 = 20_000;
+/// How long something that was sent may take to be in the log.
+const LOG_PATIENCE: Duration = Duration::from_millis(100);
 /// Appended to a duration in milliseconds: longer than any world lasts.
 const FOR_EVER: &str = "000000";
 /// Holds and workers that commands name.
@@ -116,7 +117,7 @@ fn tail() -> impl Strategy<Value = Tail> {
 fn blow() -> impl Strategy<Value = Blow> {
     let batches = |most| proptest::collection::vec(batch(), 0..most);
     let before = (batches(8), prop_oneof![2 => Just(0), 1 => 0..3000_u16]);
-    let meanwhile = (batches(3), 0..250_u16, prop_oneof![Just(Vec::new()), commands(12)]);
+    let meanwhile = (batches(3), 0..200_u16, prop_oneof![Just(Vec::new()), commands(12)]);
     let how = (proptest::sample::select(&WHENS[..]), any::<bool>(), tail());
     (before, how, meanwhile).prop_map(|((before, before_ms), (when, kills_child, tail), after)| {
         let (meanwhile, meanwhile_ms, unanswered) = after;
@@ -165,6 +166,8 @@ pub struct World {
     /// The last token that a worker got.
     token: i64,
     sizes: Sizes,
+    /// Whether the server truncates a log behind a MULTI: Valkey does not any more.
+    leaves_multi: bool,
     figures: Figures,
 }
 
@@ -182,8 +185,19 @@ impl World {
         let replica = plan.has_replica.then(|| server.replica(binary));
         let client = server.client();
         let (ledger, sizes, figures) = (Ledger::default(), Sizes::default(), Figures::default());
-        let plan = plan.clone();
-        let mut world = World { plan, server, replica, client, ledger, markers: 0, safe: 0, token: 0, sizes, figures };
+        let mut world = World {
+            plan: plan.clone(),
+            server,
+            replica,
+            client,
+            ledger,
+            markers: 0,
+            safe: 0,
+            token: 0,
+            sizes,
+            leaves_multi: !binary.label().starts_with("valkey-9"),
+            figures,
+        };
         world.open();
         world
     }
@@ -320,12 +334,33 @@ impl World {
             // It may not have been read yet when the server dies; no reply says so.
             self.client.send(command.as_str()).expect("sent");
         }
+        if matches!(blow.tail, Tail::Cut { .. }) && !unanswered.is_empty() {
+            self.wait_for_more_log();
+        }
         let died = self.kill(blow);
         self.count_kill(when, is_in_child);
         self.tear(&blow.tail, died);
+        self.start_again();
+        self.check(died, !unanswered.is_empty());
+    }
+
+    /// Waits a moment for something that was sent to be in the log: not all of it changes something.
+    fn wait_for_more_log(&self) {
+        let start = Instant::now();
+        let has_more = || self.plan.kept != Kept::Snapshots && self.sizes.has_grown(&self.server);
+        wait_until(DEADLINE, "the log grows, or does not", || has_more() || start.elapsed() >= LOG_PATIENCE);
+    }
+
+    /// Starts the server. Redis leaves the MULTI of a transaction of which it cut off the rest, and takes what comes
+    /// after it for a part of the transaction: the log has to be rewritten.
+    fn start_again(&mut self) {
+        let truncated = |server: &Server| server.log().matches("Truncating the AOF").count();
+        let before = truncated(&self.server);
         self.server.start_again();
         self.client = self.server.client();
-        self.check(died, !unanswered.is_empty());
+        if self.leaves_multi && truncated(&self.server) > before {
+            rewrite_log(&mut self.client);
+        }
     }
 
     /// Writes these, with so much time in between that they take this long.
@@ -380,21 +415,15 @@ impl World {
     }
 
     fn kill(&mut self, blow: &Blow) -> Instant {
+        let pid = Pid::from_raw(self.server.pid());
         if blow.kills_child {
-            killpg(Pid::from_raw(self.server.pid()), Signal::SIGKILL).expect("killed with its child");
+            killpg(pid, Signal::SIGKILL).expect("killed with its child");
         }
         let died = Instant::now();
         self.server.kill9();
-        // A child that goes on would replace the snapshot some time later.
-        wait_until(DEADLINE, "its child has ended", || blow.kills_child || self.unfinished().is_empty());
-        self.unfinished().iter().for_each(|file| std::fs::remove_file(file).expect("removed"));
+        // A child that goes on would replace the snapshot some time later. It is in the server's group.
+        wait_until(DEADLINE, "its child has ended", || !is_group_alive(pid));
         died
-    }
-
-    /// The files that a child writes, or wrote when it died.
-    fn unfinished(&self) -> Vec<PathBuf> {
-        let files = std::fs::read_dir(self.server.dir()).expect("the server's folder").flatten();
-        files.filter(|file| file.file_name().to_string_lossy().starts_with("temp-")).map(|file| file.path()).collect()
     }
 
     fn count_kill(&mut self, when: When, is_in_child: bool) {
@@ -480,6 +509,22 @@ impl Plan {
         self.blows.iter().for_each(|blow| world.blow(blow));
         world.ends();
     }
+}
+
+/// Whether a process of this group is there that has not ended.
+fn is_group_alive(group: Pid) -> bool {
+    let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+    let of_group = |stat: String| {
+        // pid (name) state parent group …
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let mut words = rest.split(' ');
+        let is_running = !matches!(words.next()?, "Z" | "X");
+        Some(is_running && words.nth(1)? == group.to_string())
+    };
+    processes
+        .filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok())
+        .filter_map(of_group)
+        .any(|is_alive| is_alive)
 }
 
 /// Whether a child saves, or rewrites the log.

@@ -67,6 +67,8 @@ enum Blow {
     Kill,
     /// It is killed, and started again at once.
     KillBriefly,
+    /// It is killed while its replicas do not hear of what it acknowledges.
+    KillAhead,
     /// It stands still until another is primary, and then goes on.
     Freeze,
     /// A Sentinel is asked for a failover.
@@ -86,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
     let blow = prop_oneof![
         5 => Just(Blow::Kill),
         1 => Just(Blow::KillBriefly),
+        2 => Just(Blow::KillAhead),
         2 => Just(Blow::Freeze),
         1 => Just(Blow::Asked),
         1 => Just(Blow::KillReplica),
@@ -124,6 +127,8 @@ pub struct World {
     ledger: Ledger,
     markers: usize,
     token: i64,
+    /// Orders that only a server took that was not the primary any more.
+    late: Vec<String>,
     figures: Figures,
 }
 
@@ -140,6 +145,7 @@ impl World {
             ledger: Ledger::default(),
             markers: 0,
             token: 0,
+            late: Vec::new(),
             figures: Figures::default(),
         };
         world.open();
@@ -260,7 +266,7 @@ impl World {
         }
         // Its replies are lost.
         self.connection = None;
-        self.strike(step.blow, before);
+        self.strike(step, before);
         if step.lacks_sentinel {
             self.sentinels[0].start_again();
             tune(&self.sentinels[0]);
@@ -270,9 +276,10 @@ impl World {
         self.check();
     }
 
-    fn strike(&mut self, blow: Blow, primary: usize) {
-        match blow {
-            Blow::Kill => {
+    fn strike(&mut self, step: &Step, primary: usize) {
+        match step.blow {
+            Blow::KillAhead if !self.plan.is_waited && !self.plan.needs_replica => self.kill_ahead(step, primary),
+            Blow::Kill | Blow::KillAhead => {
                 self.servers[primary].kill9();
                 self.wait_for_another(primary);
                 self.servers[primary].start_again();
@@ -304,6 +311,21 @@ impl World {
         wait_until(HEAL_DEADLINE, "another is primary", || self.told().is_some_and(|told| told != primary));
     }
 
+    /// Replicas stand still while the primary acknowledges what they never get, and then dies.
+    fn kill_ahead(&mut self, step: &Step, primary: usize) {
+        let replicas = self.servers.iter().enumerate().filter(|(at, _)| *at != primary);
+        let pids: Vec<Pid> = replicas.map(|(_, server)| Pid::from_raw(server.pid())).collect();
+        pids.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).expect("SIGSTOP"));
+        self.servers[primary].client().int("CLIENT KILL TYPE replica");
+        step.batches.iter().for_each(|batch| self.write(batch));
+        self.connection = None;
+        self.servers[primary].kill9();
+        pids.iter().for_each(|pid| kill(*pid, Signal::SIGCONT).expect("SIGCONT"));
+        self.wait_for_another(primary);
+        self.servers[primary].start_again();
+        self.figures.add("KillAhead", 1);
+    }
+
     /// The primary stands still until another is primary. When it goes on it takes writes of a client that has not
     /// noticed: they are lost, since nobody waited for a replica.
     fn freeze(&mut self, primary: usize) {
@@ -323,10 +345,7 @@ impl World {
         let is_told = stale.receive().is_ok_and(|reply| !reply.is_error());
         self.figures.add("Freeze", 1);
         self.figures.add("AcceptedByOldPrimary", usize::from(is_told));
-        self.write(&[]);
-        self.heal();
-        let found = self.servers[self.primary].client().call(format!("ORDER.GET popup {late}"));
-        assert!(found.is_error(), "{late} was written to a server that was not the primary any more");
+        self.late.push(late);
     }
 
     /// Everything is a replica of the primary, and all Sentinels know it.
@@ -359,6 +378,10 @@ impl World {
         assert_completed_once(&mut client);
         assert_eq!(client.int("STORE.REPAIR popup"), 0, "entries of streams were wrong");
         self.ledger.compare(&mut client);
+        for late in &self.late {
+            let found = client.call(format!("ORDER.GET popup {late}"));
+            assert!(found.is_error(), "{late} was written to a server that was not the primary any more");
+        }
         let others = (0..self.servers.len()).filter(|at| *at != self.primary);
         let mut readers: Vec<Client> = others.map(|at| self.servers[at].client()).collect();
         wait_until(DEADLINE, "all servers are the same", || {
