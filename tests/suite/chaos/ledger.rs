@@ -32,6 +32,8 @@ pub struct Ledger {
     known: BTreeMap<String, &'static str>,
     facts: Vec<Fact>,
     moments: Vec<Moment>,
+    /// Orders that may have been placed without a reply.
+    unsure: BTreeSet<String>,
 }
 
 impl Ledger {
@@ -72,13 +74,19 @@ impl Ledger {
         if reply.is_error() {
             return;
         }
-        let state = match words[0] {
-            "ORDER.PLACE" => "placed",
-            "ORDER.COMPLETE" => "completed",
-            "ORDER.CANCEL" => "cancelled",
-            _ => return,
-        };
-        self.take_down(words[2], state);
+        match words[0] {
+            "ORDER.PLACE" => self.take_down(words[2], "placed"),
+            "ORDER.SPLIT" => self.take_down(words[3], "placed"),
+            "ORDER.COMPLETE" => self.take_down(words[2], "completed"),
+            "ORDER.CANCEL" => self.take_down(words[2], "cancelled"),
+            _ => {}
+        }
+    }
+
+    /// These are sent, and nobody reads what they reply: the orders they name may be there from now on.
+    pub fn unread(&mut self, commands: &[String]) {
+        let words = commands.iter().flat_map(|command| command.split(' '));
+        self.unsure.extend(words.filter(|word| word.starts_with("o-")).map(str::to_owned));
     }
 
     fn take_down(&mut self, order: &str, state: &'static str) {
@@ -149,19 +157,20 @@ impl Ledger {
         self.moments.truncate(found + 1);
         let lost: Vec<Fact> = self.facts.extract_if(.., |fact| fact.moment > found).collect();
         self.known = self.facts.iter().map(|fact| (fact.order.clone(), fact.state)).collect();
-        // Of what was on the way right after that moment, a part may be there.
-        let names: BTreeSet<&String> =
-            lost.iter().filter(|fact| fact.moment > found + 1).map(|fact| &fact.order).collect();
-        for order in names.into_iter().filter(|order| !self.facts.iter().any(|fact| fact.order == **order)) {
-            let reply = client.call(format!("ORDER.GET popup {order}"));
-            assert!(reply.is_error() || self.is_named_before(order, &lost, found), "{order} came after what was lost");
-        }
+        let next = lost.iter().filter(|fact| fact.moment == found + 1);
+        self.unsure.extend(next.map(|fact| fact.order.clone()));
+        self.assert_gone(client, &lost, found);
         lost.len()
     }
 
-    /// An order may be acknowledged first some time after it was placed, when its reply was lost.
-    fn is_named_before(&self, order: &str, lost: &[Fact], found: usize) -> bool {
-        lost.iter().any(|fact| fact.order == order && fact.moment <= found + 1)
+    /// What was lost is lost as a whole, but for what came right after the moment `found`: it was on the way.
+    fn assert_gone(&self, client: &mut Client, lost: &[Fact], found: usize) {
+        let later = lost.iter().filter(|fact| fact.moment > found + 1);
+        let gone: BTreeSet<&String> = later.map(|fact| &fact.order).collect();
+        for order in gone.difference(&self.unsure.iter().collect()).filter(|order| !self.known.contains_key(**order)) {
+            let reply = client.call(format!("ORDER.GET popup {order}"));
+            assert!(reply.is_error(), "{order} came after what was lost: {reply:?}");
+        }
     }
 }
 

@@ -293,6 +293,7 @@ impl World {
 
     fn script(&mut self, commands: &[String]) {
         let commands = self.all_filled(commands);
+        self.ledger.unread(&commands);
         let calls = commands.iter().map(|command| {
             let words: Vec<String> = command.split(' ').map(|word| format!("'{word}'")).collect();
             format!("redis.pcall({})", words.join(","))
@@ -329,6 +330,7 @@ impl World {
         }
         self.note_sizes();
         let unanswered = self.all_filled(&blow.unanswered);
+        self.ledger.unread(&unanswered);
         let is_in_child = is_busy(&mut self.client);
         for command in &unanswered {
             // It may not have been read yet when the server dies; no reply says so.

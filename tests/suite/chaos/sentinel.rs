@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 const SENTINELS: usize = 3;
 /// How long a primary does not answer until a Sentinel takes it for down.
-const DOWN_AFTER_MS: u32 = 700;
+const DOWN_AFTER_MS: u32 = 1000;
 /// How long a failover may take, until everything is a replica of the new primary.
 const HEAL_DEADLINE: Duration = Duration::from_secs(90);
 /// How long the client waits for a reply before it asks the Sentinels again.
@@ -164,11 +164,7 @@ impl World {
         assert_eq!(client.int(format!("WAIT {replicas} {}", HEAL_DEADLINE.as_millis())), replicas as i64);
         self.ledger.mark("0".to_owned());
         wait_until(HEAL_DEADLINE, "the Sentinels know everything", || {
-            self.sentinels.iter().all(|sentinel| {
-                let known = sentinel.client().get("SENTINEL MASTER shop");
-                let of = |name| known.field(name).text();
-                of("num-other-sentinels") == (SENTINELS - 1).to_string() && of("num-slaves") == replicas.to_string()
-            })
+            self.sentinels.iter().all(|sentinel| knows_all(sentinel, self.servers[0].port(), replicas))
         });
     }
 
@@ -257,6 +253,7 @@ impl World {
             self.sentinels[0].kill9();
         }
         let unanswered = self.ledger.all_filled(&step.unanswered);
+        self.ledger.unread(&unanswered);
         let before = self.told().expect("a primary");
         if let Some((_, client)) = &mut self.connection {
             for command in &unanswered {
@@ -308,7 +305,15 @@ impl World {
     }
 
     fn wait_for_another(&self, primary: usize) {
-        wait_until(HEAL_DEADLINE, "another is primary", || self.told().is_some_and(|told| told != primary));
+        let start = Instant::now();
+        while self.told().is_none_or(|told| told == primary) {
+            assert!(start.elapsed() < HEAL_DEADLINE, "no other is primary; the Sentinels say:\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn logs(&self) -> String {
+        self.sentinels.iter().map(Server::log_tail).collect::<Vec<_>>().join("\n\n")
     }
 
     /// Replicas stand still while the primary acknowledges what they never get, and then dies.
@@ -353,14 +358,13 @@ impl World {
         let replicas = self.plan.replicas;
         wait_until(HEAL_DEADLINE, "everything is a replica of the primary", || {
             let Some(primary) = self.told() else { return false };
-            let port = self.servers[primary].port().to_string();
-            let agree = self.sentinels.iter().all(|sentinel| {
-                let known = sentinel.client().get("SENTINEL MASTER shop");
-                known.field("port").text() == port && known.field("flags").text() == "master"
-            });
+            let port = self.servers[primary].port();
+            let agree = self.sentinels.iter().all(|sentinel| knows_all(sentinel, port, replicas));
             agree
                 && self.servers.iter().enumerate().all(|(at, server)| {
-                    let info = server.client().text("INFO replication");
+                    // A Sentinel that makes it a replica disconnects its clients.
+                    let Ok(info) = server.client().try_call("INFO replication") else { return false };
+                    let info = info.text();
                     let has = |line: String| info.lines().any(|found| found == line);
                     match at == primary {
                         true => has("role:master".into()) && has(format!("connected_slaves:{replicas}")),
@@ -438,6 +442,20 @@ fn tune(sentinel: &Server) {
     for (name, ms) in SENTINEL_PERIODS {
         sentinel.client().ok(format!("SENTINEL DEBUG {name} {ms}"));
     }
+}
+
+/// Whether a Sentinel has this primary, the replicas and the other Sentinels, and nothing is wrong with any of them.
+fn knows_all(sentinel: &Server, primary: u16, replicas: usize) -> bool {
+    let mut client = sentinel.client();
+    let known = client.get("SENTINEL MASTER shop");
+    let mut are_well = |of: &str, count: usize, flags: &str| {
+        let found = client.get(format!("SENTINEL {of} shop"));
+        found.array().len() == count && found.array().iter().all(|one| one.field("flags").text() == flags)
+    };
+    known.field("port").text() == primary.to_string()
+        && known.field("flags").text() == "master"
+        && are_well("REPLICAS", replicas, "slave")
+        && are_well("SENTINELS", SENTINELS - 1, "sentinel")
 }
 
 /// The replies to commands that are sent at once.
