@@ -36,6 +36,8 @@ const SENTINEL_PERIODS: [(&str, u32); 7] = [
 ];
 /// Errors of a server that is not the primary, or not yet or not any more: the client asks again.
 const ELSEWHERE: [&str; 5] = ["READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED"];
+/// What a Sentinel says of a server that it cannot reach, or of a failover that is not over.
+const UNWELL: [&str; 4] = ["s_down", "o_down", "disconnected", "failover_in_progress"];
 /// What adds or removes units without an order: left out, so that what was sold can be compared with what was there.
 const RECOUNTS: [&str; 4] = ["INV.SET ", "INV.SYNC ", "INV.ADJUST ", "ORDER.RETURN "];
 const UNITS: i64 = 200;
@@ -448,14 +450,15 @@ fn tune(sentinel: &Server) {
 fn knows_all(sentinel: &Server, primary: u16, replicas: usize) -> bool {
     let mut client = sentinel.client();
     let known = client.get("SENTINEL MASTER shop");
-    let mut are_well = |of: &str, count: usize, flags: &str| {
+    let is_well = |one: &Reply| !UNWELL.iter().any(|flag| one.field("flags").text().contains(flag));
+    let mut are_well = |of: &str, count: usize| {
         let found = client.get(format!("SENTINEL {of} shop"));
-        found.array().len() == count && found.array().iter().all(|one| one.field("flags").text() == flags)
+        found.array().len() == count && found.array().iter().all(is_well)
     };
     known.field("port").text() == primary.to_string()
-        && known.field("flags").text() == "master"
-        && are_well("REPLICAS", replicas, "slave")
-        && are_well("SENTINELS", SENTINELS - 1, "sentinel")
+        && is_well(&known)
+        && are_well("REPLICAS", replicas)
+        && are_well("SENTINELS", SENTINELS - 1)
 }
 
 /// The replies to commands that are sent at once.
