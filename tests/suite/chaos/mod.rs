@@ -3,6 +3,8 @@
 //! the same DEBUG DIGEST, nobody waits for what is available, and every acknowledged order is there. In the end nothing
 //! happens any more, and every order ends.
 //!
+//! Two more kinds of worlds are about what comes back: [`persistence`] and [`sentinel`].
+//!
 //! `HOLDFAST_SEED` makes another world; `make chaos SECONDS=3600` tries one after the other.
 
 mod cluster;

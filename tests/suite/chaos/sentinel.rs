@@ -22,6 +22,8 @@ const DOWN_AFTER_MS: u32 = 1000;
 const HEAL_DEADLINE: Duration = Duration::from_secs(90);
 /// How long the client waits for a reply before it asks the Sentinels again.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Between two attempts.
+const POLL: Duration = Duration::from_millis(10);
 /// How long WAIT waits, in milliseconds.
 const WAIT_MS: u32 = 300;
 /// What the Sentinels do so often, in milliseconds: a hundred times slower, no world would end.
@@ -217,6 +219,7 @@ impl World {
                 Some(replies) if replies[wire.len() - 1].int() >= waited as i64 => break replies,
                 _ => self.figures.add("SentAgain", 1),
             }
+            std::thread::sleep(POLL);
             assert!(start.elapsed() < HEAL_DEADLINE, "not acknowledged: {commands:?}");
         };
         commands.iter().zip(&replies).for_each(|(command, reply)| self.learn(command, reply));
@@ -310,7 +313,7 @@ impl World {
         let start = Instant::now();
         while self.told().is_none_or(|told| told == primary) {
             assert!(start.elapsed() < HEAL_DEADLINE, "no other is primary; the Sentinels say:\n{}", self.logs());
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(POLL);
         }
     }
 
