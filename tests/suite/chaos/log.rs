@@ -13,8 +13,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 pub fn last_file(server: &Server) -> PathBuf {
     let dir = server.dir().join("appendonlydir");
     let manifest = std::fs::read_to_string(dir.join("appendonly.aof.manifest")).expect("the manifest of the log");
-    let words = manifest.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let last = words.filter(|words| words.ends_with(&["type", "i"])).last().expect("a file of increments");
+    let mut words = manifest.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let last = words.rfind(|words| words.ends_with(&["type", "i"])).expect("a file of increments");
     dir.join(last[1])
 }
 
