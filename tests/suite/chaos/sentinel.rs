@@ -22,6 +22,8 @@ const DOWN_AFTER_MS: u32 = 1000;
 const HEAL_DEADLINE: Duration = Duration::from_secs(90);
 /// How long the client waits for a reply before it asks the Sentinels again.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a failover may take that a Sentinel is asked for.
+const ASKED_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts.
 const POLL: Duration = Duration::from_millis(10);
 /// How long WAIT waits, in milliseconds.
@@ -294,11 +296,13 @@ impl World {
             }
             Blow::Freeze => self.freeze(primary),
             Blow::Asked => {
-                let asked = self.sentinels[SENTINELS - 1].client().call("SENTINEL FAILOVER shop");
-                if !asked.is_error() {
-                    self.wait_for_another(primary);
-                    self.figures.add("Asked", 1);
-                }
+                self.sentinels[SENTINELS - 1].client().call("SENTINEL FAILOVER shop");
+                // It may be given up: nothing is wrong with the primary.
+                let start = Instant::now();
+                wait_until(HEAL_DEADLINE, "another is primary, or the failover is given up", || {
+                    self.told().is_some_and(|told| told != primary) || start.elapsed() >= ASKED_PATIENCE
+                });
+                self.figures.add("Asked", 1);
             }
             Blow::KillReplica => {
                 let replica = (primary + 1) % self.servers.len();
