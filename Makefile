@@ -12,6 +12,8 @@ SERVERS := target/servers
 STACK := $(SERVERS)/redis-stack
 # Node is unpacked here if the machine has none that fits. Nothing else makes this directory.
 NODE := target/node
+# promtool is put here if the machine has none.
+PROMETHEUS := target/prometheus
 CHROMIUM ?= chromium
 # What `make bench` measured; a quick run is not for the documents.
 BENCH := $(if $(QUICK),target/bench/benchmarks.json,docs/benchmarks.json)
@@ -25,8 +27,8 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 # cargo uses all cores by itself, and two apt-get cannot run at the same time.
 .NOTPARALLEL:
 .PHONY: help setup servers node chromium postgres build run test test-matrix simulate chaos checks memcheck browser
-.PHONY: clients
-.PHONY: fuzz mutants grafana lint deny docs bench bench-gate package package-aarch64 test-package test-image clean
+.PHONY: clients fuzz mutants grafana rules promtool lint deny docs bench bench-gate package package-aarch64
+.PHONY: test-package test-image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -43,6 +45,9 @@ node: ## fetch Node with npm, if this machine has none or one older than 20.19
 chromium: ## install Chromium if it is missing
 	@CHROMIUM=$(CHROMIUM) scripts/setup chromium
 
+promtool: ## fetch promtool, which checks the rules of Prometheus, if this machine has none
+	@scripts/setup promtool $(PROMETHEUS)
+
 postgres: ## install PostgreSQL if it is missing: the suite of `make bench` starts a server of its own
 	@scripts/setup postgres
 
@@ -52,14 +57,14 @@ build: setup ## build the module and the program holdfast
 run: build ## start redis-server with the module and sell out a pop-up store (DURATION=600: ten minutes)
 	$(CONSOLE) sale
 
-test: setup servers node chromium checks lint build ## test everything: engine, module, program, page, dashboards
+test: setup servers node chromium promtool checks lint build ## test everything: engine, module, program, page, dashboards
 	cargo test --locked --workspace --lib --bins --test lint
 	servers=$$(command -v redis-server); \
 	[ ! -x $(SERVERS)/valkey-server ] || servers+=:$(abspath $(SERVERS)/valkey-server); \
 	stack=; [ ! -e $(STACK)/redistimeseries.so ] || stack=$(abspath $(STACK)); \
 	HOLDFAST_SERVERS=$$servers HOLDFAST_STACK=$$stack HOLDFAST_MODULE=$(abspath $(MODULE)) \
 	  HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite
-	$(MAKE) --no-print-directory clients browser grafana test-package
+	$(MAKE) --no-print-directory browser grafana rules clients test-package
 	@! command -v valgrind >/dev/null || $(MAKE) --no-print-directory bench-gate
 	@cat $(SERVERS)/skipped
 
@@ -135,6 +140,12 @@ grafana: node ## check the Grafana dashboards with Grafana's own types and code
 	@cd grafana/check; \
 	[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund; \
 	npm test
+
+rules: promtool ## check the rules and alerts of Prometheus, and test when each alert fires
+	@export PATH=$$PATH:$(abspath $(PROMETHEUS)); \
+	promtool check rules grafana/rules/holdfast.yml; \
+	promtool check config --syntax-only grafana/prometheus.yml; \
+	promtool test rules grafana/rules/tests.yml
 
 lint: setup ## check formatting, run clippy
 	@scripts/setup lint

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests of `make setup`, `servers`, `node`, `postgres` and `chromium`: that they find what is missing, do not take one
+# Tests of `make setup`, `servers`, `node`, `promtool`, `postgres`, `chromium`: that they find what is missing, do not take one
 # thing for another, and say in one line what is missing and how to get it. Each case runs make with this machine's
 # programs, some of them removed or replaced. Nothing is installed: apt-get is a program that notes what it was asked
 # for.
@@ -231,6 +231,31 @@ postgres_tree 15.14
 rm "$box"/tree/usr/lib/postgresql/15/bin/initdb
 run postgres
 verdict fails 'says "PostgreSQL 15 or later, with initdb"'
+
+# --- promtool ---
+
+case_of "promtool that is there is used"
+program promtool <<<'exit 0'
+run promtool PROMETHEUS="$box/prometheus"
+verdict succeeds asks_apt_for_nothing
+
+case_of "promtool comes out of a package that is not installed"
+without promtool
+mkdir -p "$box/package/usr/bin" "$box/package/DEBIAN"
+printf '#!/bin/sh\n' >"$box/package/usr/bin/promtool"
+chmod +x "$box/package/usr/bin/promtool"
+printf 'Package: prometheus\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: none\n' \
+  >"$box/package/DEBIAN/control"
+dpkg-deb -b "$box/package" "$box/prometheus_1_all.deb" >/dev/null
+program apt-get <<<"[ \$1 = download ] && cp '$box/prometheus_1_all.deb' . || echo \"\$*\" >>'$box/apt'"
+run promtool PROMETHEUS="$box/prometheus"
+verdict succeeds asks_apt_for_nothing '"$box/prometheus/promtool"'
+
+case_of "no promtool"
+without promtool
+program apt-get <<<'exit 1'
+run promtool PROMETHEUS="$box/prometheus"
+verdict fails 'says "promtool; install the package prometheus"'
 
 case_of "without apt-get"
 without redis-server apt-get

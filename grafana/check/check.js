@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dashboardErrors } from './dashboard.js';
 import { provisioningErrors } from './provisioning.js';
+import { rulesErrors } from './rules.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = path.join(HERE, '..', '..');
@@ -12,7 +13,7 @@ const DASHBOARDS = path.join(ROOT, 'grafana', 'dashboards');
 
 const names = readdirSync(DASHBOARDS).filter((name) => name.endsWith('.json'));
 const files = names.map((name) => ({ name, text: readFileSync(path.join(DASHBOARDS, name), 'utf8') }));
-const errors = [...(await dashboardErrors(files)), ...provisioningErrors(ROOT)];
+const errors = [...(await dashboardErrors(files)), ...provisioningErrors(ROOT), ...rulesErrors(ROOT)];
 errors.forEach((error) => console.error(error));
 console.log(
   errors.length ? `${errors.length} errors` : `${names.length} dashboards and their provisioning are in order`,

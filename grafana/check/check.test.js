@@ -10,6 +10,7 @@ import { dashboardErrors } from './dashboard.js';
 import { drawn } from './drawing.js';
 import { panelsOf } from './layout.js';
 import { provisioningErrors } from './provisioning.js';
+import { rulesErrors } from './rules.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = path.join(HERE, '..', '..');
@@ -123,11 +124,33 @@ test('the bars of the flow are what each sample adds', async () => {
   assert.ok(Math.max(...line('asked')) > 0 && Math.max(...line('done')) > 0);
 });
 
+test('every alert is tested both ways, and a test that is missing is found', () => {
+  assert.deepEqual(rulesErrors(ROOT), []);
+  const root = mkdtempSync(path.join(tmpdir(), 'holdfast-rules-'));
+  try {
+    for (const name of ['compose.yaml', 'grafana/rules', 'grafana/prometheus.yml']) {
+      cpSync(path.join(ROOT, name), path.join(root, name), { recursive: true });
+    }
+    const edit = (name, from, to) =>
+      writeFileSync(path.join(root, name), readFileSync(path.join(root, name), 'utf8').replaceAll(from, to));
+    edit('grafana/rules/tests.yml', /alertname="HoldfastOversold"/g, 'alertname="Other"');
+    edit('compose.yaml', './grafana/rules:', './grafana/dashboards:');
+    assert.deepEqual(rulesErrors(root), [
+      'no test makes HoldfastOversold fire',
+      'no test wants HoldfastOversold silent',
+      'compose.yaml does not mount /etc/prometheus/rules/holdfast.yml',
+    ]);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});
+
 test('the provisioning is in order, and a mistake in it is found', () => {
   assert.deepEqual(provisioningErrors(ROOT), []);
   const root = mkdtempSync(path.join(tmpdir(), 'holdfast-grafana-'));
   try {
-    for (const name of ['compose.yaml', 'grafana/provisioning', 'grafana/dashboards', 'grafana/prometheus.yml']) {
+    const names = ['provisioning', 'dashboards', 'rules', 'prometheus.yml'].map((name) => `grafana/${name}`);
+    for (const name of ['compose.yaml', ...names]) {
       cpSync(path.join(ROOT, name), path.join(root, name), { recursive: true });
     }
     const edit = (name, from, to) =>

@@ -19,6 +19,7 @@ tests![
     the_stores_are_found,
     the_check_draws_what_a_server_answers,
     the_panels_of_prometheus_are_drawn,
+    the_rules_name_what_is_exported,
 ];
 
 const REDIS: &str = "holdfast-redis.json";
@@ -192,6 +193,33 @@ fn the_panels_of_prometheus_are_drawn(binary: &ServerBinary) {
     assert!(expressions.len() > all.len());
     for expression in expressions {
         assert_exported(expression, &exported);
+    }
+}
+
+/// Every number that a rule or an alert of Prometheus names is exported by the console.
+fn the_rules_name_what_is_exported(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    let replica = server.replica(binary);
+    let (watcher, follower) = (Watcher::of(binary, &server), Watcher::of(binary, &replica));
+    client.text("ORDER.PLACE popup o-7 c-7 ITEMS sku-1 1");
+    let mut exported = String::new();
+    wait_until(DEADLINE, "the console knows the replica, and a histogram has begun", || {
+        exported = watcher.get("/metrics").body + &follower.get("/metrics").body;
+        ["holdfast_replica_lag_bytes{", "holdfast_primary_link_up", "holdfast_order_duration_seconds_bucket{"]
+            .into_iter()
+            .all(|name| exported.contains(name))
+    });
+    let rules = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/grafana/rules/holdfast.yml"));
+    // Names that rules record have a colon before them, or one behind.
+    let name = Regex::new(r"(?:^|[^:\w])(holdfast_\w+)(?:[^:\w]|$)").expect("a pattern");
+    let rules = rules.expect("the rules");
+    let names: BTreeSet<&str> =
+        name.captures_iter(&rules).map(|found| found.get(1).expect("a name").as_str()).collect();
+    assert!(names.len() > 15, "the pattern finds only {names:?}");
+    for name in names {
+        let is_exported =
+            exported.lines().any(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
+        assert!(is_exported, "{name} is not in\n{exported}");
     }
 }
 

@@ -70,6 +70,7 @@ mod watch;
 mod watch_connections;
 mod watch_events;
 mod watch_guard;
+mod watch_metrics;
 mod watch_queue;
 
 use common::{ServerBinary, TestFn};
@@ -142,6 +143,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("watch_connections", watch_connections::TESTS),
     ("watch_events", watch_events::TESTS),
     ("watch_guard", watch_guard::TESTS),
+    ("watch_metrics", watch_metrics::TESTS),
     ("watch_queue", watch_queue::TESTS),
 ];
 

@@ -4,6 +4,8 @@ use crate::common::watcher::Watcher;
 use crate::common::{
     COUNTERS, Client, DEADLINE, Reply, Server, ServerBinary, cmd, console, entries, tests, wait_until,
 };
+use holdfast_engine::terms::metrics::{METRICS, Unit};
+use holdfast_engine::terms::prometheus;
 use holdfast_lab::Process;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -296,9 +298,11 @@ fn exposition(text: &str) -> BTreeMap<(String, String), f64> {
             assert_eq!(types.insert(name.to_string(), kind.to_string()), None, "{line}");
         } else if !line.starts_with("# HELP ") {
             let (name, labels, value) = parse(line);
-            let (family, kind) = match name.strip_suffix("_total") {
-                Some(family) => (family, "counter"),
-                None => (name.as_str(), "gauge"),
+            let part = ["_bucket", "_sum", "_count"].into_iter().find_map(|part| name.strip_suffix(part));
+            let (family, kind) = match (name.strip_suffix("_total"), part) {
+                (Some(family), _) => (family, "counter"),
+                (None, Some(family)) => (family, "histogram"),
+                (None, None) => (name.as_str(), "gauge"),
             };
             assert_eq!(types.get(family).map(String::as_str), Some(kind), "{line}");
             assert_eq!(values.insert((name, labels), value), None, "{line}");
@@ -331,18 +335,17 @@ fn every_line_for_prometheus_is_right(binary: &ServerBinary) {
     }
     // Every field of the sample is there, under its name.
     for (name, number) in line["metrics"].as_object().expect("fields") {
-        let found = match name.strip_prefix("refused-") {
-            Some(code) => value("holdfast_refused_total", &format!("{popup},code=\"{code}\"")),
-            None => {
-                let total = if COUNTERS.contains(&name.as_str()) { "_total" } else { "" };
-                value(&format!("holdfast_{}{total}", name.replace('-', "_")), popup)
-            }
-        };
-        assert_eq!(Some(found), number.as_f64(), "{name}");
+        let metric = METRICS.iter().find(|metric| metric.name == name).expect("a metric");
+        let labels = name.strip_prefix("refused-").map(|code| format!("{popup},code=\"{code}\""));
+        let found = value(&prometheus::name(metric), &labels.unwrap_or_else(|| popup.to_string()));
+        let wanted = number.as_f64().expect("a number") / if metric.unit == Unit::Ms { 1_000.0 } else { 1.0 };
+        // What waits gets older without a sample.
+        assert!(found == wanted || name == "oldest-waiting-ms" && found > wanted, "{name}: {found}, not {wanted}");
     }
     assert_eq!(value("holdfast_refused_total", &format!("{popup},code=\"outofstock\"")), 1.0);
     assert_eq!(value("holdfast_on_hand", r#"store="other""#), 7.0);
-    assert_eq!(Some(value("holdfast_sample_time_ms", popup)), line["at"].as_f64());
+    let taken = line["at"].as_f64().map(|at_ms| at_ms / 1_000.0);
+    assert_eq!(Some(value("holdfast_sample_timestamp_seconds", popup)), taken);
 }
 
 fn a_sale_says_where_to_watch_it(binary: &ServerBinary) {

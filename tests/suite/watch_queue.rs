@@ -147,7 +147,7 @@ fn lanes_are_served_to_prometheus(binary: &ServerBinary) {
         r#"holdfast_lane_queued{store="popup",lane="express"} 2"#,
         r#"holdfast_lane_in_work{store="popup",lane="counter"} 1"#,
         r#"holdfast_lane_retrying{store="popup",lane="counter"} 0"#,
-        r#"holdfast_lane_oldest_waiting_ms{store="popup",lane="counter"} 0"#,
+        r#"holdfast_lane_oldest_waiting_seconds{store="popup",lane="counter"} 0"#,
         r#"holdfast_lane_queued{store="popup",lane="a\\xff"} 2"#,
     ] {
         assert_eq!(has(line), 1, "{line} in\n{text}");

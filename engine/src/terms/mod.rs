@@ -7,6 +7,7 @@ pub mod effects;
 pub mod items;
 pub mod journal;
 pub mod metrics;
+pub mod prometheus;
 pub mod refusal;
 pub mod settings;
 pub mod states;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_engine::terms::metrics::{METRICS, Metric, MetricKind};
+use holdfast_engine::terms::metrics::{METRICS, Metric};
+use holdfast_engine::terms::prometheus::{self, SERVED};
 use regex::Regex;
 use serde_json::Value;
 
@@ -42,18 +43,15 @@ fn found(pattern: &str, part: &Value) -> BTreeSet<String> {
     Regex::new(pattern).expect("a pattern").captures_iter(&text).map(|found| found[1].to_owned()).collect()
 }
 
-/// The name of a metric as `holdfast watch` serves it.
-fn served(metric: &Metric) -> String {
-    let suffix = if metric.kind == MetricKind::Counter { "_total" } else { "" };
-    format!("holdfast_{}{suffix}", metric.name.replace('-', "_"))
-}
-
 /// The metrics that a panel of Prometheus's dashboard asks for, by the names they are served under.
 fn asked_of_prometheus(part: &Value) -> Vec<&'static Metric> {
-    let other = ["holdfast_up", "holdfast_sample_time_ms", "holdfast_refused_total"];
-    let is_other = |name: &String| other.contains(&name.as_str()) || name.starts_with("holdfast_lane_");
+    let other: Vec<&str> = SERVED.iter().map(|served| served.name).chain([prometheus::REFUSED]).collect();
+    let is_other = |name: &String| {
+        let family = name.trim_end_matches("_bucket");
+        other.contains(&family) || name.starts_with("holdfast_lane_")
+    };
     let names = found("(holdfast_[a-z0-9_]+)", part).into_iter().filter(|name| !is_other(name));
-    let metric = |name: String| METRICS.iter().find(|metric| served(metric) == name).ok_or(name);
+    let metric = |name: String| METRICS.iter().find(|metric| prometheus::name(metric) == name).ok_or(name);
     names.map(|name| metric(name).unwrap_or_else(|name| panic!("there is no metric {name}"))).collect()
 }
 
@@ -69,8 +67,8 @@ fn fields(panel: &Value) -> BTreeSet<String> {
 }
 
 #[track_caller]
-fn assert_describes(panel: &Value, metric: &Metric) {
-    let (first, rest) = metric.meaning.split_at(1);
+fn assert_describes(panel: &Value, meaning: &str) {
+    let (first, rest) = meaning.split_at(1);
     let meaning = format!("{}{rest}.", first.to_uppercase());
     let description = panel["description"].as_str().unwrap_or_default();
     assert!(description.starts_with(&meaning), "{}: {description:?} does not begin with {meaning:?}", panel["title"]);
@@ -87,7 +85,7 @@ fn the_dashboard_of_redis_has_the_words_of_the_metrics() {
             metrics_read += 1;
         }
         let only = names.iter().next().filter(|_| panel["type"] == "stat").and_then(|name| by_name(name));
-        only.into_iter().for_each(|metric| assert_describes(panel, metric));
+        only.into_iter().for_each(|metric| assert_describes(panel, metric.meaning));
         for field in panel["fieldConfig"]["overrides"].as_array().into_iter().flatten() {
             let Some(metric) = field["matcher"]["options"].as_str().and_then(by_name) else { continue };
             let legend = found(r#""displayName","value":"([^"]+)""#, &field["properties"]);
@@ -103,7 +101,7 @@ fn the_dashboard_of_prometheus_has_the_words_of_the_metrics() {
     assert!(asked_of_prometheus(&dashboard).len() > 20, "the pattern of this test finds too few metrics");
     for panel in panels(&dashboard) {
         if let ("stat", [metric]) = (panel["type"].as_str().unwrap_or_default(), &asked_of_prometheus(panel)[..]) {
-            assert_describes(panel, metric);
+            assert_describes(panel, &prometheus::meaning(metric));
         }
         for target in
             panel["targets"].as_array().into_iter().flatten().filter(|target| target["legendFormat"] != "__auto")

@@ -2,6 +2,7 @@
 
 use crate::host::register::{Arg, Kind};
 use holdfast_engine::terms::metrics::{METRICS, MetricKind};
+use holdfast_engine::terms::prometheus::{self, SERVED};
 
 /// An argument as Redis's own documentation writes it.
 pub fn syntax(arg: &Arg) -> String {
@@ -56,10 +57,8 @@ The same names are used everywhere:
   a sample.
 - `INFO holdfast` has the sums over all stores, as of their last samples, with underscores instead of dashes. Times
   are not summed.
-- `holdfast watch` serves them to Prometheus as `holdfast_<name>`, with underscores instead of dashes; counters end in
-  `_total`, and refusals are `holdfast_refused_total` with the label `code`. Of stores whose orders name lanes it has
-  `holdfast_lane_queued`, `holdfast_lane_in_work`, `holdfast_lane_retrying` and `holdfast_lane_oldest_waiting_ms` with
-  the label `lane` (empty for the orders that name none), as STORE.LANES replies them; at most 65 lanes a store.
+- `holdfast watch` serves them to Prometheus, in base units, by the names in the table: see
+  [below](#what-holdfast-watch-serves-to-prometheus).
 - Where RedisTimeSeries is loaded, each is a series `{popup}:ts:<name>` with the labels `store` and `metric` (`CONFIG
   SET holdfast.timeseries on|auto|off`). New series keep a week, and are not deleted with the store.
 
@@ -71,15 +70,53 @@ reset them, as the server tells no module of it. How long commands take is in `I
 Refusals are counted on the server that refuses, shown in `STORE.INFO` at once, and replicated with the next sample.
 Only refused writes are counted: a read changes nothing (`INFO errorstats` counts its errors).
 
-| field | kind | meaning |
-|---|---|---|
+| field | kind | for Prometheus | meaning |
+|---|---|---|---|
+";
+
+const ABOUT_PROMETHEUS: &str = "
+## What `holdfast watch` serves to Prometheus
+
+`/metrics` has the numbers above with the label `store`; refusals have the label `code` too. Times are in seconds. The
+oldest waiting order's age goes on while the store is quiet and takes no samples. Keys that are not text have their
+bytes written as `\\xff` in the label, and a backslash is written twice, so that no two stores have the same.
+
+Of stores whose orders name lanes there are `holdfast_lane_queued`, `holdfast_lane_in_work`, `holdfast_lane_retrying`
+and `holdfast_lane_oldest_waiting_seconds` with the label `lane` (empty for the orders that name none), as STORE.LANES
+replies them; at most 65 lanes a store.
+
+`holdfast_order_duration_seconds` is a histogram that the program makes itself, of the field `took-ms` of the entries in
+`…:complete`: a sample has p50, p99 and the maximum of a second, and such numbers cannot be put together over a longer
+time or over stores. It counts from the first scrape after the program began or the store was found. From one scrape to
+the next it reads at most 4,000 entries of a store and 20,000 in all, the newest ones: of a store that completes more, it
+is a part. Take quantiles from it, and numbers of orders from `holdfast_completed_total`. A store with `history` 0, or a
+user who may not read `…:complete`, has none.
+
+`/healthz` answers 200 while the server answers, and 503 while it is away. `/readyz` answers 200 once all stores were
+found, too. Both ask for no password. Rules and alerts for Prometheus are in `grafana/rules`: see
+[grafana.md](grafana.md#alerts).
+
+| name | kind | labels | meaning |
+|---|---|---|---|
 ";
 
 fn metrics() -> String {
     let kind = |kind| if kind == MetricKind::Counter { "counter" } else { "gauge" };
-    let rows = METRICS.iter().map(|metric| (metric.name, kind(metric.kind), metric.meaning));
-    let rows = rows.map(|(name, kind, meaning)| format!("| `{name}` | {kind} | {meaning} |\n"));
-    ABOUT_METRICS.to_owned() + &rows.collect::<String>()
+    let rows = METRICS.iter().map(|metric| {
+        let (name, kind, served) = (metric.name, kind(metric.kind), prometheus::name(metric));
+        format!("| `{name}` | {kind} | `{served}` | {} |\n", metric.meaning)
+    });
+    ABOUT_METRICS.to_owned() + &rows.collect::<String>() + ABOUT_PROMETHEUS + &served()
+}
+
+/// What is served besides the numbers of samples.
+fn served() -> String {
+    let row = |served: &prometheus::Served| {
+        let kind = if served.kind == prometheus::Kind::Histogram { "histogram" } else { "gauge" };
+        let labels: Vec<String> = served.labels.split_whitespace().map(|label| format!("`{label}`")).collect();
+        format!("| `{}` | {kind} | {} | {} |\n", served.name, labels.join(" "), served.meaning)
+    };
+    SERVED.iter().map(row).collect()
 }
 
 /// A file of `docs/`, if it is there.

@@ -8,7 +8,7 @@ use redis::{FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::link::ask_all;
-use super::model::{Key, Model, ServerState, StoreState, Window};
+use super::model::{Key, Model, Replica, ServerState, StoreState, Vitals, Window};
 use super::sample::Sample;
 use crate::store::{self, stream_of};
 
@@ -20,6 +20,9 @@ const KEYS_PER_SCAN: usize = 500;
 const SCANS_PER_ROUND: u32 = 8;
 /// Stores asked after in one pipeline.
 const STORES_PER_PIPELINE: usize = 200;
+
+/// What is read of every store in each round.
+const SETTINGS: [&str; 5] = ["opens", "closes", "paused", "sla-ms", "metrics"];
 
 /// Goes through the keyspace of one server, round after round.
 pub struct Discovery<'a> {
@@ -74,20 +77,22 @@ impl<'a> Discovery<'a> {
         self.look_at(&known, false).await?;
         // At the end: whoever learns that the server is there finds its stores too.
         self.model.set_server(|state| *state = about);
+        self.model.set_complete(self.knows_all);
         Ok(())
     }
 
     /// The server's clock, version and role; an error if it does not know the module's commands.
     async fn ask_server(&mut self) -> Result<ServerState, RedisError> {
         let mut questions = pipe();
-        questions.cmd("TIME").cmd("INFO").arg("server").cmd("INFO").arg("replication");
+        questions.cmd("TIME").cmd("INFO").arg("server").cmd("INFO").arg("replication").cmd("INFO").arg("memory");
         questions.cmd("COMMAND").arg("INFO").arg("STORE.GET");
         let mut replies = ask_all(&mut self.connection, questions).await?.into_iter();
         let mut next = || replies.next().and_then(Result::ok).unwrap_or(Value::Nil);
         if let Ok((seconds, micros)) = <(u64, u64)>::from_redis_value(next()) {
             self.model.set_clock(seconds * 1_000 + micros / 1_000);
         }
-        let (mut server, mut replication) = (info_lines(next()), info_lines(next()));
+        let [mut server, mut replication, memory] = [(); 3].map(|()| info_lines(next()));
+        self.model.set_vitals(vitals(&replication, &memory));
         // If the server does not say, the stores are looked for: they are found, or not.
         let has_module = !matches!(next(), Value::Array(commands) if matches!(commands.first(), Some(Value::Nil)));
         self.is_cluster = server.get("redis_mode").is_some_and(|mode| mode == "cluster");
@@ -123,7 +128,7 @@ impl<'a> Discovery<'a> {
         for keys in keys.chunks(STORES_PER_PIPELINE) {
             let mut questions = pipe();
             for key in keys {
-                questions.cmd("STORE.GET").arg(&**key).arg("opens").arg("closes").arg("paused").arg("metrics");
+                questions.cmd("STORE.GET").arg(&**key).arg(&SETTINGS);
                 if new {
                     questions.cmd("XREVRANGE").arg(stream_of(key, "metrics")).arg("+").arg("-").arg("COUNT").arg(1);
                 }
@@ -172,7 +177,8 @@ impl Seen {
             Ok(Ok(fields)) => {
                 let int = |name: &str| fields.get(name).and_then(|value| i64::from_redis_value_ref(value).ok());
                 let paused = fields.get("paused").is_some_and(|paused| store::plain(paused) == "yes");
-                let window = Window { opens: int("opens")?, closes: int("closes")?, paused };
+                let (opens, closes, sla_ms) = (int("opens")?, int("closes")?, int("sla-ms")?);
+                let window = Window { opens, closes, paused, sla_ms };
                 Some(Seen::There { window: Some(window), is_silent: int("metrics") == Some(0) })
             }
             Ok(Err(_)) => None,
@@ -185,6 +191,35 @@ impl Seen {
     }
 }
 
+/// What INFO says of replication and memory.
+fn vitals(replication: &HashMap<String, String>, memory: &HashMap<String, String>) -> Vitals {
+    let number = |name: &str| memory.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let offset = replication.get("master_repl_offset").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut replicas: Vec<Replica> = replication
+        .iter()
+        .filter(|(name, _)| name.strip_prefix("slave").is_some_and(|rest| rest.parse::<u32>().is_ok()))
+        .filter_map(|(_, text)| replica(text, offset))
+        .collect();
+    replicas.sort_by(|a, b| a.address.cmp(&b.address));
+    Vitals {
+        memory_used_bytes: number("used_memory"),
+        memory_max_bytes: number("maxmemory"),
+        eviction_policy: memory.get("maxmemory_policy").cloned().unwrap_or_default(),
+        replicas,
+        primary_link_up: replication.get("master_link_status").map(|status| status == "up"),
+    }
+}
+
+/// A replica out of `ip=127.0.0.1,port=6380,state=online,offset=42,lag=0`.
+fn replica(text: &str, primary_offset: u64) -> Option<Replica> {
+    let fields: HashMap<&str, &str> = text.split(',').filter_map(|field| field.split_once('=')).collect();
+    Some(Replica {
+        address: format!("{}:{}", fields.get("ip")?, fields.get("port")?),
+        lag_bytes: primary_offset.saturating_sub(fields.get("offset")?.parse().ok()?),
+        ack_age_seconds: fields.get("lag")?.parse().unwrap_or(0),
+    })
+}
+
 fn info_lines(reply: Value) -> HashMap<String, String> {
     let text = store::plain(&reply);
     let line = |line: &str| line.split_once(':').map(|(name, value)| (name.to_string(), value.trim().to_string()));
@@ -195,6 +230,20 @@ fn info_lines(reply: Value) -> HashMap<String, String> {
 mod tests {
     use super::super::link::outcome;
     use super::*;
+
+    #[test]
+    fn a_replica_is_behind_by_what_it_has_not_confirmed() {
+        let lines = |text: &str| info_lines(Value::BulkString(text.as_bytes().to_vec()));
+        let replication = lines(
+            "role:master\r\nslave0:ip=10.0.0.2,port=6380,state=online,offset=90,lag=3\r\nslave_read_only:1\r\n\
+             master_repl_offset:100\r\n",
+        );
+        let memory = lines("used_memory:7\r\nmaxmemory:9\r\nmaxmemory_policy:noeviction\r\n");
+        let vitals = vitals(&replication, &memory);
+        let replica = Replica { address: "10.0.0.2:6380".into(), lag_bytes: 10, ack_age_seconds: 3 };
+        assert_eq!((vitals.replicas, vitals.primary_link_up), (vec![replica], None));
+        assert_eq!((vitals.memory_used_bytes, vitals.memory_max_bytes), (7, 9));
+    }
 
     #[test]
     fn a_store_whose_window_is_secret_is_there_all_the_same() {

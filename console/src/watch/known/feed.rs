@@ -53,6 +53,7 @@ async fn session(model: &Model, link: &Link) -> Result<std::convert::Infallible,
     let asking = link.connect(ANSWER_TIMEOUT).await?;
     let waiting = link.connect(BLOCK + ANSWER_TIMEOUT).await?;
     link.set(Some(asking.clone()));
+    model.set_complete(false);
     let mut discovery = Discovery::new(model, asking);
     discovery.begin().await?;
     let reader = Reader { model, connection: waiting, is_cluster: discovery.is_cluster(), apart_until: None };

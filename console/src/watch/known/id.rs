@@ -34,6 +34,16 @@ pub fn name_of(bytes: &[u8]) -> String {
     name
 }
 
+/// Bytes as a label of Prometheus: as for people, but no two keys have the same. A backslash is two.
+pub fn label_of(bytes: &[u8]) -> String {
+    let mut label = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        label.push_str(&chunk.valid().replace('\\', "\\\\"));
+        label.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    label
+}
+
 /// A pattern, as KEYS takes it, that matches exactly these bytes.
 pub fn pattern_of(text: &[u8]) -> Vec<u8> {
     let mut pattern = Vec::with_capacity(text.len());
@@ -54,6 +64,14 @@ mod tests {
     fn a_name_shows_every_byte() {
         assert_eq!(name_of("pöpup".as_bytes()), "pöpup");
         assert_eq!(name_of(b"a\xff\xc3b"), "a\\xff\\xc3b");
+    }
+
+    #[test]
+    fn keys_that_look_alike_have_labels_of_their_own() {
+        let keys: [&[u8]; 4] = [b"a\xff", b"a\\xff", b"a\\\\xff", b"a\\\xff"];
+        let labels: std::collections::BTreeSet<_> = keys.into_iter().map(label_of).collect();
+        assert_eq!(labels.len(), keys.len(), "{labels:?}");
+        assert_eq!((label_of(b"a\xff").as_str(), label_of(b"popup").as_str()), ("a\\xff", "popup"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod detail;
 mod discovery;
+pub mod durations;
 pub mod feed;
 pub mod follow;
 pub mod history;

@@ -34,6 +34,29 @@ pub struct ServerState {
     pub since: u64,
 }
 
+/// What INFO says of the server's memory and its replicas, for those who keep watch over it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    pub memory_used_bytes: u64,
+    /// 0: no bound.
+    pub memory_max_bytes: u64,
+    /// What is deleted once memory is full, in the server's words.
+    pub eviction_policy: String,
+    pub replicas: Vec<Replica>,
+    /// Whether a replica reaches its primary; `None` for a server that is no replica.
+    pub primary_link_up: Option<bool>,
+}
+
+/// A replica as its primary sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// `host:port`.
+    pub address: String,
+    pub lag_bytes: u64,
+    /// Since it last confirmed anything.
+    pub ack_age_seconds: u64,
+}
+
 /// A store's window and whether it hands out work, as STORE.GET says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Window {
@@ -43,6 +66,9 @@ pub struct Window {
     pub closes: i64,
     /// Nothing is handed to workers.
     pub paused: bool,
+    /// How long an order may take; 0: no promise.
+    #[serde(skip)]
+    pub sla_ms: i64,
 }
 
 /// A store as it was last seen.
@@ -80,6 +106,9 @@ struct State {
     stores: BTreeMap<Key, Followed>,
     /// The server's clock less this machine's, milliseconds.
     clock_ahead_ms: i64,
+    vitals: Vitals,
+    /// Whether the keyspace was gone through since the server answers.
+    is_complete: bool,
 }
 
 /// What is known, and who subscribed to it. All methods return at once.
@@ -117,7 +146,8 @@ impl Model {
     pub fn new(url: String) -> Model {
         let error = Some("connecting".to_string());
         let server = ServerState { url, error, since: local_now_ms(), ..ServerState::default() };
-        let state = State { server, stores: BTreeMap::new(), clock_ahead_ms: 0 };
+        let state =
+            State { server, stores: BTreeMap::new(), clock_ahead_ms: 0, vitals: Vitals::default(), is_complete: false };
         Model { state: state.into(), updates: broadcast::Sender::new(UPDATES_KEPT) }
     }
 
@@ -144,6 +174,16 @@ impl Model {
 
     pub fn server(&self) -> ServerState {
         self.state().server.clone()
+    }
+
+    pub fn vitals(&self) -> Vitals {
+        self.state().vitals.clone()
+    }
+
+    /// Whether the server answers, and all its stores were found.
+    pub fn is_complete(&self) -> bool {
+        let state = self.state();
+        state.server.connected && state.is_complete
     }
 
     pub fn store(&self, key: &[u8]) -> Option<StoreState> {
@@ -176,6 +216,15 @@ impl Model {
     pub(super) fn seen(&self) -> Vec<(Key, EntryId)> {
         let seen = |store: &StoreState| store.sample.as_ref().map_or(EntryId::default(), |sample| sample.id);
         self.state().stores.iter().map(|(key, followed)| (key.clone(), seen(&followed.store))).collect()
+    }
+
+    pub(super) fn set_vitals(&self, vitals: Vitals) {
+        self.state().vitals = vitals;
+    }
+
+    /// The keyspace was gone through, or has to be gone through again.
+    pub(super) fn set_complete(&self, is_complete: bool) {
+        self.state().is_complete = is_complete;
     }
 
     /// Sets the server's time: Unix milliseconds.

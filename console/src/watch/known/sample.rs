@@ -24,7 +24,8 @@ impl fmt::Display for EntryId {
 }
 
 impl EntryId {
-    fn of(text: &str) -> Option<EntryId> {
+    /// The id that a text is.
+    pub fn of(text: &str) -> Option<EntryId> {
         let (ms, seq) = text.split_once('-')?;
         Some(EntryId { ms: ms.parse().ok()?, seq: seq.parse().ok()? })
     }

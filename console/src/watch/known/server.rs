@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::detail::Details;
+use super::durations::Durations;
 use super::history::Histories;
 use super::lanes::AllLanes;
 use super::link::Link;
@@ -17,6 +18,7 @@ pub struct Known {
     pub histories: Histories,
     pub details: Details,
     pub lanes: AllLanes,
+    pub durations: Durations,
 }
 
 impl Known {
@@ -26,6 +28,7 @@ impl Known {
         let histories = Histories::new(link.clone());
         let details = Details::new(model.clone(), link.clone());
         let lanes = AllLanes::new(model.clone(), link.clone());
-        Arc::new(Known { model, link, histories, details, lanes })
+        let durations = Durations::new(model.clone(), link.clone());
+        Arc::new(Known { model, link, histories, details, lanes, durations })
     }
 }

@@ -27,6 +27,9 @@ use crate::watch::known::link::AskError;
 use crate::watch::known::model::Key;
 use crate::watch::known::order;
 
+/// Asked by those who keep the program running: they say up or away, nothing else, and ask for no password.
+const HEALTH: &str = "/healthz";
+const READY: &str = "/readyz";
 /// Bytes of a request's body.
 const BODY_MAX: usize = 16 * 1_024;
 /// From a request's head until its body is there.
@@ -47,6 +50,8 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub fn router(app: Arc<App>, guard: Guard) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
+        .route(HEALTH, get(health))
+        .route(READY, get(ready))
         .route("/api/stores", get(stores))
         .route("/api/stores/{id}", get(store))
         .route("/api/stores/{id}/history", get(history))
@@ -65,7 +70,9 @@ async fn guarded(
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = match guard.check(peer, request.headers()) {
+    let is_open = [HEALTH, READY].contains(&request.uri().path());
+    let checked = if is_open { Ok(()) } else { guard.check(peer, request.headers()) };
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err((status, text)) => Failure(status, text.to_string()).into_response(),
     };
@@ -141,6 +148,22 @@ async fn metrics(State(app): State<Arc<App>>) -> Answer<impl IntoResponse> {
         .await
         .map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], text))
+}
+
+/// Whether the server answers.
+async fn health(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+    match app.known.model.server().connected {
+        true => (StatusCode::OK, "ok\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the server is away\n"),
+    }
+}
+
+/// Whether all stores are found, so that `/metrics` and the page show them.
+async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+    match app.known.model.is_complete() {
+        true => (StatusCode::OK, "ok\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the stores are not known yet\n"),
+    }
 }
 
 async fn stores(State(app): State<Arc<App>>) -> Response {

@@ -1,121 +1,223 @@
-//! `/metrics`: the last sample of every store, and its lanes, as OpenMetrics text.
+//! `/metrics`: the last sample of every store, its lanes, how long its orders took, and the server, as OpenMetrics text.
+//! The names are those of [`holdfast_engine::terms::prometheus`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use holdfast_engine::terms::metrics::{Group, METRICS, Metric, MetricKind};
+use holdfast_engine::terms::metrics::{Group, METRICS, Metric, MetricKind, Unit};
+use holdfast_engine::terms::prometheus as names;
+use holdfast_engine::terms::prometheus::Served;
 use holdfast_engine::terms::refusal::Code;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::watch::known::id::name_of;
+use crate::watch::known::durations::{BOUNDS_MS, Histogram};
+use crate::watch::known::id::{bytes_of, label_of};
 use crate::watch::known::lanes::Lane;
-use crate::watch::known::model::StoreLine;
+use crate::watch::known::model::{Key, ServerState, StoreLine, Vitals};
 use crate::watch::known::server::Known;
 use crate::watch::known::words::LANE_COLUMNS;
 
 /// The content type of what [`exposition`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// A policy that lets the server delete any key begins with this.
+const EVICTS_ANY_KEY: &str = "allkeys-";
+
 /// Everything that is known now, ready to be sent. Never fails, as long as text can be written to memory.
 pub async fn exposition(known: &Arc<Known>) -> Result<String, fmt::Error> {
-    let lanes = known.lanes.now().await.into_iter().map(|(key, lanes)| (name_of(&key), lanes)).collect();
+    let lanes = known.lanes.now().await;
+    let durations = known.durations.now().await;
     let model = &known.model;
+    let (server, vitals, now_ms) = (model.server(), model.vitals(), model.now_ms());
+    let stores = model.stores().into_iter().map(|line| Store::of(line, &lanes, &durations)).collect();
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Snapshot { is_up: model.server().connected, stores: model.stores(), lanes }));
+    registry.register_collector(Box::new(Snapshot { server, vitals, now_ms, stores }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
 }
 
-/// The stores at one moment, so that all metrics are of the same samples.
+/// A store, and the label that it has on every line.
+#[derive(Debug)]
+struct Store {
+    label: String,
+    line: StoreLine,
+    lanes: Vec<Lane>,
+    durations: Option<Histogram>,
+}
+
+impl Store {
+    fn of(line: StoreLine, lanes: &BTreeMap<Key, Vec<Lane>>, durations: &BTreeMap<Key, Histogram>) -> Store {
+        let key = Key::from(bytes_of(&line.id));
+        let (lanes, durations) = (lanes.get(&key).cloned().unwrap_or_default(), durations.get(&key).cloned());
+        Store { label: label_of(&key), line, lanes, durations }
+    }
+}
+
+/// Everything at one moment, so that all numbers of a store are of the same sample.
 #[derive(Debug)]
 struct Snapshot {
-    is_up: bool,
-    stores: Vec<StoreLine>,
-    /// The stores that have lanes, by name.
-    lanes: Vec<(String, Vec<Lane>)>,
+    server: ServerState,
+    vitals: Vitals,
+    /// By the server's clock.
+    now_ms: u64,
+    stores: Vec<Store>,
 }
+
+/// A line: its labels and its value.
+type Line<'a> = (Vec<(&'static str, &'a str)>, f64);
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let up = ConstGauge::new(i64::from(self.is_up));
-        let about = "1: the server answers, 0: what follows is what it last said";
-        up.encode(encoder.encode_descriptor("holdfast_up", about, None, MetricType::Gauge)?)?;
+        self.encode_server(&mut encoder)?;
         for metric in METRICS.iter().filter(|metric| metric.group != Group::Refusals) {
-            let name = format!("holdfast_{}", metric.name.replace('-', "_"));
-            encode(&mut encoder, (&name, metric.meaning), metric.kind, self.values(metric))?;
+            let about = (names::name(metric), names::meaning(metric));
+            encode(&mut encoder, about, metric.kind, self.values(metric))?;
         }
-        let about = ("holdfast_refused", "writes refused, by the error's code");
+        let about = (names::REFUSED.to_string(), "writes refused, by the error's code".to_string());
         encode(&mut encoder, about, MetricKind::Counter, self.refusals())?;
         for column in LANE_COLUMNS {
-            let name = format!("holdfast_lane_{}", column.name.replace('-', "_"));
+            let name = format!("{}lane_{}", names::PREFIX, names::base(column.name));
             let about = format!("{}; of a lane, which is empty for orders that name none", column.meaning);
-            encode(&mut encoder, (&name, &about), MetricKind::Gauge, self.lanes(column.name))?;
+            encode(&mut encoder, (name, about), MetricKind::Gauge, self.lanes(column.name))?;
         }
-        let about = ("holdfast_sample_time_ms", "when the sample was taken, Unix milliseconds");
-        let times = self.stores.iter().filter_map(|store| Some((Labels::of(store), store.at? as i64)));
-        encode(&mut encoder, about, MetricKind::Gauge, times)
+        self.encode_stores(&mut encoder)
     }
 }
 
 impl Snapshot {
-    fn values(&self, metric: &Metric) -> impl Iterator<Item = (Labels<'_>, i64)> {
-        let value = |store: &StoreLine| store.metrics.as_ref()?.find(metric.name);
-        self.stores.iter().filter_map(move |store| Some((Labels::of(store), value(store)?)))
+    fn encode_server(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
+        let Snapshot { server, vitals, .. } = self;
+        let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
+        let (product, version, role) = (text(&server.product), text(&server.version), text(&server.role));
+        let about_server = vec![("product", &*product), ("version", &*version), ("role", &*role)];
+        let policy = vitals.eviction_policy.as_str();
+        let evicts = policy.starts_with(EVICTS_ANY_KEY) && vitals.memory_max_bytes > 0;
+        gauge(encoder, names::BUILD_INFO, [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)])?;
+        gauge(encoder, names::UP, alone(f64::from(server.connected)))?;
+        gauge(encoder, names::SERVER_INFO, server.version.iter().map(|_| (about_server.clone(), 1.0)))?;
+        gauge(encoder, names::STORES, alone(self.stores.len() as f64))?;
+        gauge(encoder, names::MEMORY_USED, alone(vitals.memory_used_bytes as f64))?;
+        gauge(encoder, names::MEMORY_MAX, alone(vitals.memory_max_bytes as f64))?;
+        gauge(encoder, names::EVICTS_STORES, [(vec![("policy", policy)], f64::from(evicts))])?;
+        let replicas = || vitals.replicas.iter().map(|one| (vec![("replica", one.address.as_str())], one));
+        gauge(encoder, names::REPLICA_LAG, replicas().map(|(labels, one)| (labels, one.lag_bytes as f64)))?;
+        gauge(encoder, names::REPLICA_ACK_AGE, replicas().map(|(labels, one)| (labels, one.ack_age_seconds as f64)))?;
+        let link = vitals.primary_link_up.map(|up| (Vec::new(), f64::from(up)));
+        gauge(encoder, names::PRIMARY_LINK_UP, link)
     }
 
-    fn refusals(&self) -> impl Iterator<Item = (Labels<'_>, i64)> {
-        let samples = self.stores.iter().filter_map(|store| Some((store, store.metrics.as_ref()?)));
+    fn encode_stores(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
+        let all = || self.stores.iter().map(|store| (vec![("store", store.label.as_str())], &store.line));
+        gauge(encoder, names::PAUSED, all().map(|(labels, line)| (labels, f64::from(line.window.paused))))?;
+        gauge(encoder, names::SLA, all().map(|(labels, line)| (labels, seconds(line.window.sla_ms))))?;
+        let sampled = all().filter_map(|(labels, line)| Some((labels, seconds(line.at? as i64))));
+        gauge(encoder, names::SAMPLE_TIMESTAMP, sampled)?;
+        let Served { name, meaning, .. } = names::ORDER_DURATION;
+        let mut metric = encoder.encode_descriptor(name, meaning, None, MetricType::Histogram)?;
+        for store in &self.stores {
+            let Some(durations) = &store.durations else { continue };
+            histogram(metric.encode_family(&[("store", store.label.as_str())])?, durations)?;
+        }
+        Ok(())
+    }
+
+    fn values(&self, metric: &Metric) -> impl Iterator<Item = Line<'_>> {
+        let is_time = metric.unit == Unit::Ms;
+        self.stores.iter().filter_map(move |store| {
+            let value = store.line.metrics.as_ref()?.find(metric.name)?;
+            let value = if metric.name == "oldest-waiting-ms" { self.aged(value, &store.line) } else { value };
+            Some((vec![("store", store.label.as_str())], if is_time { seconds(value) } else { value as f64 }))
+        })
+    }
+
+    /// How long the oldest order waits by now: as long as nothing is sampled, nothing changed, and it waits on.
+    fn aged(&self, waiting_ms: i64, line: &StoreLine) -> i64 {
+        match line.at {
+            Some(at) if waiting_ms > 0 && self.server.connected => {
+                waiting_ms.saturating_add_unsigned(self.now_ms.saturating_sub(at))
+            }
+            _ => waiting_ms,
+        }
+    }
+
+    fn refusals(&self) -> impl Iterator<Item = Line<'_>> {
+        let samples = self.stores.iter().filter_map(|store| Some((store, store.line.metrics.as_ref()?)));
         samples.flat_map(|(store, sample)| {
             let code = |code: &Code| code.metric().trim_start_matches("refused-");
-            let labels = move |it| Labels { more: Some(("code", code(it))), ..Labels::of(store) };
-            Code::ALL.iter().filter_map(move |it| Some((labels(it), sample.find(it.metric())?)))
+            let labels = move |it| vec![("store", store.label.as_str()), ("code", code(it))];
+            Code::ALL.iter().filter_map(move |it| Some((labels(it), sample.find(it.metric())? as f64)))
         })
     }
 
-    fn lanes(&self, column: &'static str) -> impl Iterator<Item = (Labels<'_>, i64)> {
-        self.lanes.iter().flat_map(move |(store, lanes)| {
-            lanes.iter().map(move |lane| (Labels { store, more: Some(("lane", &lane.name)) }, lane.get(column)))
+    fn lanes(&self, column: &'static str) -> impl Iterator<Item = Line<'_>> {
+        self.stores.iter().flat_map(move |store| {
+            store.lanes.iter().map(move |lane| {
+                let value = lane.get(column);
+                let value = if column.ends_with("-ms") { seconds(value) } else { value as f64 };
+                (vec![("store", store.label.as_str()), ("lane", lane.name.as_str())], value)
+            })
         })
     }
 }
 
-/// The labels of a line: the store, and perhaps one more.
-struct Labels<'a> {
-    store: &'a str,
-    more: Option<(&'static str, &'a str)>,
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
 }
 
-impl Labels<'_> {
-    fn of(store: &StoreLine) -> Labels<'_> {
-        Labels { store: &store.name, more: None }
-    }
+/// The only line of a number without labels.
+fn alone(value: f64) -> [Line<'static>; 1] {
+    [(Vec::new(), value)]
 }
 
-/// Writes one metric: a line for every store, for every store and code, or for every store and lane.
+fn gauge<'a>(
+    encoder: &mut DescriptorEncoder,
+    served: Served,
+    lines: impl IntoIterator<Item = Line<'a>>,
+) -> Result<(), fmt::Error> {
+    encode(encoder, (served.name.to_string(), served.meaning.to_string()), MetricKind::Gauge, lines.into_iter())
+}
+
+/// Writes one metric, with a line for each of its sets of labels.
 fn encode<'a>(
     encoder: &mut DescriptorEncoder,
-    (name, about): (&str, &str),
+    (name, about): (String, String),
     kind: MetricKind,
-    values: impl Iterator<Item = (Labels<'a>, i64)>,
+    lines: impl Iterator<Item = Line<'a>>,
 ) -> Result<(), fmt::Error> {
-    let metric_type = match kind {
-        MetricKind::Counter => MetricType::Counter,
-        MetricKind::Gauge => MetricType::Gauge,
+    // The encoder adds the end of a counter's name.
+    let (name, metric_type) = match kind {
+        MetricKind::Counter => (name.trim_end_matches("_total"), MetricType::Counter),
+        MetricKind::Gauge => (name.as_str(), MetricType::Gauge),
     };
-    let mut metric = encoder.encode_descriptor(name, about, None, metric_type)?;
-    for (Labels { store, more }, value) in values {
-        let labels: Vec<(&str, &str)> = [("store", store)].into_iter().chain(more).collect();
-        let line = metric.encode_family(&labels)?;
-        match kind {
-            MetricKind::Counter => ConstCounter::new(value.unsigned_abs()).encode(line)?,
-            MetricKind::Gauge => ConstGauge::new(value).encode(line)?,
+    let mut metric = encoder.encode_descriptor(name, &about, None, metric_type)?;
+    for (labels, value) in lines {
+        match (kind, labels.is_empty()) {
+            (MetricKind::Counter, _) => ConstCounter::new(value as u64).encode(metric.encode_family(&labels)?)?,
+            (MetricKind::Gauge, false) => one_gauge(value, metric.encode_family(&labels)?)?,
+            (MetricKind::Gauge, true) => return one_gauge(value, metric),
         }
     }
     Ok(())
+}
+
+/// A whole number is written without a point.
+fn one_gauge(value: f64, line: MetricEncoder) -> Result<(), fmt::Error> {
+    match value == value.trunc() {
+        true => ConstGauge::new(value as i64).encode(line),
+        false => ConstGauge::new(value).encode(line),
+    }
+}
+
+fn histogram(mut line: MetricEncoder, durations: &Histogram) -> Result<(), fmt::Error> {
+    let bounds = BOUNDS_MS.iter().map(|ms| seconds(*ms as i64)).chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(durations.counts).collect();
+    let count = durations.counts.iter().sum();
+    line.encode_histogram::<NoLabelSet>(seconds(durations.sum_ms as i64), count, &buckets, None)
 }

@@ -121,7 +121,7 @@ fn list(theme: Theme, stores: &[(&str, &[(&str, i64)])]) -> Screen {
         name: name.to_string(),
         at: Some(NOW_MS - 400),
         metrics: Some(sample(NOW_MS - 400, changes)),
-        window: Window { opens: NOW_MS as i64 - 19_000, closes: NOW_MS as i64 + 41_000, paused: false },
+        window: Window { opens: NOW_MS as i64 - 19_000, closes: NOW_MS as i64 + 41_000, ..Window::default() },
     };
     screen.stores = stores.iter().map(line).collect();
     screen

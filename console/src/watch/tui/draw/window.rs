@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_window_is_told_by_the_clock() {
         let shown = |opens, closes| {
-            let phase = phase(Window { opens, closes, paused: false }, 100_000);
+            let phase = phase(Window { opens, closes, paused: false, sla_ms: 0 }, 100_000);
             (phase.label, phase.sentence(), phase.part)
         };
         assert_eq!(shown(0, 0), ("Open", "no window set".into(), None));
