@@ -1,7 +1,7 @@
 //! The server's counts, streams and audit when the work is done, compared with the books of those who did it.
 
 use anyhow::{Context, Result};
-use redis::{Connection, FromRedisValue, Value, cmd};
+use redis::{ConnectionLike, FromRedisValue, Value, cmd};
 
 use crate::store::{self, Fields};
 use crate::text::{counted, grouped};
@@ -55,7 +55,12 @@ impl Findings {
     }
 
     /// How many entries the store's streams must have. Fails when the server cannot be asked.
-    pub fn check_streams(&mut self, connection: &mut Connection, store: &str, wanted: &[(&str, i64)]) -> Result<()> {
+    pub fn check_streams(
+        &mut self,
+        connection: &mut dyn ConnectionLike,
+        store: &str,
+        wanted: &[(&str, i64)],
+    ) -> Result<()> {
         for &(stream, wanted) in wanted {
             let stream = store::stream(store, stream);
             let length = cmd("XLEN").arg(&stream).query(connection)?;
@@ -65,7 +70,7 @@ impl Findings {
     }
 
     /// What STORE.AUDIT finds. Fails when the server cannot be asked, or replies something else.
-    pub fn check_audit(&mut self, connection: &mut Connection, store: &str) -> Result<()> {
+    pub fn check_audit(&mut self, connection: &mut dyn ConnectionLike, store: &str) -> Result<()> {
         let audit: Value = cmd("STORE.AUDIT").arg(store).query(connection).context("asking STORE.AUDIT")?;
         let lines = Vec::<Value>::from_redis_value(audit).context("reading the reply of STORE.AUDIT")?;
         self.0.extend(lines.iter().map(|line| format!("STORE.AUDIT: {}", store::plain(line))));
@@ -74,7 +79,7 @@ impl Findings {
 }
 
 /// What STORE.INFO says. Fails when the server cannot be asked.
-pub fn info(connection: &mut Connection, store: &str) -> Result<Fields> {
+pub fn info(connection: &mut dyn ConnectionLike, store: &str) -> Result<Fields> {
     cmd("STORE.INFO").arg(store).query(connection).context("asking STORE.INFO")
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod connect;
 mod display;
 mod replay;
 mod sale;
@@ -35,6 +36,7 @@ enum Command {
 }
 
 fn main() {
+    connect::secrets::leave_the_command_line();
     cleanup::install();
     cleanup::end_on_panic();
     let outcome = match Cli::parse().command {

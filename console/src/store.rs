@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
-use redis::{Connection, FromRedisValue, ParsingError, RedisError, Value, cmd};
+use redis::{ConnectionLike, FromRedisValue, ParsingError, RedisError, Value, cmd};
 
 /// A reply that is a map.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +88,7 @@ pub fn plain(value: &Value) -> String {
 
 /// Makes sure that nothing of the store is in the way; with `force`, removes what is. Fails when the store is there and
 /// `force` is not set, when its key holds something else, or when the server does not know the module's commands.
-pub fn make_way(connection: &mut Connection, store: &str, force: bool) -> Result<()> {
+pub fn make_way(connection: &mut dyn ConnectionLike, store: &str, force: bool) -> Result<()> {
     let known: Vec<Value> = cmd("COMMAND").arg("INFO").arg("STORE.SET").query(connection)?;
     if matches!(known.first(), None | Some(Value::Nil)) {
         bail!("this server has not loaded Holdfast: it knows no command STORE.SET");

@@ -1,18 +1,20 @@
 //! The server that a subcommand works on: one that is given, or one of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use holdfast_lab::{Options, Server};
+
+use crate::connect::{ConnectArgs, Way};
 
 const MODULE_FILE: &str = "libholdfast.so";
 
 /// Which server a subcommand works on.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct TargetArgs {
-    /// Work on this server (redis://host:port) instead of starting one
-    #[arg(long)]
-    pub url: Option<String>,
+    #[command(flatten)]
+    connect: ConnectArgs,
     #[command(flatten)]
     pub own: OwnArgs,
 }
@@ -29,14 +31,14 @@ pub struct OwnArgs {
 }
 
 impl TargetArgs {
-    /// The server to work on: `--url`, or one of our own with `config` added to its configuration. Fails when the
+    /// The server to work on: the one that is named, or one of our own with `config` added to its configuration. Fails when the
     /// server, its binary or the module is missing, or when it does not start.
     pub fn open(&self, config: &[&str]) -> Result<Target> {
-        if let Some(url) = &self.url {
-            return Ok(Target { url: url.clone(), own: None });
+        if let Some(way) = self.connect.way(None)? {
+            return Ok(Target { way: Arc::new(way), own: None });
         }
         let server = self.own.start(true, config)?;
-        Ok(Target { url: server.url(), own: Some(server) })
+        Ok(Target { way: Arc::new(Way::to(&server.url())?), own: Some(server) })
     }
 }
 
@@ -73,13 +75,12 @@ impl OwnArgs {
 /// The server a subcommand works on.
 #[derive(Debug)]
 pub struct Target {
-    /// Where to connect to.
-    pub url: String,
+    pub way: Arc<Way>,
     /// The server, when it is our own: it ends when this is dropped.
     pub own: Option<Server>,
 }
 
-/// Connects to a server. Fails when the address is invalid, or nobody answers there.
+/// Connects to a server of our own. Fails when the address is invalid, or nobody answers there.
 pub fn connect(url: &str) -> Result<redis::Connection> {
     let client = redis::Client::open(url)
         .with_context(|| format!("the address of a server must be redis://host:port, got '{url}'"))?;

@@ -20,10 +20,12 @@ export function showLine({ feed, server, at }) {
   document.body.dataset.line = state;
   const asOf = at === null ? "" : ` What you see is from ${moment(at, now)}.`;
   const awaySince = server?.since ?? now;
+  const gone = (server?.nodes ?? []).filter((node) => !node.connected).map((node) => node.name);
+  const partly = gone.length > 0 ? `Away: ${gone.join(", ")}. What you see of their stores is old.` : null;
   const texts = {
     connecting: ["connecting…", null],
-    live: [at === null ? "live" : `live · ${age(now - at)} ago`, null],
-    quiet: [at === null ? "live · nothing yet" : `quiet · nothing changed for ${age(now - at)}`, null],
+    live: [at === null ? "live" : `live · ${age(now - at)} ago`, partly],
+    quiet: [at === null ? "live · nothing yet" : `quiet · nothing changed for ${age(now - at)}`, partly],
     lost: [
       `lost · ${age(now - feed.lostSince)}`,
       `Connection to holdfast lost at ${moment(feed.lostSince ?? now, now)}, retrying…${asOf}`,

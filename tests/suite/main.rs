@@ -72,6 +72,7 @@ mod watch_events;
 mod watch_guard;
 mod watch_metrics;
 mod watch_queue;
+mod watch_servers;
 
 use common::{ServerBinary, TestFn};
 use holdfast_lab::cleanup;
@@ -145,6 +146,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("watch_guard", watch_guard::TESTS),
     ("watch_metrics", watch_metrics::TESTS),
     ("watch_queue", watch_queue::TESTS),
+    ("watch_servers", watch_servers::TESTS),
 ];
 
 /// The exit code of a run in which a test failed, as `cargo test` has it.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result};
-use redis::{Connection, cmd};
+use redis::{ConnectionLike, cmd};
 
 use crate::check::{self, Findings};
 use crate::store::SkuCounts;
@@ -86,7 +86,12 @@ impl Books {
 
 /// Compares every SKU's counts, the streams, STORE.INFO and STORE.AUDIT with the replay's own books: the disagreements,
 /// and how many SKUs are right. Fails when the server cannot be asked.
-pub fn check(server: &mut Connection, store: &str, skus: &[String], books: &Books) -> Result<(Findings, usize)> {
+pub fn check(
+    server: &mut dyn ConnectionLike,
+    store: &str,
+    skus: &[String],
+    books: &Books,
+) -> Result<(Findings, usize)> {
     let (mut findings, mut right, movements) = (Findings::default(), 0, &books.movements);
     for (skus, movements) in skus.chunks(SKUS_PER_READ).zip(movements.chunks(SKUS_PER_READ)) {
         let counts: Vec<Option<SkuCounts>> =
@@ -107,7 +112,7 @@ pub fn check(server: &mut Connection, store: &str, skus: &[String], books: &Book
     Ok((findings, right))
 }
 
-fn check_totals(server: &mut Connection, store: &str, books: &Books, findings: &mut Findings) -> Result<()> {
+fn check_totals(server: &mut dyn ConnectionLike, store: &str, books: &Books, findings: &mut Findings) -> Result<()> {
     let (movements, orders) = (&books.movements, books.orders);
     let lengths = [("orders", 0), ("retry", 0), ("dead", 0), ("complete", orders)];
     findings.check_streams(server, store, &lengths)?;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context, Result, bail};
-use redis::{Connection, Pipeline, RedisResult, Value};
+use redis::{Pipeline, RedisResult, Value};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::books::{Books, ByOrder};
 use super::file::{Book, Invoice, Line};
 use crate::check::Complaints;
+use crate::connect::Connection;
 use crate::store;
 
 /// Orders sent before their replies are read.

@@ -14,9 +14,10 @@ use redis::cmd;
 use self::feed::{Counts, Feed};
 use self::file::Book;
 use crate::check::Findings;
+use crate::connect::Connection;
 use crate::display::Display;
 use crate::store;
-use crate::target::{TargetArgs, connect};
+use crate::target::TargetArgs;
 use crate::text::{Paint, clock, counted, grouped};
 
 /// How long ended orders are remembered: a return may come months after its order, in file and in wall-clock time.
@@ -68,7 +69,7 @@ pub fn run(args: ReplayArgs) -> Result<()> {
         bail!("{} has no invoice in the days asked for", args.file.display());
     }
     let target = args.target.open(&[])?;
-    let mut connection = connect(&target.url)?;
+    let mut connection = Connection::open(&target.way, &args.store)?;
     store::make_way(&mut connection, &args.store, args.force)?;
 
     let mut feed = Feed::new(connection, &args.store, &book, args.stock.is_some());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use redis::aio::ConnectionManager;
 use redis::pipe;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -14,6 +13,7 @@ use super::plan::Customer;
 use super::shop::{LACES, SNEAKER, Shop};
 use super::shopkeeper::Shopkeeper;
 use super::view::{Now, View};
+use crate::connect::StoreConnection;
 use crate::display::Display;
 use crate::store::{Fields, SkuCounts};
 
@@ -32,7 +32,7 @@ const AFTER_HOURS: Duration = Duration::from_secs(30);
 
 pub struct Doors {
     shop: Arc<Shop>,
-    connection: ConnectionManager,
+    connection: StoreConnection,
     shopkeeper: Shopkeeper,
     planned: std::vec::IntoIter<Customer>,
     visits: JoinSet<()>,

@@ -26,8 +26,9 @@ use self::plan::{Luck, Schedule, Stock};
 use self::shop::{LACES, SNEAKER, Shop};
 use self::view::View;
 use self::workers::Workers;
+use crate::connect::Connection;
 use crate::store;
-use crate::target::{TargetArgs, connect};
+use crate::target::TargetArgs;
 use crate::text::Paint;
 use crate::watch::{self, Watch};
 
@@ -101,7 +102,7 @@ pub struct SaleArgs {
 pub fn run(args: SaleArgs) -> Result<()> {
     let target = args.target.open(&SERVER_CONFIG)?;
     // On our own server the page may write: dead orders can be queued again, to see what happens.
-    let page = Watch::beside(args.watch, &target.url, target.own.is_some());
+    let page = Watch::beside(args.watch, &target.way, target.own.is_some());
     if let Some(page) = &page {
         println!("  Watch it live: {}", Paint::for_stdout().strong(page.url()));
         println!();
@@ -113,15 +114,14 @@ pub fn run(args: SaleArgs) -> Result<()> {
     let customers = args.customers.unwrap_or((args.units as f64 * CUSTOMERS_PER_UNIT).ceil() as u64);
     let plan = plan::customers(&schedule, customers, seed);
     let (shop, verdict) = runtime.block_on(async {
-        let mut connection = connect(&target.url)?;
+        let mut connection = Connection::open(&target.way, &args.store)?;
         store::make_way(&mut connection, &args.store, args.force)?;
         let luck = Luck::new(seed, args.failures, &plan);
-        let shop = Arc::new(Shop::connect(&target.url, &args.store, schedule, seed, luck).await?);
+        let shop = Arc::new(Shop::connect(&target.way, &args.store, schedule, seed, luck).await?);
         let stock = Stock::of(args.units, &plan);
         open(&mut connection, &shop, stock, plan.len())?;
         sell(&shop, &args, plan).await?;
-        // The server may have gone and come back meanwhile, and the first connection with it.
-        let verdict = verify::verify(&shop, &mut connect(&target.url)?, stock).await?;
+        let verdict = verify::verify(&shop, &mut connection, stock).await?;
         anyhow::Ok((shop, verdict))
     })?;
     summary::print(&shop, &verdict)?;
@@ -129,7 +129,7 @@ pub fn run(args: SaleArgs) -> Result<()> {
 }
 
 /// Makes the store, with its window by the server's own clock, and receives the stock.
-fn open(connection: &mut redis::Connection, shop: &Shop, stock: Stock, customers: usize) -> Result<()> {
+fn open(connection: &mut Connection, shop: &Shop, stock: Stock, customers: usize) -> Result<()> {
     let (seconds, micros): (i64, i64) = cmd("TIME").query(connection)?;
     let now_ms = seconds * 1_000 + micros / 1_000;
     let elapsed = shop.elapsed();

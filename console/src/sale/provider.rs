@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use redis::aio::ConnectionManager;
 use redis::{RedisResult, cmd};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,6 +12,7 @@ use tokio::task::JoinSet;
 use super::ledger::DECLINED;
 use super::plan::Trouble;
 use super::shop::{PAYMENT, Shop};
+use crate::connect::StoreConnection;
 use crate::store;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -24,7 +24,7 @@ const REPORTED_TWICE: f64 = 0.05;
 
 pub struct Provider {
     shop: Arc<Shop>,
-    connection: ConnectionManager,
+    connection: StoreConnection,
     /// Orders whose payment has begun.
     known: HashSet<String>,
     payments: JoinSet<()>,
@@ -59,7 +59,7 @@ impl Provider {
 }
 
 /// One payment, from the order to what comes of it.
-async fn pay(shop: Arc<Shop>, mut connection: ConnectionManager, order: String) {
+async fn pay(shop: Arc<Shop>, mut connection: StoreConnection, order: String) {
     let Some(customer) = shop.ledger().order(&order).map(|order| order.customer) else {
         return shop.ledger().complaints.add(format!("order {order} waits for a payment, and nobody sent it"));
     };
@@ -79,7 +79,7 @@ async fn pay(shop: Arc<Shop>, mut connection: ConnectionManager, order: String) 
 }
 
 /// Lets an order pass that is paid.
-async fn pass(shop: &Shop, connection: &mut ConnectionManager, order: &str) {
+async fn pass(shop: &Shop, connection: &mut StoreConnection, order: &str) {
     let command = cmd("ORDER.PASS").arg(&shop.name).arg(order).arg(PAYMENT).take();
     let reply: RedisResult<u64> = shop.send(connection, &command).await;
     let mut ledger = shop.ledger();

@@ -1,14 +1,14 @@
 //! The shop's commands, sent again when a connection is lost, and every reply entered into the clients' ledger.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use anyhow::Result;
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, cmd};
 
 use super::ledger::Ledger;
 use super::plan::{Customer, Luck, Schedule};
+use crate::connect::{StoreConnection, Way};
 use crate::store;
 
 /// Connections that the customers share: what they send goes out in pipelines.
@@ -21,7 +21,8 @@ const RESEND_INTERVAL: Duration = Duration::from_millis(100);
 /// Orders that the server looks at in one ORDER.SCAN.
 const SCAN_COUNT: u64 = 5_000;
 /// Errors of a server that is loading, failing over or resharding: nothing was done, so ask again.
-const PASSING_CODES: [&str; 6] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
+const PASSING_CODES: [&str; 8] =
+    ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MOVED", "ASK"];
 /// Refusals that belong to a sale. Any other is a fault.
 const REFUSALS: [&str; 5] = ["NOTOPEN", "CLOSED", "OUTOFSTOCK", "LIMIT", "EXPIRED"];
 pub const SNEAKER: &str = "sneaker";
@@ -61,8 +62,8 @@ pub fn items(laces: bool) -> Vec<(&'static str, i64)> {
 }
 
 pub struct Shop {
-    client: redis::Client,
-    connections: Vec<ConnectionManager>,
+    way: Arc<Way>,
+    connections: Vec<StoreConnection>,
     pub name: String,
     pub schedule: Schedule,
     pub seed: u64,
@@ -73,14 +74,14 @@ pub struct Shop {
 
 impl Shop {
     /// Connects to the server, and starts the clock. Fails when the server cannot be reached.
-    pub async fn connect(url: &str, name: &str, schedule: Schedule, seed: u64, luck: Luck) -> Result<Shop> {
-        let client = redis::Client::open(url).with_context(|| format!("{url} is no address of a server"))?;
+    pub async fn connect(way: &Arc<Way>, name: &str, schedule: Schedule, seed: u64, luck: Luck) -> Result<Shop> {
         let mut connections = Vec::with_capacity(SHARED_CONNECTIONS);
         for _ in 0..SHARED_CONNECTIONS {
-            connections.push(manager(&client, Duration::ZERO).await?);
+            connections.push(StoreConnection::open(way, name, RESPONSE_TIMEOUT).await?);
         }
-        let (name, started, ledger) = (name.to_string(), Instant::now(), Mutex::default());
-        Ok(Shop { client, connections, name, schedule, seed, luck, started, ledger })
+        let (way, name) = (way.clone(), name.to_string());
+        let (started, ledger) = (Instant::now(), Mutex::default());
+        Ok(Shop { way, connections, name, schedule, seed, luck, started, ledger })
     }
 
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -97,22 +98,22 @@ impl Shop {
     }
 
     /// A connection of one's own, for calls that wait so long at the server. Fails when the server cannot be reached.
-    pub async fn connection(&self, wait: Duration) -> Result<ConnectionManager> {
-        manager(&self.client, wait).await
+    pub async fn connection(&self, wait: Duration) -> Result<StoreConnection> {
+        StoreConnection::open(&self.way, &self.name, RESPONSE_TIMEOUT + wait).await
     }
 
     pub fn stream(&self, name: &str) -> String {
         store::stream(&self.name, name)
     }
 
-    fn connection_of(&self, customer: u64) -> ConnectionManager {
+    fn connection_of(&self, customer: u64) -> StoreConnection {
         // A customer keeps to one connection: what they send arrives in the order they sent it.
         self.connections[customer as usize % self.connections.len()].clone()
     }
 
     /// Sends a command until its reply arrives. Sending it again is safe, as every write names its order or its hold.
     /// Fails with what the server answers, or when it could not be reached for a long time.
-    pub async fn send<T: FromRedisValue>(&self, connection: &mut ConnectionManager, command: &Cmd) -> RedisResult<T> {
+    pub async fn send<T: FromRedisValue>(&self, connection: &mut StoreConnection, command: &Cmd) -> RedisResult<T> {
         let mut attempt = 1;
         loop {
             match command.query_async(connection).await {
@@ -127,7 +128,7 @@ impl Shop {
     }
 
     /// All orders in a state. Fails with what the server answers.
-    pub async fn orders_in(&self, state: &str, connection: &mut ConnectionManager) -> RedisResult<Vec<String>> {
+    pub async fn orders_in(&self, state: &str, connection: &mut StoreConnection) -> RedisResult<Vec<String>> {
         let (mut orders, mut cursor) = (Vec::new(), 0);
         loop {
             let mut command = cmd("ORDER.SCAN");
@@ -177,7 +178,7 @@ impl Shop {
     /// Sends an order over a connection that is gone before the reply can be read: the order may have arrived, or not.
     pub async fn place_and_vanish(&self, order: &str, customer: &Customer, patience: u32) {
         self.ledger().sent(order, customer);
-        let Ok(mut connection) = self.client.get_multiplexed_async_connection().await else { return };
+        let Ok(mut connection) = self.connection_of(customer.number).single().await else { return };
         let command = self.place_command(order, customer, Origin::Shelf);
         let turns = async {
             for _ in 0..patience {
@@ -251,13 +252,6 @@ fn ms(time: Duration) -> u64 {
 
 pub fn customer_id(number: u64) -> String {
     format!("c-{number}")
-}
-
-/// A connection that comes back when it is lost, for calls that wait this long at the server.
-async fn manager(client: &redis::Client, wait: Duration) -> Result<ConnectionManager> {
-    let config = ConnectionManagerConfig::new().set_response_timeout(Some(RESPONSE_TIMEOUT + wait));
-    let manager = ConnectionManager::new_with_config(client.clone(), config).await;
-    manager.with_context(|| format!("connecting to {}", client.get_connection_info().addr()))
 }
 
 /// Whether the same command may well be answered in a moment.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use redis::aio::ConnectionManager;
 use redis::cmd;
 use redis::streams::StreamRangeReply;
 
@@ -14,6 +13,7 @@ use super::ledger::{NOT_PAID, PURGED, SALE_OVER, WAITED_TOO_LONG};
 use super::plan::{NO_ADDRESS, NO_DELIVERY};
 use super::shop::{LACES, Shop};
 use super::view::Now;
+use crate::connect::StoreConnection;
 
 /// From this part of the window on, and if there are units for them, customers whose address is unknown are called.
 const CALLS_AT: f64 = 0.4;
@@ -23,7 +23,7 @@ const ALERTS_PER_READ: usize = 1_000;
 
 pub struct Shopkeeper {
     shop: Arc<Shop>,
-    connection: ConnectionManager,
+    connection: StoreConnection,
     /// Dead letters at the last look.
     dead: i64,
     /// Orders of customers who were called are queued again.
@@ -145,7 +145,7 @@ impl Shopkeeper {
 
 /// Reads the dead letters into the ledger: an order can die with its worker, and then nobody else knows.
 /// Fails when the server cannot be asked.
-pub async fn read_dead(shop: &Shop, connection: &mut ConnectionManager) -> Result<Vec<DeadLetter>> {
+pub async fn read_dead(shop: &Shop, connection: &mut StoreConnection) -> Result<Vec<DeadLetter>> {
     let stream = shop.stream("dead");
     let command = cmd("XRANGE").arg(&stream).arg("-").arg("+").take();
     let letters: StreamRangeReply =

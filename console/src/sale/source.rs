@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use redis::aio::ConnectionManager;
 use redis::streams::{StreamId, StreamReadOptions, StreamReadReply};
-use redis::{AsyncCommands, Cmd, Connection, ErrorKind, ParsingError, RedisError, RedisResult, Value, cmd, pipe};
+use redis::{AsyncCommands, Cmd, ConnectionLike, ErrorKind, ParsingError, RedisError, RedisResult, Value, cmd, pipe};
 
 use super::ledger::Counts;
 use super::shop::{COLLECTS, EXPRESS, LACES, Shop, items};
+use crate::connect::StoreConnection;
 use crate::store::{self, Fields};
 
 const GROUP: &str = "counter";
@@ -66,7 +66,7 @@ pub fn lost<'a>(error: &RedisError, counts: &'a mut Counts) -> Option<&'a mut u6
 /// Where a worker's orders come from, and where their end is reported.
 pub struct Source {
     pub shop: Arc<Shop>,
-    connection: ConnectionManager,
+    connection: StoreConnection,
     worker: String,
     /// Claims express orders first.
     express_first: bool,
@@ -229,7 +229,7 @@ pub async fn make_group(shop: &Shop) -> Result<()> {
 }
 
 /// Entries that the group has not acknowledged: none, as it reads with NOACK. Fails when the server refuses.
-pub fn pending(shop: &Shop, connection: &mut Connection) -> Result<i64> {
+pub fn pending(shop: &Shop, connection: &mut dyn ConnectionLike) -> Result<i64> {
     let (pending, ..): (i64, Value, Value, Value) =
         cmd("XPENDING").arg(shop.stream("orders")).arg(GROUP).query(connection)?;
     Ok(pending)

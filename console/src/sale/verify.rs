@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use redis::streams::{StreamId, StreamRangeReply};
-use redis::{Connection, cmd};
+use redis::{ConnectionLike, cmd};
 
 use super::ledger::{Ledger, NOT_PAID, Order, WAITED_TOO_LONG};
 use super::plan::Stock;
@@ -34,7 +34,12 @@ pub struct Verdict {
 }
 
 /// Reads a stream from its first entry to its last.
-fn entries(shop: &Shop, connection: &mut Connection, name: &str, mut each: impl FnMut(&StreamId)) -> Result<()> {
+fn entries(
+    shop: &Shop,
+    connection: &mut dyn ConnectionLike,
+    name: &str,
+    mut each: impl FnMut(&StreamId),
+) -> Result<()> {
     let stream = shop.stream(name);
     let mut from = "-".to_string();
     loop {
@@ -89,7 +94,7 @@ impl Completed {
 }
 
 /// Asks the server everything that can be asked, and compares. Fails when the server cannot be asked.
-pub async fn verify(shop: &Shop, connection: &mut Connection, stock: Stock) -> Result<Verdict> {
+pub async fn verify(shop: &Shop, connection: &mut dyn ConnectionLike, stock: Stock) -> Result<Verdict> {
     let mut verdict = Verdict { stock, ..Verdict::default() };
     let mut completed = Completed::default();
     entries(shop, connection, "complete", |entry| completed.add(entry))?;
@@ -114,7 +119,7 @@ pub async fn verify(shop: &Shop, connection: &mut Connection, stock: Stock) -> R
 
 /// What is left, and what was sold of it: what came back is on sale again, or was written off and is not, like what was
 /// never there.
-fn check_stock(shop: &Shop, connection: &mut Connection, verdict: &mut Verdict) -> Result<()> {
+fn check_stock(shop: &Shop, connection: &mut dyn ConnectionLike, verdict: &mut Verdict) -> Result<()> {
     let mut get = cmd("INV.GET");
     get.arg(&shop.name).arg(SNEAKER).arg(LACES);
     let found: [Option<SkuCounts>; 2] = get.query(connection)?;
@@ -153,7 +158,12 @@ fn check_info(ledger: &Ledger, verdict: &mut Verdict) {
 }
 
 /// An alert for each order that was not paid, that waited too long, or that died.
-fn check_alerts(shop: &Shop, connection: &mut Connection, ledger: &Ledger, verdict: &mut Verdict) -> Result<()> {
+fn check_alerts(
+    shop: &Shop,
+    connection: &mut dyn ConnectionLike,
+    ledger: &Ledger,
+    verdict: &mut Verdict,
+) -> Result<()> {
     let mut alerts: HashMap<String, i64> = HashMap::new();
     entries(shop, connection, "alerts", |alert| {
         *alerts.entry(alert.get("kind").unwrap_or_default()).or_default() += 1

@@ -8,16 +8,19 @@ mod page;
 mod tui;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::oneshot;
 
-use self::known::feed;
-use self::known::link::Link;
+use self::known::fleet;
 use self::known::server::Known;
 use self::page::guard::{Guard, is_loopback};
+use crate::connect::{ConnectArgs, Way};
 use holdfast_lab::cleanup;
 
+/// The server that is watched if none is named.
+const SERVER: &str = "redis://127.0.0.1:6379";
 /// The port where nothing else is asked for.
 const PORT: u16 = 7_070;
 /// Ports tried after one that is taken, before any free one is taken.
@@ -26,9 +29,9 @@ const PORTS_TRIED: u16 = 10;
 /// Options of `holdfast watch`.
 #[derive(clap::Args, Debug)]
 pub struct WatchArgs {
-    /// The server to watch (redis://[user:password@]host:port[/db])
-    #[arg(long, default_value = "redis://127.0.0.1:6379", hide_env_values = true)]
-    url: String,
+    /// Without an address: the server at 127.0.0.1:6379. All its databases that have stores, unless one is named
+    #[command(flatten)]
+    connect: ConnectArgs,
     /// Where the page is served; another address than a loopback one needs a password [default: 127.0.0.1:7070; with
     /// --tui: nowhere]
     #[arg(long, value_name = "ADDR:PORT")]
@@ -63,15 +66,15 @@ pub fn run(args: WatchArgs) -> Result<()> {
              127.0.0.1",
         );
     }
-    let link = Link::to(&args.url)?;
+    let way = args.connect.way(Some(SERVER))?.context("no server is named")?;
     let listen = |(address, _)| TcpListener::bind(address).with_context(|| format!("listening on {address}"));
     let listener = wanted.map(listen).transpose()?;
     cleanup::interrupt_means(0);
     let guard = Guard::of(password);
     if let (Some(listener), false) = (&listener, args.tui) {
-        println!("holdfast watch: {} at {}", link.url(), url_of(listener)?);
+        println!("holdfast watch: {} at {}", way.shown(), url_of(listener)?);
     }
-    runtime()?.block_on(serve(listener, link, guard, args.allow_writes, args.tui))
+    runtime()?.block_on(serve(listener, Arc::new(way), guard, args.allow_writes, args.tui))
 }
 
 /// Where the page of a sale is served.
@@ -119,24 +122,23 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches the server at `url` from now on, whether it is up yet or not. `None` where that is not wanted, or where
+    /// Watches the server from now on, whether it is up yet or not. `None` where that is not wanted, or where
     /// it cannot be: the other work goes on without it.
-    pub fn beside(place: Beside, url: &str, writes: bool) -> Option<Watch> {
+    pub fn beside(place: Beside, way: &Arc<Way>, writes: bool) -> Option<Watch> {
         let Beside::At(address) = place else { return None };
-        Watch::start(address, url, writes)
+        Watch::start(address, way.clone(), writes)
             .inspect_err(|error| eprintln!("holdfast: no page to watch it: {error:#}"))
             .ok()
     }
 
-    fn start(address: SocketAddr, url: &str, writes: bool) -> Result<Watch> {
-        let link = Link::to(url)?;
+    fn start(address: SocketAddr, way: Arc<Way>, writes: bool) -> Result<Watch> {
         let listener = bind_near(address)?;
         let url = url_of(&listener)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = runtime()?;
         let serve = async move {
             tokio::select! {
-                served = serve(Some(listener), link, Guard::Loopback, writes, false) => served,
+                served = serve(Some(listener), way, Guard::Loopback, writes, false) => served,
                 // The sender sends nothing: it is dropped.
                 _ = stopped => Ok(()),
             }
@@ -162,11 +164,11 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Serves the page, if there is a listener, and draws on the terminal if `draws`, until the reader leaves.
-async fn serve(listener: Option<TcpListener>, link: Link, guard: Guard, writes: bool, draws: bool) -> Result<()> {
-    let known = Known::new(link);
+async fn serve(listener: Option<TcpListener>, way: Arc<Way>, guard: Guard, writes: bool, draws: bool) -> Result<()> {
+    let known = Known::new(way);
     let url = listener.as_ref().map(url_of).transpose()?;
     // Both end with the runtime.
-    tokio::spawn(feed::run(known.clone()));
+    tokio::spawn(fleet::run(known.clone()));
     let page = listener.map(|listener| tokio::spawn(page::serve(listener, known.clone(), guard, writes)));
     match page {
         Some(page) if !draws => page.await.context("serving the page")?,

@@ -66,9 +66,11 @@ macro_rules! served {
 served! {
     BUILD_INFO = "holdfast_build_info", Gauge, "version", "1: the version of this program is in the label";
     UP = "holdfast_up", Gauge, "", "1: the server answers, 0: what follows is what it last said";
+    STORES = "holdfast_stores", Gauge, "", "stores on the server";
+    NODE_UP = "holdfast_node_up", Gauge, "node",
+        "of a cluster: 1: the node answers, 0: what is said of its stores is what it last said";
     SERVER_INFO = "holdfast_server_info", Gauge, "product version role",
         "1: what INFO says of the server is in the labels";
-    STORES = "holdfast_stores", Gauge, "", "stores on the server";
     MEMORY_USED = "holdfast_memory_used_bytes", Gauge, "", "memory that the server uses (used_memory)";
     MEMORY_MAX = "holdfast_memory_max_bytes", Gauge, "", "how much it may use (maxmemory); 0: no bound";
     EVICTS_STORES = "holdfast_evicts_stores", Gauge, "policy",

@@ -79,7 +79,8 @@ const ABOUT_PROMETHEUS: &str = "
 
 `/metrics` has the numbers above with the label `store`; refusals have the label `code` too. Times are in seconds. The
 oldest waiting order's age goes on while the store is quiet and takes no samples. Keys that are not text have their
-bytes written as `\\xff` in the label, and a backslash is written twice, so that no two stores have the same.
+bytes written as `\\xff` in the label, and a backslash is written twice, so that no two stores have the same. A
+store in another database than 0 has the label `db`, and in a cluster what concerns a server has the label `node`.
 
 Of stores whose orders name lanes there are `holdfast_lane_queued`, `holdfast_lane_in_work`, `holdfast_lane_retrying`
 and `holdfast_lane_oldest_waiting_seconds` with the label `lane` (empty for the orders that name none), as STORE.LANES

@@ -68,6 +68,13 @@ pub fn start(binary: &ServerBinary, arguments: &[&str], temp_dir: &Path) -> Runn
     run(Command::new(program()).args(arguments), binary, temp_dir)
 }
 
+/// As [`start`], with more variables in its environment.
+#[track_caller]
+pub fn start_with(binary: &ServerBinary, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
+    let mut command = Command::new(program());
+    run(command.args(arguments).envs(variables.iter().copied()), binary, &std::env::temp_dir())
+}
+
 /// As [`start`], and the program may open only so many files (and connections) at a time.
 #[track_caller]
 pub fn start_with_files(binary: &ServerBinary, arguments: &[&str], files: usize) -> Running {

@@ -1,4 +1,4 @@
-//! Finds the stores of a server, and reads what changes without a sample: the window, the server's role and clock.
+//! Finds the stores of a source, and reads what changes without a sample: the window, the server's role and clock.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::link::ask_all;
-use super::model::{Key, Model, Replica, ServerState, StoreState, Vitals, Window};
+use super::link::{Source, ask_all};
+use super::model::{Key, Model, NodeState, Replica, SourceState, StoreState, Vitals, Window};
 use super::sample::Sample;
 use crate::store::{self, stream_of};
 
@@ -24,24 +24,19 @@ const STORES_PER_PIPELINE: usize = 200;
 /// What is read of every store in each round.
 const SETTINGS: [&str; 5] = ["opens", "closes", "paused", "sla-ms", "metrics"];
 
-/// Goes through the keyspace of one server, round after round.
+/// Goes through one database of one server, round after round.
 pub struct Discovery<'a> {
     model: &'a Model,
+    source: &'a Source,
     connection: MultiplexedConnection,
     cursor: u64,
     /// The keyspace was gone through once.
     knows_all: bool,
-    is_cluster: bool,
 }
 
 impl<'a> Discovery<'a> {
-    pub fn new(model: &'a Model, connection: MultiplexedConnection) -> Discovery<'a> {
-        Discovery { model, connection, cursor: 0, knows_all: false, is_cluster: false }
-    }
-
-    /// Whether the server is a node of a cluster, where one command cannot read the streams of two slots.
-    pub fn is_cluster(&self) -> bool {
-        self.is_cluster
+    pub fn new(model: &'a Model, source: &'a Source, connection: MultiplexedConnection) -> Discovery<'a> {
+        Discovery { model, source, connection, cursor: 0, knows_all: false }
     }
 
     /// Reads everything again: known stores may be gone, or be others of that name. Fails when the server does not
@@ -49,7 +44,7 @@ impl<'a> Discovery<'a> {
     pub async fn begin(&mut self) -> Result<(), RedisError> {
         // A server that is loading its data answers some questions, but not this one.
         cmd("PING").query_async::<()>(&mut self.connection).await?;
-        let known = self.model.keys();
+        let known = self.model.keys_of(self.source.id);
         self.look_at(&known, true).await?;
         self.round().await
     }
@@ -69,20 +64,27 @@ impl<'a> Discovery<'a> {
 
     async fn round(&mut self) -> Result<(), RedisError> {
         let about = self.ask_server().await?;
-        match about.error {
+        match about.node.error {
+            // Its nodes are followed one by one, each as a source of its own.
+            None if self.is_seed() => self.knows_all = true,
             None => self.sweep().await?,
             Some(_) => self.knows_all = true,
         }
-        let known = self.model.keys();
+        let known = self.model.keys_of(self.source.id);
         self.look_at(&known, false).await?;
         // At the end: whoever learns that the server is there finds its stores too.
-        self.model.set_server(|state| *state = about);
-        self.model.set_complete(self.knows_all);
+        let is_complete = self.knows_all;
+        self.model.set_source(self.source.id, |state| *state = SourceState { is_complete, ..about });
         Ok(())
     }
 
+    /// Whether it is a node of a cluster of which only the address of one was named.
+    fn is_seed(&self) -> bool {
+        self.source.is_cluster() && !self.source.is_node()
+    }
+
     /// The server's clock, version and role; an error if it does not know the module's commands.
-    async fn ask_server(&mut self) -> Result<ServerState, RedisError> {
+    async fn ask_server(&mut self) -> Result<SourceState, RedisError> {
         let mut questions = pipe();
         questions.cmd("TIME").cmd("INFO").arg("server").cmd("INFO").arg("replication").cmd("INFO").arg("memory");
         questions.cmd("COMMAND").arg("INFO").arg("STORE.GET");
@@ -92,17 +94,18 @@ impl<'a> Discovery<'a> {
             self.model.set_clock(seconds * 1_000 + micros / 1_000);
         }
         let [mut server, mut replication, memory] = [(); 3].map(|()| info_lines(next()));
-        self.model.set_vitals(vitals(&replication, &memory));
+        let vitals = vitals(&replication, &memory);
         // If the server does not say, the stores are looked for: they are found, or not.
         let has_module = !matches!(next(), Value::Array(commands) if matches!(commands.first(), Some(Value::Nil)));
-        self.is_cluster = server.get("redis_mode").is_some_and(|mode| mode == "cluster");
-        Ok(ServerState {
-            connected: true,
-            error: (!has_module).then(|| "this server has not loaded Holdfast".to_string()),
+        self.source.set_cluster(server.get("redis_mode").is_some_and(|mode| mode == "cluster"));
+        let error = (!has_module).then(|| "this server has not loaded Holdfast".to_string());
+        Ok(SourceState {
+            node: NodeState { name: self.source.name.clone(), connected: true, error },
             product: Some(server.remove("server_name").unwrap_or_else(|| "redis".to_string())),
             version: server.remove("valkey_version").or_else(|| server.remove("redis_version")),
             role: replication.remove("role"),
-            ..self.model.server()
+            vitals,
+            is_complete: false,
         })
     }
 
@@ -112,7 +115,9 @@ impl<'a> Discovery<'a> {
             let mut scan = cmd("SCAN");
             scan.arg(self.cursor).arg("TYPE").arg("holdstore").arg("COUNT").arg(KEYS_PER_SCAN);
             let (cursor, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut self.connection).await?;
-            let new: Vec<Key> = keys.into_iter().map(Key::from).filter(|key| self.model.store(key).is_none()).collect();
+            let key = |bytes| Key::in_db(self.source.key_db, bytes);
+            let is_new = |key: &Key| self.model.home(key) != Some(self.source.id);
+            let new: Vec<Key> = keys.into_iter().map(key).filter(is_new).collect();
             self.look_at(&new, true).await?;
             self.cursor = cursor;
             if cursor == 0 {
@@ -147,10 +152,11 @@ impl<'a> Discovery<'a> {
     fn take(&self, key: &Key, seen: Option<Seen>, new: bool, last: Option<Value>) {
         match seen {
             None => {}
-            Some(Seen::Gone) => self.model.remove(key),
+            Some(Seen::Gone) => self.model.remove(key, self.source.id),
             Some(Seen::There { window, .. }) if new => {
                 let sample = last.and_then(|last| Sample::all_of(&last).pop()).map(Into::into);
-                self.model.set_store(key, StoreState { window: window.unwrap_or_default(), sample });
+                let found = StoreState { window: window.unwrap_or_default(), sample };
+                self.model.set_store(key, found, self.source.id);
             }
             Some(Seen::There { window, is_silent }) => {
                 window.into_iter().for_each(|window| self.model.set_window(key, window));

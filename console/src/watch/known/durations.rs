@@ -68,7 +68,7 @@ impl Durations {
         known.retain(|key, _| self.model.store(key).is_some());
         let mut left = ENTRIES_MAX_ALL;
         for (key, completed) in self.changed(&known) {
-            let Ok(mut connection) = self.link.ask() else { break };
+            let Ok(mut connection) = self.link.ask(&key) else { continue };
             // One that cannot be read (a user's rights, an outsider's key) has no histogram.
             let _ = read(&mut connection, &key, completed, &mut known, &mut left).await;
         }

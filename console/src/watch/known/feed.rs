@@ -1,4 +1,4 @@
-//! Follows a server into a [`Model`]: one connection waits for the samples of all stores, however many look on.
+//! Follows a source into a [`Model`]: one connection waits for the samples of its stores, however many look on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::discovery::Discovery;
-use super::link::{ANSWER_TIMEOUT, Link, ask_all, said};
-use super::model::{Key, Model};
+use super::link::{ANSWER_TIMEOUT, Source, ask_all, said};
+use super::model::{Key, Model, NodeState};
 use super::sample::{EntryId, Sample};
 use super::server::Known;
 use crate::store::{self, stream_of};
@@ -29,19 +29,18 @@ const SAMPLES_PER_READ: usize = 100;
 const BACKOFF: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// Follows the server until the task is dropped; connects again whenever it is lost.
-pub async fn run(known: Arc<Known>) {
-    let (model, link) = (&known.model, &known.link);
+/// Follows a source until the task is dropped; connects again whenever it is lost.
+pub async fn run(known: Arc<Known>, source: Arc<Source>) {
     let mut backoff = BACKOFF;
     loop {
-        let Err(error) = session(model, link).await;
-        link.set(None);
-        if model.server().connected {
+        let Err(error) = session(&known, &source).await;
+        source.set(None);
+        let was_connected = known.model.source(source.id).is_some_and(|state| state.node.connected);
+        if was_connected {
             backoff = BACKOFF;
         }
-        model.set_server(|server| {
-            server.connected = false;
-            server.error = Some(said(&error));
+        known.model.set_source(source.id, |state| {
+            state.node = NodeState { name: source.name.clone(), connected: false, error: Some(said(&error)) };
         });
         sleep(backoff).await;
         backoff = (backoff * 2).min(BACKOFF_MAX);
@@ -49,14 +48,15 @@ pub async fn run(known: Arc<Known>) {
 }
 
 /// As long as the connection lasts.
-async fn session(model: &Model, link: &Link) -> Result<std::convert::Infallible, RedisError> {
-    let asking = link.connect(ANSWER_TIMEOUT).await?;
-    let waiting = link.connect(BLOCK + ANSWER_TIMEOUT).await?;
-    link.set(Some(asking.clone()));
-    model.set_complete(false);
-    let mut discovery = Discovery::new(model, asking);
+async fn session(known: &Known, source: &Source) -> Result<std::convert::Infallible, RedisError> {
+    let (model, way) = (&*known.model, &*known.link.way);
+    let asking = source.connect(way, ANSWER_TIMEOUT).await?;
+    let waiting = source.connect(way, BLOCK + ANSWER_TIMEOUT).await?;
+    source.set(Some(asking.clone()));
+    model.set_source(source.id, |state| state.is_complete = false);
+    let mut discovery = Discovery::new(model, source, asking);
     discovery.begin().await?;
-    let reader = Reader { model, connection: waiting, is_cluster: discovery.is_cluster(), apart_until: None };
+    let reader = Reader { model, source, connection: waiting, apart_until: None };
     tokio::select! {
         Err(error) = discovery.run() => Err(error),
         ended = reader.run() => ended,
@@ -66,8 +66,8 @@ async fn session(model: &Model, link: &Link) -> Result<std::convert::Infallible,
 /// Reads the samples of all stores as they are written.
 struct Reader<'a> {
     model: &'a Model,
+    source: &'a Source,
     connection: MultiplexedConnection,
-    is_cluster: bool,
     apart_until: Option<Instant>,
 }
 
@@ -76,13 +76,13 @@ impl Reader<'_> {
         loop {
             let began = Instant::now();
             let mut updates = self.model.subscribe();
-            let seen = self.model.seen();
+            let seen = self.model.seen(self.source.id);
             if seen.is_empty() {
                 // Until a store is found; a look now and then does no harm.
                 let _ = tokio::time::timeout(BLOCK, updates.recv()).await;
                 continue;
             }
-            let apart = self.is_cluster || self.apart_until.is_some_and(|until| began < until);
+            let apart = self.source.is_cluster() || self.apart_until.is_some_and(|until| began < until);
             let interval = match apart {
                 true => self.read_apart(&seen).await.map(|()| READ_APART_INTERVAL)?,
                 false => self.read_together(&seen).await.map(|()| READ_INTERVAL)?,

@@ -9,7 +9,6 @@ use redis::{Value, cmd, pipe};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use strum::VariantArray;
 
-use super::id::name_of;
 use super::link::{AskError, Link};
 use super::model::Key;
 use super::reply::Pairs;
@@ -36,7 +35,7 @@ impl Histories {
     /// All samples of a store, or `points` of them, evenly thinned; the newest is always there. Fails when the server
     /// is away, or there is no such store.
     pub async fn of(&self, key: &Key, points: Option<usize>) -> Result<History, AskError> {
-        let mut connection = self.link.ask()?;
+        let mut connection = self.link.ask(key)?;
         let kept = self.kept.of(key);
         let mut samples = kept.lock().await;
         catch_up(&mut connection, key, &mut samples).await?;
@@ -57,7 +56,7 @@ async fn catch_up(
     ends.cmd("XREVRANGE").arg(&stream).arg("+").arg("-").arg("COUNT").arg(1);
     let (kind, first, last): (String, Value, Value) = ends.query_async(connection).await?;
     if kind != "holdstore" {
-        return Err(AskError::Missing(format!("no store {}", name_of(key))));
+        return Err(AskError::Missing(format!("no store {}", key.name())));
     }
     let (Some(first), Some(last)) = (Sample::all_of(&first).pop(), Sample::all_of(&last).pop()) else {
         samples.clear();

@@ -86,8 +86,7 @@ impl AllLanes {
         let mut known = self.known.lock().await;
         let (asked, lanes) = &mut *known;
         if asked.is_none_or(|asked| asked.elapsed() >= INTERVAL) {
-            let wanted = self.wanted(lanes);
-            if let Ok(mut connection) = self.link.ask() {
+            for (mut connection, wanted) in self.link.by_source(self.wanted(lanes)) {
                 *asked = Some(Instant::now());
                 // If the server is lost meanwhile, the next question finds out.
                 let _ = look(&mut connection, &wanted, lanes).await;

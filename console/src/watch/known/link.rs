@@ -1,17 +1,17 @@
-//! The connections to the server that is watched: one that waits for samples, one that asks.
+//! The connections to the servers that are watched: to each one that waits for samples, and one that asks.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{ConnectionAddr, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 
-use super::id::name_of;
+use super::model::{Key, Model, SourceId};
+use crate::connect::Way;
 use crate::store;
 
-/// How long a connection may take until it stands.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a question may take: past that the server counts as lost.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -32,10 +32,10 @@ impl AskError {
     }
 
     /// The same, with the name of the store where the store is missing.
-    pub fn of_store(self, key: &[u8]) -> AskError {
+    pub fn of_store(self, key: &Key) -> AskError {
         match self {
             AskError::Missing(text) if text.starts_with("NOSTORE") => {
-                AskError::Missing(format!("no store {}", name_of(key)))
+                AskError::Missing(format!("no store {}", key.name()))
             }
             other => other,
         }
@@ -78,74 +78,134 @@ pub async fn ask_all(
     Ok(replies.into_iter().map(outcome).collect())
 }
 
-/// The way to the server.
+/// A database of a node, and the connection over which it is asked.
 #[derive(Debug)]
-pub struct Link {
-    client: Client,
-    url: String,
+pub struct Source {
+    pub id: SourceId,
+    /// `host:port`, or what was named.
+    pub name: String,
+    pub db: i64,
+    /// The number that keys of this database get.
+    pub key_db: i64,
+    /// A node of a cluster; `None`: wherever the way leads.
+    node: Option<ConnectionAddr>,
     asking: Mutex<Option<MultiplexedConnection>>,
+    /// Where the last connection led.
+    found: Mutex<Option<ConnectionAddr>>,
+    is_cluster: AtomicBool,
 }
 
-impl Link {
-    /// A link to the server at `url`; connects to nobody yet. Fails when `url` is not the address of a server.
-    pub fn to(url: &str) -> Result<Link> {
-        let client = Client::open(url)
-            .with_context(|| format!("the address of a server must be redis://host:port, got '{}'", shown(url)))?;
-        let info = client.get_connection_info();
-        let db = match info.redis_settings().db() {
-            0 => String::new(),
-            db => format!("/{db}"),
-        };
-        let url = match info.addr() {
-            redis::ConnectionAddr::Unix(path) => format!("unix://{}", path.display()),
-            address => format!("redis://{address}{db}"),
-        };
-        Ok(Link { client, url, asking: Mutex::new(None) })
+impl Source {
+    pub fn new(name: String, node: Option<ConnectionAddr>, db: i64, key_db: i64) -> Source {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (asking, found, is_cluster) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Source { id, name, db, key_db, node, asking, found, is_cluster }
     }
 
-    /// Where it leads, without a password.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// Whether it is a node, rather than where a way leads.
+    pub fn is_node(&self) -> bool {
+        self.node.is_some()
+    }
+
+    pub fn is_at(&self, node: &ConnectionAddr) -> bool {
+        self.node.as_ref() == Some(node)
+    }
+
+    /// Whether the server is a node of a cluster, where one command cannot read the streams of two slots.
+    pub fn is_cluster(&self) -> bool {
+        self.is_cluster.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_cluster(&self, is_cluster: bool) {
+        self.is_cluster.store(is_cluster, Ordering::Relaxed);
     }
 
     /// A new connection whose commands may take this long. Fails when nobody answers.
-    pub async fn connect(&self, answer_timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(answer_timeout));
-        self.client.get_multiplexed_async_connection_with_config(&config).await
+    pub async fn connect(&self, way: &Way, answer_timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
+        let at = match &self.node {
+            Some(node) => node.clone(),
+            None => way.find().await?,
+        };
+        *locked(&self.found) = Some(at.clone());
+        way.open(&at, self.db, answer_timeout).await
+    }
+
+    /// Where the last connection led.
+    pub fn found(&self) -> Option<ConnectionAddr> {
+        locked(&self.found).clone()
     }
 
     /// From now on everybody asks over this connection; `None`: the server is lost.
     pub fn set(&self, connection: Option<MultiplexedConnection>) {
-        *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = connection;
+        *locked(&self.asking) = connection;
     }
 
-    /// The connection to ask over. Fails while the server is lost.
-    pub fn ask(&self) -> Result<MultiplexedConnection, AskError> {
-        let asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        asking.ok_or_else(|| AskError::Away(format!("{} does not answer", self.url)))
+    pub fn asking(&self) -> Option<MultiplexedConnection> {
+        locked(&self.asking).clone()
     }
 }
 
-/// What was given as an address, without what could be its password.
-fn shown(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        _ => url.to_string(),
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The way to the sources.
+#[derive(Debug)]
+pub struct Link {
+    pub way: Arc<Way>,
+    model: Arc<Model>,
+    sources: Mutex<Vec<Arc<Source>>>,
+}
 
-    #[test]
-    fn a_password_is_never_shown() {
-        let shown = |url| Link::to(url).map(|link| link.url).map_err(|error| error.to_string());
-        assert_eq!(shown("redis://user:secret@shop:7000/2").expect("an address"), "redis://shop:7000/2");
-        assert_eq!(shown("redis://127.0.0.1").expect("an address"), "redis://127.0.0.1:6379");
-        let wrong = shown("http://user:secret@shop").expect_err("no address of a server");
-        assert!(!wrong.contains("secret") && wrong.contains("shop"), "{wrong}");
+impl Link {
+    /// A link by this way; connects to nobody yet.
+    pub fn new(way: Arc<Way>, model: Arc<Model>) -> Link {
+        Link { way, model, sources: Mutex::default() }
+    }
+
+    /// The sources that are followed from now on.
+    pub fn set_sources(&self, sources: Vec<Arc<Source>>) {
+        *locked(&self.sources) = sources;
+    }
+
+    pub fn sources(&self) -> Vec<Arc<Source>> {
+        locked(&self.sources).clone()
+    }
+
+    /// The source that has a store; for one that is not known, the only one that could. Fails while there is none.
+    fn source(&self, key: &Key) -> Result<Arc<Source>, AskError> {
+        let (sources, home) = (self.sources(), self.model.home(key));
+        let mut of_db = sources.iter().filter(|source| source.key_db == key.db());
+        let found = match home {
+            Some(home) => of_db.find(|source| source.id == home).cloned(),
+            None => match (of_db.next(), of_db.next()) {
+                (_, Some(_)) => return Err(AskError::Missing(format!("no store {}", key.name()))),
+                (only, None) => only.cloned(),
+            },
+        };
+        found.ok_or_else(|| AskError::Away(format!("{} does not answer", self.way.shown())))
+    }
+
+    /// The connection over which to ask for a store. Fails while its server is lost.
+    pub fn ask(&self, key: &Key) -> Result<MultiplexedConnection, AskError> {
+        let source = self.source(key)?;
+        source.asking().ok_or_else(|| AskError::Away(format!("{} does not answer", source.name)))
+    }
+
+    /// The stores that can be asked after, by the connection over which to ask.
+    pub fn by_source(&self, keys: Vec<Key>) -> Vec<(MultiplexedConnection, Vec<Key>)> {
+        let mut sorted: BTreeMap<SourceId, (MultiplexedConnection, Vec<Key>)> = BTreeMap::new();
+        for key in keys {
+            let Ok(source) = self.source(&key) else { continue };
+            let Some(connection) = source.asking() else { continue };
+            sorted.entry(source.id).or_insert_with(|| (connection, Vec::new())).1.push(key);
+        }
+        sorted.into_values().collect()
+    }
+
+    /// A new connection to the server that has a store. Fails when nobody answers.
+    pub async fn connect(&self, key: &Key, answer_timeout: Duration) -> Result<MultiplexedConnection, AskError> {
+        Ok(self.source(key)?.connect(&self.way, answer_timeout).await?)
     }
 }

@@ -6,10 +6,12 @@
 pub mod detail;
 mod discovery;
 pub mod durations;
-pub mod feed;
+mod feed;
+pub mod fleet;
 pub mod follow;
 pub mod history;
 pub mod id;
+pub mod key;
 pub mod lanes;
 pub mod link;
 pub mod model;

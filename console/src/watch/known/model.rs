@@ -7,15 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use super::id::{id_of, name_of};
+pub use super::key::Key;
 use super::sample::{EntryId, Sample};
 use super::series::{Frame, Series};
 
 /// Updates a subscriber may be behind: one that is further behind gets an error, and looks at everything again.
 const UPDATES_KEPT: usize = 8_192;
-
-/// A store's key.
-pub type Key = Arc<[u8]>;
 
 /// The server as it was last seen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -32,6 +29,34 @@ pub struct ServerState {
     pub role: Option<String>,
     /// Since when it answers, or does not: Unix milliseconds.
     pub since: u64,
+    /// The nodes, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeState>,
+}
+
+/// A node of a cluster as it was last seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct NodeState {
+    /// `host:port`.
+    pub name: String,
+    pub connected: bool,
+    /// What is wrong, if anything is.
+    pub error: Option<String>,
+}
+
+/// A database of a node, as a feed follows it.
+pub type SourceId = u64;
+
+/// What is known of a source.
+#[derive(Clone, Debug, Default)]
+pub struct SourceState {
+    pub node: NodeState,
+    pub product: Option<String>,
+    pub version: Option<String>,
+    pub role: Option<String>,
+    pub vitals: Vitals,
+    /// Whether its keyspace was gone through since it answers.
+    pub is_complete: bool,
 }
 
 /// What INFO says of the server's memory and its replicas, for those who keep watch over it.
@@ -97,18 +122,46 @@ pub enum Update {
 #[derive(Debug)]
 struct Followed {
     store: StoreState,
+    /// Where it was found.
+    home: SourceId,
     recent: Series,
 }
 
 #[derive(Debug)]
 struct State {
+    /// The sources taken together.
     server: ServerState,
+    sources: BTreeMap<SourceId, SourceState>,
     stores: BTreeMap<Key, Followed>,
     /// The server's clock less this machine's, milliseconds.
     clock_ahead_ms: i64,
-    vitals: Vitals,
-    /// Whether the keyspace was gone through since the server answers.
-    is_complete: bool,
+}
+
+impl State {
+    /// The sources taken together: the server answers if any node does.
+    fn together(&self) -> ServerState {
+        let first = self.sources.values().find(|source| source.node.connected).or(self.sources.values().next());
+        let Some(first) = first.cloned() else { return self.server.clone() };
+        let mut nodes: Vec<NodeState> = Vec::new();
+        for SourceState { node, .. } in self.sources.values() {
+            match nodes.iter_mut().find(|known| known.name == node.name) {
+                Some(known) if !known.connected => *known = node.clone(),
+                Some(_) => {}
+                None => nodes.push(node.clone()),
+            }
+        }
+        let nodes = if nodes.len() > 1 { nodes } else { Vec::new() };
+        let NodeState { connected, error, .. } = first.node;
+        let since = if connected == self.server.connected { self.server.since } else { local_now_ms() };
+        let (product, version, role) = (first.product, first.version, first.role);
+        ServerState { url: self.server.url.clone(), connected, error, product, version, role, since, nodes }
+    }
+
+    /// The node of a store, and whether it is away.
+    fn node_of(&self, home: SourceId) -> (Option<&str>, bool) {
+        let source = self.sources.get(&home);
+        (source.map(|source| source.node.name.as_str()), !source.is_some_and(|source| source.node.connected))
+    }
 }
 
 /// What is known, and who subscribed to it. All methods return at once.
@@ -134,6 +187,12 @@ pub struct StoreLine {
     pub id: String,
     /// Its key, for people.
     pub name: String,
+    /// The node that has it, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Its node is away, while others answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub away: bool,
     /// When the sample was taken; `None` where there is none.
     pub at: Option<u64>,
     pub metrics: Option<Arc<Sample>>,
@@ -146,8 +205,7 @@ impl Model {
     pub fn new(url: String) -> Model {
         let error = Some("connecting".to_string());
         let server = ServerState { url, error, since: local_now_ms(), ..ServerState::default() };
-        let state =
-            State { server, stores: BTreeMap::new(), clock_ahead_ms: 0, vitals: Vitals::default(), is_complete: false };
+        let state = State { server, sources: BTreeMap::new(), stores: BTreeMap::new(), clock_ahead_ms: 0 };
         Model { state: state.into(), updates: broadcast::Sender::new(UPDATES_KEPT) }
     }
 
@@ -176,17 +234,28 @@ impl Model {
         self.state().server.clone()
     }
 
-    pub fn vitals(&self) -> Vitals {
-        self.state().vitals.clone()
+    pub(super) fn source(&self, id: SourceId) -> Option<SourceState> {
+        self.state().sources.get(&id).cloned()
     }
 
-    /// Whether the server answers, and all its stores were found.
+    /// What is known of each node, by its name.
+    pub fn sources(&self) -> BTreeMap<String, SourceState> {
+        self.state().sources.values().map(|source| (source.node.name.clone(), source.clone())).collect()
+    }
+
+    /// Whether all nodes answer, and all their stores were found.
     pub fn is_complete(&self) -> bool {
         let state = self.state();
-        state.server.connected && state.is_complete
+        let is_complete = |source: &SourceState| source.node.connected && source.is_complete;
+        !state.sources.is_empty() && state.sources.values().all(is_complete)
     }
 
-    pub fn store(&self, key: &[u8]) -> Option<StoreState> {
+    /// Where a store was found last.
+    pub fn home(&self, key: &Key) -> Option<SourceId> {
+        self.state().stores.get(key).map(|followed| followed.home)
+    }
+
+    pub fn store(&self, key: &Key) -> Option<StoreState> {
         self.state().stores.get(key).map(|followed| followed.store.clone())
     }
 
@@ -194,15 +263,28 @@ impl Model {
         self.state().stores.keys().cloned().collect()
     }
 
+    /// The stores that were found at a source.
+    pub(super) fn keys_of(&self, home: SourceId) -> Vec<Key> {
+        let state = self.state();
+        state.stores.iter().filter(|(_, followed)| followed.home == home).map(|(key, _)| key.clone()).collect()
+    }
+
     pub fn stores(&self) -> Vec<StoreLine> {
-        let line = |(key, Followed { store, .. }): (&Key, &Followed)| StoreLine {
-            id: id_of(key),
-            name: name_of(key),
-            at: store.sample.as_ref().map(|sample| sample.at_ms()),
-            metrics: store.sample.clone(),
-            window: store.window,
+        let state = self.state();
+        let (has_nodes, is_up) = (!state.server.nodes.is_empty(), state.server.connected);
+        let line = |(key, Followed { store, home, .. }): (&Key, &Followed)| {
+            let (node, is_away) = state.node_of(*home);
+            StoreLine {
+                id: key.id(),
+                name: key.name(),
+                node: node.filter(|_| has_nodes).map(str::to_string),
+                away: is_up && is_away,
+                at: store.sample.as_ref().map(|sample| sample.at_ms()),
+                metrics: store.sample.clone(),
+                window: store.window,
+            }
         };
-        let mut lines: Vec<StoreLine> = self.state().stores.iter().map(line).collect();
+        let mut lines: Vec<StoreLine> = state.stores.iter().map(line).collect();
         lines.sort_by(|a, b| a.name.cmp(&b.name));
         lines
     }
@@ -213,18 +295,11 @@ impl Model {
     }
 
     /// For each store, the entry of its `…:metrics` that was seen last.
-    pub(super) fn seen(&self) -> Vec<(Key, EntryId)> {
+    pub(super) fn seen(&self, home: SourceId) -> Vec<(Key, EntryId)> {
         let seen = |store: &StoreState| store.sample.as_ref().map_or(EntryId::default(), |sample| sample.id);
-        self.state().stores.iter().map(|(key, followed)| (key.clone(), seen(&followed.store))).collect()
-    }
-
-    pub(super) fn set_vitals(&self, vitals: Vitals) {
-        self.state().vitals = vitals;
-    }
-
-    /// The keyspace was gone through, or has to be gone through again.
-    pub(super) fn set_complete(&self, is_complete: bool) {
-        self.state().is_complete = is_complete;
+        let state = self.state();
+        let of_home = state.stores.iter().filter(|(_, followed)| followed.home == home);
+        of_home.map(|(key, followed)| (key.clone(), seen(&followed.store))).collect()
     }
 
     /// Sets the server's time: Unix milliseconds.
@@ -232,25 +307,41 @@ impl Model {
         self.state().clock_ahead_ms = server_now_ms as i64 - local_now_ms() as i64;
     }
 
-    /// The server is as `change` makes it; subscribers hear of it if that is news.
-    pub(super) fn set_server(&self, change: impl FnOnce(&mut ServerState)) {
+    /// A source is as `change` makes it, and is known from now on; subscribers hear of it if that is news.
+    pub(super) fn set_source(&self, id: SourceId, change: impl FnOnce(&mut SourceState)) {
+        self.change_sources(|sources| change(sources.entry(id).or_default()));
+    }
+
+    /// A source is followed no more. Its stores stay until they are found elsewhere, or nowhere.
+    pub(super) fn remove_source(&self, id: SourceId) {
+        self.change_sources(|sources| drop(sources.remove(&id)));
+    }
+
+    fn change_sources(&self, change: impl FnOnce(&mut BTreeMap<SourceId, SourceState>)) {
         let changed = {
-            let server = &mut self.state().server;
-            let before = server.clone();
-            change(server);
-            if server.connected != before.connected {
-                server.since = local_now_ms();
-            }
-            *server != before
+            let mut state = self.state();
+            change(&mut state.sources);
+            let server = state.together();
+            std::mem::replace(&mut state.server, server.clone()) != server
         };
         self.publish(changed.then_some(Update::Server));
     }
 
+    /// All sources have been gone through: stores of those that are followed no more are gone.
+    pub(super) fn remove_homeless(&self) {
+        let state = self.state();
+        let is_homeless = |(_, followed): &(&Key, &Followed)| !state.sources.contains_key(&followed.home);
+        let homeless: Vec<_> =
+            state.stores.iter().filter(is_homeless).map(|(key, followed)| (key.clone(), followed.home)).collect();
+        drop(state);
+        homeless.into_iter().for_each(|(key, home)| self.remove(&key, home));
+    }
+
     /// A store is there, with its last sample. Samples of an earlier server are forgotten: what is there now counts.
-    pub fn set_store(&self, key: &Key, found: StoreState) {
+    pub fn set_store(&self, key: &Key, found: StoreState, home: SourceId) {
         let mut recent = Series::recent();
         found.sample.iter().for_each(|sample| recent.push(sample));
-        let update = match self.state().stores.insert(key.clone(), Followed { store: found, recent }) {
+        let update = match self.state().stores.insert(key.clone(), Followed { store: found, home, recent }) {
             None => Update::Found(key.clone()),
             Some(_) => Update::Window(key.clone()),
         };
@@ -270,7 +361,7 @@ impl Model {
 
     pub(super) fn add_sample(&self, key: &Key, sample: Sample) {
         let sample = Arc::new(sample);
-        let updates = self.state().stores.get_mut(key).map(|Followed { store, recent }| {
+        let updates = self.state().stores.get_mut(key).map(|Followed { store, recent, .. }| {
             let is_new = store.sample.replace(sample.clone()).is_some_and(|before| sample.is_of_a_new_store(&before));
             if is_new {
                 *recent = Series::recent();
@@ -282,8 +373,10 @@ impl Model {
         self.publish(updates.into_iter().flatten().flatten());
     }
 
-    pub(super) fn remove(&self, key: &Key) {
-        let known = self.state().stores.remove(key).is_some();
+    /// A store is not at this source any more; one that was found at another meanwhile stays.
+    pub(super) fn remove(&self, key: &Key, home: SourceId) {
+        let is_here = self.home(key) == Some(home);
+        let known = is_here && self.state().stores.remove(key).is_some();
         self.publish(known.then(|| Update::Gone(key.clone())));
     }
 }

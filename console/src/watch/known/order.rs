@@ -20,7 +20,7 @@ const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// events of the history say with `title`, `tone` and `text` what happened. Fails when the server is away, or there is
 /// no such order.
 pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError> {
-    let reply = cmd("ORDER.GET").arg(&**key).arg(order).query_async(&mut link.ask()?).await?;
+    let reply = cmd("ORDER.GET").arg(&**key).arg(order).query_async(&mut link.ask(key)?).await?;
     let mut object = Map::from_iter([("id".to_string(), id_of(order).into())]);
     for (name, value) in map("ORDER.GET", reply)?.0 {
         let value = match name.as_str() {
@@ -161,8 +161,8 @@ pub fn redrive_reason(key: &Key, reason: Option<&[u8]>, count: Option<u32>) -> C
 
 /// Carries a redrive out, over a connection of its own: others should not wait for it. How many were queued. Fails when
 /// the server is away, or refuses.
-pub async fn redrive(link: &Link, command: Cmd) -> Result<i64, AskError> {
-    let mut connection = link.connect(REDRIVE_TIMEOUT).await?;
+pub async fn redrive(link: &Link, key: &Key, command: Cmd) -> Result<i64, AskError> {
+    let mut connection = link.connect(key, REDRIVE_TIMEOUT).await?;
     Ok(command.query_async(&mut connection).await?)
 }
 

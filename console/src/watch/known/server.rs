@@ -8,6 +8,7 @@ use super::history::Histories;
 use super::lanes::AllLanes;
 use super::link::Link;
 use super::model::Model;
+use crate::connect::Way;
 
 /// Everything that is known of a server, and the way to ask it for more.
 #[derive(Debug)]
@@ -22,9 +23,9 @@ pub struct Known {
 }
 
 impl Known {
-    pub fn new(link: Link) -> Arc<Known> {
-        let link = Arc::new(link);
-        let model = Arc::new(Model::new(link.url().to_string()));
+    pub fn new(way: Arc<Way>) -> Arc<Known> {
+        let model = Arc::new(Model::new(way.shown().to_string()));
+        let link = Arc::new(Link::new(way, model.clone()));
         let histories = Histories::new(link.clone());
         let details = Details::new(model.clone(), link.clone());
         let lanes = AllLanes::new(model.clone(), link.clone());

@@ -125,8 +125,9 @@ impl<S: Sync> FromRequestParts<S> for Ids {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Ids, Self::Rejection> {
         // "/api/stores/{id}/orders/{order}"
-        let mut ids = parts.uri.path().split('/').skip(3).step_by(2).map(bytes_of);
-        Ok(Ids { store: ids.next().unwrap_or_default().into(), order: ids.next().unwrap_or_default() })
+        let mut ids = parts.uri.path().split('/').skip(3).step_by(2);
+        let (store, order) = (ids.next().unwrap_or_default(), ids.next().unwrap_or_default());
+        Ok(Ids { store: Key::of_id(store), order: bytes_of(order) })
     }
 }
 
@@ -192,8 +193,9 @@ async fn redrive(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Ans
     };
     let wrong = |error: serde_json::Error| Failure(StatusCode::BAD_REQUEST, error.to_string());
     let body: order::Redrive = serde_json::from_slice(&body).map_err(wrong)?;
-    let redriven =
-        order::redrive(&app.known.link, body.command(&ids.store)).await.map_err(|error| error.of_store(&ids.store))?;
+    let redriven = order::redrive(&app.known.link, &ids.store, body.command(&ids.store))
+        .await
+        .map_err(|error| error.of_store(&ids.store))?;
     app.known.details.forget(&ids.store).await;
     Ok(json(&json!({ "redriven": redriven })))
 }
@@ -232,6 +234,6 @@ async fn events(State(app): State<Arc<App>>, Extension(seat): Extension<Arc<Seat
         Failure(StatusCode::SERVICE_UNAVAILABLE, text)
     };
     let place = app.connections.page(&seat).ok_or_else(full)?;
-    let store = parameter(&uri, "store").map(|id| Key::from(bytes_of(id)));
+    let store = parameter(&uri, "store").map(Key::of_id);
     Ok(Sse::new(ReceiverStream::new(sse::send(&app, store, place))).into_response())
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use holdfast_engine::terms::metrics::{Group, METRICS, Metric, MetricKind, Unit};
@@ -10,16 +11,16 @@ use holdfast_engine::terms::prometheus as names;
 use holdfast_engine::terms::prometheus::Served;
 use holdfast_engine::terms::refusal::Code;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelValue, EncodeMetric, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::watch::known::durations::{BOUNDS_MS, Histogram};
-use crate::watch::known::id::{bytes_of, label_of};
+use crate::watch::known::id::label_of;
 use crate::watch::known::lanes::Lane;
-use crate::watch::known::model::{Key, ServerState, StoreLine, Vitals};
+use crate::watch::known::model::{Key, Replica, ServerState, SourceState, StoreLine, Vitals};
 use crate::watch::known::server::Known;
 use crate::watch::known::words::LANE_COLUMNS;
 
@@ -34,19 +35,21 @@ pub async fn exposition(known: &Arc<Known>) -> Result<String, fmt::Error> {
     let lanes = known.lanes.now().await;
     let durations = known.durations.now().await;
     let model = &known.model;
-    let (server, vitals, now_ms) = (model.server(), model.vitals(), model.now_ms());
+    let (server, nodes, now_ms) = (model.server(), model.sources(), model.now_ms());
     let stores = model.stores().into_iter().map(|line| Store::of(line, &lanes, &durations)).collect();
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Snapshot { server, vitals, now_ms, stores }));
+    registry.register_collector(Box::new(Snapshot { server, nodes, now_ms, stores }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
 }
 
-/// A store, and the label that it has on every line.
+/// A store, and the labels that it has on every line.
 #[derive(Debug)]
 struct Store {
     label: String,
+    /// The number of its database, if it is not the first.
+    db: Option<String>,
     line: StoreLine,
     lanes: Vec<Lane>,
     durations: Option<Histogram>,
@@ -54,9 +57,15 @@ struct Store {
 
 impl Store {
     fn of(line: StoreLine, lanes: &BTreeMap<Key, Vec<Lane>>, durations: &BTreeMap<Key, Histogram>) -> Store {
-        let key = Key::from(bytes_of(&line.id));
+        let key = Key::of_id(&line.id);
+        let db = (key.db() != 0).then(|| key.db().to_string());
         let (lanes, durations) = (lanes.get(&key).cloned().unwrap_or_default(), durations.get(&key).cloned());
-        Store { label: label_of(&key), line, lanes, durations }
+        Store { label: label_of(&key), db, line, lanes, durations }
+    }
+
+    fn labels(&self) -> Vec<(&'static str, &str)> {
+        let db = self.db.as_deref().map(|db| ("db", db));
+        [("store", self.label.as_str())].into_iter().chain(db).collect()
     }
 }
 
@@ -64,14 +73,15 @@ impl Store {
 #[derive(Debug)]
 struct Snapshot {
     server: ServerState,
-    vitals: Vitals,
+    /// By name.
+    nodes: BTreeMap<String, SourceState>,
     /// By the server's clock.
     now_ms: u64,
     stores: Vec<Store>,
 }
 
 /// A line: its labels and its value.
-type Line<'a> = (Vec<(&'static str, &'a str)>, f64);
+type Line<T> = (Vec<(&'static str, T)>, f64);
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
@@ -93,28 +103,58 @@ impl Collector for Snapshot {
 
 impl Snapshot {
     fn encode_server(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-        let Snapshot { server, vitals, .. } = self;
-        let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
-        let (product, version, role) = (text(&server.product), text(&server.version), text(&server.role));
-        let about_server = vec![("product", &*product), ("version", &*version), ("role", &*role)];
-        let policy = vitals.eviction_policy.as_str();
-        let evicts = policy.starts_with(EVICTS_ANY_KEY) && vitals.memory_max_bytes > 0;
         gauge(encoder, names::BUILD_INFO, [(vec![("version", env!("CARGO_PKG_VERSION"))], 1.0)])?;
-        gauge(encoder, names::UP, alone(f64::from(server.connected)))?;
-        gauge(encoder, names::SERVER_INFO, server.version.iter().map(|_| (about_server.clone(), 1.0)))?;
+        gauge(encoder, names::UP, alone(f64::from(self.server.connected)))?;
         gauge(encoder, names::STORES, alone(self.stores.len() as f64))?;
-        gauge(encoder, names::MEMORY_USED, alone(vitals.memory_used_bytes as f64))?;
-        gauge(encoder, names::MEMORY_MAX, alone(vitals.memory_max_bytes as f64))?;
-        gauge(encoder, names::EVICTS_STORES, [(vec![("policy", policy)], f64::from(evicts))])?;
-        let replicas = || vitals.replicas.iter().map(|one| (vec![("replica", one.address.as_str())], one));
-        gauge(encoder, names::REPLICA_LAG, replicas().map(|(labels, one)| (labels, one.lag_bytes as f64)))?;
-        gauge(encoder, names::REPLICA_ACK_AGE, replicas().map(|(labels, one)| (labels, one.ack_age_seconds as f64)))?;
-        let link = vitals.primary_link_up.map(|up| (Vec::new(), f64::from(up)));
-        gauge(encoder, names::PRIMARY_LINK_UP, link)
+        let up = self.server.nodes.iter().map(|node| (vec![("node", node.name.as_str())], f64::from(node.connected)));
+        gauge(encoder, names::NODE_UP, up)?;
+        gauge(
+            encoder,
+            names::SERVER_INFO,
+            self.each_node(|node, _| {
+                let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
+                let [product, version, role] = [&node.product, &node.version, &node.role].map(text);
+                let labels = [("product", product), ("version", version), ("role", role)];
+                node.version.iter().map(|_| (labels.to_vec(), 1.0)).collect()
+            }),
+        )?;
+        let of_node = |value: fn(&Vitals) -> u64| self.each_node(move |_, vitals| vec![(vec![], value(vitals) as f64)]);
+        gauge(encoder, names::MEMORY_USED, of_node(|vitals| vitals.memory_used_bytes))?;
+        gauge(encoder, names::MEMORY_MAX, of_node(|vitals| vitals.memory_max_bytes))?;
+        gauge(
+            encoder,
+            names::EVICTS_STORES,
+            self.each_node(|_, vitals| {
+                let evicts = vitals.eviction_policy.starts_with(EVICTS_ANY_KEY) && vitals.memory_max_bytes > 0;
+                vec![(vec![("policy", vitals.eviction_policy.clone())], f64::from(evicts))]
+            }),
+        )?;
+        let of_replica = |value: fn(&Replica) -> u64| {
+            let line = move |one: &Replica| (vec![("replica", one.address.clone())], value(one) as f64);
+            self.each_node(move |_, vitals| vitals.replicas.iter().map(line).collect())
+        };
+        gauge(encoder, names::REPLICA_LAG, of_replica(|one| one.lag_bytes))?;
+        gauge(encoder, names::REPLICA_ACK_AGE, of_replica(|one| one.ack_age_seconds))?;
+        let link = |_: &SourceState, vitals: &Vitals| {
+            vitals.primary_link_up.map(|up| (vec![], f64::from(up))).into_iter().collect()
+        };
+        gauge(encoder, names::PRIMARY_LINK_UP, self.each_node(link))
+    }
+
+    /// Lines of each node; where there are several, with its name as a label.
+    fn each_node(&self, lines: impl Fn(&SourceState, &Vitals) -> Vec<Line<String>>) -> Vec<Line<String>> {
+        let has_nodes = !self.server.nodes.is_empty();
+        let all = self.nodes.iter().flat_map(|(name, node)| {
+            lines(node, &node.vitals).into_iter().map(move |(mut labels, value)| {
+                labels.extend(has_nodes.then(|| ("node", name.clone())));
+                (labels, value)
+            })
+        });
+        all.collect()
     }
 
     fn encode_stores(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-        let all = || self.stores.iter().map(|store| (vec![("store", store.label.as_str())], &store.line));
+        let all = || self.stores.iter().map(|store| (store.labels(), &store.line));
         gauge(encoder, names::PAUSED, all().map(|(labels, line)| (labels, f64::from(line.window.paused))))?;
         gauge(encoder, names::SLA, all().map(|(labels, line)| (labels, seconds(line.window.sla_ms))))?;
         let sampled = all().filter_map(|(labels, line)| Some((labels, seconds(line.at? as i64))));
@@ -123,17 +163,17 @@ impl Snapshot {
         let mut metric = encoder.encode_descriptor(name, meaning, None, MetricType::Histogram)?;
         for store in &self.stores {
             let Some(durations) = &store.durations else { continue };
-            histogram(metric.encode_family(&[("store", store.label.as_str())])?, durations)?;
+            histogram(metric.encode_family(&store.labels())?, durations)?;
         }
         Ok(())
     }
 
-    fn values(&self, metric: &Metric) -> impl Iterator<Item = Line<'_>> {
+    fn values(&self, metric: &Metric) -> impl Iterator<Item = Line<&str>> {
         let is_time = metric.unit == Unit::Ms;
         self.stores.iter().filter_map(move |store| {
             let value = store.line.metrics.as_ref()?.find(metric.name)?;
             let value = if metric.name == "oldest-waiting-ms" { self.aged(value, &store.line) } else { value };
-            Some((vec![("store", store.label.as_str())], if is_time { seconds(value) } else { value as f64 }))
+            Some((store.labels(), if is_time { seconds(value) } else { value as f64 }))
         })
     }
 
@@ -147,21 +187,21 @@ impl Snapshot {
         }
     }
 
-    fn refusals(&self) -> impl Iterator<Item = Line<'_>> {
+    fn refusals(&self) -> impl Iterator<Item = Line<&str>> {
         let samples = self.stores.iter().filter_map(|store| Some((store, store.line.metrics.as_ref()?)));
         samples.flat_map(|(store, sample)| {
             let code = |code: &Code| code.metric().trim_start_matches("refused-");
-            let labels = move |it| vec![("store", store.label.as_str()), ("code", code(it))];
+            let labels = move |it| [store.labels(), vec![("code", code(it))]].concat();
             Code::ALL.iter().filter_map(move |it| Some((labels(it), sample.find(it.metric())? as f64)))
         })
     }
 
-    fn lanes(&self, column: &'static str) -> impl Iterator<Item = Line<'_>> {
+    fn lanes(&self, column: &'static str) -> impl Iterator<Item = Line<&str>> {
         self.stores.iter().flat_map(move |store| {
             store.lanes.iter().map(move |lane| {
                 let value = lane.get(column);
                 let value = if column.ends_with("-ms") { seconds(value) } else { value as f64 };
-                (vec![("store", store.label.as_str()), ("lane", lane.name.as_str())], value)
+                ([store.labels(), vec![("lane", lane.name.as_str())]].concat(), value)
             })
         })
     }
@@ -172,24 +212,24 @@ fn seconds(ms: i64) -> f64 {
 }
 
 /// The only line of a number without labels.
-fn alone(value: f64) -> [Line<'static>; 1] {
+fn alone(value: f64) -> [Line<&'static str>; 1] {
     [(Vec::new(), value)]
 }
 
-fn gauge<'a>(
+fn gauge<T: EncodeLabelValue + Debug>(
     encoder: &mut DescriptorEncoder,
     served: Served,
-    lines: impl IntoIterator<Item = Line<'a>>,
+    lines: impl IntoIterator<Item = Line<T>>,
 ) -> Result<(), fmt::Error> {
     encode(encoder, (served.name.to_string(), served.meaning.to_string()), MetricKind::Gauge, lines.into_iter())
 }
 
 /// Writes one metric, with a line for each of its sets of labels.
-fn encode<'a>(
+fn encode<T: EncodeLabelValue + Debug>(
     encoder: &mut DescriptorEncoder,
     (name, about): (String, String),
     kind: MetricKind,
-    lines: impl Iterator<Item = Line<'a>>,
+    lines: impl Iterator<Item = Line<T>>,
 ) -> Result<(), fmt::Error> {
     // The encoder adds the end of a counter's name.
     let (name, metric_type) = match kind {

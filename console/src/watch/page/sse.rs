@@ -16,7 +16,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::app::App;
 use super::connections::PagePlace;
 use crate::watch::known::follow::{Follower, News};
-use crate::watch::known::id::id_of;
 use crate::watch::known::model::Key;
 
 /// From one sign of life to the next.
@@ -94,10 +93,10 @@ impl Sender {
             }
             News::Detail(detail) => self.send("detail", &*detail).await?,
             News::Sample(key, sample, lines) if is_looked_at(&key) => {
-                let event = json!({ "id": id_of(&key), "at": sample.at_ms(), "metrics": sample, "lines": lines });
+                let event = json!({ "id": key.id(), "at": sample.at_ms(), "metrics": sample, "lines": lines });
                 self.send("sample", &event).await?;
             }
-            News::Gone(key) if is_looked_at(&key) => self.send("gone", &json!({ "id": id_of(&key) })).await?,
+            News::Gone(key) if is_looked_at(&key) => self.send("gone", &json!({ "id": key.id() })).await?,
             News::Sample(..) | News::Gone(_) => {}
         }
         Ok(())

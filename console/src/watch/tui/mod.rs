@@ -30,7 +30,7 @@ use self::shop::Shop;
 use self::theme::Theme;
 use super::known::follow::{Follower, News};
 use super::known::history::History;
-use super::known::id::{bytes_of, name_of};
+use super::known::id::name_of;
 use super::known::link::AskError;
 use super::known::model::Key;
 use super::known::series::Series;
@@ -175,7 +175,7 @@ impl View {
         };
         self.screen.notify("Redriving…");
         self.ask(|known| async move {
-            let done = order::redrive(&known.link, command).await;
+            let done = order::redrive(&known.link, &key, command).await;
             known.details.forget(&key).await;
             Answer::Redriven(redrive, done)
         });
@@ -193,7 +193,7 @@ impl View {
         // The only store is what the reader came for.
         let is_known = self.screen.freshness() != Freshness::Connecting && self.screen.server.connected;
         if let ([only], true, false) = (self.screen.stores.as_slice(), is_known, self.has_chosen) {
-            let key = Key::from(bytes_of(&only.id));
+            let key = Key::of_id(&only.id);
             self.has_chosen = true;
             self.open(&key);
         }
@@ -230,7 +230,7 @@ impl View {
             }
             News::History(key, history) => self.take_history(&key, &history),
             News::Detail(detail) => {
-                let shop = self.screen.shop.as_mut().filter(|shop| bytes_of(&detail.id) == *shop.key);
+                let shop = self.screen.shop.as_mut().filter(|shop| Key::of_id(&detail.id) == shop.key);
                 if let Some(shop) = shop {
                     shop.take_detail(detail);
                 }

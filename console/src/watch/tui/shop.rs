@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::foreign::safe;
 use crate::watch::known::detail::{AlertLine, Detail, InWork, OrderRef, Wait, Worker};
-use crate::watch::known::id::{bytes_of, name_of};
+use crate::watch::known::id::bytes_of;
 use crate::watch::known::lanes::Lane;
 use crate::watch::known::model::{Key, StoreState, Window};
 use crate::watch::known::sample::Sample;
@@ -91,7 +91,7 @@ pub struct Shop {
 
 impl Shop {
     pub fn new(key: &Key) -> Shop {
-        Shop { key: key.clone(), name: safe(&name_of(key)), ..Shop::default() }
+        Shop { key: key.clone(), name: safe(&key.name()), ..Shop::default() }
     }
 
     /// What the model knows of it; `None`: no such store.

@@ -109,6 +109,7 @@ fn server() -> ServerState {
         version: Some("7.0.15".into()),
         role: Some("master".into()),
         since: NOW_MS - 60_000,
+        nodes: vec![],
     }
 }
 
@@ -119,6 +120,8 @@ fn list(theme: Theme, stores: &[(&str, &[(&str, i64)])]) -> Screen {
     let line = |(name, changes): &(&str, &[(&str, i64)])| StoreLine {
         id: id_of(name.as_bytes()),
         name: name.to_string(),
+        node: None,
+        away: false,
         at: Some(NOW_MS - 400),
         metrics: Some(sample(NOW_MS - 400, changes)),
         window: Window { opens: NOW_MS as i64 - 19_000, closes: NOW_MS as i64 + 41_000, ..Window::default() },

@@ -23,7 +23,6 @@ use self::scan::{Asker, Search};
 pub use self::skus::{SkuLine, Skus};
 pub use self::waits::{Wait, Waits};
 pub use self::work::{InWork, Worker, Workers};
-use super::id::{id_of, name_of};
 use super::lanes::Lane;
 use super::link::{AskError, Link};
 use super::model::{Key, Model};
@@ -96,7 +95,7 @@ impl Details {
     /// [`Details::of`] does.
     pub async fn since(&self, key: &Key, moment: Instant) -> Result<Arc<Detail>, AskError> {
         // While the server is lost, an old detail is not given as if it were new.
-        let mut connection = self.link.ask()?;
+        let mut connection = self.link.ask(key)?;
         let shelf = self.made.of(key);
         let mut made = shelf.lock().await;
         if let Some((when, detail)) = &made.last {
@@ -125,8 +124,8 @@ impl Details {
         let is_off = settings.get("metrics").is_some_and(|metrics| *metrics == 0);
         let sample = self.model.store(key).and_then(|store| store.sample).filter(|_| !is_off);
         Ok(Detail {
-            id: id_of(key),
-            name: name_of(key),
+            id: key.id(),
+            name: key.name(),
             now: self.model.now_ms(),
             at: sample.as_ref().map(|sample| sample.at_ms()),
             metrics: sample.unwrap_or_else(|| Arc::new(Sample::of_info(&info))),

@@ -11,8 +11,7 @@ use super::super::screen::{Screen, number};
 use super::super::theme::Theme;
 use super::part::{bar, draw_list, framed, padded, prose, wrapped};
 use super::window::phase;
-use crate::watch::known::id::bytes_of;
-use crate::watch::known::model::StoreLine;
+use crate::watch::known::model::{Key, StoreLine};
 use crate::watch::known::series::{Column, Series};
 use crate::watch::known::words::{self, FIRST_STEPS, STORE_NUMBERS, Tone};
 
@@ -94,11 +93,11 @@ fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) ->
     let theme = screen.theme;
     let phase = phase(line.window, screen.now_ms as i64);
     let (state, style) = state(theme, line, &phase);
-    let key: Box<[u8]> = bytes_of(&line.id).into();
-    let series = screen.series.get(&*key);
+    let key = Key::of_id(&line.id);
+    let series = screen.series.get(&key);
     let name_style = if is_chosen { theme.chosen() } else { theme.strong() };
     let mut spans = vec![
-        Span::styled(padded(&safe(&line.name), columns.name), name_style),
+        Span::styled(padded(&safe(&titled(line)), columns.name), name_style),
         Span::raw(" "),
         Span::styled(padded(&state, STATE), style),
     ];
@@ -130,11 +129,17 @@ fn row(screen: &Screen, line: &StoreLine, is_chosen: bool, columns: &Columns) ->
     Line::from(spans)
 }
 
+/// The store's name, with its node where there are several.
+fn titled(line: &StoreLine) -> String {
+    line.node.as_ref().map_or_else(|| line.name.clone(), |node| format!("{} on {node}", line.name))
+}
+
 /// What to say of a store in a word or two.
 fn state(theme: Theme, line: &StoreLine, phase: &super::window::Phase) -> (String, Style) {
     let (oversold, waitlisted) = (number(line, "oversold"), number(line, "waitlisted"));
     let is_sold_out = line.metrics.as_ref().is_some_and(|sample| sample.is_sold_out());
     match () {
+        () if line.away => ("Node is away".into(), theme.alarm()),
         () if oversold > 0 => (format!("OVERSOLD {}", short(oversold as f64)), theme.alarm()),
         () if line.window.paused => ("Paused".into(), theme.tone(Tone::Queued)),
         () if waitlisted > 0 => (format!("{} waitlisted", short(waitlisted as f64)), theme.tone(Tone::Overflow)),
