@@ -61,7 +61,7 @@ fn ids_of(watcher: &Watcher) -> Vec<String> {
 #[track_caller]
 fn replay(binary: &ServerBinary, store: &str, arguments: &[&str], variables: &[(&str, &str)]) {
     let file = file_of("tests/data/online-retail-2011-04.csv");
-    let day = ["--from", "2011-04-07", "--to", "2011-04-07"];
+    let day = ["--from", "2011-04-10", "--to", "2011-04-10"];
     let arguments = [&["replay", &file, "--store", store], &day[..], arguments].concat();
     console::start_with(binary, &arguments, variables).wait().assert_success();
 }
@@ -126,7 +126,8 @@ fn tls_is_spoken_and_certificates_are_checked(binary: &ServerBinary) {
     assert_eq!(server_of(&watcher)["url"], url);
     watch(binary, &[&ours[..], &["--insecure"]].concat(), &[]).wait_for("any certificate will do", "popup", |_| true);
     replay(binary, "tls", &trusting, &[]);
-    let sale = [&["sale", "--duration", "5", "--units", "30", "--watch", "off"], &trusting[..]].concat();
+    let sale =
+        [&["sale", "--store", "sale", "--duration", "5", "--units", "30", "--watch", "off"], &trusting[..]].concat();
     console::holdfast(binary, &sale).assert_success();
     for wrong in [
         // Another authority; that of the system; no certificate of our own.
@@ -187,10 +188,7 @@ fn a_password_is_nowhere_to_be_seen(binary: &ServerBinary) {
     for url in [format!("redis://:{SECRET}@127.0.0.1:1"), format!("http://:{SECRET}@127.0.0.1:1")] {
         let run = console::holdfast(binary, &["sale", "--url", &url, "--watch", "off"]);
         let said = run.stdout + &run.stderr;
-        assert!(
-            run.code != Some(0) && !said.contains(SECRET) && said.contains("server") || said.contains("127"),
-            "{said}"
-        );
+        assert!(run.code != Some(0) && !said.contains(SECRET), "{said}");
     }
 }
 

@@ -53,6 +53,9 @@ fn tcp(shown: &str, scheme: &str, rest: &str, is_sentinel: bool) -> Result<Addre
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
     let (tail, fragment) = tail.split_once('#').unwrap_or((tail, ""));
+    if !["", "insecure"].contains(&fragment) {
+        return Err("must have nothing behind #, or insecure".into());
+    }
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     let primary = if is_sentinel { Some(primary_name(segments.next())?) } else { None };
