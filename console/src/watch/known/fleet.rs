@@ -81,8 +81,8 @@ impl Fleet {
         if self.known.link.way.asks_sentinels() {
             self.follow_failover().await?;
         }
-        let connected = self.running.iter().map(|running| running.source.clone());
-        let Some(source) = connected.filter(|source| source.asking().is_some()).next() else {
+        let mut sources = self.running.iter().map(|running| running.source.clone());
+        let Some(source) = sources.find(|source| source.asking().is_some()) else {
             self.start_over();
             return Ok(());
         };
