@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Tests of `make setup`, `servers`, `node`, `promtool`, `postgres`, `chromium`: that they find what is missing, do not take one
-# thing for another, and say in one line what is missing and how to get it. Each case runs make with this machine's
-# programs, some of them removed or replaced. Nothing is installed: apt-get is a program that notes what it was asked
-# for.
-# shellcheck disable=SC2016 # conditions are evaluated later
+# Tests of `make setup`, `servers`, `node`, `promtool`, `postgres`, `chromium`: that they find what is missing, do not
+# take one thing for another, and say in one line what is missing and how to get it. Each case runs make with this
+# machine's programs, some of them removed or replaced. Nothing is installed: apt-get is a program that notes what it
+# was asked for. shellcheck disable=SC2016 # conditions are evaluated later
 set -euo pipefail
 shopt -s nullglob
 repo=$(realpath "$(dirname "$0")/..")

@@ -31,8 +31,8 @@ pub struct OwnArgs {
 }
 
 impl TargetArgs {
-    /// The server to work on: the one that is named, or one of our own with `config` added to its configuration. Fails when the
-    /// server, its binary or the module is missing, or when it does not start.
+    /// The server to work on: the one that is named, or one of our own with `config` added to its configuration.
+    /// Fails when the server, its binary or the module is missing, or when it does not start.
     pub fn open(&self, config: &[&str]) -> Result<Target> {
         if let Some(way) = self.connect.way(None)? {
             return Ok(Target { way: Arc::new(way), own: None });

@@ -38,7 +38,9 @@ const LAYOUTS: &[Layout] = &[
             row(&["watch::page", "watch::tui"]),
             row(&["watch::known"]),
             row(&["check"]),
-            row(&["display", "store", "target", "text"]),
+            row(&["target"]),
+            row(&["connect"]),
+            row(&["display", "store", "text"]),
         ],
     },
 ];

@@ -73,7 +73,7 @@ fn durations_are_counted_from_the_first_scrape(binary: &ServerBinary) {
     client.text("ORDER.COMPLETE popup slow");
     wait_for(&watcher, count, |value| value == 451.0);
     let values = values(&watcher);
-    let bucket = |le: &str| values[&format!(r#"holdfast_order_duration_seconds_bucket{{store="popup",le="{le}"}}"#)];
+    let bucket = |le: &str| values[&format!(r#"holdfast_order_duration_seconds_bucket{{le="{le}",store="popup"}}"#)];
     assert_eq!(bucket("+Inf"), 451.0);
     assert!(bucket("0.025") < 451.0, "one took longer");
     assert!(bucket("0.5") >= bucket("0.025") && bucket("3600.0") >= bucket("0.5"));

@@ -29,7 +29,7 @@ impl Address {
             "redis" | "rediss" | "valkey" | "valkeys" => tcp(scheme, scheme, rest, false),
             "redis-sentinel" => tcp(scheme, "redis", rest, true),
             "rediss-sentinel" => tcp(scheme, "rediss", rest, true),
-            _ => Err("must be host:port, redis://, rediss://, unix:// or redis-sentinel://".into()),
+            _ => Err("must be redis://host:port, rediss://, unix://, redis-sentinel:// or host:port".into()),
         }
     }
 

@@ -102,8 +102,8 @@ impl AsyncConnectionLike for StoreConnection {
     }
 }
 
-/// A connection that waits for each reply. A command whose reply is lost is sent again, to whoever holds the store then:
-/// all that is sent over it may be carried out twice without harm.
+/// A connection that waits for each reply. A command whose reply is lost is sent again, to whoever holds the store
+/// then: all that is sent over it may be carried out twice without harm.
 pub struct Connection {
     way: Arc<Way>,
     store: String,

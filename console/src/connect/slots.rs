@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn ranges_of_one_primary_are_one_node() {
-        let text = "*3\r\n*4\r\n:0\r\n:99\r\n*3\r\n$1\r\na\r\n:7000\r\n$2\r\nid\r\n*3\r\n$1\r\nc\r\n:7002\r\n$2\r\nid\r\n\
+        let text = "*3\r\n*4\r\n:0\r\n:99\r\n*3\r\n$1\r\na\r\n:7000\r\n$2\r\nid\r\n\
+                    *3\r\n$1\r\nc\r\n:7002\r\n$2\r\nid\r\n\
                     *3\r\n:100\r\n:199\r\n*3\r\n$-1\r\n:7001\r\n$2\r\nid\r\n\
                     *3\r\n:200\r\n:16383\r\n*3\r\n$1\r\na\r\n:7000\r\n$2\r\nid\r\n";
         let nodes = read(&redis::parse_redis_value(text.as_bytes()).expect("a reply"), "seed");

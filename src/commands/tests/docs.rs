@@ -86,12 +86,12 @@ Of stores whose orders name lanes there are `holdfast_lane_queued`, `holdfast_la
 and `holdfast_lane_oldest_waiting_seconds` with the label `lane` (empty for the orders that name none), as STORE.LANES
 replies them; at most 65 lanes a store.
 
-`holdfast_order_duration_seconds` is a histogram that the program makes itself, of the field `took-ms` of the entries in
-`…:complete`: a sample has p50, p99 and the maximum of a second, and such numbers cannot be put together over a longer
-time or over stores. It counts from the first scrape after the program began or the store was found. From one scrape to
-the next it reads at most 4,000 entries of a store and 20,000 in all, the newest ones: of a store that completes more, it
-is a part. Take quantiles from it, and numbers of orders from `holdfast_completed_total`. A store with `history` 0, or a
-user who may not read `…:complete`, has none.
+`holdfast_order_duration_seconds` is a histogram that the program makes itself, of the field `took-ms` of the entries
+in `…:complete`: a sample has p50, p99 and the maximum of a second, and such numbers cannot be put together over a
+longer time or over stores. It counts from the first scrape after the program began or the store was found. From one
+scrape to the next it reads at most 4,000 entries of a store and 20,000 in all, the newest ones: of a store that
+completes more, it is a part. Take quantiles from it, and numbers of orders from `holdfast_completed_total`. A store
+with `history` 0, or a user who may not read `…:complete`, has none.
 
 `/healthz` answers 200 while the server answers, and 503 while it is away. `/readyz` answers 200 once all stores were
 found, too. Both ask for no password. Rules and alerts for Prometheus are in `grafana/rules`: see

@@ -3,8 +3,8 @@
 //! audits are clean without a repair.
 //!
 //! In a calm world everything that was replied is acknowledged: servers are replaced by manual failovers, and those
-//! that are killed come back with their log. In a rough one servers are lost with what they alone had, and acknowledged is
-//! what a replica has confirmed (WAIT).
+//! that are killed come back with their log. In a rough one servers are lost with what they alone had, and
+//! acknowledged is what a replica has confirmed (WAIT).
 
 mod checks;
 mod client;

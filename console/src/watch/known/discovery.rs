@@ -7,7 +7,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::link::{Source, ask_all};
+use super::ask::ask_all;
+use super::link::Source;
 use super::model::{Key, Model, NodeState, Replica, SourceState, StoreState, Vitals, Window};
 use super::sample::Sample;
 use crate::store::{self, stream_of};
@@ -97,7 +98,9 @@ impl<'a> Discovery<'a> {
         let vitals = vitals(&replication, &memory);
         // If the server does not say, the stores are looked for: they are found, or not.
         let has_module = !matches!(next(), Value::Array(commands) if matches!(commands.first(), Some(Value::Nil)));
-        self.source.set_cluster(server.get("redis_mode").is_some_and(|mode| mode == "cluster"));
+        // Valkey 9 has no `redis_mode` any more.
+        let mode = server.get("redis_mode").or_else(|| server.get("server_mode"));
+        self.source.set_cluster(mode.is_some_and(|mode| mode == "cluster"));
         let error = (!has_module).then(|| "this server has not loaded Holdfast".to_string());
         Ok(SourceState {
             node: NodeState { name: self.source.name.clone(), connected: true, error },
@@ -234,7 +237,7 @@ fn info_lines(reply: Value) -> HashMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::outcome;
+    use super::super::ask::outcome;
     use super::*;
 
     #[test]

@@ -1,5 +1,5 @@
-//! How long orders took from placed to completed: read from the streams `…:complete`, since a sample has quantiles only,
-//! and quantiles of several samples cannot be put together.
+//! How long orders took from placed to completed: read from the streams `…:complete`, since a sample has quantiles
+//! only, and quantiles of several samples cannot be put together.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

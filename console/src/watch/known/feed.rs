@@ -8,8 +8,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::ask::{ask_all, said};
 use super::discovery::Discovery;
-use super::link::{ANSWER_TIMEOUT, Source, ask_all, said};
+use super::link::{ANSWER_TIMEOUT, Source};
 use super::model::{Key, Model, NodeState};
 use super::sample::{EntryId, Sample};
 use super::server::Known;

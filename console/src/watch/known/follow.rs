@@ -9,9 +9,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::ask::AskError;
 use super::detail::Detail;
 use super::history::History;
-use super::link::AskError;
 use super::model::{Key, Update};
 use super::sample::{EntryId, Sample};
 use super::series::Frame;

@@ -9,7 +9,8 @@ use redis::{Value, cmd, pipe};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use strum::VariantArray;
 
-use super::link::{AskError, Link};
+use super::ask::AskError;
+use super::link::Link;
 use super::model::Key;
 use super::reply::Pairs;
 use super::sample::{EntryId, Sample};

@@ -10,8 +10,9 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::ask::ask_all;
 use super::id::name_of;
-use super::link::{Link, ask_all};
+use super::link::Link;
 use super::model::{Key, Model};
 use super::reply::{Pairs, items};
 

@@ -7,8 +7,9 @@ use redis::{Cmd, cmd};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
+use super::ask::AskError;
 use super::id::{bytes_of, id_of, name_of, pattern_of};
-use super::link::{AskError, Link};
+use super::link::Link;
 use super::model::Key;
 use super::reply::{Pairs, items, map};
 use super::words::Tone;

@@ -3,7 +3,7 @@
 use redis::Value;
 use serde::ser::{Serialize, Serializer};
 
-use super::link::AskError;
+use super::ask::AskError;
 
 /// Named values in the order they came, as a map in JSON.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,8 +22,8 @@ use super::app::App;
 use super::connections::Seat;
 use super::guard::Guard;
 use super::{assets, prometheus, sse};
+use crate::watch::known::ask::AskError;
 use crate::watch::known::id::bytes_of;
-use crate::watch::known::link::AskError;
 use crate::watch::known::model::Key;
 use crate::watch::known::order;
 
@@ -182,7 +182,11 @@ async fn history(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Resp
 }
 
 async fn one_order(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
-    Ok(json(&order::get(&app.known.link, &ids.store, &ids.order).await.map_err(|error| error.of_store(&ids.store))?))
+    Ok(json(
+        &order::get(&app.known.link, &ids.store, &ids.order)
+            .await
+            .map_err(|error| error.of_store(&ids.store.name()))?,
+    ))
 }
 
 async fn redrive(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Answer<Response> {
@@ -195,7 +199,7 @@ async fn redrive(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Ans
     let body: order::Redrive = serde_json::from_slice(&body).map_err(wrong)?;
     let redriven = order::redrive(&app.known.link, &ids.store, body.command(&ids.store))
         .await
-        .map_err(|error| error.of_store(&ids.store))?;
+        .map_err(|error| error.of_store(&ids.store.name()))?;
     app.known.details.forget(&ids.store).await;
     Ok(json(&json!({ "redriven": redriven })))
 }

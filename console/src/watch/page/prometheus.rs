@@ -1,5 +1,5 @@
-//! `/metrics`: the last sample of every store, its lanes, how long its orders took, and the server, as OpenMetrics text.
-//! The names are those of [`holdfast_engine::terms::prometheus`].
+//! `/metrics`: the last sample of every store, its lanes, how long its orders took, and the server, as OpenMetrics
+//! text. The names are those of [`holdfast_engine::terms::prometheus`].
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 use super::foreign::safe;
 use super::shop::Shop;
 use super::theme::Theme;
+use crate::watch::known::ask::AskError;
 use crate::watch::known::id::{bytes_of, name_of};
-use crate::watch::known::link::AskError;
 use crate::watch::known::model::{Key, ServerState, StoreLine};
 use crate::watch::known::series::{GAP_MS, Series};
 

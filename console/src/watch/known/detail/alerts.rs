@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::scan::{Asker, OrderRef};
 use crate::store::stream_of;
+use crate::watch::known::ask::AskError;
 use crate::watch::known::id::name_of;
-use crate::watch::known::link::AskError;
 use crate::watch::known::reply::{Pairs, bytes, entry, items};
 use crate::watch::known::words::{Tone, tone_of_alert};
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::scan::{Asker, OrderRef};
 use crate::store::stream_of;
+use crate::watch::known::ask::AskError;
 use crate::watch::known::id::{id_of, name_of};
-use crate::watch::known::link::AskError;
 use crate::watch::known::reply::{entry, items};
 
 /// Dead letters that are counted by reason: the last that died.

@@ -23,8 +23,9 @@ use self::scan::{Asker, Search};
 pub use self::skus::{SkuLine, Skus};
 pub use self::waits::{Wait, Waits};
 pub use self::work::{InWork, Worker, Workers};
+use super::ask::AskError;
 use super::lanes::Lane;
-use super::link::{AskError, Link};
+use super::link::Link;
 use super::model::{Key, Model};
 use super::reply::{self, Pairs};
 use super::sample::Sample;
@@ -106,7 +107,7 @@ impl Details {
         }
         let when = Instant::now();
         let mut asker = Asker { connection: &mut connection, key };
-        let detail = Arc::new(self.make(&mut asker, &mut made).await.map_err(|error| error.of_store(key))?);
+        let detail = Arc::new(self.make(&mut asker, &mut made).await.map_err(|error| error.of_store(&key.name()))?);
         made.last = Some((when, detail.clone()));
         Ok(detail)
     }

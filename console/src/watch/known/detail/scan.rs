@@ -6,8 +6,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, ToRedisArgs, Value, cmd, pipe};
 use serde::Serialize;
 
+use crate::watch::known::ask::{AskError, ask_all};
 use crate::watch::known::id::{id_of, name_of};
-use crate::watch::known::link::{AskError, ask_all};
 use crate::watch::known::model::Key;
 use crate::watch::known::reply::{self, Pairs};
 

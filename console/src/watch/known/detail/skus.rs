@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::scan::{Asker, Search};
+use crate::watch::known::ask::AskError;
 use crate::watch::known::id::name_of;
-use crate::watch::known::link::AskError;
 use crate::watch::known::reply::{Pairs, items};
 
 /// SKUs shown.

@@ -4,8 +4,8 @@ use holdfast_engine::terms::states::OrderState;
 use serde::Serialize;
 
 use super::scan::{Asker, Order, OrderRef, Search, read_orders};
+use crate::watch::known::ask::AskError;
 use crate::watch::known::id::name_of;
-use crate::watch::known::link::AskError;
 use crate::watch::known::reply::{Pairs, items};
 
 /// Orders a scan looks at in one command, and how many commands there are for one detail: in a larger store the next

@@ -12,7 +12,7 @@ use super::super::format::{clock, count, countdown, duration, exact_clock, momen
 use super::super::screen::OrderLook;
 use super::super::theme::Theme;
 use super::part::{labelled, padded, popup, scrolled, wrapped};
-use crate::watch::known::link::AskError;
+use crate::watch::known::ask::AskError;
 use crate::watch::known::words::{self, FACTS, FactKind, Tone};
 
 /// The most columns and rows it takes.
