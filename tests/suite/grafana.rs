@@ -216,7 +216,8 @@ fn the_rules_name_what_is_exported(binary: &ServerBinary) {
     let names: BTreeSet<&str> =
         name.captures_iter(&rules).map(|found| found.get(1).expect("a name").as_str()).collect();
     assert!(names.len() > 15, "the pattern finds only {names:?}");
-    for name in names {
+    // The nodes of a cluster: a test of `watch_servers` sees those.
+    for name in names.into_iter().filter(|name| *name != "holdfast_node_up") {
         let is_exported =
             exported.lines().any(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
         assert!(is_exported, "{name} is not in\n{exported}");
