@@ -17,6 +17,9 @@ use crate::terms::effects::Effects;
 use crate::terms::settings::Field;
 use crate::terms::states::OrderState;
 
+/// Past this time no lease could be given: its end would be more than 2^53 - 1. An order can be remembered for longer.
+const LAST_MS: u64 = (1 << 53) - 1_000_000;
+
 /// A store with a history, and every token that was handed out in it.
 struct Shift {
     store: Box<Store>,
@@ -76,7 +79,7 @@ impl Shift {
 
     /// Lets the time pass until something is due, if nothing is now, and does it. Forgets nothing before an order ends.
     fn let_time_pass(&mut self) {
-        let due = self.store.next_due().unwrap_or(self.now);
+        let due = self.store.next_due().unwrap_or(self.now).min(LAST_MS);
         self.now = self.now.max(due).max(self.store.last_change());
         self.call(sweep(u64::MAX)).expect("a sweep is never refused");
     }
