@@ -19,6 +19,7 @@ tests![
     an_expiry_during_resharding_doubles_no_stream,
     a_sample_during_resharding_doubles_no_stream,
     deadlines_during_resharding_wait_for_the_streams,
+    a_stream_that_expired_during_resharding_is_not_left_out,
     a_consumer_group_on_a_store_without_orders_moves_with_its_slot,
     resharding_under_traffic,
     repair_and_audit_wait_for_the_streams,
@@ -388,6 +389,32 @@ fn deadlines_during_resharding_wait_for_the_streams(binary: &ServerBinary) {
         assert_books_balance(&mut client, "popup");
         assert_eq!(client.int("STORE.REPAIR popup"), 0);
     }
+}
+
+/// While its slot moves, the server takes a stream whose time to live is over for one that is here, until it is opened.
+/// What was due then was done without the entry here, and with it on replicas.
+fn a_stream_that_expired_during_resharding_is_not_left_out(binary: &ServerBinary) {
+    let pair = Pair::start(binary);
+    let mut client = pair.client(0);
+    open_store(&mut client, "popup", 10);
+    client.ok("STORE.SET popup attempts 1");
+    client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
+    client.get("ORDER.FAIL popup o-1 FATAL");
+    client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
+    let slot = client.int("CLUSTER KEYSLOT popup");
+    client.ok("DEBUG SET-ACTIVE-EXPIRE 0");
+    client.int(format!("PEXPIRE {DEAD} 1"));
+    pair.begin_move(slot, 0);
+    assert_eq!(claim(&mut client, "ORDER.CLAIM popup w LEASE 50").len(), 1);
+    let began = std::time::Instant::now();
+    wait_until(DEADLINE, "the lease would have ended", || began.elapsed().as_millis() > 100);
+    assert_stays("it waits", || client.get("STORE.INFO popup").field("in-work").int() == 1);
+    for node in [0, 1] {
+        pair.client(node).ok(format!("CLUSTER SETSLOT {slot} STABLE"));
+    }
+    wait_until(DEADLINE, "it is dead", || client.int(format!("XLEN {DEAD}")) == 1);
+    assert_eq!(client.int("STORE.REPAIR popup"), 1, "what expired with the stream is written anew");
+    assert_books_balance(&mut client, "popup");
 }
 
 /// A consumer has made its group, and with it a stream that the store does not know. The store moves first, and a sale
