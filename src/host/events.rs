@@ -55,8 +55,10 @@ fn to_moves(ctx: Ctx<'_>) -> bool {
 
 /// A promoted server continues where its primary stopped. One that became a replica serves nobody any more: Valkey, in
 /// a cluster, keeps callers of modules blocked, where other servers send them away themselves.
-unsafe extern "C" fn role_changed(_: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub: u64, _: *mut c_void) {
-    if sub == raw::REDISMODULE_EVENT_REPLROLECHANGED_NOW_REPLICA {
+unsafe extern "C" fn role_changed(ctx: *mut raw::RedisModuleCtx, _: raw::RedisModuleEvent, sub: u64, _: *mut c_void) {
+    // SAFETY: the context is the callback's.
+    let ctx = unsafe { Ctx::new(ctx) };
+    if sub == raw::REDISMODULE_EVENT_REPLROLECHANGED_NOW_REPLICA && ctx.flags().cluster() {
         waiters::leave_db(callers::ALL_DBS);
     }
     deadlines::look_at_all();

@@ -389,7 +389,8 @@ impl Program {
     }
 
     fn signal(&self, name: &str) {
-        Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        // The shell's own kill: a small system has no program of that name.
+        Command::new("sh").args(["-c", &format!("kill {name} {}", self.child.id())]).status().unwrap();
     }
 }
 
