@@ -382,10 +382,10 @@ impl<'a> Host for &'a Simulated {
     }
 
     fn serves(self, keys: &[Str<'_>]) -> bool {
-        let (away, here) = (self.away.borrow(), self.keys.borrow());
-        keys.iter()
-            .map(|key| key.bytes())
-            .all(|key| !away.contains(key) && (!self.moving.get() || here.contains_key(key)))
+        let (away, here, expired) = (self.away.borrow(), self.keys.borrow(), self.expired.borrow());
+        // A key whose time to live is over is not here any more, though it is not deleted yet.
+        let is_here = |key: &[u8]| here.contains_key(key) && !expired.contains(key);
+        keys.iter().map(|key| key.bytes()).all(|key| !away.contains(key) && (!self.moving.get() || is_here(key)))
     }
 
     fn refuses_memory(self, _: Str<'_>) -> bool {

@@ -5,8 +5,6 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::keys::{has_streams, stream_name};
-use crate::host::key::Mode;
-use crate::host::server::HostKey;
 use crate::host::{Host, OwnStr, Str};
 use holdfast_engine::store::Store;
 use holdfast_engine::terms::streams::StreamKind;
@@ -39,11 +37,8 @@ pub fn may_write_store(host: impl Host, name: Str<'_>, store: &Store) -> Open {
     }
 }
 
-fn with_streams<H: Host>(host: H, name: Str<'_>, kinds: impl Iterator<Item = StreamKind>) -> bool {
+fn with_streams(host: impl Host, name: Str<'_>, kinds: impl Iterator<Item = StreamKind>) -> bool {
     let streams: SmallVec<[Rc<OwnStr>; 4]> = kinds.map(|kind| stream_name(name.bytes(), kind)).collect();
     let keys: SmallVec<[Str<'_>; 5]> = [name].into_iter().chain(streams.iter().map(|stream| stream.get())).collect();
-    // The server counts a stream whose time to live is over as one that is here, until it is opened: then it is
-    // deleted, and not here, so that its entries would be left out here and written on replicas.
-    let is_here = |key: &Str<'_>| host.open(*key, Mode::Write).is_some_and(|key| !key.is_empty());
-    host.may_write(&keys) && (keys[1..].iter().all(is_here) || host.may_write(&keys))
+    host.may_write(&keys)
 }
