@@ -391,8 +391,8 @@ fn deadlines_during_resharding_wait_for_the_streams(binary: &ServerBinary) {
     }
 }
 
-/// While its slot moves, a stream whose time to live is over is not here, though it is not deleted yet: what is due waits,
-/// as its entry would be left out here, and written on replicas.
+/// While its slot moves, a stream whose time to live is over is not here, though it is not deleted yet: what is due
+/// waits, as its entry would be left out here, and written on replicas.
 fn a_stream_that_expired_during_resharding_is_not_left_out(binary: &ServerBinary) {
     let pair = Pair::start(binary);
     let mut client = pair.client(0);
