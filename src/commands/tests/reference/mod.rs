@@ -312,11 +312,11 @@ The server itself can refuse every command, as it does Redis's own:
 | code | meaning | what to do |
 |---|---|---|
 | `MOVED` `ASK` | the store is on another node of the cluster | a cluster client follows by itself |
-| `TRYAGAIN` | the store's slot is moving, and part of its keys are elsewhere | send the call again after some milliseconds |
-| `CLUSTERDOWN` | the cluster has no owner for the slot | send the call again; it is safe, as calls with ids are idempotent |
+| `TRYAGAIN` | the store's slot is moving, part of its keys are elsewhere | send the call again after a few ms |
+| `CLUSTERDOWN` | the cluster has no owner for the slot | send the call again: calls with ids are idempotent |
 | `READONLY` | this server is a replica now: a failover | connect to the primary, and send the call again |
 | `LOADING` `MASTERDOWN` | the server starts, or has lost its primary | send the call again later |
-| `MISCONF` `NOREPLICAS` | the disk fails, or too few replicas are connected | an operator has to act; deadlines wait too |
+| `MISCONF` `NOREPLICAS` | the disk fails, or replicas are missing | an operator has to act; deadlines wait too |
 | `NOAUTH` `NOPERM` | the user may not do this | [roles for users](running/acl.md) |
 | `EXECABORT` | a command of a MULTI was refused while it was queued | look at the error of that command |
 ";
