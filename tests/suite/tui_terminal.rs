@@ -26,6 +26,10 @@ fn the_terminal_is_given_back(binary: &ServerBinary) {
             assert!(screen.alternate_screen() && screen.hide_cursor() && screen.bracketed_paste());
         });
         terminal.press(keys);
+        if keys == "?" {
+            // A key that nobody has read is the terminal's, and is shown once it has been given back.
+            terminal.wait_for_all(&["What am I looking at?"]);
+        }
         if let Some(signal) = signal {
             kill(Pid::from_raw(terminal.pid()), signal).expect("signalled");
         }
