@@ -369,8 +369,11 @@ impl Edit<'_> {
         Content::with_items(&[if self.lost { b"edit lost" } else { b"edit" }, self.order], self.items)
     }
 
-    /// The very call, by which an edit without REF is known.
+    /// The very call, by which an edit without REF is known; 0 for one with a REF, which is known by that alone.
     fn fingerprint(&self, content: &Content) -> u128 {
+        if self.reference.is_some() {
+            return 0;
+        }
         fingerprint([&content.call.to_le_bytes()[..], &self.token.unwrap_or(0).to_le_bytes()])
     }
 }

@@ -157,7 +157,7 @@ pub(crate) struct Origin {
 pub(crate) struct Changed {
     /// Of the items it was placed with, where it has others now.
     pub placed: u128,
-    /// Of the last ORDER.EDIT.
+    /// Of the last ORDER.EDIT; 0 if that had a REF.
     pub edit: u128,
     /// Of the ORDER.SPLIT that made it.
     pub split_off: u128,

@@ -248,6 +248,12 @@ fn a_ref_stands_for_one_edit() {
     for other in [edit("o", &[("tea", 4)]), edit("p", &[("tea", 5)]), edit("o", &[("tea", 5)]).lost()] {
         assert_eq!(shop.refused(other.reference("r")), "MISMATCH REF r was used for another call");
     }
+    // Without its REF it is another call: that of somebody who has no token, when a worker has the order.
+    let mut other = self::shop();
+    other.changes(edit("o", &[("tea", 5)]).reference("r"));
+    assert_eq!(other.repeats(edit("o", &[("tea", 5)])), Units(5));
+    other.ok(claim("w", 1_000));
+    assert!(other.refused(edit("o", &[("tea", 5)])).starts_with("FENCED "));
     // A later token, and items named twice, are the same call; another command's REF is another one.
     assert_eq!(shop.repeats(edit("o", &[("tea", 2), ("tea", 3)]).token(9).reference("r")), Units(5));
     shop.ok(adjust("tea", 1).reference("r"));
