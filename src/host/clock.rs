@@ -211,7 +211,7 @@ impl Ahead {
     }
 
     /// When a value is to be looked at by the module's clock, for what is due at `due` by its own time: the earliest it
-    /// can be. Looked at then, it may have to be looked at again.
+    /// can be, or less than a millisecond after that. Looked at then, it may have to be looked at again.
     pub fn look_at(&self, now: Now, last: Ms, due: Ms) -> Ms {
         now.ms().saturating_add(due.saturating_sub(self.time(now, last)))
     }

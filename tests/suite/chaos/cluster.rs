@@ -14,6 +14,7 @@ mod load;
 mod moves;
 mod nodes;
 mod shared;
+mod untouched;
 
 use crate::common::{DEADLINE, ServerBinary, check, wait_until};
 use client::Roamer;
@@ -71,6 +72,7 @@ impl World {
         let nodes = Nodes::start(binary, rough);
         let shared = Shared::new(nodes.ports(), marks(&nodes), rough);
         checks::open_stores(&mut Roamer::new(&shared));
+        untouched::open(&mut Roamer::new(&shared));
         World { nodes, shared, seed, counts: BTreeMap::new() }
     }
 
@@ -93,8 +95,10 @@ impl World {
             };
             let buyers: Vec<_> = (0..BUYERS).map(buyer).collect();
             let workers: Vec<_> = (0..WORKERS).map(worker).collect();
-            for event in events {
+            let mut dice = Dice::new(seed);
+            for (round, event) in events.iter().enumerate() {
                 traffic(shared);
+                untouched::hold(&mut Roamer::new(shared), round, &mut dice);
                 happens(&mut nodes, shared, event, &mut counts);
                 checks::check_quiet(&nodes, shared, &format!("{event:?}"));
             }

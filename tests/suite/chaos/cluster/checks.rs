@@ -4,6 +4,7 @@ use super::client::Roamer;
 use super::load::{LACES, MANY, TAGS, stores, tag};
 use super::nodes::{Nodes, SHARDS};
 use super::shared::{Known, Name, Shared};
+use super::untouched;
 use crate::common::{Client, DEADLINE, assert_books_balance, cmd, entries, wait_until};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -31,8 +32,9 @@ pub fn open_stores(client: &mut Roamer) {
 pub fn check_quiet(nodes: &Nodes, shared: &Shared, after: &str) {
     let _closed = shared.close();
     check_places(nodes, after);
+    untouched::check(nodes, after);
     check_replicas(nodes, after);
-    let owners: BTreeMap<String, usize> = (0..TAGS).map(tag).map(|tag| (tag.clone(), owner_of(nodes, &tag))).collect();
+    let owners: BTreeMap<String, usize> = (0..TAGS).map(tag).map(|tag| (tag.clone(), nodes.owner_of(&tag))).collect();
     let mut clients: Vec<Client> = (0..SHARDS).map(|shard| nodes.of_primary(shard)).collect();
     for (store, tag) in stores() {
         let client = &mut clients[owners[&tag]];
@@ -40,10 +42,6 @@ pub fn check_quiet(nodes: &Nodes, shared: &Shared, after: &str) {
         check_stock(client, &store);
         check_known(client, shared, &store, after);
     }
-}
-
-pub fn owner_of(nodes: &Nodes, tag: &str) -> usize {
-    nodes.owner(nodes.client(0).int(format!("CLUSTER KEYSLOT {tag}")))
 }
 
 /// Nothing is orphaned, and nothing is there twice.
@@ -182,7 +180,7 @@ pub fn check_end(nodes: &Nodes, shared: &Shared) {
     }
     let mut roamer = Roamer::new(shared);
     for (store, tag) in stores() {
-        let mut client = nodes.of_primary(owner_of(nodes, &tag));
+        let mut client = nodes.of_primary(nodes.owner_of(&tag));
         check_streams(&mut client, &mut roamer, &store, &tag);
         check_sold(&mut client, shared, &store);
         assert_eq!(client.int(cmd!["STORE.REPAIR", &store]), 0, "{store}");

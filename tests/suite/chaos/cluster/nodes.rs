@@ -140,6 +140,11 @@ impl Nodes {
         self.ids.iter().position(|id| line.starts_with(id.as_str())).expect("a known node") % SHARDS
     }
 
+    /// The shard that owns the slot of a tag.
+    pub fn owner_of(&self, tag: &str) -> usize {
+        self.owner(self.client(0).int(format!("CLUSTER KEYSLOT {tag}")))
+    }
+
     fn picture(&self, node: usize) -> Option<Picture> {
         let text = Client::connect(self.port(node)).ok()?.try_call("CLUSTER NODES").ok()?;
         let Reply::Bulk(bytes) = text else { return None };
