@@ -14,7 +14,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn of(reply: &Reply) -> Entry {
+    /// An entry of a reply of XRANGE.
+    #[track_caller]
+    pub fn of(reply: &Reply) -> Entry {
         let [id, fields] = reply.array() else {
             panic!("not an entry: {reply:?}");
         };
