@@ -144,12 +144,18 @@ impl World {
     }
 
     /// Who was served, if something that was replicated is a claim in the name of one who waits: the first for whom
-    /// there is something. Who waited long enough may be passed over.
+    /// there is something. Who waited long enough may be passed over; and so may be whoever asks for the same as one
+    /// who did, and was served by what we know: it may be the other who was ([`Self::sort_out`]).
     fn served(&self, sent: &Sent) -> Option<usize> {
         let boot = self.primary().server.boot();
-        let is_late = |at: &usize| self.callers[*at].until.is_some_and(|until| until <= boot);
+        let is_late = |caller: &Caller| caller.until.is_some_and(|until| until <= boot);
+        let may_be_served = |caller: &Caller| {
+            let is_same = |other: &Caller| other.gets.is_some() && other.claim == caller.claim && is_late(other);
+            self.callers.iter().any(is_same)
+        };
+        let may_pass = |at: &usize| is_late(&self.callers[*at]) || may_be_served(&self.callers[*at]);
         let is_meant = |at: &usize| words_of_claim(&self.callers[*at].claim) == sent.rest;
-        self.to_serve(sent.stamp?).find(|at| is_meant(at) || !is_late(at)).filter(is_meant)
+        self.to_serve(sent.stamp?).find(|at| is_meant(at) || !may_pass(at)).filter(is_meant)
     }
 
     pub fn is_for_a_caller(&self, sent: &Sent) -> bool {
