@@ -169,11 +169,17 @@ fn trials(binaries: &[Arc<ServerBinary>]) -> Vec<Trial> {
     trials
 }
 
+/// Tests mostly wait, for servers that start and for deadlines: two for each core keep it busy.
+fn tests_at_once() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn main() -> ExitCode {
     if fleet::is_worker() {
         return fleet::work();
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert_with(tests_at_once);
     let binaries = match ServerBinary::matrix() {
         Ok(binaries) => binaries,
         Err(message) => {
