@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub const SHARDS: usize = 3;
 
 /// Time after which a node that is silent is taken for failed. A busy machine is silent for a while, too.
-const NODE_TIMEOUT_MS: u32 = 2_000;
+const NODE_TIMEOUT_MS: u32 = 4_000;
 
 /// How long it may take until all nodes have the same picture: some seconds after a failover.
 const PATIENCE: Duration = Duration::from_secs(60);
