@@ -71,6 +71,9 @@ class Stage:
         shutil.rmtree(self.root, ignore_errors=True)
         run("cp", "-a", bare, self.root)
         self.borrow_network()
+        # Rust's programs find their libraries by it.
+        run("mount", "-t", "proc", "proc", self.root / "proc")
+        self.mounted.append(self.root / "proc")
         if image == "rust":
             sysroot = run("rustc", "--print", "sysroot", capture_output=True, text=True).stdout.strip()
             # Read-only, so that nothing done in here can touch it.
@@ -165,6 +168,10 @@ class Stage:
 
 
 def main():
+    # In a mount namespace of its own: whatever ends this, nothing stays mounted on the machine.
+    if os.environ.get("HOLDFAST_IMAGE") != "own mounts":
+        os.environ["HOLDFAST_IMAGE"] = "own mounts"
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv])
     place = pathlib.Path(sys.argv[1]).resolve()
     place.mkdir(parents=True, exist_ok=True)
     stages = {}

@@ -58,6 +58,7 @@ holds_the_files() {
 -rw-r--r-- root/root ./usr/share/holdfast/valkey-server.conf
 -rw-r--r-- root/root ./usr/lib/systemd/system/holdfast-watch.service
 -rw------- root/root ./etc/default/holdfast-watch
+-rw-r--r-- root/root ./usr/share/doc/holdfast/copyright
 FILES
 }
 
@@ -127,12 +128,24 @@ is_small() {
   [ -z "$(objdump -h "$root/usr/bin/holdfast" "$root/usr/lib/redis/modules/libholdfast.so" | grep debug_info)" ]
 }
 
+# Our own licence, and the text of each other one: of a crate, of the page's script, of Rust. Tests are not built in.
+names_the_licences() {
+  local file=$root/usr/share/doc/holdfast/copyright name
+  for name in 'The Holdfast authors' '^redis-module [0-9.]*: BSD-3-Clause' '^ring [0-9.]*: Apache-2.0 AND ISC' \
+    'Copyright .* Redis Labs' 'Leon Sorokin' "Rust's standard library: MIT"; do
+    grep -q "$name" "$file" || fail "the licences do not have: $name"
+  done
+  ! grep -q '^proptest ' "$file" || fail "the licences name proptest, which is for tests"
+  tar -xzOf "$place"/first/*.tar.gz --wildcards '*/THIRD-PARTY' | cmp - "$file"
+}
+
 package "$place/first"
 package "$place/second"
 root=$place/root
 dpkg-deb -x "$place"/first/*.deb "$root"
 check "two packages of the same files are the same" diff -r "$place/first" "$place/second"
 check "it has its files" holds_the_files
+check "it has the licences of what is built in" names_the_licences
 check "it has no debug information" is_small
 check "a drop-in loads the module once" loads_once
 check "a drop-in leaves alone what another file loads" leaves_alone_what_another_file_loads
