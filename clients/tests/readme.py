@@ -101,7 +101,8 @@ class Reader:
         self.shell(place)
 
         def packing(attempt):
-            return re.findall(rf"^packing o-3 attempt {attempt} process (\d+)\n", (self.home / "printed").read_text(), re.M)
+            printed = (self.home / "printed").read_text()
+            return re.findall(rf"^packing o-3 attempt {attempt} process (\d+)\n", printed, re.MULTILINE)
 
         pid = int(*self.until("a worker that packs", lambda: packing(1)))
         self.assertIn(pid, [worker.pid for worker in workers])
