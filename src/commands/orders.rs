@@ -444,7 +444,7 @@ fn reply_event(ctx: impl Host, event: &HistoryEvent<'_>) {
 pub const SCAN: Command = Command {
     about: About {
         name: c"ORDER.SCAN",
-        summary: "Iterates over the orders of a store: all, of one state, of one customer, or late ones",
+        summary: "Iterates over the orders of a store: all, of one state, customer or lane, or late ones",
         reply: "an array of the next cursor (0 at the end) and an array of order ids",
         complexity: "O(N) with COUNT N",
         since: "0.1.0",
@@ -455,6 +455,7 @@ pub const SCAN: Command = Command {
             Arg::integer("cursor"),
             Arg::text("state").after("STATE"),
             Arg::text("customer").after("CUSTOMER"),
+            Arg::text("lane").after("LANE"),
             Arg::word("late", "LATE"),
             Arg::integer("count").after("COUNT"),
         ],
@@ -471,6 +472,8 @@ pub fn scan_orders<H: Host>(call: &Call<'_, H>) -> Result<(), Stop> {
             wanted.state = Some(order_state(args.text("STATE")?)?);
         } else if args.keyword("CUSTOMER") {
             wanted.customer = Some(args.id("CUSTOMER")?);
+        } else if args.keyword("LANE") {
+            wanted.lane = Some(args.lane("LANE")?);
         } else if args.keyword("LATE") {
             wanted.late = true;
         } else if args.keyword("COUNT") {

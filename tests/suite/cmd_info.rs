@@ -74,7 +74,7 @@ pub const CONTRACT: &[Contract] = contract! {
     "order.cancel" -3 write ["REASON"] "popup o-1";
     "order.return" -6 write ["CUSTOMER" "REF" "SCRAP" "ITEMS"] "popup o-1 ITEMS sku-1 1";
     "order.get" 3 read [] "popup o-1";
-    "order.scan" -3 read ["STATE" "CUSTOMER" "LATE" "COUNT"] "popup 0";
+    "order.scan" -3 read ["STATE" "CUSTOMER" "LANE" "LATE" "COUNT"] "popup 0";
     "lock.acquire" -4 write ["WAIT"] "popup owner-1 1000";
     "lock.renew" 4 write [] "popup 1 1000";
     "lock.release" 3 write [] "popup 1";

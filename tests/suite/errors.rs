@@ -289,6 +289,7 @@ const BAD_ARGUMENTS: &[(&str, &str)] = &[
     ("DATA", "ORDER.PLACE popup o-1 c-1 DATA {broken ITEMS sku-1 1"),
     ("RESULT", "ORDER.COMPLETE popup o-1 RESULT {broken"),
     ("STATE", "ORDER.SCAN popup 0 STATE somewhere"),
+    ("LANE", "ORDER.SCAN popup 0 LANE"),
     ("COLOUR", "INV.SET popup sku-1 5 COLOUR red"),
     ("COLOUR", "INV.RESERVE popup h-1 COLOUR red ITEMS sku-1 1"),
     ("COLOUR", "ORDER.PLACE popup o-1 c-1 COLOUR red ITEMS sku-1 1"),

@@ -291,6 +291,16 @@ fn scan_by_state_and_customer(binary: &ServerBinary) {
     assert_eq!(scan(&mut client, "CUSTOMER c-1 COUNT 17"), wanted(&|number| number % 4 == 1));
     assert_eq!(scan(&mut client, "CUSTOMER c-1 STATE queued"), wanted(&|number| number % 12 == 9));
     assert!(scan(&mut client, "CUSTOMER nobody").is_empty());
+    for (order, lane) in [("x-1", "LANE express"), ("x-2", "LANE express"), ("x-3", "LANE counter"), ("x-4", "")] {
+        client.text(format!("ORDER.PLACE popup {order} c-9 {lane} ITEMS sku-1 1"));
+    }
+    client.text("ORDER.COMPLETE popup x-2");
+    let names = |orders: &[&str]| orders.iter().map(|order| order.to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(scan(&mut client, "LANE express COUNT 17"), names(&["x-1", "x-2"]));
+    assert_eq!(scan(&mut client, "LANE express STATE queued"), names(&["x-1"]));
+    assert_eq!(scan(&mut client, "CUSTOMER c-9 LANE \"\""), names(&["x-4"]), "the default lane");
+    assert!(scan(&mut client, "LANE nowhere").is_empty());
+    client.refused_naming("ERR", "LANE", cmd!["ORDER.SCAN", "popup", 0, "LANE", "x".repeat(513)]);
     client.refused_naming("ERR", "STATE", "ORDER.SCAN popup 0 STATE lost");
     client.refused("ERR", "ORDER.SCAN popup x");
     client.refused_naming("ERR", "COUNT", "ORDER.SCAN popup 0 COUNT -1");

@@ -362,10 +362,11 @@ export class Holdfast {
   orderScan(
     key: string,
     cursor: string | number = 0,
-    options: { state?: Order["state"]; customer?: string; late?: boolean; count?: number } = {},
+    options: { state?: Order["state"]; customer?: string; lane?: string; late?: boolean; count?: number } = {},
   ): Promise<Page> {
-    const { state, customer, late, count } = options;
-    const words = [...wire.opt("STATE", state), ...wire.opt("CUSTOMER", customer), ...wire.flag("LATE", late)];
+    const { state, customer, lane, late, count } = options;
+    const orders = [...wire.opt("STATE", state), ...wire.opt("CUSTOMER", customer), ...wire.opt("LANE", lane)];
+    const words = [...orders, ...wire.flag("LATE", late)];
     return this.#run(wire.page, ["ORDER.SCAN", key, wire.text(cursor), ...words, ...wire.opt("COUNT", count)]);
   }
 

@@ -98,7 +98,7 @@ async function session(shop) {
   deepEqual([order.step, order.late], ["picked", false]);
   deepEqual([order.gates[0].passed, order.items[0].returned, order.token], [true, 1, null]);
   deepEqual([order.history[0].event, typeof order.history[0].at], ["placed", "number"]);
-  const scanned = { state: "completed", customer: "alice", late: true, count: 100 };
+  const scanned = { state: "completed", customer: "alice", lane: "", late: true, count: 100 };
   deepEqual(await shop.orderScan("popup", 0, scanned), { cursor: "0", ids: [] });
   const lock = await shop.lockAcquire("doc:7", "editor-1", 30_000, { waitMs: 10 });
   equal(await shop.lockRenew("doc:7", lock, 30_000), true);

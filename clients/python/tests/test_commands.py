@@ -95,7 +95,7 @@ def session(shop):
         (order.state, order.result, order.group, order.gates[0].passed, order.items[0].returned, order.step)
         == ("completed", {"parcel": "JD014"}, "robot", True, 1, "picked")
     )
-    yield shop.order_scan("popup", 0, state="completed", customer="alice", late=True, count=100), ("0", [])
+    yield shop.order_scan("popup", 0, state="completed", customer="alice", lane="", late=True, count=100), ("0", [])
     lock = yield shop.lock_acquire("doc:7", "editor-1", 30_000, wait_ms=10), lambda lock: lock > 0
     yield shop.lock_renew("doc:7", lock, 30_000), True
     yield shop.lock_get("doc:7"), lambda found: (found.owner, found.token, found.waiting) == ("editor-1", lock, 0)

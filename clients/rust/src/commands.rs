@@ -185,6 +185,8 @@ commands! {
         state: &str = "STATE",
         /// Those of this customer alone.
         customer: &str = "CUSTOMER",
+        /// Those in this lane alone; empty: the default one.
+        lane: &str = "LANE",
         /// Those past their time alone.
         late = "LATE",
         /// How many are looked at.

@@ -181,7 +181,7 @@ fn session(redis: &mut Recorded) -> Result<(), Error> {
     assert_eq!((order.state.as_str(), order.group.as_deref(), order.late), ("completed", Some("robot"), 0));
     assert_eq!((order.gates[0].passed, order.items[0].returned, order.step.as_deref()), (1, 1, Some("picked")));
     assert_eq!(order.history[0]["event"], "placed");
-    let done = order_scan("popup", "0").state("completed").customer("alice").late().count(100).query(redis)?;
+    let done = order_scan("popup", "0").state("completed").customer("alice").lane("").late().count(100).query(redis)?;
     assert!(done.1.is_empty());
     let lock = recorded_wait(redis, &lock_acquire("doc:7", "editor-1", 30_000).wait_ms(10))?.unwrap();
     assert!(lock_renew("doc:7", lock, 30_000).query(redis)?);

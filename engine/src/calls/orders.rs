@@ -64,6 +64,8 @@ pub struct ScanOrders<'a> {
     pub state: Option<OrderState>,
     /// Of any customer where none is named.
     pub customer: Option<&'a [u8]>,
+    /// In any lane where none is named; empty: the default lane.
+    pub lane: Option<&'a [u8]>,
     /// Those that took, or take, longer than `sla-ms`.
     pub late: bool,
 }
@@ -428,9 +430,15 @@ impl Store {
     /// Ids of orders from a cursor on, and the next cursor, 0 at the end. Looks at `count` orders, however many fit.
     pub fn scan_orders(&self, now: Ms, cursor: u64, count: usize, wanted: &ScanOrders<'_>) -> (u64, Vec<&[u8]>) {
         let customer = wanted.customer.map(|id| self.customers.find(id).unwrap_or(NIL));
+        let lane = wanted.lane.map(|id| (self.orders.lanes().find(id), id.is_empty()));
+        let is_in = |order: &Order, (slot, is_default): (Option<u32>, bool)| match self.orders.lane(order) {
+            None => is_default,
+            in_lane => in_lane == slot,
+        };
         let fits = |order: &Order| {
             wanted.state.is_none_or(|state| state == order.state())
                 && customer.is_none_or(|customer| customer == order.customer)
+                && lane.is_none_or(|lane| is_in(order, lane))
                 && (!wanted.late || self.is_late(order, now))
         };
         self.orders.records().scan(cursor, count, |order| fits(order).then_some(order.id()))

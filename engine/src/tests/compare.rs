@@ -1,6 +1,6 @@
 //! The store compared with the model: the same books in every detail.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::Id;
 use super::model::{Gate, Model, Order, OrderItem};
@@ -104,6 +104,14 @@ impl Compared<'_> {
         }
         let (_, ids) = self.store.scan_orders(self.now, 0, 1_000, &ScanOrders::default());
         assert_eq!(set(ids), self.model.orders.keys().cloned().collect());
+        let mut by_lane = BTreeMap::<&[u8], BTreeSet<Id>>::new();
+        for (id, order) in &self.model.orders {
+            by_lane.entry(&order.lane).or_default().insert(id.clone());
+        }
+        for (lane, wanted) in by_lane {
+            let of_lane = ScanOrders { lane: Some(lane), ..ScanOrders::default() };
+            assert_eq!(set(self.store.scan_orders(self.now, 0, 1_000, &of_lane).1), wanted, "lane {lane:?}");
+        }
         let (after, dead) = self.store.dead_from(0, 1_000, |_| true);
         assert_eq!((after, dead.into_iter().map(<[u8]>::to_vec).collect()), (0, self.model.dead()));
         self.compare_entries();

@@ -5,6 +5,7 @@ use super::build::*;
 use super::command::{Command, Reply};
 use super::shop::{Shop, audited, loaded, saved};
 use crate::books::image::flat::Flat;
+use crate::calls::orders::ScanOrders;
 use crate::calls::work::{Claim, Pick};
 use crate::store::Store;
 use crate::store::lanes::LANES_MAX;
@@ -143,6 +144,22 @@ fn what_a_lane_shows_is_what_is_in_it() {
     assert_eq!((lanes(&shop), oldest(&shop)), (vec![lane("a", [1, 1, 1])], vec![3]));
     shop.reload();
     assert_eq!((lanes(&shop), oldest(&shop)), (vec![lane("a", [1, 1, 1])], vec![3]));
+}
+
+#[test]
+fn a_scan_finds_the_orders_of_a_lane_ended_ones_too() {
+    let mut shop = shop(&["a1", "-1", "b1", "a2", "-2"]);
+    shop.ok(complete("a1"));
+    shop.ok(complete("-1"));
+    let scan = |lane: Option<&[u8]>, state| {
+        let wanted = ScanOrders { lane, state, ..ScanOrders::default() };
+        shop.store.scan_orders(shop.now, 0, 10, &wanted).1
+    };
+    assert_eq!(scan(Some(b"a"), None), [b"a1", b"a2"]);
+    assert_eq!(scan(Some(b""), None), [b"-1", b"-2"]);
+    assert_eq!(scan(Some(b"a"), Some(OrderState::Completed)), [b"a1"]);
+    assert_eq!(scan(Some(b"c"), None), [b""; 0]);
+    assert_eq!(scan(None, None).len(), 5);
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn an_order_is_late_past_sla_ms() {
     shop.now += 1_000;
     assert_eq!(["a", "b", "c"].map(|id| late(&shop, id)), [false, true, true]);
     let scan = |state, late| {
-        let wanted = ScanOrders { state, late, customer: None };
+        let wanted = ScanOrders { state, late, ..ScanOrders::default() };
         shop.store.scan_orders(shop.now, 0, 10, &wanted).1
     };
     assert_eq!(scan(None, true), [b"b", b"c"]);

@@ -323,11 +323,13 @@ class Commands:
         *,
         state: str | None = None,
         customer: str | None = None,
+        lane: str | None = None,
         late: bool = False,
         count: int | None = None,
     ) -> tuple[str, list[str]]:
         """Iterates over the orders: the next cursor (``"0"`` at the end), and order ids."""
-        options = (*wire.opt("STATE", state), *wire.opt("CUSTOMER", customer), *wire.flag("LATE", late))
+        orders = (*wire.opt("STATE", state), *wire.opt("CUSTOMER", customer), *wire.opt("LANE", lane))
+        options = (*orders, *wire.flag("LATE", late))
         return self._run(wire.page, "ORDER.SCAN", key, cursor, *options, *wire.opt("COUNT", count))
 
     # Locks.

@@ -159,6 +159,7 @@ pub const FACTS: &[Fact] = facts! {
     "ORDER.RETURN" "SCRAP": Range::Keyword, "", "they go back to on-hand", "the units are written off";
     "ORDER.SCAN" "STATE": Range::Words("a state"), "", "all states", "only orders in this state";
     "ORDER.SCAN" "CUSTOMER": Range::Id, "", "all customers", "only orders of this customer";
+    "ORDER.SCAN" "LANE": Range::Lane, "", "all lanes", "only orders in this lane; empty: the default lane";
     "ORDER.SCAN" "LATE": Range::Keyword, "", "all", "only orders that took or take longer than `sla-ms`";
 
     "LOCK.ACQUIRE" "owner": Range::Id, "", "", "who asks: the same owner again gets the same token";

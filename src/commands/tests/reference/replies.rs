@@ -66,7 +66,7 @@ pub fn history(command: &str) -> &'static [(&'static str, &'static str)] {
         "ORDER.CLAIM" => &[("0.2.0", "Added `LANES` and `ORDER`; the reply has `lane`.")],
         "ORDER.RETURN" => &[("0.2.0", "Added `CUSTOMER` and `SCRAP`; orders that are forgotten can be returned.")],
         "ORDER.GET" => &[("0.2.0", "Added `lane`, `gates` and `missing`; always has `result` and `reason`.")],
-        "ORDER.SCAN" => &[("0.2.0", "States `waitlisted` and `pending`.")],
+        "ORDER.SCAN" => &[("0.2.0", "Added `LANE`; states `waitlisted` and `pending`.")],
         _ => &[],
     }
 }
