@@ -1,4 +1,4 @@
-// Questions to the server that are asked once: an order, a longer history, a redrive.
+// Questions to the server that are asked once: a record, a page of them, a write.
 
 /** A question is given up after this time without an answer. */
 const TIMEOUT_MS = 10_000;
@@ -20,13 +20,14 @@ export function get(path) {
 
 /** Queues dead orders of a store again: `{order}` or `{reason}`. Replies how many. */
 export async function redrive(storeId, body) {
+  return (await act(storeId, "redrive", body)).redriven;
+}
+
+/** Does something to a store: `cancel`, `pass`, `pause`, `redrive`, with what it is done to. Replies what came back. */
+export function act(storeId, what, body) {
   const headers = { "Content-Type": "application/json", "X-Holdfast": "1" };
-  const reply = await ask(
-    `stores/${storeId}/redrive`,
-    { method: "POST", headers, body: JSON.stringify(body) },
-    REDRIVE_TIMEOUT_MS,
-  );
-  return reply.redriven;
+  const timeoutMs = what === "redrive" ? REDRIVE_TIMEOUT_MS : TIMEOUT_MS;
+  return ask(`stores/${storeId}/${what}`, { method: "POST", headers, body: JSON.stringify(body) }, timeoutMs);
 }
 
 async function ask(path, options, timeoutMs = TIMEOUT_MS) {

@@ -7,6 +7,7 @@ import { Feed } from "./feed.js";
 import { lineWords, productName, showLine } from "./line.js";
 import { OrderDrawer } from "./order.js";
 import { Overview } from "./overview.js";
+import { KINDS, RecordDrawer } from "./records.js";
 import { StorePage } from "./store.js";
 
 /** Countdowns and ages are brought up to date this often. */
@@ -31,24 +32,35 @@ let lineBefore = null;
 let toastTimer = null;
 
 const feed = new Feed({ heard, changed: tick });
-const order = new OrderDrawer({ closed: () => go(`#/store/${storeId}`), notify, now: () => feed.now() });
+const recordLink = (kind, id) => `#/store/${storeId}/${kind}/${id}`;
+const closed = () => go(`#/store/${storeId}`);
+const order = new OrderDrawer({ closed, notify, now: () => feed.now(), link: recordLink });
+
+const limitOf = () => view.store?.detail?.settings.limit ?? 0;
+const record = new RecordDrawer({ closed, link: recordLink, limitOf });
 
 const actions = {
   notify,
   announce,
   alarm,
+  recordLink: (store, kind, id) => `#/store/${store}/${kind}/${id}`,
   orderLink: (store, id) => `#/store/${store}/order/${id}`,
   redraw,
   wholeHistory,
 };
 
-/** The address: `#/stores`, `#/store/{id}`, `#/store/{id}/order/{order}`; none: the only store, or all of them. */
+/**
+ * The address: `#/stores`, `#/store/{id}`, `#/store/{id}/order/{order}` (or sku, hold, customer, find); none: the only
+ * store, or all of them.
+ */
 function route() {
   const [, kind, id, what, orderId] = location.hash.replace(/^#/, "").split("/");
   const isStore = kind === "store" && id;
   openPage(isStore ? canonicalId(id) : null);
   if (isStore && what === "order" && orderId) order.open(storeId, canonicalId(orderId));
   else order.close();
+  if (isStore && Object.hasOwn(KINDS, what) && orderId) record.open(storeId, what, canonicalId(orderId));
+  else record.close();
 }
 
 function go(hash) {
@@ -266,7 +278,7 @@ function onKey(event) {
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = byId("search-field").value.trim();
-  if (text !== "") go(`#/store/${storeId}/order/${encodeId(text)}`);
+  if (text !== "") go(recordLink(byId("search-kind").value, encodeId(text)));
 });
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();

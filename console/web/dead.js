@@ -1,22 +1,24 @@
 // Dead letters: orders that ran out of attempts, by reason, and their way back into the queue.
 
 import { redrive } from "./api.js";
-import { h, icon, keyed, setBar, setText, show } from "./dom.js";
+import { h, icon, keyed, lead, setBar, setText, show } from "./dom.js";
 import { confirm } from "./dialogs.js";
 import { count, plural } from "./format.js";
 import { Trouble } from "./tiles.js";
 import { panels, texts } from "./words.js";
 
 export class Dead {
-  /** `notify(text)` says how a redrive went; `orderLink(id)` is the address of an order. */
-  constructor({ notify, orderLink }) {
+  /** `notify(text)` says how a redrive went; `orderLink(id)` is the address of an order, `browse` leads to all. */
+  constructor({ notify, orderLink, browse }) {
     const [title, meaning] = panels.dead;
-    Object.assign(this, { notify, orderLink });
+    Object.assign(this, { notify, orderLink, browse });
     this.trouble = new Trouble();
     this.total = h("span", { class: "card-number", data: { field: "dead-letters" } });
     this.list = h("ul", { class: "bars dead-list" });
     this.none = h("p", { class: "empty", text: texts.NO_DEAD });
-    this.partial = h("p", { class: "why rest", hidden: true });
+    this.partialText = h("span", {});
+    const all = lead("Show all dead orders", () => browse({ kind: "orders", state: "dead" }));
+    this.partial = h("p", { class: "why rest", hidden: true }, this.partialText, all);
     this.readOnly = h(
       "p",
       { class: "note", hidden: true },
@@ -64,8 +66,8 @@ export class Dead {
     );
     const isPartial = dead !== null && dead.counted < dead.total;
     setText(
-      this.partial,
-      isPartial ? `Counted by reason: the last ${count(dead.counted)} of ${count(dead.total)} that died.` : "",
+      this.partialText,
+      isPartial ? `Counted by reason: the last ${count(dead.counted)} of ${count(dead.total)} that died. ` : "",
     );
     show(this.partial, isPartial);
   }
@@ -74,7 +76,8 @@ export class Dead {
     const bar = h("span", { class: "bar-fill" });
     const value = h("span", { class: "bar-value", data: { reason } });
     const orders = h("ul", { class: "order-list" });
-    const more = h("p", { class: "why", hidden: true });
+    const all = lead("", () => this.browse({ kind: "orders", state: "dead" }));
+    const more = h("p", { class: "why", hidden: true }, all);
     const summary = h("summary", {});
     const row = h("li", { class: "bar-row", data: { tone: "refused" } });
     const button = this.#button("Redrive", `Redrive all that died of: ${reason || texts.NO_REASON}`, (self) =>
@@ -91,11 +94,11 @@ export class Dead {
       h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
       h("details", { class: "orders" }, summary, orders, more),
     );
-    return Object.assign(row, { parts: { bar, value, orders, summary, more, button } });
+    return Object.assign(row, { parts: { bar, value, orders, summary, more, all, button } });
   }
 
   #fill(row, one, most) {
-    const { bar, value, orders, summary, more, button } = row.parts;
+    const { bar, value, orders, summary, more, all, button } = row.parts;
     row.deadCount = one.count;
     setBar(bar, one.count / most);
     setText(value, count(one.count));
@@ -109,7 +112,7 @@ export class Dead {
       (item) => show(item.parts.button, this.writes),
     );
     const left = one.count - one.orders.length;
-    setText(more, left > 0 ? `and ${count(left)} more` : "");
+    setText(all, `and ${count(left)} more: show all dead orders`);
     show(more, left > 0);
   }
 

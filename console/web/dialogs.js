@@ -4,9 +4,9 @@ import { h, icon } from "./dom.js";
 import { groups, notes, sideWays, way } from "./words.js";
 
 /** Asks before something is changed. Resolves to whether the reader agrees. */
-export function confirm({ title, text, action }) {
+export function confirm({ title, text, action, keep = "Cancel" }) {
   const titleId = "confirm-title";
-  const cancel = h("button", { class: "plain-button", type: "submit", value: "cancel", text: "Cancel" });
+  const cancel = h("button", { class: "plain-button", type: "submit", value: "cancel", text: keep });
   const agree = h("button", { class: "main-button", type: "submit", value: "agree", text: action });
   const dialog = h(
     "dialog",
@@ -63,7 +63,7 @@ function makeHelp() {
       ]),
       h("h3", { text: "Keys" }),
       terms([
-        ["/", "find an order"],
+        ["/", "find by id"],
         ["?", "this explanation"],
         ["Esc", "close what is open"],
       ]),

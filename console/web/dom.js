@@ -100,6 +100,11 @@ function fitBox(box, content) {
   observer.observe(content);
 }
 
+/** A button that reads as a link: it leads to another part of the page. */
+export function lead(text, onclick) {
+  return h("button", { class: "link-button", type: "button", text, onclick });
+}
+
 /** Shows or hides. */
 export function show(element, visible) {
   if (element.hidden === visible) element.hidden = !visible;

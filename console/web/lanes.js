@@ -5,7 +5,9 @@ import { age, count, NONE } from "./format.js";
 import { laneColumns, panels, texts } from "./words.js";
 
 export class Lanes {
-  constructor() {
+  /** `browse(wanted)` leads to all records. */
+  constructor({ browse }) {
+    this.browse = browse;
     const [title, meaning] = panels.lanes;
     this.total = h("span", { class: "card-number" });
     this.body = h("tbody", {});
@@ -42,13 +44,13 @@ export class Lanes {
       this.body,
       list,
       ({ name }) => name,
-      makeRow,
+      (lane) => makeRow(lane, this.browse),
       (row, lane) => fillRow(row, lane, most, elapsedMs),
     );
   }
 }
 
-function makeRow({ name }) {
+function makeRow({ name, id }, browse) {
   const bar = h("span", { class: "bar-fill" });
   const cells = new Map(laneColumns.map(({ name: key }) => [key, h("td", { class: "number" })]));
   const isNone = name === "";
@@ -61,10 +63,21 @@ function makeRow({ name }) {
       h(
         "span",
         { class: "sku-name" },
-        isNone
-          ? h("span", { class: "id", title: texts.NO_LANE_WHY }, h("span", { "aria-hidden": "true", text: NONE }),
-              h("span", { class: "visually-hidden", text: texts.NO_LANE }))
-          : h("span", { class: "id", text: name, title: name }),
+        h(
+          "button",
+          {
+            class: "link-button id",
+            type: "button",
+            title: isNone ? texts.NO_LANE_WHY : name,
+            onclick: () => browse({ kind: "orders", lane: id }),
+          },
+          isNone
+            ? [
+                h("span", { "aria-hidden": "true", text: NONE }),
+                h("span", { class: "visually-hidden", text: texts.NO_LANE }),
+              ]
+            : name,
+        ),
       ),
       h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
     ),

@@ -1,7 +1,7 @@
 // One order: what it is, and everything that happened to it, in a drawer next to the dashboard.
 
-import { get, redrive, shownId } from "./api.js";
-import { confirm } from "./dialogs.js";
+import { get, shownId } from "./api.js";
+import { named, orderButtons } from "./browse.js";
 import { h, icon, setAttribute, setText } from "./dom.js";
 import { clock, count, countdown, duration, exactClock, moment, plural } from "./format.js";
 import { facts, states, texts } from "./words.js";
@@ -19,9 +19,12 @@ const NEXT = {
 };
 
 export class OrderDrawer {
-  /** `closed()` is called when the reader closes it, `notify(text)` says how a redrive went. */
-  constructor({ closed, notify, now }) {
-    Object.assign(this, { notify, now });
+  /**
+   * `closed()` is called when the reader closes it, `notify(text)` says what came back; `link(kind, id)` is the address
+   * of a record.
+   */
+  constructor({ closed, notify, now, link }) {
+    Object.assign(this, { notify, now, link });
     this.title = h("h2", { id: "order-title", class: "id" });
     this.state = h("span", { class: "chip" });
     this.body = h("div", { class: "drawer-body", tabindex: "0", role: "region", "aria-label": "Order" });
@@ -135,9 +138,9 @@ export class OrderDrawer {
     this.body.replaceChildren(
       h("p", { class: "lead", text: this.#sentence(order) }),
       ...[
-        this.#redriveButton(order),
-        factList(order, this.now()),
-        items(order),
+        this.#buttons(order),
+        factList(order, this.now(), this.link),
+        items(order, this.link),
         gates(order, this.now()),
         this.#timeline(order),
         writings(order),
@@ -152,34 +155,12 @@ export class OrderDrawer {
     return `${plural(units, "unit")}${who}${took || `: ${states[order.state]?.meaning ?? order.state}`}.`;
   }
 
-  #redriveButton(order) {
-    if (order.state !== "dead" || !this.writes) return null;
-    const button = h(
-      "button",
-      { class: "plain-button", type: "button", onclick: () => this.#redrive(button) },
-      icon("redrive"),
-      "Redrive this order",
-    );
-    return h("p", {}, button);
-  }
-
-  async #redrive(button) {
-    const name = shownId(this.orderId);
-    const agreed = await confirm({
-      title: `Redrive order ${name}?`,
-      text: texts.REDRIVES_ORDER,
-      action: "Redrive",
-    });
-    if (!agreed) return;
-    button.disabled = true;
-    try {
-      const done = await redrive(this.storeId, { order: this.orderId });
-      this.notify(done > 0 ? `Order ${name} is queued again.` : `Order ${name} ${texts.STAYED_DEAD}`);
-    } catch (error) {
-      this.notify(`Not redriven: ${error.message}`);
-    }
-    button.disabled = false;
-    this.#load();
+  #buttons(order) {
+    if (!this.writes) return null;
+    const gate = (one, at) => ({ ...one, name: one.gate, id: order.links.gates[at] });
+    const gates = (order.gates ?? []).map(gate).filter(({ passed }) => !passed);
+    const of = { id: order.id, name: shownId(order.id), state: order.state, gates };
+    return orderButtons(this.storeId, of, this.notify, () => this.#load());
   }
 
   #timeline(order) {
@@ -226,24 +207,29 @@ const FACTS = {
   late: (value) => (value > 0 ? texts.IS_LATE : ""),
 };
 
-function factList(order, now) {
-  const rows = facts.map(([name, label, kind]) => [label, FACTS[kind](order[name], now)]).filter(([, text]) => text);
+function factList(order, now, link) {
+  const linked = (name, text) => {
+    const isLinked = text && ["customer", "hold"].includes(name);
+    return isLinked ? named(name, { id: order.links[name], name: text }, link) : text;
+  };
+  const value = (name, kind) => linked(name, FACTS[kind](order[name], now));
+  const rows = facts.map(([name, label, kind]) => [label, value(name, kind)]).filter(([, text]) => text);
   return h(
     "dl",
     { class: "facts" },
-    rows.map(([term, text]) => h("div", {}, h("dt", { text: term }), h("dd", { text }))),
+    rows.map(([term, value]) => h("div", {}, h("dt", { text: term }), h("dd", {}, value))),
   );
 }
 
 /** What was ordered; of an order that waits for units, how many of them it has. */
-function items(order) {
+function items(order, link) {
   const waits = order.state === "waitlisted";
   const number = (text) => h("td", { class: "number", text });
-  const rows = order.items.map(([sku, units, missing]) =>
+  const rows = order.items.map(([sku, units, missing], at) =>
     h(
       "tr",
       {},
-      h("th", { scope: "row", class: "id", text: sku, title: sku }),
+      h("th", { scope: "row", class: "id" }, named("sku", { id: order.links.items[at], name: sku }, link)),
       number(count(units)),
       waits ? [number(count(units - missing)), number(count(missing))] : null,
     ),

@@ -1,6 +1,6 @@
 // SKUs: those that are out or low first.
 
-import { h, keyed, scrollBox, setAttribute, setBar, setText, show, tableHead } from "./dom.js";
+import { h, keyed, lead, scrollBox, setAttribute, setBar, setText, show, tableHead } from "./dom.js";
 import { count, fitted, NONE, short } from "./format.js";
 import { panels, skuColumns, texts } from "./words.js";
 
@@ -8,12 +8,15 @@ import { panels, skuColumns, texts } from "./words.js";
 const NUMBER_CHARS = 11;
 
 export class Skus {
-  constructor() {
+  /** `link(kind, id)` is the address of a record, `browse(wanted)` leads to all records. */
+  constructor({ link, browse }) {
+    this.link = link;
     const [title, meaning] = panels.skus;
     this.total = h("span", { class: "card-number" });
     this.body = h("tbody", {});
     this.none = h("p", { class: "empty", text: texts.NO_SKUS });
-    this.more = h("p", { class: "why rest", hidden: true });
+    this.all = lead("", () => browse({ kind: "skus" }));
+    this.more = h("p", { class: "why rest", hidden: true }, this.all);
     this.table = h(
       "table",
       { class: "rows skus" },
@@ -42,14 +45,14 @@ export class Skus {
     // Where nobody ever waited for anything, there is no column for it.
     const isWaitedFor = list.some(({ waiting, backlog }) => waiting > 0 || backlog !== undefined);
     this.table.classList.toggle("is-waited-for", isWaitedFor);
-    keyed(this.body, list, ({ name }) => name, makeRow, fillRow);
+    keyed(this.body, list, ({ id }) => id, (sku) => makeRow(sku, this.link), fillRow);
     const left = skus ? skus.total - list.length : 0;
-    setText(this.more, left > 0 ? `and ${count(left)} more` : "");
+    setText(this.all, `and ${count(left)} more: show all`);
     show(this.more, left > 0);
   }
 }
 
-function makeRow({ name }) {
+function makeRow({ id, name }, link) {
   const chip = h("span", { class: "tag" });
   const bar = h("span", { class: "bar-fill" });
   const cells = new Map(skuColumns.map(({ name: key }) => [key, h("td", { class: "number", data: { column: key } })]));
@@ -59,7 +62,7 @@ function makeRow({ name }) {
     h(
       "th",
       { scope: "row" },
-      h("span", { class: "sku-name" }, h("span", { class: "id", text: name, title: name }), chip),
+      h("span", { class: "sku-name" }, h("a", { class: "id", href: link("sku", id), text: name, title: name }), chip),
       h("span", { class: "bar-track", "aria-hidden": "true" }, bar),
     ),
     [...cells.values()],

@@ -1,6 +1,7 @@
 // The page of one store: the pop-up dashboard.
 
 import { Alerts } from "./alerts.js";
+import { Browse } from "./browse.js";
 import { Chart } from "./charts.js";
 import { Counts } from "./counts.js";
 import { Dead } from "./dead.js";
@@ -39,18 +40,21 @@ export class StorePage {
     this.span = null;
     this.said = {};
     const orderLink = (order) => actions.orderLink(id, order);
-    this.head = new WindowHead();
+    const link = (kind, record) => actions.recordLink(id, kind, record);
+    this.browse = new Browse(id, { link, notify: actions.notify });
+    const browse = (wanted) => this.browse.lead(wanted);
+    this.head = new WindowHead(id, actions);
     this.stock = new StockCard();
     this.tiles = new Tiles();
     this.flow = new Flow();
     this.charts = charts.map((one) => new Chart(one));
     this.alerts = new Alerts({ orderLink });
     this.refusals = new Refusals();
-    this.dead = new Dead({ notify: actions.notify, orderLink });
-    this.lanes = new Lanes();
-    this.waits = new Waits({ orderLink });
-    this.workers = new Workers({ orderLink });
-    this.skus = new Skus();
+    this.dead = new Dead({ notify: actions.notify, orderLink, browse });
+    this.lanes = new Lanes({ browse });
+    this.waits = new Waits({ orderLink, browse });
+    this.workers = new Workers({ orderLink, browse });
+    this.skus = new Skus({ link, browse });
     this.counts = new Counts();
     this.#build();
   }
@@ -115,6 +119,7 @@ export class StorePage {
             [this.waits, this.dead, this.skus].map(({ element }) => element),
           ),
         ),
+        this.browse.element,
         this.counts.element,
       ),
     );
@@ -155,6 +160,8 @@ export class StorePage {
   update(state) {
     const { metrics, detail } = this.store;
     this.tick(state);
+    this.browse.allow(state.writes);
+    this.head.allow(state.writes);
     if (!metrics) return;
     const opens = this.store.window?.opens ?? 0;
     const soldOut = soldOutSentence(metrics, this.series.soldOutAt(opens), opens);

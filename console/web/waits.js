@@ -1,6 +1,6 @@
 // Orders that are not queued yet: they wait for a gate or for units; those that expire first on top.
 
-import { h, keyed, scrollBox, setAttribute, setText, show } from "./dom.js";
+import { h, keyed, lead, scrollBox, setAttribute, setText, show } from "./dom.js";
 import { knowsWaits, SOON_MS } from "./flow.js";
 import { count, countdown, fitted } from "./format.js";
 import { panels, states, texts } from "./words.js";
@@ -9,15 +9,19 @@ import { panels, states, texts } from "./words.js";
 const NUMBER_CHARS = 9;
 
 export class Waits {
-  /** `orderLink(id)` is the address of an order. */
-  constructor({ orderLink }) {
+  /** `orderLink(id)` is the address of an order, `browse(wanted)` leads to all records. */
+  constructor({ orderLink, browse }) {
     const [title, meaning] = panels.waits;
     this.orderLink = orderLink;
     this.total = h("span", { class: "card-number" });
     this.list = h("ul", { class: "wait-list" });
     this.none = h("p", { class: "empty", text: texts.NO_WAITS });
     this.box = scrollBox("Orders before the queue", this.list);
-    this.more = h("p", { class: "why rest", hidden: true });
+    this.moreText = h("span", {});
+    this.all = ["pending", "waitlisted"].map((state) =>
+      lead(`all ${states[state].label.toLowerCase()}`, () => browse({ kind: "orders", state })),
+    );
+    this.more = h("p", { class: "why rest", hidden: true }, this.moreText, this.all[0], " · ", this.all[1]);
     this.element = h(
       "section",
       { class: "card panel", "aria-labelledby": "waits-title", hidden: true },
@@ -45,7 +49,7 @@ export class Waits {
       fillRow,
     );
     const left = all - list.length;
-    setText(this.more, waits && left > 0 ? `and ${count(left)} more` : "");
+    setText(this.moreText, `and ${count(left)} more: `);
     show(this.more, waits !== null && left > 0);
   }
 

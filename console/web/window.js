@@ -1,5 +1,7 @@
 // The sale window: opens in, closes in, closed; by the server's clock.
 
+import { act } from "./api.js";
+import { ask } from "./browse.js";
 import { h, setAttribute, setBar, setName, setText, show } from "./dom.js";
 import { countdown, duration, moment } from "./format.js";
 import { texts } from "./words.js";
@@ -50,7 +52,10 @@ function explain({ opens, closes }, now) {
 
 /** The head of a store's page: its name, the state of its window, and the countdown. */
 export class WindowHead {
-  constructor() {
+  /** `actions.notify(text)` says what came back when the store is paused. */
+  constructor(storeId, { notify }) {
+    Object.assign(this, { storeId, notify });
+    this.pause = h("button", { class: "small-button", type: "button", hidden: true, onclick: () => this.#pause() });
     this.name = h("h1", { class: "store-name", tabindex: "-1" });
     this.state = h("span", { class: "chip" });
     this.soldOut = h("span", { class: "chip", data: { tone: "completed" }, hidden: true, text: "Sold out" });
@@ -72,7 +77,7 @@ export class WindowHead {
       h(
         "div",
         { class: "store-title" },
-        h("div", { class: "store-line" }, this.name, this.state, this.soldOut, this.paused),
+        h("div", { class: "store-line" }, this.name, this.state, this.soldOut, this.paused, this.pause),
         this.sentence,
       ),
       h(
@@ -84,6 +89,21 @@ export class WindowHead {
     );
   }
 
+  /** Whether one may write: then the store can be paused and resumed. */
+  allow(writes) {
+    show(this.pause, writes);
+  }
+
+  async #pause() {
+    const { isPaused } = this;
+    const question = isPaused
+      ? { title: "Resume the store?", text: texts.RESUMES, action: "Resume" }
+      : { title: "Pause the store?", text: texts.PAUSES, action: "Pause" };
+    const run = () => act(this.storeId, "pause", { paused: !isPaused });
+    const said = ({ paused }) => this.notify(paused ? texts.IS_PAUSED : texts.IS_RESUMED);
+    await ask(this.pause, question, run, said, this.notify);
+  }
+
   /** Shows it as it is at a time. */
   update({ name, window, paused, isSoldOut }, now) {
     const current = phase(window, now);
@@ -92,6 +112,8 @@ export class WindowHead {
     setAttribute(this.state, "data-tone", { open: "completed", always: "completed", before: "placed" }[current.kind]);
     show(this.soldOut, isSoldOut);
     show(this.paused, paused);
+    this.isPaused = paused;
+    setText(this.pause, paused ? "Resume" : "Pause");
     setText(this.sentence, explain(window, now) + (paused ? ` ${texts.PAUSED}` : ""));
     setText(this.lead, current.lead);
     setText(this.value, current.kind === "always" ? "" : current.value);

@@ -1,6 +1,6 @@
 // Workers and the orders they have, with the time left on each lease.
 
-import { h, keyed, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
+import { h, keyed, lead, scrollBox, setAttribute, setBar, setText, show } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
 import { panels, texts } from "./words.js";
 
@@ -10,14 +10,23 @@ const SHOWN_ORDERS = 4;
 const SHORT_PART = 0.25;
 
 export class Workers {
-  constructor({ orderLink }) {
+  constructor({ orderLink, browse }) {
     const [title, meaning] = panels.workers;
     this.orderLink = orderLink;
     this.total = h("span", { class: "card-number", data: { field: "workers" } });
     this.waiting = h("p", { class: "why" });
     this.body = h("tbody", {});
     this.none = h("p", { class: "empty" });
-    this.more = h("p", { class: "why rest", hidden: true });
+    const all = lead("Show all orders in work", () => browse({ kind: "orders", state: "claimed" }));
+    this.more = h("p", { class: "why rest", hidden: true }, "More orders are in work than are listed here. ", all);
+    this.idleList = h("ul", { class: "idle-list" });
+    this.idle = h(
+      "section",
+      { class: "idle", hidden: true },
+      h("h4", { text: "Idle" }),
+      h("p", { class: "why", text: texts.IDLE_WHY }),
+      scrollBox("Idle workers", this.idleList),
+    );
     this.table = h(
       "table",
       { class: "rows workers" },
@@ -48,6 +57,7 @@ export class Workers {
       this.box,
       this.more,
       this.waiting,
+      this.idle,
     );
   }
 
@@ -69,17 +79,35 @@ export class Workers {
       this.body,
       sorted,
       ({ name }) => name,
-      makeWorker,
+      (worker) => this.#makeWorker(worker),
       (row, worker) => this.#fill(row, worker),
     );
-    setText(this.more, "More orders are in work than are listed here.");
     show(this.more, workers?.truncated === true);
+    this.#showIdle(workers?.idle ?? []);
+  }
+
+  #showIdle(idle) {
+    show(this.idle, idle.length > 0);
+    keyed(
+      this.idleList,
+      idle,
+      ({ name }) => name,
+      ({ name }) => {
+        const since = h("span", { class: "why" });
+        const row = h("li", { class: "idle-row" }, h("span", { class: "id", text: name, title: name }), since);
+        return Object.assign(row, { parts: { since } });
+      },
+      (row, worker) => {
+        row.parts.at = worker.since;
+      },
+    );
   }
 
   #fill(row, worker) {
     const { holds, leases, more } = row.parts;
     setText(holds, count(worker.orders.length));
-    const orders = [...worker.orders].sort((a, b) => a.deadline - b.deadline).slice(0, SHOWN_ORDERS);
+    const most = row.isWhole ? Infinity : SHOWN_ORDERS;
+    const orders = [...worker.orders].sort((a, b) => a.deadline - b.deadline).slice(0, most);
     keyed(
       leases,
       orders,
@@ -90,7 +118,9 @@ export class Workers {
       },
     );
     const left = worker.orders.length - orders.length;
-    setText(more, left > 0 ? `+ ${count(left)} more` : "");
+    row.worker = worker;
+    setText(more, `+ ${count(left)} more`);
+    show(more, left > 0);
   }
 
   #makeOrder(order) {
@@ -117,6 +147,9 @@ export class Workers {
 
   /** Counts the leases down, to `now` (Unix ms, the server's clock). */
   tick(now) {
+    for (const { parts } of this.idleList.children) {
+      setText(parts.since, `no order for ${age(Math.max(0, now - parts.at))}`);
+    }
     for (const item of this.body.querySelectorAll(".lease")) {
       const {
         bar,
@@ -131,13 +164,16 @@ export class Workers {
       setText(left, leftMs > 0 ? duration(Math.max(100, Math.round(leftMs / 100) * 100)) : "ended");
     }
   }
-}
 
-function makeWorker({ name }) {
-  const holds = h("td", { class: "number" });
-  const leases = h("ul", { class: "leases" });
-  const more = h("span", { class: "why" });
-  const head = h("th", { scope: "row", class: "id", text: name, title: name });
-  const row = h("tr", {}, head, holds, h("td", {}, leases, more));
-  return Object.assign(row, { parts: { holds, leases, more } });
+  #makeWorker({ name }) {
+    const holds = h("td", { class: "number" });
+    const leases = h("ul", { class: "leases" });
+    const head = h("th", { scope: "row", class: "id", text: name, title: name });
+    const more = lead("", () => {
+      row.isWhole = true;
+      this.#fill(row, row.worker);
+    });
+    const row = h("tr", {}, head, holds, h("td", {}, leases, more));
+    return Object.assign(row, { parts: { holds, leases, more } });
+  }
 }

@@ -72,6 +72,7 @@ mod watch_events;
 mod watch_guard;
 mod watch_metrics;
 mod watch_queue;
+mod watch_records;
 mod watch_servers;
 
 use common::{ServerBinary, TestFn};
@@ -146,6 +147,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("watch_guard", watch_guard::TESTS),
     ("watch_metrics", watch_metrics::TESTS),
     ("watch_queue", watch_queue::TESTS),
+    ("watch_records", watch_records::TESTS),
     ("watch_servers", watch_servers::TESTS),
 ];
 

@@ -35,7 +35,7 @@ impl From<RedisError> for AskError {
         let loading = error.kind() == ErrorKind::Server(ServerErrorKind::BusyLoading);
         match store::code(&error) {
             _ if store::reply_was_lost(&error) || loading => AskError::Away(said(&error)),
-            "NOSTORE" | "NOORDER" => AskError::Missing(said(&error)),
+            "NOSTORE" | "NOORDER" | "NOHOLD" => AskError::Missing(said(&error)),
             _ => AskError::Refused(said(&error)),
         }
     }

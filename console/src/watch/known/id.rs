@@ -1,6 +1,7 @@
 //! Keys and ids are bytes: how they stand in a URL and in JSON (`id`), before people (`name`), and in a pattern.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use serde::Serialize;
 
 /// What `encodeURIComponent` escapes: a page may then put an id into a URL as it is.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -32,6 +33,19 @@ pub fn name_of(bytes: &[u8]) -> String {
         name.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
     name
+}
+
+/// An id, for URLs (percent-encoded) and for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Named {
+    pub id: String,
+    pub name: String,
+}
+
+impl Named {
+    pub fn of(bytes: &[u8]) -> Named {
+        Named { id: id_of(bytes), name: name_of(bytes) }
+    }
 }
 
 /// Bytes as a label of Prometheus: as for people, but no two keys have the same. A backslash is two.

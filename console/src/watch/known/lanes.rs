@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::ask::ask_all;
-use super::id::name_of;
+use super::id::{id_of, name_of};
 use super::link::Link;
 use super::model::{Key, Model};
 use super::reply::{Pairs, items};
@@ -29,6 +29,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub struct Lane {
     /// Its name, for people; empty: orders that name no lane.
     pub name: String,
+    /// The same, percent-encoded.
+    pub id: String,
     /// Orders that wait for a worker.
     pub queued: i64,
     pub in_work: i64,
@@ -42,8 +44,8 @@ impl Lane {
     pub fn all_of(reply: Value) -> Vec<Lane> {
         let mut lanes = BTreeMap::<String, Lane>::new();
         for fields in items(reply).into_iter().filter_map(Pairs::of) {
-            let name = name_of(&fields.bytes("lane"));
-            let lane = lanes.entry(name.clone()).or_insert_with(|| Lane { name, ..Lane::default() });
+            let (name, id) = (name_of(&fields.bytes("lane")), id_of(&fields.bytes("lane")));
+            let lane = lanes.entry(name.clone()).or_insert_with(|| Lane { name, id, ..Lane::default() });
             lane.queued += fields.int("queued");
             lane.in_work += fields.int("in-work");
             lane.retrying += fields.int("retrying");

@@ -3,7 +3,9 @@
 //! The [`feed`] keeps a [`model`] of the server, over one connection however many look on; [`detail`] and [`history`]
 //! ask for more of the stores that somebody looks at, and a [`follow::Follower`] says what changed of them.
 
+pub mod action;
 pub mod ask;
+pub mod browse;
 pub mod detail;
 mod discovery;
 pub mod durations;

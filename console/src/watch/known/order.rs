@@ -17,13 +17,15 @@ use super::words::Tone;
 /// How long a redrive may take: it goes through all that died, in slices.
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty, missing]`, ids are for people. The
-/// events of the history say with `title`, `tone` and `text` what happened. Fails when the server is away, or there is
+/// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty, missing]`, ids are for people; the
+/// same percent-encoded are in `links`. The events of the history say with `title`, `tone` and `text` what happened. Fails when the server is away, or there is
 /// no such order.
 pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError> {
     let reply = cmd("ORDER.GET").arg(&**key).arg(order).query_async(&mut link.ask(key)?).await?;
     let mut object = Map::from_iter([("id".to_string(), id_of(order).into())]);
-    for (name, value) in map("ORDER.GET", reply)?.0 {
+    let reply = map("ORDER.GET", reply)?;
+    object.insert("links".into(), links(&reply));
+    for (name, value) in reply.0 {
         let value = match name.as_str() {
             "items" => items(value).into_iter().filter_map(Pairs::of).map(item).collect(),
             "gates" => items(value).into_iter().filter_map(Pairs::of).map(gate).collect(),
@@ -33,6 +35,20 @@ pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError>
         object.insert(name, value);
     }
     Ok(object.into())
+}
+
+/// The ids of what belongs to an order, percent-encoded: its customer, its hold, the SKUs of its items, its gates.
+fn links(order: &Pairs<redis::Value>) -> Json {
+    let ids = |list: &str, name: &str| {
+        let maps = order.get(list).cloned().map(items).unwrap_or_default().into_iter().filter_map(Pairs::of);
+        maps.map(|map| Json::from(id_of(&map.bytes(name)))).collect::<Json>()
+    };
+    json!({
+        "customer": id_of(&order.bytes("customer")),
+        "hold": id_of(&order.bytes("hold")),
+        "items": ids("items", "sku"),
+        "gates": ids("gates", "gate"),
+    })
 }
 
 fn item(item: Pairs<redis::Value>) -> Json {

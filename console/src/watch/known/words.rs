@@ -251,6 +251,10 @@ pub const LANES_PANEL: Panel = ("Lanes", "Named parts of the queue. A worker ser
 pub const WAITS_PANEL: Panel =
     ("Before the queue", "Orders that wait for a gate or for units; those that expire first on top.");
 pub const SKUS_PANEL: Panel = ("Stock by SKU", "Those that people wait for on top, then those that are out or low.");
+pub const BROWSE_PANEL: Panel = (
+    "All records",
+    "Every order, cart and SKU of the store, page by page, by what they are of. An id leads to the record.",
+);
 pub const NUMBERS_PANEL: Panel =
     ("Every number", "All that is counted and measured, as in STORE.INFO and the metrics stream.");
 
@@ -401,6 +405,27 @@ texts! {
         "take their units again and are queued again. One whose stock is gone, or whose customer has reached the \
          limit, stays dead.";
     STAYED_DEAD = "stayed dead: stock gone, or the customer's limit reached.";
+    CANCELS_ORDER = "Its units go back on sale. A cancelled order cannot be brought back.";
+    PASSES_GATE = "the gate counts as passed. With its last gate the order is queued, and workers get it.";
+    PAUSES = "Orders are taken on, but nothing is handed to workers. Work that they have goes on.";
+    RESUMES = "Workers get orders again.";
+    IS_PAUSED = "The store is paused: nothing is handed to workers.";
+    IS_RESUMED = "The store is resumed: workers get orders again.";
+    IDLE_WHY = "Were seen with an order, and have none now. Whether they still run, a store cannot tell.";
+    BROWSE_HINT = "Choose what to see, then Show.";
+    BROWSE_NONE = "Nothing of this kind.";
+    UNKNOWN_RECORD = "This store knows nothing of this kind with such an id.";
+    UNKNOWN_RECORD_WHY =
+        "Either it was never here, or it ended so long ago that the store has forgotten it (keep-ms).";
+    UNREADABLE_RECORD = "It could not be read.";
+    FOUND_SEVERAL = "Several records have this id:";
+    FOUND_NONE = "No order, SKU or cart has this id. A store lists no customers; look at what it has of one:";
+    CUSTOMER_SUM =
+        "In live carts and in orders that are remembered, less those cancelled, dead and returned. Limits also count \
+         what is forgotten.";
+    NO_HOLDS = "No open cart.";
+    NO_HOLDS_OF_SKU = "No open cart has it.";
+    NO_ORDERS = "No order that is remembered.";
     PAUSED = "Paused: nothing is handed to workers.";
 }
 
@@ -432,7 +457,7 @@ fn all() -> Json {
         "panels": {
             "alerts": ALERTS_PANEL, "refusals": REFUSALS_PANEL, "dead": DEAD_PANEL,
             "workers": WORKERS_PANEL, "skus": SKUS_PANEL, "lanes": LANES_PANEL, "waits": WAITS_PANEL,
-            "numbers": NUMBERS_PANEL,
+            "numbers": NUMBERS_PANEL, "browse": BROWSE_PANEL,
         },
         "notes": NOTES,
         "way": WAY,

@@ -21,8 +21,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::app::App;
 use super::connections::Seat;
 use super::guard::Guard;
+use super::query::{self, parameter};
 use super::{assets, prometheus, sse};
+use crate::watch::known::action::{Action, Cancel, Pass, Pause};
 use crate::watch::known::ask::AskError;
+use crate::watch::known::browse;
+use crate::watch::known::detail::Asker;
 use crate::watch::known::id::bytes_of;
 use crate::watch::known::model::Key;
 use crate::watch::known::order;
@@ -56,7 +60,16 @@ pub fn router(app: Arc<App>, guard: Guard) -> Router {
         .route("/api/stores/{id}", get(store))
         .route("/api/stores/{id}/history", get(history))
         .route("/api/stores/{id}/orders/{order}", get(one_order))
+        .route("/api/stores/{id}/orders", get(orders))
+        .route("/api/stores/{id}/holds", get(holds))
+        .route("/api/stores/{id}/holds/{hold}", get(one_hold))
+        .route("/api/stores/{id}/skus", get(skus))
+        .route("/api/stores/{id}/skus/{sku}", get(one_sku))
+        .route("/api/stores/{id}/find/{record}", get(find))
         .route("/api/stores/{id}/redrive", post(redrive))
+        .route("/api/stores/{id}/cancel", post(write::<Cancel>))
+        .route("/api/stores/{id}/pass", post(write::<Pass>))
+        .route("/api/stores/{id}/pause", post(write::<Pause>))
         .route("/api/events", get(events))
         .fallback(get(asset))
         .layer(DefaultBodyLimit::max(BODY_MAX))
@@ -117,7 +130,7 @@ fn json(body: &impl Serialize) -> Response {
 /// The bytes of the path's parts: axum's own extractor takes UTF-8 alone.
 struct Ids {
     store: Key,
-    order: Vec<u8>,
+    record: Vec<u8>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Ids {
@@ -126,15 +139,9 @@ impl<S: Sync> FromRequestParts<S> for Ids {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Ids, Self::Rejection> {
         // "/api/stores/{id}/orders/{order}"
         let mut ids = parts.uri.path().split('/').skip(3).step_by(2);
-        let (store, order) = (ids.next().unwrap_or_default(), ids.next().unwrap_or_default());
-        Ok(Ids { store: Key::of_id(store), order: bytes_of(order) })
+        let (store, record) = (ids.next().unwrap_or_default(), ids.next().unwrap_or_default());
+        Ok(Ids { store: Key::of_id(store), record: bytes_of(record) })
     }
-}
-
-/// A parameter of the query, still percent-encoded.
-fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
-    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 async fn asset(uri: Uri) -> Answer<impl IntoResponse> {
@@ -183,10 +190,66 @@ async fn history(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Resp
 
 async fn one_order(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
     Ok(json(
-        &order::get(&app.known.link, &ids.store, &ids.order)
+        &order::get(&app.known.link, &ids.store, &ids.record)
             .await
             .map_err(|error| error.of_store(&ids.store.name()))?,
     ))
+}
+
+/// Carries out a question that looks at a store, over the connection that all share.
+macro_rules! ask {
+    ($app:ident, $store:expr, $question:path, $($argument:expr),*) => {{
+        let mut connection = $app.known.link.ask(&$store)?;
+        let mut asker = Asker { connection: &mut connection, key: &$store };
+        $question(&mut asker, $($argument),*).await.map_err(|error| error.of_store(&$store.name()))?
+    }};
+}
+
+fn wrong(text: String) -> Failure {
+    Failure(StatusCode::BAD_REQUEST, text)
+}
+
+async fn orders(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Response> {
+    let (wanted, place) = (query::orders(&uri).map_err(wrong)?, query::place(&uri).map_err(wrong)?);
+    Ok(json(&ask!(app, ids.store, browse::orders, &wanted, place)))
+}
+
+async fn holds(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Response> {
+    let (wanted, place) = (query::holds(&uri).map_err(wrong)?, query::place(&uri).map_err(wrong)?);
+    Ok(json(&ask!(app, ids.store, browse::holds, &wanted, place)))
+}
+
+async fn skus(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Response> {
+    let (wanted, place) = (query::skus(&uri).map_err(wrong)?, query::place(&uri).map_err(wrong)?);
+    Ok(json(&ask!(app, ids.store, browse::skus, &wanted, place)))
+}
+
+async fn one_hold(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
+    query::check_id("hold", &ids.record).map_err(wrong)?;
+    Ok(json(&ask!(app, ids.store, browse::hold, &ids.record)))
+}
+
+async fn one_sku(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
+    query::check_id("sku", &ids.record).map_err(wrong)?;
+    Ok(json(&ask!(app, ids.store, browse::sku, &ids.record)))
+}
+
+async fn find(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {
+    query::check_id("id", &ids.record).map_err(wrong)?;
+    Ok(json(&ask!(app, ids.store, browse::kinds, &ids.record)))
+}
+
+async fn write<T: Action>(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Answer<Response> {
+    may_write(&app, request.headers())?;
+    let body = match body_of(request).await? {
+        Ok(body) => body,
+        Err(refusal) => return Ok(refusal),
+    };
+    let action: T = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
+    let done = action.carry_out(&app.known.link, &ids.store).await;
+    let done = done.map_err(|error| error.of_store(&ids.store.name()))?;
+    app.known.details.forget(&ids.store).await;
+    Ok(json(&done))
 }
 
 async fn redrive(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Answer<Response> {

@@ -6,6 +6,7 @@ mod connections;
 pub mod guard;
 mod http;
 mod prometheus;
+mod query;
 mod sse;
 
 use std::net::TcpListener;

@@ -9,7 +9,7 @@ use super::foreign::safe;
 use super::shop::Shop;
 use super::theme::Theme;
 use crate::watch::known::ask::AskError;
-use crate::watch::known::id::{bytes_of, name_of};
+use crate::watch::known::id::name_of;
 use crate::watch::known::model::{Key, ServerState, StoreLine};
 use crate::watch::known::series::{GAP_MS, Series};
 
@@ -132,7 +132,7 @@ impl Screen {
     pub fn chosen_key(&self) -> Option<Key> {
         let listed = self.listed();
         let line = listed.get(self.chosen_store.min(listed.len().saturating_sub(1)))?;
-        Some(bytes_of(&line.id).into())
+        Some(Key::of_id(&line.id))
     }
 
     /// When the newest sample on the screen was taken.

@@ -15,7 +15,7 @@ use super::screen::{Dialog, OrderLook, Redrive, Screen};
 use super::shop::{Shop, TABS, Tab};
 use super::theme::Theme;
 use crate::watch::known::detail::{
-    AlertLine, DeadLetters, Detail, InWork, OrderRef, Reason, SkuLine, Skus, Wait, Waits, Worker, Workers,
+    AlertLine, DeadLetters, Detail, Idle, InWork, OrderRef, Reason, SkuLine, Skus, Wait, Waits, Worker, Workers,
 };
 use crate::watch::known::id::{id_of, name_of};
 use crate::watch::known::lanes::Lane;
@@ -89,6 +89,7 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
             orders: 9,
             truncated: false,
             shown: vec![worker(id, vec![in_work(id, 1)]), worker("w-2", vec![in_work("o-8", 2), in_work("o-9", 1)])],
+            idle: vec![Idle { name: "w-3".into(), since: 0 }],
         },
         alerts: vec![
             alert("1", "stock.out", Tone::Refused, (id, Some(0)), None),

@@ -18,11 +18,12 @@ pub use self::alerts::AlertLine;
 pub use self::dead::DeadLetters;
 #[cfg(test)]
 pub use self::dead::Reason;
-pub use self::scan::OrderRef;
-use self::scan::{Asker, Search};
-pub use self::skus::{SkuLine, Skus};
+use self::scan::Search;
+pub use self::scan::{Asker, OrderRef, read_orders};
+pub use self::skus::{SkuLine, Skus, read_books};
 pub use self::waits::{Wait, Waits};
-pub use self::work::{InWork, Worker, Workers};
+use self::work::Crew;
+pub use self::work::{Idle, InWork, Worker, Workers};
 use super::ask::AskError;
 use super::lanes::Lane;
 use super::link::Link;
@@ -70,6 +71,7 @@ struct Made {
     last: Option<(Instant, Arc<Detail>)>,
     skus: Search,
     work: Search,
+    crew: Crew,
     waits: waits::Searches,
 }
 
@@ -124,6 +126,7 @@ impl Details {
         let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
         let is_off = settings.get("metrics").is_some_and(|metrics| *metrics == 0);
         let sample = self.model.store(key).and_then(|store| store.sample).filter(|_| !is_off);
+        let work = (count("in-work"), i64::try_from(self.model.now_ms()).unwrap_or(i64::MAX));
         Ok(Detail {
             id: key.id(),
             name: key.name(),
@@ -131,7 +134,7 @@ impl Details {
             at: sample.as_ref().map(|sample| sample.at_ms()),
             metrics: sample.unwrap_or_else(|| Arc::new(Sample::of_info(&info))),
             skus: skus::find(&mut made.skus, asker, count("skus")).await?,
-            workers: work::find(&mut made.work, asker, count("in-work")).await?,
+            workers: work::find((&mut made.work, &mut made.crew), asker, work).await?,
             lanes: lanes(asker).await?,
             waits: waits::find(&mut made.waits, asker, [count("pending"), count("waitlisted")]).await?,
             dead: dead::read(asker, count("dead-letters")).await?,

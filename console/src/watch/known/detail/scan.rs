@@ -4,25 +4,14 @@ use std::collections::BTreeSet;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, ToRedisArgs, Value, cmd, pipe};
-use serde::Serialize;
 
 use crate::watch::known::ask::{AskError, ask_all};
-use crate::watch::known::id::{id_of, name_of};
+use crate::watch::known::id::Named;
 use crate::watch::known::model::Key;
 use crate::watch::known::reply::{self, Pairs};
 
-/// An order's id, for URLs (percent-encoded) and for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OrderRef {
-    pub id: String,
-    pub name: String,
-}
-
-impl OrderRef {
-    pub fn of(order: &[u8]) -> OrderRef {
-        OrderRef { id: id_of(order), name: name_of(order) }
-    }
-}
+/// An order's id.
+pub type OrderRef = Named;
 
 /// A store, and the connection over which it is asked.
 pub struct Asker<'a> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::scan::{Asker, Search};
 use crate::watch::known::ask::AskError;
-use crate::watch::known::id::name_of;
+use crate::watch::known::id::{id_of, name_of};
 use crate::watch::known::reply::{Pairs, items};
 
 /// SKUs shown.
@@ -35,6 +35,8 @@ pub struct Skus {
 /// A SKU, its name for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SkuLine {
+    /// Its id, percent-encoded.
+    pub id: String,
     pub name: String,
     /// Its books, as INV.GET replies them: units.
     #[serde(flatten)]
@@ -45,7 +47,7 @@ pub struct SkuLine {
 
 impl SkuLine {
     pub fn new(sku: &[u8], books: Pairs<i64>) -> SkuLine {
-        SkuLine { name: name_of(sku), books, sku: sku.to_vec() }
+        SkuLine { id: id_of(sku), name: name_of(sku), books, sku: sku.to_vec() }
     }
 
     /// A number of its books; 0 if it is missing.
@@ -97,7 +99,8 @@ pub async fn find(search: &mut Search, asker: &mut Asker<'_>, total: i64) -> Res
     Ok(Skus { total, truncated: !sees_all, shown: lines })
 }
 
-async fn read_books(asker: &mut Asker<'_>, skus: BTreeSet<Vec<u8>>) -> Result<Vec<SkuLine>, AskError> {
+/// The books of SKUs, [`BOOKS_MAX`] at most; one that is unknown is left out.
+pub async fn read_books(asker: &mut Asker<'_>, skus: BTreeSet<Vec<u8>>) -> Result<Vec<SkuLine>, AskError> {
     let skus: Vec<Vec<u8>> = skus.into_iter().take(BOOKS_MAX).collect();
     let mut lines = Vec::with_capacity(skus.len());
     let replies = asker.ask_each("INV.GET", skus.chunks(BOOKS_PER_COMMAND)).await?;
