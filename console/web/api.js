@@ -67,3 +67,13 @@ export function shownId(id) {
     return id;
   }
 }
+
+/** The address of a store's page, and of a record (`order`, `sku`, `hold` …) there. */
+export function addressOf(store, kind = null, id = null) {
+  return kind === null ? `#/stores/${store}` : `#/stores/${store}/${kind}/${id}`;
+}
+
+/** The key of a store without its database: of `3:popup` it is `popup`. A colon within a key is percent-encoded. */
+export function keyOf(id) {
+  return id.replace(/^\d+:/, "");
+}

@@ -1,8 +1,8 @@
 // Holdfast in the browser: which page is shown, what the server sends, and what the reader is told.
 
-import { canonicalId, encodeId, get, shownId } from "./api.js";
+import { addressOf, canonicalId, encodeId, get, keyOf, shownId } from "./api.js";
 import { openHelp } from "./dialogs.js";
-import { icon, setAttribute, setName, setText, show } from "./dom.js";
+import { h, icon, setAttribute, setName, setText, show } from "./dom.js";
 import { Feed } from "./feed.js";
 import { lineWords, productName, showLine } from "./line.js";
 import { OrderDrawer } from "./order.js";
@@ -32,8 +32,8 @@ let lineBefore = null;
 let toastTimer = null;
 
 const feed = new Feed({ heard, changed: tick });
-const recordLink = (kind, id) => `#/store/${storeId}/${kind}/${id}`;
-const closed = () => go(`#/store/${storeId}`);
+const recordLink = (kind, id) => addressOf(storeId, kind, id);
+const closed = () => go(addressOf(storeId));
 const order = new OrderDrawer({ closed, notify, now: () => feed.now(), link: recordLink });
 
 const limitOf = () => view.store?.detail?.settings.limit ?? 0;
@@ -43,20 +43,21 @@ const actions = {
   notify,
   announce,
   alarm,
-  recordLink: (store, kind, id) => `#/store/${store}/${kind}/${id}`,
-  orderLink: (store, id) => `#/store/${store}/order/${id}`,
+  recordLink: addressOf,
+  orderLink: (store, id) => addressOf(store, "order", id),
   redraw,
   wholeHistory,
 };
 
 /**
- * The address: `#/stores`, `#/store/{id}`, `#/store/{id}/order/{order}` (or sku, hold, customer, find); none: the only
- * store, or all of them.
+ * The address: `#/stores`, `#/stores/{store}`, `#/stores/{store}/order/{order}` (or sku, hold, customer, find;
+ * `#/store/…` is the same); none: the only store, or all of them. After a `?` it says how the stores are shown.
  */
 function route() {
-  const [, kind, id, what, orderId] = location.hash.replace(/^#/, "").split("/");
-  const isStore = kind === "store" && id;
-  openPage(isStore ? canonicalId(id) : null);
+  const [path, query] = location.hash.replace(/^#/, "").split("?");
+  const [, kind, id, what, orderId] = path.split("/");
+  const isStore = (kind === "store" || kind === "stores") && id;
+  openPage(isStore ? canonicalId(id) : null, query);
   if (isStore && what === "order" && orderId) order.open(storeId, canonicalId(orderId));
   else order.close();
   if (isStore && Object.hasOwn(KINDS, what) && orderId) record.open(storeId, what, canonicalId(orderId));
@@ -67,13 +68,16 @@ function go(hash) {
   if (location.hash !== hash) location.hash = hash;
 }
 
-function openPage(id) {
-  if (view && id === storeId) return;
+function openPage(id, query) {
+  const isSame = id !== null || query === undefined || location.hash === view?.choice.address;
+  if (view && id === storeId && isSame) return;
   const isFirst = view === null;
+  // The way back to the stores, as they were shown.
+  if (view?.choice) setAttribute(byId("crumb-stores"), "href", view.choice.address);
   view?.destroy?.();
   storeId = id;
   isGone = false;
-  view = id === null ? new Overview() : new StorePage(id, actions);
+  view = id === null ? new Overview(query) : new StorePage(id, actions);
   const search = byId("search");
   show(search, id !== null);
   show(byId("crumb-store"), id !== null);
@@ -123,6 +127,8 @@ function heard(event, data) {
       state.newest = Math.max(state.newest, data.at);
     }
     viewIsOld ||= event === "stores";
+    // Samples are drawn with the next list of stores: very many stores sample very often.
+    if (event === "sample" || event === "beat") return;
   } else if (data.id === undefined || data.id === storeId) {
     if (event === "detail" || event === "sample") isGone = false;
     if (event !== "beat" && event !== "server" && event !== "gone") {
@@ -145,7 +151,7 @@ function takeStores({ stores, server, writes }) {
   showServer();
   const isUnaddressed = location.hash === "" || location.hash === "#";
   if (storeId === null && isUnaddressed && stores.length === 1) {
-    history.replaceState(null, "", `#/store/${stores[0].id}`);
+    history.replaceState(null, "", addressOf(stores[0].id));
     route();
   } else if (storeId !== null && server.connected && !stores.some(({ id }) => id === storeId)) {
     takeGone(storeId);
@@ -155,15 +161,30 @@ function takeStores({ stores, server, writes }) {
 /** The store is not there (any more). Should it come, the page follows by itself. */
 function takeGone(id) {
   if (id !== storeId || isGone) return;
+  // A name without its database, of a store of another than the first.
+  const namesakes = (state.stores ?? []).filter((store) => keyOf(store.id) === id);
+  if (namesakes.length === 1) {
+    history.replaceState(null, "", addressOf(namesakes[0].id));
+    route();
+    return;
+  }
   isGone = true;
-  const text = `There is no store “${shownId(id)}”. If it is made, it shows up here by itself.`;
-  const link = Object.assign(document.createElement("a"), { href: "#/stores", textContent: "All stores" });
-  const words = Object.assign(document.createElement("p"), { textContent: `${text} ` });
-  words.append(link);
-  words.className = "loading";
+  const text =
+    namesakes.length > 0
+      ? `There are several stores “${shownId(id)}”:`
+      : `There is no store “${shownId(id)}”. If it is made, it shows up here by itself.`;
+  const links = namesakes.map((store) => h("li", {}, h("a", { href: addressOf(store.id), text: store.name })));
   view.destroy();
   view = new StorePage(id, actions);
-  main.replaceChildren(words);
+  main.replaceChildren(
+    h(
+      "div",
+      { class: "loading" },
+      h("h1", { class: "gone-title", tabindex: "-1", text }),
+      h("ul", { class: "gone-links" }, links),
+      h("p", {}, h("a", { href: "#/stores", text: "All stores" })),
+    ),
+  );
   announce(text);
 }
 

@@ -293,12 +293,17 @@ class Look {
   static #read() {
     const style = getComputedStyle(document.documentElement);
     const read = (name) => style.getPropertyValue(name).trim();
+    const tones = new Map();
     return {
       muted: read("--ink-3"),
       line: read("--chart-line"),
       surface: read("--surface"),
       font: `11px ${read("--font") || "sans-serif"}`,
-      tone: (name) => read(`--${name}`),
+      // Whoever asks for a style has the browser work it out anew: once a tone is enough.
+      tone: (name) => {
+        if (!tones.has(name)) tones.set(name, read(`--${name}`));
+        return tones.get(name);
+      },
     };
   }
 }

@@ -37,7 +37,13 @@ export function setStyle(element, properties) {
 /** Sets a text, and touches nothing when it is there already: screen readers and selections stay where they are. */
 export function setText(element, text) {
   const wanted = String(text);
-  if (element.textContent !== wanted) element.textContent = wanted;
+  const node = element.firstChild;
+  // A text that changes within its node costs the browser less than another node in its place.
+  if (node === null || node !== element.lastChild || node.nodeType !== Node.TEXT_NODE) {
+    if (element.textContent !== wanted) element.textContent = wanted;
+  } else if (node.data !== wanted) {
+    node.data = wanted;
+  }
 }
 
 /** Sets a number, and how many characters it has: styles make a long one smaller rather than break it. */

@@ -1,45 +1,70 @@
-// All stores at a glance: a card each.
+// All stores: as cards or as a table, sorted and filtered as the reader wants.
 
 import { get } from "./api.js";
-import { sparkline } from "./charts.js";
-import { h, icon, keyed, setAttribute, setBar, setNumber, setText, show } from "./dom.js";
-import { count, plural, rate, short } from "./format.js";
+import { Cards } from "./cards.js";
+import { Choice, VIEWS } from "./choice.js";
+import { h, setAttribute, setText, show } from "./dom.js";
+import { count, plural } from "./format.js";
+import { numbersOf, stateOf } from "./glance.js";
 import { Series } from "./series.js";
-import { phase } from "./window.js";
-import { firstSteps, isSoldOut, processingIn, refusedIn, storeNumbers, texts } from "./words.js";
+import { Sight } from "./sight.js";
+import { columns, Table } from "./table.js";
+import { firstSteps, processingIn, texts } from "./words.js";
 
-/** The time that the small charts show, and the least of it that they show of a young store. */
-const SPARK_MS = 5 * 60_000;
-const SPARK_LEAST_MS = 60_000;
+/** Points of a history that is asked for, and points that are kept of a store. */
 const SPARK_POINTS = 150;
-/** Histories are asked for a few at a time, of the stores in sight. */
+const POINTS_MAX = 400;
+/** Histories are asked for a few at a time, of the cards in sight. */
 const HISTORIES_AT_ONCE = 3;
-/** A card this near to the window counts as in sight: it is drawn before one scrolls to it. */
-const SIGHT_MARGIN = "200px";
 /** With this many stores or more there is a field to find one. */
 const FILTER_FROM = 7;
+/** Stores change places this often, and not while somebody points at one. */
+const SORT_EVERY_MS = 5_000;
 
-const NUMBERS = storeNumbers.filter(({ name }) => name !== "available");
+const LABELS = { cards: "Cards", table: "Table" };
+const collator = new Intl.Collator("en", { numeric: true });
 
 export class Overview {
-  constructor() {
+  /** `query`: what the address says after its `?`. */
+  constructor(query) {
+    this.choice = new Choice(query, columns.map(({ name }) => name));
     this.series = new Map();
     this.asked = new Set();
     this.waiting = [];
     this.running = 0;
-    /** Cards in sight: only they are drawn, however many there are. */
-    this.inSight = new Set();
-    this.sight = new IntersectionObserver((entries) => this.#sighted(entries), { rootMargin: SIGHT_MARGIN });
-    this.sizes = new ResizeObserver((entries) => this.#sized(entries));
+    /** The ids of the stores that are shown, in their order. */
+    this.order = [];
+    this.sortedAt = -Infinity;
     this.summary = h("p", { class: "why" });
     this.filter = h("input", {
       type: "search",
       class: "filter",
-      placeholder: "Filter by name",
-      "aria-label": "Filter stores by name",
-      oninput: () => this.update(this.state),
+      placeholder: "Filter",
+      "aria-label": "Filter stores by name, state or node",
+      "aria-keyshortcuts": "/",
+      spellcheck: "false",
+      oninput: () => this.#choose({ find: this.filter.value }),
     });
-    this.cards = h("ul", { class: "store-cards" });
+    this.filter.value = this.choice.find;
+    this.found = h("p", { class: "why", role: "status", hidden: true });
+    this.views = VIEWS.map((view) =>
+      h("button", {
+        type: "button",
+        class: "segment",
+        "aria-pressed": "false",
+        text: LABELS[view],
+        data: { view },
+        onclick: () => this.#choose({ view }),
+      }),
+    );
+    this.tools = h(
+      "div",
+      { class: "tools", hidden: true },
+      this.filter,
+      h("div", { class: "segments", role: "group", "aria-label": "Show as" }, this.views),
+    );
+    this.place = h("div", { class: "store-place" });
+    this.place.addEventListener("keydown", (event) => this.#onKey(event));
     this.none = h("p", { class: "empty", hidden: true, text: texts.NO_SUCH_NAME });
     this.empty = emptyState();
     this.element = h(
@@ -48,10 +73,10 @@ export class Overview {
       h(
         "header",
         { class: "page-head" },
-        h("div", {}, h("h1", { tabindex: "-1", text: "Stores" }), this.summary),
-        this.filter,
+        h("div", {}, h("h1", { tabindex: "-1", text: "Stores" }), this.summary, this.found),
+        this.tools,
       ),
-      this.cards,
+      this.place,
       this.none,
       this.empty,
     );
@@ -59,8 +84,8 @@ export class Overview {
 
   /** Frees what the browser keeps for it. */
   destroy() {
-    this.sight.disconnect();
-    this.sizes.disconnect();
+    this.sight?.destroy();
+    this.list?.destroy?.();
   }
 
   /** A line was opened: what came before may have holes. */
@@ -74,77 +99,111 @@ export class Overview {
   }
 
   #seriesOf(id) {
-    if (!this.series.has(id)) this.series.set(id, new Series());
+    if (!this.series.has(id)) this.series.set(id, new Series({ columns: ["placed"], pointsMax: POINTS_MAX }));
     return this.series.get(id);
   }
 
   /** Shows the list of stores. */
   update(state) {
+    const isFirst = this.state === undefined;
     this.state = state;
     const { stores } = state;
-    const wanted = this.filter.value.trim().toLowerCase();
-    const shown = stores.filter(({ name }) => name.toLowerCase().includes(wanted)).sort(alarmsFirst);
+    const isOther = stores.length !== this.byId?.size || stores.some(({ id }) => !this.byId.has(id));
+    this.byId = new Map(stores.map((store) => [store.id, store]));
     setText(this.summary, summary(stores));
     show(this.empty, stores.length === 0);
-    show(this.filter, stores.length >= FILTER_FROM || wanted !== "");
-    show(this.none, stores.length > 0 && shown.length === 0);
-    keyed(
-      this.cards,
-      shown,
-      ({ id }) => id,
-      (store) => this.#makeCard(store),
-      (card, store) => {
-        card.store = store;
-      },
-    );
-    const known = new Set(stores.map(({ id }) => id));
-    for (const id of this.series.keys()) if (!known.has(id)) this.series.delete(id);
-    for (const { store } of this.inSight) this.#ask(store.id);
-    this.draw(state);
+    show(this.tools, stores.length > 1);
+    show(this.filter, stores.length >= FILTER_FROM || this.choice.find !== "");
+    for (const id of this.series.keys()) if (!this.byId.has(id)) this.series.delete(id);
+    this.#setView(this.choice.viewOf(stores.length));
+    if (isFirst || isOther || this.#isTimeToSort()) this.#sort();
+    this.#show();
   }
 
-  /** Brings countdowns, rates and small charts up to date, of the cards in sight. */
-  draw(state) {
-    for (const card of this.inSight) this.#drawCard(card, state);
+  /** Brings countdowns, rates and small charts up to date, of the stores in sight. */
+  draw({ now, isFresh }) {
+    this.list?.draw((id) => this.#seriesOf(id), now, isFresh);
   }
 
-  #drawCard(card, { now, isFresh }) {
-    const series = this.#seriesOf(card.store.id);
-    fillCard(card, series, now, isFresh);
-    drawSpark(card, series, now, isFresh);
+  #setView(view) {
+    for (const button of this.views) setAttribute(button, "aria-pressed", String(button.dataset.view === view));
+    if (this.view === view) return;
+    this.view = view;
+    this.destroy();
+    this.list = view === "table" ? new Table({ sorted: (...by) => this.#sortBy(...by) }) : new Cards();
+    this.list.showSort(this.choice.sort);
+    this.place.replaceChildren(this.list.element);
+    this.sight = new Sight(this.list.element, {
+      sizes: (width) => this.list.sizes(width),
+      changed: () => this.#show(),
+    });
   }
 
-  /** A card has its words from the start, wherever it is: one can search the page for them. */
-  #makeCard(store) {
-    const card = Object.assign(makeCard(store), { store });
-    fillCard(card, this.#seriesOf(store.id), this.state.now, this.state.isFresh);
-    this.sight.observe(card);
-    return card;
+  #choose(change) {
+    Object.assign(this.choice, change);
+    this.choice.keep();
+    if (!this.state) return;
+    this.#setView(this.choice.viewOf(this.byId.size));
+    this.list.showSort(this.choice.sort);
+    this.#sort();
+    this.#show();
   }
 
-  #sighted(entries) {
-    for (const { target: card, isIntersecting } of entries) {
-      const { spark } = card.parts;
-      if (isIntersecting) {
-        this.inSight.add(card);
-        this.sizes.observe(spark);
-        this.#ask(card.store.id);
-        this.#drawCard(card, this.state);
-      } else {
-        this.inSight.delete(card);
-        this.sizes.unobserve(spark);
-        if (!card.isConnected) this.sight.unobserve(card);
-      }
-    }
+  #sortBy(column, isDownFirst) {
+    const { sort } = this.choice;
+    this.#choose({ sort: { column, isDown: sort.column === column ? !sort.isDown : Boolean(isDownFirst) } });
   }
 
-  /** The browser tells sizes after its layout, when they change: nobody has to ask. */
-  #sized(entries) {
-    for (const { target: spark, contentRect: size } of entries) {
-      spark.size = { width: size.width, height: size.height };
-      const card = spark.closest(".store-card");
-      if (this.inSight.has(card)) this.#drawCard(card, this.state);
-    }
+  /** Stores that move away under the pointer, or from the one that has the focus, are a nuisance. */
+  #isTimeToSort() {
+    if (performance.now() - this.sortedAt < SORT_EVERY_MS) return false;
+    return !this.place.matches(":hover") && !this.place.contains(document.activeElement);
+  }
+
+  #sort() {
+    this.sortedAt = performance.now();
+    const { now, isFresh } = this.state;
+    const { column, isDown } = this.choice.sort;
+    const words = this.choice.find.toLowerCase().split(" ").filter(Boolean);
+    const found = [...this.byId.values()].flatMap((store) => {
+      const state = stateOf(store, now);
+      const text = `${store.name} ${state.text} ${store.node ?? ""}`.toLowerCase();
+      if (!words.every((word) => text.includes(word))) return [];
+      const numbers = () => numbersOf(store, this.#seriesOf(store.id), now, isFresh);
+      const keys = { name: () => store.name, node: () => store.node ?? "", state: () => state.urgency };
+      return [{ store, key: (keys[column] ?? (() => numbers()[column] || 0))() }];
+    });
+    const way = isDown ? -1 : 1;
+    found.sort((a, b) => way * compare(a.key, b.key) || collator.compare(a.store.name, b.store.name));
+    this.order = found.map(({ store }) => store.id);
+    show(this.none, this.byId.size > 0 && found.length === 0);
+    show(this.found, words.length > 0);
+    setText(this.found, words.length > 0 ? `${count(found.length)} of them shown` : "");
+  }
+
+  /** Puts the stores in sight into the page. */
+  #show() {
+    const { sight, list } = this;
+    sight.set(this.order.length);
+    const stores = this.order.slice(sight.first, sight.last).flatMap((id) => this.byId.get(id) ?? []);
+    const hasNodes = stores.some(({ node }) => node);
+    list.update(stores, { first: sight.first, all: this.order.length, hasNodes }, sight.spaces);
+    this.draw(this.state);
+    if (this.view === "cards") stores.forEach(({ id }) => this.#ask(id));
+  }
+
+  /** Arrow keys go from store to store, through those that are not in the page too. */
+  #onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !event.target.matches("a[href]")) return;
+    const id = event.target.getAttribute("href").split("/").at(-1);
+    const { columns: side } = this.sight;
+    const steps = { ArrowDown: side, ArrowUp: -side, ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+    const step = steps[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    const index = Math.min(this.order.length - 1, Math.max(0, this.order.indexOf(id) + step));
+    this.sight.reveal(index);
+    this.list.link(this.order[index])?.focus({ preventScroll: true });
   }
 
   #ask(id) {
@@ -161,8 +220,8 @@ export class Overview {
     try {
       const history = await get(`stores/${id}/history?points=${SPARK_POINTS}`);
       const series = this.#seriesOf(id);
+      // It is drawn with the next numbers.
       if (series.length === 0 || history.at.length > 0) series.load(history.lines, history.is_thinned);
-      for (const card of this.inSight) if (card.store.id === id) this.#drawCard(card, this.state);
     } catch {
       this.asked.delete(id); // asked again with the next list
     } finally {
@@ -172,13 +231,8 @@ export class Overview {
   }
 }
 
-/** What must not be comes first, then where people wait for units; else the order stays that of the names. */
-function alarmsFirst(a, b) {
-  return urgency(b) - urgency(a);
-}
-
-function urgency({ metrics }) {
-  return (metrics?.oversold > 0 ? 2 : 0) + (metrics?.waitlisted > 0 ? 1 : 0);
+function compare(a, b) {
+  return typeof a === "string" ? collator.compare(a, b) : a - b;
 }
 
 function summary(stores) {
@@ -189,90 +243,6 @@ function summary(stores) {
     `${plural(stores.length, "store")} · ${count(sum("available"))} units available · ` +
     `${count(open)} orders processing · ${count(sum("completed"))} completed`
   );
-}
-
-function makeCard({ id, name }) {
-  const part = {
-    chip: h("span", { class: "chip" }),
-    paused: h("span", { class: "chip", data: { tone: "queued" }, text: "Paused" }),
-    window: h("span", { class: "why" }),
-    alarm: h("p", { class: "card-alarm", hidden: true }, icon("alarm"), h("span")),
-    available: h("dd", { class: "value" }),
-    of: h("dd", { class: "sub" }),
-    bar: h("span", { class: "bar-fill" }),
-    spark: h("canvas", { class: "spark", "aria-hidden": "true" }),
-    numbers: new Map(NUMBERS.map(({ name: key }) => [key, h("dd", { class: "mini-value" })])),
-  };
-  const card = h(
-    "li",
-    { class: "card store-card" },
-    h(
-      "div",
-      { class: "store-card-head" },
-      h("h2", {}, h("a", { href: `#/store/${id}`, class: "cover", text: name, title: name })),
-      part.chip,
-      part.paused,
-    ),
-    part.window,
-    part.alarm,
-    h(
-      "div",
-      { class: "store-card-main" },
-      h("dl", {}, h("dt", { class: "label", text: "Units available" }), part.available, part.of),
-      part.spark,
-    ),
-    h("span", { class: "bar-track", "aria-hidden": "true", data: { tone: "available" } }, part.bar),
-    h(
-      "dl",
-      { class: "minis" },
-      NUMBERS.map(({ name: key, label, meaning }) =>
-        h("div", { class: "mini", title: meaning }, h("dt", { class: "label", text: label }), part.numbers.get(key)),
-      ),
-    ),
-  );
-  return Object.assign(card, { parts: part });
-}
-
-function fillCard(card, series, now, isFresh) {
-  const { store, parts: part } = card;
-  const metrics = store.metrics;
-  const current = phase(store, now);
-  setText(part.chip, isSoldOut(metrics) && current.kind !== "before" ? "Sold out" : current.label);
-  setAttribute(part.chip, "data-tone", { open: "completed", always: "completed", before: "placed" }[current.kind]);
-  show(part.paused, store.paused);
-  const node = store.node && `on ${store.node}`;
-  const words = [`${current.lead} ${current.value}`.trim(), waiting(metrics), node];
-  setText(part.window, words.filter(Boolean).join(" · "));
-  const oversold = metrics?.oversold ?? 0;
-  const away = store.away ? "The node is away: these numbers are what it last said" : "";
-  const alarm = away || (oversold > 0 && `Oversold by ${count(oversold)}: units are promised that are not there`);
-  show(part.alarm, Boolean(alarm));
-  setText(part.alarm.lastElementChild, alarm || "");
-  setAttribute(card, "data-alarm", alarm ? "yes" : null);
-  setNumber(part.available, count(metrics?.available));
-  setText(part.of, metrics ? `of ${count(metrics["on-hand"])} on hand` : "no sample yet");
-  setBar(part.bar, metrics ? metrics.available / Math.max(1, metrics["on-hand"] + metrics.sold) : 0);
-  const values = {
-    queued: short(metrics?.queued),
-    completed: short(metrics?.completed),
-    rate: metrics ? rate(isFresh ? series.rate("placed", now) : NaN) : rate(NaN),
-    refused: short(metrics ? refusedIn(metrics) : NaN),
-  };
-  for (const [key, element] of part.numbers) setText(element, values[key]);
-}
-
-/** Who is not queued yet, in words; empty where nobody is. */
-function waiting(metrics) {
-  const counts = ["waitlisted", "pending"].map((name) => [metrics?.[name] ?? 0, name]);
-  return counts.flatMap(([value, name]) => (value > 0 ? [`${count(value)} ${name}`] : [])).join(", ");
-}
-
-function drawSpark(card, series, now, isFresh) {
-  const { spark } = card.parts;
-  if (!spark.size) return;
-  const from = Math.min(Math.max(now - SPARK_MS, series.at[0] ?? 0), now - SPARK_LEAST_MS);
-  const { x, columns } = series.frame(from, isFresh ? now : null);
-  sparkline(spark, spark.size, { x, values: columns.placed, from: from / 1_000, to: now / 1_000, tone: "placed" });
 }
 
 function emptyState() {

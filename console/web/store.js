@@ -28,6 +28,8 @@ const SPANS = [
 const WHOLE_MS = 15 * 60_000;
 /** No chart shows less time than this. */
 const LEAST_SPAN_MS = 30_000;
+/** A sample waits so long for a detail that is newer. */
+const DETAIL_LATE_MS = 3_000;
 /** "All" shows this much of the quiet time after the last change, and a twentieth of the whole. */
 const TAIL_MS = 10_000;
 
@@ -36,7 +38,11 @@ export class StorePage {
   constructor(id, actions) {
     Object.assign(this, { id, actions });
     this.series = new Series();
-    this.store = { name: "", metrics: null, at: null, detail: null };
+    /** `at`: when the newest sample was taken, `seenAt`: the moment that the numbers show; Unix ms. */
+    this.store = { name: "", metrics: null, at: null, seenAt: null, detail: null };
+    /** The newest sample, and since when it waits for a detail. */
+    this.newest = null;
+    this.waitsSince = null;
     this.span = null;
     this.said = {};
     const orderLink = (order) => actions.orderLink(id, order);
@@ -133,27 +139,39 @@ export class StorePage {
   /** Something about this store came over the line. It is shown by the next `update`. */
   heard(event, data) {
     if (event === "history") this.series.load(data.lines, data.is_thinned);
-    if (event === "sample") {
-      this.series.push(data.lines);
-      Object.assign(this.store, { at: data.at, metrics: data.metrics });
-    }
+    if (event === "sample") this.#takeSample(data);
     if (event === "detail") this.#takeDetail(data);
     if (event === "stores") this.#takeSummary(data.stores.find(({ id }) => id === this.id));
   }
 
+  /** All numbers are of one moment, that of the detail: a sample is shown with the next one. */
+  #takeSample({ at, metrics, lines }) {
+    if (lines) this.series.push(lines);
+    this.newest = { at, metrics };
+    this.store.at = Math.max(at, this.store.at ?? 0);
+    if (!(at <= this.store.seenAt)) this.waitsSince ??= performance.now();
+  }
+
   #takeDetail(detail) {
-    Object.assign(this.store, { name: detail.name, detail, window: detail.settings, paused: detail.settings.paused });
-    // Without a sample the numbers are those of STORE.INFO, and have no time.
-    if (detail.at === null || !(detail.at < this.store.at))
-      Object.assign(this.store, { at: detail.at, metrics: detail.metrics });
+    const { name, settings, metrics, now } = detail;
+    const at = detail.at === null ? null : Math.max(detail.at, this.store.at ?? 0);
+    this.waitsSince = this.newest?.at > now ? performance.now() : null;
+    Object.assign(this.store, { name, detail, window: settings, paused: settings.paused, metrics, at, seenAt: now });
   }
 
   #takeSummary(summary) {
     if (!summary) return;
     const { name, opens, closes, paused } = summary;
     Object.assign(this.store, { name, window: { opens, closes }, paused });
-    if (summary.metrics && !(summary.at < this.store.at))
-      Object.assign(this.store, { at: summary.at, metrics: summary.metrics });
+    if (summary.metrics && !this.store.metrics) this.#takeSample(summary);
+  }
+
+  /** Where no detail comes (a user may not read all of it), the numbers are those of the last sample. */
+  #showLate(state) {
+    if (this.waitsSince === null || performance.now() - this.waitsSince < DETAIL_LATE_MS) return;
+    this.waitsSince = null;
+    Object.assign(this.store, { metrics: this.newest.metrics, seenAt: this.newest.at });
+    this.update(state);
   }
 
   /** Shows everything. */
@@ -169,11 +187,11 @@ export class StorePage {
     this.alerts.update(detail?.alerts ?? null, state.now);
     this.refusals.update(metrics);
     this.dead.update(this.id, metrics, detail?.dead ?? null, state.writes);
-    this.workers.update(metrics, Math.max(0, state.now - (this.store.at ?? state.now)), detail?.workers ?? null);
+    this.workers.update(metrics, Math.max(0, state.now - (this.store.seenAt ?? state.now)), detail?.workers ?? null);
     this.workers.tick(state.now);
     this.waits.update(metrics, detail?.waits ?? null);
     this.waits.tick(state.now);
-    this.flow.update(metrics, this.store.at, detail);
+    this.flow.update(metrics, this.store.seenAt, detail);
     this.flow.tick(state.now);
     this.skus.update(detail?.skus ?? null);
     this.counts.update(metrics);
@@ -184,7 +202,9 @@ export class StorePage {
   }
 
   /** What changes with time alone: the countdown and the leases. */
-  tick({ now, isFresh }) {
+  tick(state) {
+    const { now, isFresh } = state;
+    this.#showLate(state);
     const { metrics, name, window, paused } = this.store;
     if (!window) return;
     const kind = this.head.update({ name, window, paused, isSoldOut: isSoldOut(metrics) }, now);
@@ -204,7 +224,8 @@ export class StorePage {
     this.lanes.update(this.store.detail, isFresh ? now : (this.store.detail?.now ?? now));
     this.tiles.update(this.store.metrics, { completed: isFresh ? this.series.rate("completed", now) : NaN });
     const [from, to] = this.#shownTime(now, isFresh);
-    const frame = this.series.frame(from, isFresh ? Math.min(now, to) : null);
+    const { metrics, seenAt: at } = this.store;
+    const frame = this.series.frame(from, isFresh ? Math.min(now, to) : null, metrics && at ? { at, metrics } : null);
     const empty = this.series.length === 0 ? texts.NOTHING_MEASURED : null;
     for (const chart of this.charts) chart.draw(frame, from, to, empty);
   }

@@ -16,7 +16,7 @@ before(async () => {
   await redis.ask("ORDER.PLACE", "popup", "o-1", "c-1", "ITEMS", "mug", 1);
   watch = await Watch.start(redis);
   browser = await Browser.start();
-  page = await browser.open(`${watch.origin}/#/store/popup`, { expected: GONE });
+  page = await browser.open(`${watch.origin}/#/stores/popup`, { expected: GONE });
   await untilLine(page, "live", "quiet");
   // The page may be quiet before the order's sample is there.
   await until("the order is seen", async () => (await available()) === 99);

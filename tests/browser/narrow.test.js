@@ -48,7 +48,7 @@ after(async () => {
   await redis?.remove();
 });
 
-const pathOf = (store) => `#/store/${encodeURIComponent(store)}`;
+const pathOf = (store) => `#/stores/${encodeURIComponent(store)}`;
 
 /**
  * What is wrong on the page: numbers of more than one line, or wider than what they stand in; buttons and links that

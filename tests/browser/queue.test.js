@@ -86,7 +86,7 @@ test("who is not queued yet is listed, what expires first on top, and leads to t
   const gates = await texts(page, "dialog .gate");
   assert.match(gates[0], /^capnot passed yet, expires at \d\d:\d\d:\d\d \(in \d+:\d\d\)$/);
   assert.equal(gates[1], "fraudpassed");
-  await page.goto(`${watch.origin}/#/store/popup/order/cap`);
+  await page.goto(`${watch.origin}/#/stores/popup/order/cap`);
   await page.locator("dialog .chip", { hasText: "Waitlisted" }).waitFor();
   const cells = page.locator("dialog table").first().locator("tbody tr").first().locator("td");
   assert.deepEqual(await cells.allTextContents(), ["5", "3", "2"]);
@@ -166,7 +166,7 @@ for (const width of WIDTHS) {
         await page.addScriptTag({ path: AXE });
         const look = () => page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
         const pages = [await look()];
-        await page.goto(`${watch.origin}/#/store/${store}/order/later`);
+        await page.goto(`${watch.origin}/#/stores/${store}/order/later`);
         await page.locator("dialog .gate").first().waitFor();
         await picture(page, `queue-order-${name}-${width}-${scheme}`);
         assert.deepEqual(await page.evaluate(faults), [], `an order of ${name}`);

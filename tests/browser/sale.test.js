@@ -37,7 +37,7 @@ test("the only store is shown by itself, live, as soon as it is there", async ()
   phone = await browser.open(watch.origin, PHONE);
   sale = startSale(redis, SALE);
   await page.getByRole("heading", { level: 1, name: "popup" }).waitFor();
-  assert.equal(new URL(page.url()).hash, "#/store/popup");
+  assert.equal(new URL(page.url()).hash, "#/stores/popup");
   await until(
     "a sale that is under way",
     async () => (await number(page, '[data-field="completed"]')) > SALE.units / 10,
@@ -154,14 +154,14 @@ test("an order's timeline is its history", async () => {
     history.map(({ event }) => event),
   );
   assert.match(await events.last().textContent(), /\+ [\d.]+ (ms|s)/);
-  assert.equal(new URL(page.url()).hash, `#/store/popup/order/${ids[0]}`);
+  assert.equal(new URL(page.url()).hash, `#/stores/popup/order/${ids[0]}`);
   await picture(page, "order");
   await page.keyboard.press("Escape");
-  await until("the address of the store", () => new URL(page.url()).hash === "#/store/popup");
+  await until("the address of the store", () => new URL(page.url()).hash === "#/stores/popup");
 });
 
 test("an order that is not there is no mystery", async () => {
-  const other = await browser.open(`${watch.origin}/#/store/popup/order/no%2Fsuch`, { expected: /status of 404/ });
+  const other = await browser.open(`${watch.origin}/#/stores/popup/order/no%2Fsuch`, { expected: /status of 404/ });
   await other.getByText("This store knows no such order.").waitFor();
   assert.equal(await other.locator("dialog h2").first().textContent(), "no/such");
   await other.context().close();
@@ -197,7 +197,7 @@ test("all stores at a glance: a card each", async () => {
 for (const scheme of ["light", "dark"]) {
   test(`no one is kept out: axe finds nothing serious (${scheme})`, async () => {
     const options = { scheme, bypassCSP: true, reducedMotion: "reduce" };
-    const shown = await browser.open(`${watch.origin}/#/store/popup`, options);
+    const shown = await browser.open(`${watch.origin}/#/stores/popup`, options);
     await shown.locator("canvas").first().waitFor();
     await shown.addScriptTag({ path: AXE });
     const look = () => shown.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
@@ -219,7 +219,7 @@ for (const scheme of ["light", "dark"]) {
 }
 
 test("a phone shows all of it in one column, without scrolling sideways", async () => {
-  phone = await browser.open(`${watch.origin}/#/store/popup`, PHONE);
+  phone = await browser.open(`${watch.origin}/#/stores/popup`, PHONE);
   await phone.locator("canvas").first().waitFor();
   await phone.locator(".counts summary").click();
   assert.ok((await overhang(phone)) <= 0);

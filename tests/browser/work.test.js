@@ -38,7 +38,7 @@ const reasonRow = (page, reason) => page.locator(".dead-list > li", { has: page.
 const dead = async () => (await redis.ask("STORE.INFO", "shop"))["dead-letters"];
 
 test("dead letters stand by reason, most first", async () => {
-  const page = await browser.open(`${writer.origin}/#/store/shop`);
+  const page = await browser.open(`${writer.origin}/#/stores/shop`);
   await reasonRow(page, DECLINED).waitFor();
   const rows = page.locator(".dead-list > li .bar-name");
   assert.deepEqual(await rows.allTextContents(), [DECLINED, STOLEN]);
@@ -48,7 +48,7 @@ test("dead letters stand by reason, most first", async () => {
 });
 
 test("alerts are listed, newest first, and lead to their orders", async () => {
-  const page = await browser.open(`${writer.origin}/#/store/shop`);
+  const page = await browser.open(`${writer.origin}/#/stores/shop`);
   const rows = page.locator(".alert-list > li");
   await rows.first().waitFor();
   assert.equal(await rows.count(), 7);
@@ -60,7 +60,7 @@ test("alerts are listed, newest first, and lead to their orders", async () => {
 });
 
 test("one order is redriven, and then all of its reason; no other", async () => {
-  const page = await browser.open(`${writer.origin}/#/store/shop`);
+  const page = await browser.open(`${writer.origin}/#/stores/shop`);
   const row = reasonRow(page, DECLINED);
   await row.locator("summary").click();
   await row.getByRole("button", { name: "Redrive order o-3" }).click();
@@ -82,18 +82,18 @@ test("one order is redriven, and then all of its reason; no other", async () => 
 });
 
 test("a page that may only read offers no redrive, and says how it would", async () => {
-  const page = await browser.open(`${reader.origin}/#/store/shop`);
+  const page = await browser.open(`${reader.origin}/#/stores/shop`);
   await reasonRow(page, STOLEN).waitFor();
   assert.equal(await page.getByRole("button", { name: /Redrive/ }).count(), 0);
   assert.match(await page.locator(".note:visible").textContent(), /holdfast watch --allow-writes/);
-  await page.goto(`${reader.origin}/#/store/shop/order/o-6`);
+  await page.goto(`${reader.origin}/#/stores/shop/order/o-6`);
   await page.locator("dialog .timeline li").first().waitFor();
   assert.equal(await page.getByRole("button", { name: /Redrive/ }).count(), 0);
   await page.context().close();
 });
 
 test("an open order is followed to its end", async () => {
-  const page = await browser.open(`${writer.origin}/#/store/shop/order/o-8`);
+  const page = await browser.open(`${writer.origin}/#/stores/shop/order/o-8`);
   await page.locator("dialog .chip", { hasText: "In work" }).waitFor();
   await redis.ask("ORDER.ADVANCE", "shop", "o-8", "packed");
   await page.locator("dialog .timeline", { hasText: "Step: packed" }).waitFor();
@@ -137,7 +137,7 @@ test("oversold is loud", async () => {
   await redis.ask("INV.SET", "counted", "mug", 5);
   await redis.ask("ORDER.PLACE", "counted", "o-1", "c-1", "ITEMS", "mug", 5);
   await redis.ask("INV.SET", "counted", "mug", 2);
-  const page = await browser.open(`${writer.origin}/#/store/counted`, { scheme: "dark" });
+  const page = await browser.open(`${writer.origin}/#/stores/counted`, { scheme: "dark" });
   await page.locator('[data-tile="oversold"][data-alarm="yes"]').waitFor();
   assert.equal(await number(page, '[data-field="oversold"]'), 3);
   assert.match(await page.locator("p.alarm").textContent(), /^Oversold by 3/);
@@ -150,7 +150,7 @@ test("oversold is loud", async () => {
 });
 
 test("everything is reached by keys alone, and one sees where one is", async () => {
-  const page = await browser.open(`${writer.origin}/#/store/shop`);
+  const page = await browser.open(`${writer.origin}/#/stores/shop`);
   await page.locator("canvas").first().waitFor();
   const focused = () =>
     page.evaluate(() => {
@@ -194,12 +194,12 @@ test("everything is reached by keys alone, and one sees where one is", async () 
   await page.locator("#skip").focus();
   await page.keyboard.press("Enter");
   assert.equal((await focused()).id, "main");
-  assert.equal(new URL(page.url()).hash, "#/store/shop");
+  assert.equal(new URL(page.url()).hash, "#/stores/shop");
   await page.context().close();
 });
 
 test("a chart can be read as a table", async () => {
-  const page = await browser.open(`${writer.origin}/#/store/shop`);
+  const page = await browser.open(`${writer.origin}/#/stores/shop`);
   await page.locator("canvas").first().waitFor();
   await page.getByRole("button", { name: "Orders on their way as a table" }).click();
   const heads = page.getByRole("region", { name: "Orders on their way as a table" }).locator("thead th");

@@ -76,6 +76,13 @@ impl Sample {
         Sample::of(EntryId::default(), |name| info.get(name).map(|value| value.unwrap_or(0)))
     }
 
+    /// The same with the numbers that only a sample has: how long orders took lately.
+    pub fn with_latency_of(mut self, sample: &Sample) -> Sample {
+        let is_latency = |index: &usize| METRICS[*index].group == Group::Latency;
+        (0..METRICS_COUNT).filter(is_latency).for_each(|index| self.values[index] = sample.values[index]);
+        self
+    }
+
     /// When it was taken, Unix milliseconds by the server's clock.
     pub fn at_ms(&self) -> u64 {
         self.id.ms

@@ -63,6 +63,14 @@ impl Store {
         Store { label: label_of(&key), db, line, lanes, durations }
     }
 
+    /// What its lanes say together, so that a number and those of the lanes are of one moment: its sample was taken at
+    /// another. `None` for a store without lanes, and for what lanes do not count.
+    fn of_lanes(&self, metric: &str) -> Option<i64> {
+        let is_counted = !self.lanes.is_empty() && LANE_COLUMNS.iter().any(|column| column.name == metric);
+        let values = self.lanes.iter().map(|lane| lane.get(metric));
+        is_counted.then(|| if metric.ends_with("-ms") { values.max().unwrap_or(0) } else { values.sum() })
+    }
+
     fn labels(&self) -> Vec<(&'static str, &str)> {
         let db = self.db.as_deref().map(|db| ("db", db));
         [("store", self.label.as_str())].into_iter().chain(db).collect()
@@ -172,6 +180,9 @@ impl Snapshot {
         let is_time = metric.unit == Unit::Ms;
         self.stores.iter().filter_map(move |store| {
             let value = store.line.metrics.as_ref()?.find(metric.name)?;
+            if let Some(of_lanes) = store.of_lanes(metric.name) {
+                return Some((store.labels(), if is_time { seconds(of_lanes) } else { of_lanes as f64 }));
+            }
             let value = if metric.name == "oldest-waiting-ms" { self.aged(value, &store.line) } else { value };
             Some((store.labels(), if is_time { seconds(value) } else { value as f64 }))
         })

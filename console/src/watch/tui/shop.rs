@@ -67,6 +67,9 @@ pub enum DeadLine {
     More(i64),
 }
 
+/// A sample that is so much newer than the detail is shown in its place.
+const DETAIL_OLD_MS: u64 = 3_000;
+
 /// The store that is looked at.
 #[derive(Debug, Default)]
 pub struct Shop {
@@ -104,18 +107,20 @@ impl Shop {
         }
     }
 
+    /// Numbers are shown of one moment, that of the detail. Where details do not come, they are of the last sample.
     pub fn take_sample(&mut self, sample: &Arc<Sample>) {
         self.is_gone = false;
         self.at = Some(sample.at_ms());
         self.series.push(sample);
-        self.numbers = Some(sample.clone());
+        if self.detail.as_ref().is_none_or(|detail| detail.now + DETAIL_OLD_MS < sample.at_ms()) {
+            self.numbers = Some(sample.clone());
+        }
     }
 
     pub fn take_detail(&mut self, detail: Arc<Detail>) {
         self.is_gone = false;
-        if self.at.is_none() || detail.at.is_none() {
-            (self.at, self.numbers) = (detail.at, Some(detail.metrics.clone()));
-        }
+        self.at = detail.at.map(|at| at.max(self.at.unwrap_or(0)));
+        self.numbers = Some(detail.metrics.clone());
         self.detail = Some(detail);
         self.choose(self.chosen());
     }

@@ -4,10 +4,11 @@ use holdfast_engine::terms::alerts::AlertKind;
 use redis::{Value, cmd};
 use serde::Serialize;
 
-use super::scan::{Asker, OrderRef};
+use super::scan::{Answers, OrderRef, Questions};
 use crate::store::stream_of;
 use crate::watch::known::ask::AskError;
 use crate::watch::known::id::name_of;
+use crate::watch::known::model::Key;
 use crate::watch::known::reply::{Pairs, bytes, entry, items};
 use crate::watch::known::words::{Tone, tone_of_alert};
 
@@ -60,16 +61,18 @@ impl AlertLine {
     }
 }
 
-/// Reads the last alerts, newest first.
-pub async fn read(asker: &mut Asker<'_>) -> Result<Vec<AlertLine>, AskError> {
+/// Asks for the last alerts.
+pub fn ask(key: &Key, questions: &mut Questions) {
     let mut range = cmd("XREVRANGE");
-    range.arg(stream_of(asker.key, "alerts")).arg("+").arg("-").arg("COUNT").arg(SHOWN);
-    match range.query_async(asker.connection).await.map_err(AskError::from) {
-        Ok(entries) => Ok(items(entries).into_iter().filter_map(AlertLine::of).collect()),
-        // An outsider put something else in place of the stream: everything else can be shown.
-        Err(AskError::Refused(_)) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    range.arg(stream_of(key, "alerts")).arg("+").arg("-").arg("COUNT").arg(SHOWN);
+    questions.add(range);
+}
+
+/// The last alerts, newest first.
+pub fn take(answers: &mut Answers) -> Result<Vec<AlertLine>, AskError> {
+    // An outsider put something else in place of the stream: everything else can be shown.
+    let entries = answers.take_or(items, Vec::new())?;
+    Ok(entries.into_iter().filter_map(AlertLine::of).collect())
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use redis::{Value, cmd};
 use serde::Serialize;
 
-use super::scan::{Asker, OrderRef};
+use super::scan::{Answers, OrderRef, Questions};
 use crate::store::stream_of;
 use crate::watch::known::ask::AskError;
 use crate::watch::known::id::{id_of, name_of};
+use crate::watch::known::model::Key;
 use crate::watch::known::reply::{entry, items};
 
 /// Dead letters that are counted by reason: the last that died.
@@ -37,19 +38,17 @@ pub struct Reason {
     pub orders: Vec<OrderRef>,
 }
 
-/// Reads the dead letters; `total` is how many the store counts.
-pub async fn read(asker: &mut Asker<'_>, total: i64) -> Result<DeadLetters, AskError> {
-    if total == 0 {
-        return Ok(DeadLetters { total, counted: 0, reasons: Vec::new() });
-    }
+/// Asks for the last dead letters.
+pub fn ask(key: &Key, questions: &mut Questions) {
     let mut range = cmd("XREVRANGE");
-    range.arg(stream_of(asker.key, "dead")).arg("+").arg("-").arg("COUNT").arg(COUNTED_MAX);
-    match range.query_async(asker.connection).await.map_err(AskError::from) {
-        Ok(entries) => Ok(by_reason(total, items(entries))),
-        // An outsider put something else in place of the stream: everything else can be shown.
-        Err(AskError::Refused(_)) => Ok(by_reason(total, Vec::new())),
-        Err(error) => Err(error),
-    }
+    range.arg(stream_of(key, "dead")).arg("+").arg("-").arg("COUNT").arg(COUNTED_MAX);
+    questions.add(range);
+}
+
+/// The dead letters; `total` is how many the store counts.
+pub fn take(answers: &mut Answers, total: i64) -> Result<DeadLetters, AskError> {
+    // An outsider put something else in place of the stream: everything else can be shown.
+    Ok(by_reason(total, answers.take_or(items, Vec::new())?))
 }
 
 fn by_reason(total: i64, entries: Vec<Value>) -> DeadLetters {

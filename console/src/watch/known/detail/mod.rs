@@ -10,6 +10,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::{FromRedisValue, cmd};
 use serde::Serialize;
 use serde_json::Value as Json;
 use tokio::time::{Instant, sleep_until};
@@ -18,8 +19,8 @@ pub use self::alerts::AlertLine;
 pub use self::dead::DeadLetters;
 #[cfg(test)]
 pub use self::dead::Reason;
-use self::scan::Search;
 pub use self::scan::{Asker, OrderRef, read_orders};
+use self::scan::{Questions, Search, key_cmd};
 pub use self::skus::{SkuLine, Skus, read_books};
 pub use self::waits::{Wait, Waits};
 use self::work::Crew;
@@ -34,6 +35,8 @@ use super::shelf::Shelf;
 
 /// From one detail of a store to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Orders that are read at the same moment as everything else: of more, the others are read right after.
+const ORDERS_AT_ONCE: usize = 100;
 
 /// Everything the page shows of one store.
 #[derive(Clone, Debug, Serialize)]
@@ -42,14 +45,15 @@ pub struct Detail {
     pub id: String,
     /// The store's key, for people.
     pub name: String,
-    /// When it was made, Unix milliseconds by the server's clock.
+    /// The moment that it shows, Unix milliseconds by the server's clock.
     pub now: u64,
     /// STORE.GET: numbers in their own units, and switches.
     pub settings: Pairs<Json>,
     /// STORE.INFO; a time that is not set is `None`.
     pub info: Pairs<Option<i64>>,
-    /// When the sample was taken; `None`: the store keeps no samples, and the numbers are those of STORE.INFO.
+    /// When the last sample was taken; `None`: the store keeps none.
     pub at: Option<u64>,
+    /// The numbers of `info`, and those that only a sample has.
     pub metrics: Arc<Sample>,
     /// SKUs, those that run out first.
     pub skus: Skus,
@@ -73,6 +77,8 @@ struct Made {
     work: Search,
     crew: Crew,
     waits: waits::Searches,
+    /// The user may not read all of it at one moment.
+    reads_apart: bool,
 }
 
 /// The details of the stores that somebody looks at.
@@ -119,38 +125,70 @@ impl Details {
         self.made.of(key).lock().await.last = None;
     }
 
+    /// What is to be shown is looked for first, then all of it is read at one moment, so that the numbers agree.
     async fn make(&self, asker: &mut Asker<'_>, made: &mut Made) -> Result<Detail, AskError> {
-        let key = asker.key;
-        let settings = settings(asker.map("STORE.GET").await?);
-        let info = info(asker.map("STORE.INFO").await?);
+        search(asker, made).await?;
+        let orders = made.orders();
+        let (first, others) = orders.split_at(orders.len().min(ORDERS_AT_ONCE));
+        let mut answers = made.questions(asker.key, first).ask(asker.connection, &mut made.reads_apart).await?;
+        let (seconds, micros) = <(i64, i64)>::from_redis_value(answers.take()?).map_err(redis::RedisError::from)?;
+        let settings = settings(answers.map("STORE.GET")?);
+        let info = info(answers.map("STORE.INFO")?);
         let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
+        // A module that knows no lanes, or a user who may not ask: everything else can be shown.
+        let lanes = answers.take_or(Lane::all_of, Vec::new())?;
+        let dead = dead::take(&mut answers, count("dead-letters"))?;
+        let alerts = alerts::take(&mut answers)?;
+        let skus = skus::take(&mut made.skus, &mut answers, count("skus"))?;
+        let mut orders = answers.orders(first);
+        orders.extend(scan::read_orders(asker, others.iter().cloned().collect(), others.len()).await?);
         let is_off = settings.get("metrics").is_some_and(|metrics| *metrics == 0);
-        let sample = self.model.store(key).and_then(|store| store.sample).filter(|_| !is_off);
-        let work = (count("in-work"), i64::try_from(self.model.now_ms()).unwrap_or(i64::MAX));
+        let sample = self.model.store(asker.key).and_then(|store| store.sample).filter(|_| !is_off);
+        let (numbers, now) = (Sample::of_info(&info), seconds * 1_000 + micros / 1_000);
         Ok(Detail {
-            id: key.id(),
-            name: key.name(),
-            now: self.model.now_ms(),
+            id: asker.key.id(),
+            name: asker.key.name(),
+            now: now.unsigned_abs(),
             at: sample.as_ref().map(|sample| sample.at_ms()),
-            metrics: sample.unwrap_or_else(|| Arc::new(Sample::of_info(&info))),
-            skus: skus::find(&mut made.skus, asker, count("skus")).await?,
-            workers: work::find((&mut made.work, &mut made.crew), asker, work).await?,
-            lanes: lanes(asker).await?,
-            waits: waits::find(&mut made.waits, asker, [count("pending"), count("waitlisted")]).await?,
-            dead: dead::read(asker, count("dead-letters")).await?,
-            alerts: alerts::read(asker).await?,
+            metrics: Arc::new(sample.map_or(numbers.clone(), |sample| numbers.with_latency_of(&sample))),
+            skus,
+            workers: work::take((&mut made.work, &mut made.crew), orders.clone(), (count("in-work"), now)),
+            lanes,
+            waits: waits::take(&mut made.waits, orders, [count("pending"), count("waitlisted")]),
+            dead,
+            alerts,
             settings,
             info,
         })
     }
 }
 
-async fn lanes(asker: &mut Asker<'_>) -> Result<Vec<Lane>, AskError> {
-    match asker.cmd("STORE.LANES").query_async(asker.connection).await.map_err(AskError::from) {
-        Ok(reply) => Ok(Lane::all_of(reply)),
-        // A module that knows no lanes, or a user who may not ask: everything else can be shown.
-        Err(AskError::Refused(_)) => Ok(Vec::new()),
-        Err(error) => Err(error),
+/// Looks for the SKUs and the orders that are to be shown.
+async fn search(asker: &mut Asker<'_>, made: &mut Made) -> Result<(), AskError> {
+    let info = info(asker.map("STORE.INFO").await?);
+    let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
+    skus::search(&mut made.skus, asker, count("skus")).await?;
+    work::search((&mut made.work, &mut made.crew), asker, count("in-work")).await?;
+    waits::search(&mut made.waits, asker, [count("pending"), count("waitlisted")]).await
+}
+
+impl Made {
+    /// The orders that were found: those of workers, and those that wait.
+    fn orders(&self) -> Vec<Vec<u8>> {
+        let waits = self.waits.iter().flat_map(|search| &search.found);
+        self.work.found.iter().take(work::SHOWN_MAX).chain(waits).cloned().collect()
+    }
+
+    /// All that a detail shows, in the order in which it is taken.
+    fn questions(&self, key: &Key, orders: &[Vec<u8>]) -> Questions {
+        let mut questions = Questions::default();
+        questions.add(cmd("TIME"));
+        ["STORE.GET", "STORE.INFO", "STORE.LANES"].into_iter().for_each(|name| questions.add(key_cmd(name, key)));
+        dead::ask(key, &mut questions);
+        alerts::ask(key, &mut questions);
+        skus::ask(&self.skus, key, &mut questions);
+        questions.add_orders(key, orders);
+        questions
     }
 }
 

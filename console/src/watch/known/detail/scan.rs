@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, RedisError, ToRedisArgs, Value, cmd, pipe};
+use redis::{Cmd, Pipeline, RedisError, ToRedisArgs, Value, cmd, pipe};
 
+use crate::store;
 use crate::watch::known::ask::{AskError, ask_all};
 use crate::watch::known::id::Named;
 use crate::watch::known::model::Key;
@@ -19,9 +20,14 @@ pub struct Asker<'a> {
     pub key: &'a Key,
 }
 
+/// A command on a store.
+pub fn key_cmd(name: &str, key: &Key) -> Cmd {
+    cmd(name).arg(&**key).clone()
+}
+
 impl Asker<'_> {
     pub fn cmd(&self, name: &str) -> Cmd {
-        cmd(name).arg(&**self.key).clone()
+        key_cmd(name, self.key)
     }
 
     /// What a command says of the store.
@@ -43,6 +49,71 @@ impl Asker<'_> {
             return Ok(Vec::new());
         }
         ask_all(self.connection, questions).await
+    }
+}
+
+/// Questions that are answered at one moment, so that their answers agree with each other.
+#[derive(Clone, Debug, Default)]
+pub struct Questions(Pipeline);
+
+impl Questions {
+    pub fn add(&mut self, question: Cmd) {
+        self.0.add_command(question);
+    }
+
+    /// Asks for each of the orders, for [`Answers::orders`].
+    pub fn add_orders(&mut self, key: &Key, ids: &[Vec<u8>]) {
+        ids.iter().for_each(|id| self.add(key_cmd("ORDER.GET", key).arg(id).clone()));
+    }
+
+    /// The answers in the order of the questions. A user who may not use MULTI, or may not ask one of the questions,
+    /// gets those that the server gives one by one; `apart` remembers that, and the next questions are asked so at once.
+    pub async fn ask(self, connection: &mut MultiplexedConnection, apart: &mut bool) -> Result<Answers, RedisError> {
+        if !*apart {
+            match ask_all(connection, self.0.clone().atomic().clone()).await {
+                Ok(replies) => return Ok(Answers(replies.into_iter())),
+                Err(error) if store::reply_was_lost(&error) => return Err(error),
+                Err(error) => *apart = is_forbidden(error),
+            }
+            // Whoever may use MULTI and not EXEC is still in the transaction. Otherwise it is an error, and no harm.
+            let _ = cmd("DISCARD").exec_async(connection).await;
+        }
+        Ok(Answers(ask_all(connection, self.0).await?.into_iter()))
+    }
+}
+
+fn is_forbidden(error: RedisError) -> bool {
+    error.into_server_errors().is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == "NOPERM"))
+}
+
+/// Answers to [`Questions`]: each is taken once, in the order of the questions.
+#[derive(Debug)]
+pub struct Answers(std::vec::IntoIter<Result<Value, RedisError>>);
+
+impl Answers {
+    /// The next one. Fails when the server refused it.
+    pub fn take(&mut self) -> Result<Value, AskError> {
+        let none = || AskError::Refused("the server left an answer out".to_string());
+        Ok(self.0.next().ok_or_else(none)??)
+    }
+
+    /// The next one, or `instead` of one that was refused: an outsider's key, a user's rights, an older module.
+    pub fn take_or<T>(&mut self, read: impl FnOnce(Value) -> T, instead: T) -> Result<T, AskError> {
+        match self.take() {
+            Ok(reply) => Ok(read(reply)),
+            Err(AskError::Refused(_)) => Ok(instead),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub fn map(&mut self, command: &str) -> Result<Pairs<Value>, AskError> {
+        reply::map(command, self.take()?)
+    }
+
+    /// The answers about these orders. One that has ended meanwhile, and was forgotten, is no error.
+    pub fn orders(&mut self, ids: &[Vec<u8>]) -> Vec<Order> {
+        let order = |id: &Vec<u8>| Some((id.clone(), Pairs::of(self.take().ok()?)?));
+        ids.iter().filter_map(order).collect()
     }
 }
 

@@ -3,11 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use redis::cmd;
 use serde::Serialize;
 
-use super::scan::{Asker, Search};
+use super::scan::{Answers, Asker, Questions, Search};
 use crate::watch::known::ask::AskError;
 use crate::watch::known::id::{id_of, name_of};
+use crate::watch::known::model::Key;
 use crate::watch::known::reply::{Pairs, items};
 
 /// SKUs shown.
@@ -80,10 +82,9 @@ impl SkuLine {
     }
 }
 
-/// The SKUs that run out first, of those known and those the search comes by.
-pub async fn find(search: &mut Search, asker: &mut Asker<'_>, total: i64) -> Result<Skus, AskError> {
-    let sees_all = total <= WINDOW as i64;
-    if sees_all {
+/// Looks for the SKUs that run out first, of those known and those the search comes by; it has found them then.
+pub async fn search(search: &mut Search, asker: &mut Asker<'_>, total: i64) -> Result<(), AskError> {
+    if sees_all(total) {
         search.cursor = 0;
     } else {
         // Those at or under their low mark are looked for everywhere.
@@ -92,11 +93,39 @@ pub async fn find(search: &mut Search, asker: &mut Asker<'_>, total: i64) -> Res
         search.found.append(&mut low.found);
     }
     search.go_on(asker, ("INV.SCAN", &["COUNT", WINDOW_PAGE]), WINDOW / 1_000, usize::MAX).await?;
-    let mut lines = read_books(asker, std::mem::take(&mut search.found)).await?;
-    lines.sort_by_cached_key(SkuLine::place);
-    lines.truncate(SHOWN_MAX);
-    search.found = lines.iter().map(|line| line.sku.clone()).collect();
-    Ok(Skus { total, truncated: !sees_all, shown: lines })
+    if search.found.len() > SHOWN_MAX {
+        let mut lines = read_books(asker, std::mem::take(&mut search.found)).await?;
+        lines.sort_by_cached_key(SkuLine::place);
+        lines.truncate(SHOWN_MAX);
+        search.found = lines.into_iter().map(|line| line.sku).collect();
+    }
+    Ok(())
+}
+
+/// Whether one search comes by all SKUs of a store that has so many.
+fn sees_all(total: i64) -> bool {
+    total <= WINDOW as i64
+}
+
+/// Asks for the books of the SKUs that were found.
+pub fn ask(search: &Search, key: &Key, questions: &mut Questions) {
+    if !search.found.is_empty() {
+        let skus: Vec<&[u8]> = search.found.iter().map(Vec::as_slice).collect();
+        questions.add(cmd("INV.GET").arg(&**key).arg(skus).clone());
+    }
+}
+
+/// The SKUs that were found, with their books; `total` is how many the store has.
+pub fn take(search: &mut Search, answers: &mut Answers, total: i64) -> Result<Skus, AskError> {
+    let mut shown = Vec::new();
+    if !search.found.is_empty() {
+        let books = items(answers.take()?);
+        let line = |(sku, books): (&Vec<u8>, _)| Some(SkuLine::new(sku, Pairs::of(books)?.ints()));
+        shown = search.found.iter().zip(books).filter_map(line).collect();
+    }
+    shown.sort_by_cached_key(SkuLine::place);
+    search.found = shown.iter().map(|line| line.sku.clone()).collect();
+    Ok(Skus { total, truncated: !sees_all(total), shown })
 }
 
 /// The books of SKUs, [`BOOKS_MAX`] at most; one that is unknown is left out.

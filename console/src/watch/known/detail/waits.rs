@@ -87,10 +87,8 @@ impl Wait {
 /// The searches for orders of [`STATES`].
 pub type Searches = [Search; STATES.len()];
 
-/// The orders that wait, of those known and those the search comes by; `counts` of each of [`STATES`].
-pub async fn find(searches: &mut Searches, asker: &mut Asker<'_>, counts: [i64; 2]) -> Result<Waits, AskError> {
-    let [pending, waitlisted] = counts;
-    let mut waits = Waits { pending, waitlisted, shown: Vec::new() };
+/// Looks for the orders that wait; `counts` of each of [`STATES`].
+pub async fn search(searches: &mut Searches, asker: &mut Asker<'_>, counts: [i64; 2]) -> Result<(), AskError> {
     for ((search, state), count) in searches.iter_mut().zip(STATES).zip(counts) {
         if count == 0 {
             *search = Search::default();
@@ -98,15 +96,25 @@ pub async fn find(searches: &mut Searches, asker: &mut Asker<'_>, counts: [i64; 
         }
         let options = ["STATE", state.name(), "COUNT", PAGE];
         search.go_on(asker, ("ORDER.SCAN", &options), PAGES, FOUND_MAX).await?;
-        let orders = read_orders(asker, std::mem::take(&mut search.found), READ_MAX).await?;
-        let mut found: Vec<Wait> = orders.into_iter().filter_map(Wait::of).collect();
-        first_due_first(&mut found);
-        found.truncate(SHOWN_MAX);
-        search.found = found.iter().map(|wait| wait.id.clone()).collect();
-        waits.shown.extend(found);
+        if search.found.len() > SHOWN_MAX {
+            let orders = read_orders(asker, std::mem::take(&mut search.found), READ_MAX).await?;
+            let mut found: Vec<Wait> = orders.into_iter().filter_map(Wait::of).collect();
+            first_due_first(&mut found);
+            search.found = found.into_iter().take(SHOWN_MAX).map(|wait| wait.id).collect();
+        }
     }
-    first_due_first(&mut waits.shown);
-    Ok(waits)
+    Ok(())
+}
+
+/// The orders that wait, by what the orders say that were found; `counts` of each of [`STATES`].
+pub fn take(searches: &mut Searches, orders: Vec<Order>, [pending, waitlisted]: [i64; 2]) -> Waits {
+    let mut shown: Vec<Wait> = orders.into_iter().filter_map(Wait::of).collect();
+    first_due_first(&mut shown);
+    for (search, state) in searches.iter_mut().zip(STATES) {
+        let of_state = shown.iter().filter(|wait| wait.state == state.name());
+        search.found = of_state.map(|wait| wait.id.clone()).collect();
+    }
+    Waits { pending, waitlisted, shown }
 }
 
 fn first_due_first(waits: &mut [Wait]) {

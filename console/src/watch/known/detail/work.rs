@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redis::cmd;
 use serde::Serialize;
 
-use super::scan::{Asker, OrderRef, Search, read_orders};
+use super::scan::{Asker, Order, OrderRef, Search, read_orders};
 use crate::store::stream_of;
 use crate::watch::known::ask::AskError;
 use crate::watch::known::id::name_of;
@@ -16,7 +16,7 @@ use crate::watch::known::reply::{Pairs, bytes, entry, items};
 const PAGE: &str = "5000";
 const PAGES: usize = 10;
 /// Orders in work that are shown.
-const SHOWN_MAX: usize = 500;
+pub const SHOWN_MAX: usize = 500;
 /// Workers that are remembered, and for how long after they had an order.
 const SEEN_MAX: usize = 500;
 const SEEN_KEPT_MS: i64 = 24 * 3_600_000;
@@ -53,21 +53,26 @@ pub struct InWork {
     pub claimed_at: i64,
 }
 
-/// The workers that have some of the `in_work` orders, of those known and those the search comes by; and those that
-/// had some before `now_ms`, the server's time.
-pub async fn find(
+/// Looks for orders in work, of which there are `in_work`, and for who completed some since the last look.
+pub async fn search(
     (search, crew): (&mut Search, &mut Crew),
     asker: &mut Asker<'_>,
-    (in_work, now_ms): (i64, i64),
-) -> Result<Workers, AskError> {
+    in_work: i64,
+) -> Result<(), AskError> {
     crew.read_completed(asker).await?;
     if in_work == 0 {
         *search = Search::default();
-        return Ok(Workers { orders: 0, truncated: false, shown: Vec::new(), idle: crew.idle(&[], now_ms) });
+        return Ok(());
     }
-    search.go_on(asker, ("ORDER.SCAN", &["STATE", "claimed", "COUNT", PAGE]), PAGES, SHOWN_MAX).await?;
+    Ok(search.go_on(asker, ("ORDER.SCAN", &["STATE", "claimed", "COUNT", PAGE]), PAGES, SHOWN_MAX).await?)
+}
+
+/// The workers that have some of the `in_work` orders, by what the orders say that were found; and those that had some
+/// before `now_ms`, the server's time.
+pub fn take((search, crew): (&mut Search, &mut Crew), orders: Vec<Order>, (in_work, now_ms): (i64, i64)) -> Workers {
+    search.found.clear();
     let mut workers = BTreeMap::<Vec<u8>, Vec<InWork>>::new();
-    for (id, order) in read_orders(asker, std::mem::take(&mut search.found), SHOWN_MAX).await? {
+    for (id, order) in orders {
         crew.note(&order);
         if order.bytes("state") == b"claimed" {
             workers.entry(order.bytes("worker")).or_default().push(in_hand(&id, &order));
@@ -82,7 +87,7 @@ pub async fn find(
     };
     let truncated = (search.found.len() as i64) < in_work;
     let idle = if truncated { Vec::new() } else { crew.idle(&busy, now_ms) };
-    Ok(Workers { orders: in_work, truncated, shown: workers.into_iter().map(worker).collect(), idle })
+    Workers { orders: in_work, truncated, shown: workers.into_iter().map(worker).collect(), idle }
 }
 
 /// A worker without an order; its name for people, and when it had one last, as far as was seen: Unix milliseconds.
