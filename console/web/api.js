@@ -59,6 +59,12 @@ export function canonicalId(raw) {
   }
 }
 
+/** The same of a store, which may have its database in front: `3:popup`. */
+export function canonicalStore(raw) {
+  const [, database, key] = raw.match(/^([1-9]\d*:)?(.*)$/s);
+  return `${database ?? ""}${canonicalId(key)}`;
+}
+
 /** An id as people read it. */
 export function shownId(id) {
   try {

@@ -1,6 +1,6 @@
 // Holdfast in the browser: which page is shown, what the server sends, and what the reader is told.
 
-import { addressOf, canonicalId, encodeId, get, keyOf, shownId } from "./api.js";
+import { addressOf, canonicalId, canonicalStore, encodeId, get, keyOf, shownId } from "./api.js";
 import { openHelp } from "./dialogs.js";
 import { h, icon, setAttribute, setName, setText, show } from "./dom.js";
 import { Feed } from "./feed.js";
@@ -57,7 +57,7 @@ function route() {
   const [path, query] = location.hash.replace(/^#/, "").split("?");
   const [, kind, id, what, orderId] = path.split("/");
   const isStore = (kind === "store" || kind === "stores") && id;
-  openPage(isStore ? canonicalId(id) : null, query);
+  openPage(isStore ? canonicalStore(id) : null, query);
   if (isStore && what === "order" && orderId) order.open(storeId, canonicalId(orderId));
   else order.close();
   if (isStore && Object.hasOwn(KINDS, what) && orderId) record.open(storeId, what, canonicalId(orderId));
@@ -69,7 +69,7 @@ function go(hash) {
 }
 
 function openPage(id, query) {
-  const isSame = id !== null || query === undefined || location.hash === view?.choice.address;
+  const isSame = id !== null || query === undefined || location.hash === view?.choice?.address;
   if (view && id === storeId && isSame) return;
   const isFirst = view === null;
   // The way back to the stores, as they were shown.

@@ -12,7 +12,7 @@ import { isSoldOut, storeNumbers } from "./words.js";
 const SPARK_MS = 5 * 60_000;
 const SPARK_LEAST_MS = 60_000;
 /** A card's height and least width, and what is between two of them, CSS pixels: the style sheet has the same. */
-const CARD_PX = 232;
+const CARD_PX = 244;
 const CARD_LEAST_PX = 380;
 const GAP_PX = 16;
 

@@ -119,7 +119,7 @@ test("a store's name is its address; a name that nobody has is told, until someb
   const page = await browser.open(`${watch.origin}/#/stores/shop-3`);
   await page.locator("h1", { hasText: "shop-3" }).waitFor();
   const gone = await browser.open(`${watch.origin}/#/stores/none%2Fsuch`);
-  await gone.getByText("There is no store “none/such”").waitFor();
+  await gone.locator(".gone-title", { hasText: "There is no store “none/such”" }).waitFor();
   await redis.ask("INV.SET", "none/such", "mug", 5);
   await gone.locator("h1", { hasText: "none/such" }).waitFor();
   await redis.ask("STORE.DROP", "none/such");
@@ -138,7 +138,7 @@ test("a name that only another database has opens it; one that several have asks
   await page.locator("h1", { hasText: "far (database 3)" }).waitFor();
   assert.equal(new URL(page.url()).hash, "#/stores/3:far");
   await page.goto(`${watch.origin}/#/stores/twice`);
-  await page.getByText("There are several stores “twice”").waitFor();
+  await page.locator(".gone-title", { hasText: "There are several stores “twice”" }).waitFor();
   await page.getByRole("link", { name: "twice (database 4)" }).click();
   await page.locator("h1", { hasText: "twice (database 4)" }).waitFor();
   await page.context().close();
