@@ -119,11 +119,13 @@ function faults() {
   return found;
 }
 
-for (const [width, view] of [...WIDTHS, ...WIDE].flatMap((width) => ["cards", "table"].map((view) => [width, view]))) {
+const SHAPES = [...WIDTHS, ...WIDE].flatMap((width) => ["cards", "table"].map((view) => [width, view]));
+for (const [width, view] of SHAPES) {
   test(`${width} px: all stores, ${view}`, async () => {
     const screen = width < 600 ? { ...PHONE, height: 2_000, width } : { height: 2_000, width };
     const page = await browser.open(`${watch.origin}/#/stores?view=${view}`, screen);
-    const [one, number] = { cards: [".store-card", ".value"], table: [".store-row", '[data-column="available"]'] }[view];
+    const one = { cards: ".store-card", table: ".store-row" }[view];
+    const number = { cards: ".value", table: '[data-column="available"]' }[view];
     await page.locator(one).nth(NAMES.length + 1).waitFor();
     const vast = page.locator(one, { hasText: "vast" }).locator(number);
     await until("the numbers", async () => /^1(,000){5}$|^1,?000T$/.test(await vast.textContent()));

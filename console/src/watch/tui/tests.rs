@@ -285,6 +285,7 @@ fn crowded(id: &str, units: i64) -> Screen {
     let mut detail = Detail::clone(shop.detail.as_ref().expect("a detail"));
     let lane = |name: &str, queued, oldest_waiting_ms| Lane {
         name: name.into(),
+        id: name.into(),
         queued,
         in_work: 2,
         retrying: 0,

@@ -67,7 +67,7 @@ impl Questions {
     }
 
     /// The answers in the order of the questions. A user who may not use MULTI, or may not ask one of the questions,
-    /// gets those that the server gives one by one; `apart` remembers that, and the next questions are asked so at once.
+    /// gets those that the server gives one by one; `apart` remembers that.
     pub async fn ask(self, connection: &mut MultiplexedConnection, apart: &mut bool) -> Result<Answers, RedisError> {
         if !*apart {
             match ask_all(connection, self.0.clone().atomic().clone()).await {
