@@ -108,7 +108,8 @@ function faults() {
     });
   };
   for (const bar of all(".topbar")) apart(".brand, .crumb, .search, .line, button", bar);
-  const HEADS = ".store-line, .store-card-head, .store-row, .drawer-head, .order-list li, .bar-text, .lease-text, .sku-name";
+  const HEADS =
+    ".store-line, .store-card-head, .store-row, .drawer-head, .order-list li, .bar-text, .lease-text, .sku-name";
   for (const head of all(HEADS)) {
     apart("h1, h2, a, .chip, .tag, button, .id, .bar-name, .bar-numbers, .lease-left", head);
   }

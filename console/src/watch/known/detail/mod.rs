@@ -24,7 +24,9 @@ use self::scan::{Questions, Search, key_cmd};
 pub use self::skus::{SkuLine, Skus, read_books};
 pub use self::waits::{Wait, Waits};
 use self::work::Crew;
-pub use self::work::{Idle, InWork, Worker, Workers};
+#[cfg(test)]
+pub use self::work::Idle;
+pub use self::work::{InWork, Worker, Workers};
 use super::ask::AskError;
 use super::lanes::Lane;
 use super::link::Link;
