@@ -233,7 +233,7 @@ export function orderButtons(storeId, order, notify, done) {
       if (state) done(state);
     }, notify);
   for (const gate of order.state === "pending" ? order.gates : []) {
-    add(`Pass ${gate.name}`, `Pass gate ${gate.name} of order ${name}`, (button) =>
+    add(`Pass gate ${gate.name}`, `Pass gate ${gate.name} of order ${name}`, (button) =>
       doing(
         button,
         { title: `Pass gate ${gate.name}?`, text: `Order ${name}: ${texts.PASSES_GATE}`, action: "Pass the gate" },

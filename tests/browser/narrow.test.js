@@ -161,7 +161,7 @@ for (const width of WIDTHS) {
     await page.locator("dialog .timeline li").first().waitFor();
     await picture(page, `narrow-order-${width}`);
     assert.deepEqual(await page.evaluate(faults), []);
-    await page.getByRole("button", { name: "Redrive this order" }).click();
+    await page.locator("dialog.drawer[open]").getByRole("button", { name: "Redrive order" }).click();
     await page.locator("dialog.confirm").waitFor();
     assert.deepEqual(await page.evaluate(faults), []);
     await page.context().close();

@@ -204,7 +204,9 @@ fn a_user_with_the_rights_of_the_example_sees_everything(binary: &ServerBinary) 
     let user = example.lines().find_map(|line| line.strip_prefix("# user watch ")).expect("a user to watch as");
     let server = Server::start(binary);
     let mut client = server.client();
-    client.ok(format!("ACL SETUSER watch {user} +order.redrive"));
+    client.ok(format!(
+        "ACL SETUSER watch {user} +order.redrive +order.cancel +order.pass +store.set +watch +multi +exec"
+    ));
     client.int("INV.SET popup sku-1 10 LOW 20");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");
@@ -220,5 +222,11 @@ fn a_user_with_the_rights_of_the_example_sees_everything(binary: &ServerBinary) 
     assert!(!watcher.json("/api/stores/popup/history")["at"].as_array().expect("times").is_empty());
     assert_eq!(watcher.json("/api/stores/popup/orders/o-1")["state"], "dead");
     assert_eq!(watcher.post("/api/stores/popup/redrive", r#"{"reason":"lost"}"#).json()["redriven"], 1);
+    for path in ["orders?state=claimed", "holds?customer=c-1", "skus", "skus/sku-1", "find/o-1"] {
+        assert_eq!(watcher.get(&format!("/api/stores/popup/{path}")).status, 200, "{path}");
+    }
+    assert_eq!(watcher.get("/api/stores/popup/holds/h-1").status, 404);
+    assert_eq!(watcher.post("/api/stores/popup/cancel", r#"{"order":"o-1"}"#).json()["units"], 1);
+    assert_eq!(watcher.post("/api/stores/popup/pause", r#"{"paused":true}"#).json()["paused"], true);
     assert_eq!(client.get("ACL LOG").array().len(), 0, "nothing was refused");
 }

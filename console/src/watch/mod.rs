@@ -39,7 +39,7 @@ pub struct WatchArgs {
     /// Ask for this password (HTTP Basic auth, any user name)
     #[arg(long, env = "HOLDFAST_WATCH_PASSWORD", hide_env_values = true)]
     password: Option<String>,
-    /// Let the page, or the terminal view, write: redrive dead orders
+    /// Let the page, or the terminal view, write: redrive, cancel and pass orders, pause stores
     #[arg(long)]
     allow_writes: bool,
     /// Show it in this terminal; the page is served as well if --listen says where

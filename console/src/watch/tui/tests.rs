@@ -284,6 +284,7 @@ fn crowded(id: &str, units: i64) -> Screen {
     let shop = screen.shop.as_mut().expect("a store");
     let mut detail = Detail::clone(shop.detail.as_ref().expect("a detail"));
     let lane = |name: &str, queued, oldest_waiting_ms| Lane {
+        id: id_of(name.as_bytes()),
         name: name.into(),
         id: name.into(),
         queued,
