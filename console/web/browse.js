@@ -298,7 +298,7 @@ function orderRow(order, link) {
       ...things(order.items, link),
       " · ",
       named("customer", order.customer, link),
-      ` · ${[placed, ...rest].filter(Boolean).join(" · ")}`,
+      ...[placed, ...rest].filter(Boolean).flatMap((text) => [" · ", h("span", { class: "cut", text, title: text })]),
     ],
   };
 }
