@@ -18,8 +18,8 @@ use super::words::Tone;
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// ORDER.GET as an object of its own field names, and `id`. `items` are `[sku, qty, missing]`, ids are for people; the
-/// same percent-encoded are in `links`. The events of the history say with `title`, `tone` and `text` what happened. Fails when the server is away, or there is
-/// no such order.
+/// same percent-encoded are in `links`. The events of the history say with `title`, `tone` and `text` what happened.
+/// Fails when the server is away, or there is no such order.
 pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError> {
     let reply = cmd("ORDER.GET").arg(&**key).arg(order).query_async(&mut link.ask(key)?).await?;
     let mut object = Map::from_iter([("id".to_string(), id_of(order).into())]);
