@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// How far a figure may be from the one that is kept, in parts of it: up or down.
+/// How far a number of instructions may be from the one that is kept, in parts of it: up or down.
 pub const TOLERANCE: f64 = 0.03;
+
+/// The same for misses of a cache. Which lines of code share a set of it depends on where code is put: the same server
+/// had 21 and 24 misses for an XADD on two machines.
+const TOLERANCE_OF_MISSES: f64 = 0.15;
 
 /// What was counted, in all or for one operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -94,13 +98,13 @@ impl Figures {
 
 fn compare(command: &str, kept: &Counts, counted: &Counts) -> Vec<String> {
     let figures = [
-        ("instructions", kept.instructions, counted.instructions),
-        ("L1 instruction-cache misses", kept.l1i_misses, counted.l1i_misses),
+        ("instructions", TOLERANCE, kept.instructions, counted.instructions),
+        ("L1 instruction-cache misses", TOLERANCE_OF_MISSES, kept.l1i_misses, counted.l1i_misses),
     ];
-    let is_off = |kept: f64, counted: f64| (counted - kept).abs() > kept * TOLERANCE;
-    let off = figures.into_iter().filter(|(_, kept, counted)| is_off(*kept, *counted));
-    let line = |(what, kept, counted): (&str, f64, f64)| {
-        let (percent, change) = (TOLERANCE * 100.0, (counted / kept - 1.0) * 100.0);
+    let is_off = |(_, tolerance, kept, counted): &(&str, f64, f64, f64)| (counted - kept).abs() > kept * tolerance;
+    let off = figures.into_iter().filter(is_off);
+    let line = |(what, tolerance, kept, counted): (&str, f64, f64, f64)| {
+        let (percent, change) = (tolerance * 100.0, (counted / kept - 1.0) * 100.0);
         format!("{command}: {what} must be {kept} (± {percent} %), got {counted} ({change:+.1} %)")
     };
     off.map(line).collect()
@@ -148,15 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn three_percent_is_no_difference() {
-        assert!(differences(counts(18_540.0, 873.0, 600.0)).is_empty());
+    fn a_little_is_no_difference() {
+        assert!(differences(counts(18_540.0, 766.0, 600.0)).is_empty());
         assert_eq!(
             differences(counts(18_541.0, 900.0, 60.0)),
             ["ORDER.PLACE: instructions must be 18000 (± 3 %), got 18541 (+3.0 %)"]
         );
         assert_eq!(
             differences(counts(18_000.0, 450.0, 60.0)),
-            ["ORDER.PLACE: L1 instruction-cache misses must be 900 (± 3 %), got 450 (-50.0 %)"]
+            ["ORDER.PLACE: L1 instruction-cache misses must be 900 (± 15 %), got 450 (-50.0 %)"]
         );
     }
 
