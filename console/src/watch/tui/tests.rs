@@ -143,7 +143,9 @@ fn sale(name: &str, id: &str, changes: &[(&str, i64)]) -> Screen {
     let window = screen.stores[0].window;
     let last = sample(NOW_MS - 400, changes);
     shop.take_state(Some(StoreState { window, sample: Some(last) }));
-    shop.take_detail(detail(&key, if id == "o-1" { "card declined" } else { id }, id));
+    let mut detail = Detail::clone(&detail(&key, if id == "o-1" { "card declined" } else { id }, id));
+    (detail.at, detail.metrics) = (shop.at, shop.numbers.clone().expect("numbers"));
+    shop.take_detail(Arc::new(detail));
     screen.shop = Some(shop);
     screen
 }
