@@ -204,9 +204,7 @@ fn a_user_with_the_rights_of_the_example_sees_everything(binary: &ServerBinary) 
     let user = example.lines().find_map(|line| line.strip_prefix("# user watch ")).expect("a user to watch as");
     let server = Server::start(binary);
     let mut client = server.client();
-    client.ok(format!(
-        "ACL SETUSER watch {user} +order.redrive +order.cancel +order.pass +store.set +watch +multi +exec"
-    ));
+    client.ok(format!("ACL SETUSER watch {user} +order.redrive +order.cancel +order.pass +store.set +eval"));
     client.int("INV.SET popup sku-1 10 LOW 20");
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     client.text("ORDER.PLACE popup o-2 c-1 ITEMS sku-1 1");

@@ -298,12 +298,28 @@ fn orders_are_cancelled_and_gates_passed(binary: &ServerBinary) {
 }
 
 fn a_store_is_paused_and_none_is_made(binary: &ServerBinary) {
-    let (_server, mut client, watcher) = watched(binary, &["--allow-writes"]);
+    let (server, mut client, watcher) = watched(binary, &["--allow-writes"]);
     for (body, paused) in [(r#"{"paused":true}"#, "yes"), (r#"{"paused":true}"#, "yes"), (r#"{"paused":false}"#, "no")]
     {
         assert_eq!(watcher.post("/api/stores/popup/pause", body).status, 200);
         assert_eq!(client.get("STORE.GET popup paused").field("paused").text(), paused);
     }
+    // However busy the store is.
+    let (stop, port) = (std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)), server.port());
+    let busy = std::thread::spawn({
+        let stop = stop.clone();
+        move || {
+            let mut client = Client::connect(port).expect("connected");
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                client.int("INV.ADJUST popup sku-1 1");
+            }
+        }
+    });
+    for _ in 0..20 {
+        assert_eq!(watcher.post("/api/stores/popup/pause", r#"{"paused":true}"#).status, 200);
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    busy.join().expect("adjusted");
     client.ok("SET text x");
     for key in ["nope", "text"] {
         let answer = watcher.post(&format!("/api/stores/{key}/pause"), r#"{"paused":true}"#);

@@ -2,14 +2,14 @@
 
 use std::future::Future;
 
-use redis::{cmd, pipe};
+use redis::cmd;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use super::ask::AskError;
 use super::id::bytes_of;
-use super::link::{ANSWER_TIMEOUT, Link};
+use super::link::Link;
 use super::model::Key;
 
 /// A write, as the page asks for it. Ids are percent-encoded.
@@ -58,6 +58,11 @@ impl Action for Pass {
     }
 }
 
+/// Looks at a store and sets it in one step: what the look refuses is the reply, and nothing is set.
+const SET_PAUSED: &str = "local found = redis.pcall('STORE.GET', KEYS[1], 'paused')
+if type(found) ~= 'table' or found.err then return found end
+return redis.call('STORE.SET', KEYS[1], 'paused', ARGV[1])";
+
 /// Pauses a store, or resumes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,20 +71,12 @@ pub struct Pause {
 }
 
 impl Action for Pause {
-    /// STORE.SET makes a store where there is none: one that was deleted meanwhile must stay deleted. So the key is
-    /// watched from before the look at it, over a connection of its own.
+    /// STORE.SET makes a store where there is none: one that was deleted meanwhile must stay deleted.
     async fn carry_out(self, link: &Link, key: &Key) -> Result<Json, AskError> {
-        let mut connection = link.connect(key, ANSWER_TIMEOUT).await?;
-        let () = cmd("WATCH").arg(&**key).query_async(&mut connection).await?;
-        let _: redis::Value = cmd("STORE.GET").arg(&**key).arg("paused").query_async(&mut connection).await?;
-        let mut set = pipe();
-        set.atomic();
-        set.cmd("STORE.SET").arg(&**key).arg("paused").arg(if self.paused { "yes" } else { "no" });
-        let done: Option<(String,)> = set.query_async(&mut connection).await?;
-        match done {
-            Some(_) => Ok(json!({ "paused": self.paused })),
-            None => Err(AskError::Refused("the store changed at the same moment: try again".into())),
-        }
+        let mut set = cmd("EVAL");
+        set.arg(SET_PAUSED).arg(1).arg(&**key).arg(if self.paused { "yes" } else { "no" });
+        let _: String = set.query_async(&mut link.ask(key)?).await?;
+        Ok(json!({ "paused": self.paused }))
     }
 }
 
