@@ -288,7 +288,6 @@ fn crowded(id: &str, units: i64) -> Screen {
     let lane = |name: &str, queued, oldest_waiting_ms| Lane {
         id: id_of(name.as_bytes()),
         name: name.into(),
-        id: name.into(),
         queued,
         in_work: 2,
         retrying: 0,
