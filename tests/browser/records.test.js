@@ -206,7 +206,8 @@ function faults() {
 }
 
 for (const width of WIDTHS) {
-  for (const scheme of ["light", "dark"]) {
+  // Colours are the same at every width.
+  for (const scheme of width === WIDTHS[1] ? ["light", "dark"] : ["light"]) {
     test(`${width} px, ${scheme}: long ids and large numbers have room, and axe finds nothing`, async () => {
       const page = await open(writing, LONG, { width, scheme, bypassCSP: true });
       const look = async (name, options = {}) => {
