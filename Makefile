@@ -59,7 +59,7 @@ build: setup ## build the module and the program holdfast
 run: build ## start redis-server with the module and sell out a pop-up store (DURATION=600: ten minutes)
 	$(CONSOLE) sale
 
-test: setup servers node chromium promtool checks lint build ## test everything: engine, module, program, page, dashboards
+test: setup servers node chromium promtool checks lint build ## test everything: engine, module, program, page
 	cargo test --locked --workspace --lib --bins --test lint
 	servers=$$(command -v redis-server); \
 	[ ! -x $(SERVERS)/valkey-server ] || servers+=:$(abspath $(SERVERS)/valkey-server); \

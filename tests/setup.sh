@@ -199,8 +199,6 @@ printf '#!/bin/sh\necho Redis server v=7.0.15 sha=0\n' >"$box/brought"
 run setup
 verdict succeeds 'asks_apt_for redis-server' 'says_nothing_of missing'
 
-# --- who may install ---
-
 # --- PostgreSQL ---
 
 # postgres_tree VERSION: a PostgreSQL that says this version, where Debian's packages have it.

@@ -23,9 +23,9 @@ pub use self::scan::{Asker, OrderRef, read_orders};
 use self::scan::{Questions, Search, key_cmd};
 pub use self::skus::{SkuLine, Skus, read_books};
 pub use self::waits::{Wait, Waits};
-use self::work::Crew;
 #[cfg(test)]
 pub use self::work::Idle;
+use self::work::Seen;
 pub use self::work::{InWork, Worker, Workers};
 use super::ask::AskError;
 use super::lanes::Lane;
@@ -77,7 +77,7 @@ struct Made {
     last: Option<(Instant, Arc<Detail>)>,
     skus: Search,
     work: Search,
-    crew: Crew,
+    seen: Seen,
     waits: waits::Searches,
     /// The user may not read all of it at one moment.
     reads_apart: bool,
@@ -154,7 +154,7 @@ impl Details {
             at: sample.as_ref().map(|sample| sample.at_ms()),
             metrics: Arc::new(sample.map_or(numbers.clone(), |sample| numbers.with_latency_of(&sample))),
             skus,
-            workers: work::take((&mut made.work, &mut made.crew), orders.clone(), (count("in-work"), now)),
+            workers: work::take((&mut made.work, &mut made.seen), orders.clone(), (count("in-work"), now)),
             lanes,
             waits: waits::take(&mut made.waits, orders, [count("pending"), count("waitlisted")]),
             dead,
@@ -170,7 +170,7 @@ async fn search(asker: &mut Asker<'_>, made: &mut Made) -> Result<(), AskError> 
     let info = info(asker.map("STORE.INFO").await?);
     let count = |name: &str| info.get(name).copied().flatten().unwrap_or(0);
     skus::search(&mut made.skus, asker, count("skus")).await?;
-    work::search((&mut made.work, &mut made.crew), asker, count("in-work")).await?;
+    work::search((&mut made.work, &mut made.seen), asker, count("in-work")).await?;
     waits::search(&mut made.waits, asker, [count("pending"), count("waitlisted")]).await
 }
 

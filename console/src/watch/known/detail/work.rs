@@ -55,11 +55,11 @@ pub struct InWork {
 
 /// Looks for orders in work, of which there are `in_work`, and for who completed some since the last look.
 pub async fn search(
-    (search, crew): (&mut Search, &mut Crew),
+    (search, seen): (&mut Search, &mut Seen),
     asker: &mut Asker<'_>,
     in_work: i64,
 ) -> Result<(), AskError> {
-    crew.read_completed(asker).await?;
+    seen.read_completed(asker).await?;
     if in_work == 0 {
         *search = Search::default();
         return Ok(());
@@ -69,24 +69,24 @@ pub async fn search(
 
 /// The workers that have some of the `in_work` orders, by what the orders say that were found; and those that had some
 /// before `now_ms`, the server's time.
-pub fn take((search, crew): (&mut Search, &mut Crew), orders: Vec<Order>, (in_work, now_ms): (i64, i64)) -> Workers {
+pub fn take((search, seen): (&mut Search, &mut Seen), orders: Vec<Order>, (in_work, now_ms): (i64, i64)) -> Workers {
     search.found.clear();
     let mut workers = BTreeMap::<Vec<u8>, Vec<InWork>>::new();
     for (id, order) in orders {
-        crew.note(&order);
+        seen.note(&order);
         if order.bytes("state") == b"claimed" {
             workers.entry(order.bytes("worker")).or_default().push(in_hand(&id, &order));
             search.found.insert(id);
         }
     }
     let busy: Vec<Vec<u8>> = workers.keys().cloned().collect();
-    busy.iter().for_each(|worker| crew.see(worker, now_ms));
+    busy.iter().for_each(|worker| seen.see(worker, now_ms));
     let worker = |(name, mut orders): (Vec<u8>, Vec<InWork>)| {
         orders.sort_by_key(|order| order.claimed_at);
         Worker { name: name_of(&name), orders }
     };
     let truncated = (search.found.len() as i64) < in_work;
-    let idle = if truncated { Vec::new() } else { crew.idle(&busy, now_ms) };
+    let idle = if truncated { Vec::new() } else { seen.idle(&busy, now_ms) };
     Workers { orders: in_work, truncated, shown: workers.into_iter().map(worker).collect(), idle }
 }
 
@@ -100,14 +100,14 @@ pub struct Idle {
 /// The workers that were seen: in the histories of orders in work, and of the orders completed last. The store itself
 /// forgets a worker with its last order.
 #[derive(Debug, Default)]
-pub struct Crew {
+pub struct Seen {
     /// When each had an order last, Unix milliseconds.
     seen: BTreeMap<Vec<u8>, i64>,
     /// The last entry of `…:complete` that was read.
     read_to: Option<Vec<u8>>,
 }
 
-impl Crew {
+impl Seen {
     /// Looks at the last orders that were completed since the last look.
     async fn read_completed(&mut self, asker: &mut Asker<'_>) -> Result<(), AskError> {
         let mut range = cmd("XREVRANGE");
@@ -178,22 +178,22 @@ mod tests {
 
     #[test]
     fn who_has_no_order_is_idle_since_it_was_seen_and_forgotten_after_a_day() {
-        let mut crew = Crew::default();
+        let mut seen = Seen::default();
         for (worker, at) in [("w-1", 1_000), ("w-2", 3_000), ("w-1", 2_000), ("w-3", 500), ("w-2", 100)] {
-            crew.see(worker.as_bytes(), at);
+            seen.see(worker.as_bytes(), at);
         }
-        let idle = |crew: &mut Crew, now| -> Vec<_> {
-            crew.idle(&[b"w-3".to_vec()], now).into_iter().map(|one| (one.name, one.since)).collect()
+        let idle = |seen: &mut Seen, now| -> Vec<_> {
+            seen.idle(&[b"w-3".to_vec()], now).into_iter().map(|one| (one.name, one.since)).collect()
         };
-        assert_eq!(idle(&mut crew, 5_000), [("w-2".to_string(), 3_000), ("w-1".to_string(), 2_000)]);
-        assert_eq!(idle(&mut crew, 2_500 + SEEN_KEPT_MS), [("w-2".to_string(), 3_000)]);
+        assert_eq!(idle(&mut seen, 5_000), [("w-2".to_string(), 3_000), ("w-1".to_string(), 2_000)]);
+        assert_eq!(idle(&mut seen, 2_500 + SEEN_KEPT_MS), [("w-2".to_string(), 3_000)]);
     }
 
     #[test]
     fn the_crowd_that_is_remembered_has_an_end() {
-        let mut crew = Crew::default();
-        (0..2 * SEEN_MAX as i64).for_each(|at| crew.see(format!("w-{at}").as_bytes(), at));
-        let idle = crew.idle(&[], SEEN_MAX as i64);
+        let mut seen = Seen::default();
+        (0..2 * SEEN_MAX as i64).for_each(|at| seen.see(format!("w-{at}").as_bytes(), at));
+        let idle = seen.idle(&[], SEEN_MAX as i64);
         assert_eq!((idle.len(), idle[0].since), (SEEN_MAX, 2 * SEEN_MAX as i64 - 1));
     }
 }
