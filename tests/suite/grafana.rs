@@ -205,7 +205,7 @@ fn the_rules_name_what_is_exported(binary: &ServerBinary) {
     let mut exported = String::new();
     wait_until(DEADLINE, "the console knows the replica, and a histogram has begun", || {
         exported = watcher.get("/metrics").body + &follower.get("/metrics").body;
-        ["holdfast_replica_lag_bytes{", "holdfast_primary_link_up", "holdfast_order_duration_seconds_bucket{"]
+        ["holdfast_replica_lag_bytes{", "\nholdfast_primary_link_up ", "holdfast_order_duration_seconds_bucket{"]
             .into_iter()
             .all(|name| exported.contains(name))
     });

@@ -1,7 +1,9 @@
 //! `holdfast watch --tui`, on a pseudo-terminal, as a person sees it.
 
 use crate::common::terminal::Terminal;
-use crate::common::{Client, Server, ServerBinary, claim_one, cmd, console, entries, info, order_field, tests};
+use crate::common::{
+    Client, DEADLINE, Server, ServerBinary, claim_one, cmd, console, entries, info, order_field, tests, wait_until,
+};
 
 tests![
     the_numbers_are_those_of_the_store,
@@ -140,7 +142,6 @@ fn every_number_is_that_of_the_last_sample(binary: &ServerBinary) {
     assert_shows_info(&terminal, &mut client);
     terminal.press("7");
     terminal.wait_for_all(&["Every number", "Call not understood"]);
-    let last = entries(&mut client, "{popup}:metrics").pop().expect("a sample");
     let shown = [
         ("Units shipped", "units-sold"),
         ("Carts open", "holds"),
@@ -158,6 +159,14 @@ fn every_number_is_that_of_the_last_sample(binary: &ServerBinary) {
         ("Not enough units left", "refused-outofstock"),
         ("SKUs", "skus"),
     ];
+    let mut last = None;
+    wait_until(DEADLINE, "there is a sample of how it is", || {
+        last = entries(&mut client, "{popup}:metrics").pop();
+        let is_of_now =
+            |field: &str| last.as_ref().map(|last| last.text(field)) == Some(info(&mut client, field).to_string());
+        shown.iter().map(|(_, field)| *field).all(is_of_now)
+    });
+    let last = last.expect("a sample");
     for (label, field) in shown {
         let wanted = grouped(last.text(field).parse().expect("a number"));
         terminal.wait_for(&format!("{label} is {wanted}"), |text| {

@@ -227,4 +227,9 @@ fn a_user_with_the_rights_of_the_example_sees_everything(binary: &ServerBinary) 
     assert_eq!(watcher.post("/api/stores/popup/cancel", r#"{"order":"o-1"}"#).json()["units"], 1);
     assert_eq!(watcher.post("/api/stores/popup/pause", r#"{"paused":true}"#).json()["paused"], true);
     assert_eq!(client.get("ACL LOG").array().len(), 0, "nothing was refused");
+    // Whoever may not read all of a store at one moment sees it all the same.
+    client.ok("ACL SETUSER watch -multi -exec");
+    assert_eq!(watcher.post("/api/stores/popup/pause", r#"{"paused":false}"#).json()["paused"], false);
+    let detail = watcher.json("/api/stores/popup");
+    assert_eq!((&detail["workers"]["orders"], &detail["settings"]["paused"]), (&json!(1), &json!(false)), "{detail}");
 }
