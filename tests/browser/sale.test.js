@@ -101,9 +101,7 @@ test("when all is settled the page says what STORE.INFO says", async () => {
 });
 
 test("every number of a sample is there, with its meaning", async () => {
-  const {
-    stores: [{ metrics }],
-  } = await (await fetch(`${watch.origin}/api/stores`)).json();
+  const { metrics } = await (await fetch(`${watch.origin}/api/stores/popup`)).json();
   await page.getByText("Every number", { exact: true }).first().click();
   for (const [field, value] of Object.entries(metrics)) {
     const cell = page.locator(`[data-metric="${field}"]`);
