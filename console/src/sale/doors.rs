@@ -27,7 +27,8 @@ const SOLD_BY: f64 = 0.92;
 const COUNTED_ON: f64 = 0.7;
 /// How much faster than just in time late customers are sent for.
 const HASTE: f64 = 3.0;
-/// How long workers may take for what is left when the sale has ended.
+/// When the sale has ended, workers go on with what is left. It is given up once no order has ended for so long: a slow
+/// machine takes its time.
 const AFTER_HOURS: Duration = Duration::from_secs(30);
 
 pub struct Doors {
@@ -41,6 +42,8 @@ pub struct Doors {
     view: View,
     display: Display,
     now: Now,
+    /// How many orders have ended, and when that was seen first.
+    ended: (i64, Duration),
 }
 
 impl Doors {
@@ -57,6 +60,7 @@ impl Doors {
             view,
             display: Display::new(LINE_INTERVAL),
             now: Now::default(),
+            ended: (0, Duration::ZERO),
         })
     }
 
@@ -83,7 +87,7 @@ impl Doors {
         let (elapsed, ends) = (self.shop.elapsed(), self.shop.schedule.ends);
         let all_gone = self.now.laces.available <= 0 && self.shop.ledger().open() == 0;
         let all_done = self.nothing_comes_back(all_came) && all_gone;
-        (all_done && elapsed >= ends) || elapsed >= ends + AFTER_HOURS
+        (all_done && elapsed >= ends) || elapsed >= self.ended.1.max(ends) + AFTER_HOURS
     }
 
     /// Whether everybody has left, and nothing that is set aside can come back to be sold.
@@ -104,6 +108,10 @@ impl Doors {
             // A failover: keep the last picture, and look again.
             Err(error) if super::shop::may_pass(&error) => {}
             Err(error) => return Err(error).context("looking at the shop with STORE.INFO and INV.GET"),
+        }
+        let ended = self.now.store.count("completed") + self.now.store.count("cancelled");
+        if ended != self.ended.0 {
+            self.ended = (ended, self.shop.elapsed());
         }
         self.shopkeeper.look(&self.now).await?;
         if self.shop.elapsed() >= self.shop.schedule.closes && self.nothing_comes_back(all_came) {
