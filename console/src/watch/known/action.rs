@@ -1,4 +1,4 @@
-//! What one may do to a store from the page, next to a redrive: cancel an order, pass a gate, pause the store.
+//! What one may do to a store from the page: redrive, cancel an order, pass a gate, pause the store.
 
 use std::future::Future;
 
@@ -11,11 +11,19 @@ use super::ask::AskError;
 use super::id::bytes_of;
 use super::link::Link;
 use super::model::Key;
+use super::order::{Redrive, redrive};
 
 /// A write, as the page asks for it. Ids are percent-encoded.
 pub trait Action: DeserializeOwned + Send {
     /// Carries it out, and says what came back. Fails when the server is away, or refuses.
     fn carry_out(self, link: &Link, key: &Key) -> impl Future<Output = Result<Json, AskError>> + Send;
+}
+
+impl Action for Redrive {
+    /// `redriven`: orders that were queued again.
+    async fn carry_out(self, link: &Link, key: &Key) -> Result<Json, AskError> {
+        Ok(json!({ "redriven": redrive(link, key, self.command(key)).await? }))
+    }
 }
 
 /// Cancels an order.

@@ -29,7 +29,7 @@ use crate::watch::known::browse;
 use crate::watch::known::detail::Asker;
 use crate::watch::known::id::bytes_of;
 use crate::watch::known::model::Key;
-use crate::watch::known::order;
+use crate::watch::known::order::{self, Redrive};
 
 /// Asked by those who keep the program running: they say up or away, nothing else, and ask for no password.
 const HEALTH: &str = "/healthz";
@@ -66,7 +66,7 @@ pub fn router(app: Arc<App>, guard: Guard) -> Router {
         .route("/api/stores/{id}/skus", get(skus))
         .route("/api/stores/{id}/skus/{sku}", get(one_sku))
         .route("/api/stores/{id}/find/{record}", get(find))
-        .route("/api/stores/{id}/redrive", post(redrive))
+        .route("/api/stores/{id}/redrive", post(write::<Redrive>))
         .route("/api/stores/{id}/cancel", post(write::<Cancel>))
         .route("/api/stores/{id}/pass", post(write::<Pass>))
         .route("/api/stores/{id}/pause", post(write::<Pause>))
@@ -250,21 +250,6 @@ async fn write<T: Action>(State(app): State<Arc<App>>, ids: Ids, request: Reques
     let done = done.map_err(|error| error.of_store(&ids.store.name()))?;
     app.known.details.forget(&ids.store).await;
     Ok(json(&done))
-}
-
-async fn redrive(State(app): State<Arc<App>>, ids: Ids, request: Request) -> Answer<Response> {
-    may_write(&app, request.headers())?;
-    let body = match body_of(request).await? {
-        Ok(body) => body,
-        Err(refusal) => return Ok(refusal),
-    };
-    let wrong = |error: serde_json::Error| Failure(StatusCode::BAD_REQUEST, error.to_string());
-    let body: order::Redrive = serde_json::from_slice(&body).map_err(wrong)?;
-    let redriven = order::redrive(&app.known.link, &ids.store, body.command(&ids.store))
-        .await
-        .map_err(|error| error.of_store(&ids.store.name()))?;
-    app.known.details.forget(&ids.store).await;
-    Ok(json(&json!({ "redriven": redriven })))
 }
 
 /// The body of a request that brings it in time; or the answer to one that is too large.
