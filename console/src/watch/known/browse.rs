@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::ask::AskError;
 use super::detail::{Asker, SkuLine, read_books, read_orders};
 use super::id::{Named, pattern_of};
-use super::reply::{self, Pairs, items};
+use super::reply::{self, Pairs};
 
 /// Records of a page where nothing else is asked for, and the most.
 pub const PAGE_DEFAULT: usize = 50;
@@ -80,7 +80,7 @@ pub struct OrderLine {
 impl OrderLine {
     fn of(id: &[u8], order: &Pairs<redis::Value>) -> OrderLine {
         let text = |name: &str| Named::of(&order.bytes(name));
-        let gates = maps(order, "gates").filter(|gate| gate.int("passed") == 0);
+        let gates = order.maps("gates").filter(|gate| gate.int("passed") == 0);
         let item = |item: Pairs<redis::Value>| {
             (Named::of(&item.bytes("sku")), item.int("qty").saturating_sub(item.int("returned")))
         };
@@ -89,7 +89,7 @@ impl OrderLine {
             state: text("state").name,
             customer: text("customer"),
             lane: text("lane"),
-            items: maps(order, "items").map(item).collect(),
+            items: order.maps("items").map(item).collect(),
             placed_at: order.int("placed-at"),
             due: Some(order.int("due")).filter(|due| *due > 0),
             worker: text("worker").name,
@@ -126,7 +126,7 @@ impl HoldLine {
             hold: Named::of(id),
             customer: Named::of(&hold.bytes("customer")),
             expires_at: hold.int("expires-at"),
-            items: maps(hold, "items").map(item).collect(),
+            items: hold.maps("items").map(item).collect(),
         }
     }
 }
@@ -138,11 +138,6 @@ pub struct WantedSkus {
     pub part: Vec<u8>,
     /// Those at or under their low mark alone.
     pub low: bool,
-}
-
-/// The maps of an array of this name.
-fn maps(fields: &Pairs<redis::Value>, name: &str) -> impl Iterator<Item = Pairs<redis::Value>> + use<> {
-    fields.get(name).cloned().map(items).unwrap_or_default().into_iter().filter_map(Pairs::of)
 }
 
 /// A page of the orders that are wanted, first placed first within it. Fails when the server is away, or refuses.
@@ -256,7 +251,7 @@ pub async fn hold(asker: &mut Asker<'_>, id: &[u8]) -> Result<Hold, AskError> {
     Ok(Hold {
         line: HoldLine::of(id, &hold),
         state: Named::of(&hold.bytes("state")).name,
-        units: maps(&hold, "items").map(|item| item.int("qty")).collect(),
+        units: hold.maps("items").map(|item| item.int("qty")).collect(),
         ended_at: hold.int("ended-at"),
     })
 }

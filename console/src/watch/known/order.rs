@@ -39,10 +39,8 @@ pub async fn get(link: &Link, key: &Key, order: &[u8]) -> Result<Json, AskError>
 
 /// The ids of what belongs to an order, percent-encoded: its customer, its hold, the SKUs of its items, its gates.
 fn links(order: &Pairs<redis::Value>) -> Json {
-    let ids = |list: &str, name: &str| {
-        let maps = order.get(list).cloned().map(items).unwrap_or_default().into_iter().filter_map(Pairs::of);
-        maps.map(|map| Json::from(id_of(&map.bytes(name)))).collect::<Json>()
-    };
+    let ids =
+        |list: &str, name: &str| order.maps(list).map(|map| Json::from(id_of(&map.bytes(name)))).collect::<Json>();
     json!({
         "customer": id_of(&order.bytes("customer")),
         "hold": id_of(&order.bytes("hold")),

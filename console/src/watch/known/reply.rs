@@ -39,6 +39,11 @@ impl Pairs<Value> {
         self.get(name).and_then(int).unwrap_or(0)
     }
 
+    /// The maps of the array of this name; none if it is missing.
+    pub fn maps(&self, name: &str) -> impl Iterator<Item = Pairs<Value>> + use<> {
+        self.get(name).cloned().map(items).unwrap_or_default().into_iter().filter_map(Pairs::of)
+    }
+
     /// The bytes of this name; empty if it is nil.
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         self.get(name).cloned().and_then(bytes).unwrap_or_default()

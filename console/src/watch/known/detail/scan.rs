@@ -112,8 +112,7 @@ impl Answers {
 
     /// The answers about these orders. One that has ended meanwhile, and was forgotten, is no error.
     pub fn orders(&mut self, ids: &[Vec<u8>]) -> Vec<Order> {
-        let order = |id: &Vec<u8>| Some((id.clone(), Pairs::of(self.take().ok()?)?));
-        ids.iter().filter_map(order).collect()
+        ids.iter().filter_map(|id| order_of(id, self.take().ok()?)).collect()
     }
 }
 
@@ -123,6 +122,10 @@ const ORDERS_PER_PIPELINE: usize = 100;
 /// An order's id, and what ORDER.GET says of it.
 pub type Order = (Vec<u8>, Pairs<Value>);
 
+fn order_of(id: &[u8], reply: Value) -> Option<Order> {
+    Some((id.to_vec(), Pairs::of(reply)?))
+}
+
 /// Those of the orders that are still there, `most` at most.
 pub async fn read_orders(asker: &mut Asker<'_>, ids: BTreeSet<Vec<u8>>, most: usize) -> Result<Vec<Order>, AskError> {
     let ids: Vec<Vec<u8>> = ids.into_iter().take(most).collect();
@@ -130,8 +133,7 @@ pub async fn read_orders(asker: &mut Asker<'_>, ids: BTreeSet<Vec<u8>>, most: us
     for ids in ids.chunks(ORDERS_PER_PIPELINE) {
         let replies = asker.ask_each("ORDER.GET", ids).await?;
         // One that has ended meanwhile, and was forgotten, is no error.
-        let order = |(id, reply): (&Vec<u8>, Result<_, _>)| Some((id.clone(), Pairs::of(reply.ok()?)?));
-        orders.extend(ids.iter().zip(replies).filter_map(order));
+        orders.extend(ids.iter().zip(replies).filter_map(|(id, reply)| order_of(id, reply.ok()?)));
     }
     Ok(orders)
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use redis::cmd;
+use redis::{Value, cmd};
 use serde::Serialize;
 
 use super::scan::{Answers, Asker, Questions, Search};
@@ -119,13 +119,17 @@ pub fn ask(search: &Search, key: &Key, questions: &mut Questions) {
 pub fn take(search: &mut Search, answers: &mut Answers, total: i64) -> Result<Skus, AskError> {
     let mut shown = Vec::new();
     if !search.found.is_empty() {
-        let books = items(answers.take()?);
-        let line = |(sku, books): (&Vec<u8>, _)| Some(SkuLine::new(sku, Pairs::of(books)?.ints()));
-        shown = search.found.iter().zip(books).filter_map(line).collect();
+        shown = lines_of(&search.found, answers.take()?).collect();
     }
     shown.sort_by_cached_key(SkuLine::place);
     search.found = shown.iter().map(|line| line.sku.clone()).collect();
     Ok(Skus { total, truncated: !sees_all(total), shown })
+}
+
+/// What INV.GET replied of these SKUs; one that is unknown is left out.
+fn lines_of<'a>(asked: impl IntoIterator<Item = &'a Vec<u8>>, reply: Value) -> impl Iterator<Item = SkuLine> {
+    let line = |(sku, books): (&'a Vec<u8>, _)| Some(SkuLine::new(sku, Pairs::of(books)?.ints()));
+    asked.into_iter().zip(items(reply)).filter_map(line)
 }
 
 /// The books of SKUs, [`BOOKS_MAX`] at most; one that is unknown is left out.
@@ -134,8 +138,7 @@ pub async fn read_books(asker: &mut Asker<'_>, skus: BTreeSet<Vec<u8>>) -> Resul
     let mut lines = Vec::with_capacity(skus.len());
     let replies = asker.ask_each("INV.GET", skus.chunks(BOOKS_PER_COMMAND)).await?;
     for (asked, reply) in skus.chunks(BOOKS_PER_COMMAND).zip(replies) {
-        let line = |(sku, books): (&Vec<u8>, _)| Some(SkuLine::new(sku, Pairs::of(books)?.ints()));
-        lines.extend(asked.iter().zip(items(reply?)).filter_map(line));
+        lines.extend(lines_of(asked, reply?));
     }
     Ok(lines)
 }

@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::scan::{Asker, Order, OrderRef, Search, read_orders};
 use crate::watch::known::ask::AskError;
 use crate::watch::known::id::name_of;
-use crate::watch::known::reply::{Pairs, items};
 
 /// Orders a scan looks at in one command, and how many commands there are for one detail: in a larger store the next
 /// detail goes on where this one ended.
@@ -53,12 +52,8 @@ impl Wait {
     /// `None` for an order that waits for none of this any more.
     fn of((id, order): Order) -> Option<Wait> {
         let state = STATES.into_iter().find(|state| order.bytes("state") == state.name().as_bytes())?;
-        let maps = |name: &str| {
-            let maps = order.get(name).cloned().map(items).unwrap_or_default();
-            maps.into_iter().filter_map(Pairs::of).collect::<Vec<_>>()
-        };
-        let gates = maps("gates").into_iter().filter(|gate| gate.int("passed") == 0);
-        let missing = maps("items").into_iter().map(|item| (name_of(&item.bytes("sku")), item.int("missing")));
+        let gates = order.maps("gates").filter(|gate| gate.int("passed") == 0);
+        let missing = order.maps("items").map(|item| (name_of(&item.bytes("sku")), item.int("missing")));
         Some(Wait {
             order: OrderRef::of(&id),
             state: state.name().into(),

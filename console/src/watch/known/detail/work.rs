@@ -128,9 +128,8 @@ impl Seen {
 
     /// Notes who had an order, and when.
     fn note(&mut self, order: &Pairs<redis::Value>) {
-        let history = order.get("history").cloned().map(items).unwrap_or_default();
         let mut last = None;
-        for event in history.into_iter().filter_map(Pairs::of).filter(|event| event.bytes("event") == b"claimed") {
+        for event in order.maps("history").filter(|event| event.bytes("event") == b"claimed") {
             let worker = event.bytes("worker");
             self.see(&worker, event.int("at"));
             last = Some(worker);
@@ -162,8 +161,7 @@ impl Seen {
 }
 
 fn in_hand(id: &[u8], order: &Pairs<redis::Value>) -> InWork {
-    let history = order.get("history").cloned().map(items).unwrap_or_default();
-    let claimed = history.into_iter().rev().filter_map(Pairs::of).find(|event| event.bytes("event") == b"claimed");
+    let claimed = order.maps("history").filter(|event| event.bytes("event") == b"claimed").last();
     InWork {
         order: OrderRef::of(id),
         attempt: order.int("attempts") + 1,
