@@ -116,7 +116,14 @@ export class Overview {
     show(this.filter, stores.length >= FILTER_FROM || this.choice.find !== "");
     for (const id of this.series.keys()) if (!this.byId.has(id)) this.series.delete(id);
     this.#setView(this.choice.viewOf(stores.length));
-    if (isFirst || isOther || this.#isTimeToSort()) this.#sort();
+    if (isFirst || isOther) this.#sort();
+    this.#show();
+  }
+
+  /** Puts the stores in order again when it is time: not with the next list, which may never come. */
+  tick() {
+    if (this.state === undefined || !this.#isTimeToSort()) return;
+    this.#sort();
     this.#show();
   }
 

@@ -37,6 +37,12 @@ test("many stores are a table, what must not be on top", async () => {
   assert.match(await page.locator(".store-row").first().textContent(), /Oversold/);
   assert.equal(await head(page, "state").getAttribute("aria-sort"), "descending");
   await picture(page, "stores-table");
+  // One change, right after the list was sorted, and then nothing any more.
+  await redis.ask("INV.RESERVE", "shop-30", "cart", "ITEMS", "mug", 3_000);
+  await redis.ask("INV.SET", "shop-30", "mug", 1_000);
+  await until("its place near the top", async () => (await names(page)).slice(0, 2).join() === "shop-9,shop-30");
+  await redis.ask("INV.RELEASE", "shop-30", "cart");
+  await until("its place of before", async () => (await names(page))[1] === "shop-7");
   await page.context().close();
 });
 
