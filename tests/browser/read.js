@@ -1,9 +1,11 @@
 // Reading the page as a reader does, and the store as it is.
 
 import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { until } from "./lab.js";
 
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const SHOTS = process.env.HOLDFAST_SCREENSHOTS;
 
 /** Writes a picture of the page, where pictures are wanted. */
@@ -99,4 +101,13 @@ export function pixelsOf(page, title, tones) {
 /** By how many pixels the page is wider than the screen. */
 export function overhang(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+}
+
+/** What keeps somebody out, as axe-core finds it. The page was opened with `bypassCSP`, or it loads no such script. */
+export async function barriers(page) {
+  if (!(await page.evaluate(() => "axe" in window))) await page.addScriptTag({ path: AXE });
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
+  );
 }
