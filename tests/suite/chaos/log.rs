@@ -14,7 +14,9 @@ pub fn last_file(server: &Server) -> PathBuf {
     let dir = server.dir().join("appendonlydir");
     let manifest = std::fs::read_to_string(dir.join("appendonly.aof.manifest")).expect("the manifest of the log");
     let mut words = manifest.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let last = words.rfind(|words| words.ends_with(&["type", "i"])).expect("a file of increments");
+    // Redis 8.6 writes where it starts behind its type.
+    let is_of_increments = |words: &Vec<&str>| words.windows(2).any(|two| two == ["type", "i"]);
+    let last = words.rfind(is_of_increments).expect("a file of increments");
     dir.join(last[1])
 }
 
