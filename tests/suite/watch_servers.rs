@@ -18,6 +18,7 @@ tests![
     passwords_come_from_files_and_the_environment,
     a_password_is_nowhere_to_be_seen,
     a_failover_is_followed,
+    a_planned_failover_loses_nothing,
     a_cluster_is_one_page,
     a_node_that_is_away_is_shown_as_such,
     stores_of_all_databases_are_shown,
@@ -263,6 +264,36 @@ fn a_failover_is_followed(binary: &ServerBinary) {
     assert!(promoted.elapsed() < FOLLOWED, "it took {:?}", promoted.elapsed());
     assert_eq!(server_of(&watcher)["role"], "master");
     assert_eq!(watcher.json("/api/stores/popup")["info"]["placed"], 1);
+}
+
+/// As docs/running/upgrades.md says, in the middle of a sale: its books are right in the end.
+fn a_planned_failover_loses_nothing(binary: &ServerBinary) {
+    let primary = Server::start(binary);
+    let replica = primary.replica(binary);
+    let sentinel = Sentinel::of(binary, &primary);
+    sentinel.wait_for("1");
+    let url = format!("redis-sentinel://127.0.0.1:{}/shop", sentinel.port);
+    let arguments = ["sale", "--url", &url, "--duration", "12", "--units", "400", "--watch", "off"];
+    let sale = console::start(binary, &arguments, &std::env::temp_dir());
+    let mut old = primary.client();
+    let completed = |client: &mut Client| {
+        let is_there = client.int("EXISTS popup") == 1;
+        if is_there { client.get("STORE.INFO popup").field("completed").int() } else { 0 }
+    };
+    wait_until(DEADLINE, "the sale goes on", || completed(&mut old) > 40);
+    // For longer than the sentinels take to make it a replica.
+    old.ok(format!("CLIENT PAUSE {} WRITE", 2 * DEADLINE.as_millis()));
+    let sold = completed(&mut old);
+    wait_until(DEADLINE, "the replica has everything", || {
+        let offset = |server: &Server| server.client().info("replication", "master_repl_offset");
+        offset(&replica) == offset(&primary)
+    });
+    sentinel.client().expect("the sentinel").ok("SENTINEL FAILOVER shop");
+    // The sentinel closes connections when it promotes the replica.
+    let is_promoted = || replica.client().try_call("ROLE").is_ok_and(|role| role.array()[0].text() == "master");
+    wait_until(DEADLINE, "the replica is promoted", is_promoted);
+    wait_until(FOLLOWED, "the sale goes on there", || completed(&mut replica.client()) > sold);
+    sale.wait().assert_success();
 }
 
 /// Two nodes with half of the slots each, and the name of a store on each.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use redis::aio::{ConnectionLike as AsyncConnectionLike, MultiplexedConnection};
-use redis::{Cmd, ConnectionLike, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use redis::{Cmd, ConnectionAddr, ConnectionLike, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::sync::Mutex;
 
 use super::way::{CONNECT_TIMEOUT, Way, lost, within};
@@ -24,61 +24,76 @@ fn is_elsewhere(error: &RedisError) -> bool {
     store::reply_was_lost(error) || ELSEWHERE.contains(&store::code(error))
 }
 
-/// A connection for tasks. After an error that says so, the next command looks for the store again; no command is sent
-/// twice. Clones share the connection.
+/// A connection for tasks. After an error that says so, and after a failover that sentinels tell of, the next command
+/// looks for the store again; no command is sent twice. Clones share the connection.
 #[derive(Clone)]
 pub struct StoreConnection {
     way: Arc<Way>,
     store: Arc<str>,
     answer_timeout: Duration,
-    /// With a number, so that a late error closes no later connection.
-    current: Arc<Mutex<(u64, Option<MultiplexedConnection>)>>,
+    current: Arc<Mutex<Current>>,
+}
+
+/// The connection of the time, with a number, so that a late error closes no later connection.
+#[derive(Default)]
+struct Current {
+    number: u64,
+    open: Option<(ConnectionAddr, MultiplexedConnection)>,
 }
 
 impl StoreConnection {
     /// Connects to the server that holds the store, or would. Fails when it cannot be reached.
     pub async fn open(way: &Arc<Way>, store: &str, answer_timeout: Duration) -> Result<StoreConnection> {
-        let current = Arc::new(Mutex::new((0, None)));
-        let connection = StoreConnection { way: way.clone(), store: store.into(), answer_timeout, current };
+        let connection =
+            StoreConnection { way: way.clone(), store: store.into(), answer_timeout, current: Arc::default() };
         connection.current().await.with_context(|| format!("connecting to {}", way.shown()))?;
         Ok(connection)
     }
 
     /// A connection of one's own, that finds nothing again. Fails when the server cannot be reached.
     pub async fn single(&self) -> Result<MultiplexedConnection, RedisError> {
-        let at = within(CONNECT_TIMEOUT, self.way.find_store(&self.store)).await?;
-        self.way.open(&at, self.way.db().unwrap_or(0), self.answer_timeout).await
+        Ok(self.connect().await?.1)
     }
 
-    async fn current(&self) -> Result<(u64, MultiplexedConnection), RedisError> {
+    async fn connect(&self) -> Result<(ConnectionAddr, MultiplexedConnection), RedisError> {
+        let at = within(CONNECT_TIMEOUT, self.way.find_store(&self.store)).await?;
+        let connection = self.way.open(&at, self.way.db().unwrap_or(0), self.answer_timeout).await?;
+        Ok((at, connection))
+    }
+
+    async fn current(&self) -> Result<(u64, ConnectionAddr, MultiplexedConnection), RedisError> {
         let mut current = self.current.lock().await;
-        if let (number, Some(connection)) = &*current {
-            return Ok((*number, connection.clone()));
+        if let Some((at, connection)) = &current.open
+            && !self.way.has_left(at)
+        {
+            return Ok((current.number, at.clone(), connection.clone()));
         }
         // Whatever the reason, sentinels that disagree among them: it may pass.
-        let connection = self.single().await.map_err(|error| lost(&error.to_string()))?;
-        *current = (current.0 + 1, Some(connection.clone()));
-        Ok((current.0, connection))
+        let (at, connection) = self.connect().await.map_err(|error| lost(&error.to_string()))?;
+        *current = Current { number: current.number + 1, open: Some((at.clone(), connection.clone())) };
+        Ok((current.number, at, connection))
     }
 
-    async fn close(&self, number: u64) {
-        let mut current = self.current.lock().await;
-        if current.0 == number {
-            current.1 = None;
+    /// Sends something, and waits for what comes back as long as the server is the one to ask.
+    async fn send<T>(&self, send: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>) -> RedisResult<T> {
+        let (number, at, mut connection) = self.current().await?;
+        let reply = tokio::select! {
+            reply = send(&mut connection) => reply,
+            () = self.way.until_left(&at) => Err(lost("another server is the primary now")),
+        };
+        if reply.as_ref().is_err_and(is_elsewhere) {
+            let mut current = self.current.lock().await;
+            if current.number == number {
+                current.open = None;
+            }
         }
+        reply
     }
 }
 
 impl AsyncConnectionLike for StoreConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(async move {
-            let (number, mut connection) = self.current().await?;
-            let reply = connection.req_packed_command(command).await;
-            if reply.as_ref().is_err_and(is_elsewhere) {
-                self.close(number).await;
-            }
-            reply
-        })
+        Box::pin(self.send(async |connection| connection.req_packed_command(command).await))
     }
 
     fn req_packed_commands<'a>(
@@ -87,14 +102,7 @@ impl AsyncConnectionLike for StoreConnection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(async move {
-            let (number, mut connection) = self.current().await?;
-            let replies = connection.req_packed_commands(pipeline, offset, count).await;
-            if replies.as_ref().is_err_and(is_elsewhere) {
-                self.close(number).await;
-            }
-            replies
-        })
+        Box::pin(self.send(async move |connection| connection.req_packed_commands(pipeline, offset, count).await))
     }
 
     fn get_db(&self) -> i64 {
@@ -107,7 +115,7 @@ impl AsyncConnectionLike for StoreConnection {
 pub struct Connection {
     way: Arc<Way>,
     store: String,
-    inner: Option<redis::Connection>,
+    inner: Option<(ConnectionAddr, redis::Connection)>,
 }
 
 impl Connection {
@@ -119,12 +127,13 @@ impl Connection {
     }
 
     fn connect(&mut self) -> RedisResult<&mut redis::Connection> {
+        self.inner.take_if(|(at, _)| self.way.has_left(at));
         if self.inner.is_none() {
             let at = wait_for(within(CONNECT_TIMEOUT, self.way.find_store(&self.store)))?;
             let client = self.way.client(&at, self.way.db().unwrap_or(0))?;
-            self.inner = Some(client.get_connection_with_timeout(CONNECT_TIMEOUT)?);
+            self.inner = Some((at, client.get_connection_with_timeout(CONNECT_TIMEOUT)?));
         }
-        self.inner.as_mut().ok_or_else(|| lost("no connection"))
+        self.inner.as_mut().map(|(_, connection)| connection).ok_or_else(|| lost("no connection"))
     }
 
     /// Sends until there is a reply of the server that holds the store, or patience ends.
@@ -163,11 +172,11 @@ impl ConnectionLike for Connection {
     }
 
     fn check_connection(&mut self) -> bool {
-        self.inner.as_mut().is_some_and(ConnectionLike::check_connection)
+        self.inner.as_mut().is_some_and(|(_, connection)| connection.check_connection())
     }
 
     fn is_open(&self) -> bool {
-        self.inner.as_ref().is_some_and(ConnectionLike::is_open)
+        self.inner.as_ref().is_some_and(|(_, connection)| connection.is_open())
     }
 }
 

@@ -4,6 +4,7 @@
 mod address;
 mod follow;
 mod options;
+mod primary;
 pub mod secrets;
 mod slots;
 mod way;

@@ -12,6 +12,7 @@ use redis::{
 };
 
 use super::address::Address;
+use super::primary::Primary;
 use super::slots;
 
 /// How long a connection may take until it stands.
@@ -34,8 +35,10 @@ pub struct Way {
     hosts: Vec<ConnectionAddr>,
     /// The user and the password.
     settings: RedisConnectionInfo,
-    /// The primary that the sentinels know.
+    /// The name of the primary that the sentinels know.
     primary: Option<String>,
+    /// Where they say it is, for those who stay connected.
+    known: Primary,
     sentinel_password: Option<String>,
     certificates: Option<TlsCertificates>,
     db: Option<i64>,
@@ -67,7 +70,7 @@ impl Way {
         let hosts = address.hosts.iter().map(host).collect::<Result<_, _>>().context("reading the certificates")?;
         let Secrets { sentinel_password, .. } = secrets;
         let (primary, db, shown) = (address.primary, address.db, address.shown.into());
-        Ok(Way { hosts, settings, primary, sentinel_password, certificates, db, shown })
+        Ok(Way { hosts, settings, primary, known: Primary::default(), sentinel_password, certificates, db, shown })
     }
 
     /// The way to a server of our own.
@@ -89,6 +92,16 @@ impl Way {
     /// Whether sentinels know the server: it may be another one at any time.
     pub fn asks_sentinels(&self) -> bool {
         self.primary.is_some()
+    }
+
+    /// Whether the sentinels know another primary than this by now.
+    pub fn has_left(&self, at: &ConnectionAddr) -> bool {
+        self.known.is_other(self, at)
+    }
+
+    /// Waits until the sentinels know another primary than this: for ever, where there are none.
+    pub async fn until_left(&self, at: &ConnectionAddr) {
+        self.known.until_other(self, at).await;
     }
 
     /// Where a node of the same cluster is.

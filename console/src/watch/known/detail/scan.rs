@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, ToRedisArgs, Value, cmd, pipe};
 
-use crate::store;
-use crate::watch::known::ask::{AskError, ask_all};
+use crate::watch::known::ask::{AskError, ask_all, outcome};
 use crate::watch::known::id::Named;
 use crate::watch::known::model::Key;
 use crate::watch::known::reply::{self, Pairs};
@@ -70,20 +69,32 @@ impl Questions {
     /// gets those that the server gives one by one; `apart` remembers that.
     pub async fn ask(self, connection: &mut MultiplexedConnection, apart: &mut bool) -> Result<Answers, RedisError> {
         if !*apart {
-            match ask_all(connection, self.0.clone().atomic().clone()).await {
-                Ok(replies) => return Ok(Answers(replies.into_iter())),
-                Err(error) if store::reply_was_lost(&error) => return Err(error),
-                Err(error) => *apart = is_forbidden(error),
+            let mut replies = ask_all(connection, self.at_once()).await?;
+            *apart = replies.iter().any(is_forbidden);
+            if let Some(Ok(Value::Array(answers))) = replies.pop() {
+                return Ok(Answers(answers.into_iter().map(outcome).collect::<Vec<_>>().into_iter()));
             }
             // Whoever may use MULTI and not EXEC is still in the transaction. Otherwise it is an error, and no harm.
             let _ = cmd("DISCARD").exec_async(connection).await;
         }
         Ok(Answers(ask_all(connection, self.0).await?.into_iter()))
     }
+
+    /// All of them in a transaction. Not in one of the client's own: where MULTI is refused, redis-rs 1.8.1 counts the
+    /// replies wrongly.
+    fn at_once(&self) -> Pipeline {
+        let mut all = pipe();
+        all.cmd("MULTI");
+        self.0.cmd_iter().for_each(|question| {
+            all.add_command(question.clone());
+        });
+        all.cmd("EXEC");
+        all
+    }
 }
 
-fn is_forbidden(error: RedisError) -> bool {
-    error.into_server_errors().is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == "NOPERM"))
+fn is_forbidden(reply: &Result<Value, RedisError>) -> bool {
+    reply.as_ref().is_err_and(|error| error.code() == Some("NOPERM"))
 }
 
 /// Answers to [`Questions`]: each is taken once, in the order of the questions.
