@@ -10,6 +10,7 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError,
     TlsCertificates, TlsMode, cmd,
 };
+use tokio::sync::watch::Receiver;
 
 use super::address::Address;
 use super::primary::Primary;
@@ -96,12 +97,25 @@ impl Way {
 
     /// Whether the sentinels know another primary than this by now.
     pub fn has_left(&self, at: &ConnectionAddr) -> bool {
-        self.known.is_other(self, at)
+        self.known().is_some_and(|known| is_other(at, &known.borrow()))
     }
 
     /// Waits until the sentinels know another primary than this: for ever, where there are none.
     pub async fn until_left(&self, at: &ConnectionAddr) {
-        self.known.until_other(self, at).await;
+        if let Some(mut known) = self.known().cloned()
+            && known.wait_for(|primary| is_other(at, primary)).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+
+    fn known(&self) -> Option<&Receiver<Option<ConnectionAddr>>> {
+        let find = || {
+            let way = self.clone();
+            async move || way.find().await
+        };
+        self.asks_sentinels().then(|| self.known.known(find))
     }
 
     /// Where a node of the same cluster is.
@@ -198,6 +212,10 @@ impl Way {
         let node = nodes.iter().find(|node| node.has(slot)).ok_or_else(|| lost("no node has the store's slot"))?;
         Ok(self.node(&node.host, node.port))
     }
+}
+
+fn is_other(at: &ConnectionAddr, primary: &Option<ConnectionAddr>) -> bool {
+    primary.as_ref().is_some_and(|primary| primary != at)
 }
 
 /// The host of an address; of a socket this machine.
