@@ -18,11 +18,6 @@ export function get(path) {
   return ask(path, { headers: { Accept: "application/json" } });
 }
 
-/** Queues dead orders of a store again: `{order}` or `{reason}`. Replies how many. */
-export async function redrive(storeId, body) {
-  return (await act(storeId, "redrive", body)).redriven;
-}
-
 /** Does something to a store: `cancel`, `pass`, `pause`, `redrive`, with what it is done to. Replies what came back. */
 export function act(storeId, what, body) {
   const headers = { "Content-Type": "application/json", "X-Holdfast": "1" };

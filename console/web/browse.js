@@ -1,16 +1,12 @@
 // All records of a store, page by page: orders by state, lane and customer, carts, SKUs. Nothing is out of reach.
 
-import { act, get } from "./api.js";
+import { act } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { h, icon, keyed, scrollBox, setAttribute, setText, show } from "./dom.js";
 import { count, fitted, moment, plural } from "./format.js";
+import { Pages } from "./pages.js";
 import { panels, states, texts } from "./words.js";
 
-/** Records asked for at once, and how often a page without any is followed by the next by itself. */
-const PAGE = 50;
-const EMPTY_PAGES_MAX = 200;
-/** A number within a text with more characters than this is written short. */
-const NUMBER_CHARS = 9;
 const KINDS = [
   ["orders", "Orders"],
   ["holds", "Carts"],
@@ -27,7 +23,7 @@ export function actionsOf(order) {
 export class Browse {
   /** `link(kind, id)` is the address of a record, `notify(text)` says what came back. */
   constructor(storeId, { link, notify }) {
-    Object.assign(this, { storeId, link, notify, kind: "orders", cursor: "0", found: [], run: 0, writes: false });
+    Object.assign(this, { storeId, link, notify, kind: "orders", pages: null, found: [], writes: false });
     const [title, meaning] = panels.browse;
     this.kinds = KINDS.map(([kind, label]) =>
       h("button", {
@@ -147,31 +143,30 @@ export class Browse {
   }
 
   #begin() {
-    Object.assign(this, { cursor: "0", found: [], looked: 0, query: this.#query() });
+    this.pages = new Pages(`stores/${this.storeId}/${this.kind}`, this.#query());
+    this.found = [];
     this.#list();
     this.#more();
   }
 
-  /** The next page; pages without a record are passed over, until another question is asked. */
+  /** The next page, unless another question is asked meanwhile. */
   async #more() {
-    const run = (this.run += 1);
+    const { pages } = this;
+    const isWanted = () => pages === this.pages;
+    const goesOn = () => {
+      if (isWanted()) this.#list();
+      return isWanted();
+    };
     this.more.disabled = true;
     try {
-      for (let pages = 0; pages < EMPTY_PAGES_MAX && this.cursor !== null; pages += 1) {
-        const path = `stores/${this.storeId}/${this.kind}?count=${PAGE}&cursor=${this.cursor}${this.query}`;
-        const page = await get(path);
-        if (run !== this.run) return;
-        this.cursor = page.next;
-        this.looked += page.looked;
-        this.found.push(...page.found);
-        this.#list();
-        if (page.found.length > 0) break;
-      }
+      this.found.push(...(await pages.next(goesOn)));
+      if (!isWanted()) return;
+      this.#list();
     } catch (error) {
-      if (run !== this.run) return;
+      if (!isWanted()) return;
       setText(this.none, error.message);
       show(this.none, true);
-      show(this.more, this.cursor !== null);
+      show(this.more, true);
     }
     this.more.disabled = false;
   }
@@ -184,12 +179,11 @@ export class Browse {
       () => h("li", { class: "browse-row" }),
       (row, one) => this.#fill(row, one),
     );
-    const isMore = this.cursor !== null && this.cursor !== "0";
-    show(this.more, isMore);
+    const { pages } = this;
+    show(this.more, pages !== null && pages.isBegun && pages.isMore);
     show(this.none, this.found.length === 0);
-    const looking = this.looked > 0 ? `Looked at ${count(this.looked)}…` : "Looking…";
-    const isAsked = this.query !== undefined;
-    setText(this.none, this.cursor === null ? texts.BROWSE_NONE : isAsked ? looking : texts.BROWSE_HINT);
+    const looking = pages?.looked > 0 ? `Looked at ${count(pages.looked)}…` : "Looking…";
+    setText(this.none, !pages ? texts.BROWSE_HINT : pages.isMore ? looking : texts.BROWSE_NONE);
   }
 
   #fill(row, one) {
@@ -315,7 +309,7 @@ function holdRow(hold, link) {
 function skuRow(sku) {
   const isOut = sku.available <= 0;
   const isLow = sku.low > 0 && sku.available <= sku.low;
-  const number = (name) => `${fitted(sku[name], NUMBER_CHARS)}`;
+  const number = (name) => fitted(sku[name]);
   const waiting = sku.waiting > 0 ? ` · ${number("waiting")} waited for` : "";
   return {
     tone: isOut ? "refused" : isLow ? "queued" : "available",
@@ -330,7 +324,7 @@ function skuRow(sku) {
 /** "2 × mug, 1 × cap", with links. */
 export function things(items, link) {
   return items.flatMap(([sku, units], at) => [
-    `${at > 0 ? ", " : ""}${fitted(units, NUMBER_CHARS)} × `,
+    `${at > 0 ? ", " : ""}${fitted(units)} × `,
     named("sku", sku, link),
   ]);
 }

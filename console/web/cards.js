@@ -135,7 +135,7 @@ function fillCard(card, series, now, isFresh) {
   const { alarm } = stateOf(store, now);
   setName(part.link, store.name);
   setText(part.chip, isSoldOut(metrics) && current.kind !== "before" ? "Sold out" : current.label);
-  setAttribute(part.chip, "data-tone", { open: "completed", always: "completed", before: "placed" }[current.kind]);
+  setAttribute(part.chip, "data-tone", current.tone);
   show(part.paused, store.paused);
   const node = store.node && `on ${store.node}`;
   const words = [`${current.lead} ${current.value}`.trim(), waiting(metrics), node].filter(Boolean).join(" · ");

@@ -1,8 +1,8 @@
 // Dead letters: orders that ran out of attempts, by reason, and their way back into the queue.
 
-import { redrive } from "./api.js";
+import { act } from "./api.js";
+import { ask } from "./browse.js";
 import { h, icon, keyed, lead, setBar, setText, show } from "./dom.js";
-import { confirm } from "./dialogs.js";
 import { count, plural } from "./format.js";
 import { Trouble } from "./tiles.js";
 import { panels, texts } from "./words.js";
@@ -132,36 +132,27 @@ export class Dead {
     return button;
   }
 
-  async #redriveReason(row, reason, button) {
+  #redriveReason(row, reason, button) {
     const expected = row.deadCount;
-    const agreed = await confirm({
+    const question = {
       title: `Redrive ${plural(expected, "order")}?`,
       text: `All orders that died of “${reason || texts.NO_REASON}” ${texts.REDRIVES_REASON}`,
       action: "Redrive",
-    });
-    if (agreed) await this.#send({ reason }, button, expected);
+    };
+    this.#redrive({ reason }, button, question, expected);
   }
 
-  async #redriveOrder(id, name, button) {
-    const agreed = await confirm({
-      title: `Redrive order ${name}?`,
-      text: texts.REDRIVES_ORDER,
-      action: "Redrive",
-    });
-    if (agreed) await this.#send({ order: id }, button, 1);
+  #redriveOrder(id, name, button) {
+    const question = { title: `Redrive order ${name}?`, text: texts.REDRIVES_ORDER, action: "Redrive" };
+    this.#redrive({ order: id }, button, question, 1);
   }
 
-  async #send(body, button, expected) {
-    button.disabled = true;
-    try {
-      const done = await redrive(this.storeId, body);
-      const left = Math.max(0, expected - done);
+  #redrive(body, button, question, expected) {
+    const said = ({ redriven }) => {
+      const left = Math.max(0, expected - redriven);
       const rest = left > 0 ? ` ${plural(left, "order")} ${texts.STAYED_DEAD}` : "";
-      this.notify(`${plural(done, "order")} queued again.${rest}`);
-    } catch (error) {
-      this.notify(`Not redriven: ${error.message}`);
-    } finally {
-      button.disabled = false;
-    }
+      this.notify(`${plural(redriven, "order")} queued again.${rest}`);
+    };
+    ask(button, question, () => act(this.storeId, "redrive", body), said, this.notify);
   }
 }

@@ -1,6 +1,7 @@
 // Dialogs: a question before something is changed, and the explanation of the page.
 
-import { h, icon } from "./dom.js";
+import { h } from "./dom.js";
+import { Drawer } from "./drawer.js";
 import { groups, notes, sideWays, way } from "./words.js";
 
 /** Asks before something is changed. Resolves to whether the reader agrees. */
@@ -34,44 +35,31 @@ let help = null;
 
 /** Opens the explanation of the page. */
 export function openHelp() {
-  help ??= document.body.appendChild(makeHelp());
-  help.showModal();
+  help ??= makeHelp();
+  help.element.showModal();
 }
 
 function makeHelp() {
-  const close = h(
-    "button",
-    { class: "quiet-button icon-button", type: "button", "aria-label": "Close" },
-    icon("close"),
+  const title = h("h2", { id: "help-title", text: "What am I looking at?" });
+  return new Drawer(
+    { look: "help", title, about: "Explanation", close: "Close" },
+    h("p", { text: "A store sells units. Every customer who wants some goes this way, and every step is counted:" }),
+    h("ol", { class: "way" }, way.map(step)),
+    h("p", { class: "why", text: "And when work does not go as it should:" }),
+    h("ul", { class: "way" }, sideWays.map(step)),
+    notes.map(([title, text]) => [h("h3", { text: title }), h("p", { text })]),
+    h("h3", { text: "Every number" }),
+    groups.map(({ label, metrics }) => [
+      h("h4", { text: label }),
+      terms(metrics.map((metric) => [metric.label, metric.meaning])),
+    ]),
+    h("h3", { text: "Keys" }),
+    terms([
+      ["/", "find by id"],
+      ["?", "this explanation"],
+      ["Esc", "close what is open"],
+    ]),
   );
-  const dialog = h(
-    "dialog",
-    { class: "drawer help", "aria-labelledby": "help-title" },
-    h("div", { class: "drawer-head" }, h("h2", { id: "help-title", text: "What am I looking at?" }), close),
-    h(
-      "div",
-      { class: "drawer-body", tabindex: "0", role: "region", "aria-label": "Explanation" },
-      h("p", { text: "A store sells units. Every customer who wants some goes this way, and every step is counted:" }),
-      h("ol", { class: "way" }, way.map(step)),
-      h("p", { class: "why", text: "And when work does not go as it should:" }),
-      h("ul", { class: "way" }, sideWays.map(step)),
-      notes.map(([title, text]) => [h("h3", { text: title }), h("p", { text })]),
-      h("h3", { text: "Every number" }),
-      groups.map(({ label, metrics }) => [
-        h("h4", { text: label }),
-        terms(metrics.map((metric) => [metric.label, metric.meaning])),
-      ]),
-      h("h3", { text: "Keys" }),
-      terms([
-        ["/", "find by id"],
-        ["?", "this explanation"],
-        ["Esc", "close what is open"],
-      ]),
-    ),
-  );
-  close.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  return dialog;
 }
 
 function step([tone, name, text]) {

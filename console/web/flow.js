@@ -6,8 +6,6 @@ import { flow, texts } from "./words.js";
 
 /** What waits for less than this until it is cancelled is marked. */
 export const SOON_MS = 60_000;
-/** A number within a text with more characters than this is written short. */
-const NUMBER_CHARS = 9;
 
 /** Whether orders of a store ever waited for units or gates: where none did, there is nothing to see. */
 export function knowsWaits(metrics) {
@@ -41,7 +39,7 @@ export class Flow {
       if (due !== null && !this.dues.has(state)) this.dues.set(state, due);
     }
     const sku = detail?.skus.shown[0];
-    this.wanted = sku?.waiting > 0 ? `${fitted(sku.waiting, NUMBER_CHARS)} × ${sku.name}` : "";
+    this.wanted = sku?.waiting > 0 ? `${fitted(sku.waiting)} × ${sku.name}` : "";
     Object.assign(this, { at, oldestMs: metrics["oldest-waiting-ms"] });
     this.#say("in-work", metrics.workers > 0 ? plural(metrics.workers, "worker") : "");
   }

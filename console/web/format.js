@@ -23,8 +23,11 @@ export function short(value) {
   return Math.abs(value) < 10_000 ? whole.format(Math.round(value)) : compact.format(value);
 }
 
+/** A number within a text with more characters than this is written short. */
+const NUMBER_CHARS = 9;
+
 /** A count in at most so many characters: short where all its digits are too many. */
-export function fitted(value, chars) {
+export function fitted(value, chars = NUMBER_CHARS) {
   const text = count(value);
   return text.length <= chars ? text : short(value);
 }

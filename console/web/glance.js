@@ -6,8 +6,6 @@ import { isSoldOut, processingIn, refusedIn } from "./words.js";
 
 const NODE_AWAY = "The node is away: these numbers are what it last said";
 const OVERSOLD = "units are promised that are not there";
-/** A number within a text with more characters than this is written short. */
-const NUMBER_CHARS = 9;
 
 /**
  * The state of a store at a time (Unix ms): `text` in two words, `tone`, `urgency` (what must not be is highest), and
@@ -19,14 +17,13 @@ export function stateOf(store, now) {
   const oversold = metrics?.oversold ?? 0;
   if (store.away) return said(6, "Node away", "refused", NODE_AWAY);
   if (oversold > 0) return said(5, "Oversold", "refused", `Oversold by ${count(oversold)}: ${OVERSOLD}`);
-  if (metrics?.waitlisted > 0) return said(4, `${fitted(metrics.waitlisted, NUMBER_CHARS)} waitlisted`, "overflow");
+  if (metrics?.waitlisted > 0) return said(4, `${fitted(metrics.waitlisted)} waitlisted`, "overflow");
   const dead = metrics?.["dead-letters"] ?? 0;
-  if (dead > 0) return said(3, `${fitted(dead, NUMBER_CHARS)} dead`, "refused");
+  if (dead > 0) return said(3, `${fitted(dead)} dead`, "refused");
   if (store.paused) return said(2, "Paused", "queued");
   const current = phase(store, now);
   if (isSoldOut(metrics) && current.kind !== "before") return said(1, "Sold out", null);
-  const tone = { open: "completed", always: "completed", before: "placed" }[current.kind] ?? null;
-  return said(0, current.label, tone);
+  return said(0, current.label, current.tone);
 }
 
 /** The numbers of a store by the names of `columns` in table.js; `NaN` where they are not known. */

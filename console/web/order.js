@@ -2,13 +2,15 @@
 
 import { get, shownId } from "./api.js";
 import { named, orderButtons } from "./browse.js";
-import { h, icon, setAttribute, setText } from "./dom.js";
+import { h, setAttribute, setText } from "./dom.js";
+import { Drawer } from "./drawer.js";
 import { clock, count, countdown, duration, exactClock, moment, plural } from "./format.js";
 import { facts, states, texts } from "./words.js";
 
 /** An open order is asked for again after samples, this often at most; and now and then without: a step is in none. */
 const REFRESH_MS = 1_000;
 const STEP_REFRESH_MS = 2_000;
+const UNKNOWN = { unknown: texts.UNKNOWN_ORDER, why: texts.UNKNOWN_ORDER_WHY, unreadable: texts.UNREADABLE_ORDER };
 const ENDED = new Set(["completed", "cancelled"]);
 /** What comes next, by the state, and when. */
 const NEXT = {
@@ -18,63 +20,27 @@ const NEXT = {
   retrying: "the next attempt is due at",
 };
 
-export class OrderDrawer {
+export class OrderDrawer extends Drawer {
   /**
    * `closed()` is called when the reader closes it, `notify(text)` says what came back; `link(kind, id)` is the address
    * of a record.
    */
   constructor({ closed, notify, now, link }) {
-    Object.assign(this, { notify, now, link });
-    this.title = h("h2", { id: "order-title", class: "id" });
-    this.state = h("span", { class: "chip" });
-    this.body = h("div", { class: "drawer-body", tabindex: "0", role: "region", "aria-label": "Order" });
-    const close = h(
-      "button",
-      { class: "quiet-button icon-button", type: "button", "aria-label": "Close the order" },
-      icon("close"),
-    );
-    this.element = h(
-      "dialog",
-      { class: "drawer", "aria-labelledby": "order-title" },
-      h(
-        "div",
-        { class: "drawer-head" },
-        h(
-          "div",
-          {},
-          h("p", { class: "label", text: "Order" }),
-          h("div", { class: "drawer-title" }, this.title, this.state),
-        ),
-        close,
-      ),
-      this.body,
-    );
-    close.addEventListener("click", () => this.element.close());
-    this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
-    this.element.addEventListener("close", () => {
-      // Closed with the page it was on; or another order has been opened since: the event comes later than the closing.
-      if (this.orderId === null || this.element.open) return;
-      this.orderId = null;
-      closed();
-    });
-    document.body.append(this.element);
+    const title = h("h2", { id: "order-title", class: "id" });
+    const state = h("span", { class: "chip" });
+    const label = h("p", { class: "label", text: "Order" });
+    const head = h("div", {}, label, h("div", { class: "drawer-title" }, title, state));
+    super({ title, head, about: "Order", close: "Close the order", closed });
+    Object.assign(this, { title, state, notify, now, link });
   }
 
   /** Opens it with an order of a store. */
   open(storeId, orderId) {
-    if (this.element.open && this.orderId === orderId && this.storeId === storeId) return;
+    if (!this.lookUp(`${storeId}/${orderId}`)) return;
     Object.assign(this, { storeId, orderId, shown: null, order: null });
     setText(this.title, shownId(orderId));
     this.#setState(null);
-    this.body.replaceChildren(h("p", { class: "why", text: "Looking it up…" }));
-    if (!this.element.open) this.element.showModal();
     this.#load();
-  }
-
-  /** Closes it without telling anybody: the address has changed already. */
-  close() {
-    this.orderId = null;
-    if (this.element.open) this.element.close();
   }
 
   /** Something changed in the store: looks again, unless the order has ended or an answer is on the way. */
@@ -100,13 +66,13 @@ export class OrderDrawer {
   }
 
   async #load() {
-    const { storeId, orderId } = this;
+    const { key, storeId, orderId } = this;
     this.isLoading = true;
     try {
       const order = await get(`stores/${storeId}/orders/${orderId}`);
-      if (orderId === this.orderId) this.#show(order);
+      if (key === this.key) this.#show(order);
     } catch (error) {
-      if (orderId === this.orderId && this.order === null) this.#showError(error);
+      if (key === this.key && this.order === null) this.showError(error, UNKNOWN);
     } finally {
       this.isLoading = false;
       this.loadedAt = performance.now();
@@ -119,14 +85,6 @@ export class OrderDrawer {
     setText(this.state, about?.label ?? "");
     setAttribute(this.state, "data-tone", about?.tone);
     setAttribute(this.state, "title", about?.meaning);
-  }
-
-  #showError(error) {
-    this.#setState(null);
-    const isUnknown = error.status === 404;
-    const lead = isUnknown ? texts.UNKNOWN_ORDER : texts.UNREADABLE_ORDER;
-    const hint = isUnknown ? texts.UNKNOWN_ORDER_WHY : error.message;
-    this.body.replaceChildren(h("p", { class: "empty", text: lead }), h("p", { class: "why", text: hint }));
   }
 
   #show(order) {

@@ -2,79 +2,49 @@
 
 import { get, shownId } from "./api.js";
 import { named, things } from "./browse.js";
-import { h, icon, setText } from "./dom.js";
+import { h, setText, show } from "./dom.js";
+import { Drawer } from "./drawer.js";
 import { count, fitted, moment, plural } from "./format.js";
+import { Pages } from "./pages.js";
 import { states, texts } from "./words.js";
 
-const NUMBER_CHARS = 9;
-const PAGE = 50;
-const EMPTY_PAGES_MAX = 200;
 export const KINDS = { sku: "SKU", hold: "Cart", customer: "Customer", find: "Id" };
+const UNKNOWN = {
+  unknown: texts.UNKNOWN_RECORD,
+  why: texts.UNKNOWN_RECORD_WHY,
+  unreadable: texts.UNREADABLE_RECORD,
+};
 const HOLD_TONES = { live: "queued", ordered: "placed", committed: "completed" };
 /** The orders whose units count for their customer. */
 const COUNTED = (order) => order.state !== "cancelled" && order.state !== "dead";
 
 /** The drawer of every kind of record but orders. */
-export class RecordDrawer {
+export class RecordDrawer extends Drawer {
   /** `closed()` is called when the reader closes it, `link(kind, id)` is the address of a record of the store. */
   constructor({ closed, link, limitOf }) {
-    Object.assign(this, { link, limitOf, shown: null });
-    this.kind = h("p", { class: "label" });
-    this.title = h("h2", { id: "record-title", class: "id" });
-    this.body = h("div", { class: "drawer-body", tabindex: "0", role: "region", "aria-label": "Record" });
-    const close = h(
-      "button",
-      { class: "quiet-button icon-button", type: "button", "aria-label": "Close the record" },
-      icon("close"),
-    );
-    this.element = h(
-      "dialog",
-      { class: "drawer record", "aria-labelledby": "record-title" },
-      h(
-        "div",
-        { class: "drawer-head" },
-        h("div", {}, this.kind, h("div", { class: "drawer-title" }, this.title)),
-        close,
-      ),
-      this.body,
-    );
-    close.addEventListener("click", () => this.element.close());
-    this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
-    this.element.addEventListener("close", () => {
-      if (this.shown === null || this.element.open) return;
-      this.shown = null;
-      closed();
-    });
-    document.body.append(this.element);
+    const kind = h("p", { class: "label" });
+    const title = h("h2", { id: "record-title", class: "id" });
+    const head = h("div", {}, kind, h("div", { class: "drawer-title" }, title));
+    super({ look: "record", title, head, about: "Record", close: "Close the record", closed });
+    Object.assign(this, { kind, title, link, limitOf });
   }
 
   open(storeId, kind, id) {
-    const shown = `${storeId}/${kind}/${id}`;
-    if (this.element.open && this.shown === shown) return;
-    Object.assign(this, { shown, storeId });
+    if (!this.lookUp(`${storeId}/${kind}/${id}`)) return;
+    this.storeId = storeId;
     setText(this.kind, KINDS[kind]);
     setText(this.title, shownId(id));
-    this.body.replaceChildren(h("p", { class: "why", text: "Looking it up…" }));
-    if (!this.element.open) this.element.showModal();
     const make = { sku: () => this.#sku(id), hold: () => this.#hold(id), customer: () => this.#customer(id) };
-    this.#load(shown, make[kind] ?? (() => this.#find(id)));
+    this.#load(make[kind] ?? (() => this.#find(id)));
   }
 
-  close() {
-    this.shown = null;
-    if (this.element.open) this.element.close();
-  }
-
-  async #load(shown, make) {
+  async #load(make) {
+    const { key } = this;
     try {
       const parts = await make();
-      if (shown === this.shown) this.body.replaceChildren(...parts);
+      if (key === this.key) this.body.replaceChildren(...parts);
     } catch (error) {
-      if (shown !== this.shown) return;
-      const isUnknown = error.status === 404;
-      const lead = isUnknown ? texts.UNKNOWN_RECORD : texts.UNREADABLE_RECORD;
-      const hint = isUnknown ? texts.UNKNOWN_RECORD_WHY : error.message;
-      this.body.replaceChildren(h("p", { class: "empty", text: lead }), h("p", { class: "why", text: hint }));
+      if (key === this.key) this.showError(error, UNKNOWN);
     }
   }
 
@@ -106,7 +76,7 @@ export class RecordDrawer {
       [ended ? "Would have expired" : "Expires", moment(hold["expires-at"], Date.now())],
       ["Ended", ended ? moment(hold["ended-at"], Date.now()) : ""],
     ];
-    const number = (value) => h("td", { class: "number", text: fitted(value, NUMBER_CHARS), title: count(value) });
+    const number = (value) => h("td", { class: "number", text: fitted(value), title: count(value) });
     const rows = hold.items.map(([sku, left, committed], at) =>
       h(
         "tr",
@@ -143,13 +113,13 @@ export class RecordDrawer {
       const all = [...units.values()];
       sums.replaceChildren(
         ...all.map((one) =>
-          h("li", {}, `${fitted(one.units, NUMBER_CHARS)} × `, named("sku", one.sku, this.link)),
+          h("li", {}, `${fitted(one.units)} × `, named("sku", one.sku, this.link)),
         ),
       );
       const total = all.reduce((total, one) => total + one.units, 0);
       const limit = this.limitOf();
       const bound = limit > 0 ? ` of ${count(limit)} that a customer may have` : "";
-      const isPart = lists.some((list) => list.isMore);
+      const isPart = lists.some(({ pages }) => pages.isMore);
       const part = isPart ? ", in what is listed so far" : "";
       setText(whole, `${plural(total, "unit")}${bound}${part}. ${texts.CUSTOMER_SUM}`);
     };
@@ -198,37 +168,32 @@ export class RecordDrawer {
 
   /** A list that goes on page by page; the first page is asked for at once. */
   #list(path, query, title, none, make, taken = () => {}) {
-    const { storeId, shown } = this;
+    const { key, storeId } = this;
+    const pages = new Pages(`stores/${storeId}/${path}`, `&${query}`);
     const rows = h("ul", { class: "record-list" });
     const status = h("p", { class: "why", text: "Looking…" });
+    const tell = () => {
+      const looked = pages.isMore ? `Looked at ${count(pages.looked)}…` : none;
+      setText(status, rows.childElementCount === 0 ? looked : "");
+      return key === this.key;
+    };
     const more = h("button", { class: "plain-button", type: "button", text: "Show more", hidden: true });
-    const list = { element: h("section", {}, h("h3", { text: title }), rows, status, more), isMore: true };
-    let [cursor, looked] = ["0", 0];
     const load = async () => {
       more.disabled = true;
-      for (let pages = 0; pages < EMPTY_PAGES_MAX && shown === this.shown && cursor !== null; pages += 1) {
-        let page;
-        try {
-          page = await get(`stores/${storeId}/${path}?count=${PAGE}&cursor=${cursor}&${query}`);
-        } catch (error) {
-          setText(status, error.message);
-          break;
-        }
-        cursor = page.next;
-        looked += page.looked;
-        list.isMore = cursor !== null;
-        rows.append(...page.found.map((one) => h("li", {}, ...make(one))));
-        const isEmpty = rows.childElementCount === 0;
-        setText(status, isEmpty ? (list.isMore ? `Looked at ${count(looked)}…` : none) : "");
-        taken(page.found);
-        if (page.found.length > 0) break;
+      try {
+        const found = await pages.next(tell);
+        rows.append(...found.map((one) => h("li", {}, ...make(one))));
+        tell();
+        taken(found);
+      } catch (error) {
+        setText(status, error.message);
       }
-      more.hidden = cursor === null;
+      show(more, pages.isMore);
       more.disabled = false;
     };
     more.addEventListener("click", load);
     load();
-    return list;
+    return { element: h("section", {}, h("h3", { text: title }), rows, status, more), pages };
   }
 }
 

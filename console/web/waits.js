@@ -5,8 +5,6 @@ import { knowsWaits, SOON_MS } from "./flow.js";
 import { count, countdown, fitted } from "./format.js";
 import { panels, states, texts } from "./words.js";
 
-/** A number within a text with more characters than this is written short. */
-const NUMBER_CHARS = 9;
 
 export class Waits {
   /** `orderLink(id)` is the address of an order, `browse(wanted)` leads to all records. */
@@ -85,7 +83,7 @@ function fillRow(row, { state, gates, missing, due }) {
   row.parts.due = due;
   setText(tag, states[state]?.label ?? state);
   setAttribute(row, "data-tone", states[state]?.tone ?? "muted");
-  const units = missing.map(([sku, units]) => `${fitted(units, NUMBER_CHARS)} × ${sku}`);
+  const units = missing.map(([sku, units]) => `${fitted(units)} × ${sku}`);
   const text = [...units, ...gates].join(", ");
   setText(what, text);
   setAttribute(what, "title", text);

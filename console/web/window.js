@@ -8,15 +8,17 @@ import { texts } from "./words.js";
 
 /** A countdown is marked when less than this is left. */
 const SOON_MS = 60_000;
+const OPEN_TONE = "completed";
 
 /**
- * Where a store is in its window at a time (Unix ms): `kind` always, before, open or closed; `label` for a chip;
- * `lead` and `value` make a sentence; `part` of the window that is over, null if it has no two ends.
+ * Where a store is in its window at a time (Unix ms): `kind` always, before, open or closed; `label` and `tone`
+ * for a chip; `lead` and `value` make a sentence; `part` of the window that is over, null if it has no two ends.
  */
 export function phase({ opens, closes }, now) {
   if (opens > now) {
     return {
       kind: "before",
+      tone: "placed",
       label: "Not open yet",
       lead: "opens in",
       value: countdown(opens - now),
@@ -25,12 +27,14 @@ export function phase({ opens, closes }, now) {
     };
   }
   if (closes > 0 && closes <= now) {
-    return { kind: "closed", label: "Closed", lead: "closed", value: `${duration(now - closes)} ago`, part: 1 };
+    const value = `${duration(now - closes)} ago`;
+    return { kind: "closed", tone: null, label: "Closed", lead: "closed", value, part: 1 };
   }
   if (closes > 0) {
     const part = opens > 0 && closes > opens ? (now - opens) / (closes - opens) : null;
     return {
       kind: "open",
+      tone: OPEN_TONE,
       label: "Open",
       lead: "closes in",
       value: countdown(closes - now),
@@ -38,8 +42,11 @@ export function phase({ opens, closes }, now) {
       isSoon: closes - now < SOON_MS,
     };
   }
-  if (opens > 0) return { kind: "open", label: "Open", lead: "open for", value: duration(now - opens), part: null };
-  return { kind: "always", label: "Open", lead: "", value: "no window set", part: null };
+  if (opens > 0) {
+    const value = duration(now - opens);
+    return { kind: "open", tone: OPEN_TONE, label: "Open", lead: "open for", value, part: null };
+  }
+  return { kind: "always", tone: OPEN_TONE, label: "Open", lead: "", value: "no window set", part: null };
 }
 
 /** The window's times in a sentence. */
@@ -109,7 +116,7 @@ export class WindowHead {
     const current = phase(window, now);
     setName(this.name, name);
     setText(this.state, current.label);
-    setAttribute(this.state, "data-tone", { open: "completed", always: "completed", before: "placed" }[current.kind]);
+    setAttribute(this.state, "data-tone", current.tone);
     show(this.soldOut, isSoldOut);
     show(this.paused, paused);
     this.isPaused = paused;

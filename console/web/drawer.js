@@ -1,0 +1,55 @@
+// A drawer next to the dashboard: a record, or the explanation of the page.
+
+import { h, icon } from "./dom.js";
+
+export class Drawer {
+  /**
+   * `title` is its heading, with an id; `head` what stands on top, the title in it. `about` names what can be scrolled,
+   * `close` the button, for screen readers. `closed()` is called when the reader closes it.
+   */
+  constructor({ look = "", title, head = title, about, close, closed = () => {} }, ...content) {
+    const button = h(
+      "button",
+      { class: "quiet-button icon-button", type: "button", "aria-label": close, onclick: () => this.element.close() },
+      icon("close"),
+    );
+    /** What it shows; null: nothing. */
+    this.key = null;
+    this.body = h("div", { class: "drawer-body", tabindex: "0", role: "region", "aria-label": about }, content);
+    this.element = h(
+      "dialog",
+      { class: `drawer ${look}`, "aria-labelledby": title.id },
+      h("div", { class: "drawer-head" }, head, button),
+      this.body,
+    );
+    this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
+    this.element.addEventListener("close", () => {
+      // Closed with the page it was on; or something else is open since: the event comes later than the closing.
+      if (this.key === null || this.element.open) return;
+      this.key = null;
+      closed();
+    });
+    document.body.append(this.element);
+  }
+
+  /** Opens it for what has this key. Replies whether that is to be looked up: not if it is open with it already. */
+  lookUp(key) {
+    if (this.element.open && this.key === key) return false;
+    this.key = key;
+    this.body.replaceChildren(h("p", { class: "why", text: "Looking it up…" }));
+    if (!this.element.open) this.element.showModal();
+    return true;
+  }
+
+  /** Closes it without telling anybody: the address has changed already. */
+  close() {
+    this.key = null;
+    if (this.element.open) this.element.close();
+  }
+
+  /** Says that what was looked up is unknown, and why that can be; or that it cannot be read. */
+  showError(error, { unknown, why, unreadable }) {
+    const [lead, hint] = error.status === 404 ? [unknown, why] : [unreadable, error.message];
+    this.body.replaceChildren(h("p", { class: "empty", text: lead }), h("p", { class: "why", text: hint }));
+  }
+}
