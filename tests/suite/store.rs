@@ -1,5 +1,7 @@
 //! STORE.SET, GET, INFO, AUDIT, REPAIR and DROP.
 
+use std::time::Duration;
+
 use crate::common::{
     Client, DEADLINE, IntoCommand, Reply, Server, ServerBinary, assert_books_balance, cmd, entries, open_store,
     server_now_ms, shop_of, stock, tests, wait_until,
@@ -27,6 +29,7 @@ tests![
     drop_in_multi_runs_to_its_end,
     stores_are_apart,
     watch_sees_every_change,
+    caches_of_clients_hear_of_every_change,
     names_are_written_with_dashes_everywhere_but_in_info,
 ];
 
@@ -419,6 +422,29 @@ fn watch_sees_every_change(binary: &ServerBinary) {
     };
     assert!(!survives("popup", wait), "a deadline");
     assert!(!survives("popup", &mut |other| drop(other.get("STORE.DROP popup"))), "a drop");
+}
+
+/// CLIENT TRACKING: who keeps what it read is told of commands and of deadlines.
+fn caches_of_clients_hear_of_every_change(binary: &ServerBinary) {
+    let server = Server::start(binary);
+    let (mut client, mut reader, mut ear) = (server.client(), server.client(), server.client());
+    open_store(&mut client, "popup", 10);
+    let id = ear.int("CLIENT ID");
+    ear.get("SUBSCRIBE __redis__:invalidate");
+    reader.ok(format!("CLIENT TRACKING ON REDIRECT {id}"));
+    let mut told = |what: &str, change: &mut dyn FnMut()| {
+        reader.get("INV.GET popup sku-1");
+        change();
+        let message = ear.receive().expect(what);
+        assert_eq!(message.array()[2].texts(), ["popup"], "{what}");
+        assert!(ear.is_silent(Duration::from_millis(20)), "{what}: told once");
+    };
+    told("a hold", &mut || drop(client.get("INV.RESERVE popup h-1 TTL 1000 ITEMS sku-1 1")));
+    told("its end", &mut || {});
+    told("an order", &mut || drop(client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1")));
+    told("a claim", &mut || drop(client.get("ORDER.CLAIM popup w-1 LEASE 1000")));
+    told("the end of its lease", &mut || {});
+    told("a drop", &mut || drop(client.get("STORE.DROP popup")));
 }
 
 /// The names in a reply: of maps, at any depth.
