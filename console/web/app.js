@@ -23,6 +23,10 @@ const state = { server: null, writes: false, stores: null, newest: 0, now: Date.
 let view = null;
 let storeId = null;
 let isGone = false;
+/** The stores whose key is that of the store that is shown, in whatever database. */
+let namesakes = [];
+/** The page that comes next is one that the reader went to. */
+let takesFocus = false;
 let drawnAt = 0;
 /** Something came that is not shown yet; and whether it changes the view. */
 let isDirty = false;
@@ -77,6 +81,7 @@ function openPage(id, query) {
   view?.destroy?.();
   storeId = id;
   isGone = false;
+  namesakes = [];
   view = id === null ? new Overview(query) : new StorePage(id, actions);
   const search = byId("search");
   show(search, id !== null);
@@ -85,8 +90,8 @@ function openPage(id, query) {
   setName(byId("crumb-store"), id === null ? "" : shownId(id));
   setAttribute(byId("crumb-stores"), "aria-current", id === null ? "page" : null);
   feed.follow(id);
+  takesFocus = !isFirst;
   place();
-  if (!isFirst) main.querySelector("h1")?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
 }
 
@@ -113,7 +118,13 @@ function showNews() {
 /** Puts the page in place as soon as there is something to show. */
 function place() {
   const isKnown = storeId === null ? state.stores !== null : view.store.window !== undefined;
-  if (isKnown && !main.contains(view.element)) main.replaceChildren(view.element);
+  if (isKnown && !main.contains(view.element)) put(view.element);
+}
+
+function put(page) {
+  main.replaceChildren(page);
+  if (takesFocus) main.querySelector("h1").focus({ preventScroll: true });
+  takesFocus = false;
 }
 
 function heard(event, data) {
@@ -145,9 +156,15 @@ function takeServer({ server, writes }) {
   showServer();
 }
 
+/** All stores; a store's page hears of those that have its name, in whatever database. */
 function takeStores({ stores, server, writes }) {
-  const newest = stores.reduce((last, { at }) => Math.max(last, at ?? 0), 0);
-  Object.assign(state, { stores, server, writes, newest });
+  Object.assign(state, { server, writes });
+  if (storeId === null) {
+    const newest = stores.reduce((last, { at }) => Math.max(last, at ?? 0), 0);
+    Object.assign(state, { stores, newest });
+  } else {
+    namesakes = stores.filter(({ id }) => keyOf(id) === storeId);
+  }
   showServer();
   const isUnaddressed = location.hash === "" || location.hash === "#";
   if (storeId === null && isUnaddressed && stores.length === 1) {
@@ -158,11 +175,12 @@ function takeStores({ stores, server, writes }) {
   }
 }
 
-/** The store is not there (any more). Should it come, the page follows by itself. */
+/**
+ * The store is not there (any more), or its address is the name of a store of another database than 0. Should it come,
+ * the page follows by itself.
+ */
 function takeGone(id) {
   if (id !== storeId || isGone) return;
-  // A name without its database, of a store of another than the first.
-  const namesakes = (state.stores ?? []).filter((store) => keyOf(store.id) === id);
   if (namesakes.length === 1) {
     history.replaceState(null, "", addressOf(namesakes[0].id));
     route();
@@ -176,7 +194,7 @@ function takeGone(id) {
   const links = namesakes.map((store) => h("li", {}, h("a", { href: addressOf(store.id), text: store.name })));
   view.destroy();
   view = new StorePage(id, actions);
-  main.replaceChildren(
+  put(
     h(
       "div",
       { class: "loading" },

@@ -103,8 +103,17 @@ export function overhang(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 }
 
+/** Waits until nothing fades in or moves any more, but for what never ends. */
+function untilStill(page) {
+  return page.evaluate(() => {
+    const ends = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
+    return Promise.allSettled(ends.map(({ finished }) => finished)).then(() => undefined);
+  });
+}
+
 /** What keeps somebody out, as axe-core finds it. The page was opened with `bypassCSP`, or it loads no such script. */
 export async function barriers(page) {
+  await untilStill(page);
   if (!(await page.evaluate(() => "axe" in window))) await page.addScriptTag({ path: AXE });
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   return violations.flatMap(({ id, nodes }) =>

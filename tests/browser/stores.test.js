@@ -101,8 +101,10 @@ test("the keyboard goes through all of it", async () => {
   await page.keyboard.press("Enter");
   await page.locator("h1", { hasText: "shop-1" }).waitFor();
   assert.equal(new URL(page.url()).hash, "#/stores/shop-1");
+  await until("the store's name to have the focus", async () => (await here()) === "shop-1");
   await page.locator("#crumb-stores").click();
   await firstIs(page, "shop-1");
+  await until("the head of the stores to have it", async () => (await here()) === "Stores");
   await page.context().close();
 });
 

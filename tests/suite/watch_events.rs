@@ -100,6 +100,11 @@ fn all_stores_are_told_of_without_a_choice(binary: &ServerBinary) {
         stores.iter().map(|store| store["name"].as_str().expect("a name").to_string()).collect()
     };
     events.wait_for("stores", |all| names(all) == ["a", "b", "c{7}"] && all["stores"][1]["metrics"]["placed"] == 2);
+    // Who looks at one hears of those of its name, and needs no list of all each second.
+    client.ok("SELECT 3");
+    open(&mut client, "b");
+    watcher.wait_for("the store of the other database", "3:b", |_| true);
+    assert_eq!(names(&watcher.events("b").wait_for("stores", |_| true)), ["b", "b (database 3)"]);
 }
 
 fn a_lost_server_is_told_and_comes_back(binary: &ServerBinary) {

@@ -270,6 +270,10 @@ impl Model {
     }
 
     pub fn stores(&self) -> Vec<StoreLine> {
+        self.lines_of(|_| true)
+    }
+
+    fn lines_of(&self, is_wanted: impl Fn(&Key) -> bool) -> Vec<StoreLine> {
         let state = self.state();
         let (has_nodes, is_up) = (!state.server.nodes.is_empty(), state.server.connected);
         let line = |(key, Followed { store, home, .. }): (&Key, &Followed)| {
@@ -284,14 +288,15 @@ impl Model {
                 window: store.window,
             }
         };
-        let mut lines: Vec<StoreLine> = state.stores.iter().map(line).collect();
+        let mut lines: Vec<StoreLine> = state.stores.iter().filter(|(key, _)| is_wanted(key)).map(line).collect();
         lines.sort_by(|a, b| a.name.cmp(&b.name));
         lines
     }
 
-    /// Everything at a glance; `writes` is passed on.
-    pub fn overview(&self, writes: bool) -> Overview {
-        Overview { now: self.now_ms(), server: self.server(), writes, stores: self.stores() }
+    /// Everything at a glance, or of the stores that have this key, in whatever database; `writes` is passed on.
+    pub fn overview(&self, writes: bool, of: Option<&Key>) -> Overview {
+        let stores = self.lines_of(|key| of.is_none_or(|of| **of == **key));
+        Overview { now: self.now_ms(), server: self.server(), writes, stores }
     }
 
     /// For each store, the entry of its `…:metrics` that was seen last.

@@ -175,7 +175,7 @@ async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
 }
 
 async fn stores(State(app): State<Arc<App>>) -> Response {
-    json(&app.known.model.overview(app.writes))
+    json(&app.known.model.overview(app.writes, None))
 }
 
 async fn store(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {

@@ -110,7 +110,8 @@ impl Sender {
     }
 
     async fn send_stores(&mut self) -> Result<(), Left> {
-        self.send("stores", &self.app.known.model.overview(self.app.writes)).await
+        let overview = self.app.known.model.overview(self.app.writes, self.store.as_ref());
+        self.send("stores", &overview).await
     }
 
     async fn send(&mut self, name: &str, data: &impl Serialize) -> Result<(), Left> {
