@@ -7,6 +7,9 @@ Prints one line of JSON with their addresses, and runs until its standard input 
   cut      the same through a proxy that cuts connections at random, in the middle of calls and replies
   stall    the same through a proxy that keeps the replies of a connection from the first ORDER.CLAIM on
   cluster  three primaries (with --cluster)
+  moves    host and port: the line "STORE REFUSALS" moves the slot of a store to another primary of the cluster, or
+           back, key by key; after the first key it waits until so many calls were refused with TRYAGAIN. The reply is
+           a line with the number of keys, when all primaries know the new owner (with --cluster)
 
 HOLDFAST_MODULE names the module (without: target/release), HOLDFAST_CLIENTS_SEED the seed of the cuts.
 """
@@ -17,6 +20,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -27,11 +31,14 @@ import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PATIENCE_S = 30
+PATIENCE_MS = PATIENCE_S * 1000
 POLL_S = 0.02
 #: One chunk in so many is the last of its connection.
 CUT_ONE_IN = 60
 CHUNK = 65536
 HASH_SLOTS = 16384
+#: More than a slot has.
+MOST_KEYS = 1000
 PRIMARIES = 3
 
 
@@ -96,6 +103,71 @@ class Servers:
             server.kill()
             server.wait()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def told(port, *command):
+    """A command by redis-cli that is to be answered OK."""
+    reply = ask(port, *command)
+    if reply != "OK":
+        raise RuntimeError(f"{' '.join(map(str, command))}: {reply}")
+
+
+class Moves:
+    """Moves slots between the primaries of a cluster, as ``redis-cli --cluster reshard`` does it."""
+
+    def __init__(self, ports):
+        self.ports = ports
+        self.ids = [ask(port, "CLUSTER", "MYID") for port in ports]
+        self.homes = {}
+        self.one_at_a_time = asyncio.Lock()
+
+    async def start(self):
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        return server.sockets[0].getsockname()[1]
+
+    async def serve(self, reader, writer):
+        with contextlib.closing(writer):
+            while line := await reader.readline():
+                async with self.one_at_a_time:
+                    moved = await asyncio.to_thread(self.move, *line.decode().split())
+                writer.write(f"{moved}\n".encode())
+
+    def move(self, store, refusals):
+        """Moves the slot of a store from its first owner to the next primary, or back; the number of keys."""
+        slot = ask(self.ports[0], "CLUSTER", "KEYSLOT", store)
+        source = next(at for at, port in enumerate(self.ports) if not ask(port, "EXISTS", store).startswith("MOVED"))
+        home = self.homes.setdefault(slot, source)
+        target = (home + 1) % PRIMARIES if source == home else home
+        told(self.ports[target], "CLUSTER", "SETSLOT", slot, "IMPORTING", self.ids[source])
+        told(self.ports[source], "CLUSTER", "SETSLOT", slot, "MIGRATING", self.ids[target])
+        moved = self.move_keys(slot, self.ports[source], self.ports[target], store, self.refused() + int(refusals))
+        # The new owner first: it is the one that makes the others believe it.
+        for at in sorted(range(PRIMARIES), key=lambda at: at != target):
+            told(self.ports[at], "CLUSTER", "SETSLOT", slot, "NODE", self.ids[target])
+        # One that does not know the new owner's epoch yet could believe the old owner again.
+        until("the new owner of the slot", lambda: len({self.owned(port, target) for port in self.ports}) == 1)
+        return moved
+
+    def move_keys(self, slot, source, target, first, refused):
+        """Moves all keys of a slot, one at a time; how many. After the first, waits until calls were refused."""
+        moved = 0
+        # Until the store has moved, clients may make further keys.
+        while keys := ask(source, "CLUSTER", "GETKEYSINSLOT", slot, MOST_KEYS).split():
+            for key in sorted(keys, key=lambda key: key != first):
+                told(source, "MIGRATE", "127.0.0.1", target, "", 0, PATIENCE_MS, "KEYS", key)
+                until(f"{refused} refusals", lambda: self.refused() >= refused)
+            moved += len(keys)
+        return moved
+
+    def refused(self):
+        """How many calls came while a part of their keys was on another primary."""
+        counts = [re.search(r"TRYAGAIN:count=(\d+)", ask(port, "INFO", "errorstats")) for port in self.ports]
+        return sum(int(count[1]) for count in counts if count)
+
+    def owned(self, port, owner):
+        """The epoch and the slots of a primary, as the one at ``port`` knows them."""
+        nodes = [line.split() for line in ask(port, "CLUSTER", "NODES").splitlines()]
+        return next((node[6], *node[8:]) for node in nodes if node[0] == self.ids[owner])
 
 
 class Proxy:
@@ -165,7 +237,9 @@ async def serve(servers):
         "stall": f"redis://127.0.0.1:{await Proxy(port, stalling).start()}",
     }
     if "--cluster" in sys.argv[1:]:
-        found["cluster"] = [f"redis://127.0.0.1:{port}" for port in servers.start_cluster()]
+        ports = servers.start_cluster()
+        found["cluster"] = [f"redis://127.0.0.1:{port}" for port in ports]
+        found["moves"] = ["127.0.0.1", await Moves(ports).start()]
     print(json.dumps(found), flush=True)
     loop = asyncio.get_running_loop()
     ended = loop.run_in_executor(None, sys.stdin.buffer.read)
