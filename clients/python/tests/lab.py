@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 
 
 class Lab(unittest.TestCase):
-    """Has ``url``, ``cut``, ``stall`` and ``cluster`` of the lab."""
+    """Has ``url``, ``cut``, ``stall``, ``cluster`` and ``moves`` of the lab."""
 
     @classmethod
     def setUpClass(cls):
@@ -29,11 +30,20 @@ class Lab(unittest.TestCase):
         )
         found = json.loads(cls.program.stdout.readline())
         cls.url, cls.cut, cls.stall = found["url"], found["cut"], found["stall"]
-        cls.cluster = found.get("cluster")
+        cls.cluster, cls.moves = found.get("cluster"), found.get("moves")
 
     @classmethod
     def tearDownClass(cls):
         cls.program.communicate()
+
+    def move(self, store, refusals=0):
+        """Moves the slot of a store to another node of the cluster, or back; the number of keys that moved.
+
+        After the first, it waits until so many calls were refused with TRYAGAIN.
+        """
+        with socket.create_connection(self.moves) as asked:
+            asked.sendall(f"{store} {refusals}\n".encode())
+            return int(asked.makefile().readline())
 
     def until(self, what, look):
         """Waits until ``look()`` is true, and gives that."""

@@ -15,11 +15,19 @@ import redis.asyncio
 import holdfast
 import holdfast.aio
 from holdfast import Fatal, Retry, Worker, traced
+from holdfast.worker import PASSING
 
 from .lab import CLIENTS, Lab, python
 
 ORDERS = 400
 HANDS = 8
+PLENTY = 1_000_000
+#: Workers of a store that moves, one after the other.
+CREWS = 2
+#: After so many turns of asyncio's loop a new connection is in the middle of something.
+TURNS = range(10, 32)
+#: A store is half moved until so many calls were refused: redis-py gives each up after some of them.
+REFUSALS = 30
 MINUTES = 600_000
 
 
@@ -146,6 +154,39 @@ class Workers(Lab):
         self.assertEqual((worker.communicate()[0], worker.returncode), ("ended\n", 0))
         self.assertEqual((self.info("queued"), self.state().attempts), (1, 0))
 
+    def test_a_stop_insists_on_giving_back_what_a_worker_has(self):
+        self.place(1)
+        over = threading.Event()
+        self.addCleanup(over.set)
+        client = redis.Redis.from_url(self.url)
+        worker = Worker(client, self.store, lambda job: over.wait(), lease_ms=MINUTES, stop_within_s=0)
+        refusals = refused_at_first(worker.shop)
+        with self.assertLogs("holdfast"), InThread(worker):
+            self.until("the claim", lambda: self.info("in_work") == 1)
+        self.assertEqual((refusals, self.info("queued"), self.state().attempts), ([], 1, 0))
+
+    def test_a_stop_of_asyncio_insists_too(self):
+        self.place(1)
+
+        async def handler(order):
+            await asyncio.sleep(3600)
+
+        async def main():
+            client = redis.asyncio.Redis.from_url(self.url)
+            worker = holdfast.aio.Worker(client, self.store, handler, lease_ms=MINUTES, stop_within_s=0)
+            refusals = refused_at_first(worker.shop)
+            running = asyncio.create_task(worker.run(signals=()))
+            while self.info("in_work") == 0:
+                await asyncio.sleep(0.02)
+            worker.stop()
+            await running
+            await client.aclose()
+            return refusals
+
+        with self.assertLogs("holdfast"):
+            self.assertEqual(asyncio.run(asyncio.wait_for(main(), 60)), [])
+        self.assertEqual((self.info("queued"), self.state().attempts), (1, 0))
+
     def test_what_no_attempt_would_mend_ends_the_worker(self):
         self.shop.redis.set("text", "x")
         with self.assertRaises(holdfast.errors.WrongType):
@@ -256,6 +297,9 @@ class Workers(Lab):
 
         async def with_asyncio():
             client = redis.asyncio.RedisCluster.from_url(self.cluster[0])
+            # A claim is the first call: the client does not know the nodes yet.
+            self.assertEqual(await holdfast.aio.Client(client).order_claim("popup", "w"), [])
+
             async def handler(order):
                 return order.order
             for store in stores:
@@ -270,6 +314,121 @@ class Workers(Lab):
 
         asyncio.run(asyncio.wait_for(with_asyncio(), 60))
         cluster.close()
+
+    def test_a_store_moves_while_its_workers_wait_and_work(self):
+        handled, placed = collections.Counter(), 0
+        cluster = redis.RedisCluster.from_url(self.cluster[0])
+        self.addCleanup(cluster.close)
+        shop = holdfast.Client(cluster)
+        shop.inv_set(self.store, "mug", PLENTY)
+
+        def handler(job):
+            handled.update([job.order])
+
+        for _ in range(CREWS):
+            with InThread(Worker(cluster, self.store, handler, lease_ms=MINUTES, concurrency=2)) as worker:
+                self.until("both to wait for an order", lambda: self.waiting_in_cluster() == 2)
+                self.assertGreater(self.move(self.store), 1)
+                moving = threading.Thread(target=self.move, args=(self.store, REFUSALS))
+                moving.start()
+                while moving.is_alive():
+                    insist(lambda at=placed: shop.order_place(self.store, f"o-{at}", f"c-{at}", {"mug": 1}))
+                    placed += 1
+                self.until("some orders", lambda: handled)
+                moving = threading.Thread(target=self.move, args=(self.store,))
+                moving.start()
+                worker.stop()
+            moving.join()
+            self.assertEqual(shop.store_info(self.store)["in_work"], 0)
+        with InThread(Worker(cluster, self.store, handler, lease_ms=MINUTES)):
+            self.until("all orders", lambda: shop.store_info(self.store)["completed"] == placed)
+        self.each_is_completed(shop, placed, handled)
+
+    def test_a_store_moves_while_asyncio_workers_wait_and_work(self):
+        handled, placed = collections.Counter(), 0
+
+        async def handler(order):
+            handled.update([order.order])
+
+        async def main():
+            nonlocal placed
+            cluster = redis.asyncio.RedisCluster.from_url(self.cluster[0])
+            shop = holdfast.aio.Client(cluster)
+            await shop.inv_set(self.store, "mug", PLENTY)
+
+            async def place(order):
+                while True:
+                    try:
+                        return await shop.order_place(self.store, order, "alice", {"mug": 1})
+                    except PASSING:
+                        pass
+
+            def start(**options):
+                worker = holdfast.aio.Worker(cluster, self.store, handler, lease_ms=MINUTES, **options)
+                return worker, asyncio.create_task(worker.run(signals=()))
+
+            for _ in range(CREWS):
+                worker, running = start(concurrency=2)
+                waiting = asyncio.to_thread(lambda: self.until("both", lambda: self.waiting_in_cluster() == 2))
+                await waiting
+                await asyncio.to_thread(self.move, self.store)
+                moving = asyncio.create_task(asyncio.to_thread(self.move, self.store, REFUSALS))
+                while not moving.done():
+                    await place(f"o-{placed}")
+                    placed += 1
+                moving = asyncio.create_task(asyncio.to_thread(self.move, self.store))
+                worker.stop()
+                await running
+                await moving
+                self.assertEqual((await shop.store_info(self.store))["in_work"], 0)
+            worker, running = start()
+            while (await shop.store_info(self.store))["completed"] < placed:
+                await asyncio.sleep(0.02)
+            worker.stop()
+            await running
+            await cluster.aclose()
+
+        asyncio.run(asyncio.wait_for(main(), 120))
+        with redis.RedisCluster.from_url(self.cluster[0]) as cluster:
+            self.each_is_completed(holdfast.Client(cluster), placed, handled)
+
+    def test_connections_that_redis_py_closes_in_asyncio_are_a_passing_error(self):
+        """It does so at every fifth MOVED of a cluster, whatever they are in the middle of."""
+
+        async def main():
+            cluster = redis.asyncio.RedisCluster.from_url(self.cluster[0])
+            shop = holdfast.aio.Client(cluster)
+            await shop.inv_set(self.store, "mug", 1)
+            found = []
+            for turns in TURNS:
+                calls = [asyncio.create_task(shop.inv_get(self.store, "mug")) for _ in range(HANDS)]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await cluster.aclose()
+                found += await asyncio.gather(*calls, return_exceptions=True)
+            await cluster.aclose()
+            return [error for error in found if isinstance(error, Exception) and not isinstance(error, PASSING)]
+
+        self.assertEqual(asyncio.run(asyncio.wait_for(main(), 60)), [])
+
+    def each_is_completed(self, shop, placed, handled):
+        """Each order is completed by the first handler that had it, and no unit is sold twice."""
+        self.assertEqual(handled, {f"o-{at}": 1 for at in range(placed)})
+        for order in handled:
+            found = shop.order_get(self.store, order)
+            self.assertEqual((found.state, found.attempts), ("completed", 0), found)
+        mug, info = shop.inv_get(self.store, "mug")[0], shop.store_info(self.store)
+        self.assertEqual((mug.on_hand, mug.held, mug.sold), (PLENTY - placed, 0, placed))
+        self.assertEqual([info[name] for name in ("completed", "queued", "in_work", "retrying")], [placed, 0, 0, 0])
+        self.assertEqual((info["lapsed"], shop.store_audit(self.store)), (0, []))
+
+    def waiting_in_cluster(self):
+        """How many callers wait on the nodes of the cluster."""
+        nodes = [redis.Redis.from_url(url) for url in self.cluster]
+        waiting = sum(node.info("clients")["blocked_clients"] for node in nodes)
+        for node in nodes:
+            node.close()
+        return waiting
 
     def test_a_trace_goes_from_the_customer_to_the_worker(self):
         from opentelemetry import trace
@@ -307,8 +466,21 @@ def insist(call):
     while True:
         try:
             return call()
-        except (redis.ConnectionError, redis.TimeoutError):
+        except PASSING:
             pass
+
+
+def refused_at_first(shop):
+    """Lets the first calls of ORDER.YIELD fail, sync or asyncio; gives the failures that are left."""
+    really, refusals = shop.order_yield, [redis.exceptions.TryAgainError(), redis.TimeoutError()]
+
+    def order_yield(*args):
+        if refusals:
+            raise refusals.pop()
+        return really(*args)
+
+    shop.order_yield = order_yield
+    return refusals
 
 
 def in_threads(work, count):

@@ -57,6 +57,8 @@ BLOCK_MS = 2_000
 RENEWED_AT = 1 / 3
 #: What a connection that broke may take until the server sees that, beyond the time its call waits.
 SETTLING_S = 1.0
+#: After the stop, what is in hand is given back within this time, or its lease has to end.
+GIVEN_BACK_WITHIN_S = 2.0
 #: Waits between attempts to reach the server, seconds: they double from the first to the longest, half of it random.
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 5.0
@@ -219,11 +221,21 @@ class Worker:
 
     def _give_back(self) -> None:
         """Gives back what is in hand, and what came after the stop."""
+        end = time.monotonic() + GIVEN_BACK_WITHIN_S
         for name in self._names:
+            self._give_back_of(name, end)
+
+    def _give_back_of(self, name: str, end: float) -> None:
+        waits = Waits()
+        while True:
             try:
                 self.shop.order_yield(self.store, name)
+                return
             except (*PASSING, HoldfastError) as error:
-                log.warning("cannot give back the orders of %s, their leases will end: %s", name, error)
+                if not isinstance(error, PASSING) or time.monotonic() >= end:
+                    log.warning("cannot give back the orders of %s, their leases will end: %s", name, error)
+                    return
+                time.sleep(waits.next_s(error))
 
 
 def failure_of(error: Exception, order: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from .. import _wire as wire
@@ -47,6 +48,8 @@ class Client(Commands):
     async def _run_once(self, parse: Callable[[Any], T], name: str, key: str, *args: Any) -> T:
         if self._own is not None:
             return parse(await _sent(self._own, name, key, args, {}))
+        # If this is the first call, the nodes are not known yet.
+        await self.redis.initialize()
         # A node that is named makes redis-py follow redirections and send nothing twice.
         node = self.redis.get_node_from_key(wire.encoded((key,))[0])  # type: ignore[union-attr]
         return parse(await _sent(self.redis, name, key, args, {"target_nodes": node}))
@@ -83,7 +86,11 @@ def own_connections(redis: Redis) -> Redis:
 
 
 async def _sent(redis: Any, name: str, key: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    encoded = wire.encoded((key, *args))
     try:
-        return await redis.execute_command(name, *wire.encoded((key, *args)), **{NEVER_DECODE: True}, **options)
+        return await redis.execute_command(name, *encoded, **{NEVER_DECODE: True}, **options)
     except ResponseError as error:
         raise refusal(error) from error
+    except AttributeError as error:
+        # At every fifth MOVED redis-py closes all connections of a cluster, even one that another task is just making.
+        raise RedisConnectionError("the connection was closed meanwhile") from error

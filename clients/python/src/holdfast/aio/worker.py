@@ -15,7 +15,7 @@ from redis.exceptions import AuthenticationError
 from ..errors import HoldfastError, NoStore
 from ..trace import span_of
 from ..types import ClaimedOrder
-from ..worker import BLOCK_MS, PASSING, RENEWED_AT, SETTLING_S, Waits, failure_of, log, unique_name
+from ..worker import BLOCK_MS, GIVEN_BACK_WITHIN_S, PASSING, RENEWED_AT, SETTLING_S, Waits, failure_of, log, unique_name
 from .client import Client
 
 #: A task that has not ended by then is cancelled again.
@@ -172,8 +172,18 @@ class Worker:
 
     async def _give_back(self) -> None:
         """Gives back what is in hand, and what came after the stop."""
+        end = time.monotonic() + GIVEN_BACK_WITHIN_S
         for name in self._names:
+            await self._give_back_of(name, end)
+
+    async def _give_back_of(self, name: str, end: float) -> None:
+        waits = Waits()
+        while True:
             try:
                 await self.shop.order_yield(self.store, name)
+                return
             except (*PASSING, HoldfastError) as error:
-                log.warning("cannot give back the orders of %s, their leases will end: %s", name, error)
+                if not isinstance(error, PASSING) or time.monotonic() >= end:
+                    log.warning("cannot give back the orders of %s, their leases will end: %s", name, error)
+                    return
+                await asyncio.sleep(waits.next_s(error))
