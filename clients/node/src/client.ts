@@ -25,6 +25,9 @@ const LONGEST_ROUND_MS = 5_000;
 const SILENCE_MS = 5_000;
 /** A call that waits takes this part of the time after which node-redis closes a socket that is silent. */
 const PART_OF_TIMEOUT = 0.5;
+/** A call that came while its store's keys are on two nodes is sent again after this time, until it was that long. */
+const AGAIN_MS = 20;
+const AGAIN_WITHIN_MS = 1_000;
 /** node-redis's number of the protocol's integers (RESP_TYPES.NUMBER): it may round them, so they come as texts. */
 const INTEGERS_AS_TEXTS = { typeMapping: { 58: String } };
 
@@ -460,10 +463,15 @@ export class Holdfast {
 }
 
 async function sent(redis: RedisClient | RedisCluster, args: string[]): Promise<unknown> {
-  try {
-    if ("slots" in redis) return await redis.sendCommand(args[1], false, args, INTEGERS_AS_TEXTS);
-    return await redis.sendCommand(args, INTEGERS_AS_TEXTS);
-  } catch (error) {
-    throw refusal(error);
+  const end = Date.now() + AGAIN_WITHIN_MS;
+  for (;;) {
+    try {
+      if ("slots" in redis) return await redis.sendCommand(args[1], false, args, INTEGERS_AS_TEXTS);
+      return await redis.sendCommand(args, INTEGERS_AS_TEXTS);
+    } catch (error) {
+      // node-redis follows MOVED and ASK, and leaves this one to its caller.
+      if (!(error instanceof Error && error.message.startsWith("TRYAGAIN ")) || Date.now() >= end) throw refusal(error);
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
   }
 }

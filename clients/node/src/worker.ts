@@ -14,6 +14,8 @@ const BLOCK_MS = 2_000;
 const RENEWED_AT = 1 / 3;
 /** What a connection that broke may take until the server sees that, beyond the time its call waits. */
 const SETTLING_MS = 1_000;
+/** After the stop, what is in hand is given back within this time, or its lease has to end. */
+const GIVEN_BACK_WITHIN_MS = 2_000;
 /** Waits between attempts to reach the server: they double from the first to the longest, half of it random. */
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 5_000;
@@ -216,11 +218,23 @@ export class Worker {
   /** Gives back what is in hand, and what came after the stop. */
   async #giveBack(): Promise<void> {
     for (const running of this.#running) running.abort(new Error("the worker stops"));
-    for (const name of this.#names) {
+    const end = Date.now() + GIVEN_BACK_WITHIN_MS;
+    for (const name of this.#names) await this.#giveBackOf(name, end);
+  }
+
+  async #giveBackOf(name: string, end: number): Promise<void> {
+    const waits = new Waits();
+    for (;;) {
       try {
         await this.shop.orderYield(this.store, name);
+        return;
       } catch (error) {
-        this.#options.log(`cannot give back the orders of ${name}, their leases will end: ${(error as Error).message}`);
+        if (!isPassing(error) || Date.now() >= end) {
+          const { message } = error as Error;
+          this.#options.log(`cannot give back the orders of ${name}, their leases will end: ${message}`);
+          return;
+        }
+        await pause(waits.next());
       }
     }
   }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -19,7 +20,11 @@ export const SESSION = readFileSync(`${CLIENTS}tests/session.jsonl`, "utf8")
   .split("\n")
   .map((line) => JSON.parse(line));
 
-/** The addresses of the lab, and `end()`. */
+/**
+ * The addresses of the lab, `end()`, and `move(store, refusals)`, which moves the slot of a store to another node of
+ * the cluster, or back, and gives the number of keys that moved. After the first, it waits until so many calls were
+ * refused with TRYAGAIN.
+ */
 export async function startLab(...options) {
   const program = spawn("python3", [`${CLIENTS}tests/lab.py`, ...options], { stdio: ["pipe", "pipe", "inherit"] });
   const [line] = await once(createInterface(program.stdout), "line");
@@ -27,7 +32,18 @@ export async function startLab(...options) {
     program.stdin.end();
     await once(program, "exit");
   };
-  return { ...JSON.parse(line), end };
+  const found = JSON.parse(line);
+  const move = async (store, refusals = 0) => {
+    const [host, port] = found.moves;
+    const asked = connect(port, host);
+    asked.write(`${store} ${refusals}\n`);
+    for await (const keys of createInterface(asked)) {
+      asked.destroy();
+      return Number(keys);
+    }
+    throw new Error(`${store} did not move`);
+  };
+  return { ...found, end, move };
 }
 
 /** A connected client of node-redis with its default options. */
@@ -55,11 +71,14 @@ export function program(...args) {
 
 /** Makes a call until it has a reply. */
 export async function insist(call) {
+  const end = Date.now() + PATIENCE_MS;
   for (;;) {
     try {
       return await call();
     } catch (error) {
-      if (error instanceof HoldfastError) throw error;
+      if (error instanceof HoldfastError || Date.now() > end) throw error;
     }
+    // A client that is closed refuses at once, which would leave no time for anything else.
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }

@@ -10,13 +10,17 @@ import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-ho
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { propagation } from "@opentelemetry/api";
-import { createCluster } from "redis";
+import { createCluster, ErrorReply } from "redis";
 
 import { errors, Fatal, Holdfast, Retry, traced, Worker } from "holdfast-client";
 import { client, insist, program, startLab, until } from "./lab.js";
 
 const ORDERS = 400;
 const HANDS = 8;
+const PLENTY = 1_000_000;
+/** Workers of a store that moves, one after the other. */
+const CREWS = 2;
+const REFUSALS = 3;
 const MINUTES = 600_000;
 const CREW = fileURLToPath(new URL("crew.js", import.meta.url));
 const quiet = { log: () => {}, blockMs: 200 };
@@ -181,6 +185,93 @@ test("a cluster is asked where the store is", async () => {
   }
   await cluster.destroy();
 });
+
+test("a store moves while its workers wait and work", async (t) => {
+  const cluster = createCluster({ rootNodes: [{ url: lab.cluster[0] }] });
+  cluster.on("error", () => {});
+  await cluster.connect();
+  t.after(() => cluster.destroy());
+  const there = new Holdfast(cluster);
+  const handled = new Map();
+  const handler = ({ order }) => void handled.set(order, (handled.get(order) ?? 0) + 1);
+  const options = { log: () => {}, leaseMs: MINUTES };
+  let placed = 0;
+  /** What a worker goes through, and is told to end in the middle of. */
+  const moves = async (worker) => {
+    await until("both to wait for an order", async () => (await waitingInCluster()) === 2);
+    assert.ok((await lab.move(store)) > 1);
+    let isMoving = true;
+    const busy = lab.move(store, REFUSALS).finally(() => (isMoving = false));
+    for (; isMoving; placed += 1)
+      await insist(() => there.orderPlace(store, `o-${placed}`, `c-${placed}`, { items: { mug: 1 } }));
+    await busy;
+    await until("some orders", () => handled.size);
+    const stopping = lab.move(store);
+    worker.stop();
+    await stopping;
+  };
+  await there.invSet(store, "mug", PLENTY);
+  for (let crew = 0; crew < CREWS; crew += 1) {
+    const worker = new Worker(cluster, store, handler, { ...options, concurrency: 2 });
+    await Promise.all([worker.run({ signals: [] }), moves(worker)]);
+    assert.equal((await there.storeInfo(store)).inWork, 0);
+  }
+  const all = async () => (await there.storeInfo(store)).completed === placed;
+  await working(new Worker(cluster, store, handler, options), all);
+  await eachIsCompleted(there, placed, handled);
+});
+
+/** Each order is completed by the first handler that had it, and no unit is sold twice. */
+async function eachIsCompleted(there, placed, handled) {
+  assert.deepEqual([handled.size, [...new Set(handled.values())]], [placed, [1]]);
+  for (const order of handled.keys()) {
+    const { state, attempts } = await there.orderGet(store, order);
+    assert.deepEqual([order, state, attempts], [order, "completed", 0]);
+  }
+  const [mug] = await there.invGet(store, "mug");
+  assert.deepEqual([mug.onHand, mug.held, mug.sold], [PLENTY - placed, 0, placed]);
+  const { completed, queued, inWork, retrying, lapsed } = await there.storeInfo(store);
+  assert.deepEqual([completed, queued, inWork, retrying, lapsed], [placed, 0, 0, 0, 0]);
+  assert.deepEqual(await there.storeAudit(store), []);
+}
+
+test("a call is sent again while the keys of its store are on two nodes", async () => {
+  const { redis: halfway, refused } = refusing("ORDER.PLACE", "TRYAGAIN Multiple keys request");
+  await place(0);
+  await new Holdfast(halfway).orderPlace(store, "o-0", "alice", { items: { mug: 1 } });
+  assert.deepEqual([refused(), (await state()).state], [REFUSALS, "queued"]);
+});
+
+test("a stop insists on giving back what a worker has", async () => {
+  await place(1);
+  const { redis: halfway, refused } = refusing("ORDER.YIELD", "LOADING Redis is loading the dataset in memory");
+  const handler = () => new Promise(() => {});
+  const worker = new Worker(halfway, store, handler, { ...quiet, leaseMs: MINUTES, stopWithinMs: 0 });
+  await working(worker, async () => (await info("inWork")) === 1);
+  assert.deepEqual([refused(), await info("queued"), (await state()).attempts], [REFUSALS, 1, 0]);
+});
+
+/** The client, with the first calls of a command refused. */
+function refusing(command, message) {
+  let refused = 0;
+  const sendCommand = (args, options) => {
+    if (args[0] !== command || refused === REFUSALS) return redis.sendCommand(args, options);
+    refused += 1;
+    return Promise.reject(new ErrorReply(message));
+  };
+  return { redis: { sendCommand, duplicate: () => redis.duplicate() }, refused: () => refused };
+}
+
+/** How many callers wait on the nodes of the cluster. */
+async function waitingInCluster() {
+  let waiting = 0;
+  for (const url of lab.cluster) {
+    const node = await client(url);
+    waiting += Number(/blocked_clients:(\d+)/.exec(await node.info("clients"))[1]);
+    node.destroy();
+  }
+  return waiting;
+}
 
 test("a trace goes from the customer to the worker", async () => {
   const spans = new InMemorySpanExporter();
