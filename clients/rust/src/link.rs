@@ -40,19 +40,85 @@ impl Connect for redis::Client {
 }
 
 #[cfg(feature = "cluster")]
-impl Link for redis::cluster::ClusterConnection {
-    fn set_timeout(&self, timeout: Duration) -> RedisResult<()> {
-        self.set_read_timeout(Some(timeout))?;
-        self.set_write_timeout(Some(timeout))
-    }
-}
+mod cluster {
+    use std::time::Duration;
 
-#[cfg(feature = "cluster")]
-impl Connect for redis::cluster::ClusterClient {
-    fn open(&self, timeout: Duration) -> RedisResult<Box<dyn Link>> {
-        let connection = self.get_connection()?;
-        connection.set_timeout(timeout)?;
-        Ok(Box::new(connection))
+    use redis::cluster::{ClusterClient, ClusterConnection, Connect as ConnectNode};
+    use redis::{Cmd, Connection, ConnectionLike, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, Value};
+
+    use super::{Connect, Link};
+
+    /// A connection to one node. redis-rs sends a call again to which no reply came, whatever it was, but not after the
+    /// errors of this one: the second claim would get another order, and nobody would know of the first.
+    struct Node(Connection);
+
+    fn not_again(error: RedisError) -> RedisError {
+        let is_servers = error.code().is_some();
+        if is_servers { error } else { (ErrorKind::Client, "no reply", error.to_string()).into() }
+    }
+
+    impl ConnectionLike for Node {
+        fn req_command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+            self.0.req_command(cmd).map_err(not_again)
+        }
+
+        fn req_packed_command(&mut self, cmd: &[u8]) -> RedisResult<Value> {
+            self.0.req_packed_command(cmd).map_err(not_again)
+        }
+
+        fn req_packed_commands(&mut self, cmd: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
+            self.0.req_packed_commands(cmd, offset, count).map_err(not_again)
+        }
+
+        fn get_db(&self) -> i64 {
+            self.0.get_db()
+        }
+
+        fn check_connection(&mut self) -> bool {
+            self.0.check_connection()
+        }
+
+        fn is_open(&self) -> bool {
+            self.0.is_open()
+        }
+    }
+
+    impl ConnectNode for Node {
+        fn connect<T: IntoConnectionInfo>(info: T, timeout: Option<Duration>) -> RedisResult<Self> {
+            <Connection as ConnectNode>::connect(info, timeout).map(Node)
+        }
+
+        fn send_packed_command(&mut self, cmd: &[u8]) -> RedisResult<()> {
+            self.0.send_packed_command(cmd).map_err(not_again)
+        }
+
+        fn set_write_timeout(&self, timeout: Option<Duration>) -> RedisResult<()> {
+            self.0.set_write_timeout(timeout)
+        }
+
+        fn set_read_timeout(&self, timeout: Option<Duration>) -> RedisResult<()> {
+            self.0.set_read_timeout(timeout)
+        }
+
+        fn recv_response(&mut self) -> RedisResult<Value> {
+            self.0.recv_response().map_err(not_again)
+        }
+    }
+
+    impl<C: ConnectionLike + ConnectNode + Send> Link for ClusterConnection<C> {
+        fn set_timeout(&self, timeout: Duration) -> RedisResult<()> {
+            self.set_read_timeout(Some(timeout))?;
+            self.set_write_timeout(Some(timeout))
+        }
+    }
+
+    impl Connect for ClusterClient {
+        fn open(&self, timeout: Duration) -> RedisResult<Box<dyn Link>> {
+            // Public, but not on redis-rs's pages: if it is ever gone, this does not compile.
+            let connection = self.get_generic_connection::<Node>()?;
+            connection.set_timeout(timeout)?;
+            Ok(Box::new(connection))
+        }
     }
 }
 

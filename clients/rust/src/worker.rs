@@ -21,6 +21,8 @@ const BLOCK_MS: u64 = 2_000;
 const RENEWALS: u64 = 3;
 /// What a connection that broke may take until the server sees that, beyond the time its call waits.
 const SETTLING: Duration = Duration::from_secs(1);
+/// After the stop, what is in hand is given back within this time, or its lease has to end.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
 /// Waits between attempts to reach the server: they double from the first to the longest, half of it random.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -355,10 +357,22 @@ impl<C: Connect + Clone> Crew<C> {
 
     /// Gives back what is in hand, and what came after the stop.
     fn give_back(&self) {
-        let mut connection = self.connection();
+        let (mut connection, end) = (self.connection(), Instant::now() + GIVEN_BACK_WITHIN);
         for name in (0..self.worker.concurrency).map(|at| self.name_of(at)) {
-            if let Err(error) = connection.ask(&order_yield(&self.worker.store, &name)) {
-                self.warn(&format!("cannot give back the orders of {name}, their leases will end: {error}"));
+            self.give_back_of(&mut connection, &name, end);
+        }
+    }
+
+    fn give_back_of(&self, connection: &mut Waiter<C>, name: &str, end: Instant) {
+        let mut waits = Waits::new();
+        loop {
+            match connection.ask(&order_yield(&self.worker.store, name)) {
+                Ok(_) => return,
+                Err(error) if error.is_passing() && Instant::now() < end => thread::sleep(waits.next()),
+                Err(error) => {
+                    return self
+                        .warn(&format!("cannot give back the orders of {name}, their leases will end: {error}"));
+                }
             }
         }
     }
