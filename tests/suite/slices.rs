@@ -11,6 +11,7 @@ use std::time::Duration;
 
 tests![
     an_audit_lets_others_work,
+    an_audit_changes_nothing_and_goes_on_while_writes_are_paused,
     audits_under_traffic_are_clean,
     repairs_under_traffic_double_nothing,
     an_audit_in_multi_does_not_hang_another,
@@ -22,6 +23,7 @@ tests![
     the_slice_can_be_set,
     the_longest_turn_is_in_info,
     many_callers_are_served_in_pieces,
+    many_callers_are_served_without_another_word,
     many_callers_leave_a_store_that_goes,
     a_big_store_is_freed_in_the_background,
 ];
@@ -59,6 +61,15 @@ fn an_audit_lets_others_work(binary: &ServerBinary) {
     }
     assert_eq!(auditor.receive().expect("a reply"), Reply::Array(Vec::new()));
     assert!(served >= 3, "{served} commands were served while {MANY} orders were recounted");
+}
+
+fn an_audit_changes_nothing_and_goes_on_while_writes_are_paused(binary: &ServerBinary) {
+    let (server, mut client) = big_store(binary);
+    let mut auditor = start_audit(&server, &mut client, "popup");
+    client.ok("CLIENT PAUSE 60000 WRITE");
+    assert_eq!(auditor.receive().expect("a reply"), Reply::Array(Vec::new()));
+    assert_eq!(client.get("STORE.AUDIT popup"), Reply::Array(Vec::new()), "nor does one that comes later wait");
+    client.ok("CLIENT UNPAUSE");
 }
 
 /// Trades until it is stopped: places, completes, cancels, reserves, commits, releases, adjusts.
@@ -323,6 +334,18 @@ fn many_callers_are_served_in_pieces(binary: &ServerBinary) {
     let given: Vec<_> = callers.iter_mut().map(given).collect();
     assert_eq!(given, (0..CALLERS).map(|number| format!("o-{number}")).collect::<Vec<_>>());
     assert_books_balance(&mut client, "popup");
+}
+
+/// No command that comes later gives them what is theirs.
+fn many_callers_are_served_without_another_word(binary: &ServerBinary) {
+    let (server, mut client) = shop_of(binary, 10_000_000);
+    let mut callers = callers(&server, &mut client);
+    let place = |number| cmd!["ORDER.PLACE", "popup", format!("o-{number}"), "c-1", "ITEMS", "sku-1", 1];
+    client.pipeline(
+        &std::iter::once(cmd!["MULTI"]).chain((0..CALLERS).map(place)).chain([cmd!["EXEC"]]).collect::<Vec<_>>(),
+    );
+    let given: Vec<_> = callers.iter_mut().map(given).collect();
+    assert_eq!(given, (0..CALLERS).map(|number| format!("o-{number}")).collect::<Vec<_>>());
 }
 
 /// They get nothing; those who come to a new store of the name afterwards are not sent away with them.
