@@ -275,6 +275,23 @@ fn alerts_are_listed_and_lead_to_their_orders() {
     assert_shows(&text(&mut hostile, (120, 40)), &["店舗"]);
 }
 
+#[test]
+fn a_list_of_a_part_says_what_lists_all() {
+    for size in SIZES {
+        let mut screen = sale("popup", "o-1", &[]);
+        let shop = screen.shop.as_mut().expect("a store");
+        let mut detail = Detail::clone(shop.detail.as_ref().expect("a detail"));
+        detail.skus.total = 902;
+        detail.dead.reasons[0].count = 902;
+        shop.take_detail(Arc::new(detail));
+        shop.tab = Tab::Stock;
+        assert_shows(&text(&mut screen, size), &["and 900 with more available: INV.SCAN lists all"]);
+        screen.shop.as_mut().expect("a store").tab = Tab::Dead;
+        press(&mut screen, KeyCode::Enter);
+        assert_shows(&text(&mut screen, size), &["and 900 more: ORDER.SCAN … STATE dead"]);
+    }
+}
+
 /// Numbers of a sale in which people wait for units and for gates.
 const WAITING: [(&str, i64); 4] = [("waitlisted", 12), ("pending", 3), ("gates-expired", 2), ("waitlist-expired", 1)];
 
@@ -336,6 +353,7 @@ fn lanes_and_those_who_are_not_queued_are_listed() {
         assert_shows(&shown, &["9 Queue", "Lanes", "Oldest waiting", "400", "0.8 s", "counter", "Before the queue"]);
         assert_shows(&shown, &["o-31", "Pending", "0:12", "payment", "Waitlisted", "no end", "2 × o-1, 1 × cap"]);
         assert!(shown.find("0:12") < shown.find("2:05"), "what expires first is on top:\n{shown}");
+        assert_shows(&shown, &["and 12 more: ORDER.SCAN … STATE waitlisted, or pending"]);
         assert_eq!(press(&mut screen, KeyCode::Enter), None, "a lane is no order");
         for _ in 0..3 {
             press(&mut screen, KeyCode::Down);

@@ -5,7 +5,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
-use super::super::foreign::{columns, safe};
+use super::super::foreign::{columns, fit, safe};
 use super::super::format::count;
 use super::super::screen::Screen;
 use super::super::shop::{DeadLine, Shop, Tab};
@@ -75,7 +75,9 @@ fn reasons(frame: &mut Frame, area: Rect, Page { screen, shop, theme, .. }: Page
     let chosen = shop.chosen_in(Tab::Dead);
     let of_reason = |line: &DeadLine| if let DeadLine::Reason { count, .. } = line { *count } else { 1 };
     let most = lines.iter().map(of_reason).max().unwrap_or(1);
-    let widest = lines.iter().map(|line| columns(&name_of(line))).max().unwrap_or(0);
+    // What says where the rest is, is a sentence and may be wider.
+    let is_named = |line: &&DeadLine| !matches!(line, DeadLine::More(_));
+    let widest = lines.iter().filter(is_named).map(|line| columns(&name_of(line))).max().unwrap_or(0);
     let width = widest.min(REASON_MAX).min(usize::from(area.width) * 3 / 5) + 2;
     draw_list(frame, area, None, lines.len(), chosen, |index| {
         row(theme, &lines[index], chosen == Some(index), (width, area.width), most)
@@ -87,7 +89,7 @@ fn name_of(line: &DeadLine) -> String {
     match line {
         DeadLine::Reason { name, .. } => name.clone(),
         DeadLine::Order(order) => format!("  {}", safe(&order.name)),
-        DeadLine::More(more) => format!("  and {} more", count(*more)),
+        DeadLine::More(more) => format!("  and {} more: ORDER.SCAN … STATE dead", count(*more)),
     }
 }
 
@@ -105,7 +107,9 @@ fn row(theme: Theme, line: &DeadLine, is_chosen: bool, (width, all): (usize, u16
             ])
         }
         DeadLine::Order(_) => Line::from(vec![Span::raw("  "), Span::styled(name, style)]),
-        DeadLine::More(_) => Line::from(vec![Span::raw("  "), Span::styled(name, style.patch(theme.quiet()))]),
+        DeadLine::More(_) => {
+            Line::from(vec![Span::raw("  "), Span::styled(fit(&name_of(line), all.into()), style.patch(theme.quiet()))])
+        }
     }
 }
 

@@ -43,7 +43,10 @@ pub fn draw(frame: &mut Frame, area: Rect, Page { shop, theme, .. }: Page) {
     draw_list(frame, list, Some(head), skus.shown.len(), chosen, |index| {
         row(theme, &skus.shown[index], chosen == Some(index), (name, &columns), list.width)
     });
-    frame.render_widget(Line::styled(format!("and {} with more available", count(left)), theme.quiet()), foot);
+    frame.render_widget(
+        Line::styled(format!("and {} with more available: INV.SCAN lists all", count(left)), theme.quiet()),
+        foot,
+    );
 }
 
 fn row(theme: Theme, sku: &SkuLine, is_chosen: bool, (name, columns): (usize, &[&str]), all: u16) -> Line<'static> {

@@ -38,7 +38,10 @@ pub fn draw(frame: &mut Frame, area: Rect, Page { screen, shop, numbers, .. }: P
     draw_list(frame, list, None, lines.len(), chosen, |index| {
         row(screen, &lines[index], chosen == Some(index), name, usize::from(inside.width))
     });
-    frame.render_widget(Line::styled(format!("and {} more", count(left)), theme.quiet()), foot);
+    frame.render_widget(
+        Line::styled(format!("and {} more: ORDER.SCAN … STATE waitlisted, or pending", count(left)), theme.quiet()),
+        foot,
+    );
 }
 
 fn row(screen: &Screen, line: &Wait, is_chosen: bool, name: usize, all: usize) -> Line<'static> {
