@@ -237,23 +237,30 @@ program promtool <<<'exit 0'
 run promtool PROMETHEUS="$box/prometheus"
 verdict succeeds asks_apt_for_nothing
 
-case_of "promtool comes out of a package that is not installed"
-without promtool
-mkdir -p "$box/package/usr/bin" "$box/package/DEBIAN"
-printf '#!/bin/sh\n' >"$box/package/usr/bin/promtool"
-chmod +x "$box/package/usr/bin/promtool"
-printf 'Package: prometheus\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: none\n' \
-  >"$box/package/DEBIAN/control"
-dpkg-deb -b "$box/package" "$box/prometheus_1_all.deb" >/dev/null
-program apt-get <<<"[ \$1 = download ] && cp '$box/prometheus_1_all.deb' . || echo \"\$*\" >>'$box/apt'"
-run promtool PROMETHEUS="$box/prometheus"
-verdict succeeds asks_apt_for_nothing '"$box/prometheus/promtool"'
+# promtool_package NAME: what apt-get downloads, and nothing else.
+promtool_package() {
+  mkdir -p "$box/package/DEBIAN" "$box/package/usr/bin"
+  printf '#!/bin/sh\n' >"$box/package/usr/bin/promtool"
+  chmod +x "$box/package/usr/bin/promtool"
+  printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: none\n' "$1" \
+    >"$box/package/DEBIAN/control"
+  dpkg-deb -b "$box/package" "$box/$1_1_all.deb" >/dev/null
+  program apt-get <<<"[ \$1 != download ] && echo \"\$*\" >>'$box/apt' || cp '$box'/\${*: -1}_1_all.deb ."
+}
+
+for package in prometheus promtool; do
+  case_of "promtool comes out of the package $package, which is not installed"
+  without promtool
+  promtool_package "$package"
+  run promtool PROMETHEUS="$box/prometheus"
+  verdict succeeds asks_apt_for_nothing '"$box/prometheus/promtool"'
+done
 
 case_of "no promtool"
 without promtool
 program apt-get <<<'exit 1'
 run promtool PROMETHEUS="$box/prometheus"
-verdict fails 'says "promtool; install the package prometheus"'
+verdict fails 'says "promtool; install the package promtool or prometheus"'
 
 case_of "without apt-get"
 without redis-server apt-get
