@@ -10,6 +10,7 @@ Prints one line of JSON with their addresses, and runs until its standard input 
   moves    host and port: the line "STORE REFUSALS" moves the slot of a store to another primary of the cluster, or
            back, key by key; after the first key it waits until so many calls were refused with TRYAGAIN. The reply is
            a line with the number of keys, when all primaries know the new owner (with --cluster)
+  sentinel host and port of a sentinel that watches a primary and its replica as "shop" (with --sentinel)
 
 HOLDFAST_MODULE names the module (without: target/release), HOLDFAST_CLIENTS_SEED the seed of the cuts.
 """
@@ -40,6 +41,9 @@ HASH_SLOTS = 16384
 #: More than a slot has.
 MOST_KEYS = 1000
 PRIMARIES = 3
+#: How soon a sentinel makes the replica the primary, and how soon it tries again.
+DOWN_AFTER_MS = 500
+FAILOVER_TIMEOUT_MS = 3000
 
 
 def until(what, look):
@@ -78,10 +82,14 @@ class Servers:
         home = self.dir / str(port)
         home.mkdir()
         module = os.environ.get("HOLDFAST_MODULE", REPOSITORY / "target/release/libholdfast.so")
-        args = ["--port", port, "--bind", "127.0.0.1", "--dir", home, "--loadmodule", module, "--save", ""]
-        program = [os.environ.get("REDIS_SERVER", "redis-server"), *map(str, args), *options]
+        args = ["--bind", "127.0.0.1", "--loadmodule", module, "--save", "", *options]
+        return self.run(port, home, *args)
+
+    def run(self, port, home, *args):
+        """Starts a server on a port, and waits for it."""
+        program = [os.environ.get("REDIS_SERVER", "redis-server"), *args, "--port", port, "--dir", home]
         log = (home / "log").open("w")
-        self.running.append(subprocess.Popen(program, stdout=log, stderr=log))
+        self.running.append(subprocess.Popen([*map(str, program)], stdout=log, stderr=log))
         until(f"redis-server on port {port}, see {home}/log", lambda: ask(port, "PING") == "PONG")
         return port
 
@@ -97,6 +105,25 @@ class Servers:
             until("the cluster", lambda port=port: "cluster_state:ok" in ask(port, "CLUSTER", "INFO"))
             until("its slots", lambda port=port: ask(port, "CLUSTER", "SLOTS").count("127.0.0.1") == PRIMARIES)
         return ports
+
+    def start_sentinel(self):
+        """Starts a primary with a replica, and a sentinel that watches them."""
+        primary = self.start("--repl-diskless-sync-delay", "0")
+        replica = self.start("--repl-diskless-sync-delay", "0", "--replicaof", f"127.0.0.1 {primary}")
+        until("the replica", lambda: "master_link_status:up" in ask(replica, "INFO", "replication"))
+        port = free_port()
+        home = self.dir / str(port)
+        home.mkdir()
+        config = home / "sentinel.conf"
+        config.write_text(
+            f"bind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {primary} 1\n"
+            f"sentinel down-after-milliseconds shop {DOWN_AFTER_MS}\n"
+            f"sentinel failover-timeout shop {FAILOVER_TIMEOUT_MS}\n"
+        )
+        self.run(port, home, config, "--sentinel")
+        known = "master-link-status\nok"
+        until("the sentinel to know the replica", lambda: known in ask(port, "SENTINEL", "REPLICAS", "shop"))
+        return port
 
     def remove(self):
         for server in self.running:
@@ -240,6 +267,8 @@ async def serve(servers):
         ports = servers.start_cluster()
         found["cluster"] = [f"redis://127.0.0.1:{port}" for port in ports]
         found["moves"] = ["127.0.0.1", await Moves(ports).start()]
+    if "--sentinel" in sys.argv[1:]:
+        found["sentinel"] = ["127.0.0.1", servers.start_sentinel()]
     print(json.dumps(found), flush=True)
     loop = asyncio.get_running_loop()
     ended = loop.run_in_executor(None, sys.stdin.buffer.read)

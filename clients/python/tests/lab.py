@@ -20,17 +20,20 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 
 
 class Lab(unittest.TestCase):
-    """Has ``url``, ``cut``, ``stall``, ``cluster`` and ``moves`` of the lab."""
+    """Has ``url``, ``cut``, ``stall``, ``cluster``, ``moves`` and ``sentinel`` of the lab."""
+
+    #: Such as ``--cluster``.
+    options = ()
 
     @classmethod
     def setUpClass(cls):
-        options = ["--cluster"] if getattr(cls, "wants_cluster", False) else []
         cls.program = subprocess.Popen(
-            [sys.executable, CLIENTS / "tests/lab.py", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, CLIENTS / "tests/lab.py", *cls.options], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         found = json.loads(cls.program.stdout.readline())
         cls.url, cls.cut, cls.stall = found["url"], found["cut"], found["stall"]
         cls.cluster, cls.moves = found.get("cluster"), found.get("moves")
+        cls.sentinel = found.get("sentinel")
 
     @classmethod
     def tearDownClass(cls):

@@ -48,7 +48,7 @@ class InThread:
 
 
 class Workers(Lab):
-    wants_cluster = True
+    options = ("--cluster",)
 
     def setUp(self):
         self.store = f"store-{random.randrange(2**32)}"

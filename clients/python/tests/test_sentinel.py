@@ -1,0 +1,155 @@
+"""What becomes of workers and customers that go through a sentinel when the primary is gone."""
+
+import asyncio
+import collections
+import threading
+import time
+import unittest
+
+import redis
+import redis.asyncio
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.sentinel import Sentinel
+
+import holdfast
+import holdfast.aio
+from holdfast import Worker
+from holdfast.worker import PASSING
+
+from .lab import PATIENCE_S, Lab
+
+STORE = "popup"
+ORDERS = 20
+PLENTY = 1000
+MINUTES = 600_000
+#: Before a call that failed is made again.
+PAUSE_S = 0.02
+#: The order that a worker has in hand when the primary goes.
+IN_HAND = "o-0"
+
+
+class Failover(Lab):
+    options = ("--sentinel",)
+
+    def primary(self):
+        """The address of the primary, as the sentinel says."""
+        with redis.Redis(*self.sentinel) as sentinel:
+            return sentinel.sentinel_get_master_addr_by_name("shop")
+
+    def end_primary(self):
+        """Ends the primary when its replica has everything."""
+        with redis.Redis(*self.primary()) as primary:
+            # WAIT is about the writes of its own connection, and what came before them.
+            primary.set("last", "write")
+            self.assertEqual(primary.wait(1, PATIENCE_S * 1000), 1)
+            primary.shutdown(nosave=True, now=True)
+
+    def all_is_completed(self, orders, handled):
+        """Each order is completed by the first handler that had it, and no unit is sold twice."""
+        with redis.Redis(*self.primary()) as promoted:
+            shop = holdfast.Client(promoted)
+            self.assertEqual(handled, {f"o-{at}": 1 for at in range(orders)})
+            for order in handled:
+                found = shop.order_get(STORE, order)
+                self.assertEqual((found.state, found.attempts), ("completed", 0), found)
+            mug, info = shop.inv_get(STORE, "mug")[0], shop.store_info(STORE)
+            shop.close()
+        self.assertEqual((mug.on_hand, mug.held, mug.sold), (PLENTY - orders, 0, orders))
+        self.assertEqual([info[name] for name in ("completed", "queued", "in_work", "lapsed")], [orders, 0, 0, 0])
+
+
+class Sync(Failover):
+    def test_a_worker_and_its_customers_go_on_at_the_promoted_replica(self):
+        client = Sentinel([self.sentinel]).master_for("shop")
+        self.addCleanup(client.close)
+        shop, before = holdfast.Client(client), self.primary()
+        handled, promoted = collections.Counter(), threading.Event()
+
+        def handler(job):
+            handled.update([job.order])
+            if job.order == IN_HAND:
+                promoted.wait(PATIENCE_S)
+
+        def place(first):
+            for at in range(first, first + ORDERS):
+                insist(lambda at=at: shop.order_place(STORE, f"o-{at}", f"c-{at}", {"mug": 1}))
+
+        shop.inv_set(STORE, "mug", PLENTY)
+        worker = Worker(client, STORE, handler, lease_ms=MINUTES, concurrency=2)
+        running = threading.Thread(target=worker.run, daemon=True)
+        running.start()
+        place(0)
+        self.until("all but one", lambda: shop.store_info(STORE)["completed"] == ORDERS - 1)
+        with self.assertLogs("holdfast"):
+            self.end_primary()
+            place(ORDERS)
+            self.assertNotEqual(self.primary(), before)
+            promoted.set()
+            self.until("all orders", lambda: shop.store_info(STORE)["completed"] == 2 * ORDERS)
+        worker.stop()
+        running.join(PATIENCE_S)
+        self.assertFalse(running.is_alive())
+        self.all_is_completed(2 * ORDERS, handled)
+
+
+class Asyncio(Failover):
+    def test_a_worker_and_its_customers_go_on_at_the_promoted_replica(self):
+        handled = collections.Counter()
+        with self.assertLogs("holdfast"):
+            asyncio.run(asyncio.wait_for(self.fail_over(handled), PATIENCE_S))
+        self.all_is_completed(2 * ORDERS, handled)
+
+    async def fail_over(self, handled):
+        client = AsyncSentinel([self.sentinel]).master_for("shop")
+        shop, before = holdfast.aio.Client(client), self.primary()
+        promoted = asyncio.Event()
+
+        async def handler(order):
+            handled.update([order.order])
+            if order.order == IN_HAND:
+                await promoted.wait()
+
+        async def place(first):
+            for at in range(first, first + ORDERS):
+                await insist_async(lambda at=at: shop.order_place(STORE, f"o-{at}", f"c-{at}", {"mug": 1}))
+
+        async def completed(orders):
+            while (await shop.store_info(STORE))["completed"] < orders:
+                await asyncio.sleep(0.02)
+
+        await shop.inv_set(STORE, "mug", PLENTY)
+        worker = holdfast.aio.Worker(client, STORE, handler, lease_ms=MINUTES, concurrency=2)
+        running = asyncio.create_task(worker.run(signals=()))
+        await place(0)
+        await completed(ORDERS - 1)
+        await asyncio.to_thread(self.end_primary)
+        await place(ORDERS)
+        self.assertNotEqual(self.primary(), before)
+        promoted.set()
+        await completed(2 * ORDERS)
+        worker.stop()
+        await running
+        await shop.close()
+        await client.aclose()
+
+
+def insist(call):
+    """Makes a call until it has a reply."""
+    while True:
+        try:
+            return call()
+        except PASSING:
+            time.sleep(PAUSE_S)
+
+
+async def insist_async(call):
+    """The same with asyncio."""
+    while True:
+        try:
+            return await call()
+        except PASSING:
+            await asyncio.sleep(PAUSE_S)
+
+
+if __name__ == "__main__":
+    unittest.main()
