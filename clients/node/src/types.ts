@@ -143,7 +143,7 @@ export interface RedisClient {
   duplicate(overrides?: object): RedisClient;
   connect(): Promise<unknown>;
   destroy(): void;
-  on(event: string, listener: (...args: never[]) => void): unknown;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
   options?: { socket?: object } | undefined;
 }
 
@@ -158,6 +158,6 @@ export interface RedisCluster {
   duplicate(overrides?: object): RedisCluster;
   connect(): Promise<unknown>;
   destroy(): void;
-  on(event: string, listener: (...args: never[]) => void): unknown;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
   readonly slots: unknown;
 }
