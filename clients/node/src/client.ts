@@ -12,8 +12,9 @@ import type {
   LockState,
   Order,
   Page,
+  Redis,
   RedisClient,
-  RedisCluster,
+  RedisSentinel,
   Settings,
   Sku,
 } from "./types.js";
@@ -31,6 +32,12 @@ const AGAIN_WITHIN_MS = 1_000;
 /** node-redis's number of the protocol's integers (RESP_TYPES.NUMBER): it may round them, so they come as texts. */
 const INTEGERS_AS_TEXTS = { typeMapping: { 58: String } };
 
+/**
+ * A sentinel's connection that nothing else uses: one to the primary, and nothing is sent again when it breaks. The
+ * second claim would get another order, and nobody would know of the first.
+ */
+const ONE_OF_SENTINEL = { masterPoolSize: 1, replicaPoolSize: 0, maxCommandRediscovers: 0 };
+
 /** Options of a client. */
 export interface Options {
   /** How long a call that waits is silent beyond its wait before its connection is given up. */
@@ -38,7 +45,7 @@ export interface Options {
 }
 
 /**
- * Holdfast's commands over a client or a cluster of node-redis, with its options as they are.
+ * Holdfast's commands over a client, a cluster or a sentinel of node-redis, with its options as they are.
  *
  *     const redis = await createClient().on("error", console.error).connect();
  *     const shop = new Holdfast(redis);
@@ -50,17 +57,17 @@ export interface Options {
  */
 export class Holdfast {
   readonly silenceMs: number;
-  readonly #redis: RedisClient | RedisCluster;
-  #idle: (RedisClient | RedisCluster)[] = [];
+  readonly #redis: Redis;
+  #idle: Redis[] = [];
 
-  constructor(redis: RedisClient | RedisCluster, options: Options = {}) {
+  constructor(redis: Redis, options: Options = {}) {
     this.#redis = redis;
     this.silenceMs = options.silenceMs ?? SILENCE_MS;
   }
 
   /** Closes the connections that this client made itself; the one that it was given is its owner's. */
   close(): void {
-    for (const idle of this.#idle.splice(0)) idle.destroy();
+    for (const idle of this.#idle.splice(0)) void idle.destroy();
   }
 
   // Stores.
@@ -411,6 +418,8 @@ export class Holdfast {
     waitMs: number | undefined,
     args: string[],
   ): Promise<T> {
+    // A client rejects a call whose connection breaks, a sentinel sends it again.
+    if (waitMs === undefined && isSentinel(this.#redis)) return read(await this.#alone(args, 0));
     if (waitMs === undefined) return this.#run(read, args);
     const end = Date.now() + waitMs;
     for (;;) {
@@ -439,7 +448,7 @@ export class Holdfast {
       this.#idle.push(own);
       return reply;
     } catch (error) {
-      own.destroy();
+      void own.destroy();
       throw error;
     } finally {
       clearTimeout(timer);
@@ -448,24 +457,28 @@ export class Holdfast {
 
   #ready = new WeakMap<object, Promise<unknown>>();
 
-  #another(): RedisClient | RedisCluster {
-    const own = this.#redis.duplicate();
+  #another(): Redis {
+    const redis = this.#redis;
+    const own = isSentinel(redis) ? redis.duplicate(ONE_OF_SENTINEL) : redis.duplicate();
     // Each call gets its own error; nobody listens for those of the connection.
     own.on("error", () => undefined);
     return own;
   }
 
-  #connected(own: RedisClient | RedisCluster): Promise<unknown> {
+  #connected(own: Redis): Promise<unknown> {
     let ready = this.#ready.get(own);
     if (!ready) this.#ready.set(own, (ready = own.connect()));
     return ready;
   }
 }
 
-async function sent(redis: RedisClient | RedisCluster, args: string[]): Promise<unknown> {
+const isSentinel = (redis: Redis): redis is RedisSentinel => "getMasterNode" in redis;
+
+async function sent(redis: Redis, args: string[]): Promise<unknown> {
   const end = Date.now() + AGAIN_WITHIN_MS;
   for (;;) {
     try {
+      if (isSentinel(redis)) return await redis.sendCommand(false, args, INTEGERS_AS_TEXTS);
       if ("slots" in redis) return await redis.sendCommand(args[1], false, args, INTEGERS_AS_TEXTS);
       return await redis.sendCommand(args, INTEGERS_AS_TEXTS);
     } catch (error) {

@@ -161,3 +161,16 @@ export interface RedisCluster {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
   readonly slots: unknown;
 }
+
+/** What is needed of a sentinel of node-redis. */
+export interface RedisSentinel {
+  sendCommand(isReadonly: boolean | undefined, args: string[], options?: object): Promise<unknown>;
+  duplicate(overrides?: object): RedisSentinel;
+  connect(): Promise<unknown>;
+  destroy(): Promise<unknown>;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+  getMasterNode(): unknown;
+}
+
+/** What of node-redis a client of Holdfast can go through. */
+export type Redis = RedisClient | RedisCluster | RedisSentinel;

@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { Holdfast } from "./client.js";
 import { HoldfastError, isPassing, NoStore } from "./errors.js";
 import { inSpan } from "./trace.js";
-import type { ClaimedOrder, RedisClient, RedisCluster } from "./types.js";
+import type { ClaimedOrder, Redis } from "./types.js";
 
 /** A round of ORDER.CLAIM waits this long, so that a worker that is to stop does so soon. */
 const BLOCK_MS = 2_000;
@@ -78,7 +78,7 @@ export class Worker {
   readonly #running = new Set<AbortController>();
 
   constructor(
-    redis: RedisClient | RedisCluster,
+    redis: Redis,
     readonly store: string,
     readonly handler: (job: Job) => unknown,
     options: WorkerOptions = {},

@@ -1,10 +1,11 @@
 // What node-redis makes is what a client of Holdfast takes: this file has to compile.
 
-import { createClient, createCluster } from "redis";
+import { createClient, createCluster, createSentinel } from "redis";
 
 import { Holdfast, Worker } from "holdfast-client";
 
-for (const redis of [createClient(), createCluster({ rootNodes: [] })]) {
+const sentinel = createSentinel({ name: "shop", sentinelRootNodes: [] });
+for (const redis of [createClient(), createCluster({ rootNodes: [] }), sentinel]) {
   new Holdfast(redis);
   new Worker(redis, "popup", () => null);
 }
