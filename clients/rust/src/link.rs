@@ -12,7 +12,8 @@ const LONGEST_ROUND_MS: u64 = 5_000;
 /// How long a reply may take beyond the time that its call waits on the server.
 pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 
-/// Something to connect to: a [`redis::Client`], or with the feature `cluster` a `redis::cluster::ClusterClient`.
+/// Something to connect to: a [`redis::Client`], with the feature `cluster` a `redis::cluster::ClusterClient`, or with
+/// the feature `sentinel` a `redis::sentinel::SentinelClient` in an `Arc<Mutex<…>>`.
 pub trait Connect: Send + Sync + 'static {
     /// A new connection. It gives up a reply that takes longer than `timeout`.
     fn open(&self, timeout: Duration) -> RedisResult<Box<dyn Link>>;
@@ -119,6 +120,15 @@ mod cluster {
             connection.set_timeout(timeout)?;
             Ok(Box::new(connection))
         }
+    }
+}
+
+/// Each connection is one to the server that the sentinels name at that time.
+#[cfg(feature = "sentinel")]
+impl Connect for std::sync::Arc<std::sync::Mutex<redis::sentinel::SentinelClient>> {
+    fn open(&self, timeout: Duration) -> RedisResult<Box<dyn Link>> {
+        let client = self.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_client()?;
+        client.open(timeout)
     }
 }
 

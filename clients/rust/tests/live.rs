@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use holdfast_client::*;
+use redis::sentinel::{SentinelClient, SentinelServerType};
 use redis::{Cmd, Connection, ConnectionLike, RedisResult, Value};
 use serde_json::{Value as Json, json};
 
@@ -34,8 +35,12 @@ fn lab() -> &'static Json {
     let (_, found) = LAB.get_or_init(|| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/lab.py");
         let pipes = || Stdio::piped();
-        let mut lab =
-            Command::new("python3").args([script, "--cluster"]).stdin(pipes()).stdout(pipes()).spawn().unwrap();
+        let mut lab = Command::new("python3")
+            .args([script, "--cluster", "--sentinel"])
+            .stdin(pipes())
+            .stdout(pipes())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(lab.stdout.take().unwrap()).read_line(&mut line).unwrap();
         (Mutex::new(lab), serde_json::from_str(&line).expect("a line of JSON from the lab"))
@@ -728,6 +733,69 @@ fn a_claim_whose_reply_does_not_come_is_not_sent_again_on_a_cluster() {
     // This is answered after the pause, and after the claim.
     let in_work = store_info(store).query(redis).unwrap()["in-work"].as_u64().unwrap();
     assert!(in_work <= 1, "{in_work} orders were handed out");
+}
+
+/// The primary that the sentinel names.
+fn primary() -> String {
+    let (host, port) = (lab()["sentinel"][0].as_str().unwrap(), &lab()["sentinel"][1]);
+    let mut sentinel = redis::Client::open(format!("redis://{host}:{port}")).unwrap().get_connection().unwrap();
+    let (host, port): (String, u16) =
+        redis::cmd("SENTINEL").arg(&["GET-MASTER-ADDR-BY-NAME", "shop"]).query(&mut sentinel).unwrap();
+    format!("redis://{host}:{port}")
+}
+
+/// Ends the primary when its replica has everything.
+fn end_primary() {
+    let mut primary = redis::Client::open(primary()).unwrap().get_connection().unwrap();
+    // WAIT is about the writes of its own connection, and what came before them.
+    redis::cmd("SET").arg(&["last", "write"]).exec(&mut primary).unwrap();
+    let replicas: u64 = redis::cmd("WAIT").arg(1).arg(PATIENCE.as_millis() as u64).query(&mut primary).unwrap();
+    assert_eq!(replicas, 1);
+    redis::cmd("SHUTDOWN").arg(&["NOSAVE", "NOW"]).exec(&mut primary).unwrap_err();
+}
+
+#[test]
+fn a_worker_and_its_customers_go_on_at_the_promoted_replica() {
+    const ORDERS: u64 = 20;
+    let (store, old) = (&new_store(), primary());
+    let addresses = vec![format!("redis://127.0.0.1:{}", lab()["sentinel"][1])];
+    let sentinels = SentinelClient::build(addresses, "shop".to_owned(), None, SentinelServerType::Master).unwrap();
+    let sentinels = Arc::new(Mutex::new(sentinels));
+    let customer = &mut Waiter::new(Arc::clone(&sentinels));
+    customer.ask(&inv_set(store, "mug", PLENTY)).unwrap();
+    let handled = Arc::new(Mutex::new(HashMap::<String, u64>::new()));
+    let (ledger, promoted) = (Arc::clone(&handled), Arc::new(AtomicBool::new(false)));
+    let release = Arc::clone(&promoted);
+    let worker = Worker::new(sentinels, store).lease_ms(MINUTES).concurrency(2);
+    let stopper = worker.stopper();
+    let handler = move |job: &Job| {
+        *ledger.lock().unwrap().entry(job.order.order.clone()).or_default() += 1;
+        // This one is in hand when the primary goes.
+        if job.order.order == "o-0" {
+            until("the failover", || release.load(Ordering::Relaxed));
+        }
+        Ok(Json::Null)
+    };
+    let crew = Working { stopper, thread: thread::spawn(move || worker.run(handler)) };
+    let mut place = |from: u64| {
+        for at in from..from + ORDERS {
+            let order = order_place(store, &format!("o-{at}"), "alice").items([("mug", 1)]);
+            until("the order", || match customer.ask(&order) {
+                Err(error) if error.is_passing() => false,
+                placed => placed.is_ok() || panic!("{placed:?}"),
+            });
+        }
+    };
+    let direct = || redis::Client::open(primary()).unwrap().get_connection().unwrap();
+    place(0);
+    until("all but one", || info(&mut direct(), store, "completed") == ORDERS - 1);
+    end_primary();
+    place(ORDERS);
+    assert_ne!(primary(), old);
+    promoted.store(true, Ordering::Relaxed);
+    until("all orders", || info(&mut direct(), store, "completed") == 2 * ORDERS);
+    crew.end();
+    each_is_completed(&mut direct(), store, 2 * ORDERS, &handled.lock().unwrap());
 }
 
 #[test]
