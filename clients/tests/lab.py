@@ -11,6 +11,7 @@ Prints one line of JSON with their addresses, and runs until its standard input 
            back, key by key; after the first key it waits until so many calls were refused with TRYAGAIN. The reply is
            a line with the number of keys, when all primaries know the new owner (with --cluster)
   sentinel host and port of a sentinel that watches a primary and its replica as "shop" (with --sentinel)
+  replica  a replica, which refuses writes (with --sentinel)
 
 HOLDFAST_MODULE names the module (without: target/release), HOLDFAST_CLIENTS_SEED the seed of the cuts.
 """
@@ -269,6 +270,8 @@ async def serve(servers):
         found["moves"] = ["127.0.0.1", await Moves(ports).start()]
     if "--sentinel" in sys.argv[1:]:
         found["sentinel"] = ["127.0.0.1", servers.start_sentinel()]
+        # Of nobody: nothing listens on port 1.
+        found["replica"] = f"redis://127.0.0.1:{servers.start('--replicaof', '127.0.0.1 1')}"
     print(json.dumps(found), flush=True)
     loop = asyncio.get_running_loop()
     ended = loop.run_in_executor(None, sys.stdin.buffer.read)

@@ -77,9 +77,10 @@ impl Error {
         }
     }
 
-    /// Whether the reply is unknown: the call may have been carried out.
+    /// Whether the connection is of no more use: no reply came, or its server is no primary any more.
     pub(crate) fn broke(&self) -> bool {
-        matches!(self, Error::Redis(error) if error.code().is_none()) || matches!(self, Error::Content(_))
+        let of_connection = |error: &RedisError| matches!(error.code(), None | Some("READONLY"));
+        matches!(self, Error::Redis(error) if of_connection(error)) || matches!(self, Error::Content(_))
     }
 
     fn refused(code: &str, message: String) -> Option<Error> {

@@ -798,6 +798,30 @@ fn a_worker_and_its_customers_go_on_at_the_promoted_replica() {
     each_is_completed(&mut direct(), store, 2 * ORDERS, &handled.lock().unwrap());
 }
 
+/// Connects to a server, and then to another one.
+struct Moving {
+    ways: Mutex<Vec<redis::Client>>,
+}
+
+impl Connect for Moving {
+    fn open(&self, timeout: Duration) -> RedisResult<Box<dyn Link>> {
+        self.ways.lock().unwrap().pop().expect("no third connection").open(timeout)
+    }
+}
+
+#[test]
+fn a_connection_to_a_server_that_is_no_primary_any_more_is_not_used_again() {
+    let store = &new_store();
+    let mut waiter = Waiter::new(Moving { ways: Mutex::new(vec![client("url"), client("replica")]) });
+    let refused = waiter.ask(&inv_set(store, "mug", 1)).unwrap_err();
+    assert!(matches!(&refused, Error::Redis(error) if error.code() == Some("READONLY")), "{refused:?}");
+    assert!(refused.is_passing());
+    assert_eq!(waiter.ask(&inv_set(store, "mug", 1)).unwrap(), 1);
+    // Another refusal ends no connection.
+    waiter.ask(&order_get(store, "o-1")).unwrap_err();
+    assert!(waiter.ask(&inv_get(store, &["mug"])).is_ok());
+}
+
 #[test]
 fn a_trace_context_comes_with_the_order() {
     let redis = &mut connection();
