@@ -154,6 +154,9 @@ for (const width of WIDTHS) {
       assert.deepEqual(await barriers(page), [], name);
       assert.ok((await overhang(page)) <= 0, "it scrolls sideways");
       assert.equal(await page.locator("h1").getAttribute("title"), name);
+      const search = page.locator(".search :is(select, input)");
+      const [kind, id] = await search.evaluateAll((all) => all.map((one) => one.getBoundingClientRect().height));
+      assert.equal(kind, id, "what to look for is as high as its id");
     }
     await page.context().close();
   });
