@@ -325,6 +325,8 @@ fn tokens_grow_over_a_failover_that_lost_writes(binary: &ServerBinary) {
     let lost = claim(&mut client, "ORDER.CLAIM popup w COUNT 3 LEASE 3600000");
     primary.kill9();
     let mut client = replica.client();
+    // A token is made of the clock: two primaries within the same millisecond give the same one.
+    wait_until(DEADLINE, "a later millisecond", || server_now_ms(&mut client) > lost[2].deadline - 3_600_000);
     let again = claim(&mut client, "ORDER.CLAIM popup w-2 COUNT 3 LEASE 3600000");
     assert_eq!((lost.len(), again.len()), (3, 3));
     assert!(again.iter().all(|claimed| claimed.token > lost[2].token), "{again:?} after {lost:?}");
