@@ -50,15 +50,17 @@ fn memory_is_defragmented_and_the_store_says_the_same(binary: &ServerBinary) {
         let server = Server::with(&binary, &["active-defrag-ignore-bytes 1mb", "active-defrag-threshold-lower 1"]);
         let mut client = server.client();
         leave_holes(&mut client);
-        let (digest, before) = (client.digest(), fragmentation(&mut client));
+        let (digest, mut before) = (client.digest(), fragmentation(&mut client));
         if client.call("CONFIG SET activedefrag yes").is_error() {
             // The servers of Debian and of Valkey's wheel: their allocators cannot.
             continue;
         }
         let wasted = |fragmentation: f64| fragmentation - 1.0;
-        // Where the allocator put the pieces decides how much of it: 1.44 of 2.03 is usual.
-        wait_until(DEADLINE, "pieces are moved, and a third of the holes is gone", || {
-            wasted(fragmentation(&mut client)) < wasted(before) * 2.0 / 3.0
+        wait_until(DEADLINE, "pieces are moved, and half of the holes are gone", || {
+            let now = fragmentation(&mut client);
+            // The server looks at its allocator ten times a second: what it said first may be of before the last holes.
+            before = before.max(now);
+            wasted(now) < wasted(before) / 2.0
         });
         assert!(before > 1.4, "{before}: there were holes");
         assert!(number(&mut client, "stats", "active_defrag_hits") > 0.0);
