@@ -82,3 +82,20 @@ export async function insist(call) {
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
+
+/**
+ * Each of the placed orders is completed by the first handler that had it, and no unit of `stock` is sold twice;
+ * `handled`: how often a handler had each.
+ */
+export async function eachIsCompleted(shop, store, handled, { stock, placed }) {
+  assert.deepEqual([handled.size, [...new Set(handled.values())]], [placed, [1]]);
+  for (const order of handled.keys()) {
+    const { state, attempts } = await shop.orderGet(store, order);
+    assert.deepEqual([order, state, attempts], [order, "completed", 0]);
+  }
+  const [mug] = await shop.invGet(store, "mug");
+  assert.deepEqual([mug.onHand, mug.held, mug.sold], [stock - placed, 0, placed]);
+  const { completed, queued, inWork, retrying, lapsed } = await shop.storeInfo(store);
+  assert.deepEqual([completed, queued, inWork, retrying, lapsed], [placed, 0, 0, 0, 0]);
+  assert.deepEqual(await shop.storeAudit(store), []);
+}

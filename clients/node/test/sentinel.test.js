@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { createSentinel } from "redis";
 
 import { errors, Holdfast, Worker } from "holdfast-client";
-import { client, insist, startLab, until } from "./lab.js";
+import { client, eachIsCompleted, insist, startLab, until } from "./lab.js";
 
 const STORE = "popup";
 const ORDERS = 20;
@@ -103,21 +103,7 @@ test("a worker and its customers go on at the promoted replica", async (t) => {
   worker.stop();
   await running;
   assert.match(warnings.join("\n"), /trying again/);
-  await allIsCompleted(2 * ORDERS, handled);
+  const there = await client(await primary());
+  await eachIsCompleted(new Holdfast(there), STORE, handled, { stock: PLENTY, placed: 2 * ORDERS });
+  there.destroy();
 });
-
-/** Each order is completed by the first handler that had it, and no unit is sold twice. */
-async function allIsCompleted(orders, handled) {
-  const redis = await client(await primary());
-  const shop = new Holdfast(redis);
-  assert.deepEqual([handled.size, [...new Set(handled.values())]], [orders, [1]]);
-  for (const order of handled.keys()) {
-    const { state, attempts } = await shop.orderGet(STORE, order);
-    assert.deepEqual([order, state, attempts], [order, "completed", 0]);
-  }
-  const [mug] = await shop.invGet(STORE, "mug");
-  assert.deepEqual([mug.onHand, mug.held, mug.sold], [PLENTY - orders, 0, orders]);
-  const { completed, queued, inWork, lapsed } = await shop.storeInfo(STORE);
-  assert.deepEqual([completed, queued, inWork, lapsed], [orders, 0, 0, 0]);
-  redis.destroy();
-}
