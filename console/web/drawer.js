@@ -24,8 +24,8 @@ export class Drawer {
     );
     this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
     this.element.addEventListener("close", () => {
-      // Closed with the page it was on; or something else is open since: the event comes later than the closing.
-      if (this.key === null || this.element.open) return;
+      // The event comes later than the closing. By then the reader may have gone elsewhere, or it is open again.
+      if (this.key === null || this.element.open || location.hash !== this.address) return;
       this.key = null;
       closed();
     });
@@ -34,6 +34,7 @@ export class Drawer {
 
   /** Opens it for what has this key. Replies whether that is to be looked up: not if it is open with it already. */
   lookUp(key) {
+    this.address = location.hash;
     if (this.element.open && this.key === key) return false;
     this.key = key;
     this.body.replaceChildren(h("p", { class: "why", text: "Looking it up…" }));

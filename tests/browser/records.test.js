@@ -124,6 +124,26 @@ test("an id is looked up by its kind, and records lead to each other", async () 
   await page.context().close();
 });
 
+test("who goes on while a drawer closes stays where he went", async () => {
+  const page = await open(reading, "popup/order/o-4");
+  const drawer = page.locator("dialog.drawer[open]");
+  for (const [address, seen] of [["hold/cart-1", "Cart"], ["sku/mug", "SKU"], ["order/o-5", "o-5"]]) {
+    await drawer.locator(".facts").waitFor();
+    // A busy browser tells of the closing when the address has changed, and before it tells of that.
+    await page.evaluate((hash) => {
+      const closing = document.querySelector("dialog.drawer[open]");
+      closing.close();
+      location.hash = hash;
+      closing.dispatchEvent(new Event("close"));
+    }, `#/store/popup/${address}`);
+    await drawer.locator(".drawer-head", { hasText: seen }).waitFor();
+    assert.equal(new URL(page.url()).hash, `#/store/popup/${address}`);
+  }
+  await page.keyboard.press("Escape");
+  await until("the address of the store", () => new URL(page.url()).hash.endsWith("/popup"));
+  await page.context().close();
+});
+
 test("who has no order is idle, since when", async () => {
   const page = await open(reading, "popup");
   await page.locator(".idle-row").first().waitFor();
