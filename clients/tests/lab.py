@@ -12,6 +12,10 @@ Prints one line of JSON with their addresses, and runs until its standard input 
            a line with the number of keys, when all primaries know the new owner (with --cluster)
   sentinel host and port of a sentinel that watches a primary and its replica as "shop" (with --sentinel)
   replica  a replica, which refuses writes (with --sentinel)
+  service  host and port of an address that leads to a primary, as that of a load balancer (with --service)
+  failover host and port: a line makes the replica of that primary the primary, to which the service leads from then on;
+           connections that are there stay with the old one. The reply is a line, when all that is done
+           (with --service)
 
 HOLDFAST_MODULE names the module (without: target/release), HOLDFAST_CLIENTS_SEED the seed of the cuts.
 """
@@ -107,11 +111,16 @@ class Servers:
             until("its slots", lambda port=port: ask(port, "CLUSTER", "SLOTS").count("127.0.0.1") == PRIMARIES)
         return ports
 
-    def start_sentinel(self):
-        """Starts a primary with a replica, and a sentinel that watches them."""
+    def start_pair(self):
+        """Starts a primary with a replica."""
         primary = self.start("--repl-diskless-sync-delay", "0")
         replica = self.start("--repl-diskless-sync-delay", "0", "--replicaof", f"127.0.0.1 {primary}")
-        until("the replica", lambda: "master_link_status:up" in ask(replica, "INFO", "replication"))
+        until("the replica", lambda: follows(replica))
+        return primary, replica
+
+    def start_sentinel(self):
+        """Starts a primary with a replica, and a sentinel that watches them."""
+        primary, _ = self.start_pair()
         port = free_port()
         home = self.dir / str(port)
         home.mkdir()
@@ -140,6 +149,30 @@ def told(port, *command):
         raise RuntimeError(f"{' '.join(map(str, command))}: {reply}")
 
 
+def follows(port):
+    """Whether this server is a replica that has its primary's data."""
+    return "master_link_status:up" in ask(port, "INFO", "replication")
+
+
+class Listener:
+    """Answers lines, one at a time: ``answer(*words)`` is called in a thread, its result is the reply."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.one_at_a_time = asyncio.Lock()
+
+    async def start(self):
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        return ["127.0.0.1", server.sockets[0].getsockname()[1]]
+
+    async def serve(self, reader, writer):
+        with contextlib.closing(writer):
+            while line := await reader.readline():
+                async with self.one_at_a_time:
+                    reply = await asyncio.to_thread(self.answer, *line.decode().split())
+                writer.write(f"{reply}\n".encode())
+
+
 class Moves:
     """Moves slots between the primaries of a cluster, as ``redis-cli --cluster reshard`` does it."""
 
@@ -147,18 +180,6 @@ class Moves:
         self.ports = ports
         self.ids = [ask(port, "CLUSTER", "MYID") for port in ports]
         self.homes = {}
-        self.one_at_a_time = asyncio.Lock()
-
-    async def start(self):
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        return server.sockets[0].getsockname()[1]
-
-    async def serve(self, reader, writer):
-        with contextlib.closing(writer):
-            while line := await reader.readline():
-                async with self.one_at_a_time:
-                    moved = await asyncio.to_thread(self.move, *line.decode().split())
-                writer.write(f"{moved}\n".encode())
 
     def move(self, store, refusals):
         """Moves the slot of a store from its first owner to the next primary, or back; the number of keys."""
@@ -237,6 +258,21 @@ class Proxy:
                     return
 
 
+class Service(Proxy):
+    """An address that leads to the primary of a pair."""
+
+    def __init__(self, primary, replica):
+        super().__init__(primary, lambda _link, _way, chunk: (chunk, True))
+        self.replica = replica
+
+    def fail_over(self):
+        """Makes the replica the primary, with all writes, and the primary its replica."""
+        told(self.target, "FAILOVER", "TO", "127.0.0.1", self.replica)
+        until("the failover", lambda: follows(self.target))
+        self.target, self.replica = self.replica, self.target
+        return "done"
+
+
 def cutting(seed):
     """Ends a connection at random, often in the middle of a chunk."""
     chance = random.Random(seed)
@@ -267,11 +303,15 @@ async def serve(servers):
     if "--cluster" in sys.argv[1:]:
         ports = servers.start_cluster()
         found["cluster"] = [f"redis://127.0.0.1:{port}" for port in ports]
-        found["moves"] = ["127.0.0.1", await Moves(ports).start()]
+        found["moves"] = await Listener(Moves(ports).move).start()
     if "--sentinel" in sys.argv[1:]:
         found["sentinel"] = ["127.0.0.1", servers.start_sentinel()]
         # Of nobody: nothing listens on port 1.
         found["replica"] = f"redis://127.0.0.1:{servers.start('--replicaof', '127.0.0.1 1')}"
+    if "--service" in sys.argv[1:]:
+        service = Service(*servers.start_pair())
+        found["service"] = ["127.0.0.1", await service.start()]
+        found["failover"] = await Listener(service.fail_over).start()
     print(json.dumps(found), flush=True)
     loop = asyncio.get_running_loop()
     ended = loop.run_in_executor(None, sys.stdin.buffer.read)

@@ -472,6 +472,8 @@ export class Holdfast {
   }
 }
 
+const isCode = (error: unknown, code: string): boolean => error instanceof Error && error.message.startsWith(`${code} `);
+
 const isSentinel = (redis: Redis): redis is RedisSentinel => "getMasterNode" in redis;
 
 async function sent(redis: Redis, args: string[]): Promise<unknown> {
@@ -482,9 +484,24 @@ async function sent(redis: Redis, args: string[]): Promise<unknown> {
       if ("slots" in redis) return await redis.sendCommand(args[1], false, args, INTEGERS_AS_TEXTS);
       return await redis.sendCommand(args, INTEGERS_AS_TEXTS);
     } catch (error) {
+      if (isCode(error, "READONLY")) await leave(redis);
       // node-redis follows MOVED and ASK, and leaves this one to its caller.
-      if (!(error instanceof Error && error.message.startsWith("TRYAGAIN ")) || Date.now() >= end) throw refusal(error);
+      if (!isCode(error, "TRYAGAIN") || Date.now() >= end) throw refusal(error);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }
+}
+
+/** Clients whose server is told to close their connection. */
+const leaving = new WeakSet<Redis>();
+
+/**
+ * Has the server close a client's connection, for it is no primary any more and would go on refusing. The client makes
+ * another by itself, and its address may lead to another server by now. A sentinel and a cluster see to that themselves.
+ */
+async function leave(redis: Redis): Promise<void> {
+  if (isSentinel(redis) || "slots" in redis || leaving.has(redis)) return;
+  leaving.add(redis);
+  await redis.sendCommand(["QUIT"]).catch(() => undefined);
+  leaving.delete(redis);
 }

@@ -21,9 +21,9 @@ export const SESSION = readFileSync(`${CLIENTS}tests/session.jsonl`, "utf8")
   .map((line) => JSON.parse(line));
 
 /**
- * The addresses of the lab, `end()`, and `move(store, refusals)`, which moves the slot of a store to another node of
- * the cluster, or back, and gives the number of keys that moved. After the first, it waits until so many calls were
- * refused with TRYAGAIN.
+ * The addresses of the lab, `end()`, `failOver()`, after which the service leads to another primary, and
+ * `move(store, refusals)`, which moves the slot of a store to another node of the cluster, or back, and gives the number
+ * of keys that moved. After the first, it waits until so many calls were refused with TRYAGAIN.
  */
 export async function startLab(...options) {
   const program = spawn("python3", [`${CLIENTS}tests/lab.py`, ...options], { stdio: ["pipe", "pipe", "inherit"] });
@@ -33,17 +33,18 @@ export async function startLab(...options) {
     await once(program, "exit");
   };
   const found = JSON.parse(line);
-  const move = async (store, refusals = 0) => {
-    const [host, port] = found.moves;
+  const told = async ([host, port], line) => {
     const asked = connect(port, host);
-    asked.write(`${store} ${refusals}\n`);
-    for await (const keys of createInterface(asked)) {
+    asked.write(`${line}\n`);
+    for await (const reply of createInterface(asked)) {
       asked.destroy();
-      return Number(keys);
+      return reply;
     }
-    throw new Error(`${store} did not move`);
+    throw new Error(`no reply to ${line}`);
   };
-  return { ...found, end, move };
+  const move = async (store, refusals = 0) => Number(await told(found.moves, `${store} ${refusals}`));
+  const failOver = async () => assert.equal(await told(found.failover, ""), "done");
+  return { ...found, end, move, failOver };
 }
 
 /** A connected client of node-redis with its default options. */

@@ -20,7 +20,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 
 
 class Lab(unittest.TestCase):
-    """Has ``url``, ``cut``, ``stall``, ``cluster``, ``moves`` and ``sentinel`` of the lab."""
+    """Has ``url``, ``cut``, ``stall``, ``cluster``, ``moves``, ``sentinel`` and ``service`` of the lab."""
 
     #: Such as ``--cluster``.
     options = ()
@@ -33,7 +33,7 @@ class Lab(unittest.TestCase):
         found = json.loads(cls.program.stdout.readline())
         cls.url, cls.cut, cls.stall = found["url"], found["cut"], found["stall"]
         cls.cluster, cls.moves = found.get("cluster"), found.get("moves")
-        cls.sentinel = found.get("sentinel")
+        cls.sentinel, cls.service, cls.failover = found.get("sentinel"), found.get("service"), found.get("failover")
 
     @classmethod
     def tearDownClass(cls):
@@ -44,9 +44,11 @@ class Lab(unittest.TestCase):
 
         After the first, it waits until so many calls were refused with TRYAGAIN.
         """
-        with socket.create_connection(self.moves) as asked:
-            asked.sendall(f"{store} {refusals}\n".encode())
-            return int(asked.makefile().readline())
+        return int(told(self.moves, f"{store} {refusals}"))
+
+    def fail_over(self):
+        """Makes the other server the one to which the service leads; connections stay with the old one."""
+        self.assertEqual(told(self.failover, ""), "done")
 
     def until(self, what, look):
         """Waits until ``look()`` is true, and gives that."""
@@ -55,6 +57,13 @@ class Lab(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"waited {PATIENCE_S} s for: {what}")
             time.sleep(0.02)
         return found
+
+
+def told(listener, line):
+    """What a listener of the lab replies to a line."""
+    with socket.create_connection(listener) as asked:
+        asked.sendall(f"{line}\n".encode())
+        return asked.makefile().readline().strip()
 
 
 def python(*args, **options):

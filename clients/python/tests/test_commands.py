@@ -16,6 +16,7 @@ import redis.asyncio
 import holdfast
 import holdfast.aio
 from holdfast import errors
+from holdfast.worker import PASSING
 
 from .lab import CLIENTS, SESSION, Lab
 
@@ -187,12 +188,15 @@ class Commands(Lab):
                 asyncio.run(on(redis.asyncio.Redis.from_url(self.url, **options)))
             self.assertEqual([as_sent(call) for call in recorded.calls], SESSION)
 
-    def test_the_session_has_every_command_and_keyword_of_the_server(self):
+    def docs(self):
+        """What COMMAND DOCS says of each command, by its name."""
         listed = self.ask("COMMAND", "LIST", "FILTERBY", "MODULE", "holdfast")
         ours = [name for name in listed if not name.lower().startswith("holdfast.")]
         self.assertGreater(len(ours), 30)
-        docs = self.ask("COMMAND", "DOCS", *ours)
-        for name, about in ((name.upper(), about) for name, about in docs.items()):
+        return {name.upper(): about for name, about in self.ask("COMMAND", "DOCS", *ours).items()}
+
+    def test_the_session_has_every_command_and_keyword_of_the_server(self):
+        for name, about in self.docs().items():
             lines = [line for line in SESSION if line[0] == name]
             self.assertTrue(lines, f"clients/tests/session.jsonl has no {name}")
             words = {word for line in lines for word in line}
@@ -206,6 +210,21 @@ class Commands(Lab):
         words = set(re.findall(r'^    \w+, "([A-Z]+)"', terms, re.M)) | {"NOSTORE"}
         self.assertEqual(words - {"ERR"} - errors.BY_CODE.keys(), set())
 
+    def test_what_is_no_answer_of_holdfast_is_told_from_a_bad_argument(self):
+        made = lambda text: type(errors.refusal(redis.ResponseError(text)))
+        for word in set().union(*(keywords(about["arguments"]) for about in self.docs().values())):
+            self.assertIs(made(f"{word} must be at least 1, got 0"), errors.BadArgument)
+        self.assertIs(made("qty must be at least 1, got 0"), errors.BadArgument)
+        self.assertIs(made("unknown command 'INV.SET'"), redis.ResponseError)
+        for text in (
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+            "MISCONF Errors writing to the AOF file: No space left on device",
+            "NOREPLICAS Not enough good replicas to write.",
+            "BUSY Redis is busy running a script.",
+        ):
+            self.assertIs(made(text), errors.Unavailable)
+            self.assertTrue(issubclass(errors.Unavailable, PASSING))
+
     def test_refusals_are_exceptions_with_what_they_say(self):
         client = redis.Redis.from_url(self.url)
         shop = holdfast.Client(client)
@@ -218,6 +237,11 @@ class Commands(Lab):
         with self.assertRaises(errors.BadArgument) as bad:
             shop.order_place("small", "o-1", "alice", {"mug": 0})
         self.assertIn("qty", str(bad.exception))
+        with self.assertRaises(errors.BadArgument):
+            shop.inv_set("small", "mug", 1, limit=-1)
+        shop.inv_set("small", "cup", 9, limit=1)
+        with self.assertRaises(errors.Limit):
+            shop.order_place("small", "o-9", "alice", {"cup": 2})
         shop.order_place("small", "o-1", "alice", {"mug": 1})
         (order,) = shop.order_claim("small", "w")
         with self.assertRaises(errors.Fenced) as fenced:

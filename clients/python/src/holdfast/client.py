@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from redis import ConnectionPool, Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.retry import Retry
 
 from . import _wire as wire
@@ -85,5 +85,17 @@ def own_connections(redis: Redis) -> Redis:
 def _sent(redis: Any, name: str, key: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     try:
         return redis.execute_command(name, *wire.encoded((key, *args)), **{NEVER_DECODE: True}, **options)
+    except ReadOnlyError:
+        # Its server is no primary any more, and goes on answering; the address may lead to another one by now.
+        leave(redis)
+        raise
     except ResponseError as error:
         raise refusal(error) from error
+
+
+def leave(redis: Any) -> None:
+    """Closes the connections that nobody uses just now: the next call makes another."""
+    if not isinstance(redis, RedisCluster):
+        redis.connection_pool.disconnect(inuse_connections=False)
+        if redis.connection:
+            redis.connection.disconnect()

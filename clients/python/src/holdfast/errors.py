@@ -176,18 +176,33 @@ BY_CODE: dict[str, type[HoldfastError]] = {
     )
 }  # fmt: skip
 
-#: Errors of the server, or of the way to it, that are no answer of Holdfast's: they stay what redis-py makes of them.
-_SERVERS_OWN = {"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "NOPERM", "NOAUTH", "MASTERDOWN"}
+#: What an error begins with. redis-py leaves ERR out, and a keyword may come next: LIMIT is one, and a code.
+_CODE = re.compile(r"[A-Z]{2,}\b")
+_LIMIT = "LIMIT customer "
+_KEYWORDS = frozenset(
+    "AFTER ALL BACKLOG BLOCK CLAIM COUNT CUSTOMER DATA FATAL FROM GATE GROUP HOLD ITEMS LANE LANES LATE LEASE LIMIT LOST "
+    "LOW MATCH ORDER REASON REF REPLACE RESULT SAFETY SCRAP STATE TOKEN TTL WAIT".split()
+)
+
+
+class Unavailable(ResponseError):
+    """The server cannot answer now: its role changes, its disk is full, it misses replicas … The call may succeed later.
+
+    It is no answer of Holdfast's. Where redis-py has a class for such an error (``ReadOnlyError``), it is that one.
+    """
 
 
 def refusal(error: ResponseError) -> ResponseError:
-    """The error as one of these classes, or itself if it is the server's own."""
+    """The error as one of these classes, or itself if it is one of redis-py's own."""
     message = str(error)
-    code = message.partition(" ")[0]
     if "command not allowed when used memory" in message:
         return OutOfMemory(message)
+    found = _CODE.match(message)
+    code = found[0] if found else ""
+    if code in _KEYWORDS and not message.startswith(_LIMIT):
+        return BadArgument(message)
     if kind := BY_CODE.get(code):
         return kind(message)
-    if type(error) is not ResponseError or code in _SERVERS_OWN or message.startswith("unknown command"):
+    if type(error) is not ResponseError or message.startswith("unknown command"):
         return error
-    return BadArgument(message)
+    return Unavailable(message) if code else BadArgument(message)

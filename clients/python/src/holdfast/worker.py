@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .client import Client
-from .errors import HoldfastError, NoStore, OutOfMemory
+from .errors import HoldfastError, NoStore, OutOfMemory, Unavailable
 from .trace import span_of
 from .types import ClaimedOrder
 
@@ -48,6 +48,7 @@ PASSING = (
     ReadOnlyError,
     TryAgainError,
     OutOfMemory,
+    Unavailable,
     OSError,
 )
 

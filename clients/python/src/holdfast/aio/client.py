@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from .. import _wire as wire
 from ..errors import refusal
@@ -89,8 +89,20 @@ async def _sent(redis: Any, name: str, key: str, args: tuple[Any, ...], options:
     encoded = wire.encoded((key, *args))
     try:
         return await redis.execute_command(name, *encoded, **{NEVER_DECODE: True}, **options)
+    except ReadOnlyError:
+        # Its server is no primary any more, and goes on answering; the address may lead to another one by now.
+        await leave(redis)
+        raise
     except ResponseError as error:
         raise refusal(error) from error
     except AttributeError as error:
         # At every fifth MOVED redis-py closes all connections of a cluster, even one that another task is just making.
         raise RedisConnectionError("the connection was closed meanwhile") from error
+
+
+async def leave(redis: Any) -> None:
+    """Closes the connections that nobody uses just now: the next call makes another."""
+    if not isinstance(redis, RedisCluster):
+        await redis.connection_pool.disconnect(inuse_connections=False)
+        if redis.connection:
+            await redis.connection.disconnect()

@@ -1,4 +1,5 @@
-// What becomes of workers and customers that go through a sentinel when the primary is gone.
+// What becomes of workers and customers when another server is the primary: through a sentinel when the primary is gone,
+// and through an address that leads to the new one, while their connections stay with the old one, a replica now.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -19,7 +20,7 @@ const IN_HAND = "o-0";
 let lab;
 
 before(async () => {
-  lab = await startLab("--sentinel");
+  lab = await startLab("--sentinel", "--service");
 });
 after(() => lab.end());
 
@@ -72,38 +73,53 @@ test("a claim that does not wait has a connection of its own that sends nothing 
   assert.equal(options.maxCommandRediscovers, 0);
 });
 
-test("a worker and its customers go on at the promoted replica", async (t) => {
-  const redis = await connected(t);
-  const [shop, old] = [new Holdfast(redis), await primary()];
-  const handled = new Map();
-  const promoted = new AbortController();
-  const handler = async ({ order }) => {
-    handled.set(order, (handled.get(order) ?? 0) + 1);
-    if (order === IN_HAND) await until("the failover", () => promoted.signal.aborted);
-  };
-  const place = async (first) => {
-    for (let at = first; at < first + ORDERS; at += 1)
-      await insist(() => shop.orderPlace(STORE, `o-${at}`, `c-${at}`, { items: { mug: 1 } }));
-  };
-  const completed = (orders) =>
-    until(`${orders} orders`, async () => (await shop.storeInfo(STORE)).completed === orders);
+/** How the primary is reached, how another becomes it, and the address of the one that is it. */
+const WAYS = {
+  "through a sentinel": { reached: connected, changed: endPrimary, primary },
+  "through an address": {
+    reached: async (t) => {
+      const redis = await client(`redis://${lab.service.join(":")}`);
+      t.after(() => redis.destroy());
+      return redis;
+    },
+    changed: () => lab.failOver(),
+    primary: async () => `redis://${lab.service.join(":")}`,
+  },
+};
 
-  await shop.invSet(STORE, "mug", PLENTY);
-  const warnings = [];
-  const options = { leaseMs: MINUTES, concurrency: 2, log: (message) => warnings.push(message) };
-  const worker = new Worker(redis, STORE, handler, options);
-  const running = worker.run({ signals: [] });
-  await place(0);
-  await completed(ORDERS - 1);
-  await endPrimary();
-  await place(ORDERS);
-  assert.notEqual(await primary(), old);
-  promoted.abort();
-  await completed(2 * ORDERS);
-  worker.stop();
-  await running;
-  assert.match(warnings.join("\n"), /trying again/);
-  const there = await client(await primary());
-  await eachIsCompleted(new Holdfast(there), STORE, handled, { stock: PLENTY, placed: 2 * ORDERS });
-  there.destroy();
-});
+for (const [way, { reached, changed, primary }] of Object.entries(WAYS)) {
+  test(`a worker and its customers go on at the promoted replica, ${way}`, async (t) => {
+    const redis = await reached(t);
+    const shop = new Holdfast(redis);
+    const handled = new Map();
+    const promoted = new AbortController();
+    const handler = async ({ order }) => {
+      handled.set(order, (handled.get(order) ?? 0) + 1);
+      if (order === IN_HAND) await until("the failover", () => promoted.signal.aborted);
+    };
+    const place = async (first) => {
+      for (let at = first; at < first + ORDERS; at += 1)
+        await insist(() => shop.orderPlace(STORE, `o-${at}`, `c-${at}`, { items: { mug: 1 } }));
+    };
+    const completed = (orders) =>
+      until(`${orders} orders`, async () => (await shop.storeInfo(STORE)).completed === orders);
+
+    await shop.invSet(STORE, "mug", PLENTY);
+    const warnings = [];
+    const options = { leaseMs: MINUTES, concurrency: 2, log: (message) => warnings.push(message) };
+    const worker = new Worker(redis, STORE, handler, options);
+    const running = worker.run({ signals: [] });
+    await place(0);
+    await completed(ORDERS - 1);
+    await changed();
+    await place(ORDERS);
+    promoted.abort();
+    await completed(2 * ORDERS);
+    worker.stop();
+    await running;
+    assert.match(warnings.join("\n"), /trying again/);
+    const there = await client(await primary());
+    await eachIsCompleted(new Holdfast(there), STORE, handled, { stock: PLENTY, placed: 2 * ORDERS });
+    there.destroy();
+  });
+}
