@@ -1,5 +1,8 @@
 //! Every command, and what becomes of orders when workers fail, stop and die, and when connections break.
 
+mod cluster;
+mod failover;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::TcpStream;
@@ -10,7 +13,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use holdfast_client::*;
-use redis::sentinel::{SentinelClient, SentinelServerType};
 use redis::{Cmd, Connection, ConnectionLike, RedisResult, Value};
 use serde_json::{Value as Json, json};
 
@@ -21,10 +23,6 @@ const MINUTES: u64 = 600_000;
 const ORDERS: usize = 400;
 const HANDS: usize = 8;
 const PLENTY: u64 = 1_000_000;
-/// Workers of a store that moves, one after the other.
-const CREWS: usize = 2;
-/// A store is half moved until so many calls were refused.
-const REFUSALS: u64 = 3;
 /// Claims that run into a time-out, and how many of them at a time.
 const CLAIMS: usize = 1000;
 const AT_A_TIME: usize = 250;
@@ -36,7 +34,7 @@ fn lab() -> &'static Json {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/lab.py");
         let pipes = || Stdio::piped();
         let mut lab = Command::new("python3")
-            .args([script, "--cluster", "--sentinel"])
+            .args([script, "--cluster", "--sentinel", "--service"])
             .stdin(pipes())
             .stdout(pipes())
             .spawn()
@@ -46,6 +44,21 @@ fn lab() -> &'static Json {
         (Mutex::new(lab), serde_json::from_str(&line).expect("a line of JSON from the lab"))
     });
     found
+}
+
+/// What a listener of the lab replies to a line.
+fn told(listener: &str, line: &str) -> String {
+    let mut asked = TcpStream::connect(address(listener)).unwrap();
+    writeln!(asked, "{line}").unwrap();
+    let mut reply = String::new();
+    BufReader::new(asked).read_line(&mut reply).unwrap();
+    reply.trim().to_owned()
+}
+
+/// Host and port.
+fn address(way: &str) -> String {
+    let found = &lab()[way];
+    format!("{}:{}", found[0].as_str().unwrap(), found[1])
 }
 
 fn client(way: &str) -> redis::Client {
@@ -221,7 +234,7 @@ fn popup_alone() -> impl Drop {
 #[test]
 fn every_command_does_and_returns_what_it_should() {
     let _alone = popup_alone();
-    let lines = include_str!("../../tests/session.jsonl").lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines = include_str!("../../../tests/session.jsonl").lines().map(|line| serde_json::from_str(line).unwrap());
     let lines: Vec<Json> = lines.collect();
     let url = lab()["url"].as_str().unwrap();
     for url in [url.to_owned(), format!("{url}/?protocol=resp3")] {
@@ -252,8 +265,8 @@ fn refusals_are_variants_with_what_they_say() {
 
 #[test]
 fn each_code_of_the_server_is_a_variant() {
-    let terms = include_str!("../../../engine/src/terms/refusal.rs");
-    let ours = include_str!("../src/error.rs");
+    let terms = include_str!("../../../../engine/src/terms/refusal.rs");
+    let ours = include_str!("../../src/error.rs");
     let codes: Vec<&str> =
         terms.lines().filter_map(|line| line.split_once(", \"")?.1.split_once("\", \"")).map(|c| c.0).collect();
     assert!(codes.len() > 10);
@@ -587,100 +600,6 @@ fn a_worker_gives_back_the_orders_whose_claims_timed_out() {
     nothing_is_left_behind(redis, store);
 }
 
-/// Those who look at what waits on the cluster: one after the other.
-fn cluster_alone() -> impl Drop {
-    static CLUSTER: Mutex<()> = Mutex::new(());
-    CLUSTER.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-#[test]
-fn a_cluster_is_asked_where_the_store_is() {
-    let _alone = cluster_alone();
-    let cluster = redis::cluster::ClusterClient::new(nodes()).unwrap();
-    let redis = &mut cluster.get_connection().unwrap();
-    for store in ["popup", "drop", "darkstore", "kiosk"] {
-        inv_set(store, "mug", 10).query(redis).unwrap();
-        let worker = Worker::new(cluster.clone(), store).block_ms(200).warn(|_| {});
-        let stopper = worker.stopper();
-        let thread = thread::spawn(move || worker.run(|_| Ok(Json::Null)));
-        order_place(store, "o-1", "alice").items([("mug", 1)]).query(redis).unwrap();
-        until("the order", || store_info(store).query(redis).unwrap()["completed"] == 1);
-        stopper.stop();
-        thread.join().unwrap().unwrap();
-    }
-}
-
-/// Moves the slot of a store to another node of the cluster, or back; how many keys moved. After the first, waits until
-/// so many calls were refused with TRYAGAIN.
-fn move_slot(store: &str, refusals: u64) -> u64 {
-    let (host, port) = (lab()["moves"][0].as_str().unwrap(), lab()["moves"][1].as_u64().unwrap() as u16);
-    let mut asked = TcpStream::connect((host, port)).unwrap();
-    writeln!(asked, "{store} {refusals}").unwrap();
-    let mut keys = String::new();
-    BufReader::new(asked).read_line(&mut keys).unwrap();
-    keys.trim().parse().expect("the slot has moved")
-}
-
-/// The addresses of the cluster's nodes.
-fn nodes() -> Vec<&'static str> {
-    lab()["cluster"].as_array().unwrap().iter().map(|url| url.as_str().unwrap()).collect()
-}
-
-/// The callers that wait on the nodes of the cluster: a connection to the node, and the caller's number there.
-fn waiting_in_cluster() -> Vec<(Connection, String)> {
-    let waiting = |url: &str| {
-        let connection = || redis::Client::open(url).unwrap().get_connection().unwrap();
-        let clients: String = redis::cmd("CLIENT").arg("LIST").query(&mut connection()).unwrap();
-        let waiting = clients.lines().filter(|line| line.contains(" flags=b"));
-        let numbers = waiting.map(|line| line["id=".len()..].split(' ').next().unwrap().to_owned());
-        numbers.map(|number| (connection(), number)).collect::<Vec<_>>()
-    };
-    nodes().into_iter().flat_map(waiting).collect()
-}
-
-#[test]
-fn a_store_moves_while_its_workers_wait_and_work() {
-    let _alone = cluster_alone();
-    let store = &new_store();
-    let cluster = redis::cluster::ClusterClient::new(nodes()).unwrap();
-    let redis = &mut cluster.get_connection().unwrap();
-    inv_set(store, "mug", PLENTY).query(redis).unwrap();
-    let handled = Arc::new(Mutex::new(HashMap::<String, u64>::new()));
-    let start = |concurrency| {
-        let worker = Worker::new(cluster.clone(), store).lease_ms(MINUTES).concurrency(concurrency);
-        let (stopper, ledger) = (worker.stopper(), Arc::clone(&handled));
-        let handler = move |job: &Job| {
-            *ledger.lock().unwrap().entry(job.order.order.clone()).or_default() += 1;
-            Ok(Json::Null)
-        };
-        Working { stopper, thread: thread::spawn(move || worker.run(handler)) }
-    };
-    let moving = |refusals| {
-        let store = store.clone();
-        thread::spawn(move || move_slot(&store, refusals))
-    };
-    let mut placed = 0;
-    for _ in 0..CREWS {
-        let crew = start(2);
-        until("both to wait for an order", || waiting_in_cluster().len() == 2);
-        assert!(move_slot(store, 0) > 1);
-        let busy = moving(REFUSALS);
-        while !busy.is_finished() {
-            order_place(store, &format!("o-{placed}"), "alice").items([("mug", 1)]).query(redis).unwrap();
-            placed += 1;
-        }
-        until("some orders", || !handled.lock().unwrap().is_empty());
-        let stopping = moving(0);
-        crew.end();
-        stopping.join().unwrap();
-        assert_eq!(store_info(store).query(redis).unwrap()["in-work"], 0);
-    }
-    let last = start(1);
-    until("all orders", || store_info(store).query(redis).unwrap()["completed"] == placed);
-    last.end();
-    each_is_completed(redis, store, placed, &handled.lock().unwrap());
-}
-
 /// Each order is completed by the first handler that had it, and no unit is sold twice.
 fn each_is_completed(redis: &mut dyn ConnectionLike, store: &str, placed: u64, handled: &HashMap<String, u64>) {
     assert_eq!((handled.len() as u64, handled.values().max()), (placed, Some(&1)));
@@ -697,132 +616,6 @@ fn each_is_completed(redis: &mut dyn ConnectionLike, store: &str, placed: u64, h
 }
 
 #[test]
-fn a_claim_whose_connection_breaks_is_not_sent_again_on_a_cluster() {
-    let _alone = cluster_alone();
-    let store = &new_store();
-    let cluster = redis::cluster::ClusterClient::new(nodes()).unwrap();
-    inv_set(store, "mug", 1).query(&mut cluster.get_connection().unwrap()).unwrap();
-    let claim = order_claim(store, "w").block_ms(0);
-    let waits = thread::spawn(move || Waiter::new(cluster).wait(&claim));
-    until("the claim", || waiting_in_cluster().len() == 1);
-    let (mut node, number) = waiting_in_cluster().remove(0);
-    redis::cmd("CLIENT").arg(&["KILL", "ID", &number]).exec(&mut node).unwrap();
-    until("what becomes of the claim", || waits.is_finished() || !waiting_in_cluster().is_empty());
-    assert!(waits.is_finished(), "the claim was sent again");
-    assert!(waits.join().unwrap().unwrap_err().is_passing());
-}
-
-#[test]
-fn a_claim_whose_reply_does_not_come_is_not_sent_again_on_a_cluster() {
-    let _alone = cluster_alone();
-    let store = &new_store();
-    let cluster = redis::cluster::ClusterClient::new(nodes()).unwrap();
-    let redis = &mut cluster.get_connection().unwrap();
-    inv_set(store, "mug", PLENTY).query(redis).unwrap();
-    let mut waiter = Waiter::new(cluster).silence(Duration::from_millis(100));
-    let claim = order_claim(store, "w").block_ms(10);
-    assert!(waiter.wait(&claim).unwrap().is_empty());
-    for at in 0..CREWS {
-        order_place(store, &format!("o-{at}"), "alice").items([("mug", 1)]).query(redis).unwrap();
-    }
-    for node in nodes() {
-        let mut node = redis::Client::open(node).unwrap().get_connection().unwrap();
-        redis::cmd("CLIENT").arg(&["PAUSE", "1000"]).exec(&mut node).unwrap();
-    }
-    assert!(waiter.wait(&claim).unwrap_err().is_passing());
-    // This is answered after the pause, and after the claim.
-    let in_work = store_info(store).query(redis).unwrap()["in-work"].as_u64().unwrap();
-    assert!(in_work <= 1, "{in_work} orders were handed out");
-}
-
-/// The primary that the sentinel names.
-fn primary() -> String {
-    let (host, port) = (lab()["sentinel"][0].as_str().unwrap(), &lab()["sentinel"][1]);
-    let mut sentinel = redis::Client::open(format!("redis://{host}:{port}")).unwrap().get_connection().unwrap();
-    let (host, port): (String, u16) =
-        redis::cmd("SENTINEL").arg(&["GET-MASTER-ADDR-BY-NAME", "shop"]).query(&mut sentinel).unwrap();
-    format!("redis://{host}:{port}")
-}
-
-/// Ends the primary when its replica has everything.
-fn end_primary() {
-    let mut primary = redis::Client::open(primary()).unwrap().get_connection().unwrap();
-    // WAIT is about the writes of its own connection, and what came before them.
-    redis::cmd("SET").arg(&["last", "write"]).exec(&mut primary).unwrap();
-    let replicas: u64 = redis::cmd("WAIT").arg(1).arg(PATIENCE.as_millis() as u64).query(&mut primary).unwrap();
-    assert_eq!(replicas, 1);
-    redis::cmd("SHUTDOWN").arg(&["NOSAVE", "NOW"]).exec(&mut primary).unwrap_err();
-}
-
-#[test]
-fn a_worker_and_its_customers_go_on_at_the_promoted_replica() {
-    const ORDERS: u64 = 20;
-    let (store, old) = (&new_store(), primary());
-    let addresses = vec![format!("redis://127.0.0.1:{}", lab()["sentinel"][1])];
-    let sentinels = SentinelClient::build(addresses, "shop".to_owned(), None, SentinelServerType::Master).unwrap();
-    let sentinels = Arc::new(Mutex::new(sentinels));
-    let customer = &mut Waiter::new(Arc::clone(&sentinels));
-    customer.ask(&inv_set(store, "mug", PLENTY)).unwrap();
-    let handled = Arc::new(Mutex::new(HashMap::<String, u64>::new()));
-    let (ledger, promoted) = (Arc::clone(&handled), Arc::new(AtomicBool::new(false)));
-    let release = Arc::clone(&promoted);
-    let worker = Worker::new(sentinels, store).lease_ms(MINUTES).concurrency(2);
-    let stopper = worker.stopper();
-    let handler = move |job: &Job| {
-        *ledger.lock().unwrap().entry(job.order.order.clone()).or_default() += 1;
-        // This one is in hand when the primary goes.
-        if job.order.order == "o-0" {
-            until("the failover", || release.load(Ordering::Relaxed));
-        }
-        Ok(Json::Null)
-    };
-    let crew = Working { stopper, thread: thread::spawn(move || worker.run(handler)) };
-    let mut place = |from: u64| {
-        for at in from..from + ORDERS {
-            let order = order_place(store, &format!("o-{at}"), "alice").items([("mug", 1)]);
-            until("the order", || match customer.ask(&order) {
-                Err(error) if error.is_passing() => false,
-                placed => placed.is_ok() || panic!("{placed:?}"),
-            });
-        }
-    };
-    let direct = || redis::Client::open(primary()).unwrap().get_connection().unwrap();
-    place(0);
-    until("all but one", || info(&mut direct(), store, "completed") == ORDERS - 1);
-    end_primary();
-    place(ORDERS);
-    assert_ne!(primary(), old);
-    promoted.store(true, Ordering::Relaxed);
-    until("all orders", || info(&mut direct(), store, "completed") == 2 * ORDERS);
-    crew.end();
-    each_is_completed(&mut direct(), store, 2 * ORDERS, &handled.lock().unwrap());
-}
-
-/// Connects to a server, and then to another one.
-struct Moving {
-    ways: Mutex<Vec<redis::Client>>,
-}
-
-impl Connect for Moving {
-    fn open(&self, timeout: Duration) -> RedisResult<Box<dyn Link>> {
-        self.ways.lock().unwrap().pop().expect("no third connection").open(timeout)
-    }
-}
-
-#[test]
-fn a_connection_to_a_server_that_is_no_primary_any_more_is_not_used_again() {
-    let store = &new_store();
-    let mut waiter = Waiter::new(Moving { ways: Mutex::new(vec![client("url"), client("replica")]) });
-    let refused = waiter.ask(&inv_set(store, "mug", 1)).unwrap_err();
-    assert!(matches!(&refused, Error::Redis(error) if error.code() == Some("READONLY")), "{refused:?}");
-    assert!(refused.is_passing());
-    assert_eq!(waiter.ask(&inv_set(store, "mug", 1)).unwrap(), 1);
-    // Another refusal ends no connection.
-    waiter.ask(&order_get(store, "o-1")).unwrap_err();
-    assert!(waiter.ask(&inv_get(store, &["mug"])).is_ok());
-}
-
-#[test]
 fn a_trace_context_comes_with_the_order() {
     let redis = &mut connection();
     let store = &new_store();
@@ -833,7 +626,7 @@ fn a_trace_context_comes_with_the_order() {
     assert_eq!(order_claim(store, "w").query(redis).unwrap()[0].traceparent().as_deref(), Some(context));
 }
 
-#[path = "../examples/popup.rs"]
+#[path = "../../examples/popup.rs"]
 mod popup;
 
 const SELL: &str = "HOLDFAST_SELL";
@@ -859,7 +652,7 @@ fn the_example_sells_out() {
 
 /// The row of docs/workers.md: gives up after, its connection then, sends the claim again, the next order goes to.
 fn row(library: &str) -> Vec<&'static str> {
-    let rows = include_str!("../../../docs/workers.md").lines().filter_map(|line| line.strip_prefix("| "));
+    let rows = include_str!("../../../../docs/workers.md").lines().filter_map(|line| line.strip_prefix("| "));
     let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
     cells.into_iter().find(|cells| cells[0] == library).expect("a row in docs/workers.md")[1..5].to_vec()
 }
