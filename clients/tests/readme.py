@@ -123,7 +123,16 @@ class Python(Reader, unittest.TestCase):
         return script.split("\n", 1)[0]
 
     def here(self, text):
-        return text.replace("redis.Redis()", f"redis.Redis(port={self.port})")
+        return re.sub(r"\b(redis(?:\.asyncio)?\.Redis)\(\)", rf"\1(port={self.port})", text)
+
+    def survives(self, place):
+        super().survives(place)
+        self.worker = [sys.executable, "-u", "worker_of_asyncio.py"]
+        worker = self.start_worker()
+        self.shell("redis-cli INV.SET popup mug 2\nredis-cli ORDER.PLACE popup o-4 dave ITEMS mug 1")
+        self.until("the order", lambda: (self.home / "printed").read_text().endswith("\npacking o-4\n"))
+        worker.terminate()
+        self.assertEqual(worker.wait(PATIENCE_S), 0)
 
 
 class Node(Reader, unittest.TestCase):

@@ -32,7 +32,7 @@ def visit(customer: str) -> None:
         print(f"{customer}: sold out ({error.available} left)")
 
 
-def pack(job: holdfast.worker.Job) -> dict[str, str]:
+def pack(job: holdfast.Job) -> dict[str, str]:
     """What a worker does with an order. What it returns is kept; an exception would be a failed attempt."""
     if job.attempt == 1 and job.order.endswith("7"):
         raise holdfast.Retry("no box of that size", after_ms=10)
@@ -50,12 +50,11 @@ def main() -> None:
     working.start()
     for number in range(CUSTOMERS):
         visit(f"c-{number}")
-    while shop.store_info(STORE)["completed"] < MUGS:
+    while (info := shop.store_info(STORE))["completed"] != MUGS:
         working.join(0.05)
     worker.stop()
     working.join()
-    mug = shop.inv_get(STORE, "mug")[0]
-    print(f"sold {mug.sold} of {MUGS}, left {mug.available}")
+    print(f"sold {info['completed']} of {MUGS}, left {info['available']}")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,11 @@ class Lab(unittest.TestCase):
         return found
 
 
+def at(url):
+    """Host and port of an address: ``Redis(**at(url))`` sends calls again, ``Redis.from_url(url)`` does not."""
+    return {"host": "127.0.0.1", "port": int(url.rpartition(":")[2])}
+
+
 def told(listener, line):
     """What a listener of the lab replies to a line."""
     with socket.create_connection(listener) as asked:

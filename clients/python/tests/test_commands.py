@@ -1,12 +1,16 @@
 """Every command, with every keyword, and what its reply becomes."""
 
 import asyncio
+import datetime
 import importlib.util
 import inspect
 import json
+import os
+import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 from unittest import mock
 
@@ -274,9 +278,72 @@ class Commands(Lab):
     def test_the_types_are_right(self):
         if not importlib.util.find_spec("mypy"):
             self.skipTest("there is no mypy here")
-        run = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", "/dev/null", CLIENTS / "python/src/holdfast"]
-        checked = subprocess.run(run, capture_output=True, text=True, check=False)
-        self.assertEqual(checked.returncode, 0, checked.stdout)
+        here = CLIENTS / "python"
+        with tempfile.TemporaryDirectory() as place:
+            page = (here / "README.md").read_text()
+            for at, block in enumerate(re.findall(r"```python\n(.*?)```", page, re.DOTALL)):
+                (pathlib.Path(place) / f"block_{at}.py").write_text(block)
+            files = [here / "src/holdfast", here / "examples", place]
+            for checked in files:
+                run = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", "/dev/null", checked]
+                done = subprocess.run(run, capture_output=True, text=True, check=False,
+                                      env={**os.environ, "MYPYPATH": str(here / "src")})
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_misspelt_names_are_no_types(self):
+        if not importlib.util.find_spec("mypy"):
+            self.skipTest("there is no mypy here")
+        wrong = "import redis, holdfast\nshop = holdfast.Client(redis.Redis())\n"
+        wrong += "shop.store_set('s', limitt=3)\nassert shop.order_get('s', 'o').state == 'compelted'\n"
+        run = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", "/dev/null", "-c", wrong]
+        done = subprocess.run(run, capture_output=True, text=True, check=False,
+                              env={**os.environ, "MYPYPATH": str(CLIENTS / "python/src")})
+        self.assertEqual(re.findall(r"^<string>:(\d+): error", done.stdout, re.MULTILINE), ["3", "4"], done.stdout)
+
+    def test_what_can_be_no_argument_is_refused_here(self):
+        client = redis.Redis.from_url(self.url)
+        shop = holdfast.Client(client)
+        for wrong in ({}, [], ["mug"], "mug"):
+            with self.assertRaises(ValueError):
+                shop.order_place("popup", "o-1", "alice", wrong)
+        with self.assertRaises(TypeError):
+            shop.order_claim("popup", "w", lanes="express")
+        for wrong in (float("nan"), "\ud800"):
+            with self.assertRaises(ValueError):
+                shop.order_place("popup", "o-1", "alice", {"mug": 1}, data={"weight": wrong})
+        other = redis.asyncio.Redis.from_url(self.url)
+        for kind, wrong in (
+            (holdfast.Client, other), (holdfast.Client, client.pipeline()),
+            (holdfast.aio.Client, client), (holdfast.aio.Client, other.pipeline()),
+        ):  # fmt: skip
+            with self.assertRaises(TypeError):
+                kind(wrong)
+        for options in ({"concurrency": 0}, {"lease_ms": 0}, {"block_ms": 0}):
+            for kind, of in ((holdfast.Worker, client), (holdfast.aio.Worker, other)):
+                with self.assertRaises(ValueError):
+                    kind(of, "popup", print, **options)
+        for kind, of in ((holdfast.Worker, client), (holdfast.aio.Worker, other)):
+            with self.assertRaises(TypeError):
+                kind(of, "popup", print, lanes="express")
+
+        async def handler(_job):
+            pass
+
+        with self.assertRaises(TypeError):
+            holdfast.Worker(client, "popup", handler)
+        for wrong in (-1, 0.5, datetime.timedelta(seconds=1)):
+            with self.assertRaises(ValueError):
+                holdfast.Retry("later", after_ms=wrong)
+
+    def test_an_error_names_the_sku_as_it_was_given(self):
+        shop = holdfast.Client(redis.Redis.from_url(self.url))
+        for sku in ("tasse ☕ 大", "a wanted 3 available 7", "back\\slash\n'\"", b"\xff\x00".decode("utf-8", "surrogateescape")):
+            shop.inv_set("names", sku, 1, backlog=0)
+            for options in ({}, {"wait": True}):
+                with self.assertRaises(errors.OutOfStock) as out:
+                    shop.order_place("names", "o-1", "alice", {sku: 9}, **options)
+                found = out.exception
+                self.assertEqual((found.sku, found.wanted, found.available), (sku, 9, 1), found.message)
 
 
 def keywords(arguments):

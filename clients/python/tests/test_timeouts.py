@@ -1,4 +1,7 @@
-"""A thousand claims that run into the time-out of redis-py's default options leave no order behind."""
+"""A thousand claims that run into the time-out of redis-py's default options leave no order behind.
+
+By default redis-py sends a call again: the clients must not let it.
+"""
 
 import asyncio
 import random
@@ -11,7 +14,7 @@ import redis.asyncio
 import holdfast
 import holdfast.aio
 
-from .lab import Lab
+from .lab import Lab, at
 
 CLAIMS = 1000
 #: Claims at a time, one thread or task each.
@@ -42,7 +45,7 @@ class TimeOuts(Lab):
         timed_out = []
 
         def claim(number):
-            shop = holdfast.Client(redis.Redis.from_url(self.stall))
+            shop = holdfast.Client(redis.Redis(**at(self.stall)))
             for _ in range(CLAIMS // AT_A_TIME):
                 try:
                     shop.order_claim(self.store, f"w-{number}", block_ms=0)
@@ -60,11 +63,34 @@ class TimeOuts(Lab):
         self.place()
         self.nothing_is_left_behind()
 
+    def test_so_are_calls_of_asyncio(self):
+        timed_out = []
+
+        async def claim(number):
+            client = redis.asyncio.Redis(**at(self.stall))
+            shop = holdfast.aio.Client(client)
+            for _ in range(CLAIMS // AT_A_TIME):
+                try:
+                    await shop.order_claim(self.store, f"w-{number}", block_ms=0)
+                except redis.TimeoutError:
+                    timed_out.append(number)
+            await shop.close()
+            await client.aclose()
+
+        async def main():
+            await asyncio.gather(*(claim(number) for number in range(AT_A_TIME)))
+
+        asyncio.run(asyncio.wait_for(main(), 120))
+        self.assertEqual(len(timed_out), CLAIMS)
+        self.until("the server to see that", lambda: self.shop.redis.info("clients")["blocked_clients"] == 0)
+        self.place()
+        self.nothing_is_left_behind()
+
     def test_a_worker_gives_back_the_orders_whose_claims_timed_out(self):
         self.place()
         seen = threading.Semaphore(0)
         worker = holdfast.Worker(
-            redis.Redis.from_url(self.stall), self.store, print, lease_ms=MINUTES, concurrency=AT_A_TIME
+            redis.Redis(**at(self.stall)), self.store, print, lease_ms=MINUTES, concurrency=AT_A_TIME
         )
         really = worker.shop.order_claim
 
@@ -90,7 +116,7 @@ class TimeOuts(Lab):
         seen = []
 
         async def main():
-            client = redis.asyncio.Redis.from_url(self.stall)
+            client = redis.asyncio.Redis(**at(self.stall))
             worker = holdfast.aio.Worker(client, self.store, print, lease_ms=MINUTES, concurrency=AT_A_TIME)
             really = worker.shop.order_claim
 

@@ -17,7 +17,7 @@ import holdfast.aio
 from holdfast import Fatal, Retry, Worker, traced
 from holdfast.worker import PASSING
 
-from .lab import CLIENTS, Lab, python
+from .lab import CLIENTS, Lab, at, python
 
 ORDERS = 400
 HANDS = 8
@@ -97,6 +97,17 @@ class Workers(Lab):
             time.sleep(0.2)
             self.place(1)
             self.until("the order", lambda: self.info("completed") == 1)
+
+    def test_a_claim_waits_for_less_time_than_redis_py_waits_for_a_reply(self):
+        self.place(0)
+        counted = lambda: self.shop.redis.info("commandstats").get("cmdstat_ORDER.CLAIM", {}).get("calls", 0)
+        made = lambda: self.shop.redis.info("stats")["total_connections_received"]
+        hasty = redis.Redis.from_url(self.url, socket_timeout=0.4)
+        with self.assertNoLogs("holdfast", "WARNING"), InThread(Worker(hasty, self.store, print)):
+            self.until("a claim", counted)
+            before, connections = counted(), made()
+            self.until("further claims", lambda: counted() >= before + 5)
+            self.assertEqual(made(), connections)
 
     def test_a_lease_is_renewed_while_the_handler_runs(self):
         self.place(1)
@@ -195,13 +206,12 @@ class Workers(Lab):
     def test_through_a_proxy_that_cuts_connections_nothing_is_lost_or_doubled(self):
         handled = collections.Counter()
         self.shop.inv_set(self.store, "mug", ORDERS)
-        cut = redis.Redis.from_url(self.cut)
+        cut = redis.Redis(**at(self.cut))
         customers = holdfast.Client(cut)
 
         def buy(first):
             for at in range(first, ORDERS, HANDS):
                 insist(lambda at=at: customers.order_place(self.store, f"o-{at}", f"c-{at}", {"mug": 1}))
-
 
         def handler(job):
             handled.update([job.order])
@@ -211,8 +221,8 @@ class Workers(Lab):
             in_threads(buy, HANDS)
             self.until("all orders", lambda: self.info("completed") == ORDERS)
         self.nothing_lost_or_doubled(handled)
-        for _ in range(50):
-            insist(lambda ref=str(_): customers.inv_adjust(self.store, "mug", 1, ref=ref))
+        for ref in map(str, range(50)):
+            insist(lambda ref=ref: customers.inv_adjust(self.store, "mug", 1, ref=ref))
         self.assertEqual(self.shop.inv_get(self.store, "mug")[0].on_hand, 50)
 
     def test_the_same_with_asyncio(self):
@@ -223,7 +233,7 @@ class Workers(Lab):
             handled.update([order.order])
 
         async def main():
-            cut = redis.asyncio.Redis.from_url(self.cut)
+            cut = redis.asyncio.Redis(**at(self.cut))
             customers = holdfast.aio.Client(cut)
 
             async def buy(first):

@@ -4,12 +4,12 @@
 asyncio. ``holdfast.errors`` has an exception for each code.
 """
 
-from . import errors
+from . import aio, errors
 from .client import Client
 from .errors import HoldfastError
 from .trace import traced
 from .types import ClaimedOrder
-from .worker import Fatal, Retry, Worker
+from .worker import Fatal, Job, Retry, Worker
 
-__all__ = ["ClaimedOrder", "Client", "Fatal", "HoldfastError", "Retry", "Worker", "errors", "traced"]
+__all__ = ["ClaimedOrder", "Client", "Fatal", "HoldfastError", "Job", "Retry", "Worker", "aio", "errors", "traced"]
 __version__ = "0.2.0"

@@ -6,7 +6,7 @@ import inspect
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from redis.connection import AbstractConnection
 
@@ -23,6 +23,7 @@ from .types import (
     LockState,
     Order,
     OrderItem,
+    Settings,
     Sku,
 )
 
@@ -45,16 +46,28 @@ def flag(word: str, is_set: bool) -> Args:
     return (word,) if is_set else ()
 
 
+def json_text(value: Any) -> str:
+    """A value as JSON. The same value gives the same text, so that a call can be sent again.
+
+    Raises TypeError or ValueError where it has none: NaN is no JSON, and half a surrogate pair no text.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text.encode()
+    return text
+
+
 def json_opt(word: str, value: Any) -> Args:
-    """A keyword with a value as JSON. The same value gives the same text, so that a call can be sent again."""
-    return () if value is None else (word, json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    """A keyword with a value as JSON."""
+    return () if value is None else (word, json_text(value))
 
 
 def items_of(items: Items | None) -> Args:
     """``ITEMS sku qty …``."""
     if items is None:
         return ()
-    pairs = items.items() if isinstance(items, Mapping) else items
+    pairs = list(items.items() if isinstance(items, Mapping) else items)
+    if not pairs or any(isinstance(pair, (str, bytes)) for pair in pairs):
+        raise ValueError(f"items must be units by SKU, such as {{'mug': 2}}, got {items!r}")
     return ("ITEMS", *(part for pair in pairs for part in pair))
 
 
@@ -70,11 +83,13 @@ def wait_of(wait: bool | int) -> Args:
 
 def lanes_of(lanes: Iterable[str] | None) -> Args:
     """``LANES n lane …``."""
+    if isinstance(lanes, (str, bytes)):
+        raise TypeError(f"lanes must be a list of names, got the text {lanes!r}")
     names = list(lanes or ())
     return ("LANES", len(names), *names) if names else ()
 
 
-def settings_of(settings: Mapping[str, int | bool]) -> Args:
+def settings_of(settings: Mapping[str, object]) -> Args:
     """``field value …``; hold_ms is written hold-ms, and a truth value yes or no."""
     spelled = {True: "yes", False: "no"}
     return tuple(
@@ -164,10 +179,10 @@ def _plain(value: Any) -> Any:
     return text(value) if isinstance(value, bytes) else value
 
 
-def settings(reply: Any) -> dict[str, int | bool]:
+def settings(reply: Any) -> Settings:
     """Settings of a store."""
     spelled = {"yes": True, "no": False}
-    return {name: spelled.get(_plain(value), value) for name, value in fields(reply).items()}
+    return cast(Settings, {name: spelled.get(_plain(value), value) for name, value in fields(reply).items()})
 
 
 def counters(reply: Any) -> dict[str, int | None]:
@@ -243,6 +258,17 @@ def lock_state(reply: Any) -> LockState:
 
 
 # Connections.
+
+
+def must_not_be(others: tuple[type, ...], client: Any) -> None:
+    """Refuses the clients of redis-py's other side, asyncio or not, and pipelines, which give no reply."""
+    kind = type(client)
+    if isinstance(client, others) or kind.__name__.endswith("Pipeline"):
+        raise TypeError(
+            "redis must be a Redis or RedisCluster, for holdfast.aio one of redis.asyncio, "
+            f"got {kind.__module__}.{kind.__name__}"
+        )
+
 
 #: More connections than anything opens: the pool of waiting calls is never the limit.
 MANY = 2**31

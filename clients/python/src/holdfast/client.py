@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis import ConnectionPool, Redis, RedisCluster
+from redis import ConnectionPool, Redis, RedisCluster, asyncio
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
 from redis.exceptions import ReadOnlyError, ResponseError
@@ -15,6 +15,9 @@ from redis.retry import Retry
 from . import _wire as wire
 from .commands import Commands
 from .errors import refusal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -33,8 +36,15 @@ class Client(Commands):
     """
 
     def __init__(self, redis: Redis | RedisCluster) -> None:
+        wire.must_not_be((asyncio.Redis, asyncio.RedisCluster), redis)
         self.redis = redis
         self._own: Redis | None = None if isinstance(redis, RedisCluster) else own_connections(redis)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the connections that this client made itself; those of the redis-py client are its owner's."""

@@ -25,6 +25,11 @@ class HoldfastError(ResponseError):
         return int(found.group(1)) if found else None
 
 
+def shown_id(shown: str) -> str:
+    r"""The id that an error shows, which has ``\xNN`` and the like for what is not printable ASCII."""
+    return shown.encode("latin-1").decode("unicode_escape").encode("latin-1").decode("utf-8", "surrogateescape")
+
+
 class NoStore(HoldfastError):
     """There is no store at the key."""
 
@@ -60,20 +65,15 @@ class OutOfStock(HoldfastError):
 
     code = "OUTOFSTOCK"
 
-    @property
-    def sku(self) -> str:
-        """The SKU of which there is too little."""
-        return self.message.split(" wanted ")[0].partition(" ")[2]
-
-    @property
-    def wanted(self) -> int | None:
-        """How many units were wanted."""
-        return self._number("wanted")
-
-    @property
-    def available(self) -> int | None:
-        """How many units are available."""
-        return self._number("available")
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        # A SKU may look like what follows it.
+        found = re.fullmatch(r"OUTOFSTOCK (.*) wanted (\d+) available (-?\d+)(?: backlog \d+ of \d+)?", message)
+        sku, wanted, available = found.groups() if found else ("", 0, 0)
+        #: The SKU of which there is too little, how many units were wanted, and how many are available.
+        self.sku = shown_id(sku)
+        self.wanted = int(wanted)
+        self.available = int(available)
 
 
 class Limit(HoldfastError):

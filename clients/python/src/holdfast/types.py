@@ -5,10 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 #: Units by SKU.
 Items = Mapping[str, int] | Iterable[tuple[str, int]]
+
+
+HoldState = Literal["live", "committed", "released", "expired", "ordered"]
+OrderState = Literal["waitlisted", "pending", "queued", "claimed", "retrying", "completed", "dead", "cancelled"]
+
+
+class Settings(TypedDict, total=False):
+    """Settings of a store (STORE.SET, STORE.GET)."""
+
+    opens: int
+    closes: int
+    limit: int
+    hold_ms: int
+    lease_ms: int
+    attempts: int
+    backoff_ms: int
+    backoff_cap_ms: int
+    keep_ms: int
+    sla_ms: int
+    history: int
+    journal: int
+    metrics: int
+    alerts: int
+    hold_max_ms: int
+    hold_max_units: int
+    paused: bool
 
 
 @dataclass(frozen=True)
@@ -41,7 +67,7 @@ class Hold:
     """Everything that is known about a hold (INV.HOLD)."""
 
     hold: str
-    state: str
+    state: HoldState
     customer: str | None
     expires_at: int | None
     ended_at: int | None
@@ -82,7 +108,7 @@ class Completion:
 class Failure:
     """What became of an order that failed (ORDER.FAIL)."""
 
-    state: str
+    state: Literal["retrying", "dead"]
     attempt: int
     due: int | None
 
@@ -133,7 +159,7 @@ class Order:
     """Everything that is known about an order (ORDER.GET)."""
 
     order: str
-    state: str
+    state: OrderState
     customer: str
     group: str | None
     lane: str

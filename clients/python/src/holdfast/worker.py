@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 import logging
 import os
 import random
@@ -21,6 +21,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     ClusterError,
+    DataError,
     MasterDownError,
     ReadOnlyError,
     RedisClusterException,
@@ -29,10 +30,11 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from . import _wire as wire
 from .client import Client
-from .errors import HoldfastError, NoStore, OutOfMemory, Unavailable
+from .errors import BadArgument, HoldfastError, NoStore, OutOfMemory, Unavailable
 from .trace import span_of
-from .types import ClaimedOrder
+from .types import ClaimedOrder, Completion, Failure
 
 log = logging.getLogger("holdfast")
 
@@ -52,8 +54,13 @@ PASSING = (
     OSError,
 )
 
+#: Errors after which it never will, because of what a handler gave.
+UNFIT: tuple[type[Exception], ...] = (BadArgument, DataError, UnicodeError)
+
 #: A round of ORDER.CLAIM waits this long at most, so that a worker that is to stop does so soon.
 BLOCK_MS = 2_000
+#: More of a reason is not sent; a store keeps 200 bytes.
+REASON_MAX = 1_000
 #: A lease is renewed when this part of it is over.
 RENEWED_AT = 1 / 3
 #: What a connection that broke may take until the server sees that, beyond the time its call waits.
@@ -70,6 +77,8 @@ class Retry(Exception):
 
     def __init__(self, reason: str = "", *, after_ms: int | None = None) -> None:
         super().__init__(reason)
+        if after_ms is not None and (not isinstance(after_ms, int) or after_ms < 0):
+            raise ValueError(f"after_ms must be an integer from 0, got {after_ms!r}")
         self.after_ms = after_ms
 
 
@@ -94,7 +103,8 @@ class Worker:
     then what is left is given back with ORDER.YIELD.
 
     ``name`` has to belong to this worker alone. With ``concurrency`` n there are n handlers at a time, each in a thread
-    of its own, which claim as ``name``, ``name.2``, ``name.3`` …
+    of its own, which claim as ``name``, ``name.2``, ``name.3`` … ``block_ms`` is how long one claim waits on the server,
+    2000 at most: a worker that is to stop lets it end.
     """
 
     def __init__(
@@ -110,17 +120,21 @@ class Worker:
         block_ms: int = BLOCK_MS,
         stop_within_s: float = 25.0,
     ) -> None:
+        if inspect.iscoroutinefunction(handler):
+            raise TypeError("the handler must be a function; for a coroutine function there is holdfast.aio.Worker")
+        wire.lanes_of(lanes)
         self.shop = Client(redis)
         self.store = store
         self.handler = handler
         self.name = name or unique_name()
         self.lanes = lanes
-        self.lease_ms = lease_ms
-        self.block_ms = min(block_ms, int(self.shop.timeout_s * 500))
+        self.lease_ms = at_least_1("lease_ms", lease_ms)
+        self.block_ms = round_of(block_ms, self.shop.timeout_s)
         self.stop_within_s = stop_within_s
-        self._names = [self.name if at == 0 else f"{self.name}.{at + 1}" for at in range(concurrency)]
+        self._names = names_of(self.name, concurrency)
         self._stopping = threading.Event()
         self._in_hand: dict[str, Job] = {}
+        self._reporting: set[str] = set()
         self._error: BaseException | None = None
 
     def stop(self) -> None:
@@ -131,6 +145,7 @@ class Worker:
         """Works until ``stop`` is called or one of the signals comes. Raises what no attempt would mend."""
         threads = [threading.Thread(target=self._guarded, args=(name,), daemon=True) for name in self._names]
         keeper = threading.Thread(target=self._keep_leases, daemon=True)
+        log.info("worker %s of %s starts", self.name, self.store)
         with stopped_by(self.stop, signals):
             for thread in (*threads, keeper):
                 thread.start()
@@ -140,6 +155,7 @@ class Worker:
                 thread.join(max(0.0, end - time.monotonic()))
         self._give_back()
         self.shop.close()
+        log.info("worker %s of %s has stopped", self.name, self.store)
         if self._error is not None:
             raise self._error
 
@@ -151,7 +167,7 @@ class Worker:
             self.stop()
 
     def _loop(self, name: str) -> None:
-        waits, doubtful_until = Waits(), 0.0
+        waits, doubtful_until = Waits(self.store), 0.0
         while not self._stopping.is_set():
             try:
                 if doubtful_until:
@@ -175,35 +191,44 @@ class Worker:
     def _handle(self, name: str, job: Job) -> None:
         self._in_hand[name] = job
         try:
-            report = self._outcome(job)
-            self._report(job, report)
+            self._report(job, self._outcome(job))
         finally:
             del self._in_hand[name]
 
-    def _outcome(self, job: Job) -> Callable[[], Any]:
+    def _outcome(self, job: Job) -> Callable[[], Completion | Failure]:
         """Runs the handler; what to send about it then."""
-        order, token = job.order, job.token
         try:
             with span_of(self.store, job):
                 result = self.handler(job)
-            json.dumps(result)
+            wire.json_text(result)
         except Exception as error:
-            how = failure_of(error, order)
-            return lambda: self.shop.order_fail(self.store, order, token=token, **how)
-        return lambda: self.shop.order_complete(self.store, order, token=token, result=result)
+            return self._failed(job, failure_of(error, job))
+        except BaseException as error:
+            # It ends this worker. The attempt counts: an order that ended every worker would never end itself.
+            self._report(job, self._failed(job, failure_of(error, job)))
+            raise
+        return lambda: self.shop.order_complete(self.store, job.order, token=job.token, result=result)
 
-    def _report(self, job: Job, report: Callable[[], Any]) -> None:
+    def _failed(self, job: Job, how: dict[str, Any]) -> Callable[[], Failure]:
+        return lambda: self.shop.order_fail(self.store, job.order, token=job.token, **how)
+
+    def _report(self, job: Job, report: Callable[[], Completion | Failure]) -> None:
         """Sends the outcome until the server has it: the token makes that safe, whoever has the order by then."""
-        waits = Waits()
-        while True:
-            try:
-                report()
-                return
-            except PASSING as error:
-                waits.wait(error, threading.Event())
-            except HoldfastError as error:
-                log.warning("order %s of %s was not ours any more: %s", job.order, self.store, error)
-                return
+        waits, unfit = Waits(self.store), UNFIT
+        self._reporting.add(job.order)
+        try:
+            while True:
+                try:
+                    return log_outcome(job, report())
+                except PASSING as error:
+                    waits.wait(error, threading.Event())
+                except unfit as error:
+                    # What the handler gave is refused, so the attempt failed; no failure is told twice.
+                    report, unfit = self._failed(job, failure_of(error, job)), ()
+                except HoldfastError as error:
+                    return log.warning("order %s of %s was not ours any more: %s", job.order, self.store, error)
+        finally:
+            self._reporting.discard(job.order)
 
     def _keep_leases(self) -> None:
         while not self._stopping.is_set() or self._in_hand:
@@ -217,8 +242,10 @@ class Worker:
         except PASSING as error:
             log.warning("cannot renew the lease of order %s yet: %s", job.order, error)
         except HoldfastError as error:
-            log.warning("the lease of order %s is lost: %s", job.order, error)
-            job.lost.set()
+            # An outcome whose reply was lost has ended the lease too.
+            if job.order not in self._reporting:
+                log.warning("the lease of order %s is lost: %s", job.order, error)
+                job.lost.set()
 
     def _give_back(self) -> None:
         """Gives back what is in hand, and what came after the stop."""
@@ -227,7 +254,7 @@ class Worker:
             self._give_back_of(name, end)
 
     def _give_back_of(self, name: str, end: float) -> None:
-        waits = Waits()
+        waits = Waits(self.store)
         while True:
             try:
                 self.shop.order_yield(self.store, name)
@@ -239,13 +266,47 @@ class Worker:
                 time.sleep(waits.next_s(error))
 
 
-def failure_of(error: Exception, order: str) -> dict[str, Any]:
-    """How an exception of a handler is reported."""
+def failure_of(error: BaseException, job: ClaimedOrder) -> dict[str, Any]:
+    """How an exception of a handler, or the refusal of what it returned, is reported."""
     if not isinstance(error, (Retry, Fatal)):
-        log.exception("the handler failed with order %s", order)
-    reason = str(error) or type(error).__name__
+        log.error("the handler failed with order %s, attempt %d", job.order, job.attempt, exc_info=error)
     after_ms = error.after_ms if isinstance(error, Retry) else None
-    return {"reason": reason, "after_ms": after_ms, "fatal": isinstance(error, Fatal)}
+    return {"reason": reason_of(error), "after_ms": after_ms, "fatal": isinstance(error, Fatal)}
+
+
+def reason_of(error: BaseException) -> str:
+    """An exception in words, whatever its class makes of that; they are text that can be sent."""
+    try:
+        reason = str(error)
+    except Exception:
+        reason = ""
+    return (reason or type(error).__name__).encode(errors="replace").decode()[:REASON_MAX]
+
+
+def log_outcome(job: ClaimedOrder, outcome: Completion | Failure) -> None:
+    """Says what became of an order: dead is what somebody should know of."""
+    if isinstance(outcome, Completion):
+        log.info("order %s is completed, attempt %d", job.order, job.attempt)
+    else:
+        level = logging.WARNING if outcome.state == "dead" else logging.INFO
+        log.log(level, "order %s is %s after attempt %d", job.order, outcome.state, outcome.attempt)
+
+
+def at_least_1(name: str, value: int) -> int:
+    """The value, if it can be one."""
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value
+
+
+def round_of(block_ms: int, timeout_s: float) -> int:
+    """How long a claim waits on the server: for less time than redis-py waits for a reply."""
+    return min(at_least_1("block_ms", block_ms), BLOCK_MS, max(1, int(timeout_s * 500)))
+
+
+def names_of(name: str, concurrency: int) -> list[str]:
+    """The names under which a worker claims."""
+    return [name if at == 0 else f"{name}.{at + 1}" for at in range(at_least_1("concurrency", concurrency))]
 
 
 def unique_name() -> str:
@@ -256,7 +317,8 @@ def unique_name() -> str:
 class Waits:
     """Waits that double, up to a bound, half of each random."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: str) -> None:
+        self._store = store
         self._next_s = FIRST_WAIT_S
 
     def start_anew(self) -> None:
@@ -266,7 +328,7 @@ class Waits:
     def next_s(self, error: BaseException) -> float:
         """How long to wait now."""
         wait_s = self._next_s * random.uniform(0.5, 1.0)
-        log.warning("%s; trying again in %.2f s", error or type(error).__name__, wait_s)
+        log.warning("%s: %s; trying again in %.2f s", self._store, reason_of(error), wait_s)
         self._next_s = min(self._next_s * 2, LONGEST_WAIT_S)
         return wait_s
 

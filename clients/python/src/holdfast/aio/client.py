@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import redis as redis_py
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -16,6 +17,9 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from .. import _wire as wire
 from ..errors import refusal
 from .commands import Commands
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -34,8 +38,15 @@ class Client(Commands):
     """
 
     def __init__(self, redis: Redis | RedisCluster) -> None:
+        wire.must_not_be((redis_py.Redis, redis_py.RedisCluster), redis)
         self.redis = redis
         self._own: Redis | None = None if isinstance(redis, RedisCluster) else own_connections(redis)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Closes the connections that this client made itself; those of the redis-py client are its owner's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _wire as wire
 from ..types import (
@@ -16,8 +16,13 @@ from ..types import (
     Lane,
     LockState,
     Order,
+    OrderState,
+    Settings,
     Sku,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -41,11 +46,11 @@ class Commands:
 
     # Stores.
 
-    async def store_set(self, key: str, **settings: int | bool) -> None:
+    async def store_set(self, key: str, **settings: Unpack[Settings]) -> None:
         """Sets settings of a store, and creates it: ``store_set("popup", limit=2, hold_ms=600_000, paused=False)``."""
         return await self._run(wire.done, "STORE.SET", key, *wire.settings_of(settings))
 
-    async def store_get(self, key: str, *fields: str) -> dict[str, int | bool]:
+    async def store_get(self, key: str, *fields: str) -> Settings:
         """Returns settings of a store, or those that are named."""
         return await self._run(wire.settings, "STORE.GET", key, *(field.replace("_", "-") for field in fields))
 
@@ -175,8 +180,8 @@ class Commands:
     ) -> str | None:
         """Places an order of ``items``, or of a ``hold``; the id of its stream entry, None while it waits or is gated.
 
-        ``data`` is any JSON value; ``gates`` milliseconds by gate; ``wait`` True, or for how many milliseconds. Sent
-        again with the same content it changes nothing and returns the same.
+        ``data`` is any JSON value; ``gates`` milliseconds by gate; ``wait`` True, or for how many milliseconds; 0 is
+        without end. Sent again with the same content it changes nothing and returns the same.
         """
         options = (*wire.opt("GROUP", group), *wire.opt("LANE", lane), *wire.json_opt("DATA", data))
         waits = (*wire.gates_of(gates), *wire.wait_of(wait))
@@ -318,7 +323,7 @@ class Commands:
         key: str,
         cursor: str | int = 0,
         *,
-        state: str | None = None,
+        state: OrderState | None = None,
         customer: str | None = None,
         lane: str | None = None,
         late: bool = False,

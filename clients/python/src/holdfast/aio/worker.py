@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import inspect
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,10 +12,26 @@ from typing import Any
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import AuthenticationError
 
+from .. import _wire as wire
 from ..errors import HoldfastError, NoStore
 from ..trace import span_of
-from ..types import ClaimedOrder
-from ..worker import BLOCK_MS, GIVEN_BACK_WITHIN_S, PASSING, RENEWED_AT, SETTLING_S, Waits, failure_of, log, unique_name
+from ..types import ClaimedOrder, Completion, Failure
+from ..worker import (
+    BLOCK_MS,
+    GIVEN_BACK_WITHIN_S,
+    PASSING,
+    RENEWED_AT,
+    SETTLING_S,
+    UNFIT,
+    Waits,
+    at_least_1,
+    failure_of,
+    log,
+    log_outcome,
+    names_of,
+    round_of,
+    unique_name,
+)
 from .client import Client
 
 #: A task that has not ended by then is cancelled again.
@@ -37,6 +53,18 @@ class LeaseLost(Exception):
     """The lease of an order ended while its handler ran, which was cancelled."""
 
 
+class HandlerCancelled(Exception):
+    """A handler was cancelled, and not by its worker."""
+
+
+class HandlerExits(Exception):
+    """A handler wants to end the program: ``cause`` does."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(*cause.args)
+        self.cause = cause
+
+
 class Worker:
     """As ``holdfast.Worker``, for a handler that is a coroutine function: ``await handler(order)``.
 
@@ -47,7 +75,7 @@ class Worker:
         self,
         redis: Redis | RedisCluster,
         store: str,
-        handler: Callable[[ClaimedOrder], Awaitable[Any]],
+        handler: Callable[[ClaimedOrder], Any],
         *,
         name: str | None = None,
         lanes: Sequence[str] | None = None,
@@ -56,15 +84,16 @@ class Worker:
         block_ms: int = BLOCK_MS,
         stop_within_s: float = 25.0,
     ) -> None:
+        wire.lanes_of(lanes)
         self.shop = Client(redis)
         self.store = store
         self.handler = handler
         self.name = name or unique_name()
         self.lanes = lanes
-        self.lease_ms = lease_ms
-        self.block_ms = min(block_ms, int(self.shop.timeout_s * 500))
+        self.lease_ms = at_least_1("lease_ms", lease_ms)
+        self.block_ms = round_of(block_ms, self.shop.timeout_s)
         self.stop_within_s = stop_within_s
-        self._names = [self.name if at == 0 else f"{self.name}.{at + 1}" for at in range(concurrency)]
+        self._names = names_of(self.name, concurrency)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -76,6 +105,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         for which in signals:
             loop.add_signal_handler(which, self.stop)
+        log.info("worker %s of %s starts", self.name, self.store)
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._loop(name)) for name in self._names]
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -86,6 +116,7 @@ class Worker:
             await _end(stopping, *tasks)
             await self._give_back()
             await self.shop.close()
+            log.info("worker %s of %s has stopped", self.name, self.store)
             for which in signals:
                 loop.remove_signal_handler(which)
         for task in tasks:
@@ -93,7 +124,7 @@ class Worker:
                 raise error
 
     async def _loop(self, name: str) -> None:
-        waits, doubtful_until = Waits(), 0.0
+        waits, doubtful_until = Waits(self.store), 0.0
         while not self._stopping.is_set():
             try:
                 if doubtful_until:
@@ -120,15 +151,21 @@ class Worker:
         except asyncio.TimeoutError:
             pass
 
-    async def _outcome(self, order: ClaimedOrder) -> Callable[[], Awaitable[Any]]:
+    async def _outcome(self, order: ClaimedOrder) -> Callable[[], Awaitable[Completion | Failure]]:
         """Runs the handler; what to send about it then."""
         try:
             result = await self._handled(order)
-            json.dumps(result)
+            wire.json_text(result)
+        except HandlerExits as error:
+            # It ends this worker. The attempt counts: an order that ended every worker would never end itself.
+            await self._report(order, self._failed(order, failure_of(error, order)))
+            raise error.cause from error
         except Exception as error:
-            how = failure_of(error, order.order)
-            return lambda: self.shop.order_fail(self.store, order.order, token=order.token, **how)
+            return self._failed(order, failure_of(error, order))
         return lambda: self.shop.order_complete(self.store, order.order, token=order.token, result=result)
+
+    def _failed(self, order: ClaimedOrder, how: dict[str, Any]) -> Callable[[], Awaitable[Failure]]:
+        return lambda: self.shop.order_fail(self.store, order.order, token=order.token, **how)
 
     async def _handled(self, order: ClaimedOrder) -> Any:
         handling = asyncio.create_task(self._spanned(order))
@@ -137,13 +174,20 @@ class Worker:
             await asyncio.wait([handling, keeping], return_when=asyncio.FIRST_COMPLETED)
             if not handling.done():
                 raise LeaseLost(order.order)
+            if handling.cancelled():
+                raise HandlerCancelled("the handler was cancelled")
             return handling.result()
         finally:
             await _end(handling, keeping)
 
     async def _spanned(self, order: ClaimedOrder) -> Any:
-        with span_of(self.store, order):
-            return await self.handler(order)
+        try:
+            with span_of(self.store, order):
+                result = self.handler(order)
+                return await result if inspect.isawaitable(result) else result
+        except (SystemExit, KeyboardInterrupt) as error:
+            # It would end the event loop at once, and nothing would be said of the order.
+            raise HandlerExits(error) from error
 
     async def _keep_lease(self, order: ClaimedOrder) -> None:
         """Renews the lease until that is refused."""
@@ -157,18 +201,19 @@ class Worker:
                 log.warning("the lease of order %s is lost: %s", order.order, error)
                 return
 
-    async def _report(self, order: ClaimedOrder, report: Callable[[], Awaitable[Any]]) -> None:
+    async def _report(self, order: ClaimedOrder, report: Callable[[], Awaitable[Completion | Failure]]) -> None:
         """Sends the outcome until the server has it: the token makes that safe, whoever has the order by then."""
-        waits = Waits()
+        waits, unfit = Waits(self.store), UNFIT
         while True:
             try:
-                await report()
-                return
+                return log_outcome(order, await report())
             except PASSING as error:
                 await asyncio.sleep(waits.next_s(error))
+            except unfit as error:
+                # What the handler gave is refused, so the attempt failed; no failure is told twice.
+                report, unfit = self._failed(order, failure_of(error, order)), ()
             except HoldfastError as error:
-                log.warning("order %s of %s was not ours any more: %s", order.order, self.store, error)
-                return
+                return log.warning("order %s of %s was not ours any more: %s", order.order, self.store, error)
 
     async def _give_back(self) -> None:
         """Gives back what is in hand, and what came after the stop."""
@@ -177,7 +222,7 @@ class Worker:
             await self._give_back_of(name, end)
 
     async def _give_back_of(self, name: str, end: float) -> None:
-        waits = Waits()
+        waits = Waits(self.store)
         while True:
             try:
                 await self.shop.order_yield(self.store, name)
