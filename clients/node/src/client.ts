@@ -244,9 +244,8 @@ export class Holdfast {
       blockMs?: number;
     } = {},
   ): Promise<ClaimedOrder[]> {
-    const { count, leaseMs, lanes = [], order, blockMs } = options;
-    const served = lanes.length ? ["LANES", wire.text(lanes.length), ...lanes] : [];
-    const words = [...wire.opt("COUNT", count), ...wire.opt("LEASE", leaseMs), ...served, ...wire.opt("ORDER", order)];
+    const { count, leaseMs, lanes, order, blockMs } = options;
+    const words = [...wire.opt("COUNT", count), ...wire.opt("LEASE", leaseMs), ...wire.lanesOf(lanes), ...wire.opt("ORDER", order)];
     const nothing = (orders: ClaimedOrder[]) => orders.length === 0;
     return this.#wait(wire.each(wire.claimed), nothing, "BLOCK", blockMs, ["ORDER.CLAIM", key, worker, ...words]);
   }

@@ -21,6 +21,16 @@ export class HoldfastError extends Error {
   }
 }
 
+const ESCAPED: Readonly<Record<string, string>> = { t: "\t", r: "\r", n: "\n" };
+
+/** The id that an error shows, which has `\xNN` and the like for what is not printable ASCII. */
+function idOf(shown: string): string {
+  const bytes = shown.replace(/\\(?:x(..)|(.))/g, (_, hex?: string, letter?: string) =>
+    hex ? String.fromCharCode(parseInt(hex, 16)) : (ESCAPED[letter ?? ""] ?? letter ?? ""),
+  );
+  return Buffer.from(bytes, "latin1").toString();
+}
+
 /** There is no store at the key. */
 export class NoStore extends HoldfastError {}
 
@@ -38,32 +48,41 @@ export class NoGate extends HoldfastError {}
 
 /** More was wanted than is available. */
 export class OutOfStock extends HoldfastError {
+  /** A SKU may look like what follows it. */
+  get #parts(): string[] {
+    return /^OUTOFSTOCK (.*) wanted (\d+) available (-?\d+)(?: backlog \d+ of \d+)?$/.exec(this.message) ?? [];
+  }
+
   /** The SKU of which there is too little. */
   get sku(): string {
-    return (this.message.split(" wanted ")[0] ?? "").slice("OUTOFSTOCK ".length);
+    return idOf(this.#parts[1] ?? "");
   }
 
   /** How many units were wanted. */
-  get wanted(): number | undefined {
-    return this.number("wanted");
+  get wanted(): number {
+    return Number(this.#parts[2]);
   }
 
   /** How many units are available. */
-  get available(): number | undefined {
-    return this.number("available");
+  get available(): number {
+    return Number(this.#parts[3]);
   }
 }
 
 /** The customer would have more units than the limit allows. */
 export class Limit extends HoldfastError {
+  get #parts(): string[] {
+    return /^LIMIT customer .* limit (\d+) has (\d+)(?: of .*)?$/.exec(this.message) ?? [];
+  }
+
   /** How many units a customer may have. */
-  get limit(): number | undefined {
-    return this.number("limit");
+  get limit(): number {
+    return Number(this.#parts[1]);
   }
 
   /** How many units the customer has. */
-  get has(): number | undefined {
-    return this.number("has");
+  get has(): number {
+    return Number(this.#parts[2]);
   }
 }
 

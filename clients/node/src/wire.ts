@@ -30,7 +30,16 @@ export function text(value: string | number): string {
 export function items(of: Items | undefined): string[] {
   if (of === undefined) return [];
   const pairs = Symbol.iterator in of ? [...(of as Iterable<readonly [string, number]>)] : Object.entries(of);
+  if (pairs.length === 0 || pairs.some((pair) => !Array.isArray(pair)))
+    throw new TypeError(`items must be units by SKU, such as { mug: 2 }, got ${JSON.stringify(of)}`);
   return ["ITEMS", ...pairs.flatMap(([sku, qty]) => [sku, text(qty)])];
+}
+
+/** `LANES n lane …`. */
+export function lanesOf(lanes: readonly string[] | undefined): string[] {
+  if (lanes === undefined || lanes.length === 0) return [];
+  if (!Array.isArray(lanes)) throw new TypeError(`lanes must be an array of names, got ${JSON.stringify(lanes)}`);
+  return ["LANES", text(lanes.length), ...(lanes as readonly string[])];
 }
 
 /** A REF; a new one if none is given, so that the call counts once even if it is sent again. */

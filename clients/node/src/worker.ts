@@ -4,12 +4,15 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 
 import { Holdfast } from "./client.js";
-import { HoldfastError, isPassing, NoStore } from "./errors.js";
+import { BadArgument, HoldfastError, isPassing, NoStore } from "./errors.js";
 import { inSpan } from "./trace.js";
-import type { ClaimedOrder, Redis } from "./types.js";
+import type { ClaimedOrder, Completion, Failure, Redis } from "./types.js";
+import { lanesOf } from "./wire.js";
 
-/** A round of ORDER.CLAIM waits this long, so that a worker that is to stop does so soon. */
+/** A round of ORDER.CLAIM waits this long at most, so that a worker that is to stop does so soon. */
 const BLOCK_MS = 2_000;
+/** More of a reason is not sent; a store keeps 200 bytes. */
+const REASON_MAX = 1_000;
 /** A lease is renewed when this part of it is over. */
 const RENEWED_AT = 1 / 3;
 /** What a connection that broke may take until the server sees that, beyond the time its call waits. */
@@ -29,6 +32,9 @@ export class Retry extends Error {
     readonly options: { afterMs?: number } = {},
   ) {
     super(reason);
+    const { afterMs = 0 } = options;
+    if (!Number.isSafeInteger(afterMs) || afterMs < 0)
+      throw new RangeError(`afterMs must be an integer from 0, got ${String(afterMs)}`);
   }
 }
 
@@ -50,6 +56,7 @@ export interface WorkerOptions {
   leaseMs?: number;
   /** How many handlers run at a time. */
   concurrency?: number;
+  /** How long one claim waits on the server, 2,000 at most: a worker that is to stop lets it end. */
   blockMs?: number;
   /** How long handlers may go on after the stop, until what they have is given back. */
   stopWithinMs?: number;
@@ -94,6 +101,9 @@ export class Worker {
       log: (message) => console.warn(`holdfast: ${message}`),
       ...others,
     };
+    for (const option of ["leaseMs", "concurrency", "blockMs"] as const) atLeast1(option, this.#options[option]);
+    this.#options.blockMs = Math.min(this.#options.blockMs, BLOCK_MS);
+    lanesOf(this.#options.lanes);
     this.#names = Array.from({ length: this.#options.concurrency }, (_, at) => (at ? `${name}.${at + 1}` : name));
   }
 
@@ -151,7 +161,7 @@ export class Worker {
         if (!isPassing(error) && !(error instanceof NoStore)) throw error;
         doubtfulUntil = Date.now() + blockMs + SETTLING_MS;
         const ms = waits.next();
-        log(`${(error as Error).message}; trying again in ${Math.round(ms)} ms`);
+        log(`${this.store}: ${reasonOf(error)}; trying again in ${Math.round(ms)} ms`);
         await Promise.race([pause(ms), this.#stopped()]);
         continue;
       }
@@ -162,7 +172,7 @@ export class Worker {
   }
 
   /** Runs the handler; what to send about it then. */
-  async #outcome(order: ClaimedOrder): Promise<() => Promise<unknown>> {
+  async #outcome(order: ClaimedOrder): Promise<Report> {
     const lost = new AbortController();
     this.#running.add(lost);
     const renewing = setInterval(() => void this.#renew(order, lost), this.#options.leaseMs * RENEWED_AT);
@@ -174,16 +184,23 @@ export class Worker {
       if (JSON.stringify(result) === undefined) throw new Error("the handler's result has no JSON");
       return () => this.shop.orderComplete(this.store, id, { token, result });
     } catch (error) {
-      const reason = error instanceof Error ? error.message || error.name : String(error);
-      if (!(error instanceof Retry) && !(error instanceof Fatal)) {
-        this.#options.log(`the handler failed with order ${id}: ${error instanceof Error ? error.stack : reason}`);
-      }
-      const after = error instanceof Retry ? error.options : {};
-      return () => this.shop.orderFail(this.store, id, { token, reason, ...after, fatal: error instanceof Fatal });
+      return this.#failed(order, error);
     } finally {
       clearInterval(renewing);
       this.#running.delete(lost);
     }
+  }
+
+  /** Says what a handler threw, or how what it returned was refused. */
+  #failed({ order, token, attempt }: ClaimedOrder, error: unknown): Report {
+    const reason = reasonOf(error);
+    if (!(error instanceof Retry) && !(error instanceof Fatal)) {
+      const trace = inWords(() => (error instanceof Error && error.stack) || reason);
+      this.#options.log(`the handler failed with order ${order}, attempt ${attempt}: ${trace}`);
+    }
+    const after = error instanceof Retry ? error.options : {};
+    const failure = { token, reason, ...after, fatal: error instanceof Fatal };
+    return () => this.shop.orderFail(this.store, order, failure);
   }
 
   async #renew(order: ClaimedOrder, lost: AbortController): Promise<void> {
@@ -198,19 +215,27 @@ export class Worker {
   }
 
   /** Sends the outcome until the server has it: the token makes that safe, whoever has the order by then. */
-  async #report(order: ClaimedOrder, report: () => Promise<unknown>): Promise<void> {
+  async #report(order: ClaimedOrder, outcome: Report): Promise<void> {
     const waits = new Waits();
+    let report = outcome;
     for (;;) {
       try {
-        await report();
+        const reply = await report();
+        if ("state" in reply && reply.state === "dead")
+          this.#options.log(`order ${order.order} is dead after attempt ${reply.attempt}`);
         return;
       } catch (error) {
-        if (error instanceof HoldfastError && !isPassing(error)) {
+        if (error instanceof BadArgument && report === outcome) {
+          // What the handler gave is refused, so the attempt failed.
+          report = this.#failed(order, error);
+        } else if (error instanceof HoldfastError && !isPassing(error)) {
           this.#options.log(`order ${order.order} of ${this.store} was not ours any more: ${error.message}`);
           return;
+        } else if (isPassing(error)) {
+          await pause(waits.next());
+        } else {
+          throw error;
         }
-        if (!isPassing(error)) throw error;
-        await pause(waits.next());
       }
     }
   }
@@ -238,6 +263,27 @@ export class Worker {
       }
     }
   }
+}
+
+/** Sends an outcome. */
+type Report = () => Promise<Completion | Failure>;
+
+/** What was thrown, in a few words. */
+const reasonOf = (error: unknown): string =>
+  inWords(() => (error instanceof Error ? error.message || error.name : String(error))).slice(0, REASON_MAX);
+
+/** What is told of an error, whose class may have its own idea of that. */
+function inWords(tell: () => string): string {
+  try {
+    return String(tell());
+  } catch {
+    return "an error without words";
+  }
+}
+
+function atLeast1(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new RangeError(`${name} must be an integer from 1, got ${String(value)}`);
 }
 
 /** Waits that double, up to a bound, half of each random. */

@@ -81,15 +81,13 @@ class Limit(HoldfastError):
 
     code = "LIMIT"
 
-    @property
-    def limit(self) -> int | None:
-        """How many units a customer may have."""
-        return self._number("limit")
-
-    @property
-    def has(self) -> int | None:
-        """How many units the customer has."""
-        return self._number("has")
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        found = re.fullmatch(r"LIMIT customer .* limit (\d+) has (\d+)(?: of .*)?", message)
+        limit, has = found.groups() if found else (0, 0)
+        #: How many units a customer may have, and how many the customer has.
+        self.limit = int(limit)
+        self.has = int(has)
 
 
 class NotOpen(HoldfastError):

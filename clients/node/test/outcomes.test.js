@@ -1,0 +1,92 @@
+// What becomes of an order whose handler gives what cannot be kept, or throws something odd: a failed attempt, once.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { errors, Holdfast, Retry, Worker } from "holdfast-client";
+import { client, startLab, until } from "./lab.js";
+
+const STORE = "popup";
+const TOO_LARGE = 2 << 20;
+
+/** By order: what its handler does, and how the reason begins then. */
+const ODD = {
+  "no-json": [() => 1n, "Do not know how to serialize a BigInt"],
+  "too-large": [() => "x".repeat(TOO_LARGE), "ERR RESULT must be at most 1048576 bytes"],
+  nothing: [() => () => {}, "the handler's result has no JSON"],
+  verbose: [raising(() => new Error("x".repeat(TOO_LARGE))), "xxx"],
+  speechless: [raising(() => Object.defineProperty(new Error(), "message", { get: () => assert.fail() })), "an error"],
+  "no-error": [raising(() => Object.create(null)), "an error without words"],
+  "half-a-millisecond": [raising(() => new Retry("later", { afterMs: 0.5 })), "afterMs must be an integer"],
+};
+
+let lab, redis, shop;
+
+before(async () => {
+  lab = await startLab();
+  redis = await client(lab.url);
+  shop = new Holdfast(redis);
+});
+after(async () => {
+  redis.destroy();
+  await lab.end();
+});
+
+function raising(made) {
+  return () => {
+    throw made();
+  };
+}
+
+test("what cannot be kept is a failed attempt, once", async () => {
+  await shop.storeSet(STORE, { attempts: 1 });
+  await shop.invSet(STORE, "mug", 100);
+  const orders = [...Object.keys(ODD), "plain"];
+  for (const order of orders) await shop.orderPlace(STORE, order, "alice", { items: { mug: 1 } });
+  const handled = [];
+  const said = [];
+  const handler = ({ order }) => {
+    handled.push(order);
+    return ODD[order]?.[0]();
+  };
+  const worker = new Worker(redis, STORE, handler, { log: (message) => said.push(message) });
+  const running = worker.run({ signals: [] });
+  const ended = async () => {
+    const { completed, deadLetters } = await shop.storeInfo(STORE);
+    return completed + deadLetters === orders.length;
+  };
+  await Promise.race([until("all orders", ended), running]);
+  worker.stop();
+  await running;
+  assert.deepEqual(handled, orders);
+  for (const [order, [, reason]] of Object.entries(ODD)) {
+    const found = await shop.orderGet(STORE, order);
+    assert.deepEqual([order, found.state, found.reason?.slice(0, reason.length)], [order, "dead", reason]);
+    assert.ok(said.includes(`order ${order} is dead after attempt 1`), order);
+  }
+  assert.equal((await shop.orderGet(STORE, "plain")).state, "completed");
+});
+
+test("what can be no option or argument is refused here", async () => {
+  for (const wrong of [{ concurrency: 0 }, { leaseMs: 0 }, { blockMs: 0 }, { blockMs: 1.5 }, { lanes: "express" }])
+    assert.throws(() => new Worker(redis, STORE, () => null, wrong), /must be an/, JSON.stringify(wrong));
+  for (const items of [{}, [], ["mug"]])
+    await assert.rejects(async () => shop.orderPlace(STORE, "o-1", "alice", { items }), /items must be units by SKU/);
+  await assert.rejects(async () => shop.orderClaim(STORE, "w", { lanes: "express" }), /lanes must be an array/);
+});
+
+test("an error names the SKU as it was given", async () => {
+  for (const sku of ["tasse ☕ 大", "a wanted 3 available 7", "back\\slash\n\t'\""]) {
+    await shop.invSet("names", sku, 1, { backlog: 0, limit: 20 });
+    for (const options of [{}, { wait: true }])
+      await assert.rejects(shop.orderPlace("names", "o-1", "alice", { items: { [sku]: 9 }, ...options }), (error) => {
+        assert.deepEqual([error.sku, error.wanted, error.available], [sku, 9, 1], error.message);
+        return true;
+      });
+    await assert.rejects(shop.orderPlace("names", "o-1", "limit 7 has 8", { items: { [sku]: 21 } }), (error) => {
+      assert.ok(error instanceof errors.Limit);
+      assert.deepEqual([error.limit, error.has], [20, 0]);
+      return true;
+    });
+  }
+});
