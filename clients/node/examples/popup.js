@@ -3,7 +3,8 @@
 import { errors, Holdfast, Retry, Worker } from "holdfast-client";
 import { createClient } from "redis";
 
-const STORE = "popup";
+/** Each run has a store of its own. */
+const STORE = `popup-${process.pid}`;
 const MUGS = 20;
 const CUSTOMERS = 30;
 

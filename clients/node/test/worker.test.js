@@ -283,8 +283,10 @@ test("a trace goes from the customer to the worker", async () => {
 });
 
 test("the example sells out", async () => {
-  const shopping = program(fileURLToPath(new URL("../examples/popup.js", import.meta.url)), lab.url);
-  let last;
-  for (let line = await shopping.next(); line !== undefined; line = await shopping.next()) last = line;
-  assert.deepEqual([last, (await shopping.exit)[0]], ["sold 20 of 20, left 0", 0]);
+  for (let run = 0; run < 2; run += 1) {
+    const shopping = program(fileURLToPath(new URL("../examples/popup.js", import.meta.url)), lab.url);
+    let last;
+    for (let line = await shopping.next(); line !== undefined; line = await shopping.next()) last = line;
+    assert.deepEqual([last, (await shopping.exit)[0]], ["sold 20 of 20, left 0", 0]);
+  }
 });

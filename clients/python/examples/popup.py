@@ -1,6 +1,7 @@
 """A pop-up shop: 20 mugs, 30 customers, two workers. popup.py [redis://…]"""
 
 import logging
+import os
 import sys
 import threading
 
@@ -9,7 +10,8 @@ import redis
 import holdfast
 from holdfast import errors
 
-STORE = "popup"
+#: Each run has a store of its own.
+STORE = f"popup-{os.getpid()}"
 MUGS = 20
 CUSTOMERS = 30
 

@@ -466,9 +466,10 @@ class Workers(Lab):
         self.assertEqual(python("-c", code, stdout=-1).communicate()[0], "{'a': 1}\n")
 
     def test_the_example_sells_out(self):
-        done = python(CLIENTS / "python/examples/popup.py", self.url, stdout=subprocess.PIPE)
-        self.assertIn("sold 20 of 20, left 0\n", done.communicate()[0])
-        self.assertEqual(done.returncode, 0)
+        for _ in range(2):
+            done = python(CLIENTS / "python/examples/popup.py", self.url, stdout=subprocess.PIPE)
+            self.assertIn("sold 20 of 20, left 0\n", done.communicate()[0])
+            self.assertEqual(done.returncode, 0)
 
 
 def insist(call):

@@ -1,5 +1,6 @@
 //! A pop-up shop: 20 mugs, 30 customers, two workers. REDIS_URL=redis://… cargo run --example popup
 
+use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
@@ -9,25 +10,26 @@ use holdfast_client::{
 use redis::ConnectionLike;
 use serde_json::json;
 
-const STORE: &str = "popup";
+/// Each run has a store of its own.
+static STORE: LazyLock<String> = LazyLock::new(|| format!("popup-{}", std::process::id()));
 const MUGS: u64 = 20;
 const CUSTOMERS: u64 = 30;
 
 /// Two mugs a customer at most; a cart holds its units for ten minutes.
 fn open_shop(redis: &mut dyn ConnectionLike) -> Result<(), Error> {
-    store_set(STORE).limit(2).hold_ms(600_000).query(redis)?;
-    inv_set(STORE, "mug", MUGS).query(redis)?;
+    store_set(&STORE).limit(2).hold_ms(600_000).query(redis)?;
+    inv_set(&STORE, "mug", MUGS).query(redis)?;
     Ok(())
 }
 
 /// A customer puts a mug into the cart and orders it. Each call can be sent again: the ids make it count once.
 fn visit(redis: &mut dyn ConnectionLike, customer: &str) -> Result<(), Error> {
     let cart = format!("cart-{customer}");
-    match inv_reserve(STORE, &cart, [("mug", 1)]).customer(customer).query(redis) {
+    match inv_reserve(&STORE, &cart, [("mug", 1)]).customer(customer).query(redis) {
         Err(Error::OutOfStock { available, .. }) => println!("{customer}: sold out ({available} left)"),
         reserved => {
             reserved?;
-            let order = order_place(STORE, &format!("o-{customer}"), customer).data(&json!({"gift": false}));
+            let order = order_place(&STORE, &format!("o-{customer}"), customer).data(&json!({"gift": false}));
             order.hold(&cart).query(redis)?;
         }
     }
@@ -50,18 +52,18 @@ pub fn main() -> Result<(), Error> {
     let mut redis = client.get_connection()?;
     open_shop(&mut redis)?;
     // Two handlers at a time. A program of its own would call `run` in `main`, and end on SIGTERM.
-    let worker = Worker::new(client, STORE).concurrency(2);
+    let worker = Worker::new(client, &STORE).concurrency(2);
     let stopper = worker.stopper();
     let working = thread::spawn(move || worker.run(pack));
     for number in 0..CUSTOMERS {
         visit(&mut redis, &format!("c-{number}"))?;
     }
-    while store_info(STORE).query(&mut redis)?["completed"].as_u64() < Some(MUGS) {
+    while store_info(&STORE).query(&mut redis)?["completed"].as_u64() < Some(MUGS) {
         thread::sleep(Duration::from_millis(50));
     }
     stopper.stop();
     working.join().expect("the worker's thread")?;
-    for mug in inv_get(STORE, &["mug"]).query(&mut redis)?.into_iter().flatten() {
+    for mug in inv_get(&STORE, &["mug"]).query(&mut redis)?.into_iter().flatten() {
         println!("sold {} of {MUGS}, left {}", mug.sold, mug.available);
     }
     Ok(())

@@ -64,6 +64,12 @@ impl<K: Command> Call<K> {
         self
     }
 
+    /// The same of an order with this id, which may be no UTF-8; the order comes after the store.
+    pub(crate) fn of_order(mut self, id: &[u8]) -> Self {
+        self.options[1] = id.to_vec();
+        self
+    }
+
     pub(crate) fn last(mut self, word: &str, arg: &str) -> Self {
         self.items.extend([word.as_bytes().to_vec(), arg.as_bytes().to_vec()]);
         self

@@ -124,7 +124,7 @@ commands! {
     }
 
     /// Gives orders to a worker under a lease. See [`Worker`](crate::Worker) for the whole loop.
-    order_claim OrderClaim = "ORDER.CLAIM" (key: &str, worker: &str) -> Vec<ClaimedOrder> = reply::json {
+    order_claim OrderClaim = "ORDER.CLAIM" (key: &str, worker: &str) -> Vec<ClaimedOrder> = reply::claimed {
         /// How many at most.
         count: u64 = "COUNT",
         /// How long the lease lasts.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
 /// What a call can end with. A refused call changed nothing. Each text is the server's whole message.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub enum Error {
     NoGate(String),
     /// More was wanted than is available.
     OutOfStock {
-        /// The SKU of which there is too little.
+        /// The SKU of which there is too little; what is no UTF-8 in it is replaced.
         sku: String,
         /// How many units were wanted.
         wanted: u64,
@@ -72,6 +72,7 @@ impl Error {
     pub fn is_passing(&self) -> bool {
         match self {
             Error::OutOfMemory(_) => true,
+            Error::Redis(error) if error.kind() == ErrorKind::AuthenticationFailed => false,
             Error::Redis(error) => !matches!(error.code(), Some("NOAUTH" | "NOPERM" | "WRONGPASS" | "ERR")),
             _ => false,
         }
@@ -83,33 +84,55 @@ impl Error {
         matches!(self, Error::Redis(error) if of_connection(error)) || matches!(self, Error::Content(_))
     }
 
-    fn refused(code: &str, message: String) -> Option<Error> {
+    fn refused(code: &str, said: &str, message: String) -> Option<Error> {
         Some(match code {
             "NOSTORE" => Error::NoStore(message),
             "NOSKU" => Error::NoSku(message),
             "NOHOLD" => Error::NoHold(message),
             "NOORDER" => Error::NoOrder(message),
             "NOGATE" => Error::NoGate(message),
-            "OUTOFSTOCK" => Error::OutOfStock {
-                sku: message.split(" wanted ").next().unwrap_or("").to_owned(),
-                wanted: number(&message, "wanted"),
-                available: number(&message, "available"),
-                message,
-            },
+            "OUTOFSTOCK" => {
+                // A SKU may look like what follows it.
+                let (sku, _) = said.rsplit_once(" wanted ").unwrap_or_default();
+                let counts = &said[sku.len()..];
+                let (wanted, available) = (number(counts, "wanted"), number(counts, "available"));
+                Error::OutOfStock { sku: id_of(sku), wanted, available, message }
+            }
             "LIMIT" => Error::Limit(message),
             "NOTOPEN" => Error::NotOpen(message),
             "CLOSED" => Error::Closed(message),
             "EXPIRED" => Error::Expired(message),
             "BADSTATE" => Error::BadState(message),
             "MISMATCH" => Error::Mismatch(message),
-            "FENCED" => Error::Fenced { current: number(&message, "token"), message },
-            "GAP" => Error::Gap { expected: number(&message, "expected"), message },
+            "FENCED" => Error::Fenced { current: number(said, "token"), message },
+            "GAP" => Error::Gap { expected: number(said, "expected"), message },
             "OOM" => Error::OutOfMemory(message),
             "WRONGTYPE" => Error::WrongType(message),
-            "ERR" if !message.starts_with("unknown command") => Error::BadArgument(message),
+            "ERR" if !said.starts_with("unknown command") => Error::BadArgument(message),
             _ => return None,
         })
     }
+}
+
+/// The id that an error shows, which has `\\xNN` and the like for what is not printable ASCII.
+fn id_of(shown: &str) -> String {
+    let (mut id, mut rest) = (Vec::new(), shown);
+    while let Some((before, escaped)) = rest.split_once('\\') {
+        id.extend_from_slice(before.as_bytes());
+        let hex = escaped.strip_prefix('x').and_then(|hex| hex.get(..2));
+        let (byte, length) = match (hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()), escaped.as_bytes().first()) {
+            (Some(byte), _) => (byte, 3),
+            (None, Some(b't')) => (b'\t', 1),
+            (None, Some(b'r')) => (b'\r', 1),
+            (None, Some(b'n')) => (b'\n', 1),
+            (None, Some(other)) => (*other, 1),
+            (None, None) => break,
+        };
+        id.push(byte);
+        rest = &escaped[length..];
+    }
+    id.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&id).into_owned()
 }
 
 /// The number behind a word of a message.
@@ -120,7 +143,10 @@ fn number<N: std::str::FromStr + Default>(message: &str, word: &str) -> N {
 
 impl From<RedisError> for Error {
     fn from(error: RedisError) -> Self {
-        let known = error.code().and_then(|code| Error::refused(code, error.detail().unwrap_or("").to_owned()));
+        let known = error.code().and_then(|code| {
+            let said = error.detail().unwrap_or("");
+            Error::refused(code, said, format!("{code} {said}"))
+        });
         known.unwrap_or(Error::Redis(error))
     }
 }

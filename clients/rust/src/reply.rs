@@ -1,4 +1,4 @@
-//! What replies are made of. Times are Unix milliseconds.
+//! What replies are made of. Times are Unix milliseconds. Ids are text; what is no UTF-8 in them is replaced.
 
 use redis::Value;
 use serde::Deserialize;
@@ -34,13 +34,6 @@ records! {
         hold: String, state: String, customer: Option<String>, expires_at: Option<u64>, ended_at: Option<u64>,
         left: u64, items: Vec<HoldItem>,
     }
-    /// An order that a worker has, under a lease until `deadline`.
-    ClaimedOrder {
-        order: String, token: u64, attempt: u64, customer: String, lane: String, items: Vec<(String, u64)>,
-        /// The JSON text that the order was placed with.
-        data: Option<String>,
-        placed_at: u64, deadline: u64,
-    }
     /// What became of an order that failed.
     Failure { state: String, attempt: u64, due: Option<u64> }
     /// A lane of a store.
@@ -70,6 +63,27 @@ records! {
     }
 }
 
+/// An order that a worker has, under a lease until `deadline`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub struct ClaimedOrder {
+    pub order: String,
+    pub token: u64,
+    pub attempt: u64,
+    pub customer: String,
+    pub lane: String,
+    pub items: Vec<(String, u64)>,
+    /// The JSON text that the order was placed with.
+    pub data: Option<String>,
+    pub placed_at: u64,
+    pub deadline: u64,
+    /// Its id as the server has it, which may be no UTF-8.
+    #[serde(skip)]
+    pub(crate) id: Vec<u8>,
+}
+
 /// A page of an iteration: the next cursor (`"0"` at the end), and ids.
 pub type Page = (String, Vec<String>);
 
@@ -86,7 +100,8 @@ pub struct Completion {
 impl ClaimedOrder {
     /// The value that the order was placed with.
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(self.data.as_deref().unwrap_or("null")).map_err(unexpected)
+        serde_json::from_str(self.data.as_deref().unwrap_or("null"))
+            .map_err(|error| Error::Content(format!("the order's DATA is something else: {error}")))
     }
 
     /// The W3C trace context in the data of the order, if there is one.
@@ -113,6 +128,23 @@ pub(crate) fn json<T: DeserializeOwned>(reply: Value) -> Result<T, Error> {
     T::deserialize(&reply).or_else(|_| T::deserialize(with_maps(reply))).map_err(unexpected)
 }
 
+pub(crate) fn claimed(reply: Value) -> Result<Vec<ClaimedOrder>, Error> {
+    let ids: Vec<_> = reply.as_sequence().unwrap_or_default().iter().map(|order| id_of(order).to_vec()).collect();
+    let mut orders: Vec<ClaimedOrder> = json(reply)?;
+    orders.iter_mut().zip(ids).for_each(|(order, id)| order.id = id);
+    Ok(orders)
+}
+
+fn id_of(order: &Value) -> &[u8] {
+    let is_name = |name: &Value| matches!(name, Value::BulkString(bytes) if bytes == b"order");
+    let id = match order {
+        Value::Map(pairs) => pairs.iter().find(|(name, _)| is_name(name)).map(|(_, id)| id),
+        Value::Array(flat) => flat.iter().step_by(2).position(is_name).and_then(|at| flat.get(2 * at + 1)),
+        _ => None,
+    };
+    if let Some(Value::BulkString(id)) = id { id } else { &[] }
+}
+
 pub(crate) fn map(reply: Value) -> Result<Map, Error> {
     match plain(reply)? {
         Json::Array(flat) => pairs(flat).ok_or_else(|| unexpected("no map")),
@@ -135,7 +167,7 @@ fn plain(reply: Value) -> Result<Json, Error> {
     Ok(match reply {
         Value::Nil => Json::Null,
         Value::Int(number) => Json::Number(Number::from(number)),
-        Value::BulkString(bytes) => Json::String(String::from_utf8(bytes).map_err(unexpected)?),
+        Value::BulkString(bytes) => Json::String(String::from_utf8_lossy(&bytes).into_owned()),
         Value::SimpleString(text) => Json::String(text),
         Value::Okay => Json::String("OK".to_owned()),
         Value::Boolean(is) => Json::Bool(is),

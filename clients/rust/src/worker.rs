@@ -1,5 +1,6 @@
 //! The loop that works on orders, in threads.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +13,14 @@ use serde_json::Value as Json;
 use crate::call::random;
 use crate::error::Error;
 use crate::link::{Connect, SILENCE, Waiter};
-use crate::reply::ClaimedOrder;
+use crate::reply::{ClaimedOrder, Failure};
 use crate::{Call, Command, order_claim, order_complete, order_fail, order_renew, order_yield};
 
-/// A round of ORDER.CLAIM waits this long, so that a worker that is to stop does so soon.
+/// More of a reason is not sent, bytes; a store keeps 200.
+const MOST_REASON: usize = 1_000;
+/// The longest wait for a retry that is sent: with the time that it is now, what a command takes at most is 2^53 - 1.
+const MOST_MS: u64 = 1 << 52;
+/// A round of ORDER.CLAIM waits this long at most, so that a worker that is to stop does so soon.
 const BLOCK_MS: u64 = 2_000;
 /// A lease is renewed three times while it lasts.
 const RENEWALS: u64 = 3;
@@ -35,6 +40,8 @@ pub struct Job {
     /// The order, with its items and data.
     pub order: ClaimedOrder,
     lost: Arc<AtomicBool>,
+    /// Its outcome is on the way, and may have ended the lease.
+    is_over: Arc<AtomicBool>,
 }
 
 impl Job {
@@ -44,7 +51,7 @@ impl Job {
     }
 }
 
-/// Why a handler failed. Any error becomes one that is retried, by `?`.
+/// Why a handler failed. Any error becomes one that is retried, by `?`; so does a text.
 #[derive(Clone, Debug)]
 pub enum Failed {
     /// The order is to be tried again, after so many milliseconds if they are given.
@@ -58,9 +65,24 @@ pub enum Failed {
     Fatal(String),
 }
 
-impl<E: StdError> From<E> for Failed {
+impl Failed {
+    fn reason(&self) -> &str {
+        let (Failed::Retry { reason, .. } | Failed::Fatal(reason)) = self;
+        reason
+    }
+}
+
+impl<E: Into<Box<dyn StdError>>> From<E> for Failed {
+    /// To be tried again; the reason is the error and what caused it.
     fn from(error: E) -> Self {
-        Failed::Retry { reason: error.to_string(), after_ms: None }
+        let error = error.into();
+        let mut reason = error.to_string();
+        let mut cause = error.source();
+        while let Some(of) = cause {
+            reason = format!("{reason}: {of}");
+            cause = of.source();
+        }
+        Failed::Retry { reason, after_ms: None }
     }
 }
 
@@ -89,8 +111,8 @@ impl Stopper {
 /// What the handler returns becomes the order's result; an error or a panic is a failed attempt with its text as the
 /// reason. While it runs, the lease is renewed. Each handler has a connection of its own, which is made anew, with
 /// growing waits, when it breaks; an order that was handed out to a broken connection goes back to the queue at once.
-/// SIGTERM and SIGINT end it gracefully (feature `signals`): handlers may finish for some time, then what is left is
-/// given back with ORDER.YIELD.
+/// The first SIGTERM or SIGINT ends it gracefully (feature `signals`): handlers may finish for some time, then what is
+/// left is given back with ORDER.YIELD.
 pub struct Worker<C> {
     client: C,
     store: String,
@@ -102,7 +124,9 @@ pub struct Worker<C> {
     stop_within: Duration,
     silence: Duration,
     stopper: Stopper,
-    warn: fn(&str),
+    #[cfg(feature = "signals")]
+    hears_signals: bool,
+    warn: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl<C: Connect + Clone> Worker<C> {
@@ -119,7 +143,9 @@ impl<C: Connect + Clone> Worker<C> {
             stop_within: Duration::from_secs(25),
             silence: SILENCE,
             stopper: Stopper::default(),
-            warn: |text| eprintln!("holdfast: {text}"),
+            #[cfg(feature = "signals")]
+            hears_signals: true,
+            warn: Arc::new(|text| eprintln!("holdfast: {text}")),
         }
     }
 
@@ -133,22 +159,23 @@ impl<C: Connect + Clone> Worker<C> {
         Worker { lanes: lanes.iter().map(|lane| (*lane).to_owned()).collect(), ..self }
     }
 
-    /// How long a lease lasts until it is renewed or lost.
+    /// How long a lease lasts until it is renewed or lost, at least 1; 30,000 if it is not said.
     pub fn lease_ms(self, lease_ms: u64) -> Self {
-        Worker { lease_ms, ..self }
+        Worker { lease_ms: lease_ms.max(1), ..self }
     }
 
-    /// How many handlers run at a time, each in a thread of its own.
+    /// How many handlers run at a time, each in a thread of its own; at least 1, which it is if it is not said.
     pub fn concurrency(self, concurrency: usize) -> Self {
-        Worker { concurrency, ..self }
+        Worker { concurrency: concurrency.max(1), ..self }
     }
 
-    /// How long a round of ORDER.CLAIM waits.
+    /// How long one claim waits on the server, 1 to 2,000, which it is if it is not said: a worker that is to stop lets it
+    /// end.
     pub fn block_ms(self, block_ms: u64) -> Self {
-        Worker { block_ms, ..self }
+        Worker { block_ms: block_ms.clamp(1, BLOCK_MS), ..self }
     }
 
-    /// How long handlers may go on after the stop.
+    /// How long handlers may go on after the stop; 25 seconds if it is not said.
     pub fn stop_within(self, stop_within: Duration) -> Self {
         Worker { stop_within, ..self }
     }
@@ -158,9 +185,15 @@ impl<C: Connect + Clone> Worker<C> {
         Worker { silence, ..self }
     }
 
-    /// Where warnings go; standard error if it is not said.
-    pub fn warn(self, warn: fn(&str)) -> Self {
-        Worker { warn, ..self }
+    /// Where warnings go, and what is to be known of attempts that failed; standard error if it is not said.
+    pub fn warn(self, warn: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Worker { warn: Arc::new(warn), ..self }
+    }
+
+    /// Leaves SIGTERM and SIGINT to the program, which has the [`stopper`](Self::stopper).
+    #[cfg(feature = "signals")]
+    pub fn without_signals(self) -> Self {
+        Worker { hears_signals: false, ..self }
     }
 
     /// Ends this worker when it is told to.
@@ -171,7 +204,7 @@ impl<C: Connect + Clone> Worker<C> {
     /// Works until it is stopped; an error is one that no attempt would mend.
     pub fn run(self, handler: impl Fn(&Job) -> Outcome + Send + Sync + 'static) -> Result<(), Error> {
         #[cfg(feature = "signals")]
-        let signals = stopped_by_signals(&self.stopper);
+        let _signals = self.hears_signals.then(|| signals::stop(&self.stopper));
         let crew =
             Arc::new(Crew { worker: self, in_hand: Mutex::default(), ended: Mutex::default(), end: Condvar::new() });
         let handler = Arc::new(handler);
@@ -183,20 +216,64 @@ impl<C: Connect + Clone> Worker<C> {
         thread::spawn(move || keeper.keep_leases());
         crew.wait_for_the_end();
         crew.give_back();
-        #[cfg(feature = "signals")]
-        signals.into_iter().for_each(|id| {
-            signal_hook::low_level::unregister(id);
-        });
         let mut ended = locked(&crew.ended);
         ended.drain(..).find_map(Result::err).map_or(Ok(()), Err)
     }
 }
 
+/// What SIGTERM and SIGINT do while workers run: the first one stops them, the next one does what it does by itself, as
+/// it does when no worker runs any more.
 #[cfg(feature = "signals")]
-fn stopped_by_signals(stopper: &Stopper) -> Vec<signal_hook::SigId> {
+mod signals {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex, OnceLock};
+
+    use signal_hook::SigId;
     use signal_hook::consts::{SIGINT, SIGTERM};
-    let register = |signal| signal_hook::flag::register(signal, Arc::clone(&stopper.asked)).ok();
-    [SIGTERM, SIGINT].into_iter().filter_map(register).collect()
+    use signal_hook::flag::{register, register_conditional_default};
+    use signal_hook::low_level::unregister;
+
+    use super::{Stopper, locked};
+
+    const SIGNALS: [i32; 2] = [SIGTERM, SIGINT];
+
+    /// How many workers run.
+    static RUNNING: Mutex<usize> = Mutex::new(0);
+
+    /// Whether none does. A signal that was handled once has no effect of its own any more: this brings that back.
+    fn is_idle() -> &'static AtomicBool {
+        static IDLE: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+        IDLE.get_or_init(|| {
+            let idle = Arc::<AtomicBool>::default();
+            for signal in SIGNALS {
+                let _ = register_conditional_default(signal, Arc::clone(&idle));
+            }
+            idle
+        })
+    }
+
+    /// Stops a worker at a signal, until it is dropped.
+    pub struct Stops(Vec<SigId>);
+
+    pub fn stop(stopper: &Stopper) -> Stops {
+        let mut running = locked(&RUNNING);
+        *running += 1;
+        is_idle().store(false, Ordering::Relaxed);
+        let asked = || Arc::clone(&stopper.asked);
+        let both = |signal| [register_conditional_default(signal, asked()), register(signal, asked())];
+        Stops(SIGNALS.into_iter().flat_map(both).flatten().collect())
+    }
+
+    impl Drop for Stops {
+        fn drop(&mut self) {
+            let mut running = locked(&RUNNING);
+            *running -= 1;
+            for id in self.0.drain(..) {
+                unregister(id);
+            }
+            is_idle().store(*running == 0, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What the threads of a worker share.
@@ -283,7 +360,7 @@ impl<C: Connect + Clone> Crew<C> {
     }
 
     fn pause(&self, wait: Duration, error: &Error) {
-        self.warn(&format!("{error}; trying again in {} ms", wait.as_millis()));
+        self.warn(&format!("{}: {error}; trying again in {} ms", self.worker.store, wait.as_millis()));
         let end = Instant::now() + wait;
         while !self.is_stopping() && Instant::now() < end {
             thread::sleep(LOOK.min(end - Instant::now().min(end)));
@@ -291,26 +368,52 @@ impl<C: Connect + Clone> Crew<C> {
     }
 
     fn handle(&self, connection: &mut Waiter<C>, order: ClaimedOrder, handler: &(impl Fn(&Job) -> Outcome + ?Sized)) {
-        let job = Job { order, lost: Arc::default() };
+        let job = Job { order, lost: Arc::default(), is_over: Arc::default() };
         locked(&self.in_hand).push(job.clone());
-        let outcome = catch_unwind(AssertUnwindSafe(|| handler(&job)))
-            .unwrap_or_else(|_| Err(Failed::Retry { reason: "the handler panicked".to_owned(), after_ms: None }));
+        let outcome = catch_unwind(AssertUnwindSafe(|| handler(&job))).unwrap_or_else(|panic| Err(panicked(&*panic)));
+        job.is_over.store(true, Ordering::Relaxed);
         let (store, order, token) = (&self.worker.store, &job.order.order, job.order.token);
-        match outcome {
-            Ok(result) => self.report(connection, order, &order_complete(store, order).token(token).result(&result)),
-            Err(failed) => self.report(connection, order, &failure(order_fail(store, order).token(token), failed)),
+        let kept = outcome.and_then(|result| {
+            let complete = order_complete(store, order).of_order(&job.order.id).token(token).result(&result);
+            self.report(connection, order, &complete).map(drop).map_err(Failed::from)
+        });
+        if let Err(failed) = kept {
+            self.fail(connection, &job.order, failed);
         }
         locked(&self.in_hand).retain(|held| held.order.token != token);
     }
 
-    /// Sends the outcome until the server has it: the token makes that safe, whoever has the order by then.
-    fn report<K: Command>(&self, connection: &mut Waiter<C>, order: &str, call: &Call<K>) {
+    fn fail(&self, connection: &mut Waiter<C>, order: &ClaimedOrder, failed: Failed) {
+        let ClaimedOrder { order: id, token, .. } = order;
+        let why = bounded(failed.reason()).to_owned();
+        let fail = failure(order_fail(&self.worker.store, id).of_order(&order.id).token(*token), failed);
+        match self.report(connection, id, &fail) {
+            Ok(Some(Failure { state, attempt, .. })) => {
+                self.warn(&format!("order {id} is {state} after attempt {attempt}: {why}"));
+            }
+            Ok(None) => {}
+            Err(refused) => self.warn(&format!("order {id} keeps its lease until that ends: {refused}")),
+        }
+    }
+
+    /// Sends the outcome until the server has it: the token makes that safe, whoever has the order by then. An error is
+    /// one of what the handler gave.
+    fn report<K: Command>(
+        &self,
+        connection: &mut Waiter<C>,
+        order: &str,
+        call: &Call<K>,
+    ) -> Result<Option<K::Reply>, Error> {
         let mut waits = Waits::new();
         loop {
             match connection.ask(call) {
-                Ok(_) => return,
+                Ok(reply) => return Ok(Some(reply)),
                 Err(error) if error.is_passing() => thread::sleep(waits.next()),
-                Err(error) => return self.warn(&format!("order {order} was not ours any more: {error}")),
+                Err(refused @ Error::BadArgument(_)) => return Err(refused),
+                Err(error) => {
+                    self.warn(&format!("order {order} was not ours any more: {error}"));
+                    return Ok(None);
+                }
             }
         }
     }
@@ -330,15 +433,14 @@ impl<C: Connect + Clone> Crew<C> {
 
     fn renew(&self, connection: &mut Waiter<C>, job: &Job) {
         let (order, token) = (&job.order.order, job.order.token);
-        match connection.ask(&order_renew(&self.worker.store, order, token).lease_ms(self.worker.lease_ms)) {
+        let renew = order_renew(&self.worker.store, order, token).of_order(&job.order.id);
+        match connection.ask(&renew.lease_ms(self.worker.lease_ms)) {
             Ok(_) => {}
             Err(error) if error.is_passing() => self.warn(&format!("cannot renew order {order} yet: {error}")),
-            // It may have been completed meanwhile.
+            Err(_) if job.is_over.load(Ordering::Relaxed) => {}
             Err(error) => {
-                if locked(&self.in_hand).iter().any(|held| held.order.token == token) {
-                    self.warn(&format!("the lease of order {order} is lost: {error}"));
-                    job.lost.store(true, Ordering::Relaxed);
-                }
+                self.warn(&format!("the lease of order {order} is lost: {error}"));
+                job.lost.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -380,10 +482,21 @@ impl<C: Connect + Clone> Crew<C> {
 
 fn failure(call: Call<crate::OrderFail>, failed: Failed) -> Call<crate::OrderFail> {
     match failed {
-        Failed::Retry { reason, after_ms: None } => call.reason(&reason),
-        Failed::Retry { reason, after_ms: Some(ms) } => call.reason(&reason).after_ms(ms),
-        Failed::Fatal(reason) => call.reason(&reason).fatal(),
+        Failed::Retry { reason, after_ms: None } => call.reason(bounded(&reason)),
+        Failed::Retry { reason, after_ms: Some(ms) } => call.reason(bounded(&reason)).after_ms(ms.min(MOST_MS)),
+        Failed::Fatal(reason) => call.reason(bounded(&reason)).fatal(),
     }
+}
+
+fn bounded(reason: &str) -> &str {
+    let most = (0..=MOST_REASON.min(reason.len())).rev().find(|at| reason.is_char_boundary(*at));
+    &reason[..most.unwrap_or(0)]
+}
+
+/// What a panic said.
+fn panicked(panic: &(dyn Any + Send)) -> Failed {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Failed::Retry { reason: format!("the handler panicked: {}", said.unwrap_or("no text")), after_ms: None }
 }
 
 /// Waits that double, up to a bound, half of each random.

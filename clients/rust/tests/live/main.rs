@@ -6,6 +6,7 @@ mod failover;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -225,15 +226,8 @@ fn recorded_wait<K: holdfast_client::Command>(redis: &mut Recorded, waiting: &Wa
     waiting.once().query(redis)
 }
 
-/// The session and the example use the same store: one after the other.
-fn popup_alone() -> impl Drop {
-    static POPUP: Mutex<()> = Mutex::new(());
-    POPUP.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
 #[test]
 fn every_command_does_and_returns_what_it_should() {
-    let _alone = popup_alone();
     let lines = include_str!("../../../tests/session.jsonl").lines().map(|line| serde_json::from_str(line).unwrap());
     let lines: Vec<Json> = lines.collect();
     let url = lab()["url"].as_str().unwrap();
@@ -326,7 +320,96 @@ fn what_a_handler_returns_is_what_becomes_of_the_order() {
     assert_eq!((order("o-2").result.as_deref(), order("o-2").attempts), (Some(r#"{"attempt":2}"#), 1));
     let mut reason =
         |id| order(id).history.into_iter().find(|event| event["event"] == "failed").unwrap()["reason"].clone();
-    assert_eq!((reason("o-3"), reason("o-4")), (json!("invalid digit found in string"), json!("the handler panicked")));
+    assert_eq!(
+        (reason("o-3"), reason("o-4")),
+        (json!("invalid digit found in string"), json!("the handler panicked: a mistake"))
+    );
+}
+
+/// What a handler gives that cannot be kept is a failed attempt, once.
+#[test]
+fn what_a_handler_gives_is_kept_or_is_a_failed_attempt() {
+    type Odd = (&'static str, fn() -> Outcome, &'static str);
+    let odd: [Odd; 4] = [
+        ("too-large", || Ok(json!("x".repeat(2 << 20))), "ERR RESULT must be at most 1048576 bytes"),
+        ("verbose", || Err(Failed::Fatal("ü".repeat(1 << 20))), "ü"),
+        ("late", || Err(Failed::Retry { reason: "later".to_owned(), after_ms: Some(u64::MAX) }), "later"),
+        ("panic", || panic!("a mistake"), "the handler panicked: a mistake"),
+    ];
+    let (redis, store) = (&mut connection(), new_store());
+    store_set(&store).attempts(1).query(redis).unwrap();
+    inv_set(&store, "mug", PLENTY).query(redis).unwrap();
+    for (order, ..) in odd {
+        order_place(&store, order, "alice").items([("mug", 1)]).query(redis).unwrap();
+    }
+    let [handled, dead] = [(); 2].map(|()| Arc::<AtomicU64>::default());
+    let (counted, told) = (Arc::clone(&handled), Arc::clone(&dead));
+    let worker = Worker::new(client("url"), &store).warn(move |said| {
+        told.fetch_add(u64::from(said.contains(" is dead after attempt 1: ")), Ordering::Relaxed);
+    });
+    let stopper = worker.stopper();
+    let handler = move |job: &Job| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        odd.iter().find(|(order, ..)| *order == job.order.order).expect("one of them").1()
+    };
+    let crew = Working { stopper, thread: thread::spawn(move || worker.run(handler)) };
+    until("all orders", || info(redis, &store, "dead-letters") == odd.len() as u64);
+    crew.end();
+    assert_eq!((handled.load(Ordering::Relaxed), dead.load(Ordering::Relaxed)), (4, 4));
+    for (order, _, reason) in odd {
+        let found = order_get(&store, order).query(redis).unwrap().reason.unwrap();
+        assert!(found.starts_with(reason), "{order}: {found}");
+    }
+}
+
+/// Ids are bytes: an order whose id is no text is worked on as any other.
+#[test]
+fn an_id_that_is_no_text_stops_no_worker() {
+    let (redis, store) = (&mut connection(), new_store());
+    inv_set(&store, "mug", 1).query(redis).unwrap();
+    let odd = [b"odd-\xff\xfe".as_slice(), b"odd-\xc3", b"\xf0\x9f"];
+    redis::cmd("INV.SET").arg(&store).arg(odd[2]).arg(1).exec(redis).unwrap();
+    let place = redis::cmd("ORDER.PLACE").arg(&store).arg(odd[0]).arg(odd[1]).arg("ITEMS").arg(odd[2]).arg(1).clone();
+    place.exec(redis).unwrap();
+    let crew = working(Worker::new(client("url"), &store).lease_ms(300), |job| {
+        assert_eq!(job.order.order, "odd-\u{fffd}\u{fffd}");
+        thread::sleep(Duration::from_millis(600));
+        Ok(json!(job.order.customer))
+    });
+    until("the order", || info(redis, &store, "completed") == 1);
+    crew.end();
+    assert_eq!((info(redis, &store, "lapsed"), info(redis, &store, "failed")), (0, 0));
+}
+
+#[test]
+fn any_error_and_any_text_is_a_failed_attempt() {
+    let boxed = |text: &str| -> Result<(), Box<dyn std::error::Error>> { Err(text.into()) };
+    let handlers: [&dyn Fn() -> Outcome; 4] = [
+        &|| Err("a text".into()),
+        &|| Err(format!("a {}", "text"))?,
+        &|| Ok(boxed("a text").map(|()| Json::Null)?),
+        &|| Ok(String::from_utf8(vec![0xff]).map(Json::from)?),
+    ];
+    for handler in handlers {
+        let Err(Failed::Retry { reason, after_ms: None }) = handler() else { panic!("it is to be tried again") };
+        assert!(reason == "a text" || reason.starts_with("invalid utf-8"), "{reason}");
+    }
+    let caused = std::io::Error::other(Error::NoStore("NOSTORE no store".to_owned()));
+    let Failed::Retry { reason, .. } = Failed::from(caused) else { panic!("it is to be tried again") };
+    assert!(reason.starts_with("NOSTORE no store"), "{reason}");
+}
+
+#[test]
+fn an_error_names_the_sku_as_it_was_given() {
+    let (redis, store) = (&mut connection(), new_store());
+    for given in ["tasse ☕ 大", "a wanted 3 available 7", "back\\slash\n\t'\""] {
+        inv_set(&store, given, 1).backlog(0).query(redis).unwrap();
+        let order = || order_place(&store, "o-1", "alice").items([(given, 9)]);
+        for refused in [order().query(redis), order().wait_ms(1_000).query(redis)] {
+            let Err(Error::OutOfStock { sku, wanted, available, .. }) = refused else { panic!("{refused:?}") };
+            assert_eq!((sku.as_str(), wanted, available), (given, 9, 1));
+        }
+    }
 }
 
 #[test]
@@ -384,13 +467,16 @@ fn crew() {
     let said: Vec<&str> = said.split(' ').collect();
     let [url, store, name, lease_ms, how] = said[..] else { panic!("five words") };
     let worker = Worker::new(redis::Client::open(url).unwrap(), store).name(name).lease_ms(lease_ms.parse().unwrap());
-    let hangs = how == "hangs";
+    let hangs = ["hangs", "stays"].contains(&how);
     let ended = worker.stop_within(Duration::from_secs(2)).block_ms(200).run(move |job| {
         println!("has {}", job.order.order);
         thread::sleep(Duration::from_secs(if hangs { 3600 } else { 1 }));
         Ok(Json::Null)
     });
     println!("ended {ended:?}");
+    if how == "stays" {
+        thread::sleep(Duration::from_secs(3600));
+    }
 }
 
 struct Program {
@@ -439,6 +525,25 @@ fn a_worker_that_is_killed_with_an_order_in_hand_loses_none() {
     second.signal("-TERM");
     assert_eq!(second.next("ended"), "ended Ok(())");
     assert_eq!((info(redis, store, "lapsed"), order_get(store, "o-0").query(redis).unwrap().attempts), (1, 1));
+}
+
+#[test]
+fn a_signal_after_the_first_does_what_it_does_without_a_worker() {
+    let redis = &mut connection();
+    // While the handler runs, and when the worker has ended and its program has not.
+    for waits_for in [None, Some("ended")] {
+        let store = &new_store();
+        place(redis, store, 1);
+        let mut worker = Program::start(store, "w-1", MINUTES, "stays");
+        worker.next("has");
+        worker.signal("-TERM");
+        if let Some(word) = waits_for {
+            worker.next(word);
+        }
+        worker.signal("-INT");
+        let ended = worker.child.wait().unwrap();
+        assert_eq!(ended.signal(), Some(2), "{ended}");
+    }
 }
 
 #[test]
@@ -641,13 +746,13 @@ fn sell() {
 
 #[test]
 fn the_example_sells_out() {
-    let _alone = popup_alone();
-    let mut shop = Command::new(std::env::current_exe().unwrap());
-    shop.args(["--exact", "sell", "--nocapture"]).env(SELL, "yes").env("REDIS_URL", lab()["url"].as_str().unwrap());
-    let sold = shop.output().unwrap();
-    store_drop("popup").query(&mut connection()).unwrap();
-    let said = String::from_utf8(sold.stdout).unwrap();
-    assert!(sold.status.success() && said.contains("\nsold 20 of 20, left 0\n"), "{said}");
+    for _ in 0..2 {
+        let mut shop = Command::new(std::env::current_exe().unwrap());
+        shop.args(["--exact", "sell", "--nocapture"]).env(SELL, "yes").env("REDIS_URL", lab()["url"].as_str().unwrap());
+        let sold = shop.output().unwrap();
+        let said = String::from_utf8(sold.stdout).unwrap();
+        assert!(sold.status.success() && said.contains("\nsold 20 of 20, left 0\n"), "{said}");
+    }
 }
 
 /// The row of docs/workers.md: gives up after, its connection then, sends the claim again, the next order goes to.
