@@ -29,8 +29,8 @@ const PART_OF_TIMEOUT = 0.5;
 /** A call that came while its store's keys are on two nodes is sent again after this time, until it was that long. */
 const AGAIN_MS = 20;
 const AGAIN_WITHIN_MS = 1_000;
-/** node-redis's number of the protocol's integers (RESP_TYPES.NUMBER): it may round them, so they come as texts. */
-const INTEGERS_AS_TEXTS = { typeMapping: { 58: String } };
+/** node-redis's numbers of the protocol's types (RESP_TYPES): it may round integers, and texts may be other bytes. */
+const AS_THEY_ARE = { typeMapping: { 36: Buffer, 58: String } };
 
 /**
  * A sentinel's connection that nothing else uses: one to the primary, and nothing is sent again when it breaks. The
@@ -477,11 +477,10 @@ const isSentinel = (redis: Redis): redis is RedisSentinel => "getMasterNode" in 
 
 async function sent(redis: Redis, args: string[]): Promise<unknown> {
   const end = Date.now() + AGAIN_WITHIN_MS;
+  const words = args.map(wire.encoded);
   for (;;) {
     try {
-      if (isSentinel(redis)) return await redis.sendCommand(false, args, INTEGERS_AS_TEXTS);
-      if ("slots" in redis) return await redis.sendCommand(args[1], false, args, INTEGERS_AS_TEXTS);
-      return await redis.sendCommand(args, INTEGERS_AS_TEXTS);
+      return wire.texts(await sentOnce(redis, words));
     } catch (error) {
       if (isCode(error, "READONLY")) await leave(redis);
       // node-redis follows MOVED and ASK, and leaves this one to its caller.
@@ -489,6 +488,12 @@ async function sent(redis: Redis, args: string[]): Promise<unknown> {
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }
+}
+
+function sentOnce(redis: Redis, words: (string | Buffer)[]): Promise<unknown> {
+  if (isSentinel(redis)) return redis.sendCommand(false, words, AS_THEY_ARE);
+  if ("slots" in redis) return redis.sendCommand(words[1], false, words, AS_THEY_ARE);
+  return redis.sendCommand(words, AS_THEY_ARE);
 }
 
 /** Clients whose server is told to close their connection. */

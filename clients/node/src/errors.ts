@@ -3,6 +3,8 @@
  * nothing.
  */
 
+import { decoded } from "./wire.js";
+
 /** A call was refused. */
 export class HoldfastError extends Error {
   /** The first word of the error. */
@@ -28,7 +30,7 @@ function idOf(shown: string): string {
   const bytes = shown.replace(/\\(?:x(..)|(.))/g, (_, hex?: string, letter?: string) =>
     hex ? String.fromCharCode(parseInt(hex, 16)) : (ESCAPED[letter ?? ""] ?? letter ?? ""),
   );
-  return Buffer.from(bytes, "latin1").toString();
+  return decoded(Buffer.from(bytes, "latin1"));
 }
 
 /** There is no store at the key. */

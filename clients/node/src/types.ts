@@ -139,7 +139,7 @@ export interface LockState {
 
 /** What is needed of a client of node-redis. */
 export interface RedisClient {
-  sendCommand(args: readonly string[], options?: object): Promise<unknown>;
+  sendCommand(args: readonly (string | Buffer)[], options?: object): Promise<unknown>;
   duplicate(overrides?: object): RedisClient;
   connect(): Promise<unknown>;
   destroy(): void;
@@ -150,9 +150,9 @@ export interface RedisClient {
 /** What is needed of a cluster of node-redis. */
 export interface RedisCluster {
   sendCommand(
-    firstKey: string | undefined,
+    firstKey: string | Buffer | undefined,
     isReadonly: boolean | undefined,
-    args: string[],
+    args: (string | Buffer)[],
     options?: object,
   ): Promise<unknown>;
   duplicate(overrides?: object): RedisCluster;
@@ -164,7 +164,7 @@ export interface RedisCluster {
 
 /** What is needed of a sentinel of node-redis. */
 export interface RedisSentinel {
-  sendCommand(isReadonly: boolean | undefined, args: string[], options?: object): Promise<unknown>;
+  sendCommand(isReadonly: boolean | undefined, args: (string | Buffer)[], options?: object): Promise<unknown>;
   duplicate(overrides?: object): RedisSentinel;
   connect(): Promise<unknown>;
   destroy(): Promise<unknown>;

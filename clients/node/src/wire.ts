@@ -62,6 +62,57 @@ export const settingsOf = (settings: Partial<Settings>): string[] =>
     typeof value === "boolean" ? (value ? "yes" : "no") : text(value),
   ]);
 
+// Ids are bytes. One that is no UTF-8 is a string with U+DC80 to U+DCFF for each byte that is no text, as Python has it:
+// it can be shown and sent back.
+
+const LOW = 0xdc00;
+const NO_TEXT = /[\udc80-\udcff]/u;
+const CHARACTER_BYTES_MAX = 4;
+
+/** An argument for node-redis. */
+export function encoded(arg: string): string | Buffer {
+  if (!NO_TEXT.test(arg)) return arg;
+  const bytes = (part: string) =>
+    NO_TEXT.test(part) ? Buffer.of(part.charCodeAt(0) - LOW) : Buffer.from(part);
+  return Buffer.concat(arg.split(/([\udc80-\udcff])/u).map(bytes));
+}
+
+/** Bytes as text. */
+export function decoded(bytes: Buffer): string {
+  const text = bytes.toString();
+  if (!text.includes("\ufffd")) return text;
+  let found = "";
+  for (let at = 0; at < bytes.length; ) {
+    const character = firstCharacter(bytes.subarray(at, at + CHARACTER_BYTES_MAX));
+    found += character ?? String.fromCharCode(LOW + (bytes[at] ?? 0));
+    at += character === undefined ? 1 : Buffer.byteLength(character);
+  }
+  return found;
+}
+
+function firstCharacter(bytes: Buffer): string | undefined {
+  for (let length = 1; length <= bytes.length; length += 1) {
+    try {
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, length));
+    } catch {
+      // Longer, or no text.
+    }
+  }
+  return undefined;
+}
+
+/** A reply with its bytes as texts. */
+export function texts(reply: unknown): unknown {
+  if (Buffer.isBuffer(reply)) return decoded(reply);
+  if (Array.isArray(reply)) return reply.map(texts);
+  if (reply instanceof Map) {
+    const pairs = [...(reply as Map<unknown, unknown>)];
+    return new Map(pairs.map(([name, value]) => [texts(name), texts(value)]));
+  }
+  if (typeof reply !== "object" || reply === null) return reply;
+  return Object.fromEntries(Object.entries(reply).map(([name, value]) => [name, texts(value)]));
+}
+
 // Replies.
 
 type Fields = Record<string, unknown>;

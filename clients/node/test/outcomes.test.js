@@ -90,3 +90,21 @@ test("an error names the SKU as it was given", async () => {
     });
   }
 });
+
+test("an id that is no text stops no worker, and goes back as it came", async () => {
+  const [order, customer, sku] = [Buffer.from("odd-\xff\xfe", "latin1"), Buffer.from("☕\xc3".slice(1), "latin1"), "🍵"];
+  await redis.sendCommand(["INV.SET", "odd", sku, "1"]);
+  await redis.sendCommand(["ORDER.PLACE", "odd", order, customer, "ITEMS", sku, "1"]);
+  const handled = [];
+  const worker = new Worker(redis, "odd", (job) => handled.push(job), { leaseMs: 300 });
+  const running = worker.run({ signals: [] });
+  await until("the order", async () => (await shop.storeInfo("odd")).completed === 1);
+  worker.stop();
+  await running;
+  assert.deepEqual([handled[0].order, handled[0].customer, handled[0].items], ["odd-\udcff\udcfe", "\udcc3", [[sku, 1]]]);
+  assert.equal((await shop.orderGet("odd", "odd-\udcff\udcfe")).state, "completed");
+  const mixed = "a\udcffb🍵\udcf0\udc9f☕\ufffd";
+  await shop.invSet("odd", mixed, 1);
+  assert.deepEqual((await shop.invScan("odd")).ids.sort(), [mixed, sku].sort());
+  await assert.rejects(shop.orderPlace("odd", "o-1", "ann", { items: { [mixed]: 2 } }), (error) => error.sku === mixed);
+});
