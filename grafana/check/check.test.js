@@ -134,15 +134,25 @@ test('every alert is tested both ways, and a test that is missing is found', () 
     const edit = (name, from, to) =>
       writeFileSync(path.join(root, name), readFileSync(path.join(root, name), 'utf8').replaceAll(from, to));
     edit('grafana/rules/tests.yml', /alertname="HoldfastOversold"/g, 'alertname="Other"');
+    edit('grafana/rules/tests.yml', /store:holdfast_placed:rate1m/g, 'other');
     edit('compose.yaml', './grafana/rules:', './grafana/dashboards:');
     assert.deepEqual(rulesErrors(root), [
       'no test makes HoldfastOversold fire',
       'no test wants HoldfastOversold silent',
+      'no test records store:holdfast_placed:rate1m',
       'compose.yaml does not mount /etc/prometheus/rules/holdfast.yml',
     ]);
   } finally {
     rmSync(root, { recursive: true });
   }
+});
+
+test('every alert has an advice', () => {
+  const page = readFileSync(path.join(ROOT, 'docs', 'grafana.md'), 'utf8');
+  const rules = readFileSync(path.join(ROOT, 'grafana', 'rules', 'holdfast.yml'), 'utf8');
+  const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
+  assert.ok(alerts.length > 5);
+  for (const name of alerts) assert.match(page, new RegExp(`^\\| ${name} \\|.+\\|.+\\|$`, 'm'));
 });
 
 test('the provisioning is in order, and a mistake in it is found', () => {

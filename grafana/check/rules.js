@@ -1,4 +1,4 @@
-// The rules of Prometheus: each alert is tested both where it fires and where it must stay silent.
+// The rules of Prometheus: each alert is tested both where it fires and where it must stay silent, each recording once.
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -22,6 +22,7 @@ export function rulesErrors(root) {
     );
   const isMounted = (file) =>
     mounts.some(([from, to]) => file.startsWith(`${to}/`) && existsSync(path.join(root, from, file.slice(to.length))));
+  const recorded = groups.flatMap(({ rules }) => rules.map(({ record }) => record)).filter(Boolean);
   const alerts = groups.flatMap(({ rules }) => rules).filter(({ alert }) => alert);
   return [
     ...alerts.filter(({ alert }) => !isTested(alert, true)).map(({ alert }) => `no test makes ${alert} fire`),
@@ -29,6 +30,9 @@ export function rulesErrors(root) {
     ...alerts
       .filter(({ labels, annotations }) => !labels?.severity || !annotations?.summary || !annotations?.description)
       .map(({ alert }) => `${alert} has no severity, summary or description`),
+    ...recorded
+      .filter((name) => !cases.some(({ expr, exp_samples: expected }) => expr.includes(name) && expected.length > 0))
+      .map((name) => `no test records ${name}`),
     ...(loaded.length ? [] : ['prometheus.yml loads no rules']),
     ...loaded.filter((file) => !isMounted(file)).map((file) => `compose.yaml does not mount ${file}`),
   ];
