@@ -6,8 +6,8 @@ repo=$(realpath "$(dirname "$0")/..")
 module=$(realpath "${1:?which module}")
 program=$(realpath "${2:?which program}")
 place=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; wait; rm -rf "$place"' EXIT
+server= watch=
+trap 'kill $server $watch 2>/dev/null || true; wait; rm -rf "$place"' EXIT
 checks=0
 
 fail() {
@@ -59,40 +59,42 @@ holds_the_files() {
 -rw-r--r-- root/root ./usr/lib/systemd/system/holdfast-watch.service
 -rw------- root/root ./etc/default/holdfast-watch
 -rw-r--r-- root/root ./usr/share/doc/holdfast/copyright
+-rw-r--r-- root/root ./usr/share/doc/holdfast/redis.conf.example
 FILES
 }
 
-# What the drop-in runs before each start, with the files of $place instead of the system's.
+# before_start KIND: what the drop-in runs before each start, with the files of $place instead of the system's.
 before_start() {
   local command
-  command=$(sed -n "s|^ExecStartPre=+/bin/sh ||p" "$root/usr/share/holdfast/redis-server.conf")
+  command=$(sed -n "s|^ExecStartPre=+/bin/sh ||p" "$root/usr/share/holdfast/$1-server.conf")
   command=${command//\/usr\/share/$root/usr/share}
-  command=${command//\/etc\/redis/$place/etc}
+  command=${command//\/etc\/$1/$place/etc}
   # shellcheck disable=SC2086 # words, as systemd splits them
   sh $command "$root/usr/lib/redis/modules/libholdfast.so"
 }
 
-loads_once() {
-  local round
-  mkdir -p "$place/etc"
+loads_once() { # loads_once KIND
+  local round file=$place/etc/$1.conf
+  rm -rf "$place/etc"
+  mkdir "$place/etc"
   # A file as the server's package has it, whose last line has no end.
-  printf 'databases 4' >"$place/etc/redis.conf"
+  printf 'databases 4' >"$file"
   # CONFIG REWRITE, as Sentinel does it, writes a line of its own.
   for round in 1 2 3; do
-    before_start
-    start "$place/etc/redis.conf" || fail "start $round: $(tail -n 3 "$place/log")"
+    before_start "$1"
+    start "$file" || fail "start $round: $(tail -n 3 "$place/log")"
     knows_holdfast "$place/socket" || fail "start $round: the module is not loaded"
     redis-cli -s "$place/socket" CONFIG REWRITE >/dev/null
     stop
   done
-  [ "$(grep -c '^loadmodule' "$place/etc/redis.conf")" = 1 ] || fail "loadmodule is there more than once"
+  [ "$(grep -c '^loadmodule' "$file")" = 1 ] || fail "loadmodule is there more than once"
 }
 
 leaves_alone_what_another_file_loads() {
   mkdir -p "$place/etc/conf.d"
   printf 'include %s/etc/conf.d/shop.conf\n' "$place" >"$place/etc/redis.conf"
   echo "loadmodule $root/usr/lib/redis/modules/libholdfast.so" >"$place/etc/conf.d/shop.conf"
-  before_start
+  before_start redis
   start "$place/etc/redis.conf" || fail "$(tail -n 3 "$place/log")"
   knows_holdfast "$place/socket"
   stop
@@ -117,6 +119,51 @@ units_are_valid() {
   sed "s|/usr/bin/holdfast|$root/usr/bin/holdfast|" "$root/usr/lib/systemd/system/holdfast-watch.service" >"$unit"
   systemd-analyze verify --man=no "$unit" 2>&1 | tee "$place/verify" >&2
   ! grep -q holdfast "$place/verify"
+}
+
+# What the unit runs, with the settings that the package has and those that a shop adds.
+watches() {
+  local command port
+  start --loadmodule "$root/usr/lib/redis/modules/libholdfast.so"
+  port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  {
+    cat "$root/etc/default/holdfast-watch"
+    printf 'HOLDFAST_URL=unix://%s\nHOLDFAST_WATCH_PASSWORD=secret\n' "$place/socket"
+    printf 'WATCH_OPTIONS="--listen 127.0.0.1:%s"\n' "$port"
+  } >"$place/default"
+  command=$(sed -n 's|^ExecStart=||p' "$root/usr/lib/systemd/system/holdfast-watch.service")
+  (
+    set -a
+    # shellcheck disable=SC1091 # it was made above
+    . "$place/default"
+    # shellcheck disable=SC2086,SC2046 # words, as systemd splits them
+    exec $root$(eval echo $command)
+  ) >"$place/watch.log" 2>&1 &
+  watch=$!
+  until answers "$port" secret 200; do
+    kill -0 "$watch" 2>/dev/null || fail "$(cat "$place/watch.log")"
+    sleep 0.02
+  done
+  answers "$port" wrong 401 || fail "the page asks for no password"
+  kill "$watch"
+  wait "$watch" || true
+  stop
+}
+
+answers() { # answers PORT PASSWORD STATUS: whether a look at the page's readiness gives that
+  python3 - "$@" <<'LOOK'
+import base64, sys, urllib.error, urllib.request
+port, password, status = sys.argv[1:]
+word = base64.b64encode(f"any:{password}".encode()).decode()
+look = urllib.request.Request(f"http://127.0.0.1:{port}/api/stores", headers={"Authorization": f"Basic {word}"})
+try:
+    found = urllib.request.urlopen(look).status
+except urllib.error.HTTPError as error:
+    found = error.code
+except OSError:
+    found = None
+sys.exit(str(found) != status)
+LOOK
 }
 
 # A secret that is an argument could be read by every user.
@@ -147,9 +194,11 @@ check "two packages of the same files are the same" diff -r "$place/first" "$pla
 check "it has its files" holds_the_files
 check "it has the licences of what is built in" names_the_licences
 check "it has no debug information" is_small
-check "a drop-in loads the module once" loads_once
+check "redis-server's drop-in loads the module once" loads_once redis
+check "valkey-server's drop-in loads the module once" loads_once valkey
 check "a drop-in leaves alone what another file loads" leaves_alone_what_another_file_loads
 check "a server starts with the example's settings" example_works
+check "the unit's program watches with its settings" watches
 check "no secret is an argument" no_secret_is_an_argument
 check "systemd reads the units" units_are_valid
 echo "package: $checks checks passed"
