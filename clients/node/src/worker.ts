@@ -249,14 +249,18 @@ export class Worker {
 
   async #giveBackOf(name: string, end: number): Promise<void> {
     const waits = new Waits();
+    // A client that has no connection keeps the call until it has one.
+    const late = pause(Math.max(0, end - Date.now())).then(() => {
+      throw new Error("the server does not answer");
+    });
+    late.catch(() => undefined);
     for (;;) {
       try {
-        await this.shop.orderYield(this.store, name);
+        await Promise.race([this.shop.orderYield(this.store, name), late]);
         return;
       } catch (error) {
         if (!isPassing(error) || Date.now() >= end) {
-          const { message } = error as Error;
-          this.#options.log(`cannot give back the orders of ${name}, their leases will end: ${message}`);
+          this.#options.log(`cannot give back the orders of ${name}, their leases will end: ${reasonOf(error)}`);
           return;
         }
         await pause(waits.next());

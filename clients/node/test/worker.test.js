@@ -1,6 +1,8 @@
 // What becomes of orders when workers fail, stop and die, and when connections break.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { after, before, beforeEach, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -258,6 +260,32 @@ async function waitingInCluster() {
   }
   return waiting;
 }
+
+test("a stop does not wait for a server that is gone", async () => {
+  await place(1);
+  const [real, sockets] = [new URL(lab.url), new Set()];
+  const proxy = createServer((near) => {
+    const far = connect(real.port, real.hostname);
+    for (const [from, to] of [[near, far], [far, near]]) {
+      sockets.add(from);
+      from.on("error", () => {}).on("close", () => to.destroy()).pipe(to);
+    }
+  });
+  await once(proxy.listen(0, "127.0.0.1"), "listening");
+  const through = await client(`redis://127.0.0.1:${proxy.address().port}`);
+  const said = [];
+  const options = { stopWithinMs: 0, leaseMs: MINUTES, log: (message) => said.push(message) };
+  let isAtWork;
+  const worker = new Worker(through, store, () => new Promise(() => (isAtWork = true)), options);
+  const running = worker.run({ signals: [] });
+  await until("the handler", () => isAtWork);
+  proxy.close();
+  for (const socket of sockets) socket.destroy();
+  worker.stop();
+  await running;
+  through.destroy();
+  assert.match(said.at(-1), /cannot give back the orders of .*, their leases will end: the server does not answer/);
+});
 
 test("a trace goes from the customer to the worker", async () => {
   const spans = new InMemorySpanExporter();
