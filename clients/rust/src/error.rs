@@ -78,10 +78,43 @@ impl Error {
         }
     }
 
+    /// The first word of the server's error, such as `OUTOFSTOCK`; none if it is no error of the server's.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Error::Redis(error) => error.code(),
+            Error::Content(_) => None,
+            _ => self.message().split(' ').next(),
+        }
+    }
+
     /// Whether the connection is of no more use: no reply came, or its server is no primary any more.
     pub(crate) fn broke(&self) -> bool {
         let of_connection = |error: &RedisError| matches!(error.code(), None | Some("READONLY"));
         matches!(self, Error::Redis(error) if of_connection(error)) || matches!(self, Error::Content(_))
+    }
+
+    fn message(&self) -> &str {
+        match self {
+            Error::NoStore(message)
+            | Error::NoSku(message)
+            | Error::NoHold(message)
+            | Error::NoOrder(message)
+            | Error::NoGate(message)
+            | Error::OutOfStock { message, .. }
+            | Error::Limit(message)
+            | Error::NotOpen(message)
+            | Error::Closed(message)
+            | Error::Expired(message)
+            | Error::BadState(message)
+            | Error::Mismatch(message)
+            | Error::Fenced { message, .. }
+            | Error::Gap { message, .. }
+            | Error::OutOfMemory(message)
+            | Error::WrongType(message)
+            | Error::BadArgument(message)
+            | Error::Content(message) => message,
+            Error::Redis(_) => "",
+        }
     }
 
     fn refused(code: &str, said: &str, message: String) -> Option<Error> {
@@ -154,25 +187,8 @@ impl From<RedisError> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NoStore(message)
-            | Error::NoSku(message)
-            | Error::NoHold(message)
-            | Error::NoOrder(message)
-            | Error::NoGate(message)
-            | Error::OutOfStock { message, .. }
-            | Error::Limit(message)
-            | Error::NotOpen(message)
-            | Error::Closed(message)
-            | Error::Expired(message)
-            | Error::BadState(message)
-            | Error::Mismatch(message)
-            | Error::Fenced { message, .. }
-            | Error::Gap { message, .. }
-            | Error::OutOfMemory(message)
-            | Error::WrongType(message)
-            | Error::BadArgument(message)
-            | Error::Content(message) => f.write_str(message),
             Error::Redis(error) => error.fmt(f),
+            refused => f.write_str(refused.message()),
         }
     }
 }

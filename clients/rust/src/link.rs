@@ -166,7 +166,7 @@ impl<C: Connect> Waiter<C> {
         }
     }
 
-    /// Sends a call that does not wait.
+    /// Sends a call that does not wait. An audit of very many orders may take longer than the silence.
     pub fn ask<K: Command>(&mut self, call: &Call<K>) -> Result<K::Reply, Error> {
         self.sent(call, self.silence)
     }
@@ -189,7 +189,7 @@ impl<C: Connect> Waiter<C> {
     }
 }
 
-/// The same on an asynchronous connection.
+/// The same on asynchronous connections, for Tokio.
 #[cfg(feature = "aio")]
 pub struct AsyncWaiter {
     client: redis::Client,
@@ -198,7 +198,7 @@ pub struct AsyncWaiter {
 
 #[cfg(feature = "aio")]
 impl AsyncWaiter {
-    /// Connects for each call that waits.
+    /// Connects for each call.
     pub fn new(client: redis::Client) -> Self {
         AsyncWaiter { client, silence: SILENCE }
     }
@@ -208,14 +208,14 @@ impl AsyncWaiter {
         AsyncWaiter { silence, ..self }
     }
 
-    /// Waits for what the call waits for, in rounds. The connection is closed when the future is dropped.
+    /// Waits for what the call waits for, in rounds. The connection is closed when the future is dropped. An order may
+    /// have been handed out by then: after a claim that was dropped, give it back with
+    /// [`order_yield`](crate::order_yield), or it waits for the end of its lease.
     pub async fn wait<K: Command>(&self, waiting: &Waiting<K>) -> Result<K::Reply, Error>
     where
         K::Reply: Nothing,
     {
-        let timeout = Duration::from_millis(LONGEST_ROUND_MS) + self.silence;
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(timeout));
-        let mut own = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut own = self.connect(Duration::from_millis(LONGEST_ROUND_MS) + self.silence).await?;
         let start = Instant::now();
         loop {
             let round_ms = round_ms(waiting.ms, start.elapsed());
@@ -224,6 +224,16 @@ impl AsyncWaiter {
                 return Ok(reply);
             }
         }
+    }
+
+    /// Sends a call that does not wait, but may take long: an audit of very many orders.
+    pub async fn ask<K: Command>(&self, call: &Call<K>) -> Result<K::Reply, Error> {
+        call.query_async(&mut self.connect(self.silence).await?).await
+    }
+
+    async fn connect(&self, timeout: Duration) -> RedisResult<redis::aio::MultiplexedConnection> {
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(timeout));
+        self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 }
 

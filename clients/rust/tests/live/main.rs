@@ -247,6 +247,7 @@ fn refusals_are_variants_with_what_they_say() {
     inv_set(store, "mug", 1).query(redis).unwrap();
     let out = order_place(store, "o-1", "alice").items([("mug", 2)]).query(redis).unwrap_err();
     assert!(matches!(&out, Error::OutOfStock { sku, wanted: 2, available: 1, .. } if sku == "mug"), "{out:?}");
+    assert_eq!((out.code(), out.to_string().as_str()), (Some("OUTOFSTOCK"), "OUTOFSTOCK mug wanted 2 available 1"));
     let bad = order_place(store, "o-1", "alice").items([("mug", 0)]).query(redis).unwrap_err();
     assert!(matches!(&bad, Error::BadArgument(message) if message.contains("qty")), "{bad:?}");
     order_place(store, "o-1", "alice").items([("mug", 1)]).query(redis).unwrap();
@@ -681,6 +682,8 @@ fn calls_that_wait_in_vain_are_not_waited_for_on_the_server() {
     claims.into_iter().for_each(|claim| runtime.block_on(claim).unwrap());
     until("the server to see that the connections are closed", || !is_anyone_left_waiting());
     place(redis, &store, CLAIMS);
+    let audit = AsyncWaiter::new(client("url")).silence(PATIENCE);
+    assert_eq!(runtime.block_on(audit.ask(&store_audit(&store))).unwrap(), []);
     nothing_is_left_behind(redis, &store);
 }
 
