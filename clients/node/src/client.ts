@@ -245,7 +245,8 @@ export class Holdfast {
     } = {},
   ): Promise<ClaimedOrder[]> {
     const { count, leaseMs, lanes, order, blockMs } = options;
-    const words = [...wire.opt("COUNT", count), ...wire.opt("LEASE", leaseMs), ...wire.lanesOf(lanes), ...wire.opt("ORDER", order)];
+    const leased = [...wire.opt("COUNT", count), ...wire.opt("LEASE", leaseMs)];
+    const words = [...leased, ...wire.lanesOf(lanes), ...wire.opt("ORDER", order)];
     const nothing = (orders: ClaimedOrder[]) => orders.length === 0;
     return this.#wait(wire.each(wire.claimed), nothing, "BLOCK", blockMs, ["ORDER.CLAIM", key, worker, ...words]);
   }
@@ -471,7 +472,8 @@ export class Holdfast {
   }
 }
 
-const isCode = (error: unknown, code: string): boolean => error instanceof Error && error.message.startsWith(`${code} `);
+const isCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && error.message.startsWith(`${code} `);
 
 const isSentinel = (redis: Redis): redis is RedisSentinel => "getMasterNode" in redis;
 
@@ -500,8 +502,9 @@ function sentOnce(redis: Redis, words: (string | Buffer)[]): Promise<unknown> {
 const leaving = new WeakSet<Redis>();
 
 /**
- * Has the server close a client's connection, for it is no primary any more and would go on refusing. The client makes
- * another by itself, and its address may lead to another server by now. A sentinel and a cluster see to that themselves.
+ * Has the server close a client's connection, for it is no primary any more and would go on refusing. The client
+ * makes another by itself, and its address may lead to another server by now. A sentinel and a cluster see to that
+ * themselves.
  */
 async function leave(redis: Redis): Promise<void> {
   if (isSentinel(redis) || "slots" in redis || leaving.has(redis)) return;

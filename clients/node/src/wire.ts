@@ -62,8 +62,8 @@ export const settingsOf = (settings: Partial<Settings>): string[] =>
     typeof value === "boolean" ? (value ? "yes" : "no") : text(value),
   ]);
 
-// Ids are bytes. One that is no UTF-8 is a string with U+DC80 to U+DCFF for each byte that is no text, as Python has it:
-// it can be shown and sent back.
+// Ids are bytes. One that is no UTF-8 is a string with U+DC80 to U+DCFF for each byte that is no text, as Python has
+// it: it can be shown and sent back.
 
 const LOW = 0xdc00;
 const NO_TEXT = /[\udc80-\udcff]/u;

@@ -1,5 +1,5 @@
-// What becomes of workers and customers when another server is the primary: through a sentinel when the primary is gone,
-// and through an address that leads to the new one, while their connections stay with the old one, a replica now.
+// What becomes of workers and customers when another server is the primary: through a sentinel when the primary is
+// gone, and through an address that leads to the new one, while connections stay with the old one, a replica now.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -22,8 +22,8 @@ export const SESSION = readFileSync(`${CLIENTS}tests/session.jsonl`, "utf8")
 
 /**
  * The addresses of the lab, `end()`, `failOver()`, after which the service leads to another primary, and
- * `move(store, refusals)`, which moves the slot of a store to another node of the cluster, or back, and gives the number
- * of keys that moved. After the first, it waits until so many calls were refused with TRYAGAIN.
+ * `move(store, refusals)`, which moves the slot of a store to another node of the cluster, or back, and gives the
+ * number of keys that moved. After the first, it waits until so many calls were refused with TRYAGAIN.
  */
 export async function startLab(...options) {
   const program = spawn("python3", [`${CLIENTS}tests/lab.py`, ...options], { stdio: ["pipe", "pipe", "inherit"] });

@@ -101,7 +101,8 @@ test("an id that is no text stops no worker, and goes back as it came", async ()
   await until("the order", async () => (await shop.storeInfo("odd")).completed === 1);
   worker.stop();
   await running;
-  assert.deepEqual([handled[0].order, handled[0].customer, handled[0].items], ["odd-\udcff\udcfe", "\udcc3", [[sku, 1]]]);
+  const [job] = handled;
+  assert.deepEqual([job.order, job.customer, job.items], ["odd-\udcff\udcfe", "\udcc3", [[sku, 1]]]);
   assert.equal((await shop.orderGet("odd", "odd-\udcff\udcfe")).state, "completed");
   const mixed = "a\udcffb🍵\udcf0\udc9f☕\ufffd";
   await shop.invSet("odd", mixed, 1);

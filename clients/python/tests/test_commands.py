@@ -337,7 +337,8 @@ class Commands(Lab):
 
     def test_an_error_names_the_sku_as_it_was_given(self):
         shop = holdfast.Client(redis.Redis.from_url(self.url))
-        for sku in ("tasse ☕ 大", "a wanted 3 available 7", "back\\slash\n'\"", b"\xff\x00".decode("utf-8", "surrogateescape")):
+        odd = b"\xff\x00".decode("utf-8", "surrogateescape")
+        for sku in ("tasse ☕ 大", "a wanted 3 available 7", "back\\slash\n'\"", odd):
             shop.inv_set("names", sku, 1, backlog=0)
             for options in ({}, {"wait": True}):
                 with self.assertRaises(errors.OutOfStock) as out:

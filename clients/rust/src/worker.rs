@@ -169,8 +169,8 @@ impl<C: Connect + Clone> Worker<C> {
         Worker { concurrency: concurrency.max(1), ..self }
     }
 
-    /// How long one claim waits on the server, 1 to 2,000, which it is if it is not said: a worker that is to stop lets it
-    /// end.
+    /// How long one claim waits on the server, 1 to 2,000, which it is if it is not said: a worker that is to stop lets
+    /// it end.
     pub fn block_ms(self, block_ms: u64) -> Self {
         Worker { block_ms: block_ms.clamp(1, BLOCK_MS), ..self }
     }

@@ -178,15 +178,16 @@ BY_CODE: dict[str, type[HoldfastError]] = {
 _CODE = re.compile(r"[A-Z]{2,}\b")
 _LIMIT = "LIMIT customer "
 _KEYWORDS = frozenset(
-    "AFTER ALL BACKLOG BLOCK CLAIM COUNT CUSTOMER DATA FATAL FROM GATE GROUP HOLD ITEMS LANE LANES LATE LEASE LIMIT LOST "
-    "LOW MATCH ORDER REASON REF REPLACE RESULT SAFETY SCRAP STATE TOKEN TTL WAIT".split()
+    "AFTER ALL BACKLOG BLOCK CLAIM COUNT CUSTOMER DATA FATAL FROM GATE GROUP HOLD ITEMS LANE LANES LATE LEASE LIMIT "
+    "LOST LOW MATCH ORDER REASON REF REPLACE RESULT SAFETY SCRAP STATE TOKEN TTL WAIT".split()
 )
 
 
 class Unavailable(ResponseError):
-    """The server cannot answer now: its role changes, its disk is full, it misses replicas … The call may succeed later.
+    """The server cannot answer now: its role changes, its disk is full, it misses replicas …
 
-    It is no answer of Holdfast's. Where redis-py has a class for such an error (``ReadOnlyError``), it is that one.
+    The same call may succeed later. It is no answer of Holdfast's. Where redis-py has a class for such an error
+    (``ReadOnlyError``), it is that one.
     """
 
 

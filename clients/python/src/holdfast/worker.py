@@ -103,8 +103,8 @@ class Worker:
     then what is left is given back with ORDER.YIELD.
 
     ``name`` has to belong to this worker alone. With ``concurrency`` n there are n handlers at a time, each in a thread
-    of its own, which claim as ``name``, ``name.2``, ``name.3`` … ``block_ms`` is how long one claim waits on the server,
-    2000 at most: a worker that is to stop lets it end.
+    of its own, which claim as ``name``, ``name.2``, ``name.3`` … ``block_ms`` is how long one claim waits on the
+    server, 2000 at most: a worker that is to stop lets it end.
     """
 
     def __init__(
