@@ -38,6 +38,9 @@ const AS_THEY_ARE = { typeMapping: { 36: Buffer, 58: String } };
  */
 const ONE_OF_SENTINEL = { masterPoolSize: 1, replicaPoolSize: 0, maxCommandRediscovers: 0 };
 
+/** Options that may be undefined. */
+type Given<T> = { [name in keyof T]: T[name] | undefined };
+
 /** Options of a client. */
 export interface Options {
   /** How long a call that waits is silent beyond its wait before its connection is given up. */
@@ -59,98 +62,116 @@ export class Holdfast {
   readonly silenceMs: number;
   readonly #redis: Redis;
   #idle: Redis[] = [];
+  readonly #waiting = new Set<Redis>();
+  #isClosed = false;
 
   constructor(redis: Redis, options: Options = {}) {
+    if (typeof (redis as Partial<Redis> | undefined)?.sendCommand !== "function")
+      throw new TypeError(`redis must be a client, a cluster or a sentinel of node-redis, got ${String(redis)}`);
+    const { silenceMs, ...others } = options;
+    wire.noneOf(others);
     this.#redis = redis;
-    this.silenceMs = options.silenceMs ?? SILENCE_MS;
+    this.silenceMs = silenceMs ?? SILENCE_MS;
   }
 
-  /** Closes the connections that this client made itself; the one that it was given is its owner's. */
+  /**
+   * Closes the connections that this client made itself; calls that wait are rejected. Without it the program goes on
+   * after a call that waited. The connection that it was given is its owner's.
+   */
   close(): void {
-    for (const idle of this.#idle.splice(0)) void idle.destroy();
+    this.#isClosed = true;
+    for (const own of [...this.#idle.splice(0), ...this.#waiting]) void own.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   // Stores.
 
   /** Sets settings of a store, and creates it. */
-  storeSet(key: string, settings: Partial<Settings>): Promise<void> {
+  async storeSet(key: string, settings: Partial<Settings>): Promise<void> {
     return this.#run(wire.done, ["STORE.SET", key, ...wire.settingsOf(settings)]);
   }
 
   /** Returns settings of a store, or those that are named. */
-  storeGet(key: string, ...fields: (keyof Settings)[]): Promise<Partial<Settings>> {
+  async storeGet(key: string, ...fields: (keyof Settings)[]): Promise<Partial<Settings>> {
     return this.#run(wire.settings, ["STORE.GET", key, ...fields.map(wire.fieldName)]);
   }
 
   /** Returns counters and totals of a store: `(await storeInfo("popup")).inWork`. */
-  storeInfo(key: string): Promise<Record<string, number | null>> {
+  async storeInfo(key: string): Promise<Record<string, number | null>> {
     return this.#run(wire.counters, ["STORE.INFO", key]);
   }
 
   /** Lists the lanes of a store: how many orders wait in each, are worked on and are retried. */
-  storeLanes(key: string): Promise<Lane[]> {
+  async storeLanes(key: string): Promise<Lane[]> {
     return this.#run(wire.each(wire.numbersBut<Lane>("lane")), ["STORE.LANES", key]);
   }
 
   /** Recounts the store and lists what differs: nothing when the books balance. */
-  storeAudit(key: string): Promise<Difference[]> {
+  async storeAudit(key: string): Promise<Difference[]> {
     return this.#run(wire.each(wire.numbersBut<Difference>("what", "id")), ["STORE.AUDIT", key]);
   }
 
   /** Repairs the streams of orders, retries and dead letters; how many entries it wrote or removed. */
-  storeRepair(key: string): Promise<number> {
+  async storeRepair(key: string): Promise<number> {
     return this.#run(wire.asNumber, ["STORE.REPAIR", key]);
   }
 
   /** Deletes a store and its streams. */
-  storeDrop(key: string): Promise<void> {
+  async storeDrop(key: string): Promise<void> {
     return this.#run(wire.done, ["STORE.DROP", key]);
   }
 
   // Stock.
 
   /** Sets the absolute count of a SKU, creates store and SKU; the units available. */
-  invSet(
+  async invSet(
     key: string,
     sku: string,
     onHand: number,
-    options: { safety?: number; low?: number; limit?: number; backlog?: number } = {},
+    options: Given<{ safety?: number; low?: number; limit?: number; backlog?: number }> = {},
   ): Promise<number> {
-    const { safety, low, limit, backlog } = options;
+    const { safety, low, limit, backlog, ...others } = options;
+    wire.noneOf(others);
     const words = [...wire.opt("SAFETY", safety), ...wire.opt("LOW", low), ...wire.opt("LIMIT", limit)];
     const args = ["INV.SET", key, sku, wire.text(onHand), ...words, ...wire.opt("BACKLOG", backlog)];
     return this.#run(wire.asNumber, args);
   }
 
   /** Adds units or removes some; the new on-hand count. The same `ref` counts once. */
-  invAdjust(
+  async invAdjust(
     key: string,
     sku: string,
     delta: number,
-    options: { reason?: string; ref?: string } = {},
+    options: Given<{ reason?: string; ref?: string }> = {},
   ): Promise<number> {
-    const words = [...wire.opt("REASON", options.reason), ...wire.someRef(options.ref)];
+    const { reason, ref, ...others } = options;
+    wire.noneOf(others);
+    const words = [...wire.opt("REASON", reason), ...wire.someRef(ref)];
     return this.#run(wire.asNumber, ["INV.ADJUST", key, sku, wire.text(delta), ...words]);
   }
 
   /** Returns the counts of SKUs; null for one that is unknown. */
-  invGet(key: string, ...skus: string[]): Promise<(Sku | null)[]> {
+  async invGet(key: string, ...skus: string[]): Promise<(Sku | null)[]> {
     return this.#run(wire.each(wire.skuOrNull), ["INV.GET", key, ...skus]);
   }
 
   /** Iterates over the SKUs. */
-  invScan(
+  async invScan(
     key: string,
     cursor: string | number = 0,
-    options: { match?: string; count?: number; low?: boolean } = {},
+    options: Given<{ match?: string; count?: number; low?: boolean }> = {},
   ): Promise<Page> {
-    const { match, count, low } = options;
+    const { match, count, low, ...others } = options;
+    wire.noneOf(others);
     const words = [...wire.opt("MATCH", match), ...wire.opt("COUNT", count), ...wire.flag("LOW", low)];
     return this.#run(wire.page, ["INV.SCAN", key, wire.text(cursor), ...words]);
   }
 
   /** Applies counts of a numbered feed, each number once. */
-  invSync(key: string, source: string, seq: number, items: Items): Promise<"APPLIED" | "DUPLICATE"> {
+  async invSync(key: string, source: string, seq: number, items: Items): Promise<"APPLIED" | "DUPLICATE"> {
     const read = wire.asText as (reply: unknown) => "APPLIED" | "DUPLICATE";
     return this.#run(read, ["INV.SYNC", key, source, wire.text(seq), ...wire.items(items)]);
   }
@@ -158,46 +179,59 @@ export class Holdfast {
   // Holds.
 
   /** Holds units until a deadline, all items or none; when it expires. */
-  invReserve(
+  async invReserve(
     key: string,
     hold: string,
     items: Items,
-    options: { customer?: string; ttlMs?: number; replace?: boolean } = {},
+    options: Given<{ customer?: string; ttlMs?: number; replace?: boolean }> = {},
   ): Promise<number> {
-    const { customer, ttlMs, replace } = options;
+    const { customer, ttlMs, replace, ...others } = options;
+    wire.noneOf(others);
     const words = [...wire.opt("CUSTOMER", customer), ...wire.opt("TTL", ttlMs), ...wire.flag("REPLACE", replace)];
     return this.#run(wire.asNumber, ["INV.RESERVE", key, hold, ...words, ...wire.items(items)]);
   }
 
   /** Moves a hold's deadline to this many milliseconds from now; when it expires. */
-  invExtend(key: string, hold: string, ms: number): Promise<number> {
+  async invExtend(key: string, hold: string, ms: number): Promise<number> {
     return this.#run(wire.asNumber, ["INV.EXTEND", key, hold, wire.text(ms)]);
   }
 
   /** Sells a hold's units, or some of them; the units left. The same `ref` counts once. */
-  invCommit(key: string, hold: string, options: { items?: Items; ref?: string } = {}): Promise<number> {
-    const { items, ref } = options;
+  async invCommit(
+    key: string,
+    hold: string,
+    options: Given<{ items?: Items; ref?: string }> = {},
+  ): Promise<number> {
+    const { items, ref, ...others } = options;
+    wire.noneOf(others);
     return this.#run(wire.asNumber, ["INV.COMMIT", key, hold, ...wire.refOfPart(ref, items), ...wire.items(items)]);
   }
 
   /** Releases a hold's units, or some of them; the units left. The same `ref` counts once. */
-  invRelease(key: string, hold: string, options: { items?: Items; ref?: string } = {}): Promise<number> {
-    const { items, ref } = options;
+  async invRelease(
+    key: string,
+    hold: string,
+    options: Given<{ items?: Items; ref?: string }> = {},
+  ): Promise<number> {
+    const { items, ref, ...others } = options;
+    wire.noneOf(others);
     return this.#run(wire.asNumber, ["INV.RELEASE", key, hold, ...wire.refOfPart(ref, items), ...wire.items(items)]);
   }
 
   /** Returns everything that is known about a hold. */
-  invHold(key: string, hold: string): Promise<Hold> {
+  async invHold(key: string, hold: string): Promise<Hold> {
     return this.#run(wire.hold, ["INV.HOLD", key, hold]);
   }
 
   /** Iterates over the live holds. */
-  invHolds(
+  async invHolds(
     key: string,
     cursor: string | number = 0,
-    options: { customer?: string; count?: number } = {},
+    options: Given<{ customer?: string; count?: number }> = {},
   ): Promise<Page> {
-    const words = [...wire.opt("CUSTOMER", options.customer), ...wire.opt("COUNT", options.count)];
+    const { customer, count, ...others } = options;
+    wire.noneOf(others);
+    const words = [...wire.opt("CUSTOMER", customer), ...wire.opt("COUNT", count)];
     return this.#run(wire.page, ["INV.HOLDS", key, wire.text(cursor), ...words]);
   }
 
@@ -209,21 +243,17 @@ export class Holdfast {
    * `data` is any JSON value; `gates` milliseconds by gate; `wait` true, or for how many milliseconds. Sent again with
    * the same content it changes nothing and returns the same.
    */
-  orderPlace(
+  async orderPlace(
     key: string,
     order: string,
     customer: string,
-    options: ({ items: Items; hold?: undefined } | { hold: string; items?: undefined }) & {
-      group?: string;
-      lane?: string;
-      data?: unknown;
-      gates?: Readonly<Record<string, number>>;
-      wait?: boolean | number;
-    },
+    options: ({ items: Items; hold?: undefined } | { hold: string; items?: undefined }) &
+      Given<{ group?: string; lane?: string; data?: unknown; gates?: Items; wait?: boolean | number }>,
   ): Promise<string | null> {
-    const { items, hold, group, lane, data, gates = {}, wait = false } = options;
+    const { items, hold, group, lane, data, gates = {}, wait = false, ...others } = options;
+    wire.noneOf(others);
     const words = [...wire.opt("GROUP", group), ...wire.opt("LANE", lane), ...wire.json("DATA", data)];
-    const gated = Object.entries(gates).flatMap(([gate, ms]) => ["GATE", gate, wire.text(ms)]);
+    const gated = wire.pairs("gates", gates).flatMap(([gate, ms]) => ["GATE", gate, wire.text(ms)]);
     const waits = wait === false ? [] : wait === true ? ["WAIT"] : ["WAIT", wire.text(wait)];
     const units = [...wire.items(items), ...wire.opt("HOLD", hold)];
     return this.#run(wire.asTextOrNull, ["ORDER.PLACE", key, order, customer, ...words, ...gated, ...waits, ...units]);
@@ -233,18 +263,19 @@ export class Holdfast {
    * Gives orders to a worker under a lease. `blockMs` 0 waits without limit, on a connection of its own. See `Worker`
    * for the whole loop.
    */
-  orderClaim(
+  async orderClaim(
     key: string,
     worker: string,
-    options: {
+    options: Given<{
       count?: number;
       leaseMs?: number;
       lanes?: readonly string[];
       order?: string;
       blockMs?: number;
-    } = {},
+    }> = {},
   ): Promise<ClaimedOrder[]> {
-    const { count, leaseMs, lanes, order, blockMs } = options;
+    const { count, leaseMs, lanes, order, blockMs, ...others } = options;
+    wire.noneOf(others);
     const leased = [...wire.opt("COUNT", count), ...wire.opt("LEASE", leaseMs)];
     const words = [...leased, ...wire.lanesOf(lanes), ...wire.opt("ORDER", order)];
     const nothing = (orders: ClaimedOrder[]) => orders.length === 0;
@@ -252,129 +283,158 @@ export class Holdfast {
   }
 
   /** Completes an order; with `claim` (a worker) claims the next one. `result` is any JSON value. */
-  orderComplete(
+  async orderComplete(
     key: string,
     order: string,
-    options: { token?: number; result?: unknown; claim?: string; leaseMs?: number } = {},
+    options: Given<{ token?: number; result?: unknown; claim?: string; leaseMs?: number }> = {},
   ): Promise<Completion> {
-    const { token, result, claim, leaseMs } = options;
+    const { token, result, claim, leaseMs, ...others } = options;
+    wire.noneOf(others);
     const words = [...wire.opt("TOKEN", token), ...wire.json("RESULT", result), ...wire.opt("CLAIM", claim)];
     return this.#run(wire.completion, ["ORDER.COMPLETE", key, order, ...words, ...wire.opt("LEASE", leaseMs)]);
   }
 
   /** Reports a failed attempt: the order is retried, or is dead after its last attempt or with `fatal`. */
-  orderFail(
+  async orderFail(
     key: string,
     order: string,
-    options: { token?: number; reason?: string; afterMs?: number; fatal?: boolean } = {},
+    options: Given<{ token?: number; reason?: string; afterMs?: number; fatal?: boolean }> = {},
   ): Promise<Failure> {
-    const { token, reason, afterMs, fatal } = options;
+    const { token, reason, afterMs, fatal, ...others } = options;
+    wire.noneOf(others);
     const words = [...wire.opt("TOKEN", token), ...wire.opt("REASON", reason), ...wire.opt("AFTER", afterMs)];
     const args = ["ORDER.FAIL", key, order, ...words, ...wire.flag("FATAL", fatal)];
     return this.#run(wire.numbersBut<Failure>("state"), args);
   }
 
   /** Extends the lease of a claimed order; when it expires. */
-  orderRenew(key: string, order: string, token: number, options: { leaseMs?: number } = {}): Promise<number> {
-    const words = ["TOKEN", wire.text(token), ...wire.opt("LEASE", options.leaseMs)];
+  async orderRenew(
+    key: string,
+    order: string,
+    token: number,
+    options: Given<{ leaseMs?: number }> = {},
+  ): Promise<number> {
+    const { leaseMs, ...others } = options;
+    wire.noneOf(others);
+    const words = ["TOKEN", wire.text(token), ...wire.opt("LEASE", leaseMs)];
     return this.#run(wire.asNumber, ["ORDER.RENEW", key, order, ...words]);
   }
 
   /** Gives all orders of a worker back, without counting an attempt; how many. */
-  orderYield(key: string, worker: string): Promise<number> {
+  async orderYield(key: string, worker: string): Promise<number> {
     return this.#run(wire.asNumber, ["ORDER.YIELD", key, worker]);
   }
 
   /** Puts a gate on an order that no worker has, or moves its deadline; the deadline (0: no end). */
-  orderGate(key: string, order: string, gate: string, ms: number): Promise<number> {
+  async orderGate(key: string, order: string, gate: string, ms: number): Promise<number> {
     return this.#run(wire.asNumber, ["ORDER.GATE", key, order, gate, wire.text(ms)]);
   }
 
   /** Passes a gate; how many gates are left. */
-  orderPass(key: string, order: string, gate: string): Promise<number> {
+  async orderPass(key: string, order: string, gate: string): Promise<number> {
     return this.#run(wire.asNumber, ["ORDER.PASS", key, order, gate]);
   }
 
   /** Sets the fulfilment step; its version. */
-  orderAdvance(
+  async orderAdvance(
     key: string,
     order: string,
     step: string,
-    options: { from?: string; token?: number } = {},
+    options: Given<{ from?: string; token?: number }> = {},
   ): Promise<number> {
-    const words = [...wire.opt("FROM", options.from), ...wire.opt("TOKEN", options.token)];
+    const { from, token, ...others } = options;
+    wire.noneOf(others);
+    const words = [...wire.opt("FROM", from), ...wire.opt("TOKEN", token)];
     return this.#run(wire.asNumber, ["ORDER.ADVANCE", key, order, step, ...words]);
   }
 
   /** Gives an open order exactly these items; its units. `lost`: what it gives up is written off. */
-  orderEdit(
+  async orderEdit(
     key: string,
     order: string,
     items: Items,
-    options: { token?: number; ref?: string; lost?: boolean } = {},
+    options: Given<{ token?: number; ref?: string; lost?: boolean }> = {},
   ): Promise<number> {
-    const { token, ref, lost } = options;
+    const { token, ref, lost, ...others } = options;
+    wire.noneOf(others);
     const words = [...wire.opt("TOKEN", token), ...wire.someRef(ref), ...wire.flag("LOST", lost)];
     return this.#run(wire.asNumber, ["ORDER.EDIT", key, order, ...words, ...wire.items(items)]);
   }
 
   /** Moves units into an order of their own; the id of its stream entry, null while it waits. */
-  orderSplit(
+  async orderSplit(
     key: string,
     order: string,
     newOrder: string,
     items: Items,
-    options: { token?: number; lane?: string } = {},
+    options: Given<{ token?: number; lane?: string }> = {},
   ): Promise<string | null> {
-    const words = [...wire.opt("TOKEN", options.token), ...wire.opt("LANE", options.lane)];
+    const { token, lane, ...others } = options;
+    wire.noneOf(others);
+    const words = [...wire.opt("TOKEN", token), ...wire.opt("LANE", lane)];
     return this.#run(wire.asTextOrNull, ["ORDER.SPLIT", key, order, newOrder, ...words, ...wire.items(items)]);
   }
 
   /** Cancels an open or dead order; the units put back. */
-  orderCancel(key: string, order: string, options: { reason?: string } = {}): Promise<number> {
-    return this.#run(wire.asNumber, ["ORDER.CANCEL", key, order, ...wire.opt("REASON", options.reason)]);
+  async orderCancel(key: string, order: string, options: Given<{ reason?: string }> = {}): Promise<number> {
+    const { reason, ...others } = options;
+    wire.noneOf(others);
+    return this.#run(wire.asNumber, ["ORDER.CANCEL", key, order, ...wire.opt("REASON", reason)]);
   }
 
   /** Returns units of a completed order; how many. The same `ref` counts once. */
-  orderReturn(
+  async orderReturn(
     key: string,
     order: string,
     items: Items,
-    options: { customer?: string; ref?: string; scrap?: boolean } = {},
+    options: Given<{ customer?: string; ref?: string; scrap?: boolean }> = {},
   ): Promise<number> {
-    const { customer, ref, scrap } = options;
+    const { customer, ref, scrap, ...others } = options;
+    wire.noneOf(others);
     const words = [...wire.opt("CUSTOMER", customer), ...wire.someRef(ref), ...wire.flag("SCRAP", scrap)];
     return this.#run(wire.asNumber, ["ORDER.RETURN", key, order, ...words, ...wire.items(items)]);
   }
 
   /** Queues a dead order again; without `order` all of them, or those whose reason matches. How many were queued. */
-  orderRedrive(
+  async orderRedrive(
     key: string,
     which: { order: string } | { reason?: string; count?: number } = {},
   ): Promise<number> {
-    if ("order" in which) return this.#run(wire.asNumber, ["ORDER.REDRIVE", key, which.order]);
-    const words = [...wire.opt("REASON", which.reason), ...wire.opt("COUNT", which.count)];
+    if ("order" in which) {
+      const { order, ...others } = which;
+      wire.noneOf(others);
+      return this.#run(wire.asNumber, ["ORDER.REDRIVE", key, order]);
+    }
+    const { reason, count, ...others } = which;
+    wire.noneOf(others);
+    const words = [...wire.opt("REASON", reason), ...wire.opt("COUNT", count)];
     return this.#run(wire.asNumber, ["ORDER.REDRIVE", key, "ALL", ...words]);
   }
 
   /** Cancels dead orders, all of them or those whose reason matches; how many. */
-  orderPurge(key: string, options: { reason?: string; count?: number } = {}): Promise<number> {
-    const words = [...wire.opt("REASON", options.reason), ...wire.opt("COUNT", options.count)];
+  async orderPurge(
+    key: string,
+    options: Given<{ reason?: string; count?: number }> = {},
+  ): Promise<number> {
+    const { reason, count, ...others } = options;
+    wire.noneOf(others);
+    const words = [...wire.opt("REASON", reason), ...wire.opt("COUNT", count)];
     return this.#run(wire.asNumber, ["ORDER.PURGE", key, ...words]);
   }
 
   /** Returns everything that is known about an order, with its history. */
-  orderGet(key: string, order: string): Promise<Order> {
+  async orderGet(key: string, order: string): Promise<Order> {
     return this.#run(wire.order, ["ORDER.GET", key, order]);
   }
 
   /** Iterates over the orders. */
-  orderScan(
+  async orderScan(
     key: string,
     cursor: string | number = 0,
-    options: { state?: Order["state"]; customer?: string; lane?: string; late?: boolean; count?: number } = {},
+    options: Given<{ state?: Order["state"]; customer?: string; lane?: string; late?: boolean; count?: number }> = {},
   ): Promise<Page> {
-    const { state, customer, lane, late, count } = options;
+    const { state, customer, lane, late, count, ...others } = options;
+    wire.noneOf(others);
     const orders = [...wire.opt("STATE", state), ...wire.opt("CUSTOMER", customer), ...wire.opt("LANE", lane)];
     const words = [...orders, ...wire.flag("LATE", late)];
     return this.#run(wire.page, ["ORDER.SCAN", key, wire.text(cursor), ...words, ...wire.opt("COUNT", count)]);
@@ -383,24 +443,31 @@ export class Holdfast {
   // Locks.
 
   /** Acquires a lock, or waits for it (0: without limit); its token, or null. */
-  lockAcquire(key: string, owner: string, ttlMs: number, options: { waitMs?: number } = {}): Promise<number | null> {
+  async lockAcquire(
+    key: string,
+    owner: string,
+    ttlMs: number,
+    options: Given<{ waitMs?: number }> = {},
+  ): Promise<number | null> {
+    const { waitMs, ...others } = options;
+    wire.noneOf(others);
     const nothing = (token: number | null) => token === null;
     const args = ["LOCK.ACQUIRE", key, owner, wire.text(ttlMs)];
-    return this.#wait(wire.numberOrNull, nothing, "WAIT", options.waitMs, args);
+    return this.#wait(wire.numberOrNull, nothing, "WAIT", waitMs, args);
   }
 
   /** Restarts the lease of a lock; false if it is not held under this token any more. */
-  lockRenew(key: string, token: number, ttlMs: number): Promise<boolean> {
+  async lockRenew(key: string, token: number, ttlMs: number): Promise<boolean> {
     return this.#run(wire.asTruth, ["LOCK.RENEW", key, wire.text(token), wire.text(ttlMs)]);
   }
 
   /** Releases a lock; false if it is not held under this token any more. */
-  lockRelease(key: string, token: number): Promise<boolean> {
+  async lockRelease(key: string, token: number): Promise<boolean> {
     return this.#run(wire.asTruth, ["LOCK.RELEASE", key, wire.text(token)]);
   }
 
   /** Shows who owns a lock, and how many wait for it. */
-  lockGet(key: string): Promise<LockState> {
+  async lockGet(key: string): Promise<LockState> {
     return this.#run(wire.numbersBut<LockState>("owner"), ["LOCK.GET", key]);
   }
 
@@ -421,6 +488,8 @@ export class Holdfast {
     // A client rejects a call whose connection breaks, a sentinel sends it again.
     if (waitMs === undefined && isSentinel(this.#redis)) return read(await this.#alone(args, 0));
     if (waitMs === undefined) return this.#run(read, args);
+    if (!Number.isSafeInteger(waitMs) || waitMs < 0)
+      throw new RangeError(`a wait must be an integer from 0, milliseconds, got ${String(waitMs)}`);
     const end = Date.now() + waitMs;
     for (;;) {
       const leftMs = waitMs === 0 ? Infinity : Math.max(1, end - Date.now());
@@ -437,7 +506,9 @@ export class Holdfast {
 
   /** Sends a call on a connection that nothing else uses, and closes that unless the reply came. */
   async #alone(args: string[], roundMs: number): Promise<unknown> {
+    if (this.#isClosed) throw new Error("this client is closed");
     const own = this.#idle.pop() ?? this.#another();
+    this.#waiting.add(own);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       const ms = roundMs + this.silenceMs;
@@ -445,12 +516,14 @@ export class Holdfast {
     });
     try {
       const reply = await Promise.race([this.#connected(own).then(() => sent(own, args)), late]);
-      this.#idle.push(own);
+      if (this.#isClosed) void own.destroy();
+      else this.#idle.push(own);
       return reply;
     } catch (error) {
       void own.destroy();
       throw error;
     } finally {
+      this.#waiting.delete(own);
       clearTimeout(timer);
     }
   }
@@ -459,6 +532,8 @@ export class Holdfast {
 
   #another(): Redis {
     const redis = this.#redis;
+    if (typeof (redis as Partial<Redis>).duplicate !== "function")
+      throw new TypeError("a call that waits needs a client, a cluster or a sentinel of node-redis; a pool is none");
     const own = isSentinel(redis) ? redis.duplicate(ONE_OF_SENTINEL) : redis.duplicate();
     // Each call gets its own error; nobody listens for those of the connection.
     own.on("error", () => undefined);

@@ -26,13 +26,27 @@ export function text(value: string | number): string {
   return String(value);
 }
 
+/** Names with their numbers, of an object, a Map or pairs. */
+export function pairs(what: string, of: Items): (readonly [string, number])[] {
+  if (typeof of !== "object" || of === null) throw new TypeError(`${what} must be numbers by name, got ${String(of)}`);
+  const found = Symbol.iterator in of ? [...of] : Object.entries(of);
+  if (found.some((pair) => !Array.isArray(pair)))
+    throw new TypeError(`${what} must be numbers by name, such as { name: 2 }, got ${JSON.stringify(of)}`);
+  return found;
+}
+
 /** `ITEMS sku qty …`. */
 export function items(of: Items | undefined): string[] {
   if (of === undefined) return [];
-  const pairs = Symbol.iterator in of ? [...(of as Iterable<readonly [string, number]>)] : Object.entries(of);
-  if (pairs.length === 0 || pairs.some((pair) => !Array.isArray(pair)))
-    throw new TypeError(`items must be units by SKU, such as { mug: 2 }, got ${JSON.stringify(of)}`);
-  return ["ITEMS", ...pairs.flatMap(([sku, qty]) => [sku, text(qty)])];
+  const found = pairs("items", of);
+  if (found.length === 0) throw new TypeError("items must name a SKU, such as { mug: 2 }, got none");
+  return ["ITEMS", ...found.flatMap(([sku, qty]) => [sku, text(qty)])];
+}
+
+/** Refuses options that are left over: one that is misspelt would be left out without a word. */
+export function noneOf(others: object): void {
+  const [name] = Object.keys(others);
+  if (name !== undefined) throw new TypeError(`unknown option '${name}'`);
 }
 
 /** `LANES n lane …`. */
@@ -71,6 +85,7 @@ const CHARACTER_BYTES_MAX = 4;
 
 /** An argument for node-redis. */
 export function encoded(arg: string): string | Buffer {
+  if (typeof arg !== "string") throw new TypeError(`an id must be a string, got ${typeof arg} ${String(arg)}`);
   if (!NO_TEXT.test(arg)) return arg;
   const bytes = (part: string) =>
     NO_TEXT.test(part) ? Buffer.of(part.charCodeAt(0) - LOW) : Buffer.from(part);

@@ -2,12 +2,13 @@
 
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { setTimeout as after } from "node:timers/promises";
 
 import { Holdfast } from "./client.js";
 import { BadArgument, HoldfastError, isPassing, NoStore } from "./errors.js";
 import { inSpan } from "./trace.js";
 import type { ClaimedOrder, Completion, Failure, Redis } from "./types.js";
-import { lanesOf } from "./wire.js";
+import { lanesOf, noneOf } from "./wire.js";
 
 /** A round of ORDER.CLAIM waits this long at most, so that a worker that is to stop does so soon. */
 const BLOCK_MS = 2_000;
@@ -17,6 +18,10 @@ const REASON_MAX = 1_000;
 const RENEWED_AT = 1 / 3;
 /** What a connection that broke may take until the server sees that, beyond the time its call waits. */
 const SETTLING_MS = 1_000;
+/** How soon a server sees that a connection is closed. */
+const CLOSING_MS = 50;
+/** Why handlers that still run are aborted at the end. */
+const STOPS = new Error("the worker stops");
 /** After the stop, what is in hand is given back within this time, or its lease has to end. */
 const GIVEN_BACK_WITHIN_MS = 2_000;
 /** Waits between attempts to reach the server: they double from the first to the longest, half of it random. */
@@ -32,9 +37,13 @@ export class Retry extends Error {
     readonly options: { afterMs?: number } = {},
   ) {
     super(reason);
-    const { afterMs = 0 } = options;
-    if (!Number.isSafeInteger(afterMs) || afterMs < 0)
-      throw new RangeError(`afterMs must be an integer from 0, got ${String(afterMs)}`);
+    if (typeof options !== "object") throw new TypeError(`options must be an object, got ${String(options)}`);
+    const { afterMs, ...others } = options;
+    noneOf(others);
+    if (afterMs === undefined) return;
+    this.options = { afterMs: Math.round(afterMs) };
+    if (!Number.isSafeInteger(this.options.afterMs) || afterMs < 0)
+      throw new RangeError(`afterMs must be a number from 0, got ${String(afterMs)}`);
   }
 }
 
@@ -50,20 +59,22 @@ export interface Job extends ClaimedOrder {
 
 /** Options of a worker. */
 export interface WorkerOptions {
-  /** Has to belong to this worker alone. With `concurrency` n they claim as `name`, `name.2`, `name.3` … */
-  name?: string;
-  lanes?: readonly string[];
-  leaseMs?: number;
-  /** How many handlers run at a time. */
-  concurrency?: number;
-  /** How long one claim waits on the server, 2,000 at most: a worker that is to stop lets it end. */
-  blockMs?: number;
-  /** How long handlers may go on after the stop, until what they have is given back. */
-  stopWithinMs?: number;
-  /** After how long without a reply a claim's connection is given up. */
-  silenceMs?: number;
-  /** Where warnings go. */
-  log?: (message: string) => void;
+  /** Has to belong to this worker alone; made up by default. With `concurrency` n they claim as `name`, `name.2` … */
+  name?: string | undefined;
+  /** The lanes that it serves, the dearest first; all by default. */
+  lanes?: readonly string[] | undefined;
+  /** How long a lease lasts until it is renewed or lost, milliseconds: 30,000 by default, whatever the store's is. */
+  leaseMs?: number | undefined;
+  /** How many handlers run at a time: 1 by default. */
+  concurrency?: number | undefined;
+  /** How long one claim waits on the server: 2,000 by default, and at most. */
+  blockMs?: number | undefined;
+  /** How long handlers may go on after the stop, until what they have is given back: 25,000 by default. */
+  stopWithinMs?: number | undefined;
+  /** After how long without a reply a claim's connection is given up: 5,000 by default. */
+  silenceMs?: number | undefined;
+  /** Where warnings go: `console.warn` by default. */
+  log?: ((message: string) => void) | undefined;
 }
 
 /**
@@ -79,7 +90,7 @@ export class Worker {
   readonly shop: Holdfast;
   readonly name: string;
   readonly #names: string[];
-  readonly #options: Required<Omit<WorkerOptions, "lanes" | "silenceMs" | "name">> & Pick<WorkerOptions, "lanes">;
+  readonly #options: ReturnType<typeof withDefaults>;
   readonly #stopping = new AbortController();
   /** Aborts the handlers that run. */
   readonly #running = new Set<AbortController>();
@@ -90,21 +101,12 @@ export class Worker {
     readonly handler: (job: Job) => unknown,
     options: WorkerOptions = {},
   ) {
-    const { name = uniqueName(), silenceMs, ...others } = options;
-    this.shop = new Holdfast(redis, silenceMs === undefined ? {} : { silenceMs });
+    if (typeof handler !== "function") throw new TypeError(`the handler must be a function, got ${String(handler)}`);
+    this.#options = withDefaults(options);
+    const { name, concurrency, silenceMs } = this.#options;
+    this.shop = new Holdfast(redis, { silenceMs });
     this.name = name;
-    this.#options = {
-      leaseMs: 30_000,
-      concurrency: 1,
-      blockMs: BLOCK_MS,
-      stopWithinMs: 25_000,
-      log: (message) => console.warn(`holdfast: ${message}`),
-      ...others,
-    };
-    for (const option of ["leaseMs", "concurrency", "blockMs"] as const) atLeast1(option, this.#options[option]);
-    this.#options.blockMs = Math.min(this.#options.blockMs, BLOCK_MS);
-    lanesOf(this.#options.lanes);
-    this.#names = Array.from({ length: this.#options.concurrency }, (_, at) => (at ? `${name}.${at + 1}` : name));
+    this.#names = Array.from({ length: concurrency }, (_, at) => (at ? `${name}.${at + 1}` : name));
   }
 
   /** Ends `run` gracefully. */
@@ -116,13 +118,15 @@ export class Worker {
   async run({ signals = ["SIGTERM", "SIGINT"] }: { signals?: NodeJS.Signals[] } = {}): Promise<void> {
     const stop = () => this.stop();
     for (const signal of signals) process.once(signal, stop);
+    // Claims that wait end at once; what they may have been handed is given back at the end.
+    this.#stopping.signal.addEventListener("abort", () => this.shop.close(), { once: true });
     try {
       const loops = this.#names.map((name) => this.#loop(name));
       const all = Promise.all(loops).catch((error: unknown) => {
         this.stop();
         throw error;
       });
-      await Promise.race([all, this.#stopped()]);
+      await Promise.race([all, stopped(this.#stopping.signal)]);
       await Promise.race([all, pause(this.#options.stopWithinMs)]);
     } finally {
       await this.#giveBack();
@@ -133,14 +137,6 @@ export class Worker {
 
   get #isStopping(): boolean {
     return this.#stopping.signal.aborted;
-  }
-
-  #stopped(): Promise<void> {
-    const { signal } = this.#stopping;
-    return new Promise((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
   }
 
   async #loop(name: string): Promise<void> {
@@ -158,21 +154,23 @@ export class Worker {
         }
         orders = await this.shop.orderClaim(this.store, name, { leaseMs, blockMs, ...(lanes ? { lanes } : {}) });
       } catch (error) {
+        if (this.#isStopping) return;
         if (!isPassing(error) && !(error instanceof NoStore)) throw error;
         doubtfulUntil = Date.now() + blockMs + SETTLING_MS;
         const ms = waits.next();
         log(`${this.store}: ${reasonOf(error)}; trying again in ${Math.round(ms)} ms`);
-        await Promise.race([pause(ms), this.#stopped()]);
+        await pause(ms, this.#stopping.signal);
         continue;
       }
       waits.startAnew();
       const [order] = orders;
-      if (order && !this.#isStopping) await this.#report(order, await this.#outcome(order));
+      const report = order && !this.#isStopping && (await this.#outcome(order));
+      if (report) await this.#report(order, report);
     }
   }
 
-  /** Runs the handler; what to send about it then. */
-  async #outcome(order: ClaimedOrder): Promise<Report> {
+  /** Runs the handler; what to send about it then. Nothing, if it ended because the order was given back. */
+  async #outcome(order: ClaimedOrder): Promise<Report | null> {
     const lost = new AbortController();
     this.#running.add(lost);
     const renewing = setInterval(() => void this.#renew(order, lost), this.#options.leaseMs * RENEWED_AT);
@@ -184,7 +182,7 @@ export class Worker {
       if (JSON.stringify(result) === undefined) throw new Error("the handler's result has no JSON");
       return () => this.shop.orderComplete(this.store, id, { token, result });
     } catch (error) {
-      return this.#failed(order, error);
+      return error === STOPS ? null : this.#failed(order, error);
     } finally {
       clearInterval(renewing);
       this.#running.delete(lost);
@@ -240,10 +238,13 @@ export class Worker {
     }
   }
 
-  /** Gives back what is in hand, and what came after the stop. */
+  /** Gives back what is in hand, and what came with the stop. */
   async #giveBack(): Promise<void> {
-    for (const running of this.#running) running.abort(new Error("the worker stops"));
+    for (const running of this.#running) running.abort(STOPS);
     const end = Date.now() + GIVEN_BACK_WITHIN_MS;
+    for (const name of this.#names) await this.#giveBackOf(name, end);
+    // The server may have seen a moment later that the claims' connections are closed.
+    await pause(CLOSING_MS);
     for (const name of this.#names) await this.#giveBackOf(name, end);
   }
 
@@ -305,7 +306,34 @@ class Waits {
   }
 }
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
+/** Waits, or until the signal is aborted. */
+const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
+  after(ms, undefined, { ref: false, ...(signal ? { signal } : {}) }).catch(() => undefined);
+
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function withDefaults(options: WorkerOptions) {
+  const {
+    name = uniqueName(),
+    lanes,
+    leaseMs = 30_000,
+    concurrency = 1,
+    blockMs = BLOCK_MS,
+    stopWithinMs = 25_000,
+    silenceMs,
+    log = (message: string) => console.warn(`holdfast: ${message}`),
+    ...others
+  } = options;
+  noneOf(others);
+  lanesOf(lanes);
+  for (const [what, value] of Object.entries({ leaseMs, concurrency, blockMs })) atLeast1(what, value);
+  return { name, lanes, leaseMs, concurrency, blockMs: Math.min(blockMs, BLOCK_MS), stopWithinMs, silenceMs, log };
+}
 
 /** A name that no other worker has. */
 const uniqueName = (): string => `${hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`;

@@ -163,7 +163,7 @@ test("refusals are errors with what they say", async () => {
 
 test("numbers that a double cannot hold are refused here, not rounded", async () => {
   const redis = await client(lab.url);
-  assert.throws(() => new Holdfast(redis).invSet("popup", "mug", 2 ** 53), RangeError);
+  await assert.rejects(new Holdfast(redis).invSet("popup", "mug", 2 ** 53), RangeError);
   redis.destroy();
 });
 

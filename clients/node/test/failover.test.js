@@ -68,7 +68,8 @@ test("a claim whose connection breaks is not sent again", async (t) => {
 test("a claim that does not wait has a connection of its own that sends nothing again", async () => {
   let options;
   const own = { on: () => {}, connect: async () => {}, sendCommand: async () => [], destroy: async () => {} };
-  const redis = { getMasterNode: () => {}, duplicate: (found) => ((options = found), { ...redis, ...own }) };
+  const duplicate = (found) => ((options = found), { ...redis, ...own });
+  const redis = { sendCommand: assert.fail, getMasterNode: () => {}, duplicate };
   assert.deepEqual(await new Holdfast(redis).orderClaim(STORE, "w"), []);
   assert.equal(options.maxCommandRediscovers, 0);
 });

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
+import { createClientPool } from "redis";
+
 import { errors, Holdfast, Retry, Worker } from "holdfast-client";
 import { client, startLab, until } from "./lab.js";
 
@@ -17,7 +19,7 @@ const ODD = {
   verbose: [raising(() => new Error("x".repeat(TOO_LARGE))), "xxx"],
   speechless: [raising(() => Object.defineProperty(new Error(), "message", { get: () => assert.fail() })), "an error"],
   "no-error": [raising(() => Object.create(null)), "an error without words"],
-  "half-a-millisecond": [raising(() => new Retry("later", { afterMs: 0.5 })), "afterMs must be an integer"],
+  "no-number": [raising(() => new Retry("later", { afterMs: NaN })), "afterMs must be a number"],
 };
 
 let lab, redis, shop;
@@ -67,12 +69,37 @@ test("what cannot be kept is a failed attempt, once", async () => {
   assert.equal((await shop.orderGet(STORE, "plain")).state, "completed");
 });
 
-test("what can be no option or argument is refused here", async () => {
-  for (const wrong of [{ concurrency: 0 }, { leaseMs: 0 }, { blockMs: 0 }, { blockMs: 1.5 }, { lanes: "express" }])
+test("what can be no option or argument is refused here, by its promise", async () => {
+  for (const wrong of [{ concurrency: 0 }, { leaseMs: NaN }, { blockMs: 0 }, { blockMs: 1.5 }, { lanes: "express" }])
     assert.throws(() => new Worker(redis, STORE, () => null, wrong), /must be an/, JSON.stringify(wrong));
-  for (const items of [{}, [], ["mug"]])
-    await assert.rejects(async () => shop.orderPlace(STORE, "o-1", "alice", { items }), /items must be units by SKU/);
-  await assert.rejects(async () => shop.orderClaim(STORE, "w", { lanes: "express" }), /lanes must be an array/);
+  assert.throws(() => new Worker(redis, STORE, () => null, { lease: 1 }), /unknown option 'lease'/);
+  assert.throws(() => new Worker(redis, STORE), /the handler must be a function/);
+  assert.throws(() => new Retry("later", 10_000), TypeError);
+  assert.equal(new Retry("later", { afterMs: 1.5 }).options.afterMs, 2);
+  for (const wrong of [undefined, lab.url])
+    assert.throws(() => new Holdfast(wrong), /redis must be a client, a cluster or a sentinel/);
+  await assert.rejects(new Worker(createClientPool(), STORE, () => null).run({ signals: [] }), /a pool is none/);
+  for (const items of [{}, [], ["mug"], "mug", null, [{ sku: "mug" }]])
+    await assert.rejects(shop.orderPlace(STORE, "o-1", "alice", { items }), /items must/);
+  const items = { mug: 1 };
+  await assert.rejects(shop.orderPlace(STORE, "o-1", "alice", { items, gate: { payment: 1 } }), /unknown option 'gate'/);
+  await assert.rejects(shop.orderPlace(STORE, 17, "alice", { items }), /must be a string, got number 17/);
+  await assert.rejects(shop.orderPurge(STORE, { reson: "fraud*" }), /unknown option 'reson'/);
+  await assert.rejects(shop.orderPurge(STORE, "fraud*"), /unknown option/);
+  await assert.rejects(shop.orderRedrive(STORE, { ordr: "o-1" }), /unknown option 'ordr'/);
+  await assert.rejects(shop.orderRedrive(STORE, { order: undefined }), /must be a string/);
+  await assert.rejects(shop.invCommit(STORE, "h-1", { tems: items }), /unknown option 'tems'/);
+  await assert.rejects(shop.orderClaim(STORE, "w", { lanes: "express" }), /lanes must be an array/);
+  await assert.rejects(shop.orderClaim(STORE, "w", { blockMs: -1 }), /must be an integer from 0/);
+  await assert.rejects(shop.lockAcquire("door", "w", 1_000, { waitMs: 0.5 }), /must be an integer from 0/);
+});
+
+test("gates come as an object or a Map", async () => {
+  await shop.invSet("gates", "mug", 9);
+  for (const [order, gates] of [["o-1", { payment: 0 }], ["o-2", new Map([["payment", 0]])]]) {
+    assert.equal(await shop.orderPlace("gates", order, "alice", { items: { mug: 1 }, gates }), null);
+    assert.deepEqual((await shop.orderGet("gates", order)).gates.map(({ gate }) => gate), ["payment"]);
+  }
 });
 
 test("an error names the SKU as it was given", async () => {

@@ -24,6 +24,7 @@ const PLENTY = 1_000_000;
 const CREWS = 2;
 const REFUSALS = 3;
 const MINUTES = 600_000;
+const ENDING = fileURLToPath(new URL("ending.js", import.meta.url));
 const CREW = fileURLToPath(new URL("crew.js", import.meta.url));
 const quiet = { log: () => {}, blockMs: 200 };
 
@@ -260,6 +261,45 @@ async function waitingInCluster() {
   }
   return waiting;
 }
+
+test("a stop ends a claim that waits, at once, and nothing is handed to it any more", async () => {
+  await place(0);
+  for (const stopWithinMs of [0, MINUTES]) {
+    const worker = new Worker(redis, store, assert.fail, { stopWithinMs, leaseMs: MINUTES });
+    const running = worker.run({ signals: [] });
+    await until("the claim", async () => /blocked_clients:1\b/.test(await redis.info("clients")));
+    const start = performance.now();
+    worker.stop();
+    await running;
+    // Half of what a claim waits for.
+    assert.ok(performance.now() - start < 1_000);
+    await shop.orderPlace(store, `o-${stopWithinMs}`, "alice", { items: { mug: 1 } });
+    assert.deepEqual([await info("queued"), await info("inWork")], [1, 0]);
+    await shop.orderCancel(store, `o-${stopWithinMs}`);
+  }
+});
+
+test("a program ends once its clients are closed, whatever it waited for", async () => {
+  await place(0);
+  for (const how of ["waits", "waited"]) {
+    const ending = program(ENDING, lab.url, store, how);
+    assert.match(await ending.next(), how === "waits" ? /^rejected/ : /^\[\]$/);
+    assert.deepEqual(await ending.exit, [0, null]);
+  }
+});
+
+test("a handler that ends with its signal is no failed attempt", async () => {
+  await place(1);
+  const said = [];
+  const handler = ({ signal }) =>
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const worker = new Worker(redis, store, handler, { stopWithinMs: 0, log: (message) => said.push(message) });
+  const running = worker.run({ signals: [] });
+  await until("the claim", async () => (await info("inWork")) === 1);
+  worker.stop();
+  await running;
+  assert.deepEqual([said, await info("queued"), (await state()).attempts], [[], 1, 0]);
+});
 
 test("a stop does not wait for a server that is gone", async () => {
   await place(1);
