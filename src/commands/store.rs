@@ -21,7 +21,7 @@ pub const SET: Command = Command {
     about: About {
         name: c"STORE.SET",
         summary: "Sets settings of a store, and creates the store if it does not exist",
-        reply: "OK. The settings, their units and defaults: see the table at the end",
+        reply: "OK. The table of settings, with units and defaults, is in docs/commands.md",
         complexity: "O(N) with N settings",
         since: "0.1.0",
         flags: "write fast",

@@ -82,7 +82,8 @@ test("what can be no option or argument is refused here, by its promise", async 
   for (const items of [{}, [], ["mug"], "mug", null, [{ sku: "mug" }]])
     await assert.rejects(shop.orderPlace(STORE, "o-1", "alice", { items }), /items must/);
   const items = { mug: 1 };
-  await assert.rejects(shop.orderPlace(STORE, "o-1", "alice", { items, gate: { payment: 1 } }), /unknown option 'gate'/);
+  const gate = { payment: 1 };
+  await assert.rejects(shop.orderPlace(STORE, "o-1", "alice", { items, gate }), /unknown option 'gate'/);
   await assert.rejects(shop.orderPlace(STORE, 17, "alice", { items }), /must be a string, got number 17/);
   await assert.rejects(shop.orderPurge(STORE, { reson: "fraud*" }), /unknown option 'reson'/);
   await assert.rejects(shop.orderPurge(STORE, "fraud*"), /unknown option/);
