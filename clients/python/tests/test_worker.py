@@ -36,7 +36,14 @@ class InThread:
 
     def __init__(self, worker):
         self.worker = worker
-        self.thread = threading.Thread(target=worker.run, daemon=True)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.error = None
+
+    def run(self):
+        try:
+            self.worker.run()
+        except BaseException as error:
+            self.error = error
 
     def __enter__(self):
         self.thread.start()
@@ -45,6 +52,8 @@ class InThread:
     def __exit__(self, *_):
         self.worker.stop()
         self.thread.join()
+        if self.error is not None:
+            raise self.error
 
 
 class Workers(Lab):
@@ -164,6 +173,45 @@ class Workers(Lab):
         worker.send_signal(signal.SIGTERM)
         self.assertEqual((worker.communicate()[0], worker.returncode), ("ended\n", 0))
         self.assertEqual((self.info("queued"), self.state().attempts), (1, 0))
+
+    def waiting(self):
+        """How many callers wait on the server."""
+        return self.shop.redis.info("clients")["blocked_clients"]
+
+    def nothing_is_handed_out(self, order):
+        self.shop.order_place(self.store, order, "alice", {"mug": 1})
+        self.assertEqual((self.info("queued"), self.info("in_work")), (1, 0))
+        self.shop.order_cancel(self.store, order)
+
+    def test_a_stop_ends_a_claim_that_waits_at_once(self):
+        self.place(0)
+        for stop_within_s in (0, 25):
+            with redis.Redis.from_url(self.url) as client:
+                worker = Worker(client, self.store, print, stop_within_s=stop_within_s, lease_ms=MINUTES)
+                with InThread(worker):
+                    self.until("the claim", self.waiting)
+                    start = time.monotonic()
+                # Half of what a claim waits for.
+                self.assertLess(time.monotonic() - start, 1)
+                self.nothing_is_handed_out(f"o-{stop_within_s}")
+
+    def test_a_stop_of_asyncio_ends_it_at_once_too(self):
+        self.place(0)
+
+        async def main(stop_within_s):
+            async with redis.asyncio.Redis.from_url(self.url) as client:
+                worker = holdfast.aio.Worker(client, self.store, print, stop_within_s=stop_within_s, lease_ms=MINUTES)
+                running = asyncio.create_task(worker.run(signals=()))
+                while not self.waiting():
+                    await asyncio.sleep(0.02)
+                start = time.monotonic()
+                worker.stop()
+                await running
+                self.assertLess(time.monotonic() - start, 1)
+                self.nothing_is_handed_out(f"o-{stop_within_s}")
+
+        for stop_within_s in (0, 25):
+            asyncio.run(asyncio.wait_for(main(stop_within_s), 60))
 
     def test_a_stop_insists_on_giving_back_what_a_worker_has(self):
         self.place(1)

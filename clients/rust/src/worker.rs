@@ -325,7 +325,12 @@ impl<C: Connect + Clone> Crew<C> {
             match self.claim(&mut connection, name, &mut doubtful_until) {
                 Ok(orders) => {
                     waits = Waits::new();
-                    for order in orders.into_iter().filter(|_| !self.is_stopping()) {
+                    if !orders.is_empty() && self.is_stopping() {
+                        // They came with the stop, perhaps after it has given back what this worker had.
+                        self.give_back_of(&mut connection, name, Instant::now() + GIVEN_BACK_WITHIN);
+                        break;
+                    }
+                    for order in orders {
                         self.handle(&mut connection, order, handler);
                     }
                 }

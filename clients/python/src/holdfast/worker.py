@@ -65,6 +65,8 @@ REASON_MAX = 1_000
 RENEWED_AT = 1 / 3
 #: What a connection that broke may take until the server sees that, beyond the time its call waits.
 SETTLING_S = 1.0
+#: How soon a server sees that a connection is closed.
+CLOSING_S = 0.05
 #: After the stop, what is in hand is given back within this time, or its lease has to end.
 GIVEN_BACK_WITHIN_S = 2.0
 #: Waits between attempts to reach the server, seconds: they double from the first to the longest, half of it random.
@@ -150,11 +152,15 @@ class Worker:
             for thread in (*threads, keeper):
                 thread.start()
             self._stopping.wait()
+            # Claims that wait end at once; in a cluster they have no connections of their own, and end with their round.
+            self.shop.close()
             end = time.monotonic() + self.stop_within_s
             for thread in threads:
                 thread.join(max(0.0, end - time.monotonic()))
         self._give_back()
-        self.shop.close()
+        # The server may have seen a moment later that the claims' connections are closed.
+        time.sleep(CLOSING_S)
+        self._give_back()
         log.info("worker %s of %s has stopped", self.name, self.store)
         if self._error is not None:
             raise self._error
@@ -178,14 +184,20 @@ class Worker:
                 orders = self.shop.order_claim(
                     self.store, name, lease_ms=self.lease_ms, lanes=self.lanes, block_ms=self.block_ms
                 )
-            except AuthenticationError:
-                raise
-            except (*PASSING, NoStore) as error:
+            except Exception as error:
+                if self._stopping.is_set():
+                    # Whatever redis-py makes of a connection that is closed under it.
+                    return
+                if not may_pass(error):
+                    raise
                 doubtful_until = time.monotonic() + self.block_ms / 1000 + SETTLING_S
                 waits.wait(error, self._stopping)
                 continue
             waits.start_anew()
-            if orders and not self._stopping.is_set():
+            if orders and self._stopping.is_set():
+                # They came with the stop, perhaps after it has given back what this worker had.
+                return self._give_back_of(name, time.monotonic() + GIVEN_BACK_WITHIN_S)
+            if orders:
                 self._handle(name, Job(**{f.name: getattr(orders[0], f.name) for f in fields(ClaimedOrder)}))
 
     def _handle(self, name: str, job: Job) -> None:
@@ -290,6 +302,11 @@ def log_outcome(job: ClaimedOrder, outcome: Completion | Failure) -> None:
     else:
         level = logging.WARNING if outcome.state == "dead" else logging.INFO
         log.log(level, "order %s is %s after attempt %d", job.order, outcome.state, outcome.attempt)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a claim that ended with this may succeed later."""
+    return isinstance(error, (*PASSING, NoStore)) and not isinstance(error, AuthenticationError)
 
 
 def at_least_1(name: str, value: int) -> int:

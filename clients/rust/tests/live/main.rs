@@ -528,6 +528,23 @@ fn a_worker_that_is_killed_with_an_order_in_hand_loses_none() {
     assert_eq!((info(redis, store, "lapsed"), order_get(store, "o-0").query(redis).unwrap().attempts), (1, 1));
 }
 
+/// A claim ends with its round; what it gets until then goes back at once.
+#[test]
+fn an_order_that_comes_with_the_stop_is_given_back() {
+    let (redis, store) = (&mut connection(), new_store());
+    place(redis, &store, 0);
+    let worker = Worker::new(client("url"), &store).lease_ms(MINUTES).stop_within(Duration::ZERO).warn(|_| {});
+    let stopper = worker.stopper();
+    let running = thread::spawn(move || worker.run(|_| panic!("it is stopped")));
+    let callers = |redis: &mut Connection| -> String { redis::cmd("CLIENT").arg("LIST").query(redis).unwrap() };
+    until("the claim", || callers(redis).contains("flags=b"));
+    stopper.stop();
+    running.join().unwrap().unwrap();
+    order_place(&store, "o-1", "alice").items([("mug", 1)]).query(redis).unwrap();
+    until("the order", || info(redis, &store, "queued") == 1);
+    assert_eq!((info(redis, &store, "in-work"), info(redis, &store, "lapsed")), (0, 0));
+}
+
 #[test]
 fn a_signal_after_the_first_does_what_it_does_without_a_worker() {
     let redis = &mut connection();

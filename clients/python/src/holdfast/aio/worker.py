@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import AuthenticationError
 
 from .. import _wire as wire
-from ..errors import HoldfastError, NoStore
+from ..errors import HoldfastError
 from ..trace import span_of
 from ..types import ClaimedOrder, Completion, Failure
 from ..worker import (
     BLOCK_MS,
+    CLOSING_S,
     GIVEN_BACK_WITHIN_S,
     PASSING,
     RENEWED_AT,
@@ -28,6 +28,7 @@ from ..worker import (
     failure_of,
     log,
     log_outcome,
+    may_pass,
     names_of,
     round_of,
     unique_name,
@@ -111,9 +112,14 @@ class Worker:
         try:
             await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             self.stop()
+            # Claims that wait end at once; in a cluster they have no connections of their own, and end with their round.
+            await self.shop.close()
             await asyncio.wait(tasks, timeout=self.stop_within_s)
         finally:
             await _end(stopping, *tasks)
+            await self._give_back()
+            # The server may have seen a moment later that the claims' connections are closed.
+            await asyncio.sleep(CLOSING_S)
             await self._give_back()
             await self.shop.close()
             log.info("worker %s of %s has stopped", self.name, self.store)
@@ -135,9 +141,12 @@ class Worker:
                 orders = await self.shop.order_claim(
                     self.store, name, lease_ms=self.lease_ms, lanes=self.lanes, block_ms=self.block_ms
                 )
-            except AuthenticationError:
-                raise
-            except (*PASSING, NoStore) as error:
+            except Exception as error:
+                if self._stopping.is_set():
+                    # Whatever redis-py makes of a connection that is closed under it.
+                    return
+                if not may_pass(error):
+                    raise
                 doubtful_until = time.monotonic() + self.block_ms / 1000 + SETTLING_S
                 await self._wait(waits.next_s(error))
                 continue
