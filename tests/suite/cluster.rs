@@ -150,7 +150,7 @@ impl Pair {
     }
 
     /// Starts to move a slot from one node to the other.
-    fn begin_move(&self, slot: i64, from: usize) {
+    pub fn begin_move(&self, slot: i64, from: usize) {
         let to = 1 - from;
         self.client(to).ok(format!("CLUSTER SETSLOT {slot} IMPORTING {}", self.ids[from]));
         self.client(from).ok(format!("CLUSTER SETSLOT {slot} MIGRATING {}", self.ids[to]));
@@ -158,13 +158,13 @@ impl Pair {
 
     /// Moves one key.
     #[track_caller]
-    fn move_key(&self, key: &str, from: usize) {
+    pub fn move_key(&self, key: &str, from: usize) {
         let port = self.nodes[1 - from].port();
         self.client(from).ok(format!("MIGRATE 127.0.0.1 {port} {key} 0 5000"));
     }
 
     /// Assigns the slot to the other node.
-    fn end_move(&self, slot: i64, from: usize) {
+    pub fn end_move(&self, slot: i64, from: usize) {
         let owner = &self.ids[1 - from];
         for node in [1 - from, from] {
             self.client(node).ok(format!("CLUSTER SETSLOT {slot} NODE {owner}"));

@@ -42,6 +42,7 @@ mod metrics;
 mod migration;
 mod model;
 mod modes;
+mod moves;
 mod orders;
 mod outsiders;
 mod persistence;
@@ -55,6 +56,7 @@ mod replication;
 mod retries;
 mod returns;
 mod sale;
+mod sentinels;
 mod sizing;
 mod slices;
 mod stock;
@@ -117,6 +119,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("migration", migration::TESTS),
     ("model", model::TESTS),
     ("modes", modes::TESTS),
+    ("moves", moves::TESTS),
     ("orders", orders::TESTS),
     ("outsiders", outsiders::TESTS),
     ("persistence", persistence::TESTS),
@@ -130,6 +133,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("retries", retries::TESTS),
     ("returns", returns::TESTS),
     ("sale", sale::TESTS),
+    ("sentinels", sentinels::TESTS),
     ("sizing", sizing::TESTS),
     ("slices", slices::TESTS),
     ("stock", stock::TESTS),

@@ -20,14 +20,14 @@ const HEADER: &str = "invoice,stock_code,quantity,invoice_date,unit_price,custom
 const ORDERS_MIN: i64 = 50;
 
 /// A line of the file.
-struct Line<'a> {
+pub struct Line<'a> {
     sku: &'a str,
     quantity: i64,
     customer: &'a str,
 }
 
 /// The file's lines by invoice, in the order of each invoice's first line.
-struct File<'a> {
+pub struct File<'a> {
     invoices: Vec<(&'a str, Vec<Line<'a>>)>,
 }
 
@@ -35,12 +35,12 @@ fn data_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/online-retail-2011-04.csv")
 }
 
-fn data() -> String {
+pub fn data() -> String {
     std::fs::read_to_string(data_path()).expect("the test data")
 }
 
 /// The lines of the days that `wanted` accepts.
-fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> File<'_> {
+pub fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> File<'_> {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some(HEADER));
     let mut places: HashMap<&str, usize> = HashMap::new();
@@ -65,14 +65,14 @@ fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> File<'_> {
 
 /// The expected state of the shop, and how many orders were accepted and refused.
 #[derive(Default)]
-struct Outcome<'a> {
+pub struct Outcome<'a> {
     on_hand: HashMap<&'a str, i64>,
     orders: i64,
     refused: i64,
 }
 
 /// Sells the file's orders from `stock` units of every SKU (what all orders need, when `None`), one after the other.
-fn sell<'a>(file: &File<'a>, stock: Option<i64>) -> Outcome<'a> {
+pub fn sell<'a>(file: &File<'a>, stock: Option<i64>) -> Outcome<'a> {
     let mut outcome = Outcome::default();
     for (invoice, lines) in &file.invoices {
         for line in lines {
@@ -125,16 +125,16 @@ fn take_back<'a>(lines: &[Line<'a>], bought: &mut HashMap<(&'a str, &'a str), i6
 
 /// Compares the store with the count of this test, SKU by SKU.
 #[track_caller]
-fn assert_counts(client: &mut Client, outcome: &Outcome) {
+pub fn assert_counts(client: &mut Client, store: &str, outcome: &Outcome) {
     assert!(outcome.orders >= ORDERS_MIN, "a test of {} orders says little", outcome.orders);
     for (sku, on_hand) in &outcome.on_hand {
-        let reply = client.get(cmd!["INV.GET", "retail", *sku]);
+        let reply = client.get(cmd!["INV.GET", store, *sku]);
         let number = |name| reply.array()[0].field(name).int();
         assert_eq!((number("on-hand"), number("held"), number("available")), (*on_hand, 0, *on_hand), "SKU {sku}");
     }
-    assert_eq!(client.int("XLEN {retail}:complete"), outcome.orders, "completed orders");
-    assert_eq!(client.int("XLEN {retail}:orders"), 0, "orders that wait");
-    assert_eq!(client.get("STORE.AUDIT retail"), Reply::Array(Vec::new()));
+    assert_eq!(client.int(format!("XLEN {{{store}}}:complete")), outcome.orders, "completed orders");
+    assert_eq!(client.int(format!("XLEN {{{store}}}:orders")), 0, "orders that wait");
+    assert_eq!(client.get(format!("STORE.AUDIT {store}")), Reply::Array(Vec::new()));
 }
 
 fn replay(binary: &ServerBinary, server: &Server, options: &[&str]) -> console::Run {
@@ -152,7 +152,7 @@ fn exact_stock_sells_out(binary: &ServerBinary) {
     let outcome = sell(&parse(&text, |_| true), None);
     assert_eq!(outcome.refused, 0);
     assert!(outcome.on_hand.values().any(|units| *units > 0), "something was given back");
-    assert_counts(&mut server.client(), &outcome);
+    assert_counts(&mut server.client(), "retail", &outcome);
 }
 
 fn scarce_stock_refuses_orders_and_still_adds_up(binary: &ServerBinary) {
@@ -162,7 +162,7 @@ fn scarce_stock_refuses_orders_and_still_adds_up(binary: &ServerBinary) {
     let text = data();
     let outcome = sell(&parse(&text, |_| true), Some(60));
     assert!(outcome.refused > 0);
-    assert_counts(&mut server.client(), &outcome);
+    assert_counts(&mut server.client(), "retail", &outcome);
     let told = format!("{} orders, OUTOFSTOCK", outcome.refused);
     assert!(run.stdout.contains(&told), "no {told:?} in:\n{}", run.stdout);
 }
@@ -172,7 +172,7 @@ fn days_can_be_chosen(binary: &ServerBinary) {
     replay(binary, &server, &["--from", "2011-04-10", "--to", "2011-04-11"]).assert_success();
     let text = data();
     let outcome = sell(&parse(&text, |day| ("2011-04-10"..="2011-04-11").contains(&day)), None);
-    assert_counts(&mut server.client(), &outcome);
+    assert_counts(&mut server.client(), "retail", &outcome);
 }
 
 fn a_store_in_the_way_is_not_touched(binary: &ServerBinary) {

@@ -2,6 +2,7 @@
 //! another node of a cluster, after a lost connection.
 
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -9,20 +10,13 @@ use redis::aio::{ConnectionLike as AsyncConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ConnectionAddr, ConnectionLike, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::sync::Mutex;
 
-use super::way::{CONNECT_TIMEOUT, Way, lost, within};
-use crate::store;
+use super::passing::{Replies, may_pass};
+use super::way::{CONNECT_TIMEOUT, SEARCH_TIMEOUT, Way, lost, within};
 
-/// Codes of a server that does not have the store, or not any more: another one has it, or will.
-const ELSEWHERE: [&str; 4] = ["MOVED", "ASK", "READONLY", "CLUSTERDOWN"];
 /// How long a connection that waits for its reply looks for the store again.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(200);
-
-/// Whether the store has to be looked for before the command is sent again.
-fn is_elsewhere(error: &RedisError) -> bool {
-    store::reply_was_lost(error) || ELSEWHERE.contains(&store::code(error))
-}
 
 /// A connection for tasks. After an error that says so, and after a failover that sentinels tell of, the next command
 /// looks for the store again; no command is sent twice. Clones share the connection.
@@ -56,7 +50,7 @@ impl StoreConnection {
     }
 
     async fn connect(&self) -> Result<(ConnectionAddr, MultiplexedConnection), RedisError> {
-        let at = within(CONNECT_TIMEOUT, self.way.find_store(&self.store)).await?;
+        let at = within(SEARCH_TIMEOUT, self.way.find_store(&self.store)).await?;
         let connection = self.way.open(&at, self.way.db().unwrap_or(0), self.answer_timeout).await?;
         Ok((at, connection))
     }
@@ -75,13 +69,17 @@ impl StoreConnection {
     }
 
     /// Sends something, and waits for what comes back as long as the server is the one to ask.
-    async fn send<T>(&self, send: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>) -> RedisResult<T> {
+    async fn send<T: Replies>(
+        &self,
+        send: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+    ) -> RedisResult<T> {
         let (number, at, mut connection) = self.current().await?;
         let reply = tokio::select! {
             reply = send(&mut connection) => reply,
             () = self.way.until_left(&at) => Err(lost("another server is the primary now")),
         };
-        if reply.as_ref().is_err_and(is_elsewhere) {
+        let is_elsewhere = reply.as_ref().map_or_else(may_pass, |replies| replies.passing().is_some());
+        if is_elsewhere {
             let mut current = self.current.lock().await;
             if current.number == number {
                 current.open = None;
@@ -115,56 +113,92 @@ impl AsyncConnectionLike for StoreConnection {
 pub struct Connection {
     way: Arc<Way>,
     store: String,
-    inner: Option<(ConnectionAddr, redis::Connection)>,
+    inner: Option<Open>,
+}
+
+/// A connection, and the server it leads to.
+struct Open {
+    at: ConnectionAddr,
+    connection: redis::Connection,
 }
 
 impl Connection {
     /// Connects to the server that holds the store, or would. Fails when it cannot be reached.
     pub fn open(way: &Arc<Way>, store: &str) -> Result<Connection> {
         let mut connection = Connection { way: way.clone(), store: store.to_string(), inner: None };
-        connection.connect().with_context(|| format!("connecting to {}", way.shown()))?;
+        connection.inner = Some(connection.connect().with_context(|| format!("connecting to {}", way.shown()))?);
         Ok(connection)
     }
 
-    fn connect(&mut self) -> RedisResult<&mut redis::Connection> {
-        self.inner.take_if(|(at, _)| self.way.has_left(at));
-        if self.inner.is_none() {
-            let at = wait_for(within(CONNECT_TIMEOUT, self.way.find_store(&self.store)))?;
-            let client = self.way.client(&at, self.way.db().unwrap_or(0))?;
-            self.inner = Some((at, client.get_connection_with_timeout(CONNECT_TIMEOUT)?));
+    fn connect(&self) -> RedisResult<Open> {
+        let at = wait_for(within(SEARCH_TIMEOUT, self.way.find_store(&self.store)))?;
+        let connection = self.way.client(&at, self.way.db().unwrap_or(0))?.get_connection_with_timeout(CONNECT_TIMEOUT);
+        Ok(Open { at, connection: connection? })
+    }
+
+    /// The connection of the time, or a new one.
+    fn take(&mut self) -> RedisResult<Open> {
+        match self.inner.take().filter(|open| !self.way.has_left(&open.at)) {
+            Some(open) => Ok(open),
+            // Whatever the reason, sentinels that disagree among them: it may pass.
+            None => self.connect().map_err(|error| lost(&error.to_string())),
         }
-        self.inner.as_mut().map(|(_, connection)| connection).ok_or_else(|| lost("no connection"))
     }
 
     /// Sends until there is a reply of the server that holds the store, or patience ends.
-    fn until_answered<T>(&mut self, send: impl Fn(&mut redis::Connection) -> RedisResult<T>) -> RedisResult<T> {
-        let began = Instant::now();
+    fn until_answered<T: Replies + Send + 'static>(
+        &mut self,
+        send: impl Fn(&mut redis::Connection) -> RedisResult<T> + Send + Sync + 'static,
+    ) -> RedisResult<T> {
+        let (began, send) = (Instant::now(), Arc::new(send));
         loop {
-            match self.connect().and_then(&send) {
-                Err(error) if is_elsewhere(&error) && began.elapsed() < PATIENCE => {
-                    self.inner = None;
-                    std::thread::sleep(INTERVAL);
-                }
+            match self.take().and_then(|open| self.ask(open, send.clone())) {
+                Err(error) if may_pass(&error) && began.elapsed() < PATIENCE => std::thread::sleep(INTERVAL),
                 reply => return reply,
             }
         }
+    }
+
+    /// Sends, and waits for what comes back as long as the server is the one to ask. One that stands still, or takes no
+    /// writes before a planned failover, may never answer: so the wait is a thread's, which is left to it then.
+    fn ask<T: Replies + Send + 'static>(
+        &mut self,
+        open: Open,
+        send: Arc<impl Fn(&mut redis::Connection) -> RedisResult<T> + Send + Sync + 'static>,
+    ) -> RedisResult<T> {
+        let ((tell, told), Open { at, mut connection }) = (channel(), open);
+        std::thread::spawn(move || {
+            let reply = send(&mut connection);
+            // Nobody waits for it any more: the connection ends here.
+            let _ = tell.send((connection, reply));
+        });
+        let (connection, reply) = loop {
+            match told.recv_timeout(INTERVAL) {
+                Ok(told) => break told,
+                Err(RecvTimeoutError::Timeout) if !self.way.has_left(&at) => {}
+                Err(_) => return Err(lost("another server is the primary now")),
+            }
+        };
+        // One of a pipeline that another server should give makes all go again.
+        if let Some(error) = reply.as_ref().ok().and_then(Replies::passing) {
+            return Err(error);
+        }
+        if !reply.as_ref().is_err_and(may_pass) {
+            self.inner = Some(Open { at, connection });
+        }
+        reply
     }
 }
 
 impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
-        self.until_answered(|connection| connection.req_packed_command(command))
+        let command = command.to_vec();
+        self.until_answered(move |connection| connection.req_packed_command(&command))
     }
 
     fn req_packed_commands(&mut self, commands: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
-        self.until_answered(|connection| {
-            let replies = connection.req_packed_commands(commands, offset, count)?;
-            // In a pipeline each reply is looked at by itself: one that another server should give makes all go again.
-            match replies.iter().find_map(elsewhere) {
-                Some(error) => Err(error),
-                None => Ok(replies),
-            }
-        })
+        let commands = commands.to_vec();
+        self.until_answered(move |connection| connection.req_packed_commands(&commands, offset, count))
     }
 
     fn get_db(&self) -> i64 {
@@ -172,17 +206,12 @@ impl ConnectionLike for Connection {
     }
 
     fn check_connection(&mut self) -> bool {
-        self.inner.as_mut().is_some_and(|(_, connection)| connection.check_connection())
+        self.inner.as_mut().is_some_and(|open| open.connection.check_connection())
     }
 
     fn is_open(&self) -> bool {
-        self.inner.as_ref().is_some_and(|(_, connection)| connection.is_open())
+        self.inner.as_ref().is_some_and(|open| open.connection.is_open())
     }
-}
-
-fn elsewhere(reply: &Value) -> Option<RedisError> {
-    let Value::ServerError(error) = reply else { return None };
-    Some(RedisError::from(error.clone())).filter(is_elsewhere)
 }
 
 /// Waits for a future on a thread of its own: the caller may be a task already.

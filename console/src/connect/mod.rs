@@ -4,6 +4,7 @@
 mod address;
 mod follow;
 mod options;
+mod passing;
 mod primary;
 pub mod secrets;
 mod slots;
@@ -11,5 +12,6 @@ mod way;
 
 pub use self::follow::{Connection, StoreConnection};
 pub use self::options::ConnectArgs;
+pub use self::passing::may_pass;
 pub use self::slots::primaries;
 pub use self::way::{Way, host_of};

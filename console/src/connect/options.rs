@@ -70,6 +70,7 @@ impl ConnectArgs {
         let secrets = Secrets {
             user: self.user.clone(),
             password: self.password()?,
+            sentinel_user: None,
             sentinel_password: std::env::var(SENTINEL_PASSWORD).ok().filter(|text| !text.is_empty()),
         };
         Way::new(address, secrets, self.certificates()?, self.insecure).map(Some)

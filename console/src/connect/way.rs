@@ -4,28 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::stream::{self, StreamExt};
 use redis::aio::MultiplexedConnection;
-use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError,
-    TlsCertificates, TlsMode, cmd,
+    TlsCertificates, Value, cmd,
 };
 use tokio::sync::watch::Receiver;
 
 use super::address::Address;
 use super::primary::Primary;
 use super::slots;
+use crate::store;
 
 /// How long a connection may take until it stands.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the search for a store may take in all: a host that stands still costs a part of it.
+pub const SEARCH_TIMEOUT: Duration = Duration::from_secs(6);
 /// How long the question for a store's node may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a sentinel may take to say where the primary is, and the primary to say that it is one.
+const SENTINEL_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Who asks, beyond what the address says.
 #[derive(Default)]
 pub struct Secrets {
     pub user: Option<String>,
     pub password: Option<String>,
+    pub sentinel_user: Option<String>,
     pub sentinel_password: Option<String>,
 }
 
@@ -40,8 +46,8 @@ pub struct Way {
     primary: Option<String>,
     /// Where they say it is, for those who stay connected.
     known: Primary,
-    sentinel_password: Option<String>,
-    certificates: Option<TlsCertificates>,
+    /// The user and the password for the sentinels themselves.
+    sentinel_settings: RedisConnectionInfo,
     db: Option<i64>,
     shown: Arc<str>,
 }
@@ -60,18 +66,14 @@ impl Way {
         certificates: Option<TlsCertificates>,
         insecure: bool,
     ) -> Result<Way> {
-        let mut settings = address.hosts[0].redis_settings().clone();
-        if let (None, Some(user)) = (settings.username(), &secrets.user) {
-            settings = settings.set_username(user);
-        }
-        if let (None, Some(password)) = (settings.password(), &secrets.password) {
-            settings = settings.set_password(password);
-        }
+        let settings = address.hosts[0].redis_settings().clone();
+        let settings = with_secrets(settings, secrets.user, secrets.password);
+        let nobody = RedisConnectionInfo::default();
+        let sentinel_settings = with_secrets(nobody, secrets.sentinel_user, secrets.sentinel_password);
         let host = |host: &ConnectionInfo| prepared(host.clone(), certificates.as_ref(), insecure);
         let hosts = address.hosts.iter().map(host).collect::<Result<_, _>>().context("reading the certificates")?;
-        let Secrets { sentinel_password, .. } = secrets;
         let (primary, db, shown) = (address.primary, address.db, address.shown.into());
-        Ok(Way { hosts, settings, primary, known: Primary::default(), sentinel_password, certificates, db, shown })
+        Ok(Way { hosts, settings, primary, known: Primary::default(), sentinel_settings, db, shown })
     }
 
     /// The way to a server of our own.
@@ -102,7 +104,7 @@ impl Way {
 
     /// Waits until the sentinels know another primary than this: for ever, where there are none.
     pub async fn until_left(&self, at: &ConnectionAddr) {
-        if let Some(mut known) = self.known().cloned()
+        if let Some(mut known) = self.known()
             && known.wait_for(|primary| is_other(at, primary)).await.is_ok()
         {
             return;
@@ -110,12 +112,13 @@ impl Way {
         std::future::pending().await
     }
 
-    fn known(&self) -> Option<&Receiver<Option<ConnectionAddr>>> {
+    fn known(&self) -> Option<Receiver<Option<ConnectionAddr>>> {
+        let name = self.primary.as_ref()?;
         let find = || {
-            let way = self.clone();
-            async move || way.find().await
+            let (way, name) = (Way { known: Primary::default(), ..self.clone() }, name.clone());
+            async move || way.ask_sentinels(&name).await
         };
-        self.asks_sentinels().then(|| self.known.known(find))
+        Some(self.known.known(find))
     }
 
     /// Where a node of the same cluster is.
@@ -133,15 +136,14 @@ impl Way {
 
     /// The client of a server at this address.
     pub fn client(&self, at: &ConnectionAddr, db: i64) -> Result<Client, RedisError> {
-        let info = at.clone().into_connection_info()?;
-        Client::open(info.set_redis_settings(self.settings.clone().set_db(db)))
+        client(at, self.settings.clone().set_db(db))
     }
 
     /// Where the server is now: the first of those named that answers, or the primary that the sentinels know. Fails
     /// when nobody answers.
     pub async fn find(&self) -> Result<ConnectionAddr, RedisError> {
-        if let Some(primary) = &self.primary {
-            return within(CONNECT_TIMEOUT, self.ask_sentinels(primary)).await;
+        if let Some(name) = &self.primary {
+            return self.find_primary(name).await;
         }
         for host in &self.hosts[..self.hosts.len() - 1] {
             if self.open(host, 0, ANSWER_TIMEOUT).await.is_ok() {
@@ -151,25 +153,53 @@ impl Way {
         Ok(self.hosts[self.hosts.len() - 1].clone())
     }
 
-    async fn ask_sentinels(&self, primary: &str) -> Result<ConnectionAddr, RedisError> {
-        let mut builder = SentinelClientBuilder::new(self.hosts.iter().cloned(), primary, SentinelServerType::Master)?;
-        if let ConnectionAddr::TcpTls { insecure, .. } = &self.hosts[0] {
-            let mode = if *insecure { TlsMode::Insecure } else { TlsMode::Secure };
-            builder = builder.set_client_to_redis_tls_mode(mode);
-            if let Some(certificates) = &self.certificates {
-                builder = builder.set_client_to_redis_certificates(certificates.clone());
+    /// The primary that the sentinels know; while none of them answers, the one they knew last, if it still is one.
+    async fn find_primary(&self, name: &str) -> Result<ConnectionAddr, RedisError> {
+        let found = self.ask_sentinels(name).await;
+        match (found, self.known.last()) {
+            (Ok(primary), _) => {
+                self.known.set(&primary);
+                Ok(primary)
+            }
+            (Err(error), Some(last)) => self.must_be_primary(&last).await.map(|()| last).map_err(|_| error),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Asks all sentinels at once. The first that is named and knows the primary is believed: they may disagree for a
+    /// while, and whoever believed now the one and now the other would go to and fro.
+    async fn ask_sentinels(&self, name: &str) -> Result<ConnectionAddr, RedisError> {
+        let asked: Vec<_> =
+            self.hosts.iter().map(|sentinel| within(SENTINEL_TIMEOUT, self.ask_sentinel(sentinel, name))).collect();
+        let mut answers = stream::iter(asked).buffered(self.hosts.len());
+        let mut last = lost("no sentinel is named");
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(primary) => return Ok(primary),
+                Err(error) => last = error,
             }
         }
-        if let Some(user) = self.settings.username() {
-            builder = builder.set_client_to_redis_username(user);
-        }
-        if let Some(password) = self.settings.password() {
-            builder = builder.set_client_to_redis_password(password);
-        }
-        if let Some(password) = &self.sentinel_password {
-            builder = builder.set_client_to_sentinel_password(password);
-        }
-        Ok(builder.build()?.async_get_client().await?.get_connection_info().addr().clone())
+        Err(last)
+    }
+
+    async fn ask_sentinel(&self, sentinel: &ConnectionAddr, name: &str) -> Result<ConnectionAddr, RedisError> {
+        let client = client(sentinel, self.sentinel_settings.clone())?;
+        let mut connection = connected(&client, ANSWER_TIMEOUT).await?;
+        // SENTINEL MASTERS names the old one until the last replica follows the new one, which may take minutes.
+        let ask = cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name).take();
+        let address: Option<(String, u16)> = ask.query_async(&mut connection).await?;
+        let (host, port) = address.ok_or_else(|| lost(&format!("the sentinels know no primary {name}")))?;
+        let primary = self.node(&host, port);
+        self.must_be_primary(&primary).await?;
+        Ok(primary)
+    }
+
+    /// Fails for a server that is no primary, whatever others say, and for one that does not answer.
+    async fn must_be_primary(&self, at: &ConnectionAddr) -> Result<(), RedisError> {
+        let mut connection = self.open(at, 0, ANSWER_TIMEOUT).await?;
+        let role: Vec<Value> = cmd("ROLE").query_async(&mut connection).await?;
+        let is_primary = role.first().is_some_and(|role| store::plain(role) == "master");
+        if is_primary { Ok(()) } else { Err(lost("the sentinels name a server that is no primary")) }
     }
 
     /// A connection to a server, whose commands may take this long. Fails when it does not answer.
@@ -179,10 +209,7 @@ impl Way {
         db: i64,
         answer_timeout: Duration,
     ) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(answer_timeout));
-        self.client(at, db)?.get_multiplexed_async_connection_with_config(&config).await
+        connected(&self.client(at, db)?, answer_timeout).await
     }
 
     /// Where the store is now: in a cluster the primary that has its slot. Fails when nobody answers, or knows.
@@ -212,6 +239,32 @@ impl Way {
         let node = nodes.iter().find(|node| node.has(slot)).ok_or_else(|| lost("no node has the store's slot"))?;
         Ok(self.node(&node.host, node.port))
     }
+}
+
+/// These, with the user and the password where they name none.
+fn with_secrets(
+    mut settings: RedisConnectionInfo,
+    user: Option<String>,
+    password: Option<String>,
+) -> RedisConnectionInfo {
+    if let (None, Some(user)) = (settings.username(), user) {
+        settings = settings.set_username(user);
+    }
+    if let (None, Some(password)) = (settings.password(), password) {
+        settings = settings.set_password(password);
+    }
+    settings
+}
+
+fn client(at: &ConnectionAddr, settings: RedisConnectionInfo) -> Result<Client, RedisError> {
+    Client::open(at.clone().into_connection_info()?.set_redis_settings(settings))
+}
+
+async fn connected(client: &Client, answer_timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(answer_timeout));
+    client.get_multiplexed_async_connection_with_config(&config).await
 }
 
 fn is_other(at: &ConnectionAddr, primary: &Option<ConnectionAddr>) -> bool {

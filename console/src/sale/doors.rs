@@ -13,7 +13,7 @@ use super::plan::Customer;
 use super::shop::{LACES, SNEAKER, Shop};
 use super::shopkeeper::Shopkeeper;
 use super::view::{Now, View};
-use crate::connect::StoreConnection;
+use crate::connect::{StoreConnection, may_pass};
 use crate::display::Display;
 use crate::store::{Fields, SkuCounts};
 
@@ -106,7 +106,7 @@ impl Doors {
         match questions.query_async::<(Fields, [SkuCounts; 2])>(&mut self.connection).await {
             Ok((store, [sneakers, laces])) => self.now = Now { store, sneakers, laces },
             // A failover: keep the last picture, and look again.
-            Err(error) if super::shop::may_pass(&error) => {}
+            Err(error) if may_pass(&error) => {}
             Err(error) => return Err(error).context("looking at the shop with STORE.INFO and INV.GET"),
         }
         let ended = self.now.store.count("completed") + self.now.store.count("cancelled");

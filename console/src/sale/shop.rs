@@ -8,7 +8,7 @@ use redis::{Cmd, FromRedisValue, RedisError, RedisResult, cmd};
 
 use super::ledger::Ledger;
 use super::plan::{Customer, Luck, Schedule};
-use crate::connect::{StoreConnection, Way};
+use crate::connect::{StoreConnection, Way, may_pass};
 use crate::store;
 
 /// Connections that the customers share: what they send goes out in pipelines.
@@ -20,9 +20,6 @@ const SEND_ATTEMPTS: u32 = 200;
 const RESEND_INTERVAL: Duration = Duration::from_millis(100);
 /// Orders that the server looks at in one ORDER.SCAN.
 const SCAN_COUNT: u64 = 5_000;
-/// Errors of a server that is loading, failing over or resharding: nothing was done, so ask again.
-const PASSING_CODES: [&str; 8] =
-    ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MOVED", "ASK"];
 /// Refusals that belong to a sale. Any other is a fault.
 const REFUSALS: [&str; 5] = ["NOTOPEN", "CLOSED", "OUTOFSTOCK", "LIMIT", "EXPIRED"];
 pub const SNEAKER: &str = "sneaker";
@@ -252,11 +249,6 @@ fn ms(time: Duration) -> u64 {
 
 pub fn customer_id(number: u64) -> String {
     format!("c-{number}")
-}
-
-/// Whether the same command may well be answered in a moment.
-pub fn may_pass(error: &RedisError) -> bool {
-    store::reply_was_lost(error) || PASSING_CODES.contains(&store::code(error))
 }
 
 /// Enters the refusal of an order or a hold.

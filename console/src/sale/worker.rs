@@ -10,8 +10,9 @@ use redis::{RedisError, RedisResult};
 use tokio::sync::watch;
 
 use super::plan::NO_DELIVERY;
-use super::shop::{self, Shop};
+use super::shop::Shop;
 use super::source::{self, Source, Work};
+use crate::connect::may_pass;
 
 /// After a failed call (a failover) a worker tries again so much later.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -328,7 +329,7 @@ impl Worker {
         if is_lost(&self.source.shop, error) {
             return drop(self.hand.pop_front());
         }
-        if !shop::may_pass(error) {
+        if !may_pass(error) {
             self.hand.pop_front();
         }
         self.wait_after(&format!("{command}, order {}", work.order), error).await;
@@ -347,7 +348,7 @@ fn is_lost(shop: &Shop, error: &RedisError) -> bool {
 
 fn note_failure(shop: &Shop, doing: &str, error: &RedisError) {
     let mut ledger = shop.ledger();
-    match shop::may_pass(error) {
+    match may_pass(error) {
         true => ledger.counts.connections_lost += 1,
         false => ledger.complaints.add(format!("{doing}: {error}")),
     }

@@ -15,6 +15,7 @@ mod stream;
 pub mod terminal;
 mod wall_clock;
 pub mod watcher;
+pub mod ways;
 mod work;
 
 pub use binary::ServerBinary;

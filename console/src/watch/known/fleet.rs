@@ -78,9 +78,7 @@ impl Fleet {
 
     /// Looks for what there is now. Fails when a server does not answer.
     async fn look(&mut self) -> Result<(), RedisError> {
-        if self.known.link.way.asks_sentinels() {
-            self.follow_failover().await?;
-        }
+        self.follow_failover();
         let mut sources = self.running.iter().map(|running| running.source.clone());
         let Some(source) = sources.find(|source| source.asking().is_some()) else {
             self.start_over();
@@ -99,14 +97,12 @@ impl Fleet {
     }
 
     /// After a failover all sources connect to the new primary.
-    async fn follow_failover(&mut self) -> Result<(), RedisError> {
-        let primary = self.known.link.way.find().await?;
+    fn follow_failover(&mut self) {
         for running in &mut self.running {
-            if running.source.found().is_some_and(|found| found != primary) {
+            if running.source.has_left(&self.known.link.way) {
                 *running = start(&self.known, running.source.clone());
             }
         }
-        Ok(())
     }
 
     /// No node of the cluster answers: it may have moved as a whole, and those that were named may know.

@@ -73,6 +73,12 @@ impl Source {
         locked(&self.found).clone()
     }
 
+    /// Whether the sentinels know another primary than where the last connection led; said once, as it is looked for
+    /// from then on.
+    pub fn has_left(&self, way: &Way) -> bool {
+        locked(&self.found).take_if(|found| way.has_left(found)).is_some()
+    }
+
     /// From now on everybody asks over this connection; `None`: the server is lost.
     pub fn set(&self, connection: Option<MultiplexedConnection>) {
         *locked(&self.asking) = connection;
