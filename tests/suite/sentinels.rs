@@ -13,7 +13,11 @@ tests![
     a_replica_that_syncs_for_long_holds_nobody_up,
     a_sale_outlives_its_sentinels,
     the_page_outlives_its_sentinels,
+    sentinels_have_passwords_of_their_own,
 ];
+
+/// A short sale, of a store with the name that is used if none is said.
+const SALE: [&str; 7] = ["sale", "--duration", "6", "--units", "30", "--watch", "off"];
 
 fn a_failover_is_followed(binary: &ServerBinary) {
     let mut primary = Server::start(binary);
@@ -154,4 +158,38 @@ fn the_page_outlives_its_sentinels(binary: &ServerBinary) {
     client.text("ORDER.PLACE popup o-1 c-1 ITEMS sku-1 1");
     watcher.wait_for("its numbers follow", "3:popup", |line| line["metrics"]["placed"] == 1);
     wait_until(DEADLINE, "it is back", || server_of(&watcher)["connected"] == true);
+}
+
+fn sentinels_have_passwords_of_their_own(binary: &ServerBinary) {
+    const SERVERS: &str = "of-the-servers";
+    const SENTINELS: &str = "of-the-sentinels";
+    const USERS: &str = "of-a-user";
+    let primary = Server::start(binary);
+    let mut client = primary.client();
+    client.int("INV.SET popup sku-1 10");
+    client.ok(format!("CONFIG SET requirepass {SERVERS}"));
+    let config = format!(
+        "sentinel auth-pass shop {SERVERS}\nrequirepass {SENTINELS}\n\
+         user watcher on >{USERS} -@all +sentinel|get-master-addr-by-name",
+    );
+    let sentinel = Sentinel::with(binary, &primary, &config);
+    let url = sentinel.url();
+    let (auth, password) = (("REDISCLI_AUTH", SERVERS), |password| ("HOLDFAST_SENTINEL_PASSWORD", password));
+    let user = ("HOLDFAST_SENTINEL_USER", "watcher");
+    for (name, variables) in [("all", &[auth, password(SENTINELS)][..]), ("one", &[auth, user, password(USERS)])] {
+        watch(binary, &["--url", &url], variables).wait_for("the store is found", "popup", |_| true);
+        replay(binary, &format!("retail-{name}"), &["--url", &url], variables);
+        let store = format!("sale-{name}");
+        console::start_with(binary, &[&SALE[..], &["--url", &url, "--store", &store]].concat(), variables)
+            .wait()
+            .assert_success();
+    }
+    for (why, variables) in [("NOAUTH", &[auth][..]), ("authentication failed", &[auth, password(SERVERS)])] {
+        let watcher = watch(binary, &["--url", &url], variables);
+        wait_until(DEADLINE, "it says why not", || server_of(&watcher)["error"].to_string().contains(why));
+        assert_eq!(server_of(&watcher)["connected"], false, "{why}");
+        let sale = console::start_with(binary, &[&SALE[..], &["--url", &url]].concat(), variables).wait();
+        let said = sale.stdout + &sale.stderr;
+        assert!(sale.code == Some(1) && said.contains(why) && !said.contains("of-the-"), "{why}: {said}");
+    }
 }

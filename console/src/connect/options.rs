@@ -11,7 +11,8 @@ use super::way::{Secrets, Way};
 
 /// The password, as redis-cli takes it from the environment.
 const PASSWORD: &str = "REDISCLI_AUTH";
-/// The password of the sentinels themselves.
+/// The user and the password of the sentinels themselves.
+const SENTINEL_USER: &str = "HOLDFAST_SENTINEL_USER";
 const SENTINEL_PASSWORD: &str = "HOLDFAST_SENTINEL_PASSWORD";
 
 /// Where the server is, and who asks. Passwords belong into files or the environment.
@@ -27,7 +28,8 @@ pub struct ConnectArgs {
     /// The user, if the URL names none
     #[arg(long)]
     user: Option<String>,
-    /// Read the password from a file [default: what REDISCLI_AUTH says; for sentinels HOLDFAST_SENTINEL_PASSWORD]
+    /// Read the password from a file [default: what REDISCLI_AUTH says; for sentinels HOLDFAST_SENTINEL_PASSWORD, and
+    /// HOLDFAST_SENTINEL_USER if they have users]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// TLS: trust the authorities in this file, and no other [default: those of the system]
@@ -70,8 +72,8 @@ impl ConnectArgs {
         let secrets = Secrets {
             user: self.user.clone(),
             password: self.password()?,
-            sentinel_user: None,
-            sentinel_password: std::env::var(SENTINEL_PASSWORD).ok().filter(|text| !text.is_empty()),
+            sentinel_user: variable(SENTINEL_USER),
+            sentinel_password: variable(SENTINEL_PASSWORD),
         };
         Way::new(address, secrets, self.certificates()?, self.insecure).map(Some)
     }
@@ -79,7 +81,7 @@ impl ConnectArgs {
     fn password(&self) -> Result<Option<String>> {
         match &self.password_file {
             Some(path) => secret_of(path).map(Some),
-            None => Ok(std::env::var(PASSWORD).ok().filter(|password| !password.is_empty())),
+            None => Ok(variable(PASSWORD)),
         }
     }
 
@@ -93,6 +95,11 @@ impl ConnectArgs {
         let has_any = root_cert.is_some() || client_tls.is_some();
         Ok(has_any.then_some(TlsCertificates { client_tls, root_cert }))
     }
+}
+
+/// What the environment says, if it says anything.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
 /// The text of a file without the end of its line.
