@@ -63,6 +63,7 @@ mod stock;
 mod store;
 mod streams;
 mod timeseries;
+mod tls;
 mod tui;
 mod tui_terminal;
 mod twins;
@@ -140,6 +141,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("store", store::TESTS),
     ("streams", streams::TESTS),
     ("timeseries", timeseries::TESTS),
+    ("tls", tls::TESTS),
     ("tui", tui::TESTS),
     ("tui_terminal", tui_terminal::TESTS),
     ("twins", twins::TESTS),
@@ -158,17 +160,20 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
 /// The exit code of a run in which a test failed, as `cargo test` has it.
 const FAILED: i32 = 101;
 
-/// One trial for every test on every server of the matrix.
+/// One trial for every test on every server of the matrix. Those of TLS are ignored where the server does not speak it:
+/// then the summary says so.
 fn trials(binaries: &[Arc<ServerBinary>]) -> Vec<Trial> {
     let mut trials = Vec::new();
     for binary in binaries {
+        let speaks_tls = binary.speaks_tls();
         for (file, tests) in FILES {
             for (name, test) in *tests {
                 let (binary, test) = (binary.clone(), *test);
-                trials.push(Trial::test(format!("{}::{file}::{name}", binary.label()), move || {
+                let trial = Trial::test(format!("{}::{file}::{name}", binary.label()), move || {
                     test(&binary);
                     Ok(())
-                }));
+                });
+                trials.push(trial.with_ignored_flag(*file == "tls" && !speaks_tls));
             }
         }
     }

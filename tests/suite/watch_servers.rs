@@ -1,16 +1,14 @@
-//! The ways to a server: TLS, passwords, sentinels, clusters, several databases. `watch`, `sale` and `replay` have the
-//! same.
+//! The ways to a server: passwords, clusters, several databases. `watch`, `sale` and `replay` have the same.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::common::watcher::Watcher;
-use crate::common::ways::{Certificates, cluster_of_two, free_port, replay, server_of, watch};
+use crate::common::ways::{cluster_of_two, replay, server_of, watch};
 use crate::common::{DEADLINE, Server, ServerBinary, console, tests, wait_until};
 use serde_json::Value as Json;
 
 tests![
-    tls_is_spoken_and_certificates_are_checked,
     passwords_come_from_files_and_the_environment,
     a_password_is_nowhere_to_be_seen,
     a_cluster_is_one_page,
@@ -27,56 +25,6 @@ fn ids_of(watcher: &Watcher) -> Vec<String> {
         all["stores"].as_array().expect("stores").iter().map(|one| one["id"].as_str().expect("an id").into()).collect();
     ids.sort();
     ids
-}
-
-/// Whether the server can speak TLS: it has OpenSSL.
-fn speaks_tls(binary: &ServerBinary) -> bool {
-    let text = fs::read(binary.path()).expect("the program");
-    text.windows(b"SSL_CTX_new".len()).any(|part| part == b"SSL_CTX_new")
-}
-
-fn tls_is_spoken_and_certificates_are_checked(binary: &ServerBinary) {
-    if !speaks_tls(binary) {
-        return;
-    }
-    let (certificates, port) = (Certificates::make(), free_port());
-    let [ca, cert, key] = ["ca.pem", "server.pem", "server.key"].map(|name| certificates.path(name));
-    let config = [
-        format!("tls-port {port}"),
-        format!("tls-ca-cert-file {ca}"),
-        format!("tls-cert-file {cert}"),
-        format!("tls-key-file {key}"),
-        "tls-auth-clients yes".to_string(),
-    ];
-    let server = Server::with(binary, &config.each_ref().map(String::as_str));
-    server.client().int("INV.SET popup sku-1 10");
-    let url = format!("rediss://127.0.0.1:{port}");
-    let [cert, key, other] = ["client.pem", "client.key", "other.pem"].map(|name| certificates.path(name));
-    let ours = ["--url", &url, "--cert", &cert, "--key", &key];
-    let trusting = [&ours[..], &["--cacert", &ca]].concat();
-    let watcher = watch(binary, &trusting, &[]);
-    watcher.wait_for("the store is found over TLS", "popup", |_| true);
-    assert_eq!(server_of(&watcher)["url"], url);
-    watch(binary, &[&ours[..], &["--insecure"]].concat(), &[]).wait_for("any certificate will do", "popup", |_| true);
-    replay(binary, "tls", &trusting, &[]);
-    let sale =
-        [&["sale", "--store", "sale", "--duration", "6", "--units", "30", "--watch", "off"], &trusting[..]].concat();
-    console::holdfast(binary, &sale).assert_success();
-    for wrong in [
-        // Another authority; that of the system; no certificate of our own.
-        &[&ours[..], &["--cacert", &other]].concat()[..],
-        &ours,
-        &["--url", &url, "--cacert", &ca],
-    ] {
-        let watcher = watch(binary, wrong, &[]);
-        wait_until(DEADLINE, "it says why not", || {
-            let error = server_of(&watcher)["error"].as_str().unwrap_or("connecting").to_string();
-            error != "connecting"
-        });
-        assert_eq!(server_of(&watcher)["connected"], false, "{wrong:?}");
-    }
-    let plain = console::holdfast(binary, &["watch", "--url", "redis://localhost:1", "--insecure"]);
-    assert!(plain.code != Some(0) && plain.stderr.contains("rediss://"), "{}", plain.stderr);
 }
 
 fn passwords_come_from_files_and_the_environment(binary: &ServerBinary) {

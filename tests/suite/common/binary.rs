@@ -115,6 +115,13 @@ impl ServerBinary {
         if self.label.starts_with("valkey") { self.version >= (8, 0, 0) } else { self.version >= (7, 4, 0) }
     }
 
+    /// Whether it was built with TLS: then it misses its certificate, and ends.
+    pub fn speaks_tls(&self) -> bool {
+        let mut command = Command::new(&self.path);
+        let output = command.envs(self.environment()).args(["--port", "0", "--tls-port", "1", "--save", ""]).output();
+        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("No tls-cert-file configured"))
+    }
+
     /// False on Valkey 8.1.1: with a module that listens to keyspace events, a MOVE or a COPY to another database
     /// leaves its client there. Says so on standard error.
     pub fn returns_from_other_databases(&self) -> bool {

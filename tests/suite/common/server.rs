@@ -75,7 +75,13 @@ impl Server {
     /// Starts a node of a cluster without slots.
     #[track_caller]
     pub fn cluster_node(binary: &ServerBinary) -> Server {
-        Server(done(holdfast_lab::Server::cluster_node(&options(binary, &[], &[]))))
+        Server::cluster_node_with(binary, &[])
+    }
+
+    /// Starts a node of a cluster without slots, with more lines of configuration.
+    #[track_caller]
+    pub fn cluster_node_with(binary: &ServerBinary, config: &[&str]) -> Server {
+        Server(done(holdfast_lab::Server::cluster_node(&options(binary, config, &[]))))
     }
 
     /// Waits until the node sees a cluster that is up.

@@ -1,9 +1,10 @@
-//! The ways to a server that the program knows: sentinels, the nodes of a cluster, certificates; and its runs on them.
+//! The ways to a server that the program knows: sentinels, the nodes of a cluster; and its runs on them.
 
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::binary::ServerBinary;
@@ -15,16 +16,22 @@ use holdfast_lab::Process;
 use holdfast_lab::wait::{DEADLINE, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value as Json;
 
 /// How soon after a failover the program must be where the primary is.
 pub const FOLLOWED: Duration = Duration::from_secs(5);
 
-/// A port that nobody listened on just now.
+/// A port that nobody listened on just now. It is none that the system gives to connections, which are many while tests
+/// run: what starts later finds it free.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let ports = PORTS.end - PORTS.start;
+    // Another run of the tests begins elsewhere.
+    let next = || std::process::id().wrapping_mul(997).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % ports;
+    let numbers = (0..ports).map(|_| (PORTS.start + next()) as u16);
+    let mut free = numbers.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a free port")
 }
 
 /// Starts to watch; the server is named by the arguments.
@@ -79,13 +86,18 @@ impl Sentinel {
 
     /// One with more lines of configuration.
     pub fn with(binary: &ServerBinary, primary: &Server, more: &str) -> Sentinel {
+        Sentinel::at(binary, primary.port(), more)
+    }
+
+    /// One whose primary is at this port.
+    pub fn at(binary: &ServerBinary, primary: u16, more: &str) -> Sentinel {
         let (dir, port) = (tempfile::tempdir().expect("a folder"), free_port());
         let path = dir.path().join("sentinel.conf");
         let config = format!(
             "bind 127.0.0.1\nport {port}\ndir {}\nsentinel monitor shop 127.0.0.1 {} 1\n\
              sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n{more}\n",
             dir.path().display(),
-            primary.port(),
+            primary,
         );
         fs::write(&path, config).expect("its configuration");
         let mut command = Command::new(binary.path());
@@ -164,7 +176,7 @@ pub fn wait_for_promotion(server: &Server) {
 #[track_caller]
 pub fn cluster_of_two(binary: &ServerBinary) -> ([Server; 2], [String; 2]) {
     let nodes = [Server::cluster_node(binary), Server::cluster_node(binary)];
-    join(&nodes);
+    join(&nodes, nodes[1].port());
     let names = names_of(&nodes[0]);
     for (node, store) in nodes.iter().zip(&names) {
         node.client().int(format!("INV.SET {store} sku-1 10"));
@@ -172,13 +184,13 @@ pub fn cluster_of_two(binary: &ServerBinary) -> ([Server; 2], [String; 2]) {
     (nodes, names)
 }
 
-/// Gives each of two nodes half of the slots, and makes them a cluster.
+/// Gives each of two nodes half of the slots, and makes them a cluster; at this port the second one is met.
 #[track_caller]
-pub fn join(nodes: &[Server; 2]) {
+pub fn join(nodes: &[Server; 2], port: u16) {
     let mut clients = [nodes[0].client(), nodes[1].client()];
     clients[0].ok("CLUSTER ADDSLOTSRANGE 0 8191");
     clients[1].ok("CLUSTER ADDSLOTSRANGE 8192 16383");
-    clients[0].ok(format!("CLUSTER MEET 127.0.0.1 {} {}", nodes[1].port(), nodes[1].bus_port()));
+    clients[0].ok(format!("CLUSTER MEET 127.0.0.1 {port} {}", nodes[1].bus_port()));
     wait_until(DEADLINE, "both know it", || {
         clients.iter_mut().all(|client| {
             let nodes = client.text("CLUSTER NODES");
@@ -188,47 +200,11 @@ pub fn join(nodes: &[Server; 2]) {
 }
 
 /// A name with a slot in the lower half, and one in the upper.
-fn names_of(node: &Server) -> [String; 2] {
+pub fn names_of(node: &Server) -> [String; 2] {
     let mut client = node.client();
     let mut names = (0..).map(|number| format!("shop-{number}"));
     [0, 1].map(|half: i64| {
         let is_there = |name: &String| client.int(format!("CLUSTER KEYSLOT {name}")) / 8_192 == half;
         names.find(is_there).expect("a name")
     })
-}
-
-/// An authority, and the certificates that it made, as files.
-pub struct Certificates {
-    dir: tempfile::TempDir,
-}
-
-impl Certificates {
-    pub fn make() -> Certificates {
-        let dir = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, text: String| fs::write(dir.path().join(name), text).expect("written");
-        let named = |name: &str, hosts: &[&str]| {
-            let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
-            let mut params = CertificateParams::new(hosts).expect("names");
-            params.distinguished_name.push(DnType::CommonName, name);
-            params
-        };
-        let mut params = named("an authority", &[]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params.clone(), KeyPair::generate().expect("a key"));
-        let authority = authority.expect("an authority");
-        write("ca.pem", authority.pem());
-        let other = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
-        write("other.pem", other.pem());
-        for name in ["server", "client"] {
-            let key = KeyPair::generate().expect("a key");
-            let params = named(name, &["localhost", "127.0.0.1"]);
-            write(&format!("{name}.pem"), params.signed_by(&key, &authority).expect("signed").pem());
-            write(&format!("{name}.key"), key.serialize_pem());
-        }
-        Certificates { dir }
-    }
-
-    pub fn path(&self, name: &str) -> String {
-        self.dir.path().join(name).to_str().expect("a path").to_string()
-    }
 }
