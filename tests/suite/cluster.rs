@@ -163,15 +163,23 @@ impl Pair {
         self.client(from).ok(format!("MIGRATE 127.0.0.1 {port} {key} 0 5000"));
     }
 
-    /// Assigns the slot to the other node.
+    /// Assigns the slot of the store `popup` to the other node.
+    #[track_caller]
     pub fn end_move(&self, slot: i64, from: usize) {
+        self.end_move_of("popup", slot, from);
+    }
+
+    /// Assigns the slot of a key to the other node.
+    #[track_caller]
+    pub fn end_move_of(&self, key: &str, slot: i64, from: usize) {
         let owner = &self.ids[1 - from];
         for node in [1 - from, from] {
             self.client(node).ok(format!("CLUSTER SETSLOT {slot} NODE {owner}"));
         }
         for node in [0, 1] {
             let mut client = self.client(node);
-            wait_until(DEADLINE, "the slot has its owner", || client.call("EXISTS popup").is_error() == (node == from));
+            let mut is_away = || client.call(format!("EXISTS {key}")).is_error();
+            wait_until(DEADLINE, "the slot has its owner", || is_away() == (node == from));
         }
         // Until the old owner knows the epoch of the new one, a packet of its own could take the slot back.
         let mut clients = [0, 1].map(|node| self.client(node));

@@ -70,6 +70,7 @@ mod twins;
 mod versions;
 mod waitlist;
 mod watch;
+mod watch_cluster;
 mod watch_connections;
 mod watch_events;
 mod watch_guard;
@@ -148,6 +149,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("versions", versions::TESTS),
     ("waitlist", waitlist::TESTS),
     ("watch", watch::TESTS),
+    ("watch_cluster", watch_cluster::TESTS),
     ("watch_connections", watch_connections::TESTS),
     ("watch_events", watch_events::TESTS),
     ("watch_guard", watch_guard::TESTS),

@@ -13,5 +13,5 @@ mod way;
 pub use self::follow::{Connection, StoreConnection};
 pub use self::options::ConnectArgs;
 pub use self::passing::may_pass;
-pub use self::slots::primaries;
-pub use self::way::{Way, host_of};
+pub use self::slots::{Node, primaries};
+pub use self::way::{Way, host_of, lost, within};

@@ -13,10 +13,12 @@ use super::feed;
 use super::link::Source;
 use super::reply;
 use super::server::Known;
-use crate::connect::{host_of, primaries};
+use crate::connect::{Node, host_of, lost, primaries, within};
 
 /// From one look at what there is to the next: a failover is followed as fast.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How long a node may take to say which nodes there are, before another one is asked.
+const NODE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long no node of a cluster may answer before those that were named are asked again.
 const ALL_AWAY: Duration = Duration::from_secs(5);
 
@@ -79,15 +81,16 @@ impl Fleet {
     /// Looks for what there is now. Fails when a server does not answer.
     async fn look(&mut self) -> Result<(), RedisError> {
         self.follow_failover();
-        let mut sources = self.running.iter().map(|running| running.source.clone());
-        let Some(source) = sources.find(|source| source.asking().is_some()) else {
+        let sources = self.running.iter().map(|running| running.source.clone());
+        let connected: Vec<_> = sources.filter(|source| source.asking().is_some()).collect();
+        let Some(source) = connected.first() else {
             self.start_over();
             return Ok(());
         };
         self.answered = Instant::now();
         match (source.is_cluster(), self.known.link.way.db()) {
-            (true, _) => self.look_at_nodes(&source).await?,
-            (false, None) => self.look_at_databases(&source).await?,
+            (true, _) => self.look_at_nodes(&connected).await?,
+            (false, None) => self.look_at_databases(source).await?,
             (false, Some(_)) => {}
         }
         if self.known.model.is_complete() {
@@ -117,9 +120,23 @@ impl Fleet {
         }
     }
 
-    async fn look_at_nodes(&mut self, source: &Source) -> Result<(), RedisError> {
-        let (Some(mut connection), Some(at)) = (source.asking(), source.found()) else { return Ok(()) };
-        let nodes = primaries(&mut connection, &host_of(&at)).await?;
+    /// Asks which nodes there are. Fails when none of those that are connected answers: one may stand still.
+    async fn look_at_nodes(&mut self, connected: &[Arc<Source>]) -> Result<(), RedisError> {
+        let mut last = lost("no node is connected");
+        for source in connected {
+            let (Some(mut connection), Some(at)) = (source.asking(), source.found()) else { continue };
+            match within(NODE_TIMEOUT, primaries(&mut connection, &host_of(&at))).await {
+                Ok(nodes) => {
+                    self.follow_nodes(&nodes);
+                    return Ok(());
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn follow_nodes(&mut self, nodes: &[Node]) {
         let way = self.known.link.way.clone();
         let wanted = nodes.iter().map(|node| {
             let at = way.node(&node.host, node.port);
@@ -132,7 +149,6 @@ impl Fleet {
         if !wanted.is_empty() {
             self.follow(wanted);
         }
-        Ok(())
     }
 
     fn source_at(&self, node: &ConnectionAddr) -> Option<Arc<Source>> {

@@ -1,0 +1,145 @@
+//! `watch` of a cluster that changes: a store is on the page once, with the node that has it now.
+
+use crate::cluster::Pair;
+use crate::common::watcher::Watcher;
+use crate::common::ways::{FOLLOWED, cluster_of_two, join, names_of, server_of, watch};
+use crate::common::{DEADLINE, Server, ServerBinary, tests, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value as Json;
+use std::time::Instant;
+
+tests![
+    a_store_that_moves_is_shown_with_its_new_node,
+    a_primary_that_is_killed_is_replaced_by_its_replica,
+    a_primary_that_stands_still_is_replaced_by_its_replica,
+];
+
+fn address_of(server: &Server) -> String {
+    format!("127.0.0.1:{}", server.port())
+}
+
+/// What the page has of a store: one line.
+#[track_caller]
+fn lines_of(watcher: &Watcher, store: &str) -> Vec<Json> {
+    let all = watcher.json("/api/stores");
+    all["stores"].as_array().expect("stores").iter().filter(|line| line["id"] == store).cloned().collect()
+}
+
+/// Waits until a store is on the page with this node, soon, and never twice.
+#[track_caller]
+fn wait_for_node(watcher: &Watcher, store: &str, node: &Server) {
+    let started = Instant::now();
+    wait_until(DEADLINE, "the store is shown with its new node", || {
+        let lines = lines_of(watcher, store);
+        assert!(lines.len() <= 1, "the store is there twice: {lines:?}");
+        lines.iter().any(|line| line["node"] == address_of(node) && line["away"].is_null())
+    });
+    assert!(started.elapsed() < FOLLOWED, "it took {:?}", started.elapsed());
+}
+
+/// The page follows the store where it is now: what happens there, and nothing of it twice.
+#[track_caller]
+fn assert_followed(watcher: &Watcher, store: &str, node: &Server, placed: i64) {
+    node.client().text(format!("ORDER.PLACE {store} o-{placed} c-1 ITEMS sku-1 1"));
+    watcher.wait_for("its numbers follow", store, |line| line["metrics"]["placed"] == placed);
+    wait_until(DEADLINE, "its details follow", || {
+        watcher.json(&format!("/api/stores/{store}"))["info"]["placed"] == placed
+    });
+    let metrics = watcher.get("/metrics").body;
+    let series = format!("holdfast_on_hand{{store=\"{store}\"");
+    assert_eq!(metrics.matches(&series).count(), 1, "{metrics}");
+}
+
+fn a_store_that_moves_is_shown_with_its_new_node(binary: &ServerBinary) {
+    let (nodes, [store, stays]) = cluster_of_two(binary);
+    let ids = [0, 1].map(|at: usize| nodes[at].client().text("CLUSTER MYID"));
+    let pair = Pair { nodes, ids };
+    let watcher = watch(binary, &["--url", &address_of(&pair.nodes[0])], &[]);
+    watcher.wait_for("the store is found", &store, |line| line["metrics"]["on-hand"] == 10);
+    let slot = pair.client(0).int(format!("CLUSTER KEYSLOT {store}"));
+    for (from, placed) in [(0, 1), (1, 2)] {
+        pair.begin_move(slot, from);
+        for key in pair.client(from).get(format!("KEYS *{store}*")).texts() {
+            pair.move_key(&key, from);
+        }
+        pair.end_move_of(&store, slot, from);
+        wait_for_node(&watcher, &store, &pair.nodes[1 - from]);
+        assert_followed(&watcher, &store, &pair.nodes[1 - from], placed);
+    }
+    wait_for_node(&watcher, &stays, &pair.nodes[1]);
+    assert_eq!(watcher.json("/api/stores")["stores"].as_array().map(Vec::len), Some(2));
+}
+
+/// Two primaries, a replica of the first, and a store that is there.
+fn cluster_with_replica(binary: &ServerBinary) -> ([Server; 2], Server, String) {
+    let nodes = [Server::cluster_node(binary), Server::cluster_node(binary)];
+    join(&nodes, nodes[1].port());
+    let replica = Server::cluster_node(binary);
+    let mut client = replica.client();
+    client.ok(format!("CLUSTER MEET 127.0.0.1 {} {}", nodes[0].port(), nodes[0].bus_port()));
+    let id = nodes[0].client().text("CLUSTER MYID");
+    wait_until(DEADLINE, "the primary is known", || !client.call(format!("CLUSTER REPLICATE {id}")).is_error());
+    replica.wait_for_link();
+    let [store, _] = names_of(&nodes[0]);
+    nodes[0].client().int(format!("INV.SET {store} sku-1 10"));
+    wait_until(DEADLINE, "all know each other", || {
+        let all = [&nodes[0], &nodes[1], &replica].map(|node| node.client().text("CLUSTER NODES"));
+        all.iter().all(|known| known.contains("8192-16383") && known.contains(&format!("slave {id}")))
+    });
+    wait_until(DEADLINE, "the replica has the store", || replica.client().int("DBSIZE") > 0);
+    (nodes, replica, store)
+}
+
+fn a_primary_that_is_killed_is_replaced_by_its_replica(binary: &ServerBinary) {
+    let (mut nodes, replica, store) = cluster_with_replica(binary);
+    let watcher = watch(binary, &["--url", &address_of(&nodes[0])], &[]);
+    watcher.wait_for("the store is found", &store, |line| line["metrics"]["on-hand"] == 10);
+    nodes[0].kill9();
+    let away = watcher.wait_for("its store is marked", &store, |line| line["away"] == true);
+    assert_eq!(away["node"], address_of(&nodes[0]));
+    take_over(&replica);
+    wait_for_node(&watcher, &store, &replica);
+    assert_followed(&watcher, &store, &replica, 1);
+    // It comes back as a replica, which is none of those who have stores.
+    nodes[0].start_again();
+    let mut client = nodes[0].client();
+    wait_until(2 * DEADLINE, "it is a replica", || client.text("INFO replication").contains("role:slave"));
+    assert_followed(&watcher, &store, &replica, 2);
+    assert_nodes(&watcher, &[&replica, &nodes[1]]);
+}
+
+/// It stands still, and so do its connections: no word says that it is away.
+fn a_primary_that_stands_still_is_replaced_by_its_replica(binary: &ServerBinary) {
+    let (nodes, replica, store) = cluster_with_replica(binary);
+    let watcher = watch(binary, &["--url", &address_of(&nodes[0])], &[]);
+    watcher.wait_for("the store is found", &store, |line| line["metrics"]["on-hand"] == 10);
+    kill(Pid::from_raw(nodes[0].pid()), Signal::SIGSTOP).expect("a signal");
+    take_over(&replica);
+    wait_for_node(&watcher, &store, &replica);
+    assert_followed(&watcher, &store, &replica, 1);
+    assert_nodes(&watcher, &[&replica, &nodes[1]]);
+    kill(Pid::from_raw(nodes[0].pid()), Signal::SIGCONT).expect("a signal");
+}
+
+/// Makes a replica the primary, and waits until it serves.
+#[track_caller]
+fn take_over(replica: &Server) {
+    let mut client = replica.client();
+    client.ok("CLUSTER FAILOVER TAKEOVER");
+    wait_until(DEADLINE, "it is the primary", || client.text("INFO replication").contains("role:master"));
+    client.ok("CONFIG SET holdfast.sample-ms 100");
+}
+
+/// The page has these nodes, and they are all there.
+#[track_caller]
+fn assert_nodes(watcher: &Watcher, nodes: &[&Server]) {
+    let server = server_of(watcher);
+    let mut seen: Vec<_> =
+        server["nodes"].as_array().expect("nodes").iter().map(|node| node["name"].as_str()).collect();
+    let mut wanted: Vec<_> = nodes.iter().map(|node| address_of(node)).collect();
+    seen.sort();
+    wanted.sort();
+    assert_eq!(seen, wanted.iter().map(|node| Some(node.as_str())).collect::<Vec<_>>());
+    assert!(server["nodes"].as_array().expect("nodes").iter().all(|node| node["connected"] == true), "{server}");
+}
