@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::common::watcher::Watcher;
-use crate::common::ways::{cluster_of_two, replay, server_of, watch};
+use crate::common::ways::{Sentinel, cluster_of_two, orders_file, replay, server_of, watch};
 use crate::common::{DEADLINE, Server, ServerBinary, console, tests, wait_until};
 use serde_json::Value as Json;
 
@@ -14,9 +14,16 @@ tests![
     a_cluster_is_one_page,
     a_node_that_is_away_is_shown_as_such,
     stores_of_all_databases_are_shown,
+    a_database_that_is_named_is_the_only_one,
 ];
 
 const SECRET: &str = "s3cr3t-w0rd";
+
+/// A name, and the arguments and the variables that lead to a server.
+type Way<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
+/// A short sale.
+const SALE: [&str; 7] = ["sale", "--duration", "5", "--units", "30", "--watch", "off"];
 
 /// The ids of the stores on the page.
 fn ids_of(watcher: &Watcher) -> Vec<String> {
@@ -42,16 +49,32 @@ fn passwords_come_from_files_and_the_environment(binary: &ServerBinary) {
     let bare = format!("127.0.0.1:{}", server.port());
     let url = format!("redis://watcher:{SECRET}@{bare}");
     let (password_file, url_file) = (file("password", &format!("{SECRET}\n")), file("url", &format!("{url}\n")));
-    let found = |arguments: &[&str], variables: &[(&str, &str)]| {
+    let ways: [Way; 5] = [
+        ("auth", &["--url", &bare], &[("REDISCLI_AUTH", SECRET)]),
+        ("file", &["--url", &bare, "--password-file", &password_file], &[]),
+        ("user", &["--url", &bare, "--user", "watcher", "--password-file", &password_file], &[]),
+        ("url-file", &["--url-file", &url_file], &[]),
+        ("url", &[], &[("HOLDFAST_URL", &url)]),
+    ];
+    let stores = |name: &str| ["retail", "sale"].map(|what| format!("{what}-{name}"));
+    let sales = ways.map(|(name, arguments, variables)| {
+        let [_, store] = stores(name);
+        console::start_with(binary, &[&SALE[..], &["--store", &store], arguments].concat(), variables)
+    });
+    for (name, arguments, variables) in ways {
         watch(binary, arguments, variables).wait_for("the store is found", "popup", |_| true);
-    };
-    found(&["--url", &bare], &[("REDISCLI_AUTH", SECRET)]);
-    found(&["--url", &bare, "--user", "watcher", "--password-file", &password_file], &[]);
-    found(&["--url-file", &url_file], &[]);
-    found(&[], &[("HOLDFAST_URL", &url)]);
-    replay(binary, "retail", &["--url", &bare], &[("REDISCLI_AUTH", SECRET)]);
-    let missing = console::holdfast(binary, &["watch", "--url-file", "/nowhere/at/all"]);
-    assert!(missing.code != Some(0) && missing.stderr.contains("/nowhere/at/all"), "{}", missing.stderr);
+        replay(binary, &stores(name)[0], arguments, variables);
+    }
+    sales.into_iter().for_each(|sale| sale.wait().assert_success());
+    // Where nobody is named, they start a server of their own: it was this one.
+    for store in ways.iter().flat_map(|(name, ..)| stores(name)) {
+        assert!(client.get(format!("STORE.INFO {store}")).field("completed").int() > 0, "{store}");
+    }
+    let file = orders_file();
+    for command in [&["watch"][..], &["sale", "--watch", "off"], &["replay", &file]] {
+        let missing = console::holdfast(binary, &[command, &["--url-file", "/nowhere/at/all"]].concat());
+        assert!(missing.code != Some(0) && missing.stderr.contains("/nowhere/at/all"), "{}", missing.stderr);
+    }
 }
 
 fn a_password_is_nowhere_to_be_seen(binary: &ServerBinary) {
@@ -150,4 +173,35 @@ fn stores_of_all_databases_are_shown(binary: &ServerBinary) {
     assert_eq!(ids_of(&one), ["popup"]);
     client.ok("FLUSHDB");
     wait_until(DEADLINE, "the database is empty", || ids_of(&watcher) == ["popup"]);
+}
+
+fn a_database_that_is_named_is_the_only_one(binary: &ServerBinary) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let socket = dir.path().join("socket").to_str().expect("a path").to_string();
+    let server = Server::with(binary, &[&format!("unixsocket {socket}")]);
+    let mut client = server.client();
+    let sentinel = Sentinel::of(binary, &server);
+    sentinel.wait_for_primary(&server);
+    let urls = [
+        format!("redis://127.0.0.1:{}/3", server.port()),
+        format!("127.0.0.1:{}/4", server.port()),
+        format!("unix://{socket}?db=5"),
+        sentinel.url() + "/6",
+    ];
+    let sales = urls.each_ref().map(|url| {
+        let sale = [&SALE[..], &["--url", url]].concat();
+        console::start(binary, &sale, &std::env::temp_dir())
+    });
+    for url in &urls {
+        replay(binary, "retail", &["--url", url], &[]);
+        watch(binary, &["--url", url], &[]).wait_for("its store is found", "retail", |_| true);
+    }
+    sales.into_iter().for_each(|sale| sale.wait().assert_success());
+    for (url, db) in urls.iter().zip(3..) {
+        client.ok(format!("SELECT {db}"));
+        assert_eq!(client.int("EXISTS retail popup"), 2, "{url}");
+        client.ok("FLUSHDB");
+    }
+    let others = client.text("INFO keyspace");
+    assert!(!others.contains("keys="), "somebody wrote elsewhere: {others}");
 }

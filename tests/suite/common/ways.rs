@@ -47,11 +47,17 @@ pub fn server_of(watcher: &Watcher) -> Json {
     watcher.json("/api/stores")["server"].clone()
 }
 
+/// The days of a real shop that the tests have.
+pub fn orders_file() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/online-retail-2011-04.csv");
+    file.to_str().expect("a path").to_string()
+}
+
 /// Starts to replay the days of a real shop that the tests have.
 #[track_caller]
 pub fn start_replay(binary: &ServerBinary, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/online-retail-2011-04.csv");
-    let arguments = [&["replay", file.to_str().expect("a path")], arguments].concat();
+    let file = orders_file();
+    let arguments = [&["replay", &file], arguments].concat();
     console::start_with(binary, &arguments, variables)
 }
 
