@@ -8,6 +8,7 @@ use crate::common::console::Running;
 use crate::common::ways::{FOLLOWED, Sentinel, completed, pause_writes, start_replay, wait_for_promotion};
 use crate::common::{Client, DEADLINE, Server, ServerBinary, console, entries, tests, wait_until};
 use crate::replay::{assert_counts, data, parse, sell};
+use crate::watch_cluster::{cluster_with_replica, take_over};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -17,6 +18,8 @@ tests![
     a_frozen_primary_is_replaced,
     a_slot_that_moves_key_by_key_is_followed,
     a_sale_goes_on_while_its_slot_moves,
+    a_node_of_a_cluster_hands_over,
+    a_node_of_a_cluster_that_stands_still_is_replaced,
 ];
 
 /// Invoices a second: the replay takes about three seconds.
@@ -137,6 +140,41 @@ fn a_sale_goes_on_while_its_slot_moves(binary: &ServerBinary) {
     move_store(&pair);
     sale.wait().assert_success();
     pair.assert_nothing_doubled();
+}
+
+/// The addresses of two nodes: any of them may be away.
+fn either(nodes: &[Server; 2]) -> String {
+    format!("redis://127.0.0.1:{},127.0.0.1:{}", nodes[0].port(), nodes[1].port())
+}
+
+/// A planned failover in a cluster: the replica has everything before it takes over.
+fn a_node_of_a_cluster_hands_over(binary: &ServerBinary) {
+    let (nodes, replica, _) = cluster_with_replica(binary);
+    let url = either(&nodes);
+    let sale =
+        ["sale", "--url", &url, "--duration", "12", "--units", "400", "--watch", "off", "--store", "{popup}-sale"];
+    let sale = console::start(binary, &sale, &std::env::temp_dir());
+    let replay = replay_under_way(binary, &url, &nodes[0]);
+    let sold = |server: &Server| completed(server.port(), "{popup}-sale");
+    wait_until(DEADLINE, "the sale is under way", || sold(&nodes[0]) > BEFORE);
+    replica.client().ok("CLUSTER FAILOVER");
+    wait_for_promotion(&replica);
+    let before = sold(&replica);
+    wait_until(FOLLOWED, "the sale goes on there", || sold(&replica) > before);
+    assert_replayed(replay, &replica);
+    sale.wait().assert_success();
+}
+
+fn a_node_of_a_cluster_that_stands_still_is_replaced(binary: &ServerBinary) {
+    let (nodes, replica, _) = cluster_with_replica(binary);
+    let replay = replay_under_way(binary, &either(&nodes), &nodes[0]);
+    pause_writes(&nodes[0], &[&replica]);
+    let before = completed(nodes[0].port(), "popup");
+    kill(Pid::from_raw(nodes[0].pid()), Signal::SIGSTOP).expect("a signal");
+    take_over(&replica);
+    wait_until(DEADLINE, "it goes on there", || completed(replica.port(), "popup") > before);
+    assert_replayed(replay, &replica);
+    kill(Pid::from_raw(nodes[0].pid()), Signal::SIGCONT).expect("a signal");
 }
 
 /// How many orders are completed, at a node to which the slot is on its way.

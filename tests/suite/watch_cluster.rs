@@ -72,7 +72,8 @@ fn a_store_that_moves_is_shown_with_its_new_node(binary: &ServerBinary) {
 }
 
 /// Two primaries, a replica of the first, and a store that is there.
-fn cluster_with_replica(binary: &ServerBinary) -> ([Server; 2], Server, String) {
+#[track_caller]
+pub fn cluster_with_replica(binary: &ServerBinary) -> ([Server; 2], Server, String) {
     let nodes = [Server::cluster_node(binary), Server::cluster_node(binary)];
     join(&nodes, nodes[1].port());
     let replica = Server::cluster_node(binary);
@@ -124,7 +125,7 @@ fn a_primary_that_stands_still_is_replaced_by_its_replica(binary: &ServerBinary)
 
 /// Makes a replica the primary, and waits until it serves.
 #[track_caller]
-fn take_over(replica: &Server) {
+pub fn take_over(replica: &Server) {
     let mut client = replica.client();
     client.ok("CLUSTER FAILOVER TAKEOVER");
     wait_until(DEADLINE, "it is the primary", || client.text("INFO replication").contains("role:master"));

@@ -15,6 +15,8 @@ use super::way::{CONNECT_TIMEOUT, SEARCH_TIMEOUT, Way, lost, within};
 
 /// How long a connection that waits for its reply looks for the store again.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a server may take for its reply until others are asked whether it still has the store.
+const SILENCE: Duration = Duration::from_secs(1);
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(200);
 
@@ -131,7 +133,7 @@ impl Connection {
     }
 
     fn connect(&self) -> RedisResult<Open> {
-        let at = wait_for(within(SEARCH_TIMEOUT, self.way.find_store(&self.store)))?;
+        let at = self.find()?;
         let connection = self.way.client(&at, self.way.db().unwrap_or(0))?.get_connection_with_timeout(CONNECT_TIMEOUT);
         Ok(Open { at, connection: connection? })
     }
@@ -143,6 +145,18 @@ impl Connection {
             // Whatever the reason, sentinels that disagree among them: it may pass.
             None => self.connect().map_err(|error| lost(&error.to_string())),
         }
+    }
+
+    /// Whether another server has the store by now. Where nobody says so, this one does.
+    fn has_left(&self, at: &ConnectionAddr) -> bool {
+        match self.way.asks_sentinels() {
+            true => self.way.has_left(at),
+            false => self.find().is_ok_and(|now| now != *at),
+        }
+    }
+
+    fn find(&self) -> RedisResult<ConnectionAddr> {
+        wait_for(within(SEARCH_TIMEOUT, self.way.find_store(&self.store)))
     }
 
     /// Sends until there is a reply of the server that holds the store, or patience ends.
@@ -173,10 +187,10 @@ impl Connection {
             let _ = tell.send((connection, reply));
         });
         let (connection, reply) = loop {
-            match told.recv_timeout(INTERVAL) {
+            match told.recv_timeout(SILENCE) {
                 Ok(told) => break told,
-                Err(RecvTimeoutError::Timeout) if !self.way.has_left(&at) => {}
-                Err(_) => return Err(lost("another server is the primary now")),
+                Err(RecvTimeoutError::Timeout) if !self.has_left(&at) => {}
+                Err(_) => return Err(lost("another server has the store now")),
             }
         };
         // One of a pipeline that another server should give makes all go again.
