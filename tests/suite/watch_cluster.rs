@@ -57,8 +57,9 @@ fn a_store_that_moves_is_shown_with_its_new_node(binary: &ServerBinary) {
     let pair = Pair { nodes, ids };
     let watcher = watch(binary, &["--url", &address_of(&pair.nodes[0])], &[]);
     watcher.wait_for("the store is found", &store, |line| line["metrics"]["on-hand"] == 10);
+    let page = watcher.events(&store);
     let slot = pair.client(0).int(format!("CLUSTER KEYSLOT {store}"));
-    for (from, placed) in [(0, 1), (1, 2)] {
+    for (from, placed) in [(0, 1), (1, 2), (0, 3), (1, 4)] {
         pair.begin_move(slot, from);
         for key in pair.client(from).get(format!("KEYS *{store}*")).texts() {
             pair.move_key(&key, from);
@@ -67,6 +68,9 @@ fn a_store_that_moves_is_shown_with_its_new_node(binary: &ServerBinary) {
         wait_for_node(&watcher, &store, &pair.nodes[1 - from]);
         assert_followed(&watcher, &store, &pair.nodes[1 - from], placed);
     }
+    // Who looks at it sees it all the time.
+    let events = page.names_so_far();
+    assert!(events.contains(&"sample".to_string()) && !events.contains(&"gone".to_string()), "{events:?}");
     wait_for_node(&watcher, &stays, &pair.nodes[1]);
     assert_eq!(watcher.json("/api/stores")["stores"].as_array().map(Vec::len), Some(2));
 }

@@ -198,6 +198,11 @@ impl Events {
         }
     }
 
+    /// The names of the events that have come, and were not asked for yet.
+    pub fn names_so_far(&self) -> Vec<String> {
+        self.0.try_iter().map(|(name, _)| name).collect()
+    }
+
     /// The names of the events that come within a time.
     pub fn names_within(&self, time: Duration) -> Vec<String> {
         let start = Instant::now();

@@ -156,6 +156,7 @@ impl<'a> Discovery<'a> {
         match seen {
             None => {}
             Some(Seen::Gone) => self.model.remove(key, self.source.id),
+            Some(Seen::Moved { to }) => self.model.move_home(key, self.source.id, &to),
             Some(Seen::There { window, .. }) if new => {
                 let sample = last.and_then(|last| Sample::all_of(&last).pop()).map(Into::into);
                 let found = StoreState { window: window.unwrap_or_default(), sample };
@@ -175,7 +176,9 @@ impl<'a> Discovery<'a> {
 enum Seen {
     /// A store; its window is `None` for a user who may not read it.
     There { window: Option<Window>, is_silent: bool },
-    /// No store, or one that moved to another node.
+    /// The node that has its slot now, as `host:port`.
+    Moved { to: String },
+    /// No store.
     Gone,
 }
 
@@ -192,7 +195,8 @@ impl Seen {
             }
             Ok(Err(_)) => None,
             Err(error) => match store::code(&error) {
-                "NOSTORE" | "WRONGTYPE" | "MOVED" => Some(Seen::Gone),
+                "MOVED" => error.redirect_node().map(|(to, _)| Seen::Moved { to: to.to_string() }),
+                "NOSTORE" | "WRONGTYPE" => Some(Seen::Gone),
                 "NOPERM" => Some(Seen::There { window: None, is_silent: false }),
                 _ => None,
             },
@@ -260,5 +264,6 @@ mod tests {
         assert!(matches!(Seen::of(error("NOSTORE no store")), Some(Seen::Gone)));
         assert!(matches!(Seen::of(error("NOPERM no")), Some(Seen::There { window: None, .. })));
         assert!(Seen::of(error("LOADING soon")).is_none());
+        assert!(matches!(Seen::of(error("MOVED 3 a:1")), Some(Seen::Moved { to }) if to == "a:1"));
     }
 }

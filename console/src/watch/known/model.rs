@@ -353,6 +353,21 @@ impl Model {
         self.publish([update]);
     }
 
+    /// A store has moved from a source to the node of this name, and whoever looks at it sees no gap. A node that is
+    /// not followed yet will be in a moment: the store stays where it was until then. A node without a host is none of
+    /// those that are followed by name: it is asked for all that it has, and so for this store.
+    pub(super) fn move_home(&self, key: &Key, from: SourceId, to: &str) {
+        if to.starts_with(':') {
+            return self.remove(key, from);
+        }
+        let mut state = self.state();
+        let home = state.sources.iter().find(|(_, source)| source.node.name == to).map(|(id, _)| *id);
+        let followed = state.stores.get_mut(key).filter(|followed| followed.home == from);
+        let moved = home.zip(followed).map(|(home, followed)| followed.home = home);
+        drop(state);
+        self.publish(moved.map(|()| Update::Window(key.clone())));
+    }
+
     pub(super) fn set_window(&self, key: &Key, window: Window) {
         let set = |followed: &mut Followed| std::mem::replace(&mut followed.store.window, window) != window;
         let changed = self.state().stores.get_mut(key).is_some_and(set);
