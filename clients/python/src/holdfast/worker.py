@@ -152,7 +152,7 @@ class Worker:
             for thread in (*threads, keeper):
                 thread.start()
             self._stopping.wait()
-            # Claims that wait end at once; in a cluster they have no connections of their own, and end with their round.
+            # Claims that wait end at once; in a cluster, where they have no connections of their own, with their round.
             self.shop.close()
             end = time.monotonic() + self.stop_within_s
             for thread in threads:

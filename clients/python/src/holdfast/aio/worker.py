@@ -112,7 +112,7 @@ class Worker:
         try:
             await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             self.stop()
-            # Claims that wait end at once; in a cluster they have no connections of their own, and end with their round.
+            # Claims that wait end at once; in a cluster, where they have no connections of their own, with their round.
             await self.shop.close()
             await asyncio.wait(tasks, timeout=self.stop_within_s)
         finally:
