@@ -124,7 +124,7 @@ fn the_numbers_are_those_of_the_store(binary: &ServerBinary) {
     // Counted down below what is held: loud.
     client.int("INV.SET popup mug 2");
     assert!(info(&mut client, "oversold") > 0);
-    let text = terminal.wait_for_all(&["▲ OVERSOLD", "Oversold by", "counted below what is held"]);
+    let text = terminal.wait_for_all(&["▲ OVERSOLD", "Oversold by", "promised, not on hand"]);
     assert_eq!(tile(&text, "▲ OVERSOLD"), grouped(info(&mut client, "oversold")));
     let red = |screen: &vt100::Screen| {
         let is_red = |row, column| screen.cell(row, column).is_some_and(|cell| cell.bgcolor() != vt100::Color::Default);

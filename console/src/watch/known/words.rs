@@ -390,7 +390,7 @@ texts! {
     FIRST_STEP = "A store is one key. The first write makes it, and it shows up here by itself. In redis-cli:";
     NOTHING_MEASURED = "Nothing measured yet";
     OVERSOLD_WHY = "Somebody counted stock down below what is held. Count again, or cancel orders.";
-    IS_OVERSOLD = "counted below what is held";
+    IS_OVERSOLD = "promised, not on hand";
     IS_NOT_OVERSOLD = "as it must be";
     RATE_UNKNOWN = "how fast is not known";
     NOBODY_REFUSED = "nobody was turned away";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use holdfast_engine::terms::refusal::Code;
 use holdfast_engine::terms::states::OrderState;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -203,11 +204,67 @@ fn the_dashboard_tells_everything_that_counts_at_every_size() {
         assert_shows(&text, &["of 4,600 on hand", "Sold 5,400 54 %", "Held 566", "Available 4,034 40 %"]);
         assert_shows(&text, &["Customers ordering", "5,821", "Orders processing", "463", "Orders completed", "5,400"]);
         assert_shows(&text, &["Not served", "2,412", "Refused", "2,241", "✓ Oversold"]);
-        assert_shows(&text, &["54 carts open now", "450 queued", "1,900 found none left", "85 % not enough un"]);
+        assert_shows(&text, &["54 carts open now", "450 queued", "1,900 found none left", "85 % "]);
         assert_shows(&text, &["Orders a second", "● Placed", "p50 412 ms p99 1.4 s", "as it must be", "q quit"]);
         let braille = text.chars().filter(|char| ('\u{2801}'..='\u{28ff}').contains(char)).count();
         assert!(braille > 20, "no chart is drawn at {size:?}:\n{text}");
     }
+}
+
+/// What the tiles say of their numbers, in the order of the tiles, out of the picture of a dashboard.
+fn said_by_tiles(screen: &mut Screen, size: (u16, u16)) -> Vec<String> {
+    let shown = text(screen, size);
+    let row = |label: &str| shown.lines().position(|line| line.contains(label)).unwrap_or_else(|| panic!("{shown}"));
+    let [upper, lower] = ["Customers ordering", "Not served"].map(row);
+    // From a thick line to the next: a tile each, over the rows that are not its label's and its number's.
+    let tiles = |from: usize, to: usize| {
+        let rows: Vec<Vec<&str>> = shown
+            .lines()
+            .take(to)
+            .skip(from + 2)
+            .map(|line| line.split('┃').skip(1).map(str::trim).collect())
+            .collect();
+        (0..3).map(move |tile| {
+            let parts = rows.iter().filter_map(|row| row.get(tile)).filter(|part| !part.is_empty());
+            parts.copied().collect::<Vec<_>>().join(" ")
+        })
+    };
+    let end = lower + 2 + shown.lines().skip(lower + 2).take_while(|line| line.contains('┃')).count();
+    tiles(upper, lower).chain(tiles(lower, end)).collect()
+}
+
+#[test]
+fn no_tile_says_half_a_sentence() {
+    let sold = ("placed", 9);
+    let orders = ["queued", "in-work", "retrying"];
+    let flow = |value| orders.map(|name| (name, value));
+    let usual = ["54 carts open now", "450 queued, 13 other", "640 a second now", "1,900 found none left"];
+    let told = said_by_tiles(&mut sale("popup", "o-1", &[]), (80, 20));
+    assert_eq!(told, [&usual[..], &["85 % OUTOFSTOCK", "as it must be"]].concat());
+    let told = said_by_tiles(&mut sale("popup", "o-1", &[]), (80, 24));
+    assert_eq!(told[1], "450 queued · 9 in work · 4 retrying");
+    assert_eq!(told[4], "85 % not enough units left");
+    // As many of everything as there can be, or nothing at all.
+    let most = [&flow(1_000_000_000)[..], &[("holds", 123_456_789), ("refused-outofstock", 1_234_567_890)]].concat();
+    let told = said_by_tiles(&mut sale("popup", "o-1", &[&most[..], &[("oversold", 3)]].concat()), (80, 20));
+    assert_eq!(told[..2], ["123.5M carts open now", "1B queued, 2B other"]);
+    assert_eq!(told[3..], ["1.2B found none left", ">99 % OUTOFSTOCK", "promised, not on hand"]);
+    let none =
+        [&flow(0)[..], &[sold, ("refused-outofstock", 0), ("refused-limit", 0), ("refused-notopen", 0)]].concat();
+    let told = said_by_tiles(&mut sale("popup", "o-1", &none), (80, 20));
+    assert_eq!((told[1].as_str(), told[4].as_str()), ("all done", "nobody was turned away"));
+    let waits = [("waitlisted", 1_000_000_000), ("pending", 1_000_000_000), ("in-work", 0), ("retrying", 0)];
+    let told = said_by_tiles(&mut sale("popup", "o-1", &waits), (80, 20));
+    assert_eq!(told[1], "1B waitlisted, 1B other");
+    for code in Code::ALL {
+        let top = [(code.metric(), 1_000_000)];
+        let told = said_by_tiles(&mut sale("popup", "o-1", &top), (80, 20)).swap_remove(4);
+        let whole = [code.label().to_lowercase(), code.word().to_string()].map(|what| format!(">99 % {what}"));
+        assert!(whole.contains(&told), "{told}: neither of {whole:?}");
+    }
+    let mut old = sale("popup", "o-1", &[]);
+    old.server.connected = false;
+    assert_eq!(said_by_tiles(&mut old, (80, 20))[2], "how fast is not known");
 }
 
 #[test]
@@ -438,7 +495,7 @@ fn oversold_is_loud() {
         let mut screen = sale("popup", "o-1", &[("oversold", 3)]);
         assert_shows(
             &text(&mut screen, size),
-            &["▲ OVERSOLD", "Oversold by 3: more units are promised", "counted below"],
+            &["▲ OVERSOLD", "Oversold by 3: more units are promised", "promised, not on hand"],
         );
         let red = |screen: &mut Screen| {
             let buffer = picture(screen, size);

@@ -6,8 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Borders, Padding};
 
-use super::super::foreign::{columns, fit};
-use super::super::format::{count, fitted, percent, plural, rate};
+use super::super::format::{count, fitted, percent, plural, rate, short};
 use super::super::theme::Theme;
 use super::part::{NO_BREAK, Page, prose, rows_of};
 use crate::watch::known::sample::Sample;
@@ -16,10 +15,8 @@ use crate::watch::known::words::{self, FLOW, Shown, TILES};
 
 /// Tiles next to each other.
 const ACROSS: usize = 3;
-/// Rows of a tile with a single one for its text.
-const SMALL: u16 = 3;
-/// Columns of a number within a text.
-const NUMBER: usize = 9;
+/// Rows of a tile that its text does not have: the label's and the number's.
+const ABOVE: u16 = 2;
 
 /// Rows that all tiles need, if each has `rows` and there are `apart` between them.
 pub fn height(rows: u16, apart: u16) -> u16 {
@@ -37,8 +34,9 @@ pub fn draw(frame: &mut Frame, area: Rect, page: Page, (rows, apart): (u16, u16)
 
 fn one(frame: &mut Frame, area: Rect, page: Page, Shown { name, tone, label, meaning }: Shown) {
     let theme = page.theme;
-    let (value, sub) = shown(name, page);
+    let value = value_of(name, page.numbers);
     let width = area.width.saturating_sub(2);
+    let sub = fitting(said(name, value, page), width, area.height.saturating_sub(ABOVE));
     let is_alarm = name == "oversold" && value > 0;
     let style = if is_alarm { theme.alarm() } else { Style::new() };
     let accent = if is_alarm { style } else { theme.tone(tone) };
@@ -50,11 +48,10 @@ fn one(frame: &mut Frame, area: Rect, page: Page, Shown { name, tone, label, mea
     let mut lines = vec![
         Line::styled(label, accent.patch(theme.strong())),
         Line::styled(fitted(value, usize::from(width)), theme.strong().patch(value_style)),
-        // Where there is one row for it, what is cut off is marked.
-        if area.height <= SMALL { cut(sub.clone(), usize::from(width)) } else { sub.clone() },
+        sub.clone(),
     ];
     // An explanation that is cut off explains nothing.
-    if 2 + rows_of(&sub.to_string(), width) + rows_of(meaning, width) <= area.height {
+    if ABOVE + rows_of(&sub.to_string(), width) + rows_of(meaning, width) <= area.height {
         lines.push(Line::styled(meaning, if is_alarm { style } else { theme.quiet() }));
     }
     let block = Block::new()
@@ -65,64 +62,77 @@ fn one(frame: &mut Frame, area: Rect, page: Page, Shown { name, tone, label, mea
     frame.render_widget(prose(lines).style(style).block(block), area);
 }
 
-/// A tile's number, and what is said of it.
-fn shown(name: &str, Page { screen, shop, numbers, theme }: Page) -> (i64, Line<'static>) {
-    let value = match name {
+fn value_of(name: &str, numbers: &Sample) -> i64 {
+    match name {
         "processing" => numbers.processing(),
         "refused" => numbers.refused(),
         name => numbers.get(name),
-    };
-    let sub = match name {
-        "customers" => format!("{} open now", plural(numbers.get("holds"), "cart")).into(),
+    }
+}
+
+/// What is said of a tile's number: the same in fewer and fewer columns, as a sentence that is cut off says something
+/// else.
+fn said(name: &str, value: i64, Page { screen, shop, numbers, theme }: Page) -> Vec<Line<'static>> {
+    let found_none = numbers.get("refused-outofstock");
+    match name {
+        "customers" => {
+            let carts = numbers.get("holds");
+            let open = format!("{} open now", plural(carts, "cart"));
+            vec![open.into(), format!("{} carts open now", small(carts)).into()]
+        }
         "processing" => processing(theme, numbers),
-        "completed" if !screen.is_fresh() => words::RATE_UNKNOWN.into(),
-        "completed" => format!("{} a second now", rate(shop.series.rate(Column::Completed, screen.now_ms))).into(),
-        "overflow" => format!("{} found none left", count(numbers.get("refused-outofstock"))).into(),
-        "refused" => top_refusal(numbers).into(),
-        _ if value > 0 => words::IS_OVERSOLD.into(),
-        _ => words::IS_NOT_OVERSOLD.into(),
-    };
-    (value, sub)
+        "completed" if !screen.is_fresh() => vec![words::RATE_UNKNOWN.into()],
+        "completed" => {
+            let now = shop.series.rate(Column::Completed, screen.now_ms);
+            vec![format!("{} a second now", rate(now)).into(), format!("{} a second now", short(now)).into()]
+        }
+        "overflow" => {
+            [count(found_none), small(found_none)].map(|some| format!("{some} found none left").into()).into()
+        }
+        "refused" => top_refusal(numbers),
+        _ if value > 0 => vec![words::IS_OVERSOLD.into()],
+        _ => vec![words::IS_NOT_OVERSOLD.into()],
+    }
 }
 
-/// As much of a line as there is room for.
-fn cut(line: Line<'static>, width: usize) -> Line<'static> {
-    if line.width() <= width {
-        return line;
-    }
-    let mut left = width;
-    let mut spans = Vec::new();
-    for span in line.spans {
-        let text = fit(&span.content, left);
-        let is_cut = columns(&text) < span.width();
-        left -= columns(&text);
-        spans.push(Span::styled(text, span.style));
-        if is_cut {
-            break;
-        }
-    }
-    Line::from(spans)
+/// The first of the texts that there is room for, or the last.
+fn fitting(texts: Vec<Line<'static>>, width: u16, rows: u16) -> Line<'static> {
+    let fits = |line: &Line| rows_of(&line.to_string(), width) <= rows;
+    let at = texts.iter().position(fits).unwrap_or(texts.len().saturating_sub(1));
+    texts.into_iter().nth(at).unwrap_or_default()
 }
 
-fn processing(theme: Theme, numbers: &Sample) -> Line<'static> {
-    let mut spans = Vec::new();
-    for Shown { name, tone, label, .. } in FLOW.into_iter().filter(|one| numbers.get(one.name) > 0) {
-        if !spans.is_empty() {
-            spans.push(Span::raw(" · "));
-        }
+fn small(value: i64) -> String {
+    short(value as f64)
+}
+
+/// How many orders are where; or where most of them are, and how many others there are; or the first of these alone.
+fn processing(theme: Theme, numbers: &Sample) -> Vec<Line<'static>> {
+    let mut steps: Vec<Shown> = FLOW.into_iter().filter(|one| numbers.get(one.name) > 0).collect();
+    if steps.is_empty() {
+        return vec![if numbers.get("placed") > 0 { words::ALL_DONE } else { words::NONE_YET }.into()];
+    }
+    let step = |Shown { name, tone, label, .. }: &Shown, written: fn(i64) -> String| {
         // Together on a line, wherever it is broken.
-        let label = format!("{} {}", fitted(numbers.get(name), NUMBER), label.to_lowercase()).replace(' ', NO_BREAK);
-        spans.push(Span::styled(label, theme.tone(tone)));
-    }
-    if spans.is_empty() {
-        spans.push(Span::raw(if numbers.get("placed") > 0 { words::ALL_DONE } else { words::NONE_YET }));
-    }
-    spans.into()
+        let text = format!("{} {}", written(numbers.get(name)), label.to_lowercase()).replace(' ', NO_BREAK);
+        Span::styled(text, theme.tone(*tone))
+    };
+    let all = |written: fn(i64) -> String| {
+        let steps = steps.iter().map(|one| step(one, written));
+        let between = std::iter::once(Span::raw("")).chain(std::iter::repeat(Span::raw(" · ")));
+        Line::from_iter(between.zip(steps).flat_map(|(between, step)| [between, step]))
+    };
+    let [whole, shorter] = [all(count), all(small)];
+    steps.sort_by_key(|one| -numbers.get(one.name));
+    let others = numbers.processing() - numbers.get(steps[0].name);
+    let most = step(&steps[0], small);
+    let both = Line::from(vec![most.clone(), Span::raw(format!(", {} other", small(others)))]);
+    vec![whole, shorter, both, most.into()]
 }
 
-fn top_refusal(numbers: &Sample) -> String {
-    match numbers.refusals().first() {
-        None => words::NOBODY_REFUSED.into(),
-        Some((top, value)) => format!("{} {}", percent(*value, numbers.refused()), top.label().to_lowercase()),
-    }
+/// The most frequent reason for a refusal: in words, or by the code that the list of refusals explains.
+fn top_refusal(numbers: &Sample) -> Vec<Line<'static>> {
+    let Some((top, value)) = numbers.refusals().into_iter().next() else { return vec![words::NOBODY_REFUSED.into()] };
+    let part = percent(value, numbers.refused());
+    vec![format!("{part} {}", top.label().to_lowercase()).into(), format!("{part} {}", top.word()).into()]
 }
