@@ -512,4 +512,32 @@ mod tests {
         assert_eq!(json()["states"]["claimed"]["label"], "In work");
         assert_eq!(json()["texts"]["NO_REASON"], NO_REASON);
     }
+
+    /// All that people read in a JSON: not the names of metrics, tones, columns and scales.
+    fn read_in(json: &Json, read: &mut Vec<String>) {
+        match json {
+            Json::String(text) => read.push(text.clone()),
+            Json::Array(all) => all.iter().for_each(|one| read_in(one, read)),
+            Json::Object(all) => {
+                let shown = all.iter().filter(|(key, _)| !["name", "tone", "column"].contains(&key.as_str()));
+                shown.for_each(|(_, value)| read_in(value, read));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn words_that_users_did_not_understand_are_not_said() {
+        let mut read = Vec::new();
+        read_in(json(), &mut read);
+        read.extend(AlertKind::ALL.iter().map(|kind| kind.label().to_string()));
+        read.extend(METRICS.iter().flat_map(|metric| [metric.label, metric.meaning].map(String::from)));
+        assert!(read.len() > 300 && read.iter().any(|text| text == "Not served"), "{} texts", read.len());
+        // The ways of an order begin with their tone; what the stream calls a number is named as its name.
+        let tone = |text: &str| text == "overflow";
+        for text in read.iter().filter(|text| !tone(text)) {
+            let rest = text.replace("(overflow in the metrics stream)", "").to_lowercase();
+            assert!(!rest.contains("overflow") && !rest.contains("not once"), "{text}");
+        }
+    }
 }
