@@ -1,5 +1,7 @@
-// All records of a store, page by page: orders by state, lane and customer, carts, SKUs. Nothing is out of reach.
+// All records of a store, page by page: orders by state, lane and customer, carts, SKUs, alerts. Nothing is out of
+// reach.
 
+import { alertParts } from "./alerts.js";
 import { act } from "./api.js";
 import { confirm } from "./dialogs.js";
 import { h, icon, keyed, scrollBox, setAttribute, setText, show } from "./dom.js";
@@ -11,6 +13,7 @@ const KINDS = [
   ["orders", "Orders"],
   ["holds", "Carts"],
   ["skus", "SKUs"],
+  ["alerts", "Alerts"],
 ];
 const OPEN_STATES = new Set(["waitlisted", "pending", "queued", "claimed", "retrying", "dead"]);
 
@@ -57,6 +60,7 @@ export class Browse {
       ],
       holds: [labelled("Customer of carts", this.customer.cloneNode()), labelled("SKU", this.sku)],
       skus: [labelled("Id", this.part), this.low],
+      alerts: [],
     };
     this.holdCustomer = this.fields.holds[0].querySelector("input");
     this.form = h(
@@ -136,6 +140,7 @@ export class Browse {
       },
       holds: { customer: this.holdCustomer.value, sku: this.sku.value },
       skus: { part: this.part.value, low: checked(this.low) ? "1" : "" },
+      alerts: {},
     }[this.kind];
     const isWanted = ([name, value]) => (name === "lane" ? value !== null : value !== "");
     const pairs = Object.entries(of).filter(isWanted);
@@ -175,7 +180,7 @@ export class Browse {
     keyed(
       this.list,
       this.found,
-      ({ id }) => `${this.kind} ${id}`,
+      ({ id, entry }) => `${this.kind} ${id ?? entry}`,
       () => h("li", { class: "browse-row" }),
       (row, one) => this.#fill(row, one),
     );
@@ -190,6 +195,13 @@ export class Browse {
     const shown = JSON.stringify([one, this.writes]);
     if (row.shown === shown) return;
     row.shown = shown;
+    const isAlert = this.kind === "alerts";
+    row.classList.toggle("alert-row", isAlert);
+    if (isAlert) {
+      setAttribute(row, "data-tone", one.tone);
+      row.replaceChildren(...alertParts(one, this.link, Date.now()));
+      return;
+    }
     const make = { orders: orderRow, holds: holdRow, skus: skuRow }[this.kind];
     const { tone, tag, parts } = make(one, this.link);
     setAttribute(row, "data-tone", tone);

@@ -54,7 +54,7 @@ export class StorePage {
     this.tiles = new Tiles();
     this.flow = new Flow();
     this.charts = charts.map((one) => new Chart(one));
-    this.alerts = new Alerts({ orderLink });
+    this.alerts = new Alerts({ link, browse });
     this.refusals = new Refusals();
     this.dead = new Dead({ notify: actions.notify, orderLink, browse });
     this.lanes = new Lanes({ browse });

@@ -8,6 +8,8 @@ import { barriers, overhang, picture } from "./read.js";
 const WIDTHS = [320, 390, 1440, 2560];
 const LONG = "x".repeat(512);
 const UNITS = 1_000_000_000_000_000;
+/** Of a SKU that ran low, and of orders that died. */
+const ALERTS = 120;
 
 let redis, reading, writing, browser;
 
@@ -26,6 +28,11 @@ before(async () => {
   await ask("popup", "ORDER.CLAIM", "w-idle", "ORDER", "o-3");
   await ask("popup", "ORDER.COMPLETE", "o-3");
   for (let i = 0; i < 120; i += 1) await ask("wide", "INV.SET", `sku-${i}`, 10);
+  await ask("loud", "INV.SET", "mug", 1_000, "LOW", 2_000);
+  for (let i = 0; i < ALERTS - 1; i += 1) {
+    await ask("loud", "ORDER.PLACE", `o-${i}`, "ann", "ITEMS", "mug", 1);
+    await ask("loud", "ORDER.FAIL", `o-${i}`, "FATAL");
+  }
   await ask(LONG, "INV.SET", LONG, UNITS, "LOW", UNITS, "LIMIT", UNITS);
   await ask(LONG, "INV.SET", "mug", UNITS);
   await ask(LONG, "ORDER.PLACE", LONG, LONG, "LANE", LONG, "GATE", LONG, 0, "ITEMS", LONG, UNITS / 2, "mug", UNITS / 2);
@@ -88,6 +95,44 @@ test("a list that shows a part leads to all of it", async () => {
   await page.goto(`${reading.origin}/#/store/popup`);
   await page.locator(".lanes").getByRole("button", { name: "express" }).click();
   await listed(page, ["fast"]);
+  await page.context().close();
+});
+
+test("alerts lead on page by page, and each to its record", async () => {
+  const page = await open(reading, "loud");
+  const loud = (...command) => redis.ask(command[0], "loud", ...command.slice(1));
+  const shown = page.locator(".alert-list .alert-row");
+  const fail = async (order) => {
+    await loud("ORDER.PLACE", order, "ann", "ITEMS", "mug", 1);
+    await loud("ORDER.FAIL", order, "FATAL");
+  };
+  await until("what there is", async () => (await shown.count()) === 50);
+  await page.getByText("The newest 50.").waitFor();
+  await page.getByRole("button", { name: "Show all alerts" }).click();
+  await until("a first page", async () => (await rows(page).count()) === 50);
+  await fail("meanwhile");
+  for (const wanted of [100, ALERTS]) {
+    await page.getByRole("button", { name: "Show more" }).click();
+    await until(`${wanted} alerts`, async () => (await rows(page).count()) === wanted);
+  }
+  await page.getByRole("button", { name: "Show more" }).waitFor({ state: "hidden" });
+  const dead = Array.from({ length: ALERTS - 1 }, (_, at) => `o-${ALERTS - 2 - at}`);
+  assert.deepEqual(await names(page), [...dead, "mug"], "newest first, none twice, none left out");
+  await rows(page).last().getByRole("link", { name: "mug" }).click();
+  await page.getByText("Limit a customer").waitFor();
+  await page.keyboard.press("Escape");
+  await shown.first().getByRole("link", { name: "meanwhile" }).click();
+  await page.locator("dialog.drawer .timeline").waitFor();
+  await page.keyboard.press("Escape");
+  // An outsider's entry, of a time that no calendar has, is shown, and nothing else is lost.
+  await redis.ask("XADD", "{loud}:alerts", "9007199254740993-1", "kind", "moon.full");
+  await loud("ORDER.PLACE", "next-1", "ann", "ITEMS", "mug", 1);
+  await until("the outsider's", async () => (await shown.first().textContent()) === "–moon.full");
+  await redis.ask("DEL", "{loud}:alerts");
+  await loud("ORDER.PLACE", "next-2", "ann", "ITEMS", "mug", 1);
+  await page.getByText("No alerts: nothing ran out").waitFor();
+  await page.locator(".browse").getByRole("button", { name: "Show", exact: true }).click();
+  await page.getByText("Nothing of this kind.").waitFor();
   await page.context().close();
 });
 

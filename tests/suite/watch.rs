@@ -122,7 +122,7 @@ fn a_detail_is_what_the_server_says(binary: &ServerBinary) {
     assert_eq!((&dead["total"], &dead["counted"]), (&json!(3), &json!(3)));
     assert_eq!((&dead["reasons"][0]["reason"], &dead["reasons"][0]["count"]), (&json!("card declined"), &json!(2)));
     assert_eq!(dead["reasons"][1]["orders"], json!([{"id": "o-4", "name": "o-4"}]));
-    let alerts = detail["alerts"].as_array().expect("alerts").iter();
+    let alerts = detail["alerts"]["shown"].as_array().expect("alerts").iter();
     let alerts: Vec<_> = alerts.map(|alert| (alert["entry"].clone(), alert["kind"].clone())).collect();
     let stream = entries(&mut client, "{popup}:alerts").into_iter().rev();
     let stream: Vec<_> = stream.map(|entry| (json!(entry.id), json!(entry.text("kind")))).collect();

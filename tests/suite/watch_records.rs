@@ -1,4 +1,4 @@
-//! `holdfast watch`: orders, holds and SKUs page by page, look-ups by id, and what one may do to each.
+//! `holdfast watch`: orders, holds, SKUs and alerts page by page, look-ups by id, and what one may do to each.
 
 use crate::common::watcher::Watcher;
 use crate::common::{Client, DEADLINE, Server, ServerBinary, cmd, order_field, tests, wait_until};
@@ -10,6 +10,7 @@ tests![
     orders_are_found_by_state_lane_customer_and_lateness,
     a_lane_of_few_orders_is_found_among_many_in_few_commands,
     holds_and_skus_are_reached_page_by_page,
+    alerts_are_reached_page_by_page,
     records_are_looked_up_by_id,
     looking_counts_as_no_refusal_and_makes_no_sample,
     what_cannot_be_asked_for_is_told,
@@ -41,7 +42,10 @@ fn walk(watcher: &Watcher, path: &str, count: usize) -> (Vec<Json>, usize) {
         found.extend(records);
         pages += 1;
         match page["next"].as_str() {
-            Some(next) => cursor = next.to_string(),
+            Some(next) => {
+                assert_ne!(cursor, next, "the same page again, without end");
+                cursor = next.to_string();
+            }
             None => return (found, pages),
         }
     }
@@ -164,6 +168,52 @@ fn holds_and_skus_are_reached_page_by_page(binary: &ServerBinary) {
     assert_eq!(walk(&watcher, "skus?part=*", 100).0.len(), 0, "a star is a star");
 }
 
+fn alerts_are_reached_page_by_page(binary: &ServerBinary) {
+    let (_server, mut client, watcher) = watched(binary, &[]);
+    for number in 0..65 {
+        client.text(format!("ORDER.PLACE popup o-{number} c-1 ITEMS sku-1 1"));
+        client.call(format!("ORDER.FAIL popup o-{number} FATAL"));
+    }
+    let alerts = |records: &[Json]| -> Vec<_> {
+        records.iter().map(|alert| alert["order"]["name"].as_str().expect("an order").to_string()).collect()
+    };
+    let all: Vec<String> = (0..65).rev().map(|number| format!("o-{number}")).collect();
+    for (count, pages) in [(1, 65), (5, 13), (64, 2), (65, 1)] {
+        let (records, walked) = walk(&watcher, "alerts", count);
+        assert_eq!((alerts(&records), walked), (all.clone(), pages), "newest first, none twice, none left out");
+    }
+    assert_eq!(watcher.json("/api/stores/popup")["alerts"]["truncated"], true);
+    // What comes meanwhile moves nothing; what is trimmed, or deleted, is not there any more.
+    let page = |cursor: &str| watcher.json(&format!("/api/stores/popup/alerts?count=10&cursor={cursor}"));
+    let first = page("0");
+    client.call("ORDER.PLACE popup late c-1 ITEMS sku-1 1");
+    client.call("ORDER.FAIL popup late FATAL");
+    let next = first["next"].as_str().expect("a next page");
+    let second = page(next);
+    assert_eq!(alerts(second["found"].as_array().expect("alerts")), all[10..20]);
+    assert_eq!(alerts(page("0")["found"].as_array().expect("alerts"))[..2], ["late", "o-64"]);
+    let last = second["next"].as_str().expect("a next page");
+    client.int("XTRIM {popup}:alerts MAXLEN 25");
+    assert_eq!(alerts(page(last)["found"].as_array().expect("alerts")), all[20..24]);
+    client.int("DEL {popup}:alerts");
+    for cursor in [next, "0"] {
+        assert_eq!(page(cursor), json!({ "next": null, "looked": 0, "found": [] }), "the stream is gone");
+    }
+    let around = client.int("EXISTS {popup}:alerts");
+    assert_eq!(around, 0, "looking makes none");
+    // What others wrote into it is shown as far as it goes, and what they put in its place is told.
+    for _ in 0..3 {
+        client.text("XADD {popup}:alerts * some thing");
+    }
+    let (records, walked) = walk(&watcher, "alerts", 2);
+    assert_eq!((records.len(), walked), (3, 2));
+    client.int("DEL {popup}:alerts");
+    client.text("SET {popup}:alerts x");
+    let answer = watcher.get("/api/stores/popup/alerts");
+    assert_eq!(answer.status, 409, "{}", answer.body);
+    assert!(answer.body.contains("WRONGTYPE"), "{}", answer.body);
+}
+
 fn records_are_looked_up_by_id(binary: &ServerBinary) {
     let (_server, mut client, watcher) = watched(binary, &[]);
     client.int("INV.SET popup cap 9 SAFETY 1 LOW 2 LIMIT 3");
@@ -208,6 +258,8 @@ fn looking_counts_as_no_refusal_and_makes_no_sample(binary: &ServerBinary) {
         ("orders?customer=nope&lane=nope", 200),
         ("holds?customer=nope&sku=nope", 200),
         ("skus?part=nope", 200),
+        ("alerts", 200),
+        ("alerts?cursor=1-1", 200),
         ("orders?state=nope", 400),
         ("orders?cursor=9007199254740991", 200),
     ] {
@@ -230,6 +282,8 @@ fn what_cannot_be_asked_for_is_told(binary: &ServerBinary) {
         ("orders?count=0", "count must be an integer from 1 to 200, got '0'"),
         ("orders?cursor=next", "cursor must be 0 or the next of the last page, got 'next'"),
         ("orders?customer=", "customer must be 1 to 512 bytes, got 0"),
+        ("alerts?cursor=7", "cursor must be 0 or the next of the last page, got '7'"),
+        ("alerts?count=201", "count must be an integer from 1 to 200, got '201'"),
         ("holds?sku=", "sku must be 1 to 512 bytes, got 0"),
         ("skus?low=yes", "low must be 0 or 1, got 'yes'"),
         (&format!("skus/{long}"), "sku must be 1 to 512 bytes, got 513"),
@@ -240,7 +294,7 @@ fn what_cannot_be_asked_for_is_told(binary: &ServerBinary) {
         assert_eq!(answer.status, 400, "{path}");
         assert!(answer.json()["error"].as_str().expect("an error").starts_with(error), "{path}: {}", answer.body);
     }
-    for path in ["orders", "holds", "skus", "skus/x", "holds/x", "find/x"] {
+    for path in ["orders", "holds", "skus", "alerts", "skus/x", "holds/x", "find/x"] {
         let answer = watcher.get(&format!("/api/stores/nope/{path}"));
         assert_eq!((answer.status, answer.json()), (404, json!({"error": "no store nope"})), "{path}");
     }

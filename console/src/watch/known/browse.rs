@@ -1,4 +1,4 @@
-//! Orders, holds and SKUs page by page: everything that exists can be reached, and one page is never much work for the
+//! Orders, holds, SKUs and alerts page by page: everything that exists can be reached, and one page is never much work for the
 //! server.
 
 use std::collections::BTreeSet;
@@ -7,9 +7,10 @@ use holdfast_engine::terms::states::OrderState;
 use serde::Serialize;
 
 use super::ask::AskError;
-use super::detail::{Asker, SkuLine, read_books, read_orders};
+use super::detail::{AlertLine, Asker, SkuLine, read_alerts, read_books, read_orders};
 use super::id::{Named, pattern_of};
 use super::reply::{self, Pairs};
+use super::sample::EntryId;
 
 /// Records of a page where nothing else is asked for, and the most.
 pub const PAGE_DEFAULT: usize = 50;
@@ -193,6 +194,15 @@ pub async fn skus(asker: &mut Asker<'_>, wanted: &WantedSkus, place: Place) -> R
     let mut lines = read_books(asker, page.found.iter().cloned().collect()).await?;
     lines.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     Ok(page.map(|_| lines))
+}
+
+/// A page of the alerts that are older than an entry, or of all, newest first: those that come meanwhile move none of
+/// them. Fails when the server is away, or there is no such store.
+pub async fn alerts(asker: &mut Asker<'_>, before: Option<EntryId>, count: usize) -> Result<Page<AlertLine>, AskError> {
+    // A stream that is not there is an empty one, whether or not there is a store.
+    asker.map("STORE.INFO").await?;
+    let part = read_alerts(asker, before, count).await?;
+    Ok(Page { next: part.next.map(|id| id.to_string()), looked: part.looked, found: part.found })
 }
 
 /// Ids from a cursor on, a page of them. Looks at more in each command as long as little is found; what is more than a

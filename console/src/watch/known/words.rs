@@ -251,10 +251,8 @@ pub const LANES_PANEL: Panel = ("Lanes", "Named parts of the queue. A worker ser
 pub const WAITS_PANEL: Panel =
     ("Before the queue", "Orders that wait for a gate or for units; those that expire first on top.");
 pub const SKUS_PANEL: Panel = ("Stock by SKU", "Those that people wait for on top, then those that are out or low.");
-pub const BROWSE_PANEL: Panel = (
-    "All records",
-    "Every order, cart and SKU of the store, page by page, by what they are of. An id leads to the record.",
-);
+pub const BROWSE_PANEL: Panel =
+    ("All records", "Every order, cart, SKU and alert of the store, page by page. An id leads to the record.");
 pub const NUMBERS_PANEL: Panel =
     ("Every number", "All that is counted and measured, as in STORE.INFO and the metrics stream.");
 

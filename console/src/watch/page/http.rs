@@ -64,6 +64,7 @@ pub fn router(app: Arc<App>, guard: Guard) -> Router {
         .route("/api/stores/{id}/holds", get(holds))
         .route("/api/stores/{id}/holds/{hold}", get(one_hold))
         .route("/api/stores/{id}/skus", get(skus))
+        .route("/api/stores/{id}/alerts", get(alerts))
         .route("/api/stores/{id}/skus/{sku}", get(one_sku))
         .route("/api/stores/{id}/find/{record}", get(find))
         .route("/api/stores/{id}/redrive", post(write::<Redrive>))
@@ -222,6 +223,11 @@ async fn holds(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Respon
 async fn skus(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Response> {
     let (wanted, place) = (query::skus(&uri).map_err(wrong)?, query::place(&uri).map_err(wrong)?);
     Ok(json(&ask!(app, ids.store, browse::skus, &wanted, place)))
+}
+
+async fn alerts(State(app): State<Arc<App>>, ids: Ids, uri: Uri) -> Answer<Response> {
+    let (before, count) = query::place_in_stream(&uri).map_err(wrong)?;
+    Ok(json(&ask!(app, ids.store, browse::alerts, before, count)))
 }
 
 async fn one_hold(State(app): State<Arc<App>>, ids: Ids) -> Answer<Response> {

@@ -6,6 +6,7 @@ use holdfast_engine::terms::states::OrderState;
 
 use crate::watch::known::browse::{PAGE_DEFAULT, PAGE_MAX, Place, WantedHolds, WantedOrders, WantedSkus};
 use crate::watch::known::id::bytes_of;
+use crate::watch::known::sample::EntryId;
 
 /// A parameter of the query, still percent-encoded.
 pub fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
@@ -36,13 +37,28 @@ pub fn skus(uri: &Uri) -> Result<WantedSkus, String> {
 
 /// Where the page begins, and how much it has. Fails, with a text, when a parameter cannot be.
 pub fn place(uri: &Uri) -> Result<Place, String> {
-    let wrong = |name: &str, wanted: &str| format!("{name} must be {wanted}, got '{}'", shown(uri, name));
     let cursor = parameter(uri, "cursor").map_or(Ok(0), str::parse);
-    let cursor = cursor.map_err(|_| wrong("cursor", "0 or the next of the last page"))?;
-    let count = parameter(uri, "count").map_or(Ok(PAGE_DEFAULT), str::parse).unwrap_or(0);
-    match count {
-        1..=PAGE_MAX => Ok(Place { cursor, count }),
-        _ => Err(wrong("count", &format!("an integer from 1 to {PAGE_MAX}"))),
+    Ok(Place { cursor: cursor.map_err(|_| wrong_cursor(uri))?, count: count(uri)? })
+}
+
+fn count(uri: &Uri) -> Result<usize, String> {
+    match parameter(uri, "count").map_or(Ok(PAGE_DEFAULT), str::parse).unwrap_or(0) {
+        count @ 1..=PAGE_MAX => Ok(count),
+        _ => Err(format!("count must be an integer from 1 to {PAGE_MAX}, got '{}'", shown(uri, "count"))),
+    }
+}
+
+fn wrong_cursor(uri: &Uri) -> String {
+    format!("cursor must be 0 or the next of the last page, got '{}'", shown(uri, "cursor"))
+}
+
+/// The entry of a stream before which the page begins, `None` from the newest on; and how much it has. Fails, with a
+/// text, when a parameter cannot be.
+pub fn place_in_stream(uri: &Uri) -> Result<(Option<EntryId>, usize), String> {
+    let count = count(uri)?;
+    match parameter(uri, "cursor") {
+        None | Some("0") => Ok((None, count)),
+        Some(cursor) => EntryId::of(cursor).map(|id| (Some(id), count)).ok_or_else(|| wrong_cursor(uri)),
     }
 }
 
@@ -113,6 +129,11 @@ mod tests {
         for query in ["cursor=x", "cursor=-1", "count=0", "count=201", "count=many"] {
             assert!(place(&uri(query)).is_err(), "{query}");
         }
+        for query in ["cursor=x", "cursor=7", "cursor=-1", "cursor=1-", "cursor=1-1-1", "count=201"] {
+            assert!(place_in_stream(&uri(query)).is_err(), "{query}");
+        }
+        assert_eq!(place_in_stream(&uri("cursor=0")), Ok((None, PAGE_DEFAULT)));
+        assert_eq!(place_in_stream(&uri("cursor=7-1&count=9")), Ok((Some(EntryId { ms: 7, seq: 1 }), 9)));
         assert_eq!(place(&uri("cursor=7&count=200")).map(|place| (place.cursor, place.count)), Ok((7, 200)));
     }
 }

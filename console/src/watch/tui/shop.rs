@@ -210,7 +210,7 @@ impl Shop {
 
     /// Alerts, newest first.
     pub fn alert_lines(&self) -> &[AlertLine] {
-        self.detail.as_ref().map_or(&[], |detail| &detail.alerts)
+        self.detail.as_ref().map_or(&[], |detail| &detail.alerts.shown)
     }
 
     /// The lanes of the queue; empty if no order names one.

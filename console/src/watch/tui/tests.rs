@@ -16,7 +16,7 @@ use super::screen::{Dialog, OrderLook, Redrive, Screen};
 use super::shop::{Shop, TABS, Tab};
 use super::theme::Theme;
 use crate::watch::known::detail::{
-    AlertLine, DeadLetters, Detail, Idle, InWork, OrderRef, Reason, SkuLine, Skus, Wait, Waits, Worker, Workers,
+    AlertLine, Alerts, DeadLetters, Detail, Idle, InWork, OrderRef, Reason, SkuLine, Skus, Wait, Waits, Worker, Workers,
 };
 use crate::watch::known::id::{id_of, name_of};
 use crate::watch::known::lanes::Lane;
@@ -68,7 +68,7 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
         kind: kind.into(),
         label: kind.into(),
         tone,
-        sku: sku.into(),
+        sku: (!str::is_empty(sku)).then(|| OrderRef::of(sku.as_bytes())),
         available,
         order,
         reason: reason.into(),
@@ -92,10 +92,13 @@ fn detail(key: &Key, reason: &str, id: &str) -> Arc<Detail> {
             shown: vec![worker(id, vec![in_work(id, 1)]), worker("w-2", vec![in_work("o-8", 2), in_work("o-9", 1)])],
             idle: vec![Idle { name: "w-3".into(), since: 0 }],
         },
-        alerts: vec![
-            alert("1", "stock.out", Tone::Refused, (id, Some(0)), None),
-            alert("2", "order.dead", Tone::Refused, ("", None), Some(order(id))),
-        ],
+        alerts: Alerts {
+            truncated: false,
+            shown: vec![
+                alert("1", "stock.out", Tone::Refused, (id, Some(0)), None),
+                alert("2", "order.dead", Tone::Refused, ("", None), Some(order(id))),
+            ],
+        },
         lanes: vec![],
         waits: Waits::default(),
         dead: DeadLetters { total: 3, counted: 3, reasons: vec![letters(reason, 2), letters("", 1)] },
@@ -340,12 +343,15 @@ fn a_list_of_a_part_says_what_lists_all() {
         let mut detail = Detail::clone(shop.detail.as_ref().expect("a detail"));
         detail.skus.total = 902;
         detail.dead.reasons[0].count = 902;
+        detail.alerts.truncated = true;
         shop.take_detail(Arc::new(detail));
         shop.tab = Tab::Stock;
         assert_shows(&text(&mut screen, size), &["and 900 with more available: INV.SCAN lists all"]);
         screen.shop.as_mut().expect("a store").tab = Tab::Dead;
         press(&mut screen, KeyCode::Enter);
         assert_shows(&text(&mut screen, size), &["and 900 more: ORDER.SCAN … STATE dead"]);
+        screen.shop.as_mut().expect("a store").tab = Tab::Alerts;
+        assert_shows(&text(&mut screen, size), &["the newest 2; of all: XREVRANGE {…}:alerts + -"]);
     }
 }
 

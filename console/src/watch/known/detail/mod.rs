@@ -15,7 +15,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use tokio::time::{Instant, sleep_until};
 
-pub use self::alerts::AlertLine;
+#[cfg(test)]
+pub use self::alerts::Alerts;
+pub use self::alerts::{AlertLine, read_alerts};
 pub use self::dead::DeadLetters;
 #[cfg(test)]
 pub use self::dead::Reason;
@@ -67,8 +69,8 @@ pub struct Detail {
     pub waits: Waits,
     /// What died of what.
     pub dead: DeadLetters,
-    /// What somebody should look at, newest first.
-    pub alerts: Vec<AlertLine>,
+    /// What somebody should look at.
+    pub alerts: alerts::Alerts,
 }
 
 /// What is remembered of a store from one detail to the next.

@@ -8,7 +8,7 @@ use super::super::foreign::{columns, safe};
 use super::super::format::{count, moment};
 use super::super::shop::Tab;
 use super::super::theme::Theme;
-use super::part::{Page, draw_list, open_panel, padded};
+use super::part::{Page, above, draw_list, open_panel, padded};
 use crate::watch::known::detail::AlertLine;
 use crate::watch::known::words::{ALERTS_PANEL, NO_ALERTS, Tone};
 
@@ -23,16 +23,20 @@ pub fn draw(frame: &mut Frame, area: Rect, Page { screen, shop, theme, .. }: Pag
     if lines.is_empty() {
         return frame.render_widget(Line::styled(NO_ALERTS, theme.tone(Tone::Completed)), inside);
     }
+    let is_part = shop.detail.as_ref().is_some_and(|detail| detail.alerts.truncated);
+    let [list, foot] = above(inside, u16::from(is_part));
     let chosen = shop.chosen_in(Tab::Alerts);
     let widest = lines.iter().map(|line| columns(&name_of(line))).max().unwrap_or(0);
-    let width = widest.min(NAME_MAX).min(usize::from(inside.width) * 2 / 5);
-    draw_list(frame, inside, None, lines.len(), chosen, |index| {
+    let width = widest.min(NAME_MAX).min(usize::from(list.width) * 2 / 5);
+    draw_list(frame, list, None, lines.len(), chosen, |index| {
         row(theme, &lines[index], chosen == Some(index), width, screen.now_ms as i64)
     });
+    let all = format!("the newest {}; of all: XREVRANGE {{…}}:alerts + -", lines.len());
+    frame.render_widget(Line::styled(all, theme.quiet()), foot);
 }
 
 fn name_of(line: &AlertLine) -> String {
-    safe(line.order.as_ref().map_or(&line.sku, |order| &order.name))
+    line.order.as_ref().or(line.sku.as_ref()).map(|it| safe(&it.name)).unwrap_or_default()
 }
 
 fn row(theme: Theme, line: &AlertLine, is_chosen: bool, width: usize, now_ms: i64) -> Line<'static> {
