@@ -1,6 +1,6 @@
 // The way of the orders: how many wait for units, for a gate, for a worker, and what comes next.
 
-import { h, setAttribute, setNumber, setText, show } from "./dom.js";
+import { h, setAttribute, setName, setNumber, setText, show } from "./dom.js";
 import { age, count, countdown, fitted, plural } from "./format.js";
 import { flow, texts } from "./words.js";
 
@@ -39,7 +39,7 @@ export class Flow {
       if (due !== null && !this.dues.has(state)) this.dues.set(state, due);
     }
     const sku = detail?.skus.shown[0];
-    this.wanted = sku?.waiting > 0 ? `${fitted(sku.waiting)} × ${sku.name}` : "";
+    this.#want(sku?.waiting > 0 ? sku : null);
     Object.assign(this, { at, oldestMs: metrics["oldest-waiting-ms"] });
     this.#say("in-work", metrics.workers > 0 ? plural(metrics.workers, "worker") : "");
   }
@@ -52,14 +52,20 @@ export class Flow {
     const waitedMs = this.oldestMs + Math.max(0, now - (this.at ?? now));
     this.#say("queued", this.oldestMs > 0 ? `the next since ${age(waitedMs)}` : "");
     this.#say("pending", words(next("pending")), next("pending"));
-    const waits = [words(next("waitlisted")), this.wanted].filter((text) => text !== "").join(" · ");
-    this.#say("waitlisted", waits, next("waitlisted"));
+    this.#say("waitlisted", words(next("waitlisted")), next("waitlisted"));
+  }
+
+  /** The SKU that most is waited for; null: none. */
+  #want(sku) {
+    const { wanted, units, name } = this.steps.get("waitlisted");
+    show(wanted, sku !== null);
+    setText(units, sku === null ? "" : `${fitted(sku.waiting)} × `);
+    setName(name, sku?.name ?? "");
   }
 
   #say(name, text, leftMs = null) {
     const { sub } = this.steps.get(name);
     setText(sub, text);
-    setAttribute(sub, "title", text === "" ? null : text);
     setAttribute(sub, "data-soon", leftMs !== null && leftMs < SOON_MS ? "yes" : null);
   }
 }
@@ -67,13 +73,17 @@ export class Flow {
 function makeStep({ name, tone, label, meaning }) {
   const value = h("span", { class: "mini-value", data: { step: name } });
   const sub = h("span", { class: "flow-sub" });
+  const units = h("span", {});
+  const sku = h("span", { class: "id" });
+  const wanted = h("span", { class: "flow-wanted", hidden: true }, units, sku);
   const element = h(
     "li",
     { class: "flow-step", data: { tone } },
     h("span", { class: "label" }, h("span", { class: "swatch", "aria-hidden": "true" }), label),
     value,
     sub,
+    wanted,
     h("span", { class: "why", text: meaning }),
   );
-  return { element, value, sub };
+  return { element, value, sub, wanted, units, name: sku };
 }

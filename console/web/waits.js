@@ -83,8 +83,12 @@ function fillRow(row, { state, gates, missing, due }) {
   row.parts.due = due;
   setText(tag, states[state]?.label ?? state);
   setAttribute(row, "data-tone", states[state]?.tone ?? "muted");
-  const units = missing.map(([sku, units]) => `${fitted(units)} × ${sku}`);
-  const text = [...units, ...gates].join(", ");
-  setText(what, text);
-  setAttribute(what, "title", text);
+  const units = missing.map(([sku, units]) => [`${fitted(units)} × `, sku]);
+  const parts = [...units, ...gates.map((gate) => ["", gate])];
+  const shown = JSON.stringify(parts);
+  if (what.shown === shown) return;
+  what.shown = shown;
+  const id = (name) => h("span", { class: "id", text: name, title: name });
+  const named = ([before, name], at) => [`${at > 0 ? ", " : ""}${before}`, id(name)];
+  what.replaceChildren(...parts.flatMap(named));
 }
