@@ -430,23 +430,121 @@ fn lanes_and_those_who_are_not_queued_are_listed() {
     assert!(!shown.contains("Lanes"), "there are none:\n{shown}");
 }
 
+/// A letter of which long names are made: it is in no word of the screen, and two bytes long.
+const LETTER: char = 'þ';
+const LARGEST: i64 = 1_000_000_000_000_000;
+
+/// What touches a long name, or lies over it; and what runs into a frame.
+fn overlaps(shown: &str) -> Vec<String> {
+    let is_frame = |char| "│╭╮╰╯─".contains(char);
+    let wrong = |&(before, after): &(char, char)| match (before, after) {
+        (LETTER, after) => !(after == LETTER || " …,.:;”)".contains(after)),
+        (before, LETTER) => !" “(".contains(before),
+        // A mark of what is cut off is the end of a text, or stands for a part of a command.
+        ('…', after) => !" })".contains(after),
+        _ => false,
+    };
+    // A chart and its times go up to its frame; nothing else does.
+    let is_drawn = |char: char| is_frame(char) || char == ' ' || ('\u{2800}'..='\u{28ff}').contains(&char);
+    let is_clock = |word: &str| word.len() == 8 && word.chars().all(|char| char.is_ascii_digit() || char == ':');
+    let runs_out = |line: &str| {
+        let Some(line) = line.strip_suffix('│') else { return false };
+        !line.ends_with(is_drawn) && !line.rsplit(' ').next().is_some_and(is_clock)
+    };
+    let faults = |line: &str| {
+        let pairs: Vec<_> = line.chars().zip(line.chars().skip(1)).filter(wrong).collect();
+        (!pairs.is_empty() || runs_out(line)).then(|| format!("{pairs:?} in {line}"))
+    };
+    shown.lines().filter_map(faults).collect()
+}
+
+#[track_caller]
+fn assert_tidy(shown: &str) {
+    assert_eq!(overlaps(shown), Vec::<String>::new(), "in\n{shown}");
+    let mut framed = shown.lines().filter(|line| line.starts_with('│'));
+    assert!(framed.all(|line| line.ends_with('│')), "a frame is broken:\n{shown}");
+}
+
 #[test]
 fn long_ids_and_large_numbers_break_nothing() {
-    const LARGEST: i64 = 1_000_000_000_000_000;
+    let long = LETTER.to_string().repeat(256);
     for size in SIZES {
-        let mut screen = crowded(&"x".repeat(512), LARGEST);
+        let mut screen = crowded(&long, LARGEST);
         for (index, (_, name)) in TABS.iter().enumerate() {
             press(&mut screen, KeyCode::Char(char::from(b'1' + index as u8)));
             let shown = text(&mut screen, size);
             assert_shows(&shown, &[name]);
-            let mut framed = shown.lines().filter(|line| index > 0 && line.starts_with('│'));
-            let ends = framed.all(|line| line.ends_with('│'));
-            assert!(ends, "a frame is broken:\n{shown}");
+            // Of the dashboard a part is framed.
+            if index > 0 {
+                assert_tidy(&shown)
+            } else {
+                assert_eq!(overlaps(&shown), Vec::<String>::new())
+            }
+            assert!(!shown.contains(&format!("{LETTER} ")), "cut off without a mark:\n{shown}");
         }
         press(&mut screen, KeyCode::Char('6'));
         assert_shows(&text(&mut screen, size), &["1000T"]);
         press(&mut screen, KeyCode::Char('7'));
         assert_shows(&text(&mut screen, size), &["1,000,000,000,000,000"]);
+        press(&mut screen, KeyCode::Char('4'));
+        press(&mut screen, KeyCode::Enter);
+        assert_tidy(&text(&mut screen, size));
+    }
+}
+
+#[test]
+fn long_names_and_large_numbers_break_no_list_of_stores() {
+    let long = LETTER.to_string().repeat(256);
+    let large = ["on-hand", "available", "sold", "held", "queued", "completed"].map(|name| (name, LARGEST));
+    let late = [&large[..], &[("waitlisted", LARGEST)]].concat();
+    let alarm = [&large[..], &[("oversold", LARGEST)]].concat();
+    for size in SIZES.into_iter().chain([(86, 20), (100, 30), (140, 40)]) {
+        let mut screen =
+            list(Theme::Full, &[(&long, &large), (&long[2..], &late), (&long[4..], &alarm), ("calm", &[])]);
+        let shown = text(&mut screen, size);
+        assert_tidy(&shown);
+        assert_shows(&shown, &["þ… ", "OVERSOLD 1000T ", "1000T waitlisted ", " Open ", "calm ", " 1000T "]);
+        let ends: Vec<usize> =
+            shown.lines().filter(|line| line.contains('…')).map(|line| line.chars().count()).collect();
+        assert_eq!(ends, vec![usize::from(size.0); 3], "a line each:\n{shown}");
+    }
+}
+
+#[test]
+fn long_ids_and_large_numbers_break_no_order() {
+    let long = LETTER.to_string().repeat(256);
+    let event = |title: &str| serde_json::json!({ "event": "placed", "at": NOW_MS - 60_000, "title": title, "tone": "placed", "text": &long });
+    let order = serde_json::json!({
+        "state": "waitlisted", "customer": &long, "lane": &long, "worker": &long, "step": &long, "group": &long,
+        "hold": &long, "reason": &long, "data": &long, "result": &long, "attempts": LARGEST, "late": 1,
+        "placed-at": NOW_MS - 60_000, "due": NOW_MS + 60_000,
+        "items": [[&long, LARGEST, LARGEST / 2], ["cap", LARGEST, 0]],
+        "gates": [{ "gate": &long, "deadline": NOW_MS + 41_000, "passed": 0 }],
+        "history": [event("Placed"), event("Waits for units"), event("Not enough units came free in time")],
+    });
+    for size in SIZES {
+        let mut look = OrderLook::new(long.clone().into_bytes());
+        look.found = Some(Ok(order.clone()));
+        let mut screen = sale("popup", "o-1", &[]);
+        screen.dialogs.push(Dialog::Order(look));
+        let mut seen = String::new();
+        // Down to its last line.
+        loop {
+            let shown = text(&mut screen, size);
+            let within = |line: &str| Some(line.split_once('│')?.1.rsplit_once('│')?.0.to_string());
+            let inside: Vec<String> = shown.lines().filter_map(within).collect();
+            assert!(!inside.is_empty(), "no dialog:\n{shown}");
+            assert_eq!(overlaps(&inside.join("\n")), Vec::<String>::new(), "in\n{shown}");
+            seen.push_str(&shown);
+            if !shown.contains("more   esc closes") {
+                break;
+            }
+            press(&mut screen, KeyCode::Down);
+        }
+        let facts = ["Customer ", "Lane ", "Worker ", "Step ", "Group ", "Cart ", "Reason ", "Data ", "Result "];
+        assert_shows(&seen, &facts);
+        assert_shows(&seen, &["1,000,000,000,000,000 ×", "2,000,000,000,000,000 units", "it stops waiting at"]);
+        assert_shows(&seen, &["not passed yet, expires at", "Placed  ", "Not enough units came free in time"]);
     }
 }
 

@@ -115,8 +115,27 @@ pub fn draw_list<'a>(
     row: impl FnMut(usize) -> Line<'a>,
 ) {
     let height = area.height.saturating_sub(u16::from(head.is_some()));
-    let rows = window(length, chosen.unwrap_or(0), height).map(row);
+    let rows = window(length, chosen.unwrap_or(0), height).map(row).map(|line| marked(line, usize::from(area.width)));
     frame.render_widget(Text::from_iter(head.into_iter().chain(rows)), area);
+}
+
+/// As much of a line as there is room for; what is cut off is marked.
+fn marked(line: Line<'_>, width: usize) -> Line<'_> {
+    if line.width() <= width {
+        return line;
+    }
+    let mut left = width;
+    let mut spans = Vec::new();
+    for span in line.spans {
+        let text = fit(&span.content, left);
+        let is_cut = columns(&text) < span.width();
+        left -= columns(&text);
+        spans.push(Span::styled(text, span.style));
+        if is_cut {
+            break;
+        }
+    }
+    Line::from(spans)
 }
 
 /// Draws a box over the middle of the page. What is inside of it.
