@@ -63,7 +63,8 @@ after(async () => {
 });
 
 for (const width of WIDTHS) {
-  const open = (watch, path) => browser.open(`${watch.origin}/#/${path}`, { width, height: 1_600, reducedMotion: "reduce" });
+  const screen = { width, height: 1_600, reducedMotion: "reduce" };
+  const open = (watch, path) => browser.open(`${watch.origin}/#/${path}`, screen);
   /** What is cut on the pages of a test, each once, and where it is; all of it is said at the end. */
   let cut = new Map();
   const look = async (page, name) => {
