@@ -62,10 +62,13 @@ function route() {
   const [, kind, id, what, orderId] = path.split("/");
   const isStore = (kind === "store" || kind === "stores") && id;
   openPage(isStore ? canonicalStore(id) : null, query);
-  if (isStore && what === "order" && orderId) order.open(storeId, canonicalId(orderId));
-  else order.close();
-  if (isStore && Object.hasOwn(KINDS, what) && orderId) record.open(storeId, what, canonicalId(orderId));
-  else record.close();
+  const isOrder = isStore && what === "order" && orderId;
+  const isRecord = isStore && Object.hasOwn(KINDS, what) && orderId;
+  // What closes gives the focus back, and what opens after it remembers where that was.
+  if (!isOrder) order.close();
+  if (!isRecord) record.close();
+  if (isOrder) order.open(storeId, canonicalId(orderId));
+  if (isRecord) record.open(storeId, what, canonicalId(orderId));
 }
 
 function go(hash) {

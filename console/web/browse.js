@@ -123,7 +123,7 @@ export class Browse {
   }
 
   #showKind() {
-    for (const button of this.kinds) setAttribute(button, "aria-pressed", button.dataset.kind === this.kind);
+    for (const button of this.kinds) setAttribute(button, "aria-pressed", String(button.dataset.kind === this.kind));
     for (const [kind, fields] of Object.entries(this.fields))
       for (const one of fields) show(one, kind === this.kind);
   }

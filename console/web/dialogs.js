@@ -20,8 +20,12 @@ export function confirm({ title, text, action, keep = "Cancel" }) {
       h("div", { class: "buttons" }, cancel, agree),
     ),
   );
+  // Who leaves what he was asked about has not agreed.
+  const leave = () => dialog.close("cancel");
   return new Promise((resolve) => {
+    window.addEventListener("hashchange", leave);
     dialog.addEventListener("close", () => {
+      window.removeEventListener("hashchange", leave);
       dialog.remove();
       resolve(dialog.returnValue === "agree");
     });

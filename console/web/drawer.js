@@ -37,7 +37,7 @@ export class Drawer {
     this.address = location.hash;
     if (this.element.open && this.key === key) return false;
     this.key = key;
-    this.body.replaceChildren(h("p", { class: "why", text: "Looking it up…" }));
+    this.#say(h("p", { class: "why", text: "Looking it up…" }));
     if (!this.element.open) this.element.showModal();
     return true;
   }
@@ -48,9 +48,18 @@ export class Drawer {
     if (this.element.open) this.element.close();
   }
 
-  /** Says that what was looked up is unknown, and why that can be; or that it cannot be read. */
-  showError(error, { unknown, why, unreadable }) {
-    const [lead, hint] = error.status === 404 ? [unknown, why] : [unreadable, error.message];
-    this.body.replaceChildren(h("p", { class: "empty", text: lead }), h("p", { class: "why", text: hint }));
+  /** Says that what was looked up is unknown, and why that can be; or that it cannot be read: `retry()` tries again. */
+  showError(error, { unknown, why, unreadable }, retry) {
+    const isUnknown = error.status === 404;
+    const [lead, hint] = isUnknown ? [unknown, why] : [unreadable, error.message];
+    // The same again leaves the focus where it is.
+    if (this.error?.isConnected && this.error.textContent === hint) return;
+    const again = h("button", { class: "plain-button", type: "button", text: "Try again", onclick: retry });
+    this.error = h("p", { class: "why", text: hint });
+    this.#say(h("p", { class: "empty", text: lead }), this.error, isUnknown ? null : h("p", {}, again));
+  }
+
+  #say(...parts) {
+    this.body.replaceChildren(...parts.filter((part) => part !== null));
   }
 }

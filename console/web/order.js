@@ -72,7 +72,7 @@ export class OrderDrawer extends Drawer {
       const order = await get(`stores/${storeId}/orders/${orderId}`);
       if (key === this.key) this.#show(order);
     } catch (error) {
-      if (key === this.key && this.order === null) this.showError(error, UNKNOWN);
+      if (key === this.key && this.order === null) this.showError(error, UNKNOWN, () => this.#load());
     } finally {
       this.isLoading = false;
       this.loadedAt = performance.now();

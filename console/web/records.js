@@ -44,7 +44,7 @@ export class RecordDrawer extends Drawer {
       const parts = await make();
       if (key === this.key) this.body.replaceChildren(...parts);
     } catch (error) {
-      if (key === this.key) this.showError(error, UNKNOWN);
+      if (key === this.key) this.showError(error, UNKNOWN, () => this.#load(make));
     }
   }
 

@@ -235,7 +235,7 @@ export class StorePage {
     if (at.length === 0) return [now - LEAST_SPAN_MS, now];
     const [first, last] = [at[0], at.at(-1)];
     const span = this.span ?? (last - first <= WHOLE_MS || now - last > WHOLE_MS ? "all" : "15");
-    for (const button of this.spans) setAttribute(button, "aria-pressed", button.dataset.span === span);
+    for (const button of this.spans) setAttribute(button, "aria-pressed", String(button.dataset.span === span));
     const end = isFresh ? now : last;
     if (span === "all") {
       const to = Math.max(Math.min(end, last + TAIL_MS + (last - first) / 20), first + LEAST_SPAN_MS);

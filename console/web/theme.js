@@ -9,10 +9,11 @@
       return null; // storage is switched off
     }
   };
-  const apply = () => {
-    document.documentElement.dataset.theme = chosen() ?? (dark.matches ? "dark" : "light");
+  const set = (theme) => {
+    document.documentElement.dataset.theme = theme;
     document.dispatchEvent(new Event("themechange"));
   };
+  const apply = () => set(chosen() ?? (dark.matches ? "dark" : "light"));
   window.holdfastTheme = {
     toggle() {
       const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
@@ -23,10 +24,16 @@
       } catch {
         // Not remembered, but done.
       }
-      document.documentElement.dataset.theme = next;
-      document.dispatchEvent(new Event("themechange"));
+      set(next);
     },
   };
   dark.addEventListener("change", apply);
+  // Paper is light: what is light on dark would be light on white.
+  const print = window.matchMedia("print");
+  let onScreen = null;
+  print.addEventListener("change", () => {
+    if (print.matches) onScreen = document.documentElement.dataset.theme;
+    set(print.matches ? "light" : onScreen);
+  });
   apply();
 })();
