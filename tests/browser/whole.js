@@ -45,6 +45,10 @@ export function cutTexts(long) {
       break;
     }
   }
+  for (const box of root.querySelectorAll(".scroll")) {
+    const isWide = isSeen(box) && box.scrollWidth > box.clientWidth + 1;
+    if (isWide) say(box, box.getAttribute("aria-label"), "scrolls sideways");
+  }
   const pen = document.createElement("canvas").getContext("2d");
   for (const field of root.querySelectorAll("input:is([type=text], [type=search]), select")) {
     if (!isSeen(field)) continue;
