@@ -133,7 +133,7 @@ function faults() {
   const say = (one, what) => found.push(`${what}: ${one.className} “${one.textContent.slice(0, 40)}”`);
   const isSeen = (one) => one.checkVisibility({ visibilityProperty: true }) && one.getClientRects().length > 0;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)].filter(isSeen);
-  for (const one of all(".value, .mini-value, .card-number, .number")) {
+  for (const one of all(".value, .mini-value, .card-number, td.number")) {
     const isCut = one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline";
     if (isCut) say(one, "a number is cut");
     const range = document.createRange();
