@@ -1,5 +1,5 @@
-//! Orders, holds, SKUs and alerts page by page: everything that exists can be reached, and one page is never much work for the
-//! server.
+//! Orders, holds, SKUs and alerts page by page: everything that exists can be reached, and one page is never much work
+//! for the server.
 
 use std::collections::BTreeSet;
 

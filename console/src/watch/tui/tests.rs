@@ -513,7 +513,8 @@ fn long_names_and_large_numbers_break_no_list_of_stores() {
 #[test]
 fn long_ids_and_large_numbers_break_no_order() {
     let long = LETTER.to_string().repeat(256);
-    let event = |title: &str| serde_json::json!({ "event": "placed", "at": NOW_MS - 60_000, "title": title, "tone": "placed", "text": &long });
+    let at = NOW_MS - 60_000;
+    let event = |title: &str| serde_json::json!({ "at": at, "title": title, "tone": "placed", "text": &long });
     let order = serde_json::json!({
         "state": "waitlisted", "customer": &long, "lane": &long, "worker": &long, "step": &long, "group": &long,
         "hold": &long, "reason": &long, "data": &long, "result": &long, "attempts": LARGEST, "late": 1,
