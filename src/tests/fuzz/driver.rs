@@ -20,8 +20,12 @@ unsafe extern "C" {
 static TARGET: OnceLock<Target> = OnceLock::new();
 
 unsafe extern "C" fn one_input(data: *const u8, len: usize) -> c_int {
-    // SAFETY: libFuzzer passes `len` bytes; none are there if it is 0.
-    let input = if len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(data, len) } };
+    let input = if len == 0 {
+        &[]
+    } else {
+        // SAFETY: libFuzzer passes `len` bytes.
+        unsafe { std::slice::from_raw_parts(data, len) }
+    };
     TARGET.get().expect("a target")(input);
     0
 }
