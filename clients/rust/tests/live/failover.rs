@@ -26,7 +26,7 @@ fn end_primary() {
 #[test]
 fn a_worker_and_its_customers_go_on_at_the_replica_that_the_sentinel_promotes() {
     let sentinels = vec![format!("redis://{}", address("sentinel"))];
-    let sentinels = SentinelClient::build(sentinels, "shop", None, SentinelServerType::Master).unwrap();
+    let sentinels = SentinelClient::build(sentinels, String::from("shop"), None, SentinelServerType::Master).unwrap();
     a_worker_and_its_customers_go_on(Arc::new(Mutex::new(sentinels)), primary_of_sentinel, end_primary);
 }
 
