@@ -116,6 +116,8 @@ class Servers:
         primary = self.start("--repl-diskless-sync-delay", "0")
         replica = self.start("--repl-diskless-sync-delay", "0", "--replicaof", f"127.0.0.1 {primary}")
         until("the replica", lambda: follows(replica))
+        # A moment later the primary knows that it is there.
+        until("the primary", lambda: "state=online" in ask(primary, "INFO", "replication"))
         return primary, replica
 
     def start_sentinel(self):

@@ -166,6 +166,12 @@ class SyncThroughService(Sync, Services):
     pass
 
 
+class SyncThroughServiceWithBlockingPool(SyncThroughService):
+    def client(self):
+        pool = redis.BlockingConnectionPool(host=self.service[0], port=self.service[1], max_connections=4)
+        return redis.Redis.from_pool(pool)
+
+
 class AsyncioThroughSentinel(Asyncio, Sentinels):
     pass
 

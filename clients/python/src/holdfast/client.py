@@ -106,6 +106,10 @@ def _sent(redis: Any, name: str, key: str, args: tuple[Any, ...], options: dict[
 def leave(redis: Any) -> None:
     """Closes the connections that nobody uses just now: the next call makes another."""
     if not isinstance(redis, RedisCluster):
-        redis.connection_pool.disconnect(inuse_connections=False)
+        try:
+            redis.connection_pool.disconnect(inuse_connections=False)
+        except TypeError:
+            # The BlockingConnectionPool of redis-py 6 closes all of them, and knows no other way.
+            redis.connection_pool.disconnect()
         if redis.connection:
             redis.connection.disconnect()
