@@ -202,9 +202,7 @@ export class Holdfast {
     hold: string,
     options: Given<{ items?: Items; ref?: string }> = {},
   ): Promise<number> {
-    const { items, ref, ...others } = options;
-    wire.noneOf(others);
-    return this.#run(wire.asNumber, ["INV.COMMIT", key, hold, ...wire.refOfPart(ref, items), ...wire.items(items)]);
+    return this.#endHold("INV.COMMIT", key, hold, options);
   }
 
   /** Releases a hold's units, or some of them; the units left. The same `ref` counts once. */
@@ -213,9 +211,18 @@ export class Holdfast {
     hold: string,
     options: Given<{ items?: Items; ref?: string }> = {},
   ): Promise<number> {
-    const { items, ref, ...others } = options;
+    return this.#endHold("INV.RELEASE", key, hold, options);
+  }
+
+  /** Ends a hold, or a part of it; the units left. */
+  #endHold(
+    command: string,
+    key: string,
+    hold: string,
+    { items, ref, ...others }: Given<{ items?: Items; ref?: string }>,
+  ): Promise<number> {
     wire.noneOf(others);
-    return this.#run(wire.asNumber, ["INV.RELEASE", key, hold, ...wire.refOfPart(ref, items), ...wire.items(items)]);
+    return this.#run(wire.asNumber, [command, key, hold, ...wire.refOfPart(ref, items), ...wire.items(items)]);
   }
 
   /** Returns everything that is known about a hold. */

@@ -241,10 +241,9 @@ export class Worker {
   /** Gives back what is in hand, and what came with the stop. */
   async #giveBack(): Promise<void> {
     for (const running of this.#running) running.abort(STOPS);
-    const end = Date.now() + GIVEN_BACK_WITHIN_MS;
-    for (const name of this.#names) await this.#giveBackOf(name, end);
-    // The server may have seen a moment later that the claims' connections are closed.
+    // Until the server has seen that the claims' connections are closed, it may hand something to them.
     await pause(CLOSING_MS);
+    const end = Date.now() + GIVEN_BACK_WITHIN_MS;
     for (const name of this.#names) await this.#giveBackOf(name, end);
   }
 

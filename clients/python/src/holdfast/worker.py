@@ -157,8 +157,7 @@ class Worker:
             end = time.monotonic() + self.stop_within_s
             for thread in threads:
                 thread.join(max(0.0, end - time.monotonic()))
-        self._give_back()
-        # The server may have seen a moment later that the claims' connections are closed.
+        # Until the server has seen that the claims' connections are closed, it may hand something to them.
         time.sleep(CLOSING_S)
         self._give_back()
         log.info("worker %s of %s has stopped", self.name, self.store)

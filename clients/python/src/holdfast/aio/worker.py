@@ -117,8 +117,7 @@ class Worker:
             await asyncio.wait(tasks, timeout=self.stop_within_s)
         finally:
             await _end(stopping, *tasks)
-            await self._give_back()
-            # The server may have seen a moment later that the claims' connections are closed.
+            # Until the server has seen that the claims' connections are closed, it may hand something to them.
             await asyncio.sleep(CLOSING_S)
             await self._give_back()
             await self.shop.close()
