@@ -2,7 +2,7 @@
 #   docker build -t holdfast .                   Redis
 #   docker build -t holdfast --target valkey .   Valkey
 #   docker run -p 127.0.0.1:6379:6379 -v holdfast:/data holdfast
-# Nothing in it runs as root. `make test-image` runs the steps of this file without Docker.
+# Nothing in it runs as root. `make test` runs the steps of this file without Docker, and `make test-image` optimised.
 FROM rust:1.95.0-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends libclang-dev python3 && rm -rf /var/lib/apt/lists/*
 WORKDIR /src

