@@ -71,7 +71,7 @@ test: setup servers node chromium promtool checks lint build ## test everything:
 	  HOLDFAST_BIN=$(abspath $(CONSOLE)) cargo test --locked --test suite
 	$(MAKE) --no-print-directory browser grafana rules clients test-package
 	@for part in test-aarch64 test-image bench-gate; do \
-	  grep -q "make $$part;" $(SERVERS)/skipped || $(MAKE) --no-print-directory $$part; \
+	  grep -q "make $$part;" $(SERVERS)/skipped || $(MAKE) --no-print-directory $$part QUICK=1; \
 	done
 	@cat $(SERVERS)/skipped $(DENY).skipped
 
@@ -103,7 +103,7 @@ test-aarch64: build-aarch64 ## test the packages for aarch64, with a redis-serve
 test-package: build ## test the packages: what is in them, and that a server starts with them
 	tests/package.sh $(MODULE) $(CONSOLE)
 
-test-image: ## run the steps of the Dockerfile in bare Debian roots (as root, on Debian)
+test-image: ## run the steps of the Dockerfile in bare Debian roots (as root, on Debian; QUICK=1: not optimised)
 	@scripts/setup debootstrap
 	tests/image.py $(if $(QUICK),--quick) $(CARGO_TARGET_DIR)/image
 
