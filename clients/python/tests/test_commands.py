@@ -19,7 +19,8 @@ import redis.asyncio
 
 import holdfast
 import holdfast.aio
-from holdfast import errors
+from holdfast import _wire, errors
+from holdfast.types import Info
 from holdfast.worker import PASSING
 
 from .lab import CLIENTS, SESSION, Lab
@@ -144,6 +145,11 @@ class Recorded:
         self.patch.stop()
 
 
+def pages_of(recorded):
+    """The cursors that were sent."""
+    return [call[2].decode() for call in recorded.calls if call[0] in ("ORDER.SCAN", "INV.SCAN", "INV.HOLDS")]
+
+
 class Commands(Lab):
     def ask(self, *command):
         """A command by redis-cli, which shows maps as maps."""
@@ -263,6 +269,77 @@ class Commands(Lab):
         shop.inv_set("odd", odd, 3)
         self.assertEqual(shop.inv_scan("odd"), ("0", [odd]))
 
+    def test_an_iterator_asks_for_a_page_when_it_is_needed_and_ends_with_the_last_one(self):
+        shop = holdfast.Client(redis.Redis.from_url(self.url))
+        shop.inv_set("pages", "mug", 100)
+        ids = [f"o-{at:02}" for at in range(25)]
+        for at, order in enumerate(ids):
+            shop.order_place("pages", order, f"c-{at}", {"mug": 1})
+        with Recorded(redis.Redis) as recorded:
+            orders = shop.order_scan_iter("pages", state="queued", count=10)
+            self.assertEqual(pages_of(recorded), [])
+            self.assertEqual([next(orders) for _ in range(10)], ids[:10])
+            self.assertEqual(pages_of(recorded), ["0"])
+            shop.order_cancel("pages", "o-11")
+            shop.order_place("pages", "o-25", "alice", {"mug": 1})
+            self.assertEqual(list(orders), [*ids[10:11], *ids[12:], "o-25"])
+            self.assertEqual(pages_of(recorded), ["0", "10", "20"])
+            # Pages on which nothing fits are not the end.
+            self.assertEqual(list(shop.order_scan_iter("pages", customer="c-24", count=10)), ["o-24"])
+            self.assertEqual(pages_of(recorded)[3:], ["0", "10", "20"])
+
+    def test_there_is_an_iterator_for_whatever_has_a_cursor(self):
+        async def with_asyncio(method, options):
+            async with redis.asyncio.Redis.from_url(self.url) as client, holdfast.aio.Client(client) as shop:
+                with Recorded(redis.asyncio.Redis) as recorded:
+                    return [one async for one in getattr(shop, method)("all", **options)], pages_of(recorded)
+
+        shop = holdfast.Client(redis.Redis.from_url(self.url))
+        for at in range(3):
+            shop.inv_set("all", f"sku-{at}", 5, low=at * 3)
+            shop.inv_reserve("all", f"cart-{at}", {f"sku-{at}": 1}, customer=f"c-{at}")
+            shop.order_place("all", f"o-{at}", f"c-{at}", {f"sku-{at}": 1}, lane=f"lane-{at}")
+        with_cursor = {name for name, about in self.docs().items() if "cursor" in names(about["arguments"])}
+        self.assertEqual(with_cursor, {"INV.SCAN", "INV.HOLDS", "ORDER.SCAN"})
+        for name, options, found in (
+            ("inv_scan", {}, ["sku-0", "sku-1", "sku-2"]),
+            ("inv_scan", {"low": True, "match": "sku-*"}, ["sku-1", "sku-2"]),
+            ("inv_holds", {}, ["cart-0", "cart-1", "cart-2"]),
+            ("inv_holds", {"customer": "c-2"}, ["cart-2"]),
+            ("order_scan", {}, ["o-0", "o-1", "o-2"]),
+            ("order_scan", {"state": "queued", "customer": "c-1", "lane": "lane-1"}, ["o-1"]),
+            ("order_scan", {"late": True}, []),
+        ):
+            with self.subTest(name, **options):
+                self.assertEqual(list(getattr(shop, f"{name}_iter")("all", **options, count=1)), found)
+                self.assertEqual(list(getattr(shop, f"{name}_iter")("all", **options)), found)
+                self.assertEqual(
+                    asyncio.run(with_asyncio(f"{name}_iter", {**options, "count": 1})), (found, ["0", "1", "2"])
+                )
+        with self.assertRaises(errors.NoStore):
+            next(shop.inv_scan_iter("nowhere"))
+
+    def test_the_type_of_store_info_has_the_fields_of_the_server(self):
+        holdfast.Client(redis.Redis.from_url(self.url)).inv_set("typed", "mug", 1)
+        found = {name.replace("-", "_") for name in self.ask("STORE.INFO", "typed")}
+        self.assertEqual(set(Info.__annotations__), found)
+        # What a later server adds does no harm.
+        self.assertEqual(_wire.info([b"placed", 1, b"brand-new", 2]), {"placed": 1, "brand_new": 2})
+
+    def test_data_with_its_names_in_another_order_is_the_same_content(self):
+        shop = holdfast.Client(redis.Redis.from_url(self.url))
+        shop.inv_set("data", "mug", 9)
+        place = lambda data: shop.order_place("data", "o-1", "alice", {"mug": 1}, data=data)
+        entry = place({"to": {"zip": "1", "city": "ü"}, "lines": [{"b": 1.5, "a": 10**18}, "x"], 7: None})
+        again = {7: None, "lines": [{"a": 10**18, "b": 1.5}, "x"], "to": {"city": "ü", "zip": "1"}}
+        self.assertEqual(place(again), entry)
+        (order,) = shop.order_claim("data", "w")
+        self.assertEqual(
+            order.data_text, '{"7":null,"lines":[{"a":1000000000000000000,"b":1.5},"x"],"to":{"city":"ü","zip":"1"}}'
+        )
+        with self.assertRaises(errors.Mismatch):
+            place({**again, "lines": ["x", {"a": 10**18, "b": 1.5}]})
+
     def test_a_change_without_ref_that_is_sent_again_counts_once(self):
         client = redis.Redis.from_url(self.url)
         with Recorded(redis.Redis) as recorded:
@@ -345,6 +422,11 @@ class Commands(Lab):
                     shop.order_place("names", "o-1", "alice", {sku: 9}, **options)
                 found = out.exception
                 self.assertEqual((found.sku, found.wanted, found.available), (sku, 9, 1), found.message)
+
+
+def names(arguments):
+    """The names of arguments of COMMAND DOCS."""
+    return {argument["name"] for argument in arguments}
 
 
 def keywords(arguments):

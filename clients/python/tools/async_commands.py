@@ -10,9 +10,12 @@ HEADING = '"""Every command as a coroutine. Written by tools/async_commands.py: 
 
 
 def awaited(source: str) -> str:
-    """The source with every method a coroutine."""
+    """The source with every method a coroutine, or an asynchronous iterator."""
     source = re.sub(r'^""".*?"""\n', HEADING, source, count=1, flags=re.S)
-    source = re.sub(r"^    def ", "    async def ", source, flags=re.M)
+    source = re.sub(r"^    def (?!_each|\w+_iter\b)", "    async def ", source, flags=re.M)
+    source = source.replace("Callable[[str], Page]", "Callable[[str], Awaitable[Page]]")
+    source = re.sub(r"\bIterator\[", "AsyncIterator[", source)
+    source = source.replace("Callable, Iterable, Iterator", "AsyncIterator, Awaitable, Callable, Iterable")
     source = re.sub(r"return (self\._(?:run|run_once|wait)\()", r"return await \1", source)
     source = source.replace("from . import _wire", "from .. import _wire").replace("from .types", "from ..types")
     return source

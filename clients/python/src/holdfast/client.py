@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis import ConnectionPool, Redis, RedisCluster, asyncio
@@ -15,6 +15,7 @@ from redis.retry import Retry
 from . import _wire as wire
 from .commands import Commands
 from .errors import refusal
+from .types import Page
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -73,6 +74,14 @@ class Client(Commands):
             left = int((end - time.monotonic()) * 1000) if wait_ms else 0
             if reply or (wait_ms and left <= 0):
                 return reply
+
+    def _each(self, page: Callable[[str], Page]) -> Iterator[str]:
+        cursor = "0"
+        while True:
+            cursor, ids = page(cursor)
+            yield from ids
+            if cursor == "0":
+                return
 
     @property
     def timeout_s(self) -> float:

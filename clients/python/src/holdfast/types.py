@@ -14,6 +14,9 @@ Items = Mapping[str, int] | Iterable[tuple[str, int]]
 HoldState = Literal["live", "committed", "released", "expired", "ordered"]
 OrderState = Literal["waitlisted", "pending", "queued", "claimed", "retrying", "completed", "dead", "cancelled"]
 
+#: The next cursor (``"0"`` at the end), and ids.
+Page = tuple[str, list[str]]
+
 
 class Settings(TypedDict, total=False):
     """Settings of a store (STORE.SET, STORE.GET)."""
@@ -35,6 +38,65 @@ class Settings(TypedDict, total=False):
     hold_max_ms: int
     hold_max_units: int
     paused: bool
+
+
+class Info(TypedDict):
+    """Counters and gauges of a store (STORE.INFO); docs/metrics.md says what each means.
+
+    What a later server adds is there too, under its name; what an earlier one does not have is not.
+    """
+
+    placed: int
+    completed: int
+    cancelled: int
+    returned: int
+    failed: int
+    retried: int
+    dead: int
+    expired: int
+    claimed: int
+    units_sold: int
+    lapsed: int
+    redriven: int
+    late: int
+    gates_expired: int
+    waitlist_expired: int
+    refused_nosku: int
+    refused_nohold: int
+    refused_noorder: int
+    refused_outofstock: int
+    refused_limit: int
+    refused_notopen: int
+    refused_closed: int
+    refused_expired: int
+    refused_badstate: int
+    refused_mismatch: int
+    refused_fenced: int
+    refused_gap: int
+    refused_err: int
+    refused_nogate: int
+    skus: int
+    on_hand: int
+    available: int
+    held: int
+    sold: int
+    oversold: int
+    queued: int
+    in_work: int
+    retrying: int
+    dead_letters: int
+    pending: int
+    waitlisted: int
+    overflow: int
+    holds: int
+    customers: int
+    workers: int
+    oldest_waiting_ms: int
+    completed_kept: int
+    cancelled_kept: int
+    #: The next deadline; None: there is none.
+    next_due: int | None
+    bytes: int
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis as redis_py
@@ -16,6 +16,7 @@ from redis.exceptions import ReadOnlyError, ResponseError
 
 from .. import _wire as wire
 from ..errors import refusal
+from ..types import Page
 from .commands import Commands
 
 if TYPE_CHECKING:
@@ -77,6 +78,15 @@ class Client(Commands):
             left = int((end - time.monotonic()) * 1000) if wait_ms else 0
             if reply or (wait_ms and left <= 0):
                 return reply
+
+    async def _each(self, page: Callable[[str], Awaitable[Page]]) -> AsyncIterator[str]:
+        cursor = "0"
+        while True:
+            cursor, ids = await page(cursor)
+            for one in ids:
+                yield one
+            if cursor == "0":
+                return
 
     @property
     def timeout_s(self) -> float:

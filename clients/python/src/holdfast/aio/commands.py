@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _wire as wire
@@ -12,11 +12,13 @@ from ..types import (
     Difference,
     Failure,
     Hold,
+    Info,
     Items,
     Lane,
     LockState,
     Order,
     OrderState,
+    Page,
     Settings,
     Sku,
 )
@@ -44,6 +46,10 @@ class Commands:
         """Sends a call that waits, in rounds that end before the client gives up."""
         raise NotImplementedError
 
+    def _each(self, page: Callable[[str], Awaitable[Page]]) -> AsyncIterator[str]:
+        """All ids, page by page."""
+        raise NotImplementedError
+
     # Stores.
 
     async def store_set(self, key: str, **settings: Unpack[Settings]) -> None:
@@ -54,9 +60,9 @@ class Commands:
         """Returns settings of a store, or those that are named."""
         return await self._run(wire.settings, "STORE.GET", key, *(field.replace("_", "-") for field in fields))
 
-    async def store_info(self, key: str) -> dict[str, int | None]:
-        """Returns counters and totals of a store: ``store_info("popup")["in_work"]``."""
-        return await self._run(wire.counters, "STORE.INFO", key)
+    async def store_info(self, key: str) -> Info:
+        """Returns counters and gauges of a store: ``store_info("popup")["in_work"]``."""
+        return await self._run(wire.info, "STORE.INFO", key)
 
     async def store_lanes(self, key: str) -> list[Lane]:
         """Lists the lanes of a store: how many orders wait in each, are worked on and are retried."""
@@ -110,10 +116,16 @@ class Commands:
         match: str | None = None,
         count: int | None = None,
         low: bool = False,
-    ) -> tuple[str, list[str]]:
-        """Iterates over the SKUs: the next cursor (``"0"`` at the end), and SKUs."""
+    ) -> Page:
+        """Returns a page of the SKUs: the next cursor (``"0"`` at the end), and SKUs. See ``inv_scan_iter``."""
         options = (*wire.opt("MATCH", match), *wire.opt("COUNT", count), *wire.flag("LOW", low))
         return await self._run(wire.page, "INV.SCAN", key, cursor, *options)
+
+    def inv_scan_iter(
+        self, key: str, *, match: str | None = None, count: int = wire.PAGE, low: bool = False
+    ) -> AsyncIterator[str]:
+        """Iterates over the SKUs; see ``order_scan_iter``."""
+        return self._each(lambda cursor: self.inv_scan(key, cursor, match=match, count=count, low=low))
 
     async def inv_sync(self, key: str, source: str, seq: int, items: Items) -> str:
         """Applies counts of a numbered feed, each number once: APPLIED or DUPLICATE."""
@@ -157,10 +169,16 @@ class Commands:
 
     async def inv_holds(
         self, key: str, cursor: str | int = 0, *, customer: str | None = None, count: int | None = None
-    ) -> tuple[str, list[str]]:
-        """Iterates over the live holds: the next cursor (``"0"`` at the end), and hold ids."""
+    ) -> Page:
+        """Returns a page of the live holds: the next cursor (``"0"`` at the end), and ids. See ``inv_holds_iter``."""
         options = (*wire.opt("CUSTOMER", customer), *wire.opt("COUNT", count))
         return await self._run(wire.page, "INV.HOLDS", key, cursor, *options)
+
+    def inv_holds_iter(
+        self, key: str, *, customer: str | None = None, count: int = wire.PAGE
+    ) -> AsyncIterator[str]:
+        """Iterates over the ids of the live holds; see ``order_scan_iter``."""
+        return self._each(lambda cursor: self.inv_holds(key, cursor, customer=customer, count=count))
 
     # Orders.
 
@@ -180,10 +198,11 @@ class Commands:
     ) -> str | None:
         """Places an order of ``items``, or of a ``hold``; the id of its stream entry, None while it waits or is gated.
 
-        ``data`` is any JSON value; ``gates`` milliseconds by gate; ``wait`` True, or for how many milliseconds; 0 is
-        without end. Sent again with the same content it changes nothing and returns the same.
+        ``data`` is any JSON value; the names in it are sent in alphabetical order, whatever theirs is. ``gates``
+        are milliseconds by gate; ``wait`` is True, or for how many milliseconds; 0 is without end. Sent again with the
+        same content it changes nothing and returns the same.
         """
-        options = (*wire.opt("GROUP", group), *wire.opt("LANE", lane), *wire.json_opt("DATA", data))
+        options = (*wire.opt("GROUP", group), *wire.opt("LANE", lane), *wire.data_opt(data))
         waits = (*wire.gates_of(gates), *wire.wait_of(wait))
         units = (*wire.items_of(items), *wire.opt("HOLD", hold))
         return await self._run(wire.text_or_none, "ORDER.PLACE", key, order, customer, *options, *waits, *units)
@@ -328,11 +347,33 @@ class Commands:
         lane: str | None = None,
         late: bool = False,
         count: int | None = None,
-    ) -> tuple[str, list[str]]:
-        """Iterates over the orders: the next cursor (``"0"`` at the end), and order ids."""
+    ) -> Page:
+        """Returns a page of the orders: the next cursor (``"0"`` at the end), and ids. See ``order_scan_iter``."""
         orders = (*wire.opt("STATE", state), *wire.opt("CUSTOMER", customer), *wire.opt("LANE", lane))
         options = (*orders, *wire.flag("LATE", late))
         return await self._run(wire.page, "ORDER.SCAN", key, cursor, *options, *wire.opt("COUNT", count))
+
+    def order_scan_iter(
+        self,
+        key: str,
+        *,
+        state: OrderState | None = None,
+        customer: str | None = None,
+        lane: str | None = None,
+        late: bool = False,
+        count: int = wire.PAGE,
+    ) -> AsyncIterator[str]:
+        """Iterates over the ids of the orders. Asks for a page when it is needed; ``count`` are looked at for one.
+
+        An order that is there all the time comes once, as it was when its page was made. One that comes, goes or
+        changes meanwhile may come or not. After a restart, a failover or a move of the store to another node begin
+        anew: some may come twice or never.
+        """
+        return self._each(
+            lambda cursor: self.order_scan(
+                key, cursor, state=state, customer=customer, lane=lane, late=late, count=count
+            )
+        )
 
     # Locks.
 
