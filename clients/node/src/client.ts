@@ -7,6 +7,7 @@ import type {
   Difference,
   Failure,
   Hold,
+  Info,
   Items,
   Lane,
   LockState,
@@ -29,6 +30,8 @@ const PART_OF_TIMEOUT = 0.5;
 /** A call that came while its store's keys are on two nodes is sent again after this time, until it was that long. */
 const AGAIN_MS = 20;
 const AGAIN_WITHIN_MS = 1_000;
+/** How many elements an iterator has the server look at for one page. It takes the server well under a millisecond. */
+const PAGE = 1_000;
 /** node-redis's numbers of the protocol's types (RESP_TYPES): it may round integers, and texts may be other bytes. */
 const AS_THEY_ARE = { typeMapping: { 36: Buffer, 58: String } };
 
@@ -40,6 +43,17 @@ const ONE_OF_SENTINEL = { masterPoolSize: 1, replicaPoolSize: 0, maxCommandRedis
 
 /** Options that may be undefined. */
 type Given<T> = { [name in keyof T]: T[name] | undefined };
+
+/** Which SKUs, holds and orders; `count` are looked at for a page. */
+type WhichSkus = Given<{ match?: string; count?: number; low?: boolean }>;
+type WhichHolds = Given<{ customer?: string; count?: number }>;
+type WhichOrders = Given<{
+  state?: Order["state"];
+  customer?: string;
+  lane?: string;
+  late?: boolean;
+  count?: number;
+}>;
 
 /** Options of a client. */
 export interface Options {
@@ -99,9 +113,9 @@ export class Holdfast {
     return this.#run(wire.settings, ["STORE.GET", key, ...fields.map(wire.fieldName)]);
   }
 
-  /** Returns counters and totals of a store: `(await storeInfo("popup")).inWork`. */
-  async storeInfo(key: string): Promise<Record<string, number | null>> {
-    return this.#run(wire.counters, ["STORE.INFO", key]);
+  /** Returns counters and gauges of a store: `(await storeInfo("popup")).inWork`. */
+  async storeInfo(key: string): Promise<Info> {
+    return this.#run(wire.numbersBut<Info>(), ["STORE.INFO", key]);
   }
 
   /** Lists the lanes of a store: how many orders wait in each, are worked on and are retried. */
@@ -158,16 +172,17 @@ export class Holdfast {
     return this.#run(wire.each(wire.skuOrNull), ["INV.GET", key, ...skus]);
   }
 
-  /** Iterates over the SKUs. */
-  async invScan(
-    key: string,
-    cursor: string | number = 0,
-    options: Given<{ match?: string; count?: number; low?: boolean }> = {},
-  ): Promise<Page> {
+  /** Returns a page of the SKUs. See `invScanIterator`. */
+  async invScan(key: string, cursor: string | number = 0, options: WhichSkus = {}): Promise<Page> {
     const { match, count, low, ...others } = options;
     wire.noneOf(others);
     const words = [...wire.opt("MATCH", match), ...wire.opt("COUNT", count), ...wire.flag("LOW", low)];
     return this.#run(wire.page, ["INV.SCAN", key, wire.text(cursor), ...words]);
+  }
+
+  /** Iterates over the SKUs; see `orderScanIterator`. */
+  invScanIterator(key: string, options: WhichSkus = {}): AsyncGenerator<string, void, undefined> {
+    return eachId(options, (cursor, paged) => this.invScan(key, cursor, paged));
   }
 
   /** Applies counts of a numbered feed, each number once. */
@@ -230,16 +245,17 @@ export class Holdfast {
     return this.#run(wire.hold, ["INV.HOLD", key, hold]);
   }
 
-  /** Iterates over the live holds. */
-  async invHolds(
-    key: string,
-    cursor: string | number = 0,
-    options: Given<{ customer?: string; count?: number }> = {},
-  ): Promise<Page> {
+  /** Returns a page of the live holds. See `invHoldsIterator`. */
+  async invHolds(key: string, cursor: string | number = 0, options: WhichHolds = {}): Promise<Page> {
     const { customer, count, ...others } = options;
     wire.noneOf(others);
     const words = [...wire.opt("CUSTOMER", customer), ...wire.opt("COUNT", count)];
     return this.#run(wire.page, ["INV.HOLDS", key, wire.text(cursor), ...words]);
+  }
+
+  /** Iterates over the ids of the live holds; see `orderScanIterator`. */
+  invHoldsIterator(key: string, options: WhichHolds = {}): AsyncGenerator<string, void, undefined> {
+    return eachId(options, (cursor, paged) => this.invHolds(key, cursor, paged));
   }
 
   // Orders.
@@ -247,8 +263,9 @@ export class Holdfast {
   /**
    * Places an order of `items`, or of a `hold`; the id of its stream entry, null while it waits or is gated.
    *
-   * `data` is any JSON value; `gates` milliseconds by gate; `wait` true, or for how many milliseconds. Sent again with
-   * the same content it changes nothing and returns the same.
+   * `data` is any JSON value; the names in it are sent in alphabetical order, whatever theirs is. `gates` are
+   * milliseconds by gate; `wait` is true, or for how many milliseconds. Sent again with the same content it changes
+   * nothing and returns the same.
    */
   async orderPlace(
     key: string,
@@ -259,7 +276,7 @@ export class Holdfast {
   ): Promise<string | null> {
     const { items, hold, group, lane, data, gates = {}, wait = false, ...others } = options;
     wire.noneOf(others);
-    const words = [...wire.opt("GROUP", group), ...wire.opt("LANE", lane), ...wire.json("DATA", data)];
+    const words = [...wire.opt("GROUP", group), ...wire.opt("LANE", lane), ...wire.data(data)];
     const gated = wire.pairs("gates", gates).flatMap(([gate, ms]) => ["GATE", gate, wire.text(ms)]);
     const waits = wait === false ? [] : wait === true ? ["WAIT"] : ["WAIT", wire.text(wait)];
     const units = [...wire.items(items), ...wire.opt("HOLD", hold)];
@@ -434,17 +451,25 @@ export class Holdfast {
     return this.#run(wire.order, ["ORDER.GET", key, order]);
   }
 
-  /** Iterates over the orders. */
-  async orderScan(
-    key: string,
-    cursor: string | number = 0,
-    options: Given<{ state?: Order["state"]; customer?: string; lane?: string; late?: boolean; count?: number }> = {},
-  ): Promise<Page> {
+  /** Returns a page of the orders. See `orderScanIterator`. */
+  async orderScan(key: string, cursor: string | number = 0, options: WhichOrders = {}): Promise<Page> {
     const { state, customer, lane, late, count, ...others } = options;
     wire.noneOf(others);
     const orders = [...wire.opt("STATE", state), ...wire.opt("CUSTOMER", customer), ...wire.opt("LANE", lane)];
     const words = [...orders, ...wire.flag("LATE", late)];
     return this.#run(wire.page, ["ORDER.SCAN", key, wire.text(cursor), ...words, ...wire.opt("COUNT", count)]);
+  }
+
+  /**
+   * Iterates over the ids of the orders, one by one. Asks for a page when it is needed; `count` are looked at for one,
+   * 1000 if it is not said.
+   *
+   * An order that is there all the time comes once, as it was when its page was made. One that comes, goes or changes
+   * meanwhile may come or not. After a restart, a failover or a move of the store to another node begin anew: some may
+   * come twice or never.
+   */
+  orderScanIterator(key: string, options: WhichOrders = {}): AsyncGenerator<string, void, undefined> {
+    return eachId(options, (cursor, paged) => this.orderScan(key, cursor, paged));
   }
 
   // Locks.
@@ -552,6 +577,19 @@ export class Holdfast {
     if (!ready) this.#ready.set(own, (ready = own.connect()));
     return ready;
   }
+}
+
+/** The ids of all pages. */
+async function* eachId<T extends { count?: number | undefined }>(
+  options: T,
+  page: (cursor: string, options: T) => Promise<Page>,
+): AsyncGenerator<string, void, undefined> {
+  let cursor = "0";
+  do {
+    const found = await page(cursor, { ...options, count: options.count ?? PAGE });
+    yield* found.ids;
+    cursor = found.cursor;
+  } while (cursor !== "0");
 }
 
 const isCode = (error: unknown, code: string): boolean =>

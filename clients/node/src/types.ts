@@ -24,6 +24,64 @@ export interface Settings {
   paused: boolean;
 }
 
+/**
+ * Counters and gauges of a store (STORE.INFO); docs/metrics.md says what each means. What a later server adds is there
+ * too, under its name; what an earlier one does not have is not.
+ */
+export interface Info {
+  placed: number;
+  completed: number;
+  cancelled: number;
+  returned: number;
+  failed: number;
+  retried: number;
+  dead: number;
+  expired: number;
+  claimed: number;
+  unitsSold: number;
+  lapsed: number;
+  redriven: number;
+  late: number;
+  gatesExpired: number;
+  waitlistExpired: number;
+  refusedNosku: number;
+  refusedNohold: number;
+  refusedNoorder: number;
+  refusedOutofstock: number;
+  refusedLimit: number;
+  refusedNotopen: number;
+  refusedClosed: number;
+  refusedExpired: number;
+  refusedBadstate: number;
+  refusedMismatch: number;
+  refusedFenced: number;
+  refusedGap: number;
+  refusedErr: number;
+  refusedNogate: number;
+  skus: number;
+  onHand: number;
+  available: number;
+  held: number;
+  sold: number;
+  oversold: number;
+  queued: number;
+  inWork: number;
+  retrying: number;
+  deadLetters: number;
+  pending: number;
+  waitlisted: number;
+  overflow: number;
+  holds: number;
+  customers: number;
+  workers: number;
+  oldestWaitingMs: number;
+  completedKept: number;
+  cancelledKept: number;
+  /** The next deadline; null: there is none. */
+  nextDue: number | null;
+  bytes: number;
+}
+
 /** A lane of a store (STORE.LANES). */
 export interface Lane {
   lane: string;

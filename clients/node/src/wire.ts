@@ -19,6 +19,17 @@ export const flag = (word: string, isSet: boolean | undefined): string[] => (isS
 export const json = (word: string, value: unknown): string[] =>
   value === undefined ? [] : [word, JSON.stringify(value)];
 
+/** `DATA`. The same value gives the same text, whatever the order of its names: a call can be sent again. */
+export const data = (value: unknown): string[] =>
+  value === undefined ? [] : ["DATA", JSON.stringify(value, (_, part: unknown) => inOrder(part))];
+
+/** An object with its names in order. Others are what JSON makes of them: a Map, a boxed number, a raw JSON. */
+function inOrder(part: unknown): unknown {
+  const { isRawJSON } = JSON as { isRawJSON?: (part: unknown) => boolean };
+  if (Object.prototype.toString.call(part) !== "[object Object]" || isRawJSON?.(part)) return part;
+  return Object.fromEntries(Object.entries(part as object).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 /** An argument as text; an integer that a double cannot hold was rounded before it came here. */
 export function text(value: string | number): string {
   if (typeof value === "number" && !Number.isSafeInteger(value))
@@ -175,10 +186,6 @@ export const settings = (reply: unknown): Partial<Settings> =>
       name === "paused" ? [name, value === "yes"] : [name, Number(value)],
     ),
   );
-
-/** Counters of a store. */
-export const counters = (reply: unknown): Record<string, number | null> =>
-  Object.fromEntries(Object.entries(fields(reply)).map(([name, value]) => [name, numberOrNull(value)]));
 
 /** An array, each by a reader. */
 export const each =

@@ -1,18 +1,13 @@
 // Every command, with every keyword, and what its reply becomes.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
 import { errors, Holdfast } from "holdfast-client";
 import { client, SESSION, startLab } from "./lab.js";
 
 const MOST = 2 ** 53 - 1;
-let lab;
-
-before(async () => {
-  lab = await startLab();
-});
-after(() => lab.end());
+const lab = await startLab();
 
 /** All calls of a client of node-redis and of those it duplicates, as session.jsonl has them. */
 function recorded(redis, calls = []) {
@@ -119,7 +114,6 @@ for (const options of [{}, { RESP: 2 }, { RESP: 3 }])
     const shop = new Holdfast(redis);
     await session(shop);
     shop.close();
-    redis.destroy();
     assert.deepEqual(calls, SESSION);
   });
 
@@ -139,7 +133,86 @@ test("every setting of the server has a type", async () => {
   const { readFileSync } = await import("node:fs");
   const types = readFileSync(new URL("../dist/types.d.ts", import.meta.url), "utf8");
   for (const [name, value] of Object.entries(found)) assert.match(types, new RegExp(`${name}: ${typeof value};`));
-  redis.destroy();
+});
+
+/** All ids that an iterator gives. */
+async function all(ids) {
+  const found = [];
+  for await (const id of ids) found.push(id);
+  return found;
+}
+
+test("an iterator asks for a page when it is needed, and ends with the last one", async () => {
+  const { redis, calls } = recorded(await client(lab.url));
+  const shop = new Holdfast(redis);
+  await shop.invSet("pages", "mug", 100);
+  const ids = Array.from({ length: 25 }, (_, at) => `o-${String(at).padStart(2, "0")}`);
+  for (const id of ids) await shop.orderPlace("pages", id, `c-${id}`, { items: { mug: 1 } });
+  const pages = () => calls.filter(([name]) => name === "ORDER.SCAN").map(([, , cursor]) => cursor);
+  const orders = shop.orderScanIterator("pages", { state: "queued", count: 10 });
+  assert.deepEqual(pages(), []);
+  for (const id of ids.slice(0, 10)) assert.deepEqual(await orders.next(), { value: id, done: false });
+  assert.deepEqual(pages(), ["0"]);
+  await shop.orderCancel("pages", "o-11");
+  await shop.orderPlace("pages", "o-25", "alice", { items: { mug: 1 } });
+  assert.deepEqual(await all(orders), ["o-10", ...ids.slice(12), "o-25"]);
+  assert.deepEqual(pages(), ["0", "10", "20"]);
+  // Pages on which nothing fits are not the end.
+  assert.deepEqual(await all(shop.orderScanIterator("pages", { customer: "c-o-24", count: 10 })), ["o-24"]);
+  assert.deepEqual(pages().slice(3), ["0", "10", "20"]);
+});
+
+test("there is an iterator for whatever has a cursor", async () => {
+  const { redis, calls } = recorded(await client(lab.url));
+  const shop = new Holdfast(redis);
+  for (const at of [0, 1, 2]) {
+    await shop.invSet("all", `sku-${at}`, 5, { low: at * 3 });
+    await shop.invReserve("all", `cart-${at}`, { [`sku-${at}`]: 1 }, { customer: `c-${at}` });
+    await shop.orderPlace("all", `o-${at}`, `c-${at}`, { items: { [`sku-${at}`]: 1 }, lane: `lane-${at}` });
+  }
+  for (const [method, options, found] of [
+    ["invScan", {}, ["sku-0", "sku-1", "sku-2"]],
+    ["invScan", { low: true, match: "sku-*" }, ["sku-1", "sku-2"]],
+    ["invHolds", {}, ["cart-0", "cart-1", "cart-2"]],
+    ["invHolds", { customer: "c-2" }, ["cart-2"]],
+    ["orderScan", {}, ["o-0", "o-1", "o-2"]],
+    ["orderScan", { state: "queued", customer: "c-1", lane: "lane-1" }, ["o-1"]],
+    ["orderScan", { late: true }, []],
+  ])
+    for (const [counted, pages] of [[{ count: 1 }, 3], [{}, 1]]) {
+      calls.splice(0);
+      assert.deepEqual(await all(shop[`${method}Iterator`]("all", { ...options, ...counted })), found);
+      assert.equal(calls.length, pages);
+    }
+  await assert.rejects(shop.orderScanIterator("all", { lanes: "x" }).next(), TypeError);
+  await assert.rejects(shop.orderScanIterator("nowhere").next(), errors.NoStore);
+});
+
+test("the type of STORE.INFO has the fields of the server", async () => {
+  const redis = await client(lab.url);
+  const shop = new Holdfast(redis);
+  await shop.invSet("typed", "mug", 1);
+  const { readFileSync } = await import("node:fs");
+  const [, type] = readFileSync(new URL("../dist/types.d.ts", import.meta.url), "utf8").split("interface Info {");
+  const fields = type.split("}")[0].matchAll(/^ +(\w+): number( \| null)?;$/gm);
+  const found = Object.fromEntries([...fields].map(([, name, orNull]) => [name, orNull !== undefined]));
+  const info = await shop.storeInfo("typed");
+  assert.deepEqual(Object.keys(found).sort(), Object.keys(info).sort());
+  for (const [name, value] of Object.entries(info)) assert.ok(found[name] || typeof value === "number", name);
+});
+
+test("data with its names in another order is the same content", async () => {
+  const redis = await client(lab.url);
+  const shop = new Holdfast(redis);
+  await shop.invSet("data", "mug", 9);
+  const place = (data) => shop.orderPlace("data", "o-1", "alice", { items: { mug: 1 }, data });
+  const at = new Date(0);
+  const entry = await place({ to: { zip: "1", city: "ü" }, lines: [{ b: 1.5, a: at }, new Number(2)], "a!": 1, a: [] });
+  const again = { a: [], "a!": 1, lines: [{ a: at, b: 1.5 }, 2], to: { city: "ü", zip: "1" } };
+  assert.equal(await place(again), entry);
+  const sent = '{"a":[],"a!":1,"lines":[{"a":"1970-01-01T00:00:00.000Z","b":1.5},2],"to":{"city":"ü","zip":"1"}}';
+  assert.equal((await redis.xRange("{data}:orders", "-", "+"))[0].message.data, sent);
+  await assert.rejects(place({ ...again, lines: [2, { a: at, b: 1.5 }] }), errors.Mismatch);
 });
 
 test("refusals are errors with what they say", async () => {
@@ -158,13 +231,20 @@ test("refusals are errors with what they say", async () => {
   await assert.rejects(shop.orderComplete("small", "o-1", { token: token - 1 }), (error) => error.current === token);
   await redis.set("text", "x");
   await assert.rejects(shop.storeInfo("text"), errors.WrongType);
-  redis.destroy();
 });
 
 test("numbers that a double cannot hold are refused here, not rounded", async () => {
   const redis = await client(lab.url);
   await assert.rejects(new Holdfast(redis).invSet("popup", "mug", 2 ** 53), RangeError);
-  redis.destroy();
+});
+
+test("items that name no SKU are refused here", async () => {
+  const shop = new Holdfast(await client(lab.url));
+  for (const items of [{}, [], new Map()]) {
+    const refused = { name: "TypeError", message: /items must name a SKU, such as { mug: 2 }, got none/ };
+    await assert.rejects(shop.orderPlace("popup", "o-1", "alice", { items }), refused);
+    await assert.rejects(shop.invReserve("popup", "cart-1", items), refused);
+  }
 });
 
 test("each code of the server is an error of its own", async () => {

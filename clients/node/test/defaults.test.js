@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { Redis } from "ioredis";
@@ -14,17 +14,8 @@ import { client, startLab, until } from "./lab.js";
 const LONG_MS = 6_000;
 const WORKERS = readFileSync(new URL("../../../docs/workers.md", import.meta.url), "utf8");
 
-let lab, redis, shop;
-
-before(async () => {
-  lab = await startLab();
-  redis = await client(lab.url);
-  shop = new Holdfast(redis);
-});
-after(async () => {
-  redis.destroy();
-  await lab.end();
-});
+const lab = await startLab();
+const shop = new Holdfast(await client(lab.url));
 
 /** Gives up after, its connection then, sends the claim again, the next order goes to. */
 function row(library) {

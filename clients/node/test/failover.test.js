@@ -2,7 +2,7 @@
 // gone, and through an address that leads to the new one, while connections stay with the old one, a replica now.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
 import { createSentinel } from "redis";
 
@@ -17,12 +17,7 @@ const PATIENCE_MS = 60_000;
 /** The order that a worker has in hand when the primary goes. */
 const IN_HAND = "o-0";
 
-let lab;
-
-before(async () => {
-  lab = await startLab("--sentinel", "--service");
-});
-after(() => lab.end());
+const lab = await startLab("--sentinel", "--service");
 
 /** The address of the primary, as the sentinel says. */
 async function primary() {
@@ -52,7 +47,6 @@ async function connected(t) {
 
 test("a claim whose connection breaks is not sent again", async (t) => {
   const [redis, direct] = [await connected(t), await client(await primary())];
-  t.after(() => direct.destroy());
   const shop = new Holdfast(redis);
   await shop.invSet("kiosk", "mug", 1);
   const waiting = async () => (await direct.sendCommand(["CLIENT", "LIST"])).match(/id=\d+(?=.* flags=b)/g);

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
+import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { HoldfastError } from "holdfast-client";
@@ -21,17 +22,18 @@ export const SESSION = readFileSync(`${CLIENTS}tests/session.jsonl`, "utf8")
   .map((line) => JSON.parse(line));
 
 /**
- * The addresses of the lab, `end()`, `failOver()`, after which the service leads to another primary, and
- * `move(store, refusals)`, which moves the slot of a store to another node of the cluster, or back, and gives the
- * number of keys that moved. After the first, it waits until so many calls were refused with TRYAGAIN.
+ * Starts the lab, which ends after the tests of the file: its addresses, `failOver()`, after which the service leads to
+ * another primary, and `move(store, refusals)`, which moves the slot of a store to another node of the cluster, or
+ * back, and gives the number of keys that moved. After the first, it waits until so many calls were refused with
+ * TRYAGAIN.
  */
 export async function startLab(...options) {
   const program = spawn("python3", [`${CLIENTS}tests/lab.py`, ...options], { stdio: ["pipe", "pipe", "inherit"] });
   const [line] = await once(createInterface(program.stdout), "line");
-  const end = async () => {
+  after(async () => {
     program.stdin.end();
     await once(program, "exit");
-  };
+  });
   const found = JSON.parse(line);
   const told = async ([host, port], line) => {
     const asked = connect(port, host);
@@ -44,12 +46,17 @@ export async function startLab(...options) {
   };
   const move = async (store, refusals = 0) => Number(await told(found.moves, `${store} ${refusals}`));
   const failOver = async () => assert.equal(await told(found.failover, ""), "done");
-  return { ...found, end, move, failOver };
+  return { ...found, move, failOver };
 }
 
-/** A connected client of node-redis with its default options. */
+/**
+ * A connected client of node-redis with its default options. It is closed after the test, or the file, whatever came of
+ * it: a program with an open connection does not end.
+ */
 export async function client(url, options = {}) {
-  return createClient({ url, ...options }).on("error", () => {}).connect();
+  const redis = await createClient({ url, ...options }).on("error", () => {}).connect();
+  after(() => redis.isOpen && redis.destroy());
+  return redis;
 }
 
 /** Waits until `look()` gives something true, and gives that. */

@@ -1,7 +1,7 @@
 // What becomes of an order whose handler gives what cannot be kept, or throws something odd: a failed attempt, once.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
 import { createClientPool } from "redis";
 
@@ -22,17 +22,9 @@ const ODD = {
   "no-number": [raising(() => new Retry("later", { afterMs: NaN })), "afterMs must be a number"],
 };
 
-let lab, redis, shop;
-
-before(async () => {
-  lab = await startLab();
-  redis = await client(lab.url);
-  shop = new Holdfast(redis);
-});
-after(async () => {
-  redis.destroy();
-  await lab.end();
-});
+const lab = await startLab();
+const redis = await client(lab.url);
+const shop = new Holdfast(redis);
 
 function raising(made) {
   return () => {

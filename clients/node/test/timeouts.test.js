@@ -1,7 +1,7 @@
 // A thousand claims that run into the client's time-out leave no order behind.
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 
 import { errors, Holdfast, Worker } from "holdfast-client";
 import { client, startLab, until } from "./lab.js";
@@ -10,20 +10,13 @@ const CLAIMS = 1000;
 const AT_A_TIME = 250;
 const MINUTES = 600_000;
 
-let lab, redis, stalled, shop, store;
+const lab = await startLab();
+const redis = await client(lab.url);
+const stalled = await client(lab.stall);
+const shop = new Holdfast(redis);
+let store;
 let stores = 0;
 
-before(async () => {
-  lab = await startLab();
-  redis = await client(lab.url);
-  stalled = await client(lab.stall);
-  shop = new Holdfast(redis);
-});
-after(async () => {
-  redis.destroy();
-  stalled.destroy();
-  await lab.end();
-});
 beforeEach(async () => {
   store = `store-${(stores += 1)}`;
   await shop.invSet(store, "mug", CLAIMS);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
-import { after, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
@@ -28,18 +28,12 @@ const ENDING = fileURLToPath(new URL("ending.js", import.meta.url));
 const CREW = fileURLToPath(new URL("crew.js", import.meta.url));
 const quiet = { log: () => {}, blockMs: 200 };
 
-let lab, redis, shop, store;
+const lab = await startLab("--cluster");
+const redis = await client(lab.url);
+const shop = new Holdfast(redis);
+let store;
 let stores = 0;
 
-before(async () => {
-  lab = await startLab("--cluster");
-  redis = await client(lab.url);
-  shop = new Holdfast(redis);
-});
-after(async () => {
-  redis.destroy();
-  await lab.end();
-});
 beforeEach(() => {
   store = `store-${(stores += 1)}`;
 });
@@ -164,7 +158,6 @@ test("through a proxy that cuts connections nothing is lost or doubled", async (
   await buying;
   for (let ref = 0; ref < 50; ref += 1)
     await insist(() => customers.invAdjust(store, "mug", 1, { ref: String(ref) }));
-  cut.destroy();
   assert.equal(handled.size, ORDERS);
   assert.deepEqual([...new Set(handled.values())], [1]);
   const [mug] = await shop.invGet(store, "mug");
@@ -172,10 +165,15 @@ test("through a proxy that cuts connections nothing is lost or doubled", async (
   assert.deepEqual([await info("lapsed"), await shop.storeAudit(store)], [0, []]);
 });
 
-test("a cluster is asked where the store is", async () => {
-  const cluster = createCluster({ rootNodes: [{ url: lab.cluster[0] }] });
-  cluster.on("error", () => {});
+async function connectedCluster(t) {
+  const cluster = createCluster({ rootNodes: [{ url: lab.cluster[0] }] }).on("error", () => {});
   await cluster.connect();
+  t.after(() => cluster.destroy());
+  return cluster;
+}
+
+test("a cluster is asked where the store is", async (t) => {
+  const cluster = await connectedCluster(t);
   const there = new Holdfast(cluster);
   for (const name of ["popup", "drop", "darkstore", "kiosk"]) {
     await there.invSet(name, "mug", 10);
@@ -186,14 +184,10 @@ test("a cluster is asked where the store is", async () => {
     worker.stop();
     await running;
   }
-  await cluster.destroy();
 });
 
 test("a store moves while its workers wait and work", async (t) => {
-  const cluster = createCluster({ rootNodes: [{ url: lab.cluster[0] }] });
-  cluster.on("error", () => {});
-  await cluster.connect();
-  t.after(() => cluster.destroy());
+  const cluster = await connectedCluster(t);
   const there = new Holdfast(cluster);
   const handled = new Map();
   const handler = ({ order }) => void handled.set(order, (handled.get(order) ?? 0) + 1);
