@@ -58,7 +58,7 @@ pub fn main() -> Result<(), Error> {
     for number in 0..CUSTOMERS {
         visit(&mut redis, &format!("c-{number}"))?;
     }
-    while store_info(&STORE).query(&mut redis)?["completed"].as_u64() < Some(MUGS) {
+    while store_info(&STORE).query(&mut redis)?.completed < MUGS {
         thread::sleep(Duration::from_millis(50));
     }
     stopper.stop();

@@ -26,19 +26,21 @@ pub struct Call<K> {
     items: Vec<Vec<u8>>,
     problem: Option<Error>,
     has_ref: bool,
+    has_count: bool,
     kind: PhantomData<K>,
 }
 
 impl<K> Clone for Call<K> {
     fn clone(&self) -> Self {
         let (options, items, problem) = (self.options.clone(), self.items.clone(), self.problem.clone());
-        Call { options, items, problem, has_ref: self.has_ref, kind: PhantomData }
+        Call { options, items, problem, has_ref: self.has_ref, has_count: self.has_count, kind: PhantomData }
     }
 }
 
 impl<K: Command> Call<K> {
     pub(crate) fn new() -> Self {
-        Call { options: Vec::new(), items: Vec::new(), problem: None, has_ref: false, kind: PhantomData }
+        let (options, items) = (Vec::new(), Vec::new());
+        Call { options, items, problem: None, has_ref: false, has_count: false, kind: PhantomData }
     }
 
     pub(crate) fn arg<A: ToRedisArgs>(mut self, arg: A) -> Self {
@@ -46,8 +48,14 @@ impl<K: Command> Call<K> {
         self
     }
 
-    pub(crate) fn json(mut self, word: &str, value: &(impl Serialize + ?Sized)) -> Self {
-        match serde_json::to_string(value) {
+    /// A value as JSON, which is sent as `form` makes it.
+    pub(crate) fn json(
+        mut self,
+        word: &str,
+        value: &(impl Serialize + ?Sized),
+        form: fn(String) -> serde_json::Result<String>,
+    ) -> Self {
+        match serde_json::to_string(value).and_then(form) {
             Ok(text) => self.arg(word).arg(text),
             Err(error) => {
                 self.problem = Some(Error::Content(format!("{word} must have a JSON: {error}")));
@@ -58,8 +66,13 @@ impl<K: Command> Call<K> {
 
     pub(crate) fn items_of<S: AsRef<str>>(mut self, items: impl IntoIterator<Item = (S, u64)>) -> Self {
         self.items.push(b"ITEMS".to_vec());
+        let before = self.items.len();
         for (sku, qty) in items {
             self.items.extend([sku.as_ref().as_bytes().to_vec(), qty.to_string().into_bytes()]);
+        }
+        if self.items.len() == before {
+            let message = "ERR ITEMS must name a SKU, such as [(\"mug\", 2)], got none";
+            self.problem = Some(Error::BadArgument(message.to_owned()));
         }
         self
     }
@@ -82,6 +95,20 @@ impl<K: Command> Call<K> {
 
     pub(crate) fn named_ref(self, id: &str) -> Self {
         Call { has_ref: true, ..self.arg("REF").arg(id) }
+    }
+
+    pub(crate) fn named_count(self, count: u64) -> Self {
+        Call { has_count: true, ..self.arg("COUNT").arg(count) }
+    }
+
+    /// With this COUNT, unless it has one.
+    pub(crate) fn counted(self, count: u64) -> Self {
+        if self.has_count { self } else { self.named_count(count) }
+    }
+
+    /// The cursor comes after the store.
+    pub(crate) fn go_on_from(&mut self, cursor: &str) {
+        self.options[1] = cursor.as_bytes().to_vec();
     }
 
     /// The command as redis-rs sends it, for a pipeline.

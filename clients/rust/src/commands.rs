@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::call::{Call, Command, Waiting};
 use crate::error::Error;
+use crate::json;
 use crate::reply::{self, *};
 
 /// A command: its function, its options with a value, and those without one.
@@ -78,8 +79,8 @@ commands! {
     }
     /// Returns settings of a store, or those of `fields`, spelled as in the command.
     store_get StoreGet = "STORE.GET" (key: &str, fields: &[&str]) -> Map = reply::map {}
-    /// Returns counters and totals of a store.
-    store_info StoreInfo = "STORE.INFO" (key: &str) -> Map = reply::map {}
+    /// Returns counters and gauges of a store.
+    store_info StoreInfo = "STORE.INFO" (key: &str) -> Info = reply::json {}
     /// Lists the lanes of a store.
     store_lanes StoreLanes = "STORE.LANES" (key: &str) -> Vec<Lane> = reply::json {}
     /// Recounts the store and lists what differs: nothing when the books balance.
@@ -102,12 +103,10 @@ commands! {
     }
     /// Returns the counts of SKUs; none for one that is unknown.
     inv_get InvGet = "INV.GET" (key: &str, skus: &[&str]) -> Vec<Option<Sku>> = reply::json {}
-    /// Iterates over the SKUs.
+    /// Returns a page of the SKUs, from a cursor on; [`iter`](Call::iter) has them all.
     inv_scan InvScan = "INV.SCAN" (key: &str, cursor: &str) -> Page = reply::json {
         /// Those that match alone.
         matching: &str = "MATCH",
-        /// How many are looked at.
-        count: u64 = "COUNT",
         /// Those at or under their low mark alone.
         low = "LOW",
     }
@@ -115,12 +114,10 @@ commands! {
     inv_extend InvExtend = "INV.EXTEND" (key: &str, hold: &str, ms: u64) -> u64 = reply::json {}
     /// Returns everything that is known about a hold.
     inv_hold InvHold = "INV.HOLD" (key: &str, hold: &str) -> Hold = reply::json {}
-    /// Iterates over the live holds.
+    /// Returns a page of the live holds, from a cursor on; [`iter`](Call::iter) has them all.
     inv_holds InvHolds = "INV.HOLDS" (key: &str, cursor: &str) -> Page = reply::json {
         /// Those of this customer alone.
         customer: &str = "CUSTOMER",
-        /// How many are looked at.
-        count: u64 = "COUNT",
     }
 
     /// Gives orders to a worker under a lease. See [`Worker`](crate::Worker) for the whole loop.
@@ -179,7 +176,7 @@ commands! {
     }
     /// Returns everything that is known about an order, with its history.
     order_get OrderGet = "ORDER.GET" (key: &str, order: &str) -> Order = reply::json {}
-    /// Iterates over the orders.
+    /// Returns a page of the orders, from a cursor on; [`iter`](Call::iter) has them all.
     order_scan OrderScan = "ORDER.SCAN" (key: &str, cursor: &str) -> Page = reply::json {
         /// Those of this state alone.
         state: &str = "STATE",
@@ -189,8 +186,6 @@ commands! {
         lane: &str = "LANE",
         /// Those past their time alone.
         late = "LATE",
-        /// How many are looked at.
-        count: u64 = "COUNT",
     }
 
     /// Acquires a lock; its token, or none.
@@ -357,9 +352,10 @@ pub fn order_place(key: &str, order: &str, customer: &str) -> Call<OrderPlace> {
 }
 
 impl Call<OrderPlace> {
-    /// Any JSON value, for the worker.
+    /// Any JSON value, for the worker. The names in it are sent in alphabetical order, whatever theirs is: the same
+    /// value is the same content, a `HashMap` too.
     pub fn data(self, value: &(impl Serialize + ?Sized)) -> Self {
-        self.json("DATA", value)
+        self.json("DATA", value, json::in_order)
     }
 
     /// A gate that has to be passed within these milliseconds (0: no end) before workers get the order.
@@ -398,7 +394,7 @@ impl Call<OrderClaim> {
 impl Call<OrderComplete> {
     /// Any JSON value, which is kept.
     pub fn result(self, value: &(impl Serialize + ?Sized)) -> Self {
-        self.json("RESULT", value)
+        self.json("RESULT", value, Ok)
     }
 }
 

@@ -21,6 +21,8 @@
 mod call;
 mod commands;
 mod error;
+mod ids;
+mod json;
 mod link;
 mod reply;
 mod worker;
@@ -29,10 +31,13 @@ pub use call::{Call, Command, Waiting};
 pub use commands::*;
 pub use error::Error;
 #[cfg(feature = "aio")]
+pub use ids::AsyncIds;
+pub use ids::Ids;
+#[cfg(feature = "aio")]
 pub use link::AsyncWaiter;
 pub use link::{Connect, Link, Nothing, Waiter};
 pub use reply::{
-    ClaimedOrder, Completion, Difference, Failure, Gate, Hold, HoldItem, Lane, LockState, Map, Order, OrderItem, Page,
-    Sku,
+    ClaimedOrder, Completion, Difference, Failure, Gate, Hold, HoldItem, Info, Lane, LockState, Map, Order, OrderItem,
+    Page, Sku,
 };
 pub use worker::{Failed, Job, Outcome, Stopper, Worker};

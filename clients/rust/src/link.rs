@@ -6,6 +6,8 @@ use redis::{Connection, ConnectionLike, RedisResult};
 
 use crate::call::{Call, Command, Waiting};
 use crate::error::Error;
+use crate::ids::Ids;
+use crate::reply::Page;
 
 /// A round of a call that waits, on the server; then comes the next one.
 const LONGEST_ROUND_MS: u64 = 5_000;
@@ -169,6 +171,11 @@ impl<C: Connect> Waiter<C> {
     /// Sends a call that does not wait. An audit of very many orders may take longer than the silence.
     pub fn ask<K: Command>(&mut self, call: &Call<K>) -> Result<K::Reply, Error> {
         self.sent(call, self.silence)
+    }
+
+    /// Iterates over the ids that a call lists: see [`Call::iter`].
+    pub fn iter<K: Command<Reply = Page>>(&mut self, call: Call<K>) -> Ids<'_, K> {
+        Ids::new(call, Box::new(|call| self.ask(call)))
     }
 
     pub(crate) fn round<K: Command>(&mut self, waiting: &Waiting<K>, ms: u64) -> Result<K::Reply, Error> {

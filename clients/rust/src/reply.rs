@@ -7,14 +7,14 @@ use serde_json::{Map as Object, Number, Value as Json};
 
 use crate::Error;
 
-/// Names and values: settings, counters.
+/// Names and values: settings, an event.
 pub type Map = Object<String, Json>;
 
 macro_rules! records {
-    ($($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $fdoc:literal])* $field:ident: $type:ty),* $(,)? })*) => { $(
-        $(#[doc = $doc])*
+    ($($(#[$attribute:meta])* $name:ident { $($(#[doc = $fdoc:literal])* $field:ident: $type:ty),* $(,)? })*) => { $(
         #[derive(Clone, Debug, Deserialize, PartialEq)]
         #[serde(rename_all = "kebab-case")]
+        $(#[$attribute])*
         #[non_exhaustive]
         #[allow(missing_docs)]
         pub struct $name { $($(#[doc = $fdoc])* pub $field: $type),* }
@@ -22,6 +22,19 @@ macro_rules! records {
 }
 
 records! {
+    /// Counters and gauges of a store; docs/metrics.md says what each means. What an earlier server does not have is 0.
+    #[derive(Default)]
+    #[serde(default)]
+    Info {
+        placed: u64, completed: u64, cancelled: u64, returned: u64, failed: u64, retried: u64, dead: u64, expired: u64,
+        claimed: u64, units_sold: u64, lapsed: u64, redriven: u64, late: u64, gates_expired: u64, waitlist_expired: u64,
+        refused_nosku: u64, refused_nohold: u64, refused_noorder: u64, refused_outofstock: u64, refused_limit: u64,
+        refused_notopen: u64, refused_closed: u64, refused_expired: u64, refused_badstate: u64, refused_mismatch: u64,
+        refused_fenced: u64, refused_gap: u64, refused_err: u64, refused_nogate: u64, skus: u64, on_hand: u64,
+        available: u64, held: u64, sold: u64, oversold: u64, queued: u64, in_work: u64, retrying: u64,
+        dead_letters: u64, pending: u64, waitlisted: u64, overflow: u64, holds: u64, customers: u64, workers: u64,
+        oldest_waiting_ms: u64, completed_kept: u64, cancelled_kept: u64, next_due: Option<u64>, bytes: u64,
+    }
     /// Counts of a SKU.
     Sku {
         on_hand: u64, held: u64, safety: u64, low: u64, available: i64, sold: u64, limit: u64, waiting: u64,

@@ -24,7 +24,7 @@ fn a_cluster_is_asked_where_the_store_is() {
         let stopper = worker.stopper();
         let thread = thread::spawn(move || worker.run(|_| Ok(Json::Null)));
         order_place(store, "o-1", "alice").items([("mug", 1)]).query(redis).unwrap();
-        until("the order", || store_info(store).query(redis).unwrap()["completed"] == 1);
+        until("the order", || store_info(store).query(redis).unwrap().completed == 1);
         stopper.stop();
         thread.join().unwrap().unwrap();
     }
@@ -88,10 +88,10 @@ fn a_store_moves_while_its_workers_wait_and_work() {
         let stopping = moving(0);
         crew.end();
         stopping.join().unwrap();
-        assert_eq!(store_info(store).query(redis).unwrap()["in-work"], 0);
+        assert_eq!(store_info(store).query(redis).unwrap().in_work, 0);
     }
     let last = start(1);
-    until("all orders", || store_info(store).query(redis).unwrap()["completed"] == placed);
+    until("all orders", || store_info(store).query(redis).unwrap().completed == placed);
     last.end();
     each_is_completed(redis, store, placed, &handled.lock().unwrap());
 }
@@ -131,6 +131,6 @@ fn a_claim_whose_reply_does_not_come_is_not_sent_again_on_a_cluster() {
     }
     assert!(waiter.wait(&claim).unwrap_err().is_passing());
     // This is answered after the pause, and after the claim.
-    let in_work = store_info(store).query(redis).unwrap()["in-work"].as_u64().unwrap();
+    let in_work = store_info(store).query(redis).unwrap().in_work;
     assert!(in_work <= 1, "{in_work} orders were handed out");
 }

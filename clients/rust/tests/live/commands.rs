@@ -124,7 +124,7 @@ fn session(redis: &mut Recorded) -> Result<(), Error> {
     assert!(lock_release("doc:7", lock).query(redis)?);
     let settings = store_get("popup", &["limit", "paused"]).query(redis)?;
     assert_eq!((&settings["limit"], &settings["paused"]), (&json!(40), &json!("no")));
-    assert_eq!(store_info("popup").query(redis)?["completed"], 1);
+    assert_eq!(store_info("popup").query(redis)?.completed, 1);
     assert_eq!(store_audit("popup").query(redis)?, []);
     assert_eq!(store_repair("popup").query(redis)?, 0);
     store_drop("popup").query(redis)
@@ -165,6 +165,164 @@ fn refusals_are_variants_with_what_they_say() {
     assert!(matches!(fenced, Error::Fenced { current, .. } if current == token), "{fenced:?}");
     redis::cmd("SET").arg("text").arg("x").exec(redis).unwrap();
     assert!(matches!(store_info("text").query(redis), Err(Error::WrongType(_))));
+}
+
+/// A connection that is recorded.
+fn recorded() -> Recorded {
+    Recorded { real: connection(), sent: Vec::new() }
+}
+
+impl Recorded {
+    /// The cursors that were sent.
+    fn cursors(&self) -> Vec<&str> {
+        self.sent.iter().map(|call| call[2].as_str().unwrap()).collect()
+    }
+}
+
+/// Orders of as many customers.
+fn place_numbered(store: &str, orders: usize) -> Vec<String> {
+    place(&mut connection(), store, orders);
+    (0..orders).map(|at| format!("o-{at}")).collect()
+}
+
+fn all(ids: impl Iterator<Item = Result<String, Error>>) -> Vec<String> {
+    ids.map(Result::unwrap).collect()
+}
+
+#[test]
+fn an_iterator_asks_for_a_page_when_it_is_needed_and_ends_with_the_last_one() {
+    let (redis, store) = (&mut recorded(), &new_store());
+    let ids = place_numbered(store, 25);
+    let page = all(order_scan(store, "0").state("queued").count(10).iter(redis).take(10));
+    assert_eq!((page.as_slice(), redis.cursors()), (&ids[..10], vec!["0"]));
+    assert_eq!(all(order_scan(store, "0").count(10).iter(redis)), ids);
+    assert_eq!(redis.cursors()[1..], ["0", "10", "20"]);
+    // Pages on which nothing fits are not the end, and one that is left off is gone on with.
+    assert_eq!(all(order_scan(store, "10").customer("c-24").count(5).iter(redis)), ["o-24"]);
+    assert_eq!(redis.cursors()[4..], ["10", "15", "20"]);
+    assert_eq!(all(order_scan(store, "0").iter(redis)), ids);
+    assert_eq!(redis.cursors()[7..], ["0"]);
+}
+
+#[test]
+fn an_iterator_shows_what_has_changed_when_it_asks_and_ends_with_an_error() {
+    let (redis, store) = (&mut connection(), &new_store());
+    let ids = place_numbered(store, 25);
+    let mut waiter = Waiter::new(client("url"));
+    let mut orders = waiter.iter(order_scan(store, "0").state("queued").count(10));
+    assert_eq!(orders.next().unwrap().unwrap(), "o-0");
+    order_cancel(store, "o-11").query(redis).unwrap();
+    order_place(store, "o-25", "alice").items([("mug", 1)]).query(redis).unwrap();
+    let found = all(orders);
+    assert_eq!(found, [&ids[1..11], &ids[12..], &["o-25".to_owned()]].concat());
+    let mut orders = waiter.iter(order_scan(store, "0").count(10));
+    assert_eq!(all(orders.by_ref().take(10)), ids[..10]);
+    store_drop(store).query(redis).unwrap();
+    assert!(matches!(orders.next(), Some(Err(Error::NoStore(_)))));
+    assert!(orders.next().is_none());
+}
+
+#[test]
+fn there_is_an_iterator_for_whatever_has_a_cursor() {
+    let (redis, store) = (&mut connection(), &new_store());
+    for at in 0..3 {
+        let (sku, customer) = (format!("sku-{at}"), format!("c-{at}"));
+        inv_set(store, &sku, 5).low(at * 3).query(redis).unwrap();
+        inv_reserve(store, &format!("cart-{at}"), [(&sku, 1)]).customer(&customer).query(redis).unwrap();
+        order_place(store, &format!("o-{at}"), &customer).items([(&sku, 1)]).query(redis).unwrap();
+    }
+    assert_eq!(all(inv_scan(store, "0").count(1).iter(redis)), ["sku-0", "sku-1", "sku-2"]);
+    assert_eq!(all(inv_scan(store, "0").low().iter(redis)), ["sku-1", "sku-2"]);
+    assert_eq!(all(inv_holds(store, "0").count(1).iter(redis)), ["cart-0", "cart-1", "cart-2"]);
+    assert_eq!(all(inv_holds(store, "0").customer("c-2").count(1).iter(redis)), ["cart-2"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let found = runtime.block_on(async {
+        let mut shared = client("url").get_multiplexed_async_connection().await.unwrap();
+        let (mut ids, mut found) = (order_scan(store, "0").count(1).iter_async(&mut shared), Vec::new());
+        while let Some(id) = ids.next().await {
+            found.push(id.unwrap());
+        }
+        let gone = order_scan("nowhere", "0").iter_async(&mut shared).next().await;
+        assert!(matches!(gone, Some(Err(Error::NoStore(_)))));
+        found
+    });
+    assert_eq!(found, ["o-0", "o-1", "o-2"]);
+}
+
+#[test]
+fn the_type_of_store_info_has_the_fields_of_the_server() {
+    let (redis, store) = (&mut connection(), &new_store());
+    inv_set(store, "mug", 1).query(redis).unwrap();
+    let shown = format!("{:?}", store_info(store).query(redis).unwrap());
+    let fields = shown.strip_prefix("Info { ").unwrap().split(", ").map(|field| field.split(':').next().unwrap());
+    let found: HashMap<String, Option<u64>> = redis::cmd("STORE.INFO").arg(store).query(redis).unwrap();
+    let mut wanted: Vec<String> = found.into_keys().map(|name| name.replace('-', "_")).collect();
+    wanted.sort();
+    let mut fields: Vec<&str> = fields.collect();
+    fields.sort();
+    assert_eq!(fields, wanted);
+}
+
+/// What a later server adds does no harm, nor what an earlier one does not have.
+#[test]
+fn store_info_of_another_version_can_be_read() {
+    use holdfast_client::Command;
+    let name = |name: &str| Value::BulkString(name.into());
+    let map = Value::Map(vec![(name("brand-new"), Value::Int(1)), (name("in-work"), Value::Int(2))]);
+    let flat = [name("brand-new"), Value::Int(1), name("in-work"), Value::Int(2)];
+    for reply in [map, Value::Array(flat.into())] {
+        let info = StoreInfo::read(reply).unwrap();
+        assert_eq!((info.in_work, info.placed, info.next_due), (2, 0, None));
+    }
+}
+
+#[test]
+fn data_with_its_names_in_another_order_is_the_same_content() {
+    #[derive(serde::Serialize)]
+    struct Parcel<'a> {
+        weight: f32,
+        to: HashMap<&'a str, Option<&'a str>>,
+        lines: [Json; 2],
+        id: i128,
+    }
+    let (redis, store) = (&mut connection(), &new_store());
+    inv_set(store, "mug", 9).query(redis).unwrap();
+    let mut place = |lines| {
+        // Each HashMap has an order of its own.
+        let to = HashMap::from([("zip", Some("1")), ("a \"b\"", None), ("city", Some("ü")), ("floor", None)]);
+        let parcel = Parcel { weight: 0.1, to, lines, id: i128::MAX };
+        order_place(store, "o-1", "alice").data(&parcel).items([("mug", 1)]).query(redis)
+    };
+    let lines = || [json!({"b": [], "a": {}}), json!("x")];
+    let entry = place(lines()).unwrap();
+    for _ in 0..20 {
+        assert_eq!(place(lines()).unwrap(), entry);
+    }
+    let [first, second] = lines();
+    assert!(matches!(place([second, first]), Err(Error::Mismatch(_))));
+    let sent = [
+        r#"{"id":170141183460469231731687303715884105727,"lines":[{"a":{},"b":[]},"x"],"#,
+        r#""to":{"a \"b\"":null,"city":"ü","floor":null,"zip":"1"},"weight":0.1}"#,
+    ];
+    assert_eq!(order_get(store, "o-1").query(redis).unwrap().data, Some(sent.concat()));
+}
+
+#[test]
+fn items_that_name_no_sku_are_refused_before_they_are_sent() {
+    let redis = &mut recorded();
+    const NONE: [(&str, u64); 0] = [];
+    let refused = [
+        order_place("popup", "o-1", "alice").items(NONE).query(redis).map(drop),
+        inv_reserve("popup", "cart-1", NONE).query(redis).map(drop),
+        inv_commit("popup", "cart-1").items(NONE).query(redis).map(drop),
+        order_edit("popup", "o-1", NONE).query(redis).map(drop),
+        inv_sync("popup", "erp", 1, NONE).query(redis).map(drop),
+    ];
+    for refused in refused {
+        let Err(Error::BadArgument(message)) = &refused else { panic!("{refused:?}") };
+        assert_eq!(message, r#"ERR ITEMS must name a SKU, such as [("mug", 2)], got none"#);
+    }
+    assert!(redis.sent.is_empty());
 }
 
 #[test]
