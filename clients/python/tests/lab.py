@@ -1,14 +1,20 @@
 """Starts clients/tests/lab.py for a module of tests: servers and proxies, gone at the end."""
 
+import asyncio
 import json
 import os
 import pathlib
+import random
 import resource
 import socket
 import subprocess
 import sys
 import time
 import unittest
+
+import redis
+
+import holdfast
 
 PATIENCE_S = 60
 CLIENTS = pathlib.Path(__file__).resolve().parents[2]
@@ -57,6 +63,33 @@ class Lab(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"waited {PATIENCE_S} s for: {what}")
             time.sleep(0.02)
         return found
+
+
+class OneStore(Lab):
+    """Each test has a ``store`` of its own, and a client, ``shop``."""
+
+    def setUp(self):
+        self.store = f"store-{random.randrange(2**32)}"
+        self.shop = holdfast.Client(redis.Redis.from_url(self.url))
+        self.addCleanup(self.shop.redis.close)
+        self.addCleanup(self.shop.close)
+
+    def info(self, name):
+        return self.shop.store_info(self.store)[name]
+
+
+def with_asyncio(main):
+    """What a coroutine comes to, which may take long, but not for ever."""
+    return asyncio.run(asyncio.wait_for(main, 2 * PATIENCE_S))
+
+
+async def working(worker, is_over):
+    """Has a worker of asyncio work until ``is_over()``."""
+    running = asyncio.create_task(worker.run(signals=()))
+    while not is_over():
+        await asyncio.sleep(0.02)
+    worker.stop()
+    await running
 
 
 def at(url):

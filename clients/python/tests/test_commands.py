@@ -1,6 +1,5 @@
 """Every command, with every keyword, and what its reply becomes."""
 
-import asyncio
 import datetime
 import importlib.util
 import inspect
@@ -23,7 +22,7 @@ from holdfast import _wire, errors
 from holdfast.types import Info
 from holdfast.worker import PASSING
 
-from .lab import CLIENTS, SESSION, Lab
+from .lab import CLIENTS, SESSION, Lab, with_asyncio
 
 MOST = 2**53 - 1
 
@@ -195,7 +194,7 @@ class Commands(Lab):
 
         for options in ({}, {"protocol": 2}, {"decode_responses": True}):
             with self.subTest(options), Recorded(redis.asyncio.Redis) as recorded:
-                asyncio.run(on(redis.asyncio.Redis.from_url(self.url, **options)))
+                with_asyncio(on(redis.asyncio.Redis.from_url(self.url, **options)))
             self.assertEqual([as_sent(call) for call in recorded.calls], SESSION)
 
     def docs(self):
@@ -289,7 +288,7 @@ class Commands(Lab):
             self.assertEqual(pages_of(recorded)[3:], ["0", "10", "20"])
 
     def test_there_is_an_iterator_for_whatever_has_a_cursor(self):
-        async def with_asyncio(method, options):
+        async def listed(method, options):
             async with redis.asyncio.Redis.from_url(self.url) as client, holdfast.aio.Client(client) as shop:
                 with Recorded(redis.asyncio.Redis) as recorded:
                     return [one async for one in getattr(shop, method)("all", **options)], pages_of(recorded)
@@ -314,7 +313,7 @@ class Commands(Lab):
                 self.assertEqual(list(getattr(shop, f"{name}_iter")("all", **options, count=1)), found)
                 self.assertEqual(list(getattr(shop, f"{name}_iter")("all", **options)), found)
                 self.assertEqual(
-                    asyncio.run(with_asyncio(f"{name}_iter", {**options, "count": 1})), (found, ["0", "1", "2"])
+                    with_asyncio(listed(f"{name}_iter", {**options, "count": 1})), (found, ["0", "1", "2"])
                 )
         with self.assertRaises(errors.NoStore):
             next(shop.inv_scan_iter("nowhere"))

@@ -20,7 +20,7 @@ import holdfast.aio
 from holdfast import Worker
 from holdfast.worker import PASSING
 
-from .lab import PATIENCE_S, Lab
+from .lab import PATIENCE_S, Lab, with_asyncio
 
 STORE = "popup"
 ORDERS = 20
@@ -123,7 +123,7 @@ class Asyncio(Failover):
     def test_a_worker_and_its_customers_go_on_at_the_promoted_replica(self):
         handled = collections.Counter()
         with self.assertLogs("holdfast"):
-            asyncio.run(asyncio.wait_for(self.go_on(handled), PATIENCE_S))
+            with_asyncio(self.go_on(handled))
         self.all_is_completed(2 * ORDERS, handled)
 
     async def go_on(self, handled):

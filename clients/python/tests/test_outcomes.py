@@ -3,7 +3,6 @@
 import asyncio
 import collections
 import logging
-import random
 import sys
 import threading
 import unittest
@@ -14,9 +13,7 @@ import redis.asyncio
 import holdfast
 import holdfast.aio
 
-from .lab import Lab
-
-PATIENCE_S = 60
+from .lab import PATIENCE_S, OneStore, with_asyncio, working
 
 
 class Speechless(Exception):
@@ -45,12 +42,9 @@ ODD = {
 }
 
 
-class Outcomes(Lab):
+class Outcomes(OneStore):
     def setUp(self):
-        self.store = f"store-{random.randrange(2**32)}"
-        self.shop = holdfast.Client(redis.Redis.from_url(self.url))
-        self.addCleanup(self.shop.redis.close)
-        self.addCleanup(self.shop.close)
+        super().setUp()
         self.shop.store_set(self.store, attempts=1)
         self.shop.inv_set(self.store, "mug", 100)
         self.handled = collections.Counter()
@@ -58,9 +52,6 @@ class Outcomes(Lab):
     def place(self, *orders):
         for order in orders:
             self.shop.order_place(self.store, order, "alice", {"mug": 1})
-
-    def info(self, name):
-        return self.shop.store_info(self.store)[name]
 
     def handler(self, job):
         self.handled.update([job.order])
@@ -99,23 +90,19 @@ class Outcomes(Lab):
                 await label
             return self.handler(job)
 
-        asyncio.run(asyncio.wait_for(self.work(handler), PATIENCE_S))
+        with_asyncio(self.work(handler))
         self.each_failed_once("plain", "cancelled")
         self.assertEqual(self.shop.order_get(self.store, "cancelled").reason, "the handler was cancelled")
 
     def test_a_function_does_for_asyncio(self):
         self.place(*ODD, "plain")
-        asyncio.run(asyncio.wait_for(self.work(self.handler), PATIENCE_S))
+        with_asyncio(self.work(self.handler))
         self.each_failed_once("plain")
 
     async def work(self, handler):
         async with redis.asyncio.Redis.from_url(self.url) as client:
             worker = holdfast.aio.Worker(client, self.store, handler)
-            running = asyncio.create_task(worker.run(signals=()))
-            while self.info("queued") + self.info("in_work"):
-                await asyncio.sleep(0.02)
-            worker.stop()
-            await running
+            await working(worker, lambda: self.info("queued") + self.info("in_work") == 0)
 
     def test_a_handler_that_ends_its_worker_has_used_an_attempt(self):
         self.place("exits")
@@ -131,7 +118,7 @@ class Outcomes(Lab):
             sys.exit("bad config")
 
         with self.assertRaisesRegex(SystemExit, "bad config"):
-            asyncio.run(asyncio.wait_for(self.work(handler), PATIENCE_S))
+            with_asyncio(self.work(handler))
         self.assertEqual((self.info("queued"), self.info("dead_letters")), (0, 1))
 
     def test_an_outcome_whose_reply_is_lost_is_no_lost_lease(self):

@@ -4,7 +4,6 @@ By default redis-py sends a call again: the clients must not let it.
 """
 
 import asyncio
-import random
 import threading
 import unittest
 
@@ -14,7 +13,7 @@ import redis.asyncio
 import holdfast
 import holdfast.aio
 
-from .lab import Lab, at
+from .lab import OneStore, at, with_asyncio
 
 CLAIMS = 1000
 #: Claims at a time, one thread or task each.
@@ -22,12 +21,9 @@ AT_A_TIME = 500
 MINUTES = 600_000
 
 
-class TimeOuts(Lab):
+class TimeOuts(OneStore):
     def setUp(self):
-        self.store = f"store-{random.randrange(2**32)}"
-        self.shop = holdfast.Client(redis.Redis.from_url(self.url))
-        self.addCleanup(self.shop.redis.close)
-        self.addCleanup(self.shop.close)
+        super().setUp()
         self.shop.inv_set(self.store, "mug", CLAIMS)
 
     def place(self):
@@ -80,7 +76,7 @@ class TimeOuts(Lab):
         async def main():
             await asyncio.gather(*(claim(number) for number in range(AT_A_TIME)))
 
-        asyncio.run(asyncio.wait_for(main(), 120))
+        with_asyncio(main())
         self.assertEqual(len(timed_out), CLAIMS)
         self.until("the server to see that", lambda: self.shop.redis.info("clients")["blocked_clients"] == 0)
         self.place()
@@ -134,7 +130,7 @@ class TimeOuts(Lab):
             await client.aclose()
 
         with self.assertLogs("holdfast"):
-            asyncio.run(asyncio.wait_for(main(), 120))
+            with_asyncio(main())
         self.assertGreaterEqual(len(seen), CLAIMS)
         self.nothing_is_left_behind()
 

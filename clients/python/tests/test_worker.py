@@ -2,7 +2,6 @@
 
 import asyncio
 import collections
-import random
 import signal
 import subprocess
 import threading
@@ -17,7 +16,7 @@ import holdfast.aio
 from holdfast import Fatal, Retry, Worker, traced
 from holdfast.worker import PASSING
 
-from .lab import CLIENTS, Lab, at, python
+from .lab import CLIENTS, OneStore, at, python, with_asyncio, working
 
 ORDERS = 400
 HANDS = 8
@@ -56,14 +55,8 @@ class InThread:
             raise self.error
 
 
-class Workers(Lab):
+class Workers(OneStore):
     options = ("--cluster",)
-
-    def setUp(self):
-        self.store = f"store-{random.randrange(2**32)}"
-        self.shop = holdfast.Client(redis.Redis.from_url(self.url))
-        self.addCleanup(self.shop.redis.close)
-        self.addCleanup(self.shop.close)
 
     def place(self, orders, **options):
         self.shop.inv_set(self.store, "mug", orders + 10)
@@ -72,9 +65,6 @@ class Workers(Lab):
 
     def state(self, order="o-0"):
         return self.shop.order_get(self.store, order)
-
-    def info(self, name):
-        return self.shop.store_info(self.store)[name]
 
     def test_what_a_handler_returns_or_raises_is_what_becomes_of_the_order(self):
         self.place(5)
@@ -198,15 +188,11 @@ class Workers(Lab):
         async def main(stop_within_s):
             async with redis.asyncio.Redis.from_url(self.url) as client:
                 worker = holdfast.aio.Worker(client, self.store, print, stop_within_s=stop_within_s, lease_ms=MINUTES)
-                running = asyncio.create_task(worker.run(signals=()))
-                while not self.waiting():
-                    await asyncio.sleep(0.02)
-                worker.stop()
-                await running
+                await working(worker, self.waiting)
                 self.nothing_is_handed_out(f"o-{stop_within_s}")
 
         for stop_within_s in (0, 25):
-            asyncio.run(asyncio.wait_for(main(stop_within_s), 60))
+            with_asyncio(main(stop_within_s))
 
     def test_a_stop_insists_on_giving_back_what_a_worker_has(self):
         self.place(1)
@@ -229,16 +215,12 @@ class Workers(Lab):
             client = redis.asyncio.Redis.from_url(self.url)
             worker = holdfast.aio.Worker(client, self.store, handler, lease_ms=MINUTES, stop_within_s=0)
             refusals = refused_at_first(worker.shop)
-            running = asyncio.create_task(worker.run(signals=()))
-            while self.info("in_work") == 0:
-                await asyncio.sleep(0.02)
-            worker.stop()
-            await running
+            await working(worker, lambda: self.info("in_work") == 1)
             await client.aclose()
             return refusals
 
         with self.assertLogs("holdfast"):
-            self.assertEqual(asyncio.run(asyncio.wait_for(main(), 60)), [])
+            self.assertEqual(with_asyncio(main()), [])
         self.assertEqual((self.info("queued"), self.state().attempts), (1, 0))
 
     def test_what_no_attempt_would_mend_ends_the_worker(self):
@@ -289,17 +271,13 @@ class Workers(Lab):
                             pass
 
             worker = holdfast.aio.Worker(cut, self.store, handler, lease_ms=MINUTES, concurrency=HANDS, block_ms=200)
-            running = asyncio.create_task(worker.run(signals=()))
-            await asyncio.gather(*(buy(first) for first in range(HANDS)))
-            while self.info("completed") < ORDERS:
-                await asyncio.sleep(0.02)
-            worker.stop()
-            await running
+            buying = (buy(first) for first in range(HANDS))
+            await asyncio.gather(working(worker, lambda: self.info("completed") == ORDERS), *buying)
             await customers.close()
             await cut.aclose()
 
         with self.assertLogs("holdfast"):
-            asyncio.run(asyncio.wait_for(main(), 60))
+            with_asyncio(main())
         self.nothing_lost_or_doubled(handled)
 
     def nothing_lost_or_doubled(self, handled):
@@ -326,15 +304,11 @@ class Workers(Lab):
         async def main():
             client = redis.asyncio.Redis.from_url(self.url)
             worker = holdfast.aio.Worker(client, self.store, handler, lease_ms=300, stop_within_s=0.2)
-            running = asyncio.create_task(worker.run(signals=()))
-            while seen != ["o-0", "cancelled", "o-1"]:
-                await asyncio.sleep(0.02)
-            worker.stop()
-            await running
+            await working(worker, lambda: seen == ["o-0", "cancelled", "o-1"])
             await client.aclose()
 
         with self.assertLogs("holdfast"):
-            asyncio.run(asyncio.wait_for(main(), 60))
+            with_asyncio(main())
         self.assertEqual((self.info("queued"), self.info("in_work"), self.state("o-1").attempts), (1, 0, 0))
 
     def test_a_cluster_is_asked_where_the_store_is(self):
@@ -348,7 +322,7 @@ class Workers(Lab):
                 shop.order_place(store, "o-1", "alice", {"mug": 1})
                 self.until("the order", lambda store=store: shop.store_info(store)["completed"] == 1)
 
-        async def with_asyncio():
+        async def main():
             client = redis.asyncio.RedisCluster.from_url(self.cluster[0])
             # A claim is the first call: the client does not know the nodes yet.
             self.assertEqual(await holdfast.aio.Client(client).order_claim("popup", "w"), [])
@@ -358,14 +332,10 @@ class Workers(Lab):
             for store in stores:
                 shop.order_place(store, "o-2", "bob", {"mug": 1})
                 worker = holdfast.aio.Worker(client, store, handler, block_ms=200)
-                running = asyncio.create_task(worker.run(signals=()))
-                while shop.order_get(store, "o-2").result != "o-2":
-                    await asyncio.sleep(0.02)
-                worker.stop()
-                await running
+                await working(worker, lambda store=store: shop.order_get(store, "o-2").result == "o-2")
             await client.aclose()
 
-        asyncio.run(asyncio.wait_for(with_asyncio(), 60))
+        with_asyncio(main())
         cluster.close()
 
     def test_a_store_moves_while_its_workers_wait_and_work(self):
@@ -441,7 +411,7 @@ class Workers(Lab):
             await running
             await cluster.aclose()
 
-        asyncio.run(asyncio.wait_for(main(), 120))
+        with_asyncio(main())
         with redis.RedisCluster.from_url(self.cluster[0]) as cluster:
             self.each_is_completed(holdfast.Client(cluster), placed, handled)
 
@@ -462,7 +432,7 @@ class Workers(Lab):
             await cluster.aclose()
             return [error for error in found if isinstance(error, Exception) and not isinstance(error, PASSING)]
 
-        self.assertEqual(asyncio.run(asyncio.wait_for(main(), 60)), [])
+        self.assertEqual(with_asyncio(main()), [])
 
     def each_is_completed(self, shop, placed, handled):
         """Each order is completed by the first handler that had it, and no unit is sold twice."""
