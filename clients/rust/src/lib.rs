@@ -18,6 +18,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "aio")]
+mod aio;
 mod call;
 mod commands;
 mod error;
@@ -27,14 +29,14 @@ mod link;
 mod reply;
 mod worker;
 
+#[cfg(feature = "aio")]
+pub use aio::AsyncWaiter;
 pub use call::{Call, Command, Waiting};
 pub use commands::*;
 pub use error::Error;
 #[cfg(feature = "aio")]
 pub use ids::AsyncIds;
 pub use ids::Ids;
-#[cfg(feature = "aio")]
-pub use link::AsyncWaiter;
 pub use link::{Connect, Link, Nothing, Waiter};
 pub use reply::{
     ClaimedOrder, Completion, Difference, Failure, Gate, Hold, HoldItem, Info, Lane, LockState, Map, Order, OrderItem,

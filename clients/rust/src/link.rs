@@ -10,7 +10,7 @@ use crate::ids::Ids;
 use crate::reply::Page;
 
 /// A round of a call that waits, on the server; then comes the next one.
-const LONGEST_ROUND_MS: u64 = 5_000;
+pub(crate) const LONGEST_ROUND_MS: u64 = 5_000;
 /// How long a reply may take beyond the time that its call waits on the server.
 pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 
@@ -196,55 +196,7 @@ impl<C: Connect> Waiter<C> {
     }
 }
 
-/// The same on asynchronous connections, for Tokio.
-#[cfg(feature = "aio")]
-pub struct AsyncWaiter {
-    client: redis::Client,
-    silence: Duration,
-}
-
-#[cfg(feature = "aio")]
-impl AsyncWaiter {
-    /// Connects for each call.
-    pub fn new(client: redis::Client) -> Self {
-        AsyncWaiter { client, silence: SILENCE }
-    }
-
-    /// How long a reply may take beyond the time that its call waits; 5 seconds if it is not said.
-    pub fn silence(self, silence: Duration) -> Self {
-        AsyncWaiter { silence, ..self }
-    }
-
-    /// Waits for what the call waits for, in rounds. The connection is closed when the future is dropped. An order may
-    /// have been handed out by then: after a claim that was dropped, give it back with
-    /// [`order_yield`](crate::order_yield), or it waits for the end of its lease.
-    pub async fn wait<K: Command>(&self, waiting: &Waiting<K>) -> Result<K::Reply, Error>
-    where
-        K::Reply: Nothing,
-    {
-        let mut own = self.connect(Duration::from_millis(LONGEST_ROUND_MS) + self.silence).await?;
-        let start = Instant::now();
-        loop {
-            let round_ms = round_ms(waiting.ms, start.elapsed());
-            let reply = waiting.round(round_ms).query_async(&mut own).await?;
-            if !reply.is_nothing() || (waiting.ms > 0 && start.elapsed() >= Duration::from_millis(waiting.ms)) {
-                return Ok(reply);
-            }
-        }
-    }
-
-    /// Sends a call that does not wait, but may take long: an audit of very many orders.
-    pub async fn ask<K: Command>(&self, call: &Call<K>) -> Result<K::Reply, Error> {
-        call.query_async(&mut self.connect(self.silence).await?).await
-    }
-
-    async fn connect(&self, timeout: Duration) -> RedisResult<redis::aio::MultiplexedConnection> {
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(timeout));
-        self.client.get_multiplexed_async_connection_with_config(&config).await
-    }
-}
-
-fn round_ms(wanted_ms: u64, waited: Duration) -> u64 {
+pub(crate) fn round_ms(wanted_ms: u64, waited: Duration) -> u64 {
     let waited_ms = waited.as_millis() as u64;
     if wanted_ms == 0 { LONGEST_ROUND_MS } else { wanted_ms.saturating_sub(waited_ms).clamp(1, LONGEST_ROUND_MS) }
 }

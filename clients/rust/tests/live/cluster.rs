@@ -30,6 +30,63 @@ fn a_cluster_is_asked_where_the_store_is() {
     }
 }
 
+/// An asynchronous client of any node follows to the one that has the store, and after it when it moves.
+#[test]
+fn an_asynchronous_call_that_waits_follows_its_store() {
+    let _alone = cluster_alone();
+    let cluster = redis::cluster::ClusterClient::new(nodes()).unwrap();
+    let redis = &mut cluster.get_connection().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for at in 0..nodes().len() {
+        let store = new_store();
+        inv_set(&store, "mug", PLENTY).query(redis).unwrap();
+        let waiter = AsyncWaiter::new(redis::Client::open(nodes()[at]).unwrap());
+        let claim = order_claim(&store, "w").block_ms(0);
+        let waits = runtime.spawn(async move { waiter.wait(&claim).await });
+        until("the claim", || waiting_in_cluster().len() == 1);
+        assert!(move_slot(&store, 0) > 0);
+        until("the claim at the other node", || waiting_in_cluster().len() == 1);
+        order_place(&store, "o-1", "alice").items([("mug", 1)]).query(redis).unwrap();
+        assert_eq!(runtime.block_on(waits).unwrap().unwrap()[0].order, "o-1");
+    }
+}
+
+/// A store that is made while its slot moves is made at the other node, which is asked by ASKING.
+#[test]
+fn an_asynchronous_call_asks_the_node_to_which_a_slot_moves() {
+    let _alone = cluster_alone();
+    let open = |url| redis::Client::open(url).unwrap().get_connection().unwrap();
+    let mut there: Vec<Connection> = nodes().into_iter().map(open).collect();
+    let name = |node: &mut Connection| redis::cmd("CLUSTER").arg("MYID").query::<String>(node).unwrap();
+    let names: Vec<String> = there.iter_mut().map(name).collect();
+    let store = &new_store();
+    let slot: u16 = redis::cmd("CLUSTER").arg("KEYSLOT").arg(store).query(&mut there[0]).unwrap();
+    let has_slot = |node: &mut Connection| inv_get(store, &["mug"]).query(node).unwrap_err().code() == Some("NOSTORE");
+    let from = there.iter_mut().position(has_slot).unwrap();
+    let to = (from + 1) % names.len();
+    let mut set = |at: usize, how: &str, name: usize| {
+        redis::cmd("CLUSTER").arg("SETSLOT").arg(slot).arg(how).arg(&names[name]).exec(&mut there[at]).unwrap();
+    };
+    set(to, "IMPORTING", from);
+    set(from, "MIGRATING", to);
+    let names_hosts = |how| {
+        let setting = ["SET", "cluster-preferred-endpoint-type", how];
+        redis::cmd("CONFIG").arg(&setting).exec(&mut open(nodes()[from])).unwrap();
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let waiter = AsyncWaiter::new(redis::Client::open(nodes()[from]).unwrap());
+    let made = runtime.block_on(waiter.ask(&inv_set(store, "mug", 3)));
+    // The other node may be named by its port alone.
+    names_hosts("unknown-endpoint");
+    let seen = runtime.block_on(waiter.ask(&inv_get(store, &["mug"])));
+    names_hosts("ip");
+    set(to, "NODE", to);
+    set(from, "NODE", to);
+    assert_eq!((made.unwrap(), seen.unwrap()[0].as_ref().unwrap().on_hand), (3, 3));
+    let mug = inv_get(store, &["mug"]).query(&mut there[to]).unwrap().remove(0).unwrap();
+    assert_eq!(mug.on_hand, 3);
+}
+
 /// Moves the slot of a store to another node of the cluster, or back; how many keys moved. After the first, waits until
 /// so many calls were refused with TRYAGAIN.
 fn move_slot(store: &str, refusals: u64) -> u64 {

@@ -13,6 +13,11 @@ fn primary_of_sentinel() -> redis::Client {
     redis::Client::open(format!("redis://{host}:{port}")).unwrap()
 }
 
+fn sentinels() -> SentinelClient {
+    let nodes = vec![format!("redis://{}", address("sentinel"))];
+    SentinelClient::build(nodes, String::from("shop"), None, SentinelServerType::Master).unwrap()
+}
+
 /// Ends the primary when its replica has everything.
 fn end_primary() {
     let mut primary = primary_of_sentinel().get_connection().unwrap();
@@ -25,9 +30,26 @@ fn end_primary() {
 
 #[test]
 fn a_worker_and_its_customers_go_on_at_the_replica_that_the_sentinel_promotes() {
-    let sentinels = vec![format!("redis://{}", address("sentinel"))];
-    let sentinels = SentinelClient::build(sentinels, String::from("shop"), None, SentinelServerType::Master).unwrap();
-    a_worker_and_its_customers_go_on(Arc::new(Mutex::new(sentinels)), primary_of_sentinel, end_primary);
+    a_worker_and_its_customers_go_on(Arc::new(Mutex::new(sentinels())), primary_of_sentinel, end_primary);
+}
+
+/// The sentinel is asked again after an error, as the page says.
+#[test]
+fn an_asynchronous_call_goes_to_the_primary_that_the_sentinel_names() {
+    let store = &new_store();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut sentinels = sentinels();
+    let mut claim = async || {
+        let waiter = AsyncWaiter::new(sentinels.async_get_client().await?);
+        waiter.ask(&inv_set(store, "mug", 1)).await?;
+        waiter.ask(&order_place(store, "o-1", "alice").items([("mug", 1)])).await?;
+        waiter.wait(&order_claim(store, "w").lease_ms(1_000).block_ms(1)).await
+    };
+    // The other test ends the primary at some time.
+    until("the primary", || match runtime.block_on(claim()) {
+        Err(error) if error.is_passing() => false,
+        orders => orders.unwrap().iter().any(|order| order.order == "o-1"),
+    });
 }
 
 /// Connections stay with the old primary, which refuses writes from then on.
