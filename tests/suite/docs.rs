@@ -1,7 +1,7 @@
 //! The documents are true: a test types their sessions on every server, and compares the replies with what they show.
 
 mod block;
-mod document;
+pub mod document;
 mod session;
 
 use crate::common::watcher::Watcher;

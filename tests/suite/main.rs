@@ -55,6 +55,7 @@ mod replay;
 mod replication;
 mod retries;
 mod returns;
+mod running;
 mod sale;
 mod sentinels;
 mod sizing;
@@ -134,6 +135,7 @@ const FILES: &[(&str, &[(&str, TestFn)])] = &[
     ("replication", replication::TESTS),
     ("retries", retries::TESTS),
     ("returns", returns::TESTS),
+    ("running", running::TESTS),
     ("sale", sale::TESTS),
     ("sentinels", sentinels::TESTS),
     ("sizing", sizing::TESTS),

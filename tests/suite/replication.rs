@@ -179,10 +179,10 @@ fn expiry_is_replicated(binary: &ServerBinary) {
 }
 
 /// A process that is stopped until this is dropped.
-struct Stopped(nix::unistd::Pid);
+pub struct Stopped(nix::unistd::Pid);
 
 impl Stopped {
-    fn new(server: &Server) -> Stopped {
+    pub fn new(server: &Server) -> Stopped {
         let pid = nix::unistd::Pid::from_raw(server.pid());
         kill(pid, Signal::SIGSTOP).expect("SIGSTOP");
         Stopped(pid)

@@ -11,7 +11,7 @@ const PROGRAMS: [&str; 4] = ["docker", "kubectl", "redis-server", "redis-cli"];
 pub fn check(binary: &ServerBinary, place: &str, block: &Block) {
     let text = block.lines.join("\n");
     match block.language.as_str() {
-        "sh" => block.lines.iter().for_each(|line| check_shell(binary, place, line)),
+        "sh" => block.shell().iter().for_each(|line| check_shell(binary, place, line)),
         "conf" => check_configuration(binary, place, block),
         "sentinel" => check_sentinel(binary, place, &text),
         "lua" => {

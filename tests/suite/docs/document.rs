@@ -22,6 +22,11 @@ impl Block {
     pub fn first(&self) -> &str {
         self.lines.first().map_or("", String::as_str)
     }
+
+    /// What is typed into a shell: a line that ends with a backslash goes on in the next one.
+    pub fn shell(&self) -> Vec<String> {
+        self.lines.join("\n").replace("\\\n", "").lines().map(str::to_owned).collect()
+    }
 }
 
 /// A Markdown file.
