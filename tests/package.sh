@@ -9,6 +9,7 @@ module=$(realpath "${1:?which module}")
 program=$(realpath "${2:?which program}")
 redis_server=${REDIS_SERVER:-redis-server}
 run=${RUN-}
+page=$repo/packaging/README.md
 place=$(mktemp -d)
 server= watch=
 trap 'kill $server $watch 2>/dev/null || true; wait; rm -rf "$place"' EXIT
@@ -67,10 +68,20 @@ holds_the_files() {
 FILES
 }
 
-# before_start KIND: what the drop-in runs before each start, with the files of $place instead of the system's.
+# put_drop_in KIND: puts the drop-in where the page says, with the files of $place instead of the system's.
+put_drop_in() {
+  local line
+  line=$(grep -m 1 '^install ' "$page") || fail "the page does not say how to take the drop-in"
+  line=${line//redis-server/$1-server}
+  line=${line// \/usr\// $root/usr/}
+  eval "${line// \/etc\// $place/etc/}" || fail "the page's line does not work: $line"
+}
+
+# before_start KIND: what the drop-in runs before each start.
 before_start() {
   local command
-  command=$(sed -n "s|^ExecStartPre=+/bin/sh ||p" "$root/usr/share/holdfast/$1-server.conf")
+  command=$(sed -n "s|^ExecStartPre=+/bin/sh ||p" "$place/etc/systemd/system/$1-server.service.d/holdfast.conf")
+  [ -n "$command" ] || fail "systemd finds no drop-in of $1-server"
   command=${command//\/usr\/share/$root/usr/share}
   command=${command//\/etc\/$1/$place/etc}
   # shellcheck disable=SC2086 # words, as systemd splits them
@@ -81,6 +92,7 @@ loads_once() { # loads_once KIND
   local round file=$place/etc/$1.conf
   rm -rf "$place/etc"
   mkdir "$place/etc"
+  put_drop_in "$1"
   # A file as the server's package has it, whose last line has no end.
   printf 'databases 4' >"$file"
   # CONFIG REWRITE, as Sentinel does it, writes a line of its own.
@@ -96,12 +108,63 @@ loads_once() { # loads_once KIND
 
 leaves_alone_what_another_file_loads() {
   mkdir -p "$place/etc/conf.d"
+  put_drop_in redis
   printf 'include %s/etc/conf.d/shop.conf\n' "$place" >"$place/etc/redis.conf"
   echo "loadmodule $root/usr/lib/redis/modules/libholdfast.so" >"$place/etc/conf.d/shop.conf"
   before_start redis
   start "$place/etc/redis.conf" || fail "$(tail -n 3 "$place/log")"
-  knows_holdfast "$place/socket"
+  knows_holdfast "$place/socket" || fail "the module is not loaded"
   stop
+}
+
+# Every line of the page's blocks is tried, with the package's files and the folders of $place.
+page_is_true() {
+  local line lines=0
+  while read -r line; do
+    lines=$((lines + 1))
+    case $line in
+    'apt install ./target/package/'*) [ -n "$(cd "$place/first" && compgen -G "${line##*/}")" ] ;;
+    'loadmodule '*) loads_by_hand "$line" ;;
+    # See put_drop_in.
+    'install -Dm644 '*) ;;
+    'systemctl daemon-reload && systemctl restart '*) grep -q "^install .*/${line##* }\.service\.d/" "$page" ;;
+    'systemctl enable --now '*) grep -q '^WantedBy=' "$root/usr/lib/systemd/system/${line##* }.service" ;;
+    *) fail "a line of the page that no test knows: $line" ;;
+    esac || fail "the page says: $line"
+  done < <(sed -n '/^```/,/^```$/{/^```/!p}' "$page")
+  [ "$lines" -ge 5 ] || fail "$lines lines of the page were read"
+  names_what_is_there
+}
+
+# The page's line in a server's file loads the module; on the command line too, it keeps the server from starting.
+loads_by_hand() { # loads_by_hand LINE
+  local path=$root${1#loadmodule }
+  echo "loadmodule $path" >"$place/by-hand.conf"
+  start "$place/by-hand.conf" || fail "$(tail -n 3 "$place/log")"
+  knows_holdfast "$place/socket" || fail "the module is not loaded"
+  stop
+  ! start "$place/by-hand.conf" --loadmodule "$path" || fail "a server that loads the module twice starts"
+}
+
+# The files that the page names are in the packages, and its targets of make are there.
+names_what_is_there() {
+  local name list
+  for name in $(grep -oE '`/(usr|etc)/[^` ]+`' "$page" | tr -d '`'); do
+    [ -e "$root$name" ] || fail "the package has no $name"
+  done
+  list=$(tar -tzf "$place"/first/*.tar.gz)
+  for name in $(sed -n 's/^| tarball | `[^`]*` |//p' "$page" | grep -oE '`[^`]+`' | tr -d '`'); do
+    grep -q "/$name$" <<<"$list" || fail "the tarball has no $name"
+  done
+  for name in $(grep -oE '`make [a-z0-9-]+' "$page" | cut -d ' ' -f 2); do
+    grep -q "^$name:" "$repo/Makefile" || fail "there is no target $name"
+  done
+}
+
+# What runs when the package is installed or removed: nothing.
+starts_nothing() {
+  dpkg-deb -e "$place"/first/*.deb "$place/control"
+  [ "$(ls "$place/control")" = $'conffiles\ncontrol' ]
 }
 
 # The settings that redis.conf.example recommends; only its paths are this test's.
@@ -112,7 +175,7 @@ example_works() {
   sed -E "s|^loadmodule .*libholdfast.so|loadmodule ${tree}libholdfast.so|" "${tree}redis.conf.example" \
     >"$place/example.conf"
   start "$place/example.conf" || fail "$(tail -n 3 "$place/log")"
-  knows_holdfast "$place/socket"
+  knows_holdfast "$place/socket" || fail "the module is not loaded"
   stop
   $run "${tree}holdfast" --version >/dev/null
 }
@@ -202,6 +265,8 @@ check "it has no debug information" is_small
 check "redis-server's drop-in loads the module once" loads_once redis
 check "valkey-server's drop-in loads the module once" loads_once valkey
 check "a drop-in leaves alone what another file loads" leaves_alone_what_another_file_loads
+check "the page says what is so" page_is_true
+check "the package starts nothing" starts_nothing
 check "a server starts with the example's settings" example_works
 check "the unit's program watches with its settings" watches
 check "no secret is an argument" no_secret_is_an_argument
