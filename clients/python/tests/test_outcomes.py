@@ -145,6 +145,34 @@ class Outcomes(OneStore):
             running.join(PATIENCE_S)
         self.assertEqual([line for line in logs.output if "trying again" not in line], [])
 
+    def test_a_renewal_that_comes_after_the_outcome_is_no_lost_lease(self):
+        self.place("plain")
+        begun, late = threading.Event(), threading.Event()
+
+        def handler(job):
+            self.until("a renewal", begun.is_set)
+
+        worker = holdfast.Worker(redis.Redis.from_url(self.url), self.store, handler, lease_ms=3_000)
+        really = worker.shop.order_renew
+
+        def delayed(*args, **options):
+            begun.set()
+            self.until("the outcome", lambda: self.info("completed") == 1 and not worker._in_hand)
+            try:
+                return really(*args, **options)
+            finally:
+                late.set()
+
+        worker.shop.order_renew = delayed
+        running = threading.Thread(target=worker.run, daemon=True)
+        with self.assertLogs("holdfast", "INFO") as logs:
+            running.start()
+            self.until("the renewal", late.is_set)
+            worker.stop()
+            running.join(PATIENCE_S)
+        self.assertEqual([line for line in logs.output if "WARNING" in line], [])
+        self.assertEqual(self.info("refused_badstate"), 1)
+
 
 if __name__ == "__main__":
     unittest.main()

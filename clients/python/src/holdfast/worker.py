@@ -205,6 +205,7 @@ class Worker:
             self._report(job, self._outcome(job))
         finally:
             del self._in_hand[name]
+            self._reporting.discard(job.order)
 
     def _outcome(self, job: Job) -> Callable[[], Completion | Failure]:
         """Runs the handler; what to send about it then."""
@@ -227,19 +228,16 @@ class Worker:
         """Sends the outcome until the server has it: the token makes that safe, whoever has the order by then."""
         waits, unfit = Waits(self.store), UNFIT
         self._reporting.add(job.order)
-        try:
-            while True:
-                try:
-                    return log_outcome(job, report())
-                except PASSING as error:
-                    waits.wait(error, threading.Event())
-                except unfit as error:
-                    # What the handler gave is refused, so the attempt failed; no failure is told twice.
-                    report, unfit = self._failed(job, failure_of(error, job)), ()
-                except HoldfastError as error:
-                    return log.warning("order %s of %s was not ours any more: %s", job.order, self.store, error)
-        finally:
-            self._reporting.discard(job.order)
+        while True:
+            try:
+                return log_outcome(job, report())
+            except PASSING as error:
+                waits.wait(error, threading.Event())
+            except unfit as error:
+                # What the handler gave is refused, so the attempt failed; no failure is told twice.
+                report, unfit = self._failed(job, failure_of(error, job)), ()
+            except HoldfastError as error:
+                return log.warning("order %s of %s was not ours any more: %s", job.order, self.store, error)
 
     def _keep_leases(self) -> None:
         while not self._stopping.is_set() or self._in_hand:
@@ -253,8 +251,9 @@ class Worker:
         except PASSING as error:
             log.warning("cannot renew the lease of order %s yet: %s", job.order, error)
         except HoldfastError as error:
-            # An outcome whose reply was lost has ended the lease too.
-            if job.order not in self._reporting:
+            # An outcome has ended the lease too: its reply was lost, or it came while the renewal was on its way.
+            in_hand = list(self._in_hand.values())
+            if job.order not in self._reporting and any(job is other for other in in_hand):
                 log.warning("the lease of order %s is lost: %s", job.order, error)
                 job.lost.set()
 
