@@ -76,9 +76,9 @@ fn an_id_that_is_no_text_stops_no_worker() {
     redis::cmd("INV.SET").arg(&store).arg(odd[2]).arg(1).exec(redis).unwrap();
     let place = redis::cmd("ORDER.PLACE").arg(&store).arg(odd[0]).arg(odd[1]).arg("ITEMS").arg(odd[2]).arg(1).clone();
     place.exec(redis).unwrap();
-    let crew = working(Worker::new(client("url"), &store).lease_ms(300), |job| {
+    let crew = working(Worker::new(client("url"), &store).lease_ms(2_000), |job| {
         assert_eq!(job.order.order, "odd-\u{fffd}\u{fffd}");
-        thread::sleep(Duration::from_millis(600));
+        thread::sleep(Duration::from_millis(3_000));
         Ok(json!(job.order.customer))
     });
     until("the order", || info(redis, &store, "completed") == 1);
@@ -110,8 +110,8 @@ fn a_lease_is_renewed_while_the_handler_runs_and_said_to_be_lost_when_it_is() {
     let (store, other) = (&new_store(), new_store());
     place(redis, store, 1);
     place(redis, &other, 1);
-    let slow = working(Worker::new(client("url"), store).lease_ms(400), |_| {
-        thread::sleep(Duration::from_millis(1200));
+    let slow = working(Worker::new(client("url"), store).lease_ms(2_000), |_| {
+        thread::sleep(Duration::from_millis(3_000));
         Ok(Json::Null)
     });
     let lost = Arc::new(AtomicU64::new(0));
