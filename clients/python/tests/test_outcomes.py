@@ -124,7 +124,7 @@ class Outcomes(OneStore):
     def test_an_outcome_whose_reply_is_lost_is_no_lost_lease(self):
         self.place("plain")
         seen = threading.Event()
-        worker = holdfast.Worker(redis.Redis.from_url(self.url), self.store, self.handler, lease_ms=30)
+        worker = holdfast.Worker(redis.Redis.from_url(self.url), self.store, self.handler, lease_ms=3_000)
         really = worker.shop.order_complete
 
         def unheard(*args, **options):
