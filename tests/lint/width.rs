@@ -39,12 +39,21 @@ fn look(root: &Path, folder: &Path, wide: &mut Vec<String>) {
         }
         if root.join(&path).is_dir() {
             look(root, &path, wide);
-        } else if path.extension().is_some_and(|end| SOURCES.iter().any(|source| end == *source)) {
-            let text = fs::read_to_string(root.join(&path)).expect("a source in UTF-8");
+        } else if let Some(text) = source(root, &path) {
             let lines = text.lines().enumerate().filter(|(_, line)| is_wide(line));
             wide.extend(lines.map(|(at, line)| format!("{}:{}: {}", path.display(), at + 1, line.chars().count())));
         }
     }
+}
+
+/// The text of a source: it has one of their ends, or none and is a script or the Makefile.
+fn source(root: &Path, path: &Path) -> Option<String> {
+    let Some(end) = path.extension() else {
+        let text = String::from_utf8(fs::read(root.join(path)).expect("a file")).ok()?;
+        return (text.starts_with("#!") || path == Path::new("Makefile")).then_some(text);
+    };
+    let is_source = SOURCES.iter().any(|source| end == *source);
+    is_source.then(|| fs::read_to_string(root.join(path)).expect("a source in UTF-8"))
 }
 
 /// A row of a Markdown table cannot be broken.
