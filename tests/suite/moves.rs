@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use crate::cluster::Pair;
 use crate::common::console::Running;
 use crate::common::ways::{FOLLOWED, Sentinel, completed, pause_writes, start_replay, wait_for_promotion};
-use crate::common::{Client, DEADLINE, Server, ServerBinary, console, entries, tests, wait_until};
+use crate::common::{
+    Client, DEADLINE, Reply, Server, ServerBinary, console, entries, server_now_ms, tests, wait_until,
+};
 use crate::replay::{assert_counts, data, parse, sell};
 use crate::watch_cluster::{cluster_with_replica, take_over};
 use nix::sys::signal::{Signal, kill};
@@ -18,6 +20,9 @@ tests![
     a_frozen_primary_is_replaced,
     a_slot_that_moves_key_by_key_is_followed,
     a_sale_goes_on_while_its_slot_moves,
+    a_replay_goes_on_while_its_slot_stays_on_its_way,
+    a_sale_goes_on_while_its_slot_stays_on_its_way,
+    a_sale_goes_on_while_a_part_of_its_keys_stays_behind,
     a_node_of_a_cluster_hands_over,
     a_node_of_a_cluster_that_stands_still_is_replaced,
 ];
@@ -26,6 +31,8 @@ tests![
 const RATE: &str = "100";
 /// So many orders are completed before the store moves.
 const BEFORE: i64 = 40;
+/// The store of a sale that is in the slot of the replay's store.
+const SALE: &str = "{popup}-sale";
 
 /// A replay into the store `popup`, by this way, that is under way.
 #[track_caller]
@@ -142,43 +149,122 @@ fn a_sale_goes_on_while_its_slot_moves(binary: &ServerBinary) {
     pair.assert_nothing_doubled();
 }
 
+/// Moves the store `popup` and its streams from the first node to the second, but for those that stay. Its slot is on
+/// its way from then on.
+#[track_caller]
+fn move_and_leave(pair: &Pair, stays: &[&str]) -> i64 {
+    let mut old = pair.client(0);
+    let slot = old.int("CLUSTER KEYSLOT popup");
+    pair.begin_move(slot, 0);
+    let keys = old.get("KEYS *").texts();
+    for key in keys.iter().filter(|key| !stays.contains(&key.as_str())) {
+        pair.move_key(key, 0);
+    }
+    assert_eq!(old.get("KEYS *").texts(), stays);
+    slot
+}
+
+/// What a node replies to which the slot is on its way.
+fn ask_there(client: &mut Client, command: &str) -> Reply {
+    client.ok("ASKING");
+    client.get(command)
+}
+
+/// How many orders are completed over there.
+fn completed_there(client: &mut Client) -> i64 {
+    ask_there(client, "STORE.INFO popup").field("completed").int()
+}
+
+/// Waits for the audit, which looks at all streams: those that were never made may be on either node.
+fn a_replay_goes_on_while_its_slot_stays_on_its_way(binary: &ServerBinary) {
+    let pair = Pair::start(binary);
+    let replay = replay_under_way(binary, &either(&pair.nodes), &pair.nodes[0]);
+    let slot = move_and_leave(&pair, &[]);
+    let (mut new, all) = (pair.client(1), sell(&parse(&data(), |_| true), None).orders);
+    wait_until(DEADLINE, "all orders are completed there", || completed_there(&mut new) == all);
+    wait_until(DEADLINE, "the audit waits", || errors(&mut new, "TRYAGAIN") > 0);
+    pair.assert_nothing_doubled();
+    pair.end_move(slot, 0);
+    assert_replayed(replay, &pair.nodes[1]);
+}
+
+/// A sale whose slot is on its way from when it is under way until the shop has closed.
+#[track_caller]
+fn sell_on_the_way(binary: &ServerBinary, stays: &[&str]) {
+    let pair = Pair::start(binary);
+    let url = either(&pair.nodes);
+    let arguments = ["sale", "--url", &url, "--duration", "12", "--units", "400", "--watch", "off"];
+    let sale = console::start(binary, &arguments, &std::env::temp_dir());
+    wait_until(DEADLINE, "the sale is under way", || completed(pair.nodes[0].port(), "popup") > BEFORE);
+    // While a slot is on its way no stream is made, as it might be on the other node: all are there before.
+    let mut old = pair.client(0);
+    for name in ["orders", "retry", "dead", "complete", "alerts", "metrics"] {
+        old.call(format!("XGROUP CREATE {{popup}}:{name} nobody $ MKSTREAM"));
+    }
+    let slot = move_and_leave(&pair, stays);
+    let mut new = pair.client(1);
+    let before = completed_there(&mut new);
+    wait_until(DEADLINE, "it goes on there", || completed_there(&mut new) > before + BEFORE);
+    let closes = ask_there(&mut new, "STORE.GET popup closes").field("closes").int();
+    wait_until(DEADLINE, "the shop closes", || server_now_ms(&mut new) > closes);
+    pair.assert_nothing_doubled();
+    stays.iter().for_each(|key| pair.move_key(key, 0));
+    pair.end_move(slot, 0);
+    sale.wait().assert_success();
+}
+
+fn a_sale_goes_on_while_its_slot_stays_on_its_way(binary: &ServerBinary) {
+    sell_on_the_way(binary, &[]);
+}
+
+/// The stream of samples is left out, which nobody waits for.
+fn a_sale_goes_on_while_a_part_of_its_keys_stays_behind(binary: &ServerBinary) {
+    sell_on_the_way(binary, &["{popup}:metrics"]);
+}
+
 /// The addresses of two nodes: any of them may be away.
 fn either(nodes: &[Server; 2]) -> String {
     format!("redis://127.0.0.1:{},127.0.0.1:{}", nodes[0].port(), nodes[1].port())
+}
+
+/// A sale beside a replay, in another store of the same slot: both are under way.
+#[track_caller]
+fn sale_and_replay(binary: &ServerBinary, sale_url: &str, replay_url: &str, server: &Server) -> [Running; 2] {
+    let sale = ["sale", "--url", sale_url, "--duration", "12", "--units", "400", "--watch", "off", "--store", SALE];
+    let sale = console::start(binary, &sale, &std::env::temp_dir());
+    let replay = replay_under_way(binary, replay_url, server);
+    wait_until(DEADLINE, "the sale is under way", || completed(server.port(), SALE) > BEFORE);
+    [sale, replay]
 }
 
 /// A planned failover in a cluster: the replica has everything before it takes over.
 fn a_node_of_a_cluster_hands_over(binary: &ServerBinary) {
     let (nodes, replica, _) = cluster_with_replica(binary);
     let url = either(&nodes);
-    let sale =
-        ["sale", "--url", &url, "--duration", "12", "--units", "400", "--watch", "off", "--store", "{popup}-sale"];
-    let sale = console::start(binary, &sale, &std::env::temp_dir());
-    let replay = replay_under_way(binary, &url, &nodes[0]);
-    let sold = |server: &Server| completed(server.port(), "{popup}-sale");
-    wait_until(DEADLINE, "the sale is under way", || sold(&nodes[0]) > BEFORE);
+    let [sale, replay] = sale_and_replay(binary, &url, &url, &nodes[0]);
     replica.client().ok("CLUSTER FAILOVER");
     wait_for_promotion(&replica);
-    let before = sold(&replica);
-    wait_until(FOLLOWED, "the sale goes on there", || sold(&replica) > before);
+    let before = completed(replica.port(), SALE);
+    wait_until(FOLLOWED, "the sale goes on there", || completed(replica.port(), SALE) > before);
     assert_replayed(replay, &replica);
     sale.wait().assert_success();
 }
 
+/// Its connections stand still too, those of claims that wait among them. Of two, the sale names the one that does, and
+/// has learned of the other.
 fn a_node_of_a_cluster_that_stands_still_is_replaced(binary: &ServerBinary) {
     let (nodes, replica, _) = cluster_with_replica(binary);
-    let replay = replay_under_way(binary, &either(&nodes), &nodes[0]);
+    let first = format!("redis://127.0.0.1:{}", nodes[0].port());
+    let [sale, replay] = sale_and_replay(binary, &first, &either(&nodes), &nodes[0]);
     pause_writes(&nodes[0], &[&replica]);
-    let before = completed(nodes[0].port(), "popup");
+    let stores = ["popup", SALE];
+    let before = stores.map(|store| completed(nodes[0].port(), store));
     kill(Pid::from_raw(nodes[0].pid()), Signal::SIGSTOP).expect("a signal");
     take_over(&replica);
-    wait_until(DEADLINE, "it goes on there", || completed(replica.port(), "popup") > before);
+    for (store, before) in stores.into_iter().zip(before) {
+        wait_until(FOLLOWED, "it goes on there", || completed(replica.port(), store) > before);
+    }
     assert_replayed(replay, &replica);
+    sale.wait().assert_success();
     kill(Pid::from_raw(nodes[0].pid()), Signal::SIGCONT).expect("a signal");
-}
-
-/// How many orders are completed, at a node to which the slot is on its way.
-fn completed_there(client: &mut Client) -> i64 {
-    client.ok("ASKING");
-    client.get("STORE.INFO popup").field("completed").int()
 }

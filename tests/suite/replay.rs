@@ -67,7 +67,7 @@ pub fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> File<'_> {
 #[derive(Default)]
 pub struct Outcome<'a> {
     on_hand: HashMap<&'a str, i64>,
-    orders: i64,
+    pub orders: i64,
     refused: i64,
 }
 

@@ -2,16 +2,21 @@
 //! `watch`, `sale` and `replay` connect by it.
 
 mod address;
+mod asking;
 mod follow;
+mod home;
 mod options;
 mod passing;
+mod patient;
 mod primary;
 pub mod secrets;
 mod slots;
 mod way;
 
-pub use self::follow::{Connection, StoreConnection};
+pub use self::follow::StoreConnection;
+pub use self::home::Home;
 pub use self::options::ConnectArgs;
 pub use self::passing::may_pass;
+pub use self::patient::Connection;
 pub use self::slots::{Node, primaries};
 pub use self::way::{Way, host_of, lost, within};

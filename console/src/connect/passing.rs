@@ -14,23 +14,15 @@ pub fn may_pass(error: &RedisError) -> bool {
     store::reply_was_lost(error) || CODES.contains(&store::code(error))
 }
 
-/// What a connection hands over: an error of the server is a reply like any other there.
-pub trait Replies {
-    /// The first error that may pass.
-    fn passing(&self) -> Option<RedisError>;
+/// The error that a reply is: a connection hands it over like any other reply.
+pub fn error_of(reply: &Value) -> Option<RedisError> {
+    let Value::ServerError(error) = reply else { return None };
+    Some(error.clone().into())
 }
 
-impl Replies for Value {
-    fn passing(&self) -> Option<RedisError> {
-        let Value::ServerError(error) = self else { return None };
-        Some(RedisError::from(error.clone())).filter(may_pass)
-    }
-}
-
-impl Replies for Vec<Value> {
-    fn passing(&self) -> Option<RedisError> {
-        self.iter().find_map(Replies::passing)
-    }
+/// The first error among replies that may pass.
+pub fn first_passing(replies: &[Value]) -> Option<RedisError> {
+    replies.iter().filter_map(error_of).find(may_pass)
 }
 
 #[cfg(test)]
@@ -41,10 +33,9 @@ mod tests {
     fn what_passes_is_told_from_a_refusal() {
         let reply = |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).expect("a reply");
         for code in CODES {
-            assert_eq!(reply(&format!("{code} text")).passing().as_ref().map(store::code), Some(code));
+            let replies = [Value::Okay, reply(&format!("{code} text"))];
+            assert_eq!(first_passing(&replies).as_ref().map(store::code), Some(code));
         }
-        assert!(reply("OUTOFSTOCK sku-1 wanted 2 available 1").passing().is_none());
-        assert!(vec![Value::Okay, reply("ASK 1 a:1")].passing().is_some());
-        assert!(vec![Value::Okay, reply("ERR no")].passing().is_none());
+        assert!(first_passing(&[reply("OUTOFSTOCK sku-1 wanted 2 available 1"), reply("ERR no")]).is_none());
     }
 }

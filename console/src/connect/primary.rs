@@ -1,5 +1,5 @@
-//! The primary that sentinels know, looked for again and again: after a planned failover the old one still answers, for
-//! ten seconds and more, and what it is told then is lost.
+//! The primary that sentinels know, or that has a store in a cluster, looked for again and again: after a planned
+//! failover the old one still answers, for ten seconds and more, and what it is told then is lost.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -59,4 +59,9 @@ fn look(find: &impl AsyncFn() -> Result<ConnectionAddr, RedisError>, shared: &We
             sleep(INTERVAL).await;
         }
     });
+}
+
+/// Whether another server than this was found.
+pub fn is_other(at: &ConnectionAddr, found: &Option<ConnectionAddr>) -> bool {
+    found.as_ref().is_some_and(|found| found != at)
 }

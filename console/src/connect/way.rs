@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError,
@@ -13,16 +13,13 @@ use redis::{
 use tokio::sync::watch::Receiver;
 
 use super::address::Address;
-use super::primary::Primary;
-use super::slots;
+use super::primary::{Primary, is_other};
 use crate::store;
 
 /// How long a connection may take until it stands.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the search for a store may take in all: a host that stands still costs a part of it.
-pub const SEARCH_TIMEOUT: Duration = Duration::from_secs(6);
-/// How long the question for a store's node may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a server may take to say where something is.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a sentinel may take to say where the primary is, and the primary to say that it is one.
 const SENTINEL_TIMEOUT: Duration = Duration::from_millis(1_500);
 
@@ -102,23 +99,28 @@ impl Way {
         self.known().is_some_and(|known| is_other(at, &known.borrow()))
     }
 
-    /// Waits until the sentinels know another primary than this: for ever, where there are none.
-    pub async fn until_left(&self, at: &ConnectionAddr) {
-        if let Some(mut known) = self.known()
-            && known.wait_for(|primary| is_other(at, primary)).await.is_ok()
-        {
-            return;
-        }
-        std::future::pending().await
-    }
-
-    fn known(&self) -> Option<Receiver<Option<ConnectionAddr>>> {
+    /// The primary that the sentinels know, looked for from now on; `None` where there are none.
+    pub fn known(&self) -> Option<Receiver<Option<ConnectionAddr>>> {
         let name = self.primary.as_ref()?;
         let find = || {
             let (way, name) = (Way { known: Primary::default(), ..self.clone() }, name.clone());
             async move || way.ask_sentinels(&name).await
         };
         Some(self.known.known(find))
+    }
+
+    /// The servers that are named, or the sentinels.
+    pub fn hosts(&self) -> &[ConnectionAddr] {
+        &self.hosts
+    }
+
+    /// The node that an answer of another node says to ask, as the key is there already and the slot is not.
+    pub fn asked(&self, error: &RedisError, from: &ConnectionAddr) -> Option<ConnectionAddr> {
+        let (node, _) = error.redirect_node().filter(|_| store::code(error) == "ASK")?;
+        let (host, port) = node.rsplit_once(':')?;
+        // A node that does not know the other's name means a port of its own host.
+        let host = if ["", "?"].contains(&host) { host_of(from) } else { host.to_string() };
+        Some(self.node(&host, port.parse().ok()?))
     }
 
     /// Where a node of the same cluster is.
@@ -169,17 +171,7 @@ impl Way {
     /// Asks all sentinels at once. The first that is named and knows the primary is believed: they may disagree for a
     /// while, and whoever believed now the one and now the other would go to and fro.
     async fn ask_sentinels(&self, name: &str) -> Result<ConnectionAddr, RedisError> {
-        let asked: Vec<_> =
-            self.hosts.iter().map(|sentinel| within(SENTINEL_TIMEOUT, self.ask_sentinel(sentinel, name))).collect();
-        let mut answers = stream::iter(asked).buffered(self.hosts.len());
-        let mut last = lost("no sentinel is named");
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok(primary) => return Ok(primary),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        first_of(self.hosts.iter().map(|sentinel| within(SENTINEL_TIMEOUT, self.ask_sentinel(sentinel, name)))).await
     }
 
     async fn ask_sentinel(&self, sentinel: &ConnectionAddr, name: &str) -> Result<ConnectionAddr, RedisError> {
@@ -211,34 +203,6 @@ impl Way {
     ) -> Result<MultiplexedConnection, RedisError> {
         connected(&self.client(at, db)?, answer_timeout).await
     }
-
-    /// Where the store is now: in a cluster the primary that has its slot. Fails when nobody answers, or knows.
-    pub async fn find_store(&self, store: &str) -> Result<ConnectionAddr, RedisError> {
-        let mut last = None;
-        for host in self.candidates().await? {
-            match self.ask_for(&host, store).await {
-                Ok(found) => return Ok(found),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| lost("no server is named")))
-    }
-
-    /// Whom to ask for the store: each host may be a node that is away.
-    async fn candidates(&self) -> Result<Vec<ConnectionAddr>, RedisError> {
-        if self.asks_sentinels() { Ok(vec![self.find().await?]) } else { Ok(self.hosts.clone()) }
-    }
-
-    async fn ask_for(&self, host: &ConnectionAddr, store: &str) -> Result<ConnectionAddr, RedisError> {
-        let mut connection = self.open(host, 0, ANSWER_TIMEOUT).await?;
-        let nodes = slots::primaries(&mut connection, &host_of(host)).await?;
-        if nodes.is_empty() {
-            return Ok(host.clone());
-        }
-        let slot: u16 = cmd("CLUSTER").arg("KEYSLOT").arg(store).query_async(&mut connection).await?;
-        let node = nodes.iter().find(|node| node.has(slot)).ok_or_else(|| lost("no node has the store's slot"))?;
-        Ok(self.node(&node.host, node.port))
-    }
 }
 
 /// These, with the user and the password where they name none.
@@ -265,10 +229,6 @@ async fn connected(client: &Client, answer_timeout: Duration) -> Result<Multiple
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(answer_timeout));
     client.get_multiplexed_async_connection_with_config(&config).await
-}
-
-fn is_other(at: &ConnectionAddr, primary: &Option<ConnectionAddr>) -> bool {
-    primary.as_ref().is_some_and(|primary| primary != at)
 }
 
 /// The host of an address; of a socket this machine.
@@ -306,4 +266,20 @@ pub fn lost(text: &str) -> RedisError {
 /// An outcome within a time, or that of a server that cannot be reached.
 pub async fn within<T>(time: Duration, work: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(lost("no answer in time")))
+}
+
+/// Does all at once; the first success in their order is the outcome. Fails when there is none.
+pub async fn first_of<T, F>(all: impl IntoIterator<Item = F>) -> Result<T, RedisError>
+where
+    F: Future<Output = Result<T, RedisError>>,
+{
+    let mut outcomes = all.into_iter().collect::<FuturesOrdered<F>>();
+    let mut last = lost("no server is named");
+    while let Some(outcome) = outcomes.next().await {
+        match outcome {
+            Ok(found) => return Ok(found),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }

@@ -14,7 +14,7 @@ use redis::cmd;
 use self::feed::{Counts, Feed};
 use self::file::Book;
 use crate::check::Findings;
-use crate::connect::Connection;
+use crate::connect::{Connection, Home};
 use crate::display::Display;
 use crate::store;
 use crate::target::TargetArgs;
@@ -69,7 +69,7 @@ pub fn run(args: ReplayArgs) -> Result<()> {
         bail!("{} has no invoice in the days asked for", args.file.display());
     }
     let target = args.target.open(&[])?;
-    let mut connection = Connection::open(&target.way, &args.store)?;
+    let mut connection = Connection::open(&Home::new(&target.way, &args.store))?;
     store::make_way(&mut connection, &args.store, args.force)?;
 
     let mut feed = Feed::new(connection, &args.store, &book, args.stock.is_some());

@@ -26,7 +26,7 @@ use self::plan::{Luck, Schedule, Stock};
 use self::shop::{LACES, SNEAKER, Shop};
 use self::view::View;
 use self::workers::Workers;
-use crate::connect::Connection;
+use crate::connect::{Connection, Home};
 use crate::store;
 use crate::target::TargetArgs;
 use crate::text::Paint;
@@ -114,10 +114,11 @@ pub fn run(args: SaleArgs) -> Result<()> {
     let customers = args.customers.unwrap_or((args.units as f64 * CUSTOMERS_PER_UNIT).ceil() as u64);
     let plan = plan::customers(&schedule, customers, seed);
     let (shop, verdict) = runtime.block_on(async {
-        let mut connection = Connection::open(&target.way, &args.store)?;
+        let home = Home::new(&target.way, &args.store);
+        let mut connection = Connection::open(&home)?;
         store::make_way(&mut connection, &args.store, args.force)?;
         let luck = Luck::new(seed, args.failures, &plan);
-        let shop = Arc::new(Shop::connect(&target.way, &args.store, schedule, seed, luck).await?);
+        let shop = Arc::new(Shop::connect(&home, &args.store, schedule, seed, luck).await?);
         let stock = Stock::of(args.units, &plan);
         open(&mut connection, &shop, stock, plan.len())?;
         sell(&shop, &args, plan).await?;

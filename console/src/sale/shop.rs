@@ -1,6 +1,6 @@
 //! The shop's commands, sent again when a connection is lost, and every reply entered into the clients' ledger.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -8,7 +8,7 @@ use redis::{Cmd, FromRedisValue, RedisError, RedisResult, cmd};
 
 use super::ledger::Ledger;
 use super::plan::{Customer, Luck, Schedule};
-use crate::connect::{StoreConnection, Way, may_pass};
+use crate::connect::{Home, StoreConnection, may_pass};
 use crate::store;
 
 /// Connections that the customers share: what they send goes out in pipelines.
@@ -59,7 +59,7 @@ pub fn items(laces: bool) -> Vec<(&'static str, i64)> {
 }
 
 pub struct Shop {
-    way: Arc<Way>,
+    home: Home,
     connections: Vec<StoreConnection>,
     pub name: String,
     pub schedule: Schedule,
@@ -71,14 +71,14 @@ pub struct Shop {
 
 impl Shop {
     /// Connects to the server, and starts the clock. Fails when the server cannot be reached.
-    pub async fn connect(way: &Arc<Way>, name: &str, schedule: Schedule, seed: u64, luck: Luck) -> Result<Shop> {
+    pub async fn connect(home: &Home, name: &str, schedule: Schedule, seed: u64, luck: Luck) -> Result<Shop> {
         let mut connections = Vec::with_capacity(SHARED_CONNECTIONS);
         for _ in 0..SHARED_CONNECTIONS {
-            connections.push(StoreConnection::open(way, name, RESPONSE_TIMEOUT).await?);
+            connections.push(StoreConnection::open(home, RESPONSE_TIMEOUT).await?);
         }
-        let (way, name) = (way.clone(), name.to_string());
+        let (home, name) = (home.clone(), name.to_string());
         let (started, ledger) = (Instant::now(), Mutex::default());
-        Ok(Shop { way, connections, name, schedule, seed, luck, started, ledger })
+        Ok(Shop { home, connections, name, schedule, seed, luck, started, ledger })
     }
 
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -96,7 +96,7 @@ impl Shop {
 
     /// A connection of one's own, for calls that wait so long at the server. Fails when the server cannot be reached.
     pub async fn connection(&self, wait: Duration) -> Result<StoreConnection> {
-        StoreConnection::open(&self.way, &self.name, RESPONSE_TIMEOUT + wait).await
+        StoreConnection::open(&self.home, RESPONSE_TIMEOUT + wait).await
     }
 
     pub fn stream(&self, name: &str) -> String {
@@ -111,10 +111,33 @@ impl Shop {
     /// Sends a command until its reply arrives. Sending it again is safe, as every write names its order or its hold.
     /// Fails with what the server answers, or when it could not be reached for a long time.
     pub async fn send<T: FromRedisValue>(&self, connection: &mut StoreConnection, command: &Cmd) -> RedisResult<T> {
+        self.send_while(connection, command, may_pass).await
+    }
+
+    /// Sends a command for many orders. `None`: the store's slot is on its way to another node, and not all of the work
+    /// is done, or nothing. Whoever has time asks again later.
+    pub async fn send_work<T: FromRedisValue>(
+        &self,
+        connection: &mut StoreConnection,
+        command: &Cmd,
+    ) -> RedisResult<Option<T>> {
+        let is_moving = |error: &RedisError| store::code(error) == "TRYAGAIN";
+        match self.send_while(connection, command, |error| may_pass(error) && !is_moving(error)).await {
+            Err(error) if is_moving(&error) => Ok(None),
+            reply => reply.map(Some),
+        }
+    }
+
+    async fn send_while<T: FromRedisValue>(
+        &self,
+        connection: &mut StoreConnection,
+        command: &Cmd,
+        goes_again: impl Fn(&RedisError) -> bool,
+    ) -> RedisResult<T> {
         let mut attempt = 1;
         loop {
             match command.query_async(connection).await {
-                Err(error) if attempt < SEND_ATTEMPTS && may_pass(&error) => {
+                Err(error) if attempt < SEND_ATTEMPTS && goes_again(&error) => {
                     self.ledger().counts.connections_lost += u64::from(attempt == 1);
                     attempt += 1;
                     tokio::time::sleep(RESEND_INTERVAL).await;

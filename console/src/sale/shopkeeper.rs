@@ -113,12 +113,14 @@ impl Shopkeeper {
         Ok(())
     }
 
-    /// Queues dead orders again, as long as there are units for them; how many.
+    /// Queues dead orders again, as long as there are units for them; how many. None while the store moves: it is done
+    /// at a later look.
     async fn redrive(&mut self, reason: Option<&str>, count: i64) -> Result<u64> {
         let mut command = cmd("ORDER.REDRIVE");
         command.arg(&self.shop.name).arg("ALL").arg(reason.map(|reason| ("REASON", reason))).arg("COUNT").arg(count);
         // Sent again after a lost reply it may queue more: each takes its unit, so there is never one too many.
-        self.shop.send(&mut self.connection, &command).await.context("ORDER.REDRIVE")
+        let redriven = self.shop.send_work(&mut self.connection, &command).await.context("ORDER.REDRIVE")?;
+        Ok(redriven.unwrap_or(0))
     }
 
     /// Nothing more can come back: cancels those who still wait for a unit, and purges the orders that nobody can
@@ -134,8 +136,9 @@ impl Shopkeeper {
             return Ok(());
         }
         let purge = cmd("ORDER.PURGE").arg(&self.shop.name).arg("REASON").arg(NO_DELIVERY).take();
-        self.shop.send::<u64>(&mut self.connection, &purge).await.context("ORDER.PURGE")?;
-        // The streams say which: a count would be wrong if it was sent again after a lost reply.
+        self.shop.send_work::<u64>(&mut self.connection, &purge).await.context("ORDER.PURGE")?;
+        // The streams say which: a count would be wrong if it was sent again after a lost reply. Those that are left,
+        // while the store moves, are purged at the next look.
         let after: HashSet<DeadLetter> = read_dead(&self.shop, &mut self.connection).await?.into_iter().collect();
         let mut ledger = self.shop.ledger();
         before.iter().filter(|letter| !after.contains(letter)).for_each(|gone| ledger.cancelled(&gone.order, PURGED));
