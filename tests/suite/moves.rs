@@ -102,7 +102,7 @@ fn a_frozen_primary_is_replaced(binary: &ServerBinary) {
 }
 
 /// How often a node has replied an error.
-fn errors(client: &mut Client, code: &str) -> i64 {
+pub fn errors(client: &mut Client, code: &str) -> i64 {
     let text = client.text("INFO errorstats");
     let count = text.lines().find_map(|line| line.strip_prefix(&format!("errorstat_{code}:count="))?.parse().ok());
     count.unwrap_or(0)

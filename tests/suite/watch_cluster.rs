@@ -4,13 +4,17 @@ use crate::cluster::Pair;
 use crate::common::watcher::Watcher;
 use crate::common::ways::{FOLLOWED, cluster_of_two, join, names_of, server_of, watch};
 use crate::common::{DEADLINE, Server, ServerBinary, tests, wait_until};
+use crate::moves::errors;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
+use std::thread;
 use std::time::Instant;
 
 tests![
     a_store_that_moves_is_shown_with_its_new_node,
+    a_store_whose_slot_stays_on_its_way_is_shown_and_written_to,
+    a_write_waits_for_a_store_that_moves,
     a_primary_that_is_killed_is_replaced_by_its_replica,
     a_primary_that_stands_still_is_replaced_by_its_replica,
 ];
@@ -73,6 +77,84 @@ fn a_store_that_moves_is_shown_with_its_new_node(binary: &ServerBinary) {
     assert!(events.contains(&"sample".to_string()) && !events.contains(&"gone".to_string()), "{events:?}");
     wait_for_node(&watcher, &stays, &pair.nodes[1]);
     assert_eq!(watcher.json("/api/stores")["stores"].as_array().map(Vec::len), Some(2));
+}
+
+/// A store on the first of two nodes, with an order that waits for a payment, three that are queued, and a dead one;
+/// and a page that may write.
+fn shop_of_two(binary: &ServerBinary) -> (Pair, String, Watcher) {
+    let (nodes, [store, _]) = cluster_of_two(binary);
+    let mut client = nodes[0].client();
+    client.get(format!("ORDER.PLACE {store} unpaid c-1 GATE payment 0 ITEMS sku-1 1"));
+    for order in ["o-1", "o-2", "o-3", "dead"] {
+        client.text(format!("ORDER.PLACE {store} {order} c-1 ITEMS sku-1 1"));
+    }
+    client.get(format!("ORDER.FAIL {store} dead FATAL"));
+    let watcher = watch(binary, &["--url", &address_of(&nodes[0]), "--allow-writes"], &[]);
+    watcher.wait_for("its orders are seen", &store, |line| line["metrics"]["dead-letters"] == 1);
+    let ids = [0, 1].map(|at: usize| nodes[at].client().text("CLUSTER MYID"));
+    (Pair { nodes, ids }, store, watcher)
+}
+
+/// What the page's write comes to.
+#[track_caller]
+fn write(watcher: &Watcher, store: &str, action: &str, body: &Json) -> (u16, Json) {
+    let answer = watcher.post(&format!("/api/stores/{store}/{action}"), &body.to_string());
+    (answer.status, answer.json())
+}
+
+/// The move of a slot that was begun and is not ended, for however long.
+fn a_store_whose_slot_stays_on_its_way_is_shown_and_written_to(binary: &ServerBinary) {
+    let (pair, store, watcher) = shop_of_two(binary);
+    let page = watcher.events(&store);
+    let slot = pair.client(0).int(format!("CLUSTER KEYSLOT {store}"));
+    pair.begin_move(slot, 0);
+    pair.client(0).get("KEYS *").texts().iter().for_each(|key| pair.move_key(key, 0));
+    let gate = json!({"order": "unpaid", "gate": "payment"});
+    assert_eq!(write(&watcher, &store, "pass", &gate), (200, json!({"left": 0})));
+    assert_eq!(write(&watcher, &store, "cancel", &json!({"order": "o-1"})), (200, json!({"units": 1})));
+    assert_eq!(write(&watcher, &store, "redrive", &json!({"order": "dead"})), (200, json!({"redriven": 1})));
+    assert_eq!(write(&watcher, &store, "pause", &json!({"paused": true})), (200, json!({"paused": true})));
+    // No sample is taken until the slot has come: what is shown in detail is asked for.
+    watcher.wait_for("it is shown as paused", &store, |line| line["paused"] == true);
+    let detail = watcher.json(&format!("/api/stores/{store}"));
+    assert_eq!((&detail["info"]["queued"], &detail["info"]["dead-letters"]), (&json!(4), &json!(0)));
+    assert_eq!(watcher.json(&format!("/api/stores/{store}/orders/o-1"))["state"], "cancelled");
+    assert_eq!(
+        watcher.json(&format!("/api/stores/{store}/orders?state=queued"))["found"].as_array().map(Vec::len),
+        Some(4)
+    );
+    assert_eq!(pair.client(0).call(format!("STORE.INFO {store}")).code(), "ASK", "nobody has ended the move");
+    pair.end_move_of(&store, slot, 0);
+    wait_for_node(&watcher, &store, &pair.nodes[1]);
+    watcher.wait_for("its samples go on", &store, |line| line["metrics"]["cancelled"] == 1);
+    // Who looks at it sees it all the time.
+    let events = page.names_so_far();
+    assert!(events.contains(&"detail".to_string()) && !events.contains(&"gone".to_string()), "{events:?}");
+}
+
+fn a_write_waits_for_a_store_that_moves(binary: &ServerBinary) {
+    let (pair, store, watcher) = shop_of_two(binary);
+    let mut old = pair.client(0);
+    let slot = old.int(format!("CLUSTER KEYSLOT {store}"));
+    pair.begin_move(slot, 0);
+    // A part of what the write needs is on the other node.
+    pair.move_key(&format!("{{{store}}}:orders"), 0);
+    let (status, body) = write(&watcher, &store, "cancel", &json!({"order": "o-1"}));
+    assert_eq!((status, &body["error"]), (503, &json!("the store is on its way to another node: try again")));
+    let before = errors(&mut old, "TRYAGAIN");
+    thread::scope(|scope| {
+        let cancelled = scope.spawn(|| write(&watcher, &store, "cancel", &json!({"order": "o-1"})));
+        wait_until(DEADLINE, "it waits", || errors(&mut old, "TRYAGAIN") > before);
+        pair.client(0).get("KEYS *").texts().iter().for_each(|key| pair.move_key(key, 0));
+        // Work on all the dead begins when the slot has come.
+        let redriven = scope.spawn(|| write(&watcher, &store, "redrive", &json!({"reason": null})));
+        wait_until(DEADLINE, "it waits too", || errors(&mut pair.client(1), "TRYAGAIN") > 0);
+        pair.end_move_of(&store, slot, 0);
+        assert_eq!(cancelled.join().expect("an answer"), (200, json!({"units": 1})));
+        assert_eq!(redriven.join().expect("an answer"), (200, json!({"redriven": 1})));
+    });
+    wait_for_node(&watcher, &store, &pair.nodes[1]);
+    assert_eq!(pair.client(1).get(format!("STORE.AUDIT {store}")).array().len(), 0);
 }
 
 /// Two primaries, a replica of the first, and a store that is there.

@@ -10,6 +10,7 @@ mod passing;
 mod patient;
 mod primary;
 pub mod secrets;
+mod slot;
 mod slots;
 mod way;
 
@@ -18,5 +19,6 @@ pub use self::home::Home;
 pub use self::options::ConnectArgs;
 pub use self::passing::may_pass;
 pub use self::patient::Connection;
+pub use self::slot::SlotConnection;
 pub use self::slots::{Node, primaries};
 pub use self::way::{Way, host_of, lost, within};

@@ -20,9 +20,22 @@ pub fn error_of(reply: &Value) -> Option<RedisError> {
     Some(error.clone().into())
 }
 
-/// The first error among replies that may pass.
-pub fn first_passing(replies: &[Value]) -> Option<RedisError> {
-    replies.iter().filter_map(error_of).find(may_pass)
+/// What a connection hands over.
+pub trait Replies {
+    /// The first error that may pass.
+    fn passing(&self) -> Option<RedisError>;
+}
+
+impl Replies for Value {
+    fn passing(&self) -> Option<RedisError> {
+        error_of(self).filter(may_pass)
+    }
+}
+
+impl Replies for Vec<Value> {
+    fn passing(&self) -> Option<RedisError> {
+        self.iter().find_map(Replies::passing)
+    }
 }
 
 #[cfg(test)]
@@ -33,9 +46,10 @@ mod tests {
     fn what_passes_is_told_from_a_refusal() {
         let reply = |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).expect("a reply");
         for code in CODES {
-            let replies = [Value::Okay, reply(&format!("{code} text"))];
-            assert_eq!(first_passing(&replies).as_ref().map(store::code), Some(code));
+            assert_eq!(reply(&format!("{code} text")).passing().as_ref().map(store::code), Some(code));
         }
-        assert!(first_passing(&[reply("OUTOFSTOCK sku-1 wanted 2 available 1"), reply("ERR no")]).is_none());
+        assert!(reply("OUTOFSTOCK sku-1 wanted 2 available 1").passing().is_none());
+        assert!(vec![Value::Okay, reply("ASK 1 a:1")].passing().is_some());
+        assert!(vec![Value::Okay, reply("ERR no")].passing().is_none());
     }
 }

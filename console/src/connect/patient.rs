@@ -9,7 +9,7 @@ use redis::{ConnectionAddr, ConnectionLike, RedisError, RedisResult, Value};
 
 use super::asking;
 use super::home::Home;
-use super::passing::{first_passing, may_pass};
+use super::passing::{Replies, may_pass};
 use super::way::{CONNECT_TIMEOUT, lost};
 use crate::store;
 
@@ -94,7 +94,7 @@ impl Connection {
         let at = owner.at.clone();
         let (open, replies) = self.answers(owner, &at, request, Request::send)?;
         // One of a pipeline that another server should give makes all go again.
-        let Some(error) = first_passing(&replies) else {
+        let Some(error) = replies.passing() else {
             self.owner = Some(open);
             return Ok(replies);
         };
@@ -106,7 +106,7 @@ impl Connection {
         };
         let (open, replies) = self.answers(asked, &at, request, Request::send_asking)?;
         self.asked = Some(open);
-        first_passing(&replies).map_or(Ok(replies), Err)
+        replies.passing().map_or(Ok(replies), Err)
     }
 
     /// Sends, and waits for the replies as long as the store's owner is this one. A server that stands still, or takes

@@ -1,6 +1,6 @@
 //! A cluster as one of its nodes knows it: which primaries there are, and who has which slots.
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::ConnectionLike;
 use redis::{FromRedisValue, RedisError, Value, cmd};
 
 /// A primary that has slots.
@@ -20,7 +20,7 @@ impl Node {
 
 /// The primaries, in the order of their first slots. `asked` is the host of the node that is asked, for one that does
 /// not know its own. Empty: the server is no cluster. Fails when the server does not answer.
-pub async fn primaries(connection: &mut MultiplexedConnection, asked: &str) -> Result<Vec<Node>, RedisError> {
+pub async fn primaries(connection: &mut impl ConnectionLike, asked: &str) -> Result<Vec<Node>, RedisError> {
     match cmd("CLUSTER").arg("SLOTS").query_async(connection).await {
         Ok(reply) => Ok(read(&reply, asked)),
         Err(error) if error.code() == Some("ERR") => Ok(Vec::new()),

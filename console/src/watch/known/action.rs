@@ -43,7 +43,7 @@ impl Action for Cancel {
         if !self.reason.is_empty() {
             cancel.arg("REASON").arg(self.reason);
         }
-        let units: i64 = cancel.query_async(&mut link.ask(key)?).await?;
+        let units: i64 = link.write(key, cancel, None).await?;
         Ok(json!({ "units": units }))
     }
 }
@@ -61,7 +61,7 @@ impl Action for Pass {
     async fn carry_out(self, link: &Link, key: &Key) -> Result<Json, AskError> {
         let mut pass = cmd("ORDER.PASS");
         pass.arg(&**key).arg(bytes_of(&self.order)).arg(bytes_of(&self.gate));
-        let left: i64 = pass.query_async(&mut link.ask(key)?).await?;
+        let left: i64 = link.write(key, pass, None).await?;
         Ok(json!({ "left": left }))
     }
 }
@@ -83,7 +83,7 @@ impl Action for Pause {
     async fn carry_out(self, link: &Link, key: &Key) -> Result<Json, AskError> {
         let mut set = cmd("EVAL");
         set.arg(SET_PAUSED).arg(1).arg(&**key).arg(if self.paused { "yes" } else { "no" });
-        let _: String = set.query_async(&mut link.ask(key)?).await?;
+        let _: String = link.write(key, set, None).await?;
         Ok(json!({ "paused": self.paused }))
     }
 }

@@ -1,8 +1,8 @@
 //! A question to a server: a reply, or why there is none.
 
-use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 
+use crate::connect::SlotConnection;
 use crate::store;
 
 /// Why a question has no answer.
@@ -59,7 +59,7 @@ pub fn outcome(reply: Value) -> Result<Value, RedisError> {
 
 /// Carries out a pipeline whose commands may fail one by one. Fails when the connection fails.
 pub async fn ask_all(
-    connection: &mut MultiplexedConnection,
+    connection: &mut SlotConnection,
     mut pipeline: Pipeline,
 ) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
     let replies: Vec<Value> = pipeline.ignore_errors().query_async(connection).await?;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -11,6 +10,7 @@ use super::ask::ask_all;
 use super::link::Source;
 use super::model::{Key, Model, NodeState, Replica, SourceState, StoreState, Vitals, Window};
 use super::sample::Sample;
+use crate::connect::SlotConnection;
 use crate::store::{self, stream_of};
 
 /// Between two rounds.
@@ -29,14 +29,14 @@ const SETTINGS: [&str; 5] = ["opens", "closes", "paused", "sla-ms", "metrics"];
 pub struct Discovery<'a> {
     model: &'a Model,
     source: &'a Source,
-    connection: MultiplexedConnection,
+    connection: SlotConnection,
     cursor: u64,
     /// The keyspace was gone through once.
     knows_all: bool,
 }
 
 impl<'a> Discovery<'a> {
-    pub fn new(model: &'a Model, source: &'a Source, connection: MultiplexedConnection) -> Discovery<'a> {
+    pub fn new(model: &'a Model, source: &'a Source, connection: SlotConnection) -> Discovery<'a> {
         Discovery { model, source, connection, cursor: 0, knows_all: false }
     }
 

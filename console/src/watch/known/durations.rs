@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 use tokio::sync::Mutex;
 
@@ -12,6 +11,7 @@ use super::link::Link;
 use super::model::{Key, Model};
 use super::reply::items;
 use super::sample::EntryId;
+use crate::connect::SlotConnection;
 use crate::store::stream_of;
 
 /// The upper bounds of the buckets, in milliseconds.
@@ -87,7 +87,7 @@ impl Durations {
 
 /// Counts the entries that a store has written since it was last read; of one that was never read, those to come.
 async fn read(
-    connection: &mut MultiplexedConnection,
+    connection: &mut SlotConnection,
     key: &Key,
     completed: i64,
     known: &mut BTreeMap<Key, Read>,
@@ -119,7 +119,7 @@ async fn read(
 
 /// Entries after `after`, newest first: their ids, and what their field `took-ms` says.
 async fn page(
-    connection: &mut MultiplexedConnection,
+    connection: &mut SlotConnection,
     stream: &[u8],
     end: &str,
     after: EntryId,

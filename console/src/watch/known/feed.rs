@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value, cmd, pipe};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -14,6 +13,7 @@ use super::link::{ANSWER_TIMEOUT, Source};
 use super::model::{Key, Model, NodeState};
 use super::sample::{EntryId, Sample};
 use super::server::Known;
+use crate::connect::SlotConnection;
 use crate::store::{self, stream_of};
 
 /// How long a read waits for samples before it looks which stores there are now.
@@ -50,7 +50,7 @@ pub async fn run(known: Arc<Known>, source: Arc<Source>) {
 
 /// As long as the connection lasts.
 async fn session(known: &Known, source: &Source) -> Result<std::convert::Infallible, RedisError> {
-    let (model, way) = (&*known.model, &*known.link.way);
+    let (model, way) = (&*known.model, &known.link.way);
     let asking = source.connect(way, ANSWER_TIMEOUT).await?;
     let waiting = source.connect(way, BLOCK + ANSWER_TIMEOUT).await?;
     source.set(Some(asking.clone()));
@@ -68,7 +68,7 @@ async fn session(known: &Known, source: &Source) -> Result<std::convert::Infalli
 struct Reader<'a> {
     model: &'a Model,
     source: &'a Source,
-    connection: MultiplexedConnection,
+    connection: SlotConnection,
     apart_until: Option<Instant>,
 }
 

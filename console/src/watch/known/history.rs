@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use holdfast_engine::terms::metrics::METRICS;
-use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd, pipe};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use strum::VariantArray;
@@ -16,6 +15,7 @@ use super::reply::Pairs;
 use super::sample::{EntryId, Sample};
 use super::series::{Column, SAMPLES_MAX, Series};
 use super::shelf::Shelf;
+use crate::connect::SlotConnection;
 use crate::store::stream_of;
 
 /// Entries of a stream read at a time: well under a millisecond of the server's time.
@@ -46,7 +46,7 @@ impl Histories {
 
 /// Brings samples up to what the stream has now.
 async fn catch_up(
-    connection: &mut MultiplexedConnection,
+    connection: &mut SlotConnection,
     key: &Key,
     samples: &mut VecDeque<Arc<Sample>>,
 ) -> Result<(), AskError> {
@@ -79,7 +79,7 @@ async fn catch_up(
 
 /// The samples after `known`, or all, newest first; not many more than [`SAMPLES_MAX`].
 async fn read_back(
-    connection: &mut MultiplexedConnection,
+    connection: &mut SlotConnection,
     stream: &[u8],
     known: Option<EntryId>,
 ) -> Result<Vec<Sample>, AskError> {

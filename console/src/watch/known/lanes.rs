@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, pipe};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -15,6 +14,7 @@ use super::id::{id_of, name_of};
 use super::link::Link;
 use super::model::{Key, Model};
 use super::reply::{Pairs, items};
+use crate::connect::SlotConnection;
 
 /// At least this long from one question for the lanes of all stores to the next, however many ask.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -116,7 +116,7 @@ impl AllLanes {
 }
 
 async fn look(
-    connection: &mut MultiplexedConnection,
+    connection: &mut SlotConnection,
     keys: &[Key],
     known: &mut BTreeMap<Key, Looked>,
 ) -> Result<(), RedisError> {

@@ -5,15 +5,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{ConnectionAddr, RedisError};
+use redis::{Cmd, ConnectionAddr, FromRedisValue, RedisError};
+use tokio::time::{Instant, sleep};
 
 use super::ask::AskError;
 use super::model::{Key, Model, SourceId};
-use crate::connect::Way;
+use crate::connect::{SlotConnection, Way};
+use crate::store;
 
 /// How long a question may take: past that the server counts as lost.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Codes of a node that does not have the store, or not any more, or not all of it.
+const MOVES: [&str; 4] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
+/// How long a write waits for a store that moves, and from one look to the next.
+const MOVE_PATIENCE: Duration = Duration::from_secs(5);
+const MOVE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A database of a node, and the connection over which it is asked.
 #[derive(Debug)]
@@ -26,7 +32,7 @@ pub struct Source {
     pub key_db: i64,
     /// A node of a cluster; `None`: wherever the way leads.
     node: Option<ConnectionAddr>,
-    asking: Mutex<Option<MultiplexedConnection>>,
+    asking: Mutex<Option<SlotConnection>>,
     /// Where the last connection led.
     found: Mutex<Option<ConnectionAddr>>,
     is_cluster: AtomicBool,
@@ -59,13 +65,13 @@ impl Source {
     }
 
     /// A new connection whose commands may take this long. Fails when nobody answers.
-    pub async fn connect(&self, way: &Way, answer_timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
+    pub async fn connect(&self, way: &Arc<Way>, answer_timeout: Duration) -> Result<SlotConnection, RedisError> {
         let at = match &self.node {
             Some(node) => node.clone(),
             None => way.find().await?,
         };
         *locked(&self.found) = Some(at.clone());
-        way.open(&at, self.db, answer_timeout).await
+        SlotConnection::open(way, at, self.db, answer_timeout).await
     }
 
     /// Where the last connection led.
@@ -80,11 +86,11 @@ impl Source {
     }
 
     /// From now on everybody asks over this connection; `None`: the server is lost.
-    pub fn set(&self, connection: Option<MultiplexedConnection>) {
+    pub fn set(&self, connection: Option<SlotConnection>) {
         *locked(&self.asking) = connection;
     }
 
-    pub fn asking(&self) -> Option<MultiplexedConnection> {
+    pub fn asking(&self) -> Option<SlotConnection> {
         locked(&self.asking).clone()
     }
 }
@@ -131,14 +137,33 @@ impl Link {
     }
 
     /// The connection over which to ask for a store. Fails while its server is lost.
-    pub fn ask(&self, key: &Key) -> Result<MultiplexedConnection, AskError> {
+    pub fn ask(&self, key: &Key) -> Result<SlotConnection, AskError> {
         let source = self.source(key)?;
         source.asking().ok_or_else(|| AskError::Away(format!("{} does not answer", source.name)))
     }
 
+    /// Carries a write out; one that takes `long`, over a connection of its own: others should not wait for it. A store
+    /// that moves to another node of a cluster is waited for: a node that says so has done nothing, or a part of what
+    /// can be done again. Fails when the server is away, or refuses.
+    pub async fn write<T: FromRedisValue>(&self, key: &Key, write: Cmd, long: Option<Duration>) -> Result<T, AskError> {
+        let began = Instant::now();
+        loop {
+            let mut connection = match long {
+                Some(time) => self.connect(key, time).await?,
+                None => self.ask(key)?,
+            };
+            match write.query_async(&mut connection).await {
+                Err(error) if !MOVES.contains(&store::code(&error)) => return Err(error.into()),
+                Err(_) if began.elapsed() < MOVE_PATIENCE => sleep(MOVE_INTERVAL).await,
+                Err(_) => return Err(AskError::Away("the store is on its way to another node: try again".into())),
+                Ok(reply) => return Ok(reply),
+            }
+        }
+    }
+
     /// The stores that can be asked after, by the connection over which to ask.
-    pub fn by_source(&self, keys: Vec<Key>) -> Vec<(MultiplexedConnection, Vec<Key>)> {
-        let mut sorted: BTreeMap<SourceId, (MultiplexedConnection, Vec<Key>)> = BTreeMap::new();
+    pub fn by_source(&self, keys: Vec<Key>) -> Vec<(SlotConnection, Vec<Key>)> {
+        let mut sorted: BTreeMap<SourceId, (SlotConnection, Vec<Key>)> = BTreeMap::new();
         for key in keys {
             let Ok(source) = self.source(&key) else { continue };
             let Some(connection) = source.asking() else { continue };
@@ -148,7 +173,7 @@ impl Link {
     }
 
     /// A new connection to the server that has a store. Fails when nobody answers.
-    pub async fn connect(&self, key: &Key, answer_timeout: Duration) -> Result<MultiplexedConnection, AskError> {
+    pub async fn connect(&self, key: &Key, answer_timeout: Duration) -> Result<SlotConnection, AskError> {
         Ok(self.source(key)?.connect(&self.way, answer_timeout).await?)
     }
 }

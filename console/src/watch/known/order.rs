@@ -174,11 +174,9 @@ pub fn redrive_reason(key: &Key, reason: Option<&[u8]>, count: Option<u32>) -> C
     command
 }
 
-/// Carries a redrive out, over a connection of its own: others should not wait for it. How many were queued. Fails when
-/// the server is away, or refuses.
+/// Carries a redrive out: how many were queued. Fails when the server is away, or refuses.
 pub async fn redrive(link: &Link, key: &Key, command: Cmd) -> Result<i64, AskError> {
-    let mut connection = link.connect(key, REDRIVE_TIMEOUT).await?;
-    Ok(command.query_async(&mut connection).await?)
+    link.write(key, command, Some(REDRIVE_TIMEOUT)).await
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, ToRedisArgs, Value, cmd, pipe};
 
+use crate::connect::SlotConnection;
 use crate::watch::known::ask::{AskError, ask_all, outcome};
 use crate::watch::known::id::Named;
 use crate::watch::known::model::Key;
@@ -15,7 +15,7 @@ pub type OrderRef = Named;
 
 /// A store, and the connection over which it is asked.
 pub struct Asker<'a> {
-    pub connection: &'a mut MultiplexedConnection,
+    pub connection: &'a mut SlotConnection,
     pub key: &'a Key,
 }
 
@@ -67,7 +67,7 @@ impl Questions {
 
     /// The answers in the order of the questions. A user who may not use MULTI, or may not ask one of the questions,
     /// gets those that the server gives one by one; `apart` remembers that.
-    pub async fn ask(self, connection: &mut MultiplexedConnection, apart: &mut bool) -> Result<Answers, RedisError> {
+    pub async fn ask(self, connection: &mut SlotConnection, apart: &mut bool) -> Result<Answers, RedisError> {
         if !*apart {
             let mut replies = ask_all(connection, self.at_once()).await?;
             *apart = replies.iter().any(is_forbidden);
