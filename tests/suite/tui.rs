@@ -11,6 +11,8 @@ tests![
     it_fits_every_size,
     a_sale_is_seen_while_it_happens,
     orders_are_looked_up,
+    records_are_looked_up_and_orders_listed_by_state,
+    workers_without_an_order_are_listed,
     dead_orders_are_redriven,
     nothing_is_written_unless_allowed,
     stores_are_listed_and_opened,
@@ -238,9 +240,61 @@ fn orders_are_looked_up(binary: &ServerBinary) {
     client.text("ORDER.COMPLETE popup o-5");
     terminal.wait_for_all(&["● Completed", "its units left the building"]);
     terminal.press("\x1b/no-such\r");
-    terminal.wait_for_all(&["Order no-such", "This store knows no such order."]);
+    terminal.wait_for_all(&["no-such", "No order, SKU, cart or customer of this store has this id."]);
     terminal.press("q");
     assert_eq!(terminal.end().0, 0);
+}
+
+/// On the smallest terminal.
+fn records_are_looked_up_and_orders_listed_by_state(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    client.text("ORDER.PLACE popup mug c-1 ITEMS poster 1");
+    let mut terminal = watch(binary, &server, &[], (80, 20));
+    terminal.wait_for_all(&["Holdfast / popup", "Oversold"]);
+    let mut look_up = |id: &str, words: &[&str]| {
+        terminal.press(&format!("/{id}\r"));
+        terminal.wait_for_all(words);
+    };
+    look_up(
+        "poster",
+        &["SKU", "Available           2", "Low mark            5", "Limit a customer    none of its own"],
+    );
+    look_up("h-1", &["Cart", "State               live", "Customer            c-20", "3 × mug (3 left, 0 sold)"]);
+    // What is ordered and what is in the cart.
+    look_up("c-20", &["Customer", "3 units of 50 that a customer may have.", "• Cart h-1 · 3 × mug · c-20 · expires"]);
+    look_up("c-5", &["2 units of 50", "• o-5 · In work · 2 × mug · c-5 · placed"]);
+    look_up("no-such", &["No order, SKU, cart or customer of this store has this id."]);
+    // An order and a SKU: one lies over the other.
+    look_up("mug", &["Order mug", "● Queued", "1 unit for c-1"]);
+    terminal.press("\x1b");
+    terminal.wait_for_all(&["SKU", "On hand             1,298", "• Cart h-1"]);
+    terminal.press("\x1b");
+    terminal.wait_for("it is closed", |text| !text.contains("On hand "));
+    terminal.press("o");
+    let queued = format!("Queued        {:>14}", info(&mut client, "queued"));
+    terminal.wait_for_all(&["Orders by state", &queued, "Cancelled                  1", "first come, first served"]);
+    terminal.press("jj\r");
+    terminal.wait_for_all(&["Orders: Queued", "• o-8 · Queued · 2 × mug · c-8 · placed"]);
+    terminal.press("\r");
+    terminal.wait_for_all(&["Order o-8", "● Queued"]);
+    terminal.press("\x1b");
+    terminal.wait_for_all(&["Orders: Queued", "• o-8"]);
+    terminal.press("\x1b");
+    terminal.wait_for("it leads back", |text| !text.contains("Orders: Queued") && text.contains("Orders by state"));
+}
+
+fn workers_without_an_order_are_listed(binary: &ServerBinary) {
+    let (server, mut client) = busy_shop(binary);
+    let mut terminal = watch(binary, &server, &[], (80, 20));
+    terminal.wait_for_all(&["Oversold"]);
+    client.text("ORDER.COMPLETE popup o-7");
+    terminal.press("5");
+    terminal.wait_for("w-2 has no order", |text| {
+        text.lines().any(|line| line.contains("w-2") && line.contains("no order, last seen with one"))
+    });
+    client.text("ORDER.PLACE popup again c-8 ITEMS mug 1");
+    client.get("ORDER.CLAIM popup w-2 COUNT 9");
+    terminal.wait_for("it has one again", |text| !text.contains("last seen with one") && text.contains("w-2"));
 }
 
 fn dead_orders_are_redriven(binary: &ServerBinary) {

@@ -2,6 +2,7 @@
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use super::look_up::{Chosen, Records, STATES, Wanted};
 use super::screen::{Ask, Dialog, OrderLook, Redrive, Screen};
 use super::shop::{DeadLine, TABS, Tab};
 use crate::watch::known::model::Key;
@@ -18,6 +19,7 @@ pub enum Wish {
     Open(Key),
     Close,
     LookUp(Vec<u8>),
+    LookFor(Wanted),
     Redrive(Redrive),
 }
 
@@ -59,6 +61,9 @@ fn press(screen: &mut Screen, key: KeyEvent) -> Option<Wish> {
         KeyCode::Char('/') => ask(screen),
         KeyCode::Esc | KeyCode::Backspace => return back(screen),
         KeyCode::Char('r') => redrive(screen),
+        KeyCode::Char('o') if screen.shop.is_some() && screen.dialogs.is_empty() => {
+            screen.dialogs.push(Dialog::States(0));
+        }
         _ if scroll(screen, key.code) => {}
         code => return choose(screen, code),
     }
@@ -68,7 +73,7 @@ fn press(screen: &mut Screen, key: KeyEvent) -> Option<Wish> {
 /// Opens the field to find something in.
 fn ask(screen: &mut Screen) {
     let what = match screen.shop {
-        Some(_) => Dialog::Prompt(Ask::Order, String::new()),
+        Some(_) => Dialog::Prompt(Ask::Id, String::new()),
         None => Dialog::Prompt(Ask::Filter, std::mem::take(&mut screen.filter)),
     };
     screen.dialogs.retain(|dialog| !matches!(dialog, Dialog::Help(_)));
@@ -100,7 +105,10 @@ fn type_into(screen: &mut Screen, ask: Ask, mut input: String, key: KeyEvent) ->
         KeyCode::Enter => {
             screen.dialogs.pop();
             let id = input.trim();
-            return (ask == Ask::Order && !id.is_empty()).then(|| look_up(screen, id.as_bytes().to_vec()));
+            return (ask == Ask::Id && !id.is_empty()).then(|| {
+                screen.dialogs.retain(|dialog| !matches!(dialog, Dialog::Order(_) | Dialog::Records(_)));
+                look_for(screen, Wanted::Id(id.as_bytes().to_vec()))
+            });
         }
         KeyCode::Char('u') if !is_plain => input.clear(),
         KeyCode::Backspace => drop(input.pop()),
@@ -126,6 +134,11 @@ fn look_up(screen: &mut Screen, id: Vec<u8>) -> Wish {
     screen.dialogs.retain(|dialog| !matches!(dialog, Dialog::Order(_)));
     screen.dialogs.push(Dialog::Order(OrderLook::new(id.clone())));
     Wish::LookUp(id)
+}
+
+fn look_for(screen: &mut Screen, wanted: Wanted) -> Wish {
+    screen.dialogs.push(Dialog::Records(Records::new(wanted.clone())));
+    Wish::LookFor(wanted)
 }
 
 /// Yes or no; anything else is neither.
@@ -190,6 +203,8 @@ fn scroll(screen: &mut Screen, code: KeyCode) -> bool {
         (Some(Dialog::Help(top) | Dialog::Order(OrderLook { top, .. })), _) => {
             *top = moved(*top).unwrap_or(*top);
         }
+        (Some(Dialog::States(chosen)), _) => *chosen = moved(*chosen).unwrap_or(*chosen).min(STATES.len() - 1),
+        (Some(Dialog::Records(records)), _) => records.choose(moved(records.at).unwrap_or(records.at)),
         (None, Some(shop)) => shop.choose(moved(shop.chosen()).unwrap_or(shop.chosen())),
         (None, None) => {
             let chosen = screen.chosen_store;
@@ -200,13 +215,25 @@ fn scroll(screen: &mut Screen, code: KeyCode) -> bool {
     is_ours
 }
 
+/// Opens what is chosen in what lies on top, or closes it.
+fn enter(screen: &mut Screen) -> Option<Wish> {
+    let chosen = match screen.dialogs.last() {
+        Some(Dialog::States(chosen)) => return Some(look_for(screen, Wanted::State(STATES[*chosen].0))),
+        Some(Dialog::Records(records)) => records.chosen(),
+        _ => None,
+    };
+    match chosen {
+        Some(Chosen::Order(id)) => return Some(look_up(screen, id)),
+        Some(Chosen::Hold(id)) => return Some(look_for(screen, Wanted::Id(id))),
+        None => drop(screen.dialogs.pop()),
+    }
+    None
+}
+
 /// Opens what is chosen, or turns to another tab.
 fn choose(screen: &mut Screen, code: KeyCode) -> Option<Wish> {
     if !screen.dialogs.is_empty() {
-        if code == KeyCode::Enter {
-            screen.dialogs.pop();
-        }
-        return None;
+        return if code == KeyCode::Enter { enter(screen) } else { None };
     }
     let now_ms = screen.now_ms;
     let Some(shop) = &mut screen.shop else {

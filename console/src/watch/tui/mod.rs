@@ -7,6 +7,7 @@ mod draw;
 mod foreign;
 mod format;
 mod keys;
+mod look_up;
 mod screen;
 mod shop;
 pub mod terminal;
@@ -25,7 +26,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::keys::Wish;
-use self::screen::{Freshness, Redrive, Screen};
+use self::look_up::{Found, Wanted};
+use self::screen::{Dialog, Freshness, OrderLook, Redrive, Screen};
 use self::shop::Shop;
 use self::theme::Theme;
 use super::known::ask::AskError;
@@ -48,6 +50,7 @@ const HISTORIES_MAX: usize = 24;
 enum Answer {
     History(Key, Result<History, AskError>),
     Order(Vec<u8>, Result<Json, AskError>),
+    Found(Wanted, Result<Box<Found>, AskError>),
     Redriven(Redrive, Result<i64, AskError>),
 }
 
@@ -128,6 +131,7 @@ impl View {
                 self.follower.choose(None);
             }
             Wish::LookUp(_) => self.ask_order(),
+            Wish::LookFor(wanted) => self.look_for(wanted),
             Wish::Redrive(redrive) => self.redrive(redrive),
         }
     }
@@ -142,6 +146,34 @@ impl View {
     fn take_state(&mut self) {
         if let Some(shop) = &mut self.screen.shop {
             shop.take_state(self.known.model.store(&shop.key));
+        }
+    }
+
+    fn look_for(&mut self, wanted: Wanted) {
+        let Some(shop) = &self.screen.shop else { return };
+        let key = shop.key.clone();
+        self.ask(|known| async move {
+            let found = look_up::look_for(&known.link, &key, &wanted).await;
+            Answer::Found(wanted, found)
+        });
+    }
+
+    /// Shows what was found, if it is still wanted; an order as an order.
+    fn take_found(&mut self, wanted: &Wanted, found: Result<Box<Found>, AskError>) {
+        let is_wanted = |dialog: &Dialog| match dialog {
+            Dialog::Records(records) => records.wanted == *wanted && records.found.is_none(),
+            _ => false,
+        };
+        let Some(place) = self.screen.dialogs.iter().rposition(is_wanted) else { return };
+        let order = found.as_ref().is_ok_and(|found| found.is_order);
+        let is_alone = found.as_ref().is_ok_and(|found| found.is_order_alone());
+        if let Dialog::Records(records) = &mut self.screen.dialogs[place] {
+            records.found = Some(found);
+        }
+        if let (Wanted::Id(id), true) = (wanted, order) {
+            let replaced = if is_alone { place..place + 1 } else { place + 1..place + 1 };
+            self.screen.dialogs.splice(replaced, [Dialog::Order(OrderLook::new(id.clone()))]);
+            self.ask_order();
         }
     }
 
@@ -277,6 +309,7 @@ impl View {
                     _ => {}
                 }
             }
+            Answer::Found(wanted, found) => self.take_found(&wanted, found),
             Answer::Redriven(redrive, done) => {
                 self.screen.notify(outcome(&redrive, done));
                 self.order_asked = None;

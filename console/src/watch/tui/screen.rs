@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use super::foreign::safe;
+use super::look_up::Records;
 use super::shop::Shop;
 use super::theme::Theme;
 use crate::watch::known::ask::AskError;
@@ -50,7 +51,7 @@ impl OrderLook {
 /// What is typed into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    Order,
+    Id,
     Filter,
 }
 
@@ -61,6 +62,9 @@ pub enum Dialog {
     Help(usize),
     Prompt(Ask, String),
     Order(OrderLook),
+    /// The states of orders, of which this one is chosen.
+    States(usize),
+    Records(Records),
     Confirm(Redrive),
 }
 

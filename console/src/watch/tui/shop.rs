@@ -7,7 +7,7 @@ use holdfast_engine::terms::metrics::METRICS_COUNT;
 use serde_json::Value as Json;
 
 use super::foreign::safe;
-use crate::watch::known::detail::{AlertLine, Detail, InWork, OrderRef, Wait, Worker};
+use crate::watch::known::detail::{AlertLine, Detail, Idle, InWork, OrderRef, Wait, Worker};
 use crate::watch::known::id::bytes_of;
 use crate::watch::known::lanes::Lane;
 use crate::watch::known::model::{Key, StoreState, Window};
@@ -181,7 +181,7 @@ impl Shop {
             Tab::Now | Tab::OverTime => 0,
             Tab::Refusals => self.numbers.as_ref().map_or(0, |numbers| numbers.refusals().len()),
             Tab::Dead => self.dead_lines().len(),
-            Tab::Workers => self.work_lines().len(),
+            Tab::Workers => self.work_lines().len() + self.idle_lines().len(),
             Tab::Stock => self.detail.as_ref().map_or(0, |detail| detail.skus.shown.len()),
             Tab::Numbers => METRICS_COUNT,
             Tab::Alerts => self.alert_lines().len(),
@@ -245,6 +245,11 @@ impl Shop {
             lines.extend(orders.into_iter().map(|order| (worker, order)));
         }
         lines
+    }
+
+    /// Workers that were seen and have no order now, last seen first.
+    pub fn idle_lines(&self) -> &[Idle] {
+        self.detail.as_ref().map_or(&[], |detail| &detail.workers.idle)
     }
 
     /// The order that the chosen line tells of: its id's bytes.

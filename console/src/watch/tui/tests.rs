@@ -12,18 +12,20 @@ use ratatui::style::Color;
 
 use super::draw::draw;
 use super::keys::{self, Wish};
+use super::look_up::{Found, Records, Wanted};
 use super::screen::{Dialog, OrderLook, Redrive, Screen};
 use super::shop::{Shop, TABS, Tab};
 use super::theme::Theme;
+use crate::watch::known::browse::{Hold, HoldLine, OrderLine};
 use crate::watch::known::detail::{
     AlertLine, Alerts, DeadLetters, Detail, Idle, InWork, OrderRef, Reason, SkuLine, Skus, Wait, Waits, Worker, Workers,
 };
-use crate::watch::known::id::{id_of, name_of};
+use crate::watch::known::id::{Named, id_of, name_of};
 use crate::watch::known::lanes::Lane;
 use crate::watch::known::model::{Key, ServerState, StoreLine, StoreState, Window};
 use crate::watch::known::reply::Pairs;
 use crate::watch::known::sample::{self, Sample};
-use crate::watch::known::words::Tone;
+use crate::watch::known::words::{self, Tone};
 
 const NOW_MS: u64 = 1_700_000_100_000;
 const SIZES: [(u16, u16); 4] = [(80, 20), (80, 24), (120, 40), (200, 60)];
@@ -570,6 +572,133 @@ fn an_order_says_what_it_waits_for() {
     }
 }
 
+/// A record of each kind, all of it called `id`.
+fn found(id: &str) -> [Found; 3] {
+    let named = Named::of(id.as_bytes());
+    let hold = HoldLine {
+        hold: named.clone(),
+        customer: named.clone(),
+        expires_at: NOW_MS as i64 + 60_000,
+        items: vec![(named.clone(), 2, 1)],
+    };
+    let order = |state: OrderState| OrderLine {
+        order: named.clone(),
+        state: state.name().into(),
+        customer: named.clone(),
+        lane: named.clone(),
+        items: vec![(named.clone(), 4)],
+        placed_at: NOW_MS as i64 - 60_000,
+        due: None,
+        worker: String::new(),
+        reason: id.into(),
+        late: true,
+        gates: vec![],
+    };
+    let books = ["available", "held", "on-hand", "sold", "low"].map(|name| (name.to_string(), LARGEST));
+    let sku = SkuLine::new(id.as_bytes(), Pairs(books.to_vec()));
+    let ended = Hold { line: hold.clone(), state: "expired".into(), units: vec![3], ended_at: NOW_MS as i64 - 5_000 };
+    let orders = vec![order(OrderState::Queued), order(OrderState::Cancelled)];
+    [
+        Found { sku: Some(sku), holds: vec![hold.clone()], is_part: true, ..Found::default() },
+        Found { hold: Some(ended), ..Found::default() },
+        Found { holds: vec![hold], orders, ..Found::default() },
+    ]
+}
+
+#[test]
+fn what_is_looked_up_is_whole_at_every_size() {
+    let part = "There are more: the page of holdfast watch lists all.";
+    let words: [(&[&str], &str); 3] = [
+        (&["Available", "Limit a customer", "none of its own", "no bound", "Cart ", "expires "], part),
+        (&["expired", "Would have expired", "3 ×"], "(2 left, 1 sold)"),
+        // Three units of the cart, four of the order that is not cancelled.
+        (&["Customer", "7 units of 9", "Queued", "Cancelled", "4 ×", "placed ", "late"], words::CUSTOMER_SUM),
+    ];
+    for (id, size) in
+        ["c-1", &LETTER.to_string().repeat(256), HOSTILE].into_iter().flat_map(|id| SIZES.map(|size| (id, size)))
+    {
+        for (found, (words, whole)) in found(id).into_iter().zip(words) {
+            let mut screen = sale("popup", "o-1", &[]);
+            let shop = screen.shop.as_mut().expect("a store");
+            let mut detail = Detail::clone(shop.detail.as_ref().expect("a detail"));
+            detail.settings = Pairs(vec![("limit".into(), 9.into())]);
+            shop.detail = Some(Arc::new(detail));
+            let mut records = Records::new(Wanted::Id(id.as_bytes().to_vec()));
+            records.found = Some(Ok(Box::new(found)));
+            screen.dialogs.push(Dialog::Records(records));
+            // Down to its last line.
+            let mut seen = String::new();
+            for _ in 0..20 {
+                seen.push_str(&text(&mut screen, size));
+                press(&mut screen, KeyCode::Down);
+            }
+            assert_shows(&seen, words);
+            // Where the dialog is as wide as the screen, but for two columns, nothing stands between its lines.
+            let middle = |line: &str| line.chars().skip(1).take(78).collect::<String>();
+            let is_text = |char: &char| !char.is_whitespace() && *char != '│';
+            let squeezed = |text: &str| text.chars().filter(is_text).collect::<String>();
+            if size.0 == 80 {
+                let inside: String = seen.lines().map(middle).collect();
+                assert_shows(&squeezed(&inside), &[&squeezed(whole)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_found_leads_to_its_records() {
+    let mut screen = sale("popup", "o-1", &[]);
+    type_all(&mut screen, "/c-1");
+    let wanted = Wanted::Id(b"c-1".to_vec());
+    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookFor(wanted.clone())));
+    assert_shows(&text(&mut screen, (80, 20)), &["c-1", "Looking it up…"]);
+    let [_, _, customer] = found("c-1");
+    if let Some(Dialog::Records(records)) = screen.dialogs.last_mut() {
+        records.found = Some(Ok(Box::new(customer)));
+    }
+    // A cart is first, then the orders.
+    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookFor(wanted)));
+    press(&mut screen, KeyCode::Esc);
+    press(&mut screen, KeyCode::Down);
+    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookUp(b"c-1".to_vec())));
+    for _ in 0..2 {
+        press(&mut screen, KeyCode::Esc);
+    }
+    assert!(screen.dialogs.is_empty(), "{:?}", screen.dialogs);
+    type_all(&mut screen, "ojj");
+    assert_shows(
+        &text(&mut screen, (80, 20)),
+        &["Orders by state", "Waitlisted", "first come, first served", "Cancelled"],
+    );
+    assert_eq!(press(&mut screen, KeyCode::Enter), Some(Wish::LookFor(Wanted::State(OrderState::Queued))));
+    if let Some(Dialog::Records(records)) = screen.dialogs.last_mut() {
+        records.found = Some(Ok(Box::default()));
+    }
+    assert_shows(&text(&mut screen, (80, 20)), &["Orders: Queued", "Nothing of this kind."]);
+}
+
+#[test]
+fn idle_workers_stand_under_those_with_orders() {
+    for size in SIZES {
+        let mut screen = sale("popup", "o-1", &[]);
+        screen.shop.as_mut().expect("a store").tab = Tab::Workers;
+        press(&mut screen, KeyCode::End);
+        let shown = text(&mut screen, size);
+        let line = shown.lines().find(|line| line.contains("w-3")).unwrap_or_else(|| panic!("no w-3 in\n{shown}"));
+        assert!(line.contains("no order, last seen with one") && line.contains(" ago"), "{shown}");
+        assert!(shown.find("w-2") < shown.find("w-3"), "{shown}");
+        assert_eq!(press(&mut screen, KeyCode::Enter), None, "it has no order");
+    }
+}
+
+#[test]
+fn the_keys_are_whole_at_every_size() {
+    for size in SIZES {
+        let shown = text(&mut sale("popup", "o-1", &[]), size);
+        assert_shows(&shown, &["1-9 ←→ turn  / find  o orders  t time  r redrive  esc stores  ? help  q quit"]);
+    }
+}
+
 #[test]
 fn a_server_without_stores_says_how_to_begin() {
     for size in SIZES {
@@ -627,7 +756,7 @@ fn keys_lead_everywhere_and_back() {
     press(&mut screen, KeyCode::Tab);
     assert_eq!(screen.shop.as_ref().map(|shop| shop.tab), Some(Tab::Now));
     press(&mut screen, KeyCode::Char('?'));
-    assert_shows(&text(&mut screen, (80, 24)), &["What am I looking at?", "find an order by its id"]);
+    assert_shows(&text(&mut screen, (80, 24)), &["What am I looking at?", "find an order, SKU, cart or customer"]);
     press(&mut screen, KeyCode::End);
     assert_shows(&text(&mut screen, (80, 24)), &["an argument is missing or out of range"]);
     press(&mut screen, KeyCode::Char('?'));

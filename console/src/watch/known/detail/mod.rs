@@ -25,10 +25,8 @@ pub use self::scan::{Asker, OrderRef, read_orders};
 use self::scan::{Questions, Search, key_cmd};
 pub use self::skus::{SkuLine, Skus, read_books};
 pub use self::waits::{Wait, Waits};
-#[cfg(test)]
-pub use self::work::Idle;
 use self::work::Seen;
-pub use self::work::{InWork, Worker, Workers};
+pub use self::work::{Idle, InWork, Worker, Workers};
 use super::ask::AskError;
 use super::lanes::Lane;
 use super::link::Link;

@@ -19,11 +19,12 @@ const HELP_SIZE: (u16, u16) = (100, 50);
 const KEY: usize = 18;
 const LABEL: usize = 24;
 
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 10] = [
     ("1 … 9, tab, ← →", "the parts of a store's page"),
     ("↑ ↓, j k, page", "through a list"),
     ("enter", "open what is chosen: a store, an order, the orders of a reason"),
-    ("/", "find an order by its id; in the list of stores: filter by name"),
+    ("/", "find an order, SKU, cart or customer by its id; in the list of stores: filter by name"),
+    ("o", "the orders of a store by state"),
     ("t", "how much time the charts show: 5 min, 15 min, all"),
     ("r", "redrive what is chosen among the dead letters (with --allow-writes)"),
     ("esc", "back: close what lies on top; from a store, to the list of stores"),
@@ -33,7 +34,7 @@ const KEYS: [(&str, &str); 9] = [
 
 pub fn prompt(frame: &mut Frame, theme: Theme, ask: Ask, input: &str) {
     let title = match ask {
-        Ask::Order => "Find an order by its id",
+        Ask::Id => "Find an order, SKU, cart or customer by its id",
         Ask::Filter => "Filter stores by name",
     };
     let inside = popup(frame, theme, title, (PROMPT_WIDTH, 3));

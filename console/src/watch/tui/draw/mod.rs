@@ -11,6 +11,7 @@ mod numbers;
 mod order;
 mod part;
 mod queue;
+mod records;
 mod refusals;
 mod skus;
 mod stock;
@@ -101,11 +102,14 @@ fn page(frame: &mut Frame, area: Rect, screen: &Screen, shop: &Shop) {
 
 fn dialog(frame: &mut Frame, screen: &mut Screen) {
     let (theme, now_ms, writes) = (screen.theme, screen.now_ms as i64, screen.writes);
+    let (look, shop) = (records::Look::of(screen), screen.shop.as_ref());
     for dialog in &mut screen.dialogs {
         match dialog {
             Dialog::Help(top) => dialogs::help(frame, theme, top),
             Dialog::Prompt(ask, input) => dialogs::prompt(frame, theme, *ask, input),
             Dialog::Order(look) => order::draw(frame, theme, look, now_ms, writes),
+            Dialog::States(chosen) => records::states(frame, theme, shop, *chosen),
+            Dialog::Records(records) => records::draw(frame, look, records),
             Dialog::Confirm(redrive) => dialogs::confirm(frame, theme, redrive),
         }
     }

@@ -157,9 +157,10 @@ pub fn foot(frame: &mut Frame, area: Rect, screen: &Screen) {
     let keys = match (&screen.shop, screen.dialogs.last()) {
         (_, Some(Dialog::Prompt(..))) => "enter find   esc cancel",
         (_, Some(Dialog::Confirm(_))) => "y redrive   n cancel",
+        (_, Some(Dialog::States(_) | Dialog::Records(_))) => "↑↓ choose   enter open   esc close   q quit",
         (_, Some(_)) => "↑↓ scroll   esc close   q quit",
         (None, None) => "↑↓ choose   enter open   / filter   ? help   q quit",
-        (Some(_), None) => "1-9 ←→ turn   / order   t time   r redrive   esc stores   ? help   q quit",
+        (Some(_), None) => "1-9 ←→ turn  / find  o orders  t time  r redrive  esc stores  ? help  q quit",
     };
     let server = &screen.server;
     let writes = if screen.writes { "writes allowed" } else { "read-only" };

@@ -9,7 +9,7 @@ use super::super::format::{age, count, duration, plural};
 use super::super::screen::Screen;
 use super::super::shop::Tab;
 use super::part::{Page, above, bar, draw_list, open_panel, padded, window};
-use crate::watch::known::detail::{InWork, Worker};
+use crate::watch::known::detail::{Idle, InWork, Worker};
 use crate::watch::known::sample::Sample;
 use crate::watch::known::words::{self, Tone, WORKERS_PANEL};
 
@@ -25,17 +25,21 @@ pub fn draw(frame: &mut Frame, area: Rect, Page { screen, shop, numbers, theme }
     let waiting = waiting(numbers);
     let [list, foot] = above(inside, u16::from(waiting.is_some()));
     frame.render_widget(Line::styled(waiting.unwrap_or_default(), theme.quiet()), foot);
-    let lines = shop.work_lines();
-    if lines.is_empty() {
+    let (lines, idle) = (shop.work_lines(), shop.idle_lines());
+    let length = lines.len() + idle.len();
+    if length == 0 {
         let none = if numbers.get("claimed") == 0 { words::NO_CLAIM_YET } else { words::NO_CLAIM };
         return frame.render_widget(Line::raw(none), list);
     }
     let chosen = shop.chosen_in(Tab::Workers);
-    let widths = widths(&lines, list.width);
+    let widths = widths(&lines, idle, list.width);
     let (worker, order) = widths;
     let head = format!("{:worker$}  {:order$}  {:>LEFT$}  lease", "Worker", "Order", "left");
-    let first = window(lines.len(), chosen.unwrap_or(0), list.height.saturating_sub(1)).start;
-    draw_list(frame, list, Some(Line::styled(head, theme.quiet())), lines.len(), chosen, |index| {
+    let first = window(length, chosen.unwrap_or(0), list.height.saturating_sub(1)).start;
+    draw_list(frame, list, Some(Line::styled(head, theme.quiet())), length, chosen, |index| {
+        if let Some(idle) = index.checked_sub(lines.len()).map(|index| &idle[index]) {
+            return idle_row(screen, idle, worker, chosen == Some(index));
+        }
         let is_first = index == first || lines[index].0.name != lines[index - 1].0.name;
         row(screen, lines[index], is_first, chosen == Some(index), widths, list.width)
     });
@@ -51,12 +55,21 @@ fn waiting(numbers: &Sample) -> Option<String> {
 }
 
 /// Columns of the worker and of the order.
-fn widths(lines: &[(&Worker, &InWork)], all: u16) -> (usize, usize) {
-    let widest = |name: &dyn Fn(&(&Worker, &InWork)) -> usize| lines.iter().map(name).max().unwrap_or(0);
+fn widths(lines: &[(&Worker, &InWork)], idle: &[Idle], all: u16) -> (usize, usize) {
+    let widest = |names: &mut dyn Iterator<Item = &String>| names.map(|name| columns(&safe(name))).max().unwrap_or(0);
+    let workers = lines.iter().map(|(worker, _)| &worker.name).chain(idle.iter().map(|idle| &idle.name));
     let all = usize::from(all);
-    let worker = widest(&|(worker, _)| columns(&safe(&worker.name))).clamp(6, (all / 4).max(6));
-    let order = widest(&|(_, order)| columns(&safe(&order.order.name))).clamp(5, (all * 2 / 5).max(5));
+    let worker = widest(&mut { workers }).clamp(6, (all / 4).max(6));
+    let order = widest(&mut lines.iter().map(|(_, order)| &order.order.name)).clamp(5, (all * 2 / 5).max(5));
     (worker, order)
+}
+
+/// A worker that has no order now.
+fn idle_row(screen: &Screen, idle: &Idle, width: usize, is_chosen: bool) -> Line<'static> {
+    let theme = screen.theme;
+    let since = format!("  no order, last seen with one {} ago", duration(screen.now_ms as i64 - idle.since));
+    let name = Span::styled(padded(&safe(&idle.name), width), theme.strong().patch(theme.line(is_chosen)));
+    Line::from(vec![name, Span::styled(since, theme.quiet())])
 }
 
 fn row(
