@@ -37,7 +37,7 @@ let toastTimer = null;
 
 const feed = new Feed({ heard, changed: tick });
 const recordLink = (kind, id) => addressOf(storeId, kind, id);
-const closed = () => go(addressOf(storeId));
+const closed = () => replace(addressOf(storeId));
 const order = new OrderDrawer({ closed, notify, now: () => feed.now(), link: recordLink });
 
 const limitOf = () => view.store?.detail?.settings.limit ?? 0;
@@ -73,6 +73,12 @@ function route() {
 
 function go(hash) {
   if (location.hash !== hash) location.hash = hash;
+}
+
+/** Shows another address in the place of this one: no step in the browser's history. */
+function replace(hash) {
+  history.replaceState(null, "", hash);
+  route();
 }
 
 function openPage(id, query) {
@@ -171,8 +177,7 @@ function takeStores({ stores, server, writes }) {
   showServer();
   const isUnaddressed = location.hash === "" || location.hash === "#";
   if (storeId === null && isUnaddressed && stores.length === 1) {
-    history.replaceState(null, "", addressOf(stores[0].id));
-    route();
+    replace(addressOf(stores[0].id));
   } else if (storeId !== null && server.connected && !stores.some(({ id }) => id === storeId)) {
     takeGone(storeId);
   }
@@ -185,8 +190,7 @@ function takeStores({ stores, server, writes }) {
 function takeGone(id) {
   if (id !== storeId || isGone) return;
   if (namesakes.length === 1) {
-    history.replaceState(null, "", addressOf(namesakes[0].id));
-    route();
+    replace(addressOf(namesakes[0].id));
     return;
   }
   isGone = true;

@@ -66,6 +66,7 @@ export class Overview {
     this.place = h("div", { class: "store-place" });
     this.place.addEventListener("keydown", (event) => this.#onKey(event));
     this.none = h("p", { class: "empty", hidden: true, text: texts.NO_SUCH_NAME });
+    this.left = h("p", { class: "why", hidden: true });
     this.empty = emptyState();
     this.element = h(
       "div",
@@ -77,6 +78,7 @@ export class Overview {
         this.tools,
       ),
       this.place,
+      this.left,
       this.none,
       this.empty,
     );
@@ -194,6 +196,8 @@ export class Overview {
     sight.set(this.order.length);
     const stores = this.order.slice(sight.first, sight.last).flatMap((id) => this.byId.get(id) ?? []);
     const hasNodes = stores.some(({ node }) => node);
+    show(this.left, sight.left > 0);
+    setText(this.left, sight.left > 0 ? `${plural(sight.left, "store")} more, not printed.` : "");
     list.update(stores, { first: sight.first, all: this.order.length, hasNodes }, sight.spaces);
     this.draw(this.state);
     if (this.view === "cards") stores.forEach(({ id }) => this.#ask(id));

@@ -2,6 +2,8 @@
 
 import { setStyle } from "./dom.js";
 
+/** On paper there is no scrolling: so many items are there. */
+const PRINTED_MAX = 1_000;
 /** So much beyond the edges of the window counts as in sight: it is there before one scrolls to it, or tabs to it. */
 const MARGIN_PX = 240;
 
@@ -14,6 +16,9 @@ export class Sight {
   constructor(element, { sizes, changed }) {
     Object.assign(this, { element, sizes, changed, head: 0, count: 0, first: 0, last: 0 }, sizes(0));
     this.frame = null;
+    this.paper = window.matchMedia("print");
+    this.onPaper = () => this.#look();
+    this.paper.addEventListener("change", this.onPaper);
     this.onScroll = () => {
       this.frame ??= requestAnimationFrame(() => this.#look());
     };
@@ -28,13 +33,20 @@ export class Sight {
     cancelAnimationFrame(this.frame);
     window.removeEventListener("scroll", this.onScroll);
     window.removeEventListener("resize", this.onScroll);
+    this.paper.removeEventListener("change", this.onPaper);
     this.observer.disconnect();
   }
 
   /** How high what is not in the page is, above and below, in CSS pixels. */
   get spaces() {
+    if (this.paper.matches) return [0, 0];
     const rows = (items) => Math.ceil(items / this.columns) * this.pitch;
     return [rows(this.first), rows(this.count) - rows(this.last)];
+  }
+
+  /** How many items do not go on paper. */
+  get left() {
+    return this.paper.matches ? this.count - this.last : 0;
   }
 
   /** The list has so many items from now on. */
@@ -74,6 +86,10 @@ export class Sight {
   }
 
   #measure() {
+    if (this.paper.matches) {
+      [this.first, this.last] = [0, Math.min(this.count, PRINTED_MAX)];
+      return;
+    }
     const above = -this.#top() - MARGIN_PX;
     const row = (pixels) => Math.floor(pixels / this.pitch) * this.columns;
     const within = (items) => Math.min(this.count, Math.max(0, items));

@@ -55,6 +55,34 @@ test("who goes back has not agreed to what he was asked", async () => {
   await page.context().close();
 });
 
+test("a drawer that is closed is no step in the browser's history, and does not come back", async () => {
+  const page = await open("popup");
+  const drawer = page.locator("dialog.drawer[open]");
+  const steps = () => page.evaluate(() => history.length);
+  const isAt = (hash) => until(`the address ${hash}`, async () => new URL(page.url()).hash === hash);
+  await page.evaluate(() => (location.hash = "#/stores"));
+  await page.locator("h1", { hasText: "Stores" }).waitFor();
+  await page.evaluate(() => (location.hash = "#/stores/popup"));
+  for (const id of ["o-25", "o-26"]) {
+    await page.locator("#search-field").fill(id);
+    await page.keyboard.press("Enter");
+    await drawer.locator(".timeline").waitFor();
+    const before = await steps();
+    await page.keyboard.press("Escape");
+    await drawer.waitFor({ state: "hidden" });
+    await isAt("#/stores/popup");
+    assert.equal(await steps(), before);
+  }
+  for (let i = 0; i < 2; i += 1) {
+    await page.goBack();
+    await isAt("#/stores/popup");
+    assert.equal(await drawer.count(), 0);
+  }
+  await page.goBack();
+  await isAt("#/stores");
+  await page.context().close();
+});
+
 test("what could not be read is tried again", async () => {
   const page = await open("popup", { expected: /ERR_INTERNET_DISCONNECTED|ERR_FAILED|Failed to load/ });
   for (const [path, seen] of [["sku/mug", ".facts"], ["order/o-27", ".timeline"]]) {

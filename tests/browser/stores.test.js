@@ -123,6 +123,42 @@ test("cards and table take each other's place", async () => {
   await page.context().close();
 });
 
+test("on paper are the stores that are not in sight too, up to a bound", async () => {
+  const page = await browser.open(`${watch.origin}/#/stores?view=table&sort=name`, { height: 400 });
+  await firstIs(page, "shop-1");
+  const inSight = (await names(page)).length;
+  assert.ok(inSight < STORES, `${inSight} lines are in the page`);
+  // What a printer gets: the page as it is between these two events.
+  await page.evaluate(() => {
+    window.printed = null;
+    const lines = () => document.querySelectorAll(".store-row").length;
+    window.addEventListener("afterprint", () => (window.printed ??= lines()));
+    matchMedia("print").addEventListener("change", ({ matches }) => matches && (window.printed = lines()));
+  });
+  await page.pdf();
+  assert.equal(await page.evaluate(() => window.printed), STORES);
+  await until("only those in sight", async () => (await names(page)).length === inSight);
+  for (const view of ["Table", "Cards"]) {
+    await page.getByRole("button", { name: view }).click();
+    await page.emulateMedia({ media: "print" });
+    const shown = page.locator(view === "Cards" ? ".store-card" : ".store-row");
+    await until("all", async () => (await shown.count()) === STORES);
+    assert.equal(await page.getByText("not printed").count(), 0);
+    await page.emulateMedia({ media: "screen" });
+    await until("those in sight", async () => (await shown.count()) < STORES);
+  }
+  const each = (command) => `for i = 1, 1000 do redis.call(${command}) end return 1`;
+  await redis.ask("EVAL", each("'INV.SET', 'many-' .. i, 'mug', 1"), 0);
+  await page.getByRole("button", { name: "Table" }).click();
+  await page.getByText("1,040 stores").waitFor();
+  await page.emulateMedia({ media: "print" });
+  await page.getByText("40 stores more, not printed.").waitFor();
+  assert.equal(await page.locator(".store-row").count(), 1_000);
+  await redis.ask("EVAL", each("'STORE.DROP', 'many-' .. i"), 0);
+  await page.getByText("40 stores · ").waitFor();
+  await page.context().close();
+});
+
 test("a store's name is its address; a name that nobody has is told, until somebody has it", async () => {
   const page = await browser.open(`${watch.origin}/#/stores/shop-3`);
   await page.locator("h1", { hasText: "shop-3" }).waitFor();
