@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 
 const SKUS = ["mug", "cap", "bag"];
 const SALE_MS = 10;
@@ -52,9 +52,7 @@ before(async () => {
 
 after(async () => {
   sales?.stop();
-  await browser?.close();
-  await watch?.stop();
-  await redis?.remove();
+  await endAll();
 });
 
 /** Whatever the page says twice: a name, and both numbers. */

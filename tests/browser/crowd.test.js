@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 import { lineState, picture } from "./read.js";
 
 const STORES = 500;
@@ -165,9 +165,7 @@ before(async () => {
 
 after(async () => {
   crowd?.stop();
-  await browser?.close();
-  await watch?.stop();
-  await redis?.remove();
+  await endAll();
 });
 
 test("of 500 busy stores the lines in sight are in the page, and each is written once a second", async () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 import { picture } from "./read.js";
 
 let redis, watch, browser;
@@ -16,11 +16,7 @@ before(async () => {
   browser = await Browser.start();
 });
 
-after(async () => {
-  await browser?.close();
-  await watch?.stop();
-  await redis?.remove();
-});
+after(endAll);
 
 const open = async (path, options) => {
   const page = await browser.open(`${watch.origin}/#/stores/${path}`, options);

@@ -52,6 +52,14 @@ export async function freePort() {
   return port;
 }
 
+/** How to end what was started, in the order of the starts. */
+const ends = [];
+
+/** Ends all that was started and still runs, what was started last first. */
+export async function endAll() {
+  while (ends.length > 0) await ends.pop()();
+}
+
 /** A program that runs until it is stopped. What it says is kept, and shown when it fails. */
 class Program {
   constructor(command, args) {
@@ -77,6 +85,7 @@ class Program {
 export class Redis {
   static async start({ durable = true } = {}) {
     const redis = new Redis();
+    ends.push(() => redis.remove());
     redis.durable = durable;
     redis.port = await freePort();
     redis.url = `redis://127.0.0.1:${redis.port}`;
@@ -123,12 +132,12 @@ export class Redis {
 
   /** As pulling the plug. */
   async kill() {
-    await this.program.stop("SIGKILL");
+    await this.program?.stop("SIGKILL");
   }
 
   async remove() {
     await this.kill();
-    await rm(this.dir, { recursive: true, force: true });
+    if (this.dir) await rm(this.dir, { recursive: true, force: true });
   }
 }
 
@@ -136,6 +145,7 @@ export class Redis {
 export class Watch {
   static async start(redis, { writes = false, port = null } = {}) {
     const watch = new Watch();
+    ends.push(() => watch.stop());
     watch.port = port ?? (await freePort());
     watch.origin = `http://127.0.0.1:${watch.port}`;
     const args = ["watch", "--url", redis.url, "--listen", `127.0.0.1:${watch.port}`];
@@ -145,20 +155,23 @@ export class Watch {
   }
 
   async stop() {
-    await this.program.stop("SIGKILL");
+    await this.program?.stop("SIGKILL");
   }
 }
 
 /** Starts a sale on a server; it ends by itself. */
 export function startSale(redis, { seconds, units }) {
   const args = ["sale", "--url", redis.url, "--duration", seconds, "--units", units, "--watch", "off", "--seed", 7];
-  return new Program(HOLDFAST, args.map(String));
+  const sale = new Program(HOLDFAST, args.map(String));
+  ends.push(() => sale.stop("SIGKILL"));
+  return sale;
 }
 
 /** A browser, and all that its pages asked for and complained of. */
 export class Browser {
   static async start() {
     const browser = new Browser();
+    ends.push(() => browser.close());
     browser.chromium = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
     browser.complaints = [];
     browser.requests = [];
@@ -181,6 +194,6 @@ export class Browser {
   }
 
   async close() {
-    await this.chromium.close();
+    await this.chromium?.close();
   }
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 import { lineState, number, picture, untilLine } from "./read.js";
 
 /** What a browser says of a server that is gone: it is, and the page shows it. */
@@ -22,11 +22,7 @@ before(async () => {
   await until("the order is seen", async () => (await available()) === 99);
 });
 
-after(async () => {
-  await browser?.close();
-  await watch?.stop();
-  await redis?.remove();
-});
+after(endAll);
 
 const opacity = () => page.evaluate(() => Number(getComputedStyle(document.querySelector("main")).opacity));
 const available = () => number(page, '[data-field="available"]');

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 import { barriers, overhang, picture } from "./read.js";
 
 const WIDTHS = [320, 360, 390];
@@ -68,11 +68,7 @@ before(async () => {
   browser = await Browser.start();
 });
 
-after(async () => {
-  await browser?.close();
-  await watch?.stop();
-  await redis?.remove();
-});
+after(endAll);
 
 /** What is there of every panel where all of them have something to show. */
 const PANELS = [".alert-row", ".lanes tbody tr", ".wait-row", ".lease", ".idle-row", ".dead-list li", ".skus tbody tr"];

@@ -1,7 +1,7 @@
 // Takes the pictures of docs/images: a sale of a minute, looked at when most is sold.
 //   HOLDFAST_MODULE=… HOLDFAST_BIN=… HOLDFAST_SCREENSHOTS=docs/images node tests/browser/pictures.js
 
-import { Browser, Redis, startSale, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, startSale, until, Watch } from "./lab.js";
 import { number, picture } from "./read.js";
 
 const SALE = { seconds: 60, units: 10_000 };
@@ -11,7 +11,7 @@ const MINUTE_MS = 60_000;
 const redis = await Redis.start();
 const watch = await Watch.start(redis, { writes: true });
 const browser = await Browser.start();
-const sale = startSale(redis, SALE);
+startSale(redis, SALE);
 try {
   const wide = { width: 1440, height: 1180 };
   const light = await browser.open(watch.origin, wide);
@@ -25,8 +25,5 @@ try {
   await picture(phone, "sale-phone");
   await picture(light, "sale-whole", { fullPage: true });
 } finally {
-  await sale.stop("SIGKILL");
-  await browser.close();
-  await watch.stop();
-  await redis.remove();
+  await endAll();
 }

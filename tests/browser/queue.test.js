@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 import { barriers, number, overhang, picture } from "./read.js";
 
 const WIDTHS = [320, 390, 1440, 2560];
@@ -39,11 +39,7 @@ before(async () => {
   browser = await Browser.start();
 });
 
-after(async () => {
-  await browser?.close();
-  await watch?.stop();
-  await redis?.remove();
-});
+after(endAll);
 
 const open = (path, options) => browser.open(`${watch.origin}/#/${path}`, options);
 const texts = (page, selector) => page.locator(selector).allTextContents();

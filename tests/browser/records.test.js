@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 import { barriers, overhang, picture } from "./read.js";
 
 const WIDTHS = [320, 390, 1440, 2560];
@@ -46,12 +46,7 @@ before(async () => {
   browser = await Browser.start();
 });
 
-after(async () => {
-  await browser?.close();
-  await reading?.stop();
-  await writing?.stop();
-  await redis?.remove();
-});
+after(endAll);
 
 const open = (watch, path, options) => browser.open(`${watch.origin}/#/store/${path}`, options);
 const rows = (page) => page.locator(".browse-row");

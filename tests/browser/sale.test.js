@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, Redis, startSale, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, startSale, until, Watch } from "./lab.js";
 import {
   barriers,
   lineState,
@@ -26,12 +26,7 @@ before(async () => {
   browser = await Browser.start();
 });
 
-after(async () => {
-  await sale?.stop("SIGKILL");
-  await browser?.close();
-  await watch?.stop();
-  await redis?.remove();
-});
+after(endAll);
 
 test("an empty server says how to make a store", async () => {
   page = await browser.open(watch.origin);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 import { picture } from "./read.js";
 
 const STORES = 40;
@@ -20,11 +20,7 @@ before(async () => {
   browser = await Browser.start();
 });
 
-after(async () => {
-  await browser?.close();
-  await watch?.stop();
-  await redis?.remove();
-});
+after(endAll);
 
 const names = (page) => page.locator(".store-row a").allTextContents();
 const firstIs = (page, name) => until(`${name} on top`, async () => (await names(page))[0] === name);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 import { overhang, picture } from "./read.js";
 import { cutTexts } from "./whole.js";
 
@@ -55,12 +55,7 @@ before(async () => {
   browser = await Browser.start();
 });
 
-after(async () => {
-  await browser?.close();
-  await reading?.stop();
-  await writing?.stop();
-  await redis?.remove();
-});
+after(endAll);
 
 for (const width of WIDTHS) {
   const screen = { width, height: 1_600, reducedMotion: "reduce" };

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Browser, Redis, until, Watch } from "./lab.js";
+import { Browser, endAll, Redis, until, Watch } from "./lab.js";
 import { number, picture } from "./read.js";
 
 const DECLINED = "card declined? [all]*";
@@ -18,11 +18,7 @@ before(async () => {
   browser = await Browser.start();
 });
 
-after(async () => {
-  await browser?.close();
-  await Promise.all([writer?.stop(), reader?.stop()]);
-  await redis?.remove();
-});
+after(endAll);
 
 /** Five orders died of one reason, two of another; one is in a worker's hands. */
 async function makeShop() {
