@@ -123,9 +123,13 @@ fn a_store_whose_slot_stays_on_its_way_is_shown_and_written_to(binary: &ServerBi
         watcher.json(&format!("/api/stores/{store}/orders?state=queued"))["found"].as_array().map(Vec::len),
         Some(4)
     );
+    // Who comes now finds it too, though it is not where its slot is.
+    let late = watch(binary, &["--url", &address_of(&pair.nodes[0])], &[]);
+    let line = late.wait_for("it is found", &store, |line| line["paused"] == true);
+    assert_eq!((&line["metrics"]["placed"], &line["node"]), (&json!(5), &json!(address_of(&pair.nodes[0]))));
     assert_eq!(pair.client(0).call(format!("STORE.INFO {store}")).code(), "ASK", "nobody has ended the move");
     pair.end_move_of(&store, slot, 0);
-    wait_for_node(&watcher, &store, &pair.nodes[1]);
+    [&watcher, &late].into_iter().for_each(|watcher| wait_for_node(watcher, &store, &pair.nodes[1]));
     watcher.wait_for("its samples go on", &store, |line| line["metrics"]["cancelled"] == 1);
     // Who looks at it sees it all the time.
     let events = page.names_so_far();

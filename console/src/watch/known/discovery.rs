@@ -145,8 +145,25 @@ impl<'a> Discovery<'a> {
             for key in keys {
                 let seen = replies.next().and_then(Seen::of);
                 let last = if new { replies.next().and_then(Result::ok) } else { None };
-                self.take(key, seen, new, last);
+                match seen {
+                    Some(Seen::Moved { to }) if self.model.home(key).is_none() => self.take_ahead(key, &to).await?,
+                    seen => self.take(key, seen, new, last),
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Brings a store into the model that is here already while its slot is still `owner`'s, whose source follows it.
+    async fn take_ahead(&mut self, key: &Key, owner: &str) -> Result<(), RedisError> {
+        let Some(home) = self.model.source_of(owner) else { return Ok(()) };
+        let mut questions = pipe();
+        questions.cmd("ASKING").cmd("STORE.GET").arg(&**key).arg(&SETTINGS);
+        questions.cmd("ASKING").cmd("XREVRANGE").arg(stream_of(key, "metrics")).arg("+").arg("-").arg("COUNT").arg(1);
+        let mut replies = ask_all(&mut self.connection, questions).await?.into_iter().skip(1).step_by(2);
+        if let Some(Seen::There { window, .. }) = replies.next().and_then(Seen::of) {
+            let last = replies.next().and_then(Result::ok);
+            self.model.set_store(key, found(window, last), home);
         }
         Ok(())
     }
@@ -158,9 +175,7 @@ impl<'a> Discovery<'a> {
             Some(Seen::Gone) => self.model.remove(key, self.source.id),
             Some(Seen::Moved { to }) => self.model.move_home(key, self.source.id, &to),
             Some(Seen::There { window, .. }) if new => {
-                let sample = last.and_then(|last| Sample::all_of(&last).pop()).map(Into::into);
-                let found = StoreState { window: window.unwrap_or_default(), sample };
-                self.model.set_store(key, found, self.source.id);
+                self.model.set_store(key, found(window, last), self.source.id);
             }
             Some(Seen::There { window, is_silent }) => {
                 window.into_iter().for_each(|window| self.model.set_window(key, window));
@@ -170,6 +185,12 @@ impl<'a> Discovery<'a> {
             }
         }
     }
+}
+
+/// A store with its last sample.
+fn found(window: Option<Window>, last: Option<Value>) -> StoreState {
+    let sample = last.and_then(|last| Sample::all_of(&last).pop()).map(Into::into);
+    StoreState { window: window.unwrap_or_default(), sample }
 }
 
 /// What STORE.GET says of a key.

@@ -238,6 +238,11 @@ impl Model {
         self.state().sources.get(&id).cloned()
     }
 
+    /// The source of the node of this name, if it is followed.
+    pub(super) fn source_of(&self, node: &str) -> Option<SourceId> {
+        self.state().sources.iter().find(|(_, source)| source.node.name == node).map(|(id, _)| *id)
+    }
+
     /// What is known of each node, by its name.
     pub fn sources(&self) -> BTreeMap<String, SourceState> {
         self.state().sources.values().map(|source| (source.node.name.clone(), source.clone())).collect()
@@ -360,8 +365,8 @@ impl Model {
         if to.starts_with(':') {
             return self.remove(key, from);
         }
+        let home = self.source_of(to);
         let mut state = self.state();
-        let home = state.sources.iter().find(|(_, source)| source.node.name == to).map(|(id, _)| *id);
         let followed = state.stores.get_mut(key).filter(|followed| followed.home == from);
         let moved = home.zip(followed).map(|(home, followed)| followed.home = home);
         drop(state);
