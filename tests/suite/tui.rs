@@ -248,7 +248,7 @@ fn orders_are_looked_up(binary: &ServerBinary) {
 /// On the smallest terminal.
 fn records_are_looked_up_and_orders_listed_by_state(binary: &ServerBinary) {
     let (server, mut client) = busy_shop(binary);
-    client.text("ORDER.PLACE popup mug c-1 ITEMS poster 1");
+    client.text("ORDER.PLACE popup poster c-1 ITEMS mug 1");
     let mut terminal = watch(binary, &server, &[], (80, 20));
     terminal.wait_for_all(&["Holdfast / popup", "Oversold"]);
     let mut look_up = |id: &str, words: &[&str]| {
@@ -256,8 +256,8 @@ fn records_are_looked_up_and_orders_listed_by_state(binary: &ServerBinary) {
         terminal.wait_for_all(words);
     };
     look_up(
-        "poster",
-        &["SKU", "Available           2", "Low mark            5", "Limit a customer    none of its own"],
+        "sticker",
+        &["SKU", "Available           0", "Low mark            none", "Limit a customer    none of its own"],
     );
     look_up("h-1", &["Cart", "State               live", "Customer            c-20", "3 × mug (3 left, 0 sold)"]);
     // What is ordered and what is in the cart.
@@ -265,9 +265,9 @@ fn records_are_looked_up_and_orders_listed_by_state(binary: &ServerBinary) {
     look_up("c-5", &["2 units of 50", "• o-5 · In work · 2 × mug · c-5 · placed"]);
     look_up("no-such", &["No order, SKU, cart or customer of this store has this id."]);
     // An order and a SKU: one lies over the other.
-    look_up("mug", &["Order mug", "● Queued", "1 unit for c-1"]);
+    look_up("poster", &["Order poster", "● Queued", "1 unit for c-1"]);
     terminal.press("\x1b");
-    terminal.wait_for_all(&["SKU", "On hand             1,298", "• Cart h-1"]);
+    terminal.wait_for_all(&["SKU", "On hand             3", "Low mark            5"]);
     terminal.press("\x1b");
     terminal.wait_for("it is closed", |text| !text.contains("On hand "));
     terminal.press("o");
