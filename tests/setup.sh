@@ -323,6 +323,11 @@ case_of "no server for aarch64 for want of a network"
 run servers
 verdict succeeds 'says_in_order "skipped: make test-aarch64" "redis-server for aarch64"'
 
+case_of "a machine that is an aarch64"
+program uname <<<'echo aarch64'
+run servers
+verdict succeeds 'says_in_order "skipped: make test-aarch64" "this machine is one"'
+
 case_of "the steps of the Dockerfile need root"
 program id <<<'echo 1000'
 run servers
