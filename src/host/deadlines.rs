@@ -46,8 +46,30 @@ struct Deadlines {
     /// By when the module's clock says that the value is to be looked at.
     by_time: BTreeSet<(Ms, u64)>,
     values: HashMap<u64, Entry>,
-    /// Whether writes were not possible when the last tick wanted to do something.
-    closed: bool,
+    writes: Writes,
+}
+
+/// Whether writes were possible when the last tick wanted to do something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Writes {
+    #[default]
+    Open,
+    Closed,
+    /// They are possible again. Until then, calls that waited for that come first: a renewal that was sent in time is
+    /// in time.
+    Reopened(Boot),
+}
+
+impl Writes {
+    /// What they are at a tick, after what they were at the one before.
+    fn next(self, are_possible: bool, now: Boot) -> Writes {
+        match self {
+            _ if !are_possible => Writes::Closed,
+            Writes::Closed => Writes::Reopened(now.plus_ms(CLOSED_MS)),
+            Writes::Reopened(until) if now < until => self,
+            Writes::Open | Writes::Reopened(_) => Writes::Open,
+        }
+    }
 }
 
 thread_local! {
@@ -122,6 +144,8 @@ pub fn look_at_all() {
         let Deadlines { by_time, values, .. } = deadlines;
         values.values_mut().for_each(|entry| entry.look_at = 0);
         *by_time = values.keys().map(|uid| (0, *uid)).collect();
+        // No call has waited here.
+        deadlines.writes = Writes::Open;
     });
     turn::request();
 }
@@ -152,19 +176,29 @@ pub fn arm(ctx: Ctx<'_>) {
 
 /// When the next tick has something to do; never on a replica.
 pub fn next_tick(ctx: Ctx<'_>) -> Option<Boot> {
-    let (first, closed) = DEADLINES.with_borrow(|deadlines| (deadlines.first(), deadlines.closed));
+    let (first, writes) = DEADLINES.with_borrow(|deadlines| (deadlines.first(), deadlines.writes));
     let now = clock::now();
     let at = now.boot_at(first.filter(|_| ctx.is_primary())?);
-    Some(if closed { at.max(now.boot.plus_ms(CLOSED_MS)) } else { at })
+    Some(match writes {
+        Writes::Open => at,
+        Writes::Closed => at.max(now.boot.plus_ms(CLOSED_MS)),
+        Writes::Reopened(until) => at.max(until),
+    })
+}
+
+/// Whether what is due waits, as writes are not possible or have been for a moment only: a command that is carried out
+/// now may have waited for that.
+pub fn wait() -> bool {
+    DEADLINES.with_borrow(|deadlines| deadlines.writes != Writes::Open)
 }
 
 /// Does what is due, until the turn is over.
 pub fn tick(ctx: Ctx<'_>, turn: Turn) {
     let now = clock::now();
     let due = || DEADLINES.with_borrow(|d| d.by_time.first().copied()).filter(|(look_at, _)| *look_at <= now.ms());
-    let closed = due().is_some() && !gate::may_write(ctx, &[]);
-    DEADLINES.with_borrow_mut(|deadlines| deadlines.closed = closed);
-    while let Some((_, uid)) = due().filter(|_| !closed) {
+    let are_possible = due().is_none() || gate::may_write(ctx, &[]);
+    DEADLINES.with_borrow_mut(|deadlines| deadlines.writes = deadlines.writes.next(are_possible, now.boot));
+    while let Some((_, uid)) = due().filter(|_| !wait()) {
         do_due(ctx, uid, now);
         if turn.is_over() {
             break;

@@ -89,6 +89,10 @@ impl<'a> Host for Ctx<'a> {
         deadlines::set(uid, self.db(), key.bytes(), at);
     }
 
+    fn deadlines_wait(self) -> bool {
+        deadlines::wait()
+    }
+
     fn arm(self) {
         deadlines::arm(self);
     }

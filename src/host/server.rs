@@ -75,6 +75,11 @@ pub trait Host: Copy {
     /// Registers when a value is to be looked at, Unix milliseconds by the module's clock; none if it is not due.
     fn look_at(self, uid: u64, key: Str<'_>, at: Option<Ms>);
 
+    /// Whether what is due waits, though it is due ([`super::deadlines::wait`]).
+    fn deadlines_wait(self) -> bool {
+        false
+    }
+
     /// Wakes the server when the first value is to be looked at.
     fn arm(self);
 

@@ -249,7 +249,7 @@ fn finish<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, streams: &mut Str
 /// has not changed anything.
 pub fn sweep_before<H: Host>(call: &Call<'_, H>, value: &mut StoreValue, now: Ms) {
     let due = value.store.next_due().is_some_and(|due| due <= now);
-    if !due || call.stamp.is_some() {
+    if !due || call.stamp.is_some() || call.ctx.deadlines_wait() {
         return;
     }
     let flags = call.ctx.flags();

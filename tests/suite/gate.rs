@@ -3,7 +3,7 @@
 
 use crate::common::{
     Claimed, Client, DEADLINE, Reply, Server, ServerBinary, assert_books_balance, assert_stays, claim_one, cmd, info,
-    open_store, order_field, shop_of, stock, tests, wait_until,
+    open_store, order_field, server_now_ms, shop_of, stock, tests, wait_until,
 };
 
 tests![
@@ -13,6 +13,7 @@ tests![
     a_redrive_lives_through_a_failover,
     a_sample_waits_while_writes_are_paused,
     nobody_is_handed_an_order_while_writes_are_paused,
+    a_worker_that_waits_in_a_pause_comes_before_the_end_of_its_lease,
     nobody_is_handed_anything_without_enough_replicas,
     deadlines_wait_for_enough_replicas,
     a_redrive_waits_for_enough_replicas,
@@ -135,6 +136,27 @@ fn nobody_is_handed_an_order_while_writes_are_paused(binary: &ServerBinary) {
     assert_stays("nothing is handed out", || order_field(&mut client, "a", "state") == "queued");
     client.ok("CLIENT UNPAUSE");
     assert_eq!(handed(&mut waiting), "a");
+}
+
+/// A worker that renews or completes in time is in time, however long the pause is.
+fn a_worker_that_waits_in_a_pause_comes_before_the_end_of_its_lease(binary: &ServerBinary) {
+    let (server, mut client) = shop_of(binary, 10);
+    let claims = ["a", "b", "c"].map(|order| {
+        client.text(format!("ORDER.PLACE popup {order} c ITEMS sku-1 1"));
+        claim_one(&mut client, format!("ORDER.CLAIM popup {order} LEASE 200"))
+    });
+    client.ok("CLIENT PAUSE 60000 WRITE");
+    let [mut renews, mut completes] = [server.client(), server.client()];
+    renews.send(format!("ORDER.RENEW popup a TOKEN {} LEASE 60000", claims[0].token)).expect("sent");
+    completes.send(format!("ORDER.COMPLETE popup b TOKEN {}", claims[1].token)).expect("sent");
+    wait_until(DEADLINE, "all are due", || server_now_ms(&mut client) > claims[2].deadline);
+    assert_stays("no lease ends", || info(&mut client, "in-work") == 3);
+    client.ok("CLIENT UNPAUSE");
+    assert!(renews.receive().expect("a reply").int() > claims[2].deadline);
+    completes.receive().expect("a reply").text();
+    wait_until(DEADLINE, "the lease of another one ends", || order_field(&mut client, "c", "state") == "queued");
+    assert_eq!(order_field(&mut client, "a", "state"), "claimed");
+    assert_books_balance(&mut client, "popup");
 }
 
 fn nobody_is_handed_anything_without_enough_replicas(binary: &ServerBinary) {
