@@ -646,6 +646,26 @@ fn what_is_looked_up_is_whole_at_every_size() {
 }
 
 #[test]
+fn a_look_up_that_saw_a_part_says_so() {
+    let shown = |wanted: Wanted, found: Found| {
+        let mut screen = sale("popup", "o-1", &[]);
+        let mut records = Records::new(wanted);
+        records.found = Some(Ok(Box::new(found)));
+        screen.dialogs.push(Dialog::Records(records));
+        text(&mut screen, (120, 30))
+    };
+    let [_, _, customer] = found("c-1");
+    let seen = shown(Wanted::Id(b"c-1".to_vec()), Found { is_part: true, ..customer });
+    assert_shows(&seen, &["7 units, in what is listed here."]);
+    for wanted in [Wanted::Id(b"c-1".to_vec()), Wanted::State(OrderState::Pending)] {
+        let seen = shown(wanted.clone(), Found { is_part: true, ..Found::default() });
+        assert_shows(&seen, &["Nothing was found in the part of the store that was looked through."]);
+        let seen = shown(wanted, Found::default());
+        assert!(!seen.contains("part of the store"), "{seen}");
+    }
+}
+
+#[test]
 fn what_is_found_leads_to_its_records() {
     let mut screen = sale("popup", "o-1", &[]);
     type_all(&mut screen, "/c-1");

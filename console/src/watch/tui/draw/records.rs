@@ -25,6 +25,9 @@ const STATE: usize = 14;
 const NUMBER: usize = 14;
 const NOTHING: &str = "No order, SKU, cart or customer of this store has this id.";
 const IS_PART: &str = "There are more: the page of holdfast watch lists all.";
+/// Nothing was found in a part of a large store.
+const NOT_FOUND_YET: &str = "Nothing was found in the part of the store that was looked through.";
+const NOT_FOUND_YET_WHY: &str = "The store is too large to be looked through here: the page of holdfast watch goes on.";
 
 /// What the lines are made with.
 #[derive(Clone, Copy)]
@@ -67,6 +70,9 @@ pub fn draw(frame: &mut Frame, look: Look, records: &mut Records) {
     let (lines, starts) = match &records.found {
         None => (vec![Line::styled("Looking it up…", theme.quiet())], Vec::new()),
         Some(Err(error)) => (said(theme, words::UNREADABLE_RECORD, &safe(error.text()), width), Vec::new()),
+        Some(Ok(found)) if found.is_nothing() && found.is_part => {
+            (said(theme, NOT_FOUND_YET, NOT_FOUND_YET_WHY, width), Vec::new())
+        }
         Some(Ok(found)) if found.is_nothing() => match &records.wanted {
             Wanted::Id(_) => (said(theme, NOTHING, words::UNKNOWN_RECORD_WHY, width), Vec::new()),
             Wanted::State(_) => (vec![Line::raw(words::BROWSE_NONE)], Vec::new()),
@@ -178,7 +184,8 @@ fn units_of_customer(found: &Found, limit: i64) -> String {
     let orders = found.orders.iter().filter(counts).flat_map(|order| &order.items).map(|(_, units)| units);
     let units: i64 = carts.sum::<i64>() + orders.sum::<i64>();
     let bound = if limit > 0 { format!(" of {} that a customer may have", count(limit)) } else { String::new() };
-    format!("{}{bound}. {}", plural(units, "unit"), words::CUSTOMER_SUM)
+    let part = if found.is_part { ", in what is listed here" } else { "" };
+    format!("{}{bound}{part}. {}", plural(units, "unit"), words::CUSTOMER_SUM)
 }
 
 fn hold_line(hold: &HoldLine, now_ms: i64) -> String {
