@@ -113,9 +113,9 @@ impl Doors {
         if ended != self.ended.0 {
             self.ended = (ended, self.shop.elapsed());
         }
-        self.shopkeeper.look(&self.now).await?;
+        self.shopkeeper.look(&mut self.now).await?;
         if self.shop.elapsed() >= self.shop.schedule.closes && self.nothing_comes_back(all_came) {
-            self.shopkeeper.close(&self.now).await?;
+            self.shopkeeper.close(&mut self.now).await?;
         }
         while self.visits.try_join_next().is_some() {}
         while self.late_visits.try_join_next().is_some() {}

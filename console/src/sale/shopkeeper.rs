@@ -47,7 +47,7 @@ impl Shopkeeper {
     }
 
     /// Looks after what needs it, as the shop is now. Fails when the server can no longer be asked.
-    pub async fn look(&mut self, now: &Now) -> Result<()> {
+    pub async fn look(&mut self, now: &mut Now) -> Result<()> {
         self.read_alerts().await?;
         // Those who wait for a sneaker get all that come back, and take no laces: nobody wants them any more.
         if now.sneakers.available <= 0 && now.store.count("waitlisted") > 0 {
@@ -57,7 +57,7 @@ impl Shopkeeper {
     }
 
     /// Sends the laces that nobody has ordered back to the warehouse: the shop is sold out.
-    async fn take_off_laces(&mut self, now: &Now) -> Result<()> {
+    async fn take_off_laces(&mut self, now: &mut Now) -> Result<()> {
         let left = now.laces.available;
         if left <= 0 {
             return Ok(());
@@ -74,6 +74,8 @@ impl Shopkeeper {
             .arg(reference);
         self.shop.send::<i64>(&mut self.connection, &command).await.context("INV.ADJUST")?;
         self.shop.ledger().counts.laces_taken_off += left;
+        // The next look may find no server and see this picture again: what is taken off is not in it any more.
+        now.laces.available = 0;
         Ok(())
     }
 
@@ -125,7 +127,7 @@ impl Shopkeeper {
 
     /// Nothing more can come back: cancels those who still wait for a unit, and purges the orders that nobody can
     /// deliver. Fails when the server can no longer be asked.
-    pub async fn close(&mut self, now: &Now) -> Result<()> {
+    pub async fn close(&mut self, now: &mut Now) -> Result<()> {
         self.take_off_laces(now).await?;
         for order in self.shop.orders_in("waitlisted", &mut self.connection).await? {
             let customer = self.shop.ledger().order(&order).map_or(0, |order| order.customer);
