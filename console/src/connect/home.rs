@@ -48,6 +48,11 @@ impl Home {
         Ok(found)
     }
 
+    /// Whether the store is on a node of a cluster, as was found when it was looked for.
+    pub fn is_in_cluster(&self) -> bool {
+        !self.cluster().nodes.is_empty()
+    }
+
     /// Whether another server has the store by now.
     pub fn has_left(&self, at: &ConnectionAddr) -> bool {
         self.known().is_some_and(|known| is_other(at, &known.borrow()))

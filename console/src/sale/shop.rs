@@ -99,6 +99,10 @@ impl Shop {
         StoreConnection::open(&self.home, RESPONSE_TIMEOUT + wait).await
     }
 
+    pub fn is_in_cluster(&self) -> bool {
+        self.home.is_in_cluster()
+    }
+
     pub fn stream(&self, name: &str) -> String {
         store::stream(&self.name, name)
     }

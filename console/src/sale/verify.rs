@@ -157,7 +157,8 @@ fn check_info(ledger: &Ledger, verdict: &mut Verdict) {
     verdict.findings.check_info(&verdict.info, &[&none_left[..], &ended, &counted, &expired, &returned].concat());
 }
 
-/// An alert for each order that was not paid, that waited too long, or that died.
+/// An alert for each order that was not paid, that waited too long, or that died. In a cluster some may be missing:
+/// none is written while the stream is on another node than the store.
 fn check_alerts(
     shop: &Shop,
     connection: &mut dyn ConnectionLike,
@@ -170,7 +171,10 @@ fn check_alerts(
     })?;
     let expired = [NOT_PAID, WAITED_TOO_LONG].map(|kind| (kind, ledger.counts.cancelled_as(kind) as i64));
     for (kind, wanted) in expired.into_iter().chain([("order.dead", verdict.info.count("dead"))]) {
-        verdict.findings.expect(&format!("alerts {kind}"), alerts.get(kind).copied().unwrap_or(0), wanted);
+        let found = alerts.get(kind).copied().unwrap_or(0);
+        if found > wanted || !shop.is_in_cluster() {
+            verdict.findings.expect(&format!("alerts {kind}"), found, wanted);
+        }
     }
     Ok(())
 }
