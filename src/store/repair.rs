@@ -22,8 +22,15 @@ const LISTS: [StreamKind; 3] = [StreamKind::Orders, StreamKind::Retry, StreamKin
 /// Fields and entries of a stream that one slice reads: a few tenths of a millisecond.
 const READ_SLICE: usize = 500;
 
+/// Bytes of a field that are as much work as another field.
+const BYTES_A_FIELD: usize = 256;
+
 /// Orders whose entries one slice of a repair looks for.
 const ORDERS_SLICE: u32 = 200;
+
+/// Bytes of those orders, as the store keeps them, at most: their entries spell the SKUs, and may be two hundred times
+/// as long.
+const ORDERS_SLICE_BYTES: usize = 16 << 10;
 
 /// A part of a stream that was read.
 #[derive(Default)]
@@ -43,7 +50,8 @@ fn read(key: &impl HostKey, store: &Store, kind: StreamKind, after: Option<RawId
         if !belongs(store, kind, id, &fields) {
             part.foreign.push(id);
         }
-        left = left.saturating_sub(1 + fields.len());
+        let bytes: usize = fields.iter().map(|(_, value)| value.get().bytes().len()).sum();
+        left = left.saturating_sub(1 + fields.len() + bytes / BYTES_A_FIELD);
         if left == 0 {
             part.last = Some(id);
             break;
@@ -191,8 +199,8 @@ impl Repair {
         store: &mut Store,
         kind: StreamKind,
     ) -> Result<bool, Stop> {
-        let mut orders = Vec::new();
-        self.slot = store.entries_from(kind, self.slot, ORDERS_SLICE, &mut orders);
+        let (next, mut orders) = store.entries_from(kind, self.slot, ORDERS_SLICE, ORDERS_SLICE_BYTES);
+        self.slot = next;
         // In the order of their entries, so that as many as possible get their ids back.
         orders.retain(|(id, _)| !streams.has(kind, *id));
         orders.sort_unstable();

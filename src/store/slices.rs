@@ -26,8 +26,8 @@ use holdfast_engine::terms::streams::StreamKind;
 /// The pause between two ticks, milliseconds.
 const PAUSE_MS: u64 = 1;
 
-/// Dead orders that one slice looks at.
-const DEAD_SLICE: usize = 100;
+/// Dead orders that one slice looks at: each may have an entry of a megabyte, which takes most of a millisecond.
+const DEAD_SLICE: usize = 8;
 
 /// Whether an order that died of this reason is wanted.
 type Wanted = Rc<dyn Fn(&[u8]) -> bool>;

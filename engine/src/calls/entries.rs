@@ -35,14 +35,20 @@ impl Store {
         self.orders.find(id)
     }
 
-    /// Orders with the entries they have to have in a stream, from a slot on: looks at `count` slots and says where to
-    /// go on, 0 at the end.
-    pub fn entries_from(&self, kind: StreamKind, from: u32, count: u32, found: &mut Vec<(EntryId, u32)>) -> u32 {
+    /// Orders with the entries they have to have in a stream, from a slot on: looks at `count` slots, or at fewer if
+    /// the orders have more than `bytes`, as they are kept, and says where to go on, 0 at the end.
+    pub fn entries_from(&self, kind: StreamKind, from: u32, count: u32, bytes: usize) -> (u32, Vec<(EntryId, u32)>) {
         let end = self.orders.records().end();
-        let to = from.saturating_add(count).min(end);
-        let entry = |slot| Some((self.entry_in(kind, self.orders.records().get(slot)?)?, slot));
-        found.extend((from..to).filter_map(entry));
-        if to == end { 0 } else { to }
+        let (mut slot, mut left, mut found) = (from, bytes, Vec::new());
+        while slot < from.saturating_add(count).min(end) && left > 0 {
+            let order = self.orders.records().get(slot);
+            if let Some((order, entry)) = order.and_then(|order| Some((order, self.entry_in(kind, order)?))) {
+                left = left.saturating_sub(order.packed_bytes());
+                found.push((entry, slot));
+            }
+            slot += 1;
+        }
+        (if slot == end { 0 } else { slot }, found)
     }
 
     /// The slot of the order whose entry in a stream of orders has to have this id.

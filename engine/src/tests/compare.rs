@@ -147,8 +147,13 @@ impl Compared<'_> {
             (StreamKind::Dead, orders().filter(dead).filter_map(|order| order.side).collect()),
         ];
         for (kind, entries) in wanted {
-            let mut found = Vec::new();
-            assert_eq!(self.store.entries_from(kind, 0, 1_000, &mut found), 0);
+            let (mut slot, mut found) = self.store.entries_from(kind, 0, 10, 100);
+            while slot != 0 {
+                let (next, part) = self.store.entries_from(kind, slot, 10, 100);
+                assert!(part.len() <= 10 && (next > slot || next == 0));
+                found.extend(part);
+                slot = next;
+            }
             assert_eq!(self.store.entries(kind), Some(found.len() as u64), "{kind:?}");
             assert_eq!(found.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>(), entries, "{kind:?}");
         }
