@@ -73,8 +73,7 @@ impl Home {
         if self.way.asks_sentinels() {
             return self.way.known();
         }
-        let is_in_cluster = !self.cluster().nodes.is_empty();
-        is_in_cluster.then(|| {
+        self.is_in_cluster().then(|| {
             self.node.known(|| {
                 let home = Home { node: Primary::default(), ..self.clone() };
                 async move || home.look(LOOK_TIMEOUT).await
